@@ -1,0 +1,2 @@
+//! Which experts should answer a question?
+#![warn(missing_docs)]

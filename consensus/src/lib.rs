@@ -1,0 +1,2 @@
+//! How well do raters agree, and what is true?
+#![warn(missing_docs)]

@@ -1,0 +1,5 @@
+//! How does text become vectors?
+
+mod traits;
+
+pub use traits::{Embed, TokenEmbeddings};

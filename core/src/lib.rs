@@ -1,0 +1,15 @@
+//! What does every other crate of quorate stand on?
+//!
+//! Errors with stable codes, cancellation, vector kernels, and (feature `embed`) embedding models that run in
+//! this process.
+
+#![warn(missing_docs)]
+
+#[cfg(feature = "embed")]
+pub mod embed;
+mod error;
+mod task;
+pub mod vector;
+
+pub use error::{Code, Error, Kind, Result};
+pub use task::Cancel;

@@ -1,0 +1,3 @@
+//! Which shadows of the truth make it searchable?
+
+pub mod dense;

@@ -1,0 +1,8 @@
+//! How are documents kept, found, ranked and cited?
+
+#![warn(missing_docs)]
+
+pub mod index;
+mod rows;
+
+pub use rows::RowSet;
