@@ -73,7 +73,9 @@ impl EncoderConfig {
         if let Some(kind) = json.text("position_embedding_type")?
             && kind != "absolute"
         {
-            return Err(json.unsupported("position_embedding_type", format!("is '{kind}'; only 'absolute' is run")));
+            return Err(
+                json.unsupported("position_embedding_type", format!("is '{kind}'; only 'absolute' is run"))
+            );
         }
         for flag in ["is_decoder", "add_cross_attention"] {
             if json.flag(flag, false)? {
@@ -82,7 +84,7 @@ impl EncoderConfig {
         }
         let distil = architecture == Architecture::DistilBert;
         let field = |bert: &'static str, other: &'static str| if distil { other } else { bert };
-                let config = EncoderConfig {
+        let config = EncoderConfig {
             architecture,
             vocab_size: json.size("vocab_size")?,
             hidden_size: json.size(field("hidden_size", "dim"))?,
@@ -98,7 +100,11 @@ impl EncoderConfig {
             layer_norm_eps: match json.number("layer_norm_eps")? {
                 None => 1e-12,
                 Some(eps) if eps > 0.0 && eps < 1.0 => eps,
-                Some(eps) => return Err(json.invalid("layer_norm_eps", format!("is {eps}, not a small positive number"))),
+                Some(eps) => {
+                    return Err(
+                        json.invalid("layer_norm_eps", format!("is {eps}, not a small positive number"))
+                    );
+                }
             },
             activation: {
                 let name = field("hidden_act", "activation");
@@ -107,12 +113,16 @@ impl EncoderConfig {
                     Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast") => Activation::GeluTanh,
                     Some("relu") => Activation::Relu,
                     Some(other) => {
-                        return Err(json.unsupported(name, format!("is '{other}'; gelu, gelu_new and relu are run")));
+                        return Err(
+                            json.unsupported(name, format!("is '{other}'; gelu, gelu_new and relu are run"))
+                        );
                     }
                 }
             },
             pad_position: match architecture {
-                Architecture::Roberta | Architecture::Mpnet => Some(json.count("pad_token_id")?.unwrap_or(1) as u32),
+                Architecture::Roberta | Architecture::Mpnet => {
+                    Some(json.count("pad_token_id")?.unwrap_or(1) as u32)
+                }
                 Architecture::Bert | Architecture::DistilBert => None,
             },
             relative_buckets: match architecture {
@@ -125,6 +135,9 @@ impl EncoderConfig {
                 field("num_attention_heads", "n_heads"),
                 format!("is {}, which does not divide the hidden size {}", config.heads, config.hidden_size),
             ));
+        }
+        if config.relative_buckets.is_some_and(|buckets| buckets < 4) {
+            return Err(json.invalid("relative_attention_num_buckets", "is under 4"));
         }
         if config.max_tokens() == 0 {
             return Err(json.invalid("max_position_embeddings", "leaves no position for a token"));
@@ -169,7 +182,9 @@ impl EncoderConfig {
         let own = format!("{}{own}", self.architecture.prefix(weights));
         // BERT checkpoints converted from TensorFlow call the gain and shift of LayerNorm gamma and beta.
         if !weights.contains(&own) && own.contains("LayerNorm") {
-            let old = own.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+            let old = own
+                .replace("LayerNorm.weight", "LayerNorm.gamma")
+                .replace("LayerNorm.bias", "LayerNorm.beta");
             if weights.contains(&old) {
                 return old;
             }
@@ -179,6 +194,16 @@ impl EncoderConfig {
 }
 
 impl Architecture {
+    /// The name in errors and fingerprints.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Architecture::Bert => "bert",
+            Architecture::Roberta => "roberta",
+            Architecture::DistilBert => "distilbert",
+            Architecture::Mpnet => "mpnet",
+        }
+    }
+
     /// What stands before the names of the encoder's tensors in a checkpoint with a head.
     fn prefix(self, weights: &Weights) -> &'static str {
         let prefixes: &[&str] = match self {

@@ -119,7 +119,9 @@ pub(crate) fn read_json(path: &Path) -> Result<Option<Value>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     match serde_json::from_slice(&bytes) {
         Ok(value) => Ok(Some(value)),
-        Err(e) => Err(Error::with_source(Code::ModelInvalid, format!("{}: not valid JSON: {e}", path.display()), e)),
+        Err(e) => {
+            Err(Error::with_source(Code::ModelInvalid, format!("{}: not valid JSON: {e}", path.display()), e))
+        }
     }
 }
 

@@ -34,7 +34,11 @@ struct WeightFile {
 
 enum Tensors {
     /// A mapped file, its header, and where the header ends.
-    Safetensors { map: Mmap, header: Metadata, start: usize },
+    Safetensors {
+        map: Mmap,
+        header: Metadata,
+        start: usize,
+    },
     Pickle(PthTensors),
 }
 
@@ -52,7 +56,10 @@ impl Weights {
         } else if pickle.is_file() {
             vec![WeightFile::pickle(&pickle)?]
         } else {
-            return Err(invalid_file(folder, format!("has no weights: none of {SINGLE}, {INDEX} and {PICKLE} is there")));
+            return Err(invalid_file(
+                folder,
+                format!("has no weights: none of {SINGLE}, {INDEX} and {PICKLE} is there"),
+            ));
         };
         let mut place = BTreeMap::new();
         for (i, file) in files.iter().enumerate() {
@@ -73,7 +80,9 @@ impl Weights {
     pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let (found, values) = self.file_of(name)?.read(name)?;
         if found != shape {
-            return Err(self.file_of(name)?.invalid(name, format!("has shape {found:?}; config.json asks for {shape:?}")));
+            return Err(self
+                .file_of(name)?
+                .invalid(name, format!("has shape {found:?}; config.json asks for {shape:?}")));
         }
         Ok(values)
     }
@@ -83,7 +92,9 @@ impl Weights {
         let file = self.file_of(name)?;
         let shape = match &file.tensors {
             Tensors::Safetensors { header, .. } => header.info(name).map(|info| info.shape.clone()),
-            Tensors::Pickle(tensors) => tensors.tensor_infos().get(name).map(|info| info.layout.dims().to_vec()),
+            Tensors::Pickle(tensors) => {
+                tensors.tensor_infos().get(name).map(|info| info.layout.dims().to_vec())
+            }
         };
         shape.ok_or_else(|| file.invalid(name, "is missing"))
     }
@@ -117,19 +128,30 @@ impl WeightFile {
         // length of the file, and it is dropped when the model has been loaded. As with every memory map, another
         // process that truncates the file meanwhile would raise a bus error.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
-        let (length, header) = SafeTensors::read_metadata(&map)
-            .map_err(|e| Error::with_source(Code::ModelInvalid, format!("{}: truncated or damaged: {e}", path.display()), e))?;
+        let (length, header) = SafeTensors::read_metadata(&map).map_err(|e| {
+            Error::with_source(
+                Code::ModelInvalid,
+                format!("{}: truncated or damaged: {e}", path.display()),
+                e,
+            )
+        })?;
         let start = length + std::mem::size_of::<u64>();
         if map.len() != start + header.data_len() {
             let (found, wanted) = (map.len(), start + header.data_len());
-            return Err(invalid_file(path, format!("truncated or damaged: {found} bytes where its header promises {wanted}")));
+            return Err(invalid_file(
+                path,
+                format!("truncated or damaged: {found} bytes where its header promises {wanted}"),
+            ));
         }
         Ok(WeightFile { path: path.to_path_buf(), tensors: Tensors::Safetensors { map, header, start } })
     }
 
     fn pickle(path: &Path) -> Result<Self> {
         let tensors = PthTensors::new(path, None).map_err(|e| {
-            let message = format!("{}: not a readable PyTorch checkpoint ({e}); convert it to {SINGLE}", path.display());
+            let message = format!(
+                "{}: not a readable PyTorch checkpoint ({e}); convert it to {SINGLE}",
+                path.display()
+            );
             Error::with_source(Code::ModelInvalid, message, e)
         })?;
         Ok(WeightFile { path: path.to_path_buf(), tensors: Tensors::Pickle(tensors) })
@@ -147,13 +169,17 @@ impl WeightFile {
             Tensors::Safetensors { map, header, start } => {
                 let info = header.info(name).ok_or_else(|| self.invalid(name, "is missing"))?;
                 let (from, to) = info.data_offsets;
-                let bytes = map.get(start + from..start + to).ok_or_else(|| self.invalid(name, "lies outside the file"))?;
+                let bytes = map
+                    .get(start + from..start + to)
+                    .ok_or_else(|| self.invalid(name, "lies outside the file"))?;
                 let values = match info.dtype {
                     Dtype::F32 => decode(bytes, f32::from_le_bytes),
                     Dtype::F16 => decode(bytes, |b| f16::from_le_bytes(b).to_f32()),
                     Dtype::BF16 => decode(bytes, |b| bf16::from_le_bytes(b).to_f32()),
                     Dtype::F64 => decode(bytes, |b| f64::from_le_bytes(b) as f32),
-                    other => return Err(self.invalid(name, format!("holds {other:?}, not floating-point numbers"))),
+                    other => {
+                        return Err(self.invalid(name, format!("holds {other:?}, not floating-point numbers")));
+                    }
                 };
                 Ok((info.shape.clone(), values))
             }
@@ -190,8 +216,15 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     for (tensor, file) in map {
         match file.as_str() {
             // A plain file name: an index cannot lead out of its folder.
-            Some(name) if Path::new(name).components().count() == 1 && !name.starts_with("..") => names.push(name),
-            _ => return Err(json.invalid("weight_map", format!("gives tensor '{tensor}' the file {file}, not a file name"))),
+            Some(name) if Path::new(name).components().count() == 1 && !name.starts_with("..") => {
+                names.push(name)
+            }
+            _ => {
+                return Err(json.invalid(
+                    "weight_map",
+                    format!("gives tensor '{tensor}' the file {file}, not a file name"),
+                ));
+            }
         }
     }
     names.sort_unstable();
