@@ -22,7 +22,8 @@ fn model() -> String {
 }
 
 fn embed(c: &mut Criterion) {
-    let sentence = "Metformin lowered fasting glucose in adults with type 2 diabetes and moderate renal impairment. ";
+    let sentence =
+        "Metformin lowered fasting glucose in adults with type 2 diabetes and moderate renal impairment. ";
     let short = sentence.to_string();
     let long = sentence.repeat(20);
     for precision in [Precision::F32, Precision::Int8] {
@@ -33,11 +34,16 @@ fn embed(c: &mut Criterion) {
         group.bench_function("query", |b| b.iter(|| embedder.embed_query(black_box(&short)).unwrap()));
         for (name, text) in [("32_sentences", &short), ("32_of_256_tokens", &long)] {
             let texts = vec![text.as_str(); 32];
-            let tokens = (embedder.tokenize(text).unwrap().len() + 2).min(embedder.max_tokens()) * texts.len();
+            let tokens =
+                (embedder.tokenize(text).unwrap().len() + 2).min(embedder.max_tokens()) * texts.len();
             group.throughput(Throughput::Elements(tokens as u64));
-            group.bench_function(name, |b| b.iter(|| embedder.embed(black_box(&texts), &Cancel::new()).unwrap()));
+            group.bench_function(name, |b| {
+                b.iter(|| embedder.embed(black_box(&texts), &Cancel::new()).unwrap())
+            });
         }
-        group.bench_function("tokenize_5_kb", |b| b.iter(|| embedder.tokenize(black_box(&long.repeat(3))).unwrap()));
+        group.bench_function("tokenize_5_kb", |b| {
+            b.iter(|| embedder.tokenize(black_box(&long.repeat(3))).unwrap())
+        });
         group.finish();
     }
 }

@@ -16,7 +16,9 @@ use quorate_core::embed::{Embed, Embedder, EmbedderOptions};
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let (Some(model), Some(texts)) = (arguments.next(), arguments.next()) else {
-        panic!("usage: embed_texts MODEL TEXTS [precision=f32] [threads=N] [batch_size=32] [rounds=1] [queries] [out=FILE]");
+        panic!(
+            "usage: embed_texts MODEL TEXTS [precision=f32] [threads=N] [batch_size=32] [rounds=1] [queries] [out=FILE]"
+        );
     };
     let (mut options, mut rounds, mut queries, mut out) = (EmbedderOptions::default(), 1, false, None);
     for argument in arguments {

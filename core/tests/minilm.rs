@@ -39,7 +39,8 @@ fn expected() -> (Vec<String>, Vec<String>, Vec<Vec<f32>>) {
         list.map(|text| text.as_str().unwrap().to_string()).collect::<Vec<String>>()
     };
     let bytes = fs::read(folder.join("vectors.f16")).unwrap();
-    let numbers: Vec<f32> = bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect();
+    let numbers: Vec<f32> =
+        bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect();
     (list("documents"), list("queries"), numbers.chunks(DIM).map(<[f32]>::to_vec).collect())
 }
 

@@ -101,9 +101,18 @@ fn token_vectors_are_those_of_transformers_and_know_where_they_stand() {
             for (t, wanted) in wanted.iter().enumerate() {
                 // The folder with a Dense layer gives each token through that layer, which transformers does not have.
                 if name != "bert-cls-dense" {
-                    assert_same(name, &format!("token {t} of text {i}"), tokens.vectors.row(t), &numbers(wanted));
+                    assert_same(
+                        name,
+                        &format!("token {t} of text {i}"),
+                        tokens.vectors.row(t),
+                        &numbers(wanted),
+                    );
                 }
-                assert!(text.get(tokens.offsets[t].clone()).is_some(), "{name}: {:?} in text {i}", tokens.offsets[t]);
+                assert!(
+                    text.get(tokens.offsets[t].clone()).is_some(),
+                    "{name}: {:?} in text {i}",
+                    tokens.offsets[t]
+                );
             }
             assert!(tokens.offsets[0].is_empty() && tokens.offsets.last().unwrap().is_empty());
         }
@@ -163,7 +172,8 @@ fn ten_thousand_texts_come_back_in_their_order() {
 
 #[test]
 fn pickles_and_shards_hold_the_same_model() {
-    let texts = strings(&expected("bert-mean")["texts"]).iter().map(|text| text.to_string()).collect::<Vec<_>>();
+    let texts =
+        strings(&expected("bert-mean")["texts"]).iter().map(|text| text.to_string()).collect::<Vec<_>>();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let wanted = embedder("bert-mean").embed(&texts, &Cancel::new()).unwrap();
     for name in ["bert-pickle", "bert-sharded"] {
@@ -180,7 +190,9 @@ fn no_text_gives_no_row() {
 #[test]
 fn options_do_what_they_say() {
     let text = "metformin lowers glucose in patients with renal failure";
-    let embed = |options: EmbedderOptions| open(&fixture("bert-mean"), options).unwrap().embed(&[text], &Cancel::new()).unwrap();
+    let embed = |options: EmbedderOptions| {
+        open(&fixture("bert-mean"), options).unwrap().embed(&[text], &Cancel::new()).unwrap()
+    };
     let whole = embed(EmbedderOptions::default());
     let short = embed(EmbedderOptions { dimensions: Some(4), ..Default::default() });
     assert_eq!(short.cols(), 4);
@@ -192,7 +204,10 @@ fn options_do_what_they_say() {
 
     let own = EmbedderOptions { document_prefix: Some("search ".to_string()), ..Default::default() };
     let spelled = EmbedderOptions { document_prefix: Some(String::new()), ..Default::default() };
-    let spelled = open(&fixture("bert-mean"), spelled).unwrap().embed(&[&format!("search {text}")], &Cancel::new()).unwrap();
+    let spelled = open(&fixture("bert-mean"), spelled)
+        .unwrap()
+        .embed(&[&format!("search {text}")], &Cancel::new())
+        .unwrap();
     assert_eq!(embed(own), spelled);
 
     let cut = EmbedderOptions { max_tokens: Some(6), ..Default::default() };
@@ -219,11 +234,17 @@ fn options_do_what_they_say() {
 fn the_id_follows_what_changes_vectors_and_nothing_else() {
     let id = |name: &str, options: EmbedderOptions| open(&fixture(name), options).unwrap().id().to_string();
     let base = id("bert-mean", EmbedderOptions::default());
-    assert_eq!(base, id("bert-mean", EmbedderOptions { threads: Some(1), batch_size: 5, ..Default::default() }));
+    assert_eq!(
+        base,
+        id("bert-mean", EmbedderOptions { threads: Some(1), batch_size: 5, ..Default::default() })
+    );
     let mut ids = vec![base];
     ids.extend(EMBEDDERS[1..].iter().map(|name| id(name, EmbedderOptions::default())));
     ids.push(id("bert-mean", EmbedderOptions { query_prefix: Some("q".to_string()), ..Default::default() }));
-    ids.push(id("bert-mean", EmbedderOptions { document_prefix: Some("q".to_string()), ..Default::default() }));
+    ids.push(id(
+        "bert-mean",
+        EmbedderOptions { document_prefix: Some("q".to_string()), ..Default::default() },
+    ));
     ids.push(id("bert-mean", EmbedderOptions { max_tokens: Some(9), ..Default::default() }));
     ids.push(id("bert-mean", EmbedderOptions { dimensions: Some(9), ..Default::default() }));
     let count = ids.len();
@@ -250,7 +271,9 @@ fn cross_encoders_score_as_transformers_does() {
         for batch_size in [1, 2, 32] {
             let options = CrossEncoderOptions { batch_size, ..Default::default() };
             let model = CrossEncoder::open(fixture(name).to_str().unwrap(), options).unwrap();
-            for (query, wanted) in strings(&expected["queries"]).iter().zip(expected["scores"].as_array().unwrap()) {
+            for (query, wanted) in
+                strings(&expected["queries"]).iter().zip(expected["scores"].as_array().unwrap())
+            {
                 let found = model.score(query, &passages, &Cancel::new()).unwrap();
                 for (found, wanted) in found.iter().zip(numbers(wanted)) {
                     assert!((found - wanted).abs() < 1e-4, "{name}: '{query}': {found} against {wanted}");
@@ -272,7 +295,11 @@ fn copy(name: &str) -> tempfile::TempDir {
         for entry in fs::read_dir(from).unwrap() {
             let entry = entry.unwrap();
             let target = to.join(entry.file_name());
-            if entry.path().is_dir() { into(&entry.path(), &target) } else { drop(fs::copy(entry.path(), target).unwrap()) }
+            if entry.path().is_dir() {
+                into(&entry.path(), &target)
+            } else {
+                drop(fs::copy(entry.path(), target).unwrap())
+            }
         }
     }
     let folder = tempfile::tempdir().unwrap();
@@ -302,7 +329,9 @@ fn check_broken(name: &str, code: Code, words: &[&str], change: impl FnOnce(&Pat
 fn missing_and_truncated_files_are_named() {
     use Code::ModelInvalid;
     let weights = "model.safetensors";
-    check_broken("bert-mean", ModelInvalid, &[weights, "no weights"], |f| fs::remove_file(f.join(weights)).unwrap());
+    check_broken("bert-mean", ModelInvalid, &[weights, "no weights"], |f| {
+        fs::remove_file(f.join(weights)).unwrap()
+    });
     let length = fs::read(fixture("bert-mean").join(weights)).unwrap().len();
     for keep in [0, 7, 8, 100, length / 2, length - 1] {
         check_broken("bert-mean", ModelInvalid, &[weights, "truncated"], |f| {
@@ -316,16 +345,24 @@ fn missing_and_truncated_files_are_named() {
         fs::write(f.join(weights), bytes).unwrap();
     });
     for file in ["tokenizer.json", "1_Pooling/config.json", "config.json"] {
-        check_broken("bert-mean", ModelInvalid, &[file, "missing"], |f| fs::remove_file(f.join(file)).unwrap());
+        check_broken("bert-mean", ModelInvalid, &[file, "missing"], |f| {
+            fs::remove_file(f.join(file)).unwrap()
+        });
         check_broken("bert-mean", ModelInvalid, &[file], |f| fs::write(f.join(file), "{\"a\": ").unwrap());
         check_broken("bert-mean", ModelInvalid, &[file], |f| fs::write(f.join(file), "[1]").unwrap());
     }
     let dense = "2_Dense";
-    check_broken("bert-cls-dense", ModelInvalid, &[dense], |f| fs::remove_file(f.join(dense).join(weights)).unwrap());
+    check_broken("bert-cls-dense", ModelInvalid, &[dense], |f| {
+        fs::remove_file(f.join(dense).join(weights)).unwrap()
+    });
     let shard = "model-00002-of-00002.safetensors";
-    check_broken("bert-sharded", ModelInvalid, &[shard, "missing"], |f| fs::remove_file(f.join(shard)).unwrap());
+    check_broken("bert-sharded", ModelInvalid, &[shard, "missing"], |f| {
+        fs::remove_file(f.join(shard)).unwrap()
+    });
     let pickle = "pytorch_model.bin";
-    check_broken("bert-pickle", ModelInvalid, &[pickle], |f| fs::write(f.join(pickle), b"not a checkpoint").unwrap());
+    check_broken("bert-pickle", ModelInvalid, &[pickle], |f| {
+        fs::write(f.join(pickle), b"not a checkpoint").unwrap()
+    });
     check_broken("bert-pickle", ModelInvalid, &[pickle], |f| {
         let bytes = fs::read(f.join(pickle)).unwrap();
         fs::write(f.join(pickle), &bytes[..bytes.len() / 2]).unwrap();
@@ -336,45 +373,148 @@ fn missing_and_truncated_files_are_named() {
 fn contradictions_name_the_file_and_the_field() {
     use Code::{ModelInvalid, ModelUnsupported};
     let config = "config.json";
-    let set = |file: &'static str, field: &'static str, value: Value| move |f: &Path| edit(f, file, |json| json[field] = value);
+    let set = |file: &'static str, field: &'static str, value: Value| {
+        move |f: &Path| edit(f, file, |json| json[field] = value)
+    };
     let word = "embeddings.word_embeddings.weight";
-    check_broken("bert-mean", ModelInvalid, &["model.safetensors", word, "shape"], set(config, "vocab_size", json!(111)));
+    check_broken(
+        "bert-mean",
+        ModelInvalid,
+        &["model.safetensors", word, "shape"],
+        set(config, "vocab_size", json!(111)),
+    );
     let up = "encoder.layer.0.intermediate.dense.weight";
-    check_broken("bert-mean", ModelInvalid, &[up, "[32, 16]", "[33, 16]"], set(config, "intermediate_size", json!(33)));
+    check_broken(
+        "bert-mean",
+        ModelInvalid,
+        &[up, "[32, 16]", "[33, 16]"],
+        set(config, "intermediate_size", json!(33)),
+    );
     let third = "encoder.layer.2.attention.self.query.weight";
     check_broken("bert-mean", ModelInvalid, &[third, "missing"], set(config, "num_hidden_layers", json!(3)));
-    check_broken("distilbert-max", ModelInvalid, &["transformer.layer.2.attention.q_lin"], set(config, "n_layers", json!(3)));
-    check_broken("mpnet-f16", ModelInvalid, &["relative_attention_bias"], set(config, "relative_attention_num_buckets", json!(16)));
-    check_broken("bert-mean", ModelInvalid, &[config, "num_attention_heads"], set(config, "num_attention_heads", json!(3)));
-    check_broken("bert-mean", ModelInvalid, &[config, "hidden_size", "missing"], set(config, "hidden_size", Value::Null));
-    check_broken("bert-mean", ModelInvalid, &[config, "hidden_size", "-4"], set(config, "hidden_size", json!(-4)));
-    check_broken("bert-mean", ModelInvalid, &[config, "layer_norm_eps"], set(config, "layer_norm_eps", json!("x")));
+    check_broken(
+        "distilbert-max",
+        ModelInvalid,
+        &["transformer.layer.2.attention.q_lin"],
+        set(config, "n_layers", json!(3)),
+    );
+    check_broken(
+        "mpnet-f16",
+        ModelInvalid,
+        &["relative_attention_bias"],
+        set(config, "relative_attention_num_buckets", json!(16)),
+    );
+    check_broken(
+        "bert-mean",
+        ModelInvalid,
+        &[config, "num_attention_heads"],
+        set(config, "num_attention_heads", json!(3)),
+    );
+    check_broken(
+        "bert-mean",
+        ModelInvalid,
+        &[config, "hidden_size", "missing"],
+        set(config, "hidden_size", Value::Null),
+    );
+    check_broken(
+        "bert-mean",
+        ModelInvalid,
+        &[config, "hidden_size", "-4"],
+        set(config, "hidden_size", json!(-4)),
+    );
+    check_broken(
+        "bert-mean",
+        ModelInvalid,
+        &[config, "layer_norm_eps"],
+        set(config, "layer_norm_eps", json!("x")),
+    );
     check_broken("bert-mean", ModelInvalid, &["tokenizer.json", "'vocab_size'", "999"], |f| {
         edit(f, "tokenizer.json", |json| json["model"]["vocab"]["strange"] = json!(999));
     });
-    check_broken("bert-mean", ModelUnsupported, &[config, "model_type", "gpt2"], set(config, "model_type", json!("gpt2")));
+    check_broken(
+        "bert-mean",
+        ModelUnsupported,
+        &[config, "model_type", "gpt2"],
+        set(config, "model_type", json!("gpt2")),
+    );
     check_broken("bert-mean", ModelInvalid, &[config, "model_type"], set(config, "model_type", Value::Null));
-    check_broken("bert-mean", ModelUnsupported, &[config, "hidden_act", "silu"], set(config, "hidden_act", json!("silu")));
-    check_broken("bert-mean", ModelUnsupported, &["relative_key"], set(config, "position_embedding_type", json!("relative_key")));
+    check_broken(
+        "bert-mean",
+        ModelUnsupported,
+        &[config, "hidden_act", "silu"],
+        set(config, "hidden_act", json!("silu")),
+    );
+    check_broken(
+        "bert-mean",
+        ModelUnsupported,
+        &["relative_key"],
+        set(config, "position_embedding_type", json!("relative_key")),
+    );
     check_broken("bert-mean", ModelUnsupported, &["is_decoder"], set(config, "is_decoder", json!(true)));
     let pooling = "1_Pooling/config.json";
-    check_broken("bert-mean", ModelUnsupported, &[pooling, "cls + mean"], set(pooling, "pooling_mode_cls_token", json!(true)));
-    check_broken("bert-mean", ModelUnsupported, &[pooling, "weightedmean"], set(pooling, "pooling_mode", json!("weightedmean")));
-    check_broken("bert-mean", ModelInvalid, &[pooling, "word_embedding_dimension"], set(pooling, "word_embedding_dimension", json!(15)));
-    check_broken("bert-mean", ModelUnsupported, &["include_prompt"], set(pooling, "include_prompt", json!(false)));
+    check_broken(
+        "bert-mean",
+        ModelUnsupported,
+        &[pooling, "cls + mean"],
+        set(pooling, "pooling_mode_cls_token", json!(true)),
+    );
+    check_broken(
+        "bert-mean",
+        ModelUnsupported,
+        &[pooling, "weightedmean"],
+        set(pooling, "pooling_mode", json!("weightedmean")),
+    );
+    check_broken(
+        "bert-mean",
+        ModelInvalid,
+        &[pooling, "word_embedding_dimension"],
+        set(pooling, "word_embedding_dimension", json!(15)),
+    );
+    check_broken(
+        "bert-mean",
+        ModelUnsupported,
+        &["include_prompt"],
+        set(pooling, "include_prompt", json!(false)),
+    );
     let modules = "modules.json";
-    check_broken("bert-mean", ModelUnsupported, &[modules, "LSTM"], |f| edit(f, modules, |json| json[2]["type"] = json!("a.LSTM")));
-    check_broken("bert-mean", ModelUnsupported, &[modules, "BoW"], |f| edit(f, modules, |json| json[0]["type"] = json!("a.BoW")));
-    check_broken("bert-mean", ModelInvalid, &[modules, "../x"], |f| edit(f, modules, |json| json[1]["path"] = json!("../x")));
+    check_broken("bert-mean", ModelUnsupported, &[modules, "LSTM"], |f| {
+        edit(f, modules, |json| json[2]["type"] = json!("a.LSTM"))
+    });
+    check_broken("bert-mean", ModelUnsupported, &[modules, "BoW"], |f| {
+        edit(f, modules, |json| json[0]["type"] = json!("a.BoW"))
+    });
+    check_broken("bert-mean", ModelInvalid, &[modules, "../x"], |f| {
+        edit(f, modules, |json| json[1]["path"] = json!("../x"))
+    });
     check_broken("bert-mean", ModelInvalid, &[modules], |f| fs::write(f.join(modules), "[]").unwrap());
     let dense = "2_Dense/config.json";
-    check_broken("bert-cls-dense", ModelInvalid, &[dense, "in_features"], set(dense, "in_features", json!(17)));
+    check_broken(
+        "bert-cls-dense",
+        ModelInvalid,
+        &[dense, "in_features"],
+        set(dense, "in_features", json!(17)),
+    );
     check_broken("bert-cls-dense", ModelInvalid, &["linear.weight"], set(dense, "out_features", json!(9)));
-    check_broken("bert-cls-dense", ModelUnsupported, &[dense, "SiLU"], set(dense, "activation_function", json!("torch.nn.SiLU")));
+    check_broken(
+        "bert-cls-dense",
+        ModelUnsupported,
+        &[dense, "SiLU"],
+        set(dense, "activation_function", json!("torch.nn.SiLU")),
+    );
     let index = "model.safetensors.index.json";
-    check_broken("bert-sharded", ModelInvalid, &[index, "weight_map"], set(index, "weight_map", json!({"a": "../../b"})));
+    check_broken(
+        "bert-sharded",
+        ModelInvalid,
+        &[index, "weight_map"],
+        set(index, "weight_map", json!({"a": "../../b"})),
+    );
     let prompts = "config_sentence_transformers.json";
-    check_broken("bert-mean", ModelInvalid, &[prompts, "prompts"], set(prompts, "prompts", json!({"query": 3})));
+    check_broken(
+        "bert-mean",
+        ModelInvalid,
+        &[prompts, "prompts"],
+        set(prompts, "prompts", json!({"query": 3})),
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::architecture::{Architecture, EncoderConfig};
 use super::dense::{Dense, Nonlinearity};
-use super::encoder::{Encoder, Sequence};
+use super::encoder::{Encoder, Sequence, encode_map};
 use super::folder::max_tokens;
 use super::json::JsonFile;
 use super::options::{Precision, at_least_one};
@@ -58,6 +58,8 @@ struct Inner {
     /// Of the first token's state: a layer, and the layer to the one label.
     head: [Dense; 2],
     then: Nonlinearity,
+    /// Components of a hidden state.
+    hidden: usize,
     batch_size: usize,
     workers: Workers,
 }
@@ -85,6 +87,7 @@ impl CrossEncoder {
                 &json,
                 JsonFile::open(&folder.join("config_sentence_transformers.json"))?.as_ref(),
             )?,
+            hidden: config.hidden_size,
             batch_size: options.batch_size,
             workers: Workers::new(options.threads),
         })))
@@ -133,8 +136,10 @@ impl Inner {
         for rows in order.chunks(self.batch_size) {
             cancel.check()?;
             let batch: Vec<Sequence> = rows.iter().map(|&i| std::mem::take(&mut sequences[i])).collect();
-            for (&i, states) in rows.iter().zip(self.encoder.hidden_states(&batch)?) {
-                let logit = self.head[1].apply(&self.head[0].apply(states.row(0)))[0];
+            let logits = encode_map(self.encoder.as_ref(), &batch, |states| {
+                self.head[1].apply(&self.head[0].apply(&states[..self.hidden]))[0]
+            })?;
+            for (&i, logit) in rows.iter().zip(logits) {
                 if !logit.is_finite() {
                     let message =
                         format!("the model gave {logit} for passage {i}; its weights may be damaged");

@@ -186,7 +186,9 @@ fn read_pooling(folder: &Path, dim: usize) -> Result<(Pooling, bool)> {
             modes.extend(list.iter().map(|mode| mode.as_str().unwrap_or_default().to_string()))
         }
         Some(other) => {
-            return Err(json.invalid("pooling_mode", format!("is {other}, not a string or a list of strings")));
+            return Err(
+                json.invalid("pooling_mode", format!("is {other}, not a string or a list of strings"))
+            );
         }
         None => {
             for (field, mode) in [

@@ -1,7 +1,6 @@
 //! How do the hidden states of a text's tokens become its one vector?
 
 use super::dense::Dense;
-use crate::vector::Matrix;
 
 /// How the rows of the hidden states are made one (Reimers & Gurevych 2019, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,23 +26,23 @@ impl Pooling {
         }
     }
 
-    /// One vector from the states of at least one token (tokens x hidden size).
-    pub(crate) fn apply(self, states: &Matrix) -> Vec<f32> {
+    /// One vector of `hidden` components from the states of at least one token (tokens x `hidden`, row-major).
+    pub(crate) fn apply(self, states: &[f32], hidden: usize) -> Vec<f32> {
         match self {
-            Pooling::Cls => states.row(0).to_vec(),
-            Pooling::LastToken => states.row(states.rows() - 1).to_vec(),
+            Pooling::Cls => states[..hidden].to_vec(),
+            Pooling::LastToken => states[states.len() - hidden..].to_vec(),
             Pooling::Mean => {
-                let mut sum = vec![0.0f32; states.cols()];
-                for row in states.iter() {
+                let mut sum = vec![0.0f32; hidden];
+                for row in states.chunks_exact(hidden) {
                     sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
                 }
-                let scale = 1.0 / states.rows() as f32;
+                let scale = 1.0 / (states.len() / hidden) as f32;
                 sum.iter_mut().for_each(|x| *x *= scale);
                 sum
             }
             Pooling::Max => {
-                let mut best = vec![f32::NEG_INFINITY; states.cols()];
-                for row in states.iter() {
+                let mut best = vec![f32::NEG_INFINITY; hidden];
+                for row in states.chunks_exact(hidden) {
                     // Not f32::max, which would hide a NaN.
                     best.iter_mut().zip(row).for_each(|(best, &x)| {
                         if x > *best || x.is_nan() {
@@ -89,24 +88,22 @@ fn normalize(vector: &mut [f32]) {
 mod tests {
     use super::*;
 
-    fn states() -> Matrix {
-        Matrix::new(vec![1.0, -2.0, 3.0, 4.0, 2.0, -8.0], 3, 2).unwrap()
-    }
+    const STATES: [f32; 6] = [1.0, -2.0, 3.0, 4.0, 2.0, -8.0];
 
     #[test]
     fn each_pooling_takes_what_its_name_says() {
-        assert_eq!(Pooling::Mean.apply(&states()), [2.0, -2.0]);
-        assert_eq!(Pooling::Cls.apply(&states()), [1.0, -2.0]);
-        assert_eq!(Pooling::LastToken.apply(&states()), [2.0, -8.0]);
-        assert_eq!(Pooling::Max.apply(&states()), [3.0, 4.0]);
+        assert_eq!(Pooling::Mean.apply(&STATES, 2), [2.0, -2.0]);
+        assert_eq!(Pooling::Cls.apply(&STATES, 2), [1.0, -2.0]);
+        assert_eq!(Pooling::LastToken.apply(&STATES, 2), [2.0, -8.0]);
+        assert_eq!(Pooling::Max.apply(&STATES, 2), [3.0, 4.0]);
     }
 
     #[test]
     fn a_nan_survives_every_pooling() {
-        let mut bad = states();
-        bad.row_mut(0)[1] = f32::NAN;
+        let mut bad = STATES;
+        bad[1] = f32::NAN;
         for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
-            assert!(pooling.apply(&bad)[1].is_nan(), "{pooling:?}");
+            assert!(pooling.apply(&bad, 2)[1].is_nan(), "{pooling:?}");
         }
     }
 

@@ -11,7 +11,6 @@ use candle_nn::{LayerNorm, Linear, Module};
 use super::architecture::{Activation, EncoderConfig};
 use super::encoder::{Encoder, Sequence};
 use super::weights::Weights;
-use crate::vector::Matrix;
 use crate::{Code, Error, Result};
 
 /// Distances from which relative position buckets grow logarithmically end here (MPNet's constant).
@@ -85,7 +84,8 @@ impl CandleEncoder {
         })
     }
 
-    fn forward(&self, batch: &[Sequence]) -> candle_core::Result<Vec<Matrix>> {
+    /// The hidden states of each sequence.
+    fn forward(&self, batch: &[Sequence]) -> candle_core::Result<Vec<Vec<f32>>> {
         let (rows, hidden) = (batch.len(), self.config.hidden_size);
         let width = batch.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(0);
         let shape = (rows, width, hidden);
@@ -112,12 +112,9 @@ impl CandleEncoder {
         for layer in &self.layers {
             x = layer.forward(&x, &bias, &self.config)?;
         }
-        let ragged = |(i, sequence): (usize, &Sequence)| {
-            let tokens = sequence.ids.len();
-            let states = x.i((i, ..tokens, ..))?.flatten_all()?.to_vec1()?;
-            Matrix::new(states, tokens, hidden).map_err(candle_core::Error::wrap)
-        };
-        batch.iter().enumerate().map(ragged).collect()
+        let cut =
+            |(i, sequence): (usize, &Sequence)| x.i((i, ..sequence.ids.len(), ..))?.flatten_all()?.to_vec1();
+        batch.iter().enumerate().map(cut).collect()
     }
 
     /// The bias of each head between two positions: 1 x heads x width x width.
@@ -135,11 +132,13 @@ impl CandleEncoder {
 }
 
 impl Encoder for CandleEncoder {
-    fn hidden_states(&self, batch: &[Sequence]) -> Result<Vec<Matrix>> {
+    fn encode(&self, batch: &[Sequence], each: &(dyn Fn(usize, &[f32]) + Sync)) -> Result<()> {
         if batch.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        self.forward(batch).map_err(failed)
+        let states = self.forward(batch).map_err(failed)?;
+        states.iter().enumerate().for_each(|(i, states)| each(i, states));
+        Ok(())
     }
 }
 

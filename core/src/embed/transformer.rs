@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::encoder::{Encoder, Sequence};
+use super::encoder::{Encoder, Sequence, encode_map};
 use super::folder::ModelFolder;
 use super::options::{EmbedderOptions, Precision};
 use super::pooling::{self, Pooling, Step};
@@ -25,6 +25,8 @@ const BATCHES_PER_WINDOW: usize = 64;
 pub(crate) struct Transformer {
     id: String,
     dim: usize,
+    /// Components of a hidden state.
+    hidden: usize,
     batch_size: usize,
     query_prefix: String,
     document_prefix: String,
@@ -96,6 +98,7 @@ impl Transformer {
                 &digest[..32]
             ),
             dim,
+            hidden: model.config.hidden_size,
             batch_size: options.batch_size,
             query_prefix,
             document_prefix,
@@ -135,9 +138,10 @@ impl Transformer {
         for rows in order.chunks(self.batch_size) {
             cancel.check()?;
             let batch: Vec<Sequence> = rows.iter().map(|&i| std::mem::take(&mut sequences[i])).collect();
-            let states = self.encoder.hidden_states(&batch)?;
-            for (&i, states) in rows.iter().zip(&states) {
-                let vector = pooling::finish(self.pooling.apply(states), &self.steps, self.dim);
+            let vectors = encode_map(self.encoder.as_ref(), &batch, |states| {
+                pooling::finish(self.pooling.apply(states, self.hidden), &self.steps, self.dim)
+            })?;
+            for (&i, vector) in rows.iter().zip(vectors) {
                 finite(&vector, || format!("text {}", first + i))?;
                 out.row_mut(first + i).copy_from_slice(&vector);
             }
@@ -175,9 +179,10 @@ impl Embed for Transformer {
         let prefix = self.document_prefix.len();
         let (sequence, offsets) =
             self.tokenizer.encode_with_offsets(&prefixed(&self.document_prefix, text))?;
-        let states = self.workers.run(|| self.encoder.hidden_states(&[sequence]))??;
+        let states =
+            self.workers.run(|| encode_map(self.encoder.as_ref(), &[sequence], <[f32]>::to_vec))??;
         let mut vectors = Matrix::zeros(offsets.len(), self.dim);
-        for (i, state) in states.iter().flat_map(Matrix::iter).enumerate() {
+        for (i, state) in states.iter().flat_map(|states| states.chunks_exact(self.hidden)).enumerate() {
             let vector = pooling::finish(state.to_vec(), &self.steps, self.dim);
             finite(&vector, || format!("token {i}"))?;
             vectors.row_mut(i).copy_from_slice(&vector);

@@ -178,7 +178,9 @@ impl WeightFile {
                     Dtype::BF16 => decode(bytes, |b| bf16::from_le_bytes(b).to_f32()),
                     Dtype::F64 => decode(bytes, |b| f64::from_le_bytes(b) as f32),
                     other => {
-                        return Err(self.invalid(name, format!("holds {other:?}, not floating-point numbers")));
+                        return Err(
+                            self.invalid(name, format!("holds {other:?}, not floating-point numbers"))
+                        );
                     }
                 };
                 Ok((info.shape.clone(), values))
