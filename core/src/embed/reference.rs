@@ -176,7 +176,8 @@ fn lookup(
         all.extend(ids(sequence));
         all.resize((i + 1) * width, 0);
     }
-    table.index_select(&Tensor::new(all, &Device::Cpu)?, 0)
+    let count = all.len();
+    table.index_select(&Tensor::from_vec(all, count, &Device::Cpu)?, 0)
 }
 
 /// The bucket of a relative position, key minus query: half of the buckets for each direction, the first half of
