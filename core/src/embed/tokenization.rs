@@ -189,9 +189,9 @@ mod tests {
         ];
         for name in MODELS {
             let tokenizer = open(name, 24);
-            for shift in 0..40 {
+            for shift in (0..40).step_by(9) {
                 let text: Vec<&str> =
-                    (0..2_000).map(|i| words[(i * 7 + shift * (i / 11)) % words.len()]).collect();
+                    (0..900).map(|i| words[(i * 7 + shift * (i / 11)) % words.len()]).collect();
                 let text = text.join(" ");
                 assert!(text.len() > 24 * BYTES_PER_TOKEN);
                 assert_eq!(
