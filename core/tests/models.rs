@@ -369,6 +369,22 @@ fn missing_and_truncated_files_are_named() {
 }
 
 #[test]
+fn a_damaged_checkpoint_never_panics() {
+    let folder = copy("bert-pickle");
+    let path = folder.path().join("pytorch_model.bin");
+    let whole = fs::read(&path).unwrap();
+    for i in 0..300 {
+        let mut bytes = whole.clone();
+        let at = i * 7919 % 6000;
+        bytes[at] = bytes[at].wrapping_add((i % 254) as u8 + 1);
+        fs::write(&path, bytes).unwrap();
+        if let Err(error) = open(folder.path(), EmbedderOptions::default()) {
+            assert_eq!(error.code(), Code::ModelInvalid, "byte {at}: {error}");
+        }
+    }
+}
+
+#[test]
 fn contradictions_name_the_file_and_the_field() {
     use Code::{ModelInvalid, ModelUnsupported};
     let config = "config.json";

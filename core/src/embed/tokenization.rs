@@ -26,7 +26,8 @@ impl Tokenizer {
     /// Errors: `model_invalid` when it cannot be read or gives ids from `vocab_size` on.
     pub(crate) fn open(path: &Path, vocab_size: usize, max_tokens: usize, lower_case: bool) -> Result<Self> {
         if !path.is_file() {
-            return Err(invalid_file(path, "is missing"));
+            let advice = "is missing; save it with AutoTokenizer.from_pretrained(...).save_pretrained(...) of transformers";
+            return Err(invalid_file(path, advice));
         }
         let mut inner = tokenizers::Tokenizer::from_file(path).map_err(|e| {
             Error::with_source(
