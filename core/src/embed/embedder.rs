@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::options::EmbedderOptions;
 use super::source;
+use super::static_model::StaticModel;
 use super::traits::{Embed, TokenEmbeddings};
 use super::transformer::Transformer;
+use super::tuned::Tuned;
 use crate::vector::Matrix;
 use crate::{Cancel, Result};
 
@@ -20,6 +22,8 @@ pub struct Embedder(Arc<dyn Embed>);
 impl Embedder {
     /// Opens the model that `source` names:
     ///
+    /// * `builtin`: the static model inside this library ([`StaticModel`]), to which `precision` and `batch_size` make
+    ///   no difference;
     /// * a folder in the layout of sentence-transformers (`modules.json`), or a plain Hugging Face folder
     ///   (`config.json`, `model.safetensors` or `pytorch_model.bin`, `tokenizer.json`), which gets mean pooling;
     /// * the folder of an installed Python package that holds such a folder as `model/`;
@@ -30,18 +34,20 @@ impl Embedder {
     /// Errors: `invalid_argument`, `model_not_found`, `model_invalid` (incomplete or contradictory; the message names the file and the field),
     /// `model_unsupported`, and those of reading files.
     ///
-    /// ```no_run
+    /// ```
     /// use quorate_core::Cancel;
     /// use quorate_core::embed::{Embed, Embedder, EmbedderOptions};
-    /// let embedder = Embedder::open("path/to/all-MiniLM-L6-v2", EmbedderOptions::default())?;
+    /// let embedder = Embedder::open("builtin", EmbedderOptions::default())?; // or "path/to/all-MiniLM-L6-v2"
     /// let vectors = embedder.embed(&["Metformin lowers glucose.", "Dose in renal failure"], &Cancel::new())?;
     /// assert_eq!((vectors.rows(), vectors.cols()), (2, embedder.dim()));
     /// # Ok::<(), quorate_core::Error>(())
     /// ```
     pub fn open(source: &str, options: EmbedderOptions) -> Result<Self> {
         options.validate()?;
-        let folder = source::locate(source)?;
-        Ok(Embedder(Arc::new(Transformer::open(&folder, &options)?)))
+        Ok(Embedder(match source {
+            StaticModel::BUILTIN => Arc::new(Tuned::new(StaticModel::builtin()?, &options)?),
+            other => Arc::new(Transformer::open(&source::locate(other)?, &options)?),
+        }))
     }
 }
 
