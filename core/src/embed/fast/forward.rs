@@ -6,10 +6,10 @@ use rayon::prelude::*;
 
 use super::aligned::Aligned;
 use super::attention::{self, Head, attend};
-use super::config::{Activation, FastConfig, FastPrecision};
+use super::config::{FastConfig, FastPrecision};
 use super::int8::Bytes;
 use super::isa::Isa;
-use super::rows::{add_norm_row, gelu_row, gelu_tanh_row, relu_row};
+use super::rows::{activate_row, add_norm_row};
 use super::weights::{Norm, Tensors, Weights};
 use crate::{Code, Error, Result};
 
@@ -253,13 +253,7 @@ impl FastBert {
 
     fn activate(&self, x: &mut [f32]) {
         // SAFETY: `isa` was detected; the slice holds its length.
-        unsafe {
-            match self.config.activation {
-                Activation::Gelu => gelu_row(self.isa, x.as_mut_ptr(), x.len()),
-                Activation::GeluTanh => gelu_tanh_row(self.isa, x.as_mut_ptr(), x.len()),
-                Activation::Relu => relu_row(self.isa, x.as_mut_ptr(), x.len()),
-            }
-        }
+        unsafe { activate_row(self.isa, self.config.activation, x.as_mut_ptr(), x.len()) }
     }
 }
 

@@ -1,22 +1,13 @@
 //! What happens to the rows between two products: activation, residual, layer normalisation, softmax?
 
+use super::config::Activation;
 use super::isa::for_each_isa;
 use super::lanes::Lanes;
 use super::math::{exp, gelu, gelu_tanh, relu};
 
 for_each_isa! {
-    /// GELU on `n` floats at `x`. # Safety: they must be there.
-    fn gelu_row(x: *mut f32, n: usize) = gelu_of;
-}
-
-for_each_isa! {
-    /// The tanh form of GELU on `n` floats at `x`. # Safety: they must be there.
-    fn gelu_tanh_row(x: *mut f32, n: usize) = gelu_tanh_of;
-}
-
-for_each_isa! {
-    /// `max(x, 0)` on `n` floats at `x`. # Safety: they must be there.
-    fn relu_row(x: *mut f32, n: usize) = relu_of;
+    /// The activation function on `n` floats at `x`. # Safety: they must be there.
+    fn activate_row(activation: Activation, x: *mut f32, n: usize) = activate_of;
 }
 
 for_each_isa! {
@@ -25,38 +16,31 @@ for_each_isa! {
     fn add_norm_row(x: *mut f32, y: *const f32, gain: *const f32, shift: *const f32, n: usize, eps: f32) = add_norm_of;
 }
 
-/// Replaces each vector of `n` floats at `x` by `f` of it.
 #[inline(always)]
-unsafe fn map<L: Lanes>(x: *mut f32, n: usize, f: impl Fn(L::V) -> L::V) {
+unsafe fn activate_of<L: Lanes>(activation: Activation, x: *mut f32, n: usize) {
     // SAFETY: as the caller vouches; `i` stays below `n`.
     unsafe {
-        let mut i = 0;
-        while i + L::LANES <= n {
-            L::store(x.add(i), f(L::load(x.add(i))));
-            i += L::LANES;
+        let whole = n - n % L::LANES;
+        for i in (0..whole).step_by(L::LANES) {
+            L::store(x.add(i), apply::<L>(activation, L::load(x.add(i))));
         }
-        if i < n {
-            L::store_first(x.add(i), n - i, f(L::load_first(x.add(i), n - i, 0.0)));
+        if whole < n {
+            let v = L::load_first(x.add(whole), n - whole, 0.0);
+            L::store_first(x.add(whole), n - whole, apply::<L>(activation, v));
         }
     }
 }
 
 #[inline(always)]
-unsafe fn gelu_of<L: Lanes>(x: *mut f32, n: usize) {
+unsafe fn apply<L: Lanes>(activation: Activation, v: L::V) -> L::V {
     // SAFETY: as the caller vouches.
-    unsafe { map::<L>(x, n, |v| gelu::<L>(v)) }
-}
-
-#[inline(always)]
-unsafe fn gelu_tanh_of<L: Lanes>(x: *mut f32, n: usize) {
-    // SAFETY: as the caller vouches.
-    unsafe { map::<L>(x, n, |v| gelu_tanh::<L>(v)) }
-}
-
-#[inline(always)]
-unsafe fn relu_of<L: Lanes>(x: *mut f32, n: usize) {
-    // SAFETY: as the caller vouches.
-    unsafe { map::<L>(x, n, |v| relu::<L>(v)) }
+    unsafe {
+        match activation {
+            Activation::Gelu => gelu::<L>(v),
+            Activation::GeluTanh => gelu_tanh::<L>(v),
+            Activation::Relu => relu::<L>(v),
+        }
+    }
 }
 
 #[inline(always)]

@@ -11,7 +11,7 @@ use super::gemm::Linear;
 use super::int8::{Bytes, LinearInt8};
 use super::isa::{Isa, for_each_isa};
 use super::lanes::Lanes;
-use super::rows::{add_norm_row, gelu_row, gelu_tanh_row, relu_row};
+use super::rows::{activate_row, add_norm_row};
 use super::*;
 use crate::{Code, Result};
 
@@ -190,25 +190,30 @@ fn erf(x: f64) -> f64 {
     sum * std::f64::consts::FRAC_2_SQRT_PI
 }
 
-type Kernel = unsafe fn(Isa, *mut f32, usize);
+type Kernel<'a> = &'a dyn Fn(Isa, &mut [f32]);
 
 #[test]
 fn functions_match_their_definitions_on_every_unit() {
     let normal = |x: f64| x * 0.5 * (1.0 + erf(x / 2f64.sqrt()));
     let tanh =
         |x: f64| x * 0.5 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh());
+    let activate = |activation| {
+        move |isa, x: &mut [f32]| unsafe { activate_row(isa, activation, x.as_mut_ptr(), x.len()) }
+    };
+    let exp: Kernel = &|isa, x| unsafe { exp_all(isa, x.as_mut_ptr(), x.len()) };
+    let series: Kernel = &|isa, x| unsafe { erf_all(isa, x.as_mut_ptr(), x.len()) };
     let cases: [(&str, Kernel, &dyn Fn(f64) -> f64, f64, f64); 5] = [
-        ("exp", exp_all, &|x| x.exp(), 87.0, 0.0),
-        ("erf", erf_all, &erf, 6.0, 5e-7),
-        ("gelu", gelu_row, &normal, 12.0, 1e-6),
-        ("gelu_tanh", gelu_tanh_row, &tanh, 12.0, 1e-6),
-        ("relu", relu_row, &|x| x.max(0.0), 1e30, 0.0),
+        ("exp", exp, &|x| x.exp(), 87.0, 0.0),
+        ("erf", series, &erf, 6.0, 5e-7),
+        ("gelu", &activate(Activation::Gelu), &normal, 12.0, 1e-6),
+        ("gelu_tanh", &activate(Activation::GeluTanh), &tanh, 12.0, 1e-6),
+        ("relu", &activate(Activation::Relu), &|x| x.max(0.0), 1e30, 0.0),
     ];
     for isa in Isa::available() {
         for (name, kernel, definition, limit, absolute) in &cases {
             let x: Vec<f32> = (0..20_011).map(|i| ((f64::from(i) / 10_005.0 - 1.0) * limit) as f32).collect();
             let mut y = x.clone();
-            unsafe { kernel(isa, y.as_mut_ptr(), y.len()) };
+            kernel(isa, &mut y);
             for (&x, &y) in x.iter().zip(&y) {
                 let expected = definition(f64::from(x));
                 let error = (f64::from(y) - expected).abs();
@@ -218,7 +223,7 @@ fn functions_match_their_definitions_on_every_unit() {
                 );
             }
             let mut odd = [f32::NAN, 1.0, 0.0];
-            unsafe { kernel(isa, odd.as_mut_ptr(), 3) };
+            kernel(isa, &mut odd);
             assert!(odd[0].is_nan() && odd[1..].iter().all(|x| x.is_finite()), "{isa:?} {name}: {odd:?}");
         }
     }
