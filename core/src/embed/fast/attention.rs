@@ -45,7 +45,7 @@ for_each_isa! {
 #[inline(always)]
 unsafe fn attend_with<L: Lanes>(h: Head) {
     const { assert!(L::ROWS <= MOST_ROWS) };
-    let width = L::LANES * L::COLS;
+    let width = L::PANEL;
     let (n, d) = (h.tokens, h.dim);
     let keys = n.next_multiple_of(width);
     // SAFETY: as the caller vouches; the three parts of the scratch follow one another as `scratch_len` counts them.
@@ -104,7 +104,7 @@ unsafe fn attend_with<L: Lanes>(h: Head) {
 /// Panels of `dim x width`: a panel's row holds one component of `width` keys; missing keys are zero.
 #[inline(always)]
 unsafe fn pack_keys<L: Lanes>(h: &Head, to: *mut f32) {
-    let width = L::LANES * L::COLS;
+    let width = L::PANEL;
     // SAFETY: as the caller vouches: keys `0..tokens` of `dim` components, panels for all of them.
     unsafe {
         for first in (0..h.tokens).step_by(width) {
@@ -125,7 +125,7 @@ unsafe fn pack_keys<L: Lanes>(h: &Head, to: *mut f32) {
 /// Panels of `tokens x width`: a panel's row holds `width` components of one value; missing components are zero.
 #[inline(always)]
 unsafe fn pack_values<L: Lanes>(h: &Head, to: *mut f32) {
-    let width = L::LANES * L::COLS;
+    let width = L::PANEL;
     // SAFETY: as the caller vouches: values `0..tokens` of `dim` components, panels for all of them.
     unsafe {
         for first in (0..h.dim).step_by(width) {

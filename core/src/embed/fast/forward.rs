@@ -1,16 +1,20 @@
 //! How do token ids become hidden states?
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use super::aligned::Aligned;
 use super::attention::{self, Head, attend};
-use super::config::{FastConfig, FastPrecision};
 use super::int8::Bytes;
 use super::isa::Isa;
 use super::rows::{activate_row, add_norm_row};
-use super::weights::{Norm, Tensors, Weights};
+use super::weights::{EncoderWeights, Norm};
+use crate::embed::architecture::EncoderConfig;
+use crate::embed::encoder::{Encoder, Sequence};
+use crate::embed::options::Precision;
+use crate::embed::weights::Weights;
 use crate::{Code, Error, Result};
 
 /// Tokens that one thread takes through all layers together: enough to make the reading of the weights cheap, few
@@ -23,130 +27,68 @@ const ROWS_AT_ONCE: usize = 96;
 ///
 /// Sequences are not padded, and the result of a sequence is the same to the last bit whichever sequences are beside
 /// it, in whatever order, on however many threads.
-pub(crate) struct FastBert {
-    config: FastConfig,
-    weights: Weights,
+pub(crate) struct FastEncoder {
+    config: EncoderConfig,
+    weights: EncoderWeights,
     isa: Isa,
     /// Buffers that no thread uses just now.
     idle: Mutex<Vec<Buffers>>,
 }
 
-impl FastBert {
-    /// Reads and packs the weights. `tensors` gives shape and values of a tensor by its name in the bare model
-    /// (`embeddings.word_embeddings.weight`, without a leading `bert.`).
-    ///
-    /// Errors: `model_invalid` naming the field or the tensor with its shape, and what `tensors` raises.
-    pub(crate) fn new(
-        config: FastConfig,
-        tensors: &Tensors<'_>,
-        precision: FastPrecision,
-    ) -> Result<FastBert> {
-        Self::with_isa(config, tensors, precision, Isa::detect())
+impl FastEncoder {
+    /// Reads and packs the weights for the best vector unit of this processor.
+    /// Errors: `model_invalid` for a missing tensor or one of the wrong shape.
+    pub(crate) fn load(config: &EncoderConfig, weights: &Weights, precision: Precision) -> Result<Self> {
+        Self::load_for(config, weights, precision, Isa::detect())
     }
 
-    /// As [`new`](FastBert::new), for a vector unit that [`Isa::available`] names.
-    pub(super) fn with_isa(
-        config: FastConfig,
-        tensors: &Tensors<'_>,
-        precision: FastPrecision,
+    /// As [`load`](FastEncoder::load), for a vector unit that [`Isa::available`] names.
+    pub(super) fn load_for(
+        config: &EncoderConfig,
+        weights: &Weights,
+        precision: Precision,
         isa: Isa,
-    ) -> Result<FastBert> {
-        config.validate()?;
-        let weights = Weights::load(&config, tensors, precision, isa)?;
-        Ok(FastBert { config, weights, isa, idle: Mutex::new(Vec::new()) })
+    ) -> Result<Self> {
+        let weights = EncoderWeights::load(config, weights, precision, isa)?;
+        Ok(FastEncoder { config: config.clone(), weights, isa, idle: Mutex::new(Vec::new()) })
     }
 
-    /// The sizes given to [`new`](FastBert::new).
-    pub(crate) fn config(&self) -> &FastConfig {
-        &self.config
-    }
-
-    /// Hidden states of the last layer: for each sequence of token ids a row-major block of `tokens x hidden`.
-    ///
-    /// Errors: as [`forward_each`](FastBert::forward_each).
-    pub(crate) fn forward(&self, sequences: &[&[u32]], types: Option<&[&[u32]]>) -> Result<Vec<Vec<f32>>> {
-        let blocks: Vec<Mutex<Vec<f32>>> = sequences.iter().map(|_| Mutex::default()).collect();
-        self.forward_each(sequences, types, |i, hidden| {
-            *blocks[i].lock().unwrap_or_else(PoisonError::into_inner) = hidden.to_vec();
-        })?;
-        Ok(blocks.into_iter().map(|b| b.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
-    }
-
-    /// Calls `each` with the index of a sequence and its hidden states (`tokens x hidden`, row-major), from the
-    /// threads of the current rayon pool and in no particular order, so that pooling needs no room for all tokens.
-    /// `types` gives the token types of each sequence; without it all are 0. Values may be NaN where weights are.
-    ///
-    /// Errors: `invalid_shape` when `types` do not fit the sequences; `too_large` for a sequence over
-    /// [`FastConfig::max_tokens`]; `model_invalid` for a token id or type outside the model's tables.
-    pub(crate) fn forward_each<F>(
-        &self,
-        sequences: &[&[u32]],
-        types: Option<&[&[u32]]>,
-        each: F,
-    ) -> Result<()>
-    where
-        F: Fn(usize, &[f32]) + Sync,
-    {
-        self.check(sequences, types)?;
-        let total: usize = sequences.iter().map(|s| s.len()).sum();
-        let share = total.div_ceil(rayon::current_num_threads().max(1)).min(TOKENS_AT_ONCE);
-        let groups = group(sequences, share);
-        let run = |group: &std::ops::Range<usize>| {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut buffers = idle.unwrap_or_else(Buffers::new);
-            self.run(&sequences[group.clone()], types.map(|t| &t[group.clone()]), &mut buffers);
-            let mut start = 0;
-            for (i, sequence) in group.clone().zip(&sequences[group.clone()]) {
-                let end = start + sequence.len() * self.config.hidden;
-                each(i, &buffers.states[start..end]);
-                start = end;
-            }
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(buffers);
+    /// Errors: `too_large` for a sequence over the model's positions; `model_invalid` for an id outside its tables.
+    fn check(&self, batch: &[Sequence]) -> Result<()> {
+        let c = &self.config;
+        let outside = |what: &str, id: u32, rows: usize| {
+            Error::new(Code::ModelInvalid, format!("{what} {id} is outside the model's table of {rows}"))
         };
-        match groups.as_slice() {
-            [one] => run(one),
-            many => many.par_iter().with_max_len(1).for_each(run),
-        }
-        Ok(())
-    }
-
-    fn check(&self, sequences: &[&[u32]], types: Option<&[&[u32]]>) -> Result<()> {
-        let longest = self.config.max_tokens();
-        for (i, sequence) in sequences.iter().enumerate() {
-            if sequence.len() > longest {
-                return Err(Error::new(
-                    Code::TooLarge,
-                    format!("sequence {i} has {} tokens; the model takes {longest}", sequence.len()),
-                ));
+        for (i, Sequence { ids, segments }) in batch.iter().enumerate() {
+            if ids.len() > c.max_tokens() {
+                let message =
+                    format!("sequence {i} has {} tokens; the model takes {}", ids.len(), c.max_tokens());
+                return Err(Error::new(Code::TooLarge, message));
             }
-            if let Some(id) = sequence.iter().find(|&&id| id as usize >= self.config.vocab) {
-                return Err(Error::new(
-                    Code::ModelInvalid,
-                    format!("token id {id} is outside the model's vocabulary of {}", self.config.vocab),
-                ));
+            if let Some(&id) = ids.iter().find(|&&id| id as usize >= c.vocab_size) {
+                return Err(outside("token id", id, c.vocab_size));
             }
-        }
-        let Some(types) = types else { return Ok(()) };
-        if types.len() != sequences.len() || types.iter().zip(sequences).any(|(t, s)| t.len() != s.len()) {
-            return Err(Error::new(Code::InvalidShape, "token types and sequences differ in length"));
-        }
-        let known = self.config.type_vocab.max(1);
-        if let Some(id) = types.iter().flat_map(|t| t.iter()).find(|&&id| id as usize >= known) {
-            return Err(Error::new(
-                Code::ModelInvalid,
-                format!("token type {id} is outside the model's table of {known}"),
-            ));
+            if c.segments > 1 {
+                if segments.len() != ids.len() {
+                    let message =
+                        format!("sequence {i} has {} tokens but {} segments", ids.len(), segments.len());
+                    return Err(Error::new(Code::InvalidShape, message));
+                }
+                if let Some(&id) = segments.iter().find(|&&id| id as usize >= c.segments) {
+                    return Err(outside("segment", id, c.segments));
+                }
+            }
         }
         Ok(())
     }
 
     /// Leaves the hidden states of the sequences, one after the other, in `buffers.states`.
-    fn run(&self, sequences: &[&[u32]], types: Option<&[&[u32]]>, buffers: &mut Buffers) {
+    fn run(&self, sequences: &[Sequence], buffers: &mut Buffers) {
         let c = &self.config;
-        let (h, tokens) = (c.hidden, sequences.iter().map(|s| s.len()).sum::<usize>());
-        let longest = sequences.iter().map(|s| s.len()).max().unwrap_or(0);
+        let (h, tokens) = (c.hidden_size, sequences.iter().map(|s| s.ids.len()).sum::<usize>());
+        let longest = sequences.iter().map(|s| s.ids.len()).max().unwrap_or(0);
         buffers.reserve(self.isa, c, tokens, longest);
-        self.embed(sequences, types, buffers);
+        self.embed(sequences, buffers);
         for layer in &self.weights.layers {
             layer.qkv.apply(&buffers.states[..tokens * h], tokens, &mut buffers.qkv, &mut buffers.bytes);
             self.attend(sequences, buffers);
@@ -157,44 +99,42 @@ impl FastBert {
                 layer.output.apply(context, rows, &mut buffers.side, &mut buffers.bytes);
                 self.add_norm(states, &buffers.side, &layer.attention_norm);
                 layer.up.apply(states, rows, &mut buffers.middle, &mut buffers.bytes);
-                self.activate(&mut buffers.middle[..rows * c.intermediate]);
+                self.activate(&mut buffers.middle[..rows * c.intermediate_size]);
                 layer.down.apply(&buffers.middle, rows, &mut buffers.side, &mut buffers.bytes);
                 self.add_norm(states, &buffers.side, &layer.norm);
             }
         }
     }
 
-    /// Word, type and position vectors, added and normalised.
-    fn embed(&self, sequences: &[&[u32]], types: Option<&[&[u32]]>, buffers: &mut Buffers) {
-        let (h, w) = (self.config.hidden, &self.weights);
-        let row = |table: &'_ [f32], i: usize| -> std::ops::Range<usize> {
-            debug_assert!((i + 1) * h <= table.len());
-            i * h..(i + 1) * h
+    /// Word, segment and position vectors, added and normalised.
+    fn embed(&self, sequences: &[Sequence], buffers: &mut Buffers) {
+        let (h, w) = (self.config.hidden_size, &self.weights);
+        let row = |table: &'_ [f32], i: u32| -> Range<usize> {
+            debug_assert!((i as usize + 1) * h <= table.len());
+            i as usize * h..(i as usize + 1) * h
         };
         let mut states = buffers.states.chunks_exact_mut(h);
-        for (s, sequence) in sequences.iter().enumerate() {
-            for (t, (&id, state)) in sequence.iter().zip(&mut states).enumerate() {
-                let position = self.config.first_position + t;
-                let kind = types.map_or(0, |types| types[s][t]) as usize;
-                let word = &w.words[row(&w.words, id as usize)];
-                let place = &w.positions[row(&w.positions, position)];
-                state.copy_from_slice(word);
-                if !w.types.is_empty() {
-                    let kind = &w.types[row(&w.types, kind)];
-                    state.iter_mut().zip(kind).for_each(|(x, y)| *x += y);
+        for Sequence { ids, segments } in sequences {
+            let positions = self.config.position_ids(ids);
+            for ((t, &id), state) in ids.iter().enumerate().zip(&mut states) {
+                state.copy_from_slice(&w.words[row(&w.words, id)]);
+                if self.config.segments > 0 {
+                    let segment = if self.config.segments == 1 { 0 } else { segments[t] };
+                    let segment = &w.segments[row(&w.segments, segment)];
+                    state.iter_mut().zip(segment).for_each(|(x, y)| *x += y);
                 }
-                self.add_norm(state, place, &w.norm);
+                self.add_norm(state, &w.positions[row(&w.positions, positions[t])], &w.norm);
             }
         }
     }
 
     /// Every head of every sequence, from `buffers.qkv` to `buffers.context`.
-    fn attend(&self, sequences: &[&[u32]], buffers: &mut Buffers) {
-        let (h, heads) = (self.config.hidden, self.config.heads);
+    fn attend(&self, sequences: &[Sequence], buffers: &mut Buffers) {
+        let (h, heads) = (self.config.hidden_size, self.config.heads);
         let dim = h / heads;
         let mut first = 0;
         for sequence in sequences {
-            let tokens = sequence.len();
+            let tokens = sequence.ids.len();
             if tokens == 0 {
                 continue;
             }
@@ -234,7 +174,7 @@ impl FastBert {
 
     /// `states = norm(states + side)`, row by row.
     fn add_norm(&self, states: &mut [f32], side: &[f32], norm: &Norm) {
-        let (h, eps) = (self.config.hidden, self.config.layer_norm_eps);
+        let (h, eps) = (self.config.hidden_size, self.config.layer_norm_eps as f32);
         for (x, y) in states.chunks_exact_mut(h).zip(side.chunks_exact(h)) {
             // SAFETY: `isa` was detected; all four hold `h` floats (the weights were checked at load).
             unsafe {
@@ -257,16 +197,43 @@ impl FastBert {
     }
 }
 
+impl Encoder for FastEncoder {
+    fn encode(&self, batch: &[Sequence], each: &(dyn Fn(usize, &[f32]) + Sync)) -> Result<()> {
+        self.check(batch)?;
+        let total: usize = batch.iter().map(|s| s.ids.len()).sum();
+        let share = total.div_ceil(rayon::current_num_threads().max(1)).min(TOKENS_AT_ONCE);
+        let groups = group(batch, share);
+        let run = |group: &Range<usize>| {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut buffers = idle.unwrap_or_else(Buffers::new);
+            let sequences = &batch[group.clone()];
+            self.run(sequences, &mut buffers);
+            let mut start = 0;
+            for (i, sequence) in group.clone().zip(sequences) {
+                let end = start + sequence.ids.len() * self.config.hidden_size;
+                each(i, &buffers.states[start..end]);
+                start = end;
+            }
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(buffers);
+        };
+        match groups.as_slice() {
+            [one] => run(one),
+            many => many.par_iter().with_max_len(1).for_each(run),
+        }
+        Ok(())
+    }
+}
+
 /// Cuts the sequences, in their order, into runs of at most `share` tokens, but at least one sequence.
-fn group(sequences: &[&[u32]], share: usize) -> Vec<std::ops::Range<usize>> {
+fn group(sequences: &[Sequence], share: usize) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     let (mut start, mut tokens) = (0, 0);
     for (i, sequence) in sequences.iter().enumerate() {
-        if i > start && tokens + sequence.len() > share {
+        if i > start && tokens + sequence.ids.len() > share {
             groups.push(start..i);
             (start, tokens) = (i, 0);
         }
-        tokens += sequence.len();
+        tokens += sequence.ids.len();
     }
     if start < sequences.len() {
         groups.push(start..sequences.len());
@@ -304,13 +271,13 @@ impl Buffers {
         }
     }
 
-    fn reserve(&mut self, isa: Isa, c: &FastConfig, tokens: usize, longest: usize) {
+    fn reserve(&mut self, isa: Isa, c: &EncoderConfig, tokens: usize, longest: usize) {
         let rows = tokens.min(ROWS_AT_ONCE);
-        self.states.reserve(tokens * c.hidden);
-        self.qkv.reserve(tokens * 3 * c.hidden);
-        self.context.reserve(tokens * c.hidden);
-        self.side.reserve(rows * c.hidden);
-        self.middle.reserve(rows * c.intermediate);
-        self.scratch.reserve(attention::scratch_len(isa, longest, c.hidden / c.heads));
+        self.states.reserve(tokens * c.hidden_size);
+        self.qkv.reserve(tokens * 3 * c.hidden_size);
+        self.context.reserve(tokens * c.hidden_size);
+        self.side.reserve(rows * c.hidden_size);
+        self.middle.reserve(rows * c.intermediate_size);
+        self.scratch.reserve(attention::scratch_len(isa, longest, c.hidden_size / c.heads));
     }
 }

@@ -126,10 +126,9 @@ pub(super) unsafe fn panel_of<L: Lanes>(mut p: Product) {
     }
 }
 
-/// A tile of `ROWS x (2 * L::LANES)` that stays in registers.
+/// A tile of `ROWS x L::PANEL` that stays in registers.
 #[inline(always)]
 unsafe fn tile<L: Lanes, const ROWS: usize>(p: &Product) {
-    const { assert!(L::COLS == 2) };
     // SAFETY: as the caller vouches.
     unsafe {
         let (left, right) = if p.start.is_null() {

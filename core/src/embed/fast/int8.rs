@@ -155,7 +155,7 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// Turns `n` floats at `x` into bytes: `x = low + step * byte`, to half a step. A value that is not finite makes
+    /// Turns `n` floats at `x` into bytes, signed or not as the unit likes: `x = low + step * byte`, to half a step. A value that is not finite makes
     /// `step` NaN. # Safety: `x` and `bytes` hold `n` elements, `step` and `low` one.
     fn quantize_row(x: *const f32, n: usize, bytes: *mut u8, step: *mut f32, low: *mut f32) = quantize_of;
 }
@@ -195,7 +195,6 @@ unsafe fn panel_of<L: Lanes>(mut p: Product) {
 
 #[inline(always)]
 unsafe fn tile<L: Lanes, const ROWS: usize>(p: &Product) {
-    const { assert!(L::COLS == 2) };
     // SAFETY: as the caller vouches; a row's four bytes are read without a demand on alignment.
     unsafe {
         let mut sums = [[L::zero_int(); 2]; ROWS];
@@ -246,7 +245,7 @@ unsafe fn quantize_of<L: Lanes>(x: *const f32, n: usize, bytes: *mut u8, step: *
         // `odd` is zero, or NaN when a value was NaN or infinite.
         let width = largest - least;
         *step = width / 255.0 + odd;
-        *low = least;
+        *low = least + f32::from(L::ZERO) * *step;
         let factor = L::splat(if width > 0.0 { 255.0 / width } else { 0.0 });
         let lows = L::splat(least);
         for i in (0..whole).step_by(L::LANES) {

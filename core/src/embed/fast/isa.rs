@@ -12,6 +12,12 @@ pub(super) enum Isa {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// NEON with the dot product extension.
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
+    /// NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     /// Whatever the compiler's baseline has.
     Scalar,
 }
@@ -43,6 +49,13 @@ impl Isa {
                 units.push(Isa::Avx2);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        {
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                units.push(Isa::NeonDot);
+            }
+            units.push(Isa::Neon);
+        }
         units.push(Isa::Scalar);
         units
     }
@@ -52,12 +65,12 @@ impl Isa {
         use super::lanes::{Lanes, Scalar};
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => super::lanes_x86::Avx512::LANES * super::lanes_x86::Avx512::COLS,
+            Isa::Avx512 => super::lanes_x86::Avx512::PANEL,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2Vnni | Isa::Avx2 => {
-                super::lanes_x86::Avx2::<false>::LANES * super::lanes_x86::Avx2::<false>::COLS
-            }
-            Isa::Scalar => Scalar::LANES * Scalar::COLS,
+            Isa::Avx2Vnni | Isa::Avx2 => super::lanes_x86::Avx2::<false>::PANEL,
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDot | Isa::Neon => super::lanes_neon::Neon::<false>::PANEL,
+            Isa::Scalar => Scalar::PANEL,
         }
     }
 }
@@ -74,6 +87,8 @@ macro_rules! for_each_isa {
         pub(super) unsafe fn $name(isa: $crate::embed::fast::isa::Isa, $($arg: $ty),*) {
             use $generic as generic;
             use $crate::embed::fast::isa::Isa;
+            #[cfg(target_arch = "aarch64")]
+            use $crate::embed::fast::lanes_neon::Neon;
             #[cfg(target_arch = "x86_64")]
             use $crate::embed::fast::lanes_x86::{Avx2, Avx512};
 
@@ -97,6 +112,12 @@ macro_rules! for_each_isa {
             unsafe fn avx2($($arg: $ty),*) {
                 unsafe { generic::<Avx2<false>>($($arg),*) }
             }
+            #[cfg(target_arch = "aarch64")]
+            #[target_feature(enable = "neon,dotprod")]
+            #[allow(clippy::too_many_arguments)]
+            unsafe fn neon_dot($($arg: $ty),*) {
+                unsafe { generic::<Neon<true>>($($arg),*) }
+            }
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
@@ -105,6 +126,10 @@ macro_rules! for_each_isa {
                     Isa::Avx2Vnni => avx2vnni($($arg),*),
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx2 => avx2($($arg),*),
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::NeonDot => neon_dot($($arg),*),
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::Neon => generic::<Neon<false>>($($arg),*),
                     Isa::Scalar => generic::<$crate::embed::fast::lanes::Scalar>($($arg),*),
                 }
             }

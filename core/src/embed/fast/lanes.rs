@@ -11,10 +11,12 @@
 pub(super) trait Lanes: Copy {
     /// Floats in a vector.
     const LANES: usize;
-    /// Vectors side by side in a tile of a product: a panel of weights is `LANES * COLS` wide.
-    const COLS: usize;
-    /// The most rows in a tile of a product.
+    /// The width of a panel of weights: a tile of a product is two vectors wide.
+    const PANEL: usize = 2 * Self::LANES;
+    /// The most rows in a tile of a product: 4, 6 or 12.
     const ROWS: usize;
+    /// What a stored byte of 0 stands for: 0 where activations are unsigned bytes, 128 where they are signed.
+    const ZERO: u8 = 0;
     /// `LANES` floats.
     type V: Copy;
     /// `LANES` 32-bit integers.
@@ -57,12 +59,14 @@ pub(super) trait Lanes: Copy {
 
     /// Zeros.
     unsafe fn zero_int() -> Self::I;
-    /// Adds to each 32-bit lane of `acc` the product of the four unsigned bytes `a` with the lane's four signed
-    /// bytes at `b` (`4 * LANES` bytes), without saturation.
+    /// Adds to each 32-bit lane of `acc` the product of the four bytes `a`, stored by
+    /// [`store_bytes`](Lanes::store_bytes), with the lane's four signed bytes at `b` (`4 * LANES` bytes), without
+    /// saturation. The result counts bytes from [`ZERO`](Lanes::ZERO).
     unsafe fn dot4(acc: Self::I, a: u32, b: *const i8) -> Self::I;
     /// As floats.
     unsafe fn to_float(a: Self::I) -> Self::V;
-    /// Writes the first `n <= LANES` lanes, each 0..=255, rounded to the nearest byte, ties to even.
+    /// Writes the first `n <= LANES` lanes, each 0..=255, rounded to the nearest whole number, ties to even, less
+    /// [`ZERO`](Lanes::ZERO).
     unsafe fn store_bytes(p: *mut u8, n: usize, v: Self::V);
 }
 
@@ -86,7 +90,6 @@ fn map2(a: [f32; WIDTH], b: [f32; WIDTH], f: impl Fn(f32, f32) -> f32) -> [f32; 
 
 impl Lanes for Scalar {
     const LANES: usize = WIDTH;
-    const COLS: usize = 2;
     const ROWS: usize = 4;
     type V = [f32; WIDTH];
     type I = [i32; WIDTH];

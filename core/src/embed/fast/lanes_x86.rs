@@ -17,7 +17,6 @@ fn mask16(n: usize) -> __mmask16 {
 // trait demands; the instructions have no other precondition.
 impl Lanes for Avx512 {
     const LANES: usize = 16;
-    const COLS: usize = 2;
     const ROWS: usize = 12;
     type V = __m512;
     type I = __m512i;
@@ -134,7 +133,6 @@ unsafe fn fold8(a: __m256, f: impl Fn(__m128, __m128) -> __m128) -> f32 {
 // SAFETY (every block below): as for Avx512.
 impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     const LANES: usize = 8;
-    const COLS: usize = 2;
     const ROWS: usize = 6;
     type V = __m256;
     type I = __m256i;

@@ -1,9 +1,9 @@
 //! What happens to the rows between two products: activation, residual, layer normalisation, softmax?
 
-use super::config::Activation;
 use super::isa::for_each_isa;
 use super::lanes::Lanes;
 use super::math::{exp, gelu, gelu_tanh, relu};
+use crate::embed::architecture::Activation;
 
 for_each_isa! {
     /// The activation function on `n` floats at `x`. # Safety: they must be there.

