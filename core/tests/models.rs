@@ -135,7 +135,7 @@ fn tokenize_covers_the_whole_text_without_special_tokens() {
         assert!(ranges.iter().all(|range| long.get(range.clone()).is_some()), "{name}");
         assert!(ranges.windows(2).all(|pair| pair[0].start <= pair[1].start), "{name}");
         assert!(ranges.last().unwrap().end > long.len() - 10, "{name}");
-        assert_eq!(model.tokenize("").unwrap(), vec![]);
+        assert!(model.tokenize("").unwrap().is_empty());
         assert_eq!(model.special_tokens(), 2, "{name}");
     }
 }
@@ -295,10 +295,9 @@ fn copy(name: &str) -> tempfile::TempDir {
         for entry in fs::read_dir(from).unwrap() {
             let entry = entry.unwrap();
             let target = to.join(entry.file_name());
-            if entry.path().is_dir() {
-                into(&entry.path(), &target)
-            } else {
-                drop(fs::copy(entry.path(), target).unwrap())
+            match entry.path().is_dir() {
+                true => into(&entry.path(), &target),
+                false => assert!(fs::copy(entry.path(), target).is_ok()),
             }
         }
     }
@@ -367,6 +366,22 @@ fn missing_and_truncated_files_are_named() {
         let bytes = fs::read(f.join(pickle)).unwrap();
         fs::write(f.join(pickle), &bytes[..bytes.len() / 2]).unwrap();
     });
+}
+
+#[test]
+fn a_damaged_checkpoint_never_panics() {
+    let folder = copy("bert-pickle");
+    let path = folder.path().join("pytorch_model.bin");
+    let whole = fs::read(&path).unwrap();
+    for i in 0..100 {
+        let mut bytes = whole.clone();
+        let at = i * 7919 % 6000;
+        bytes[at] = bytes[at].wrapping_add((i % 254) as u8 + 1);
+        fs::write(&path, bytes).unwrap();
+        if let Err(error) = open(folder.path(), EmbedderOptions::default()) {
+            assert_eq!(error.code(), Code::ModelInvalid, "byte {at}: {error}");
+        }
+    }
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl EncoderConfig {
                 _ => None,
             },
         };
-        if config.hidden_size % config.heads != 0 {
+        if !config.hidden_size.is_multiple_of(config.heads) {
             return Err(json.invalid(
                 field("num_attention_heads", "n_heads"),
                 format!("is {}, which does not divide the hidden size {}", config.heads, config.hidden_size),

@@ -1,9 +1,11 @@
 //! How relevant is each passage to a query, read together?
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use serde_json::Value;
 
 use super::architecture::{Architecture, EncoderConfig};
 use super::dense::{Dense, Nonlinearity};
@@ -61,6 +63,8 @@ struct Inner {
     then: Nonlinearity,
     /// Components of a hidden state.
     hidden: usize,
+    /// Whether the model is told which tokens are the passage's.
+    segments: bool,
     batch_size: usize,
     workers: Workers,
 }
@@ -89,6 +93,7 @@ impl CrossEncoder {
                 JsonFile::open(&folder.join("config_sentence_transformers.json"))?.as_ref(),
             )?,
             hidden: config.hidden_size,
+            segments: segments(&folder)?,
             batch_size: options.batch_size,
             workers: Workers::new(options.threads),
         })))
@@ -128,7 +133,11 @@ impl Inner {
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
         let pair = |passage: &&str| {
             cancel.check()?;
-            self.tokenizer.encode_pair(query, passage)
+            let mut sequence = self.tokenizer.encode_pair(query, passage)?;
+            if !self.segments {
+                sequence.segments.fill(0);
+            }
+            Ok(sequence)
         };
         let mut sequences: Vec<Sequence> = passages.par_iter().map(pair).collect::<Result<_>>()?;
         let mut order: Vec<usize> = (0..passages.len()).collect();
@@ -180,6 +189,13 @@ fn head(json: &JsonFile, config: &EncoderConfig, weights: &Weights) -> Result<[D
     ])
 }
 
+/// Whether segment ids are among the inputs that the tokenizer's configuration lists; it may list none.
+fn segments(folder: &Path) -> Result<bool> {
+    let Some(json) = JsonFile::open(&folder.join("tokenizer_config.json"))? else { return Ok(true) };
+    let names = json.value("model_input_names").and_then(Value::as_array);
+    Ok(names.is_none_or(|names| names.iter().any(|name| name == "token_type_ids")))
+}
+
 /// What is done to the logit: what sentence-transformers stored, in its own file or (older releases) in `config.json`;
 /// by default a sigmoid.
 fn activation(json: &JsonFile, own: Option<&JsonFile>) -> Result<Nonlinearity> {
@@ -190,7 +206,7 @@ fn activation(json: &JsonFile, own: Option<&JsonFile>) -> Result<Nonlinearity> {
         return Nonlinearity::from_class(own, "activation_fn", Some(class), default);
     }
     if let Some(nested) = json.object("sentence_transformers")?
-        && let Some(class) = nested.get("activation_fn").and_then(serde_json::Value::as_str)
+        && let Some(class) = nested.get("activation_fn").and_then(Value::as_str)
     {
         return Nonlinearity::from_class(json, "sentence_transformers.activation_fn", Some(class), default);
     }

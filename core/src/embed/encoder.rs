@@ -22,7 +22,7 @@ pub(crate) trait Encoder: Send + Sync {
 }
 
 /// What `result` makes of the hidden states of each sequence, in the order of `batch`.
-pub(crate) fn encode_map<T: Send>(
+pub(crate) fn encode_map<T: Send + Sync>(
     encoder: &dyn Encoder,
     batch: &[Sequence],
     result: impl Fn(&[f32]) -> T + Sync,

@@ -20,8 +20,6 @@ const MODULES: &str = "modules.json";
 pub(crate) struct ModelFolder {
     /// Where the encoder's config, weights and tokenizer lie.
     pub(crate) encoder_folder: PathBuf,
-    /// The encoder's `config.json`.
-    pub(crate) json: JsonFile,
     pub(crate) config: EncoderConfig,
     pub(crate) pooling: Pooling,
     /// Whether the tokens of the prompt count in pooling.
@@ -84,7 +82,6 @@ impl ModelFolder {
         let (query_prompt, document_prompt) = prompts(folder)?;
         Ok(ModelFolder {
             encoder_folder,
-            json,
             config,
             pooling: pooling.0,
             pool_prompt: pooling.1,

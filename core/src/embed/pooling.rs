@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn truncation_comes_before_the_last_normalisation() {
-        assert_eq!(finish(vec![3.0, 4.0, 12.0], &[Step::Normalize], 2), [0.6, 0.8]);
+        let found = finish(vec![3.0, 4.0, 12.0], &[Step::Normalize], 2);
+        assert!(found.iter().zip([0.6, 0.8]).all(|(x, y)| (x - y).abs() < 1e-6), "{found:?}");
         assert_eq!(finish(vec![0.0, 0.0], &[], 2), [0.0, 0.0]);
         assert_eq!(finish(vec![1e-30, 0.0], &[], 2), [1.0, 0.0]);
     }

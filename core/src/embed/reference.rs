@@ -173,7 +173,8 @@ fn lookup(
         all.extend(ids(sequence));
         all.resize((i + 1) * width, 0);
     }
-    table.index_select(&Tensor::new(all, &Device::Cpu)?, 0)
+    let count = all.len();
+    table.index_select(&Tensor::from_vec(all, count, &Device::Cpu)?, 0)
 }
 
 fn failed(e: candle_core::Error) -> Error {

@@ -26,7 +26,8 @@ impl Tokenizer {
     /// Errors: `model_invalid` when it cannot be read or gives ids from `vocab_size` on.
     pub(crate) fn open(path: &Path, vocab_size: usize, max_tokens: usize, lower_case: bool) -> Result<Self> {
         if !path.is_file() {
-            return Err(invalid_file(path, "is missing"));
+            let advice = "is missing; save it with AutoTokenizer.from_pretrained(...).save_pretrained(...) of transformers";
+            return Err(invalid_file(path, advice));
         }
         let mut inner = tokenizers::Tokenizer::from_file(path).map_err(|e| {
             Error::with_source(
@@ -154,4 +155,90 @@ fn sequence(encoding: &Encoding) -> Sequence {
 
 fn failed(e: tokenizers::Error) -> Error {
     Error::with_source(Code::Internal, format!("the tokenizer failed: {e}"), e)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODELS: [&str; 4] = ["bert-mean", "xlm-roberta-plain", "roberta-last", "mpnet-f16"];
+
+    fn open(name: &str, max_tokens: usize) -> Tokenizer {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
+        Tokenizer::open(&folder.join("tokenizer.json"), 300, max_tokens, false).unwrap()
+    }
+
+    /// The same without the cut before tokenising.
+    fn whole(tokenizer: &Tokenizer, first: &str, second: Option<&str>) -> Sequence {
+        let encode = |text: &str| tokenizer.inner.encode_fast(text, false).unwrap();
+        sequence(&tokenizer.finish(encode(first), second.map(encode)).unwrap())
+    }
+
+    #[test]
+    fn a_long_text_cut_early_gives_the_tokens_of_the_whole() {
+        let words = [
+            "metformin",
+            "dose,",
+            "renal  failure",
+            "naïve\n",
+            "🩺",
+            "中文",
+            "[SEP]",
+            "x.y-z",
+            "<pad> </s>",
+            "\0\t",
+        ];
+        for name in MODELS {
+            let tokenizer = open(name, 24);
+            for shift in (0..40).step_by(9) {
+                let text: Vec<&str> =
+                    (0..900).map(|i| words[(i * 7 + shift * (i / 11)) % words.len()]).collect();
+                let text = text.join(" ");
+                assert!(text.len() > 24 * BYTES_PER_TOKEN);
+                assert_eq!(
+                    tokenizer.encode(&text).unwrap(),
+                    whole(&tokenizer, &text, None),
+                    "{name} {shift}"
+                );
+                assert_eq!(tokenizer.encode_with_offsets(&text).unwrap().0, tokenizer.encode(&text).unwrap());
+                let short = "dose ".repeat(shift);
+                for (first, second) in [(&short, &text), (&text, &short), (&text, &text)] {
+                    let wanted = whole(&tokenizer, first, Some(second));
+                    assert_eq!(tokenizer.encode_pair(first, second).unwrap(), wanted, "{name} {shift}");
+                    assert!(wanted.ids.len() <= 24);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_text_is_its_special_tokens() {
+        for name in MODELS {
+            let tokenizer = open(name, 24);
+            for text in ["", " ", "\n\n"] {
+                let sequence = tokenizer.encode(text).unwrap();
+                // A byte-level vocabulary has tokens for blanks.
+                if name != "roberta-last" || text.is_empty() {
+                    assert_eq!(sequence.ids.len(), tokenizer.special_tokens(false), "{name} {text:?}");
+                }
+                assert_eq!(sequence.ids.len(), sequence.segments.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_second_text_of_a_bert_pair_is_segment_one() {
+        let sequence = open("bert-mean", 24).encode_pair("dose", "dose").unwrap();
+        let half = sequence.segments.iter().filter(|&&segment| segment == 0).count();
+        assert_eq!(sequence.segments[..half], vec![0; half]);
+        assert_eq!(sequence.segments.len() - half, half - 1);
+    }
+
+    #[test]
+    fn a_limit_without_room_for_text_is_refused() {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/bert-mean/tokenizer.json");
+        let error = Tokenizer::open(&path, 300, 3, false).err().unwrap();
+        assert_eq!(error.code(), Code::InvalidArgument);
+    }
 }

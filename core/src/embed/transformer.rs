@@ -54,7 +54,8 @@ impl Transformer {
         };
         let query_prefix = options.query_prefix.clone().unwrap_or(model.query_prompt);
         let document_prefix = options.document_prefix.clone().unwrap_or(model.document_prompt);
-        if !model.pool_prompt && !(query_prefix.is_empty() && document_prefix.is_empty()) {
+        let prefixed = !query_prefix.is_empty() || !document_prefix.is_empty();
+        if prefixed && !model.pool_prompt {
             return Err(Error::new(
                 Code::ModelUnsupported,
                 format!(

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use candle_core::DType;
@@ -147,12 +148,8 @@ impl WeightFile {
     }
 
     fn pickle(path: &Path) -> Result<Self> {
-        let tensors = PthTensors::new(path, None).map_err(|e| {
-            let message = format!(
-                "{}: not a readable PyTorch checkpoint ({e}); convert it to {SINGLE}",
-                path.display()
-            );
-            Error::with_source(Code::ModelInvalid, message, e)
+        let tensors = guarded(|| PthTensors::new(path, None)).map_err(|what| {
+            invalid_file(path, format!("not a readable PyTorch checkpoint ({what}); convert it to {SINGLE}"))
         })?;
         Ok(WeightFile { path: path.to_path_buf(), tensors: Tensors::Pickle(tensors) })
     }
@@ -191,7 +188,7 @@ impl WeightFile {
                     let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
                     Ok(Some((tensor.dims().to_vec(), values)))
                 };
-                match read() {
+                match guarded(read) {
                     Ok(Some(tensor)) => Ok(tensor),
                     Ok(None) => Err(self.invalid(name, "is missing")),
                     Err(e) => Err(self.invalid(name, format!("cannot be read: {e}"))),
@@ -202,6 +199,14 @@ impl WeightFile {
 
     fn invalid(&self, tensor: &str, what: impl std::fmt::Display) -> Error {
         Error::new(Code::ModelInvalid, format!("{}: tensor '{tensor}' {what}", self.path.display()))
+    }
+}
+
+/// Runs candle's pickle reader, which panics on some damaged files.
+fn guarded<T>(read: impl FnOnce() -> candle_core::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("the file is damaged".to_string()),
     }
 }
 
