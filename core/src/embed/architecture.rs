@@ -9,6 +9,9 @@ use super::json::JsonFile;
 use super::weights::Weights;
 use crate::Result;
 
+/// Distances from which relative position buckets grow logarithmically end here (MPNet's constant).
+const MAX_DISTANCE: f32 = 128.0;
+
 /// The family of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Architecture {
@@ -240,4 +243,20 @@ impl Architecture {
             ],
         }
     }
+}
+
+/// The bucket of a relative position, key minus query: half of the buckets for each direction, the first half of
+/// those exact, the others logarithmic up to [`MAX_DISTANCE`] (Raffel et al. 2020, section 2.1).
+pub(crate) fn relative_bucket(distance: i64, buckets: usize) -> u32 {
+    let half = buckets / 2;
+    let exact = half / 2;
+    let ahead = if distance > 0 { half } else { 0 };
+    let far = distance.unsigned_abs() as usize;
+    let bucket = if far < exact {
+        far
+    } else {
+        let log = (far as f32 / exact as f32).ln() / (MAX_DISTANCE / exact as f32).ln();
+        (exact + (log * (half - exact) as f32) as usize).min(half - 1)
+    };
+    (ahead + bucket) as u32
 }

@@ -10,12 +10,13 @@ use serde_json::Value;
 use super::architecture::{Architecture, EncoderConfig};
 use super::dense::{Dense, Nonlinearity};
 use super::encoder::{Encoder, Sequence, encode_map};
+use super::fast::FastEncoder;
 use super::folder::max_tokens;
 use super::json::JsonFile;
 use super::options::{Precision, at_least_one};
 use super::source;
 use super::tokenization::Tokenizer;
-use super::transformer::{limit, load_encoder};
+use super::transformer::limit;
 use super::weights::Weights;
 use super::workers::Workers;
 use crate::{Cancel, Code, Error, Result};
@@ -85,7 +86,7 @@ impl CrossEncoder {
         let max_tokens = limit(options.max_tokens, own, config.max_tokens())?;
         Ok(CrossEncoder(Arc::new(Inner {
             tokenizer: Tokenizer::open(&folder.join("tokenizer.json"), config.vocab_size, max_tokens, false)?,
-            encoder: load_encoder(&config, &weights, options.precision)?,
+            encoder: Box::new(FastEncoder::load(&config, &weights, options.precision)?),
             head,
             then: activation(
                 &json,

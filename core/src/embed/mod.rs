@@ -8,10 +8,12 @@ mod cross_encoder;
 mod dense;
 mod embedder;
 mod encoder;
+mod fast;
 mod folder;
 mod json;
 mod options;
 mod pooling;
+#[cfg(test)]
 mod reference;
 mod source;
 mod static_model;

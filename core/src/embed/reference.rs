@@ -1,20 +1,17 @@
 //! How does candle run an encoder?
 //!
-//! The plain form of the computation: a batch padded to its longest sequence and a mask. It runs every architecture
-//! and is what the fast forward is tested against. The equations are those of Vaswani et al. 2017 (section 3.2) with
+//! The plain form of the computation, a batch padded to its longest sequence and a mask: what the tests hold the fast
+//! forward equal to. The equations are those of Vaswani et al. 2017 (section 3.2) with
 //! the post-norm blocks of Devlin et al. 2018, and for MPNet the relative position buckets of Raffel et al. 2020.
 
 use candle_core::{D, Device, IndexOp, Tensor};
 use candle_nn::ops::softmax_last_dim;
 use candle_nn::{LayerNorm, Linear, Module};
 
-use super::architecture::{Activation, EncoderConfig};
+use super::architecture::{Activation, EncoderConfig, relative_bucket};
 use super::encoder::{Encoder, Sequence};
 use super::weights::Weights;
 use crate::{Code, Error, Result};
-
-/// Distances from which relative position buckets grow logarithmically end here (MPNet's constant).
-const MAX_DISTANCE: f32 = 128.0;
 
 /// An encoder on candle's CPU tensors, in f32.
 pub(crate) struct CandleEncoder {
@@ -178,22 +175,6 @@ fn lookup(
     }
     let count = all.len();
     table.index_select(&Tensor::from_vec(all, count, &Device::Cpu)?, 0)
-}
-
-/// The bucket of a relative position, key minus query: half of the buckets for each direction, the first half of
-/// those exact, the others logarithmic up to [`MAX_DISTANCE`] (Raffel et al. 2020, section 2.1).
-pub(crate) fn relative_bucket(distance: i64, buckets: usize) -> u32 {
-    let half = buckets / 2;
-    let exact = half / 2;
-    let ahead = if distance > 0 { half } else { 0 };
-    let far = distance.unsigned_abs() as usize;
-    let bucket = if far < exact {
-        far
-    } else {
-        let log = (far as f32 / exact as f32).ln() / (MAX_DISTANCE / exact as f32).ln();
-        (exact + (log * (half - exact) as f32) as usize).min(half - 1)
-    };
-    (ahead + bucket) as u32
 }
 
 fn failed(e: candle_core::Error) -> Error {

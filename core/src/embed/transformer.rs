@@ -7,10 +7,10 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::encoder::{Encoder, Sequence, encode_map};
+use super::fast::FastEncoder;
 use super::folder::ModelFolder;
-use super::options::{EmbedderOptions, Precision};
+use super::options::EmbedderOptions;
 use super::pooling::{self, Pooling, Step};
-use super::reference::CandleEncoder;
 use super::tokenization::Tokenizer;
 use super::traits::{Embed, TokenEmbeddings};
 use super::weights::Weights;
@@ -68,7 +68,7 @@ impl Transformer {
         let tokenizer_file = model.encoder_folder.join("tokenizer.json");
         let tokenizer =
             Tokenizer::open(&tokenizer_file, model.config.vocab_size, max_tokens, model.lower_case)?;
-        let encoder = load_encoder(&model.config, &weights, options.precision)?;
+        let encoder = Box::new(FastEncoder::load(&model.config, &weights, options.precision)?);
 
         let mut hasher = blake3::Hasher::new();
         weights.fingerprint(&mut hasher)?;
@@ -199,21 +199,6 @@ impl Embed for Transformer {
 
     fn special_tokens(&self) -> usize {
         self.tokenizer.special_tokens(false)
-    }
-}
-
-/// The encoder for `config`, by the fastest implementation that runs it.
-pub(crate) fn load_encoder(
-    config: &super::architecture::EncoderConfig,
-    weights: &Weights,
-    precision: Precision,
-) -> Result<Box<dyn Encoder>> {
-    match precision {
-        Precision::F32 => Ok(Box::new(CandleEncoder::load(config, weights)?)),
-        Precision::Int8 => Err(Error::new(
-            Code::ModelUnsupported,
-            format!("'{}' models run with precision f32 only", config.architecture.as_str()),
-        )),
     }
 }
 
