@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 use quorate_core::Cancel;
-use quorate_core::embed::{Embed, Embedder, EmbedderOptions};
+use quorate_core::embed::{Embed, Embedder, EmbedderOptions, Precision};
 use serde_json::Value;
 
 const DIM: usize = 384;
@@ -73,6 +73,11 @@ fn check(options: EmbedderOptions, at_least: f64) {
 fn f32_vectors_are_those_of_sentence_transformers() {
     check(EmbedderOptions::default(), 0.99999);
     check(EmbedderOptions { batch_size: 7, threads: Some(1), ..Default::default() }, 0.99999);
+}
+
+#[test]
+fn int8_vectors_are_near_those() {
+    check(EmbedderOptions { precision: Precision::Int8, ..Default::default() }, 0.99);
 }
 
 #[test]

@@ -246,6 +246,7 @@ fn the_id_follows_what_changes_vectors_and_nothing_else() {
         EmbedderOptions { document_prefix: Some("q".to_string()), ..Default::default() },
     ));
     ids.push(id("bert-mean", EmbedderOptions { max_tokens: Some(9), ..Default::default() }));
+    ids.push(id("bert-mean", EmbedderOptions { precision: Precision::Int8, ..Default::default() }));
     ids.push(id("bert-mean", EmbedderOptions { dimensions: Some(9), ..Default::default() }));
     let count = ids.len();
     ids.sort();
