@@ -3,8 +3,7 @@
 use super::lanes::Lanes;
 
 /// Coefficients of `exp(r) = 1 + r + r^2 * (E[0] + E[1] r + ...)` for |r| <= ln 2 / 2: Cephes `expf` (Moshier, 1989).
-const EXP: [f32; 6] =
-    [5e-1, 1.666_666_5e-1, 4.166_579_6e-2, 8.333_452e-3, 1.398_199_9e-3, 1.987_569_1e-4];
+const EXP: [f32; 6] = [5e-1, 1.666_666_5e-1, 4.166_579_6e-2, 8.333_452e-3, 1.398_199_9e-3, 1.987_569_1e-4];
 
 /// Numerator and denominator in `t = x^2` of `erf(x) = x * P(t) / Q(t)` for |x| <= 3.92, fitted to the least
 /// relative error (1.9e-8 before rounding) by iteratively weighted least squares (Lawson, 1961).
