@@ -4,5 +4,6 @@
 pub mod agreement;
 pub mod data;
 mod math;
+pub mod truth;
 
 pub use data::{Column, Duplicates, Label, Ratings, RatingsOptions};
