@@ -1,4 +1,5 @@
 //! How fast are the data, alpha and truth inference? Run with `cargo bench -p quorate-consensus --bench inference`.
+#![allow(missing_docs)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use quorate_consensus::Ratings;

@@ -1,6 +1,6 @@
 //! What is true, when each rater confuses the categories in a way of their own?
 
-use super::em::{EmOptions, PARALLEL, blocks, climb, prior_term, settle};
+use super::em::{EmOptions, PARALLEL, add_rows, blocks, climb, prior_term, settle};
 use super::{Truth, check_identity, gold_codes, vote_shares};
 use crate::Ratings;
 use quorate_core::Result;
@@ -80,10 +80,7 @@ impl Model {
 
         let rater = |(r, cells): (usize, &mut [f64])| {
             cells.fill(0.0);
-            for (&i, &c) in data.rater_items(r).iter().zip(data.rater_codes(r)) {
-                let row = &belief[i as usize * k..][..k];
-                cells[c as usize * k..][..k].iter_mut().zip(row).for_each(|(cell, v)| *cell += v);
-            }
+            count_votes(cells, k, belief, data.rater_items(r), data.rater_codes(r));
             normalise(cells, k, data.weights()[r], options);
         };
         if data.len() >= PARALLEL {
@@ -102,14 +99,15 @@ impl Model {
             for (j, row) in block.chunks_exact_mut(k).enumerate() {
                 let i = first + j;
                 row.copy_from_slice(&self.log_class);
-                for (&r, &c) in data.item_raters(i).iter().zip(data.item_codes(i)) {
-                    let logs = &self.log_confusion[(r as usize * k + c as usize) * k..][..k];
-                    if weighted {
+                let votes = data.item_raters(i).iter().zip(data.item_codes(i));
+                if weighted {
+                    for (&r, &c) in votes {
+                        let logs = &self.log_confusion[(r as usize * k + c as usize) * k..][..k];
                         let w = data.weights()[r as usize];
                         row.iter_mut().zip(logs).for_each(|(v, l)| *v += w * l);
-                    } else {
-                        row.iter_mut().zip(logs).for_each(|(v, l)| *v += l);
                     }
+                } else {
+                    add_rows(row, &self.log_confusion, votes.map(|(&r, &c)| r as usize * k + c as usize));
                 }
                 sum += settle(row, gold[i]);
             }
@@ -143,6 +141,35 @@ impl Model {
             }
         }
         out
+    }
+}
+
+/// Adds the belief about each item to the cells (given x true) of the label that it got.
+fn count_votes(cells: &mut [f64], k: usize, belief: &[f64], items: &[u32], codes: &[u32]) {
+    match k {
+        2 => count_fixed::<2>(cells, belief, items, codes),
+        3 => count_fixed::<3>(cells, belief, items, codes),
+        4 => count_fixed::<4>(cells, belief, items, codes),
+        5 => count_fixed::<5>(cells, belief, items, codes),
+        6 => count_fixed::<6>(cells, belief, items, codes),
+        7 => count_fixed::<7>(cells, belief, items, codes),
+        8 => count_fixed::<8>(cells, belief, items, codes),
+        _ => {
+            for (&i, &c) in items.iter().zip(codes) {
+                let row = &belief[i as usize * k..][..k];
+                cells[c as usize * k..][..k].iter_mut().zip(row).for_each(|(cell, v)| *cell += v);
+            }
+        }
+    }
+}
+
+fn count_fixed<const K: usize>(cells: &mut [f64], belief: &[f64], items: &[u32], codes: &[u32]) {
+    for (&i, &c) in items.iter().zip(codes) {
+        let row = belief[i as usize * K..].first_chunk::<K>();
+        let cell = cells[c as usize * K..].first_chunk_mut::<K>();
+        if let (Some(row), Some(cell)) = (row, cell) {
+            cell.iter_mut().zip(row).for_each(|(t, v)| *t += v);
+        }
     }
 }
 

@@ -90,6 +90,31 @@ pub(super) fn settle(row: &mut [f64], gold: Option<u32>) -> f64 {
     top + sum.ln()
 }
 
+/// Adds rows of `k` numbers of `table` to `sum`; `at` gives the number of each row. The small numbers of classes have loops of fixed length.
+pub(super) fn add_rows(sum: &mut [f64], table: &[f64], at: impl Iterator<Item = usize>) {
+    match sum.len() {
+        2 => add_fixed::<2>(sum, table, at),
+        3 => add_fixed::<3>(sum, table, at),
+        4 => add_fixed::<4>(sum, table, at),
+        5 => add_fixed::<5>(sum, table, at),
+        6 => add_fixed::<6>(sum, table, at),
+        7 => add_fixed::<7>(sum, table, at),
+        8 => add_fixed::<8>(sum, table, at),
+        k => at.for_each(|n| sum.iter_mut().zip(&table[n * k..][..k]).for_each(|(s, v)| *s += v)),
+    }
+}
+
+fn add_fixed<const K: usize>(sum: &mut [f64], table: &[f64], at: impl Iterator<Item = usize>) {
+    let Some(out) = sum.first_chunk_mut::<K>() else { return };
+    let mut total = *out;
+    for n in at {
+        if let Some(row) = table[n * K..].first_chunk::<K>() {
+            total.iter_mut().zip(row).for_each(|(t, v)| *t += v);
+        }
+    }
+    *out = total;
+}
+
 /// `0 log 0 = 0`: what a prior of no votes adds.
 pub(super) fn prior_term(count: f64, log: f64) -> f64 {
     if count == 0.0 { 0.0 } else { count * log }

@@ -52,7 +52,7 @@ impl GladOptions {
                     format!("class_prior has {} shares for {n_categories} categories", p.len()),
                 ));
             }
-            if p.iter().any(|v| !(*v > 0.0)) || (p.iter().sum::<f64>() - 1.0).abs() > 1e-9 {
+            if p.iter().any(|v| v.is_nan() || *v <= 0.0) || (p.iter().sum::<f64>() - 1.0).abs() > 1e-9 {
                 return Err(Error::invalid(format!("class_prior {p:?} must be positive and sum to 1")));
             }
         }
@@ -134,7 +134,7 @@ impl Model {
     fn expect(&mut self, data: &Ratings, gold: &[Option<u32>], belief: &mut [f64]) -> f64 {
         let k = self.log_class.len();
         let (ability, log_class, log_wrong) = (&self.ability, &self.log_class, self.log_wrong);
-        let ease = std::mem::take(&mut self.ease);
+        let ease = &self.ease;
         let likelihood = blocks(belief, k, data.len() >= PARALLEL, |first, block| {
             let mut sum = 0.0;
             for (j, row) in block.chunks_exact_mut(k).enumerate() {
@@ -154,7 +154,6 @@ impl Model {
             }
             sum
         });
-        self.ease = ease;
         let (ability, ease) = (&self.ability, &mut self.ease);
         let belief = &*belief;
         let bound = |(i, e): (usize, &mut Ease)| {

@@ -156,16 +156,19 @@ struct Model {
 struct Vote {
     /// The logarithm of the probability that the label is a guess.
     log_guess: f64,
-    /// By how much the vote raises the logarithm of its own class over the others.
+    /// How many times more the vote says for its own class than for the others.
     gain: f64,
     /// The probability that the rater knew, if the vote is right.
     knew: f64,
 }
 
+/// The logarithm of the largest product of gains that is formed without logarithms; the largest `f64` has 709.
+const LOG_LIMIT: f64 = 600.0;
+
 impl Vote {
     /// From the probability of guessing this label and that of knowing.
     fn new(guess: f64, know: f64) -> Vote {
-        Vote { log_guess: guess.ln(), gain: (know / guess).ln_1p(), knew: know / (guess + know) }
+        Vote { log_guess: guess.ln(), gain: 1.0 + know / guess, knew: know / (guess + know) }
     }
 }
 
@@ -191,19 +194,35 @@ impl Model {
     fn expect(&self, data: &Ratings, gold: &[Option<u32>], belief: &mut [f64]) -> f64 {
         let k = self.k;
         let log_class = -(k as f64).ln();
+        let largest = self.votes.iter().fold(1.0f64, |m, v| m.max(v.gain));
+        // So many votes can be multiplied without overflow; beyond, logarithms are added.
+        let safe = if data.is_weighted() { 0 } else { (LOG_LIMIT / largest.ln().max(1e-3)) as usize };
         blocks(belief, k, data.len() >= PARALLEL, |first, block| {
             let mut sum = 0.0;
             for (j, row) in block.chunks_exact_mut(k).enumerate() {
                 let i = first + j;
-                row.fill(log_class);
-                let mut common = 0.0;
-                for (&r, &c) in data.item_raters(i).iter().zip(data.item_codes(i)) {
-                    let vote = self.votes[r as usize * k + c as usize];
-                    let w = data.weights()[r as usize];
-                    common += w * vote.log_guess;
-                    row[c as usize] += w * vote.gain;
+                let votes = data.item_raters(i).iter().zip(data.item_codes(i));
+                let mut common = log_class;
+                if votes.len() <= safe && gold[i].is_none() {
+                    row.fill(1.0);
+                    for (&r, &c) in votes {
+                        let vote = &self.votes[r as usize * k + c as usize];
+                        common += vote.log_guess;
+                        row[c as usize] *= vote.gain;
+                    }
+                    let all: f64 = row.iter().sum();
+                    row.iter_mut().for_each(|v| *v /= all);
+                    sum += common + all.ln();
+                } else {
+                    row.fill(0.0);
+                    for (&r, &c) in votes {
+                        let vote = &self.votes[r as usize * k + c as usize];
+                        let w = data.weights()[r as usize];
+                        common += w * vote.log_guess;
+                        row[c as usize] += w * vote.gain.ln();
+                    }
+                    sum += common + settle(row, gold[i]);
                 }
-                sum += common + settle(row, gold[i]);
             }
             sum
         })
@@ -213,7 +232,10 @@ impl Model {
     fn maximise(&mut self, data: &Ratings, belief: &[f64], options: &MaceOptions) -> f64 {
         let k = self.k;
         let smoothing = options.smoothing.unwrap_or(0.01 / k as f64);
-        let mut objective = 0.0;
+        let mut objective = match options.method {
+            MaceMethod::Variational => -prior_constant(options, k) * data.n_raters() as f64,
+            MaceMethod::Em => 0.0,
+        };
         let mut counts = vec![0.0; k];
         for r in 0..data.n_raters() {
             counts.fill(0.0);
@@ -232,22 +254,19 @@ impl Model {
                 MaceMethod::Variational => {
                     let (a, b) = (options.prior_guess + guessed, options.prior_know + knew);
                     let coin = Dirichlet::new(a + b);
-                    let (guess, know) = (coin.weight(a), coin.weight(b));
-                    let prior_coin = Dirichlet::new(options.prior_guess + options.prior_know);
-                    objective -=
-                        coin.divergence(&[(a, options.prior_guess), (b, options.prior_know)], &prior_coin);
+                    let (guess, know) =
+                        (coin.weight(a, options.prior_guess), coin.weight(b, options.prior_know));
                     self.know[r] = b / (a + b);
-                    counts.iter_mut().for_each(|c| *c += options.prior_strategy);
-                    let all = counts.iter().sum::<f64>();
+                    let all = guessed + k as f64 * options.prior_strategy;
                     let die = Dirichlet::new(all);
-                    let prior_die = Dirichlet::new(k as f64 * options.prior_strategy);
-                    let pairs: Vec<(f64, f64)> =
-                        counts.iter().map(|&c| (c, options.prior_strategy)).collect();
-                    objective -= die.divergence(&pairs, &prior_die);
-                    for ((vote, share), &c) in votes.iter_mut().zip(strategy).zip(&counts) {
-                        *share = c / all;
-                        *vote = Vote::new(guess * die.weight(c), know);
+                    let mut divergence = coin.log_gamma + die.log_gamma + guess.divergence + know.divergence;
+                    for ((vote, share), c) in votes.iter_mut().zip(strategy).zip(&counts) {
+                        let label = die.weight(c + options.prior_strategy, options.prior_strategy);
+                        divergence += label.divergence;
+                        *share = (c + options.prior_strategy) / all;
+                        *vote = Vote::new(guess.value * label.value, know.value);
                     }
+                    objective -= divergence;
                 }
                 MaceMethod::Em => {
                     let both = guessed + knew + 2.0 * smoothing;
@@ -285,22 +304,28 @@ struct Dirichlet {
     digamma: f64,
 }
 
+/// One component of a Dirichlet distribution.
+struct Component {
+    /// `exp(E[ln p])`.
+    value: f64,
+    /// Its part in the Kullback-Leibler divergence to the prior, up to the prior's constant.
+    divergence: f64,
+}
+
 impl Dirichlet {
     fn new(sum: f64) -> Dirichlet {
         Dirichlet { log_gamma: ln_gamma(sum), digamma: digamma(sum) }
     }
 
-    /// `exp(E[ln p])` of the component with parameter `a`.
-    fn weight(&self, a: f64) -> f64 {
-        (digamma(a) - self.digamma).exp()
+    /// The component with parameter `a`, whose prior has parameter `b`.
+    fn weight(&self, a: f64, b: f64) -> Component {
+        let log = digamma(a) - self.digamma;
+        Component { value: log.exp(), divergence: (a - b) * log - ln_gamma(a) }
     }
+}
 
-    /// The Kullback-Leibler divergence to `prior`, given the pairs of parameters.
-    fn divergence(&self, pairs: &[(f64, f64)], prior: &Dirichlet) -> f64 {
-        let each: f64 = pairs
-            .iter()
-            .map(|&(a, b)| ln_gamma(b) - ln_gamma(a) + (a - b) * (digamma(a) - self.digamma))
-            .sum();
-        self.log_gamma - prior.log_gamma + each
-    }
+/// The constants of the priors in the divergence of one rater.
+fn prior_constant(options: &MaceOptions, k: usize) -> f64 {
+    let (a, b, c) = (options.prior_guess, options.prior_know, options.prior_strategy);
+    ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b) + k as f64 * ln_gamma(c) - ln_gamma(k as f64 * c)
 }

@@ -133,9 +133,10 @@ impl Agreement {
             let pairs = row.iter().zip(from).filter(|(c, f)| !c.is_nan() && **f > 0.0);
             said.extend(pairs.map(|(c, f)| c.abs() / f));
             said.sort_unstable_by(f64::total_cmp);
-            let below = said.partition_point(|y| y < x);
+            let own = *x;
+            let below = said.partition_point(|y| *y < own);
             let kept = &said[below.min(trim)..];
-            let above = kept.len() - kept.partition_point(|y| y <= x);
+            let above = kept.len() - kept.partition_point(|y| *y <= own);
             let kept = &kept[..kept.len() - above.min(trim)];
             match kept {
                 [] => {}
