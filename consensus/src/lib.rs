@@ -2,4 +2,8 @@
 #![warn(missing_docs)]
 
 mod check;
+pub mod density;
+pub mod minority;
+pub mod pooling;
 pub mod ranking;
+pub mod swarm;

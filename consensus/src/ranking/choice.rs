@@ -236,7 +236,16 @@ impl Local {
         diagonal.iter_mut().for_each(|d| *d = d.max(1e-300));
         let mut step = vec![0.0; n];
         let mut residual: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
-        let mut direction: Vec<f64> = residual.iter().zip(&diagonal).map(|(r, d)| r / d).collect();
+        // Without a penalty a common shift of all strengths changes nothing; directions are kept free of it.
+        let precondition = |residual: &[f64]| -> Vec<f64> {
+            let mut z: Vec<f64> = residual.iter().zip(&diagonal).map(|(r, d)| r / d).collect();
+            if alpha == 0.0 {
+                let mean = z.iter().sum::<f64>() / n as f64;
+                z.iter_mut().for_each(|z| *z -= mean);
+            }
+            z
+        };
+        let mut direction = precondition(&residual);
         let mut rz: f64 = residual.iter().zip(&direction).map(|(r, z)| r * z).sum();
         let target = 1e-16 * rz;
         for _ in 0..10 * n + 20 {
@@ -253,7 +262,7 @@ impl Local {
                 step[i] += length * direction[i];
                 residual[i] -= length * image[i];
             }
-            let preconditioned: Vec<f64> = residual.iter().zip(&diagonal).map(|(r, d)| r / d).collect();
+            let preconditioned = precondition(&residual);
             let next: f64 = residual.iter().zip(&preconditioned).map(|(r, z)| r * z).sum();
             for (d, z) in direction.iter_mut().zip(&preconditioned) {
                 *d = z + next / rz * *d;

@@ -21,7 +21,7 @@ use super::profile::{Profile, Unranked};
 ///     p.add_codes(r, 1.0)?;
 /// }
 /// let fit = plackett_luce(&p, Unranked::Silent, &StrengthConfig::default())?;
-/// assert!((fit.log_strengths[1] - 0.695062).abs() < 1e-6);
+/// assert!((fit.log_strengths[1] - 0.695068).abs() < 1e-6);
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
