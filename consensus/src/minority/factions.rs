@@ -123,11 +123,16 @@ pub fn minority_report(votes: &[Vote], threshold: f64) -> Result<MinorityReport>
             (position.to_owned(), members)
         })
         .collect();
-    Ok(report(factions, threshold))
+    Ok(report(factions, threshold, None))
 }
 
 /// Builds the report from positions and their members; weights are positive, and there is at least one member.
-pub(crate) fn report(factions: Vec<(String, Vec<Member>)>, threshold: f64) -> MinorityReport {
+/// `leading` names the leading positions; `None`: those of greatest weight.
+pub(crate) fn report(
+    factions: Vec<(String, Vec<Member>)>,
+    threshold: f64,
+    leading: Option<&[String]>,
+) -> MinorityReport {
     let total: f64 = factions.iter().flat_map(|f| &f.1).map(|m| m.weight).sum();
     let mut factions: Vec<Faction> = factions
         .into_iter()
@@ -140,12 +145,14 @@ pub(crate) fn report(factions: Vec<(String, Vec<Member>)>, threshold: f64) -> Mi
         .collect();
     factions.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.position.cmp(&b.position)));
     // Weights that differ by rounding only are level.
-    let epsilon = 1e-9 * total;
-    let top = factions.first().map_or(0.0, |f| f.weight);
-    let rest = factions.split_off(factions.iter().take_while(|f| top - f.weight <= epsilon).count());
+    let top = factions.first().map_or(0.0, |f| f.weight) - 1e-9 * total;
+    let (leading, rest): (Vec<_>, Vec<_>) = factions.into_iter().partition(|f| match leading {
+        Some(names) => names.contains(&f.position),
+        None => f.weight >= top,
+    });
     let (minorities, below): (Vec<_>, Vec<_>) = rest.into_iter().partition(|f| f.share >= threshold - 1e-9);
     MinorityReport {
-        leading: factions,
+        leading,
         minorities,
         threshold,
         below: below.len(),
