@@ -7,7 +7,11 @@ pub(crate) const SUM_TOLERANCE: f64 = 1e-6;
 
 /// `x`, or `not_finite` naming it.
 pub(crate) fn finite(x: f64, what: impl std::fmt::Display) -> Result<f64> {
-    if x.is_finite() { Ok(x) } else { Err(Error::new(Code::NotFinite, format!("{what} is {x}; a finite number is needed"))) }
+    if x.is_finite() {
+        Ok(x)
+    } else {
+        Err(Error::new(Code::NotFinite, format!("{what} is {x}; a finite number is needed")))
+    }
 }
 
 /// `x` when it lies in the closed interval, or `invalid_argument`.
@@ -48,7 +52,10 @@ pub(crate) fn same_length(got: usize, want: usize, what: &str, of: &str) -> Resu
     if got == want {
         Ok(())
     } else {
-        Err(Error::new(Code::InvalidShape, format!("{got} {what} were given for {want} {of}; the numbers must be equal")))
+        Err(Error::new(
+            Code::InvalidShape,
+            format!("{got} {what} were given for {want} {of}; the numbers must be equal"),
+        ))
     }
 }
 

@@ -187,7 +187,8 @@ fn columns<R: AsRef<[f64]>>(ratings: &[R], config: &DelphiConfig) -> Result<Vec<
     let mut columns = vec![Vec::new(); n];
     for (e, row) in ratings.iter().enumerate() {
         let row = row.as_ref();
-        check::same_length(row.len(), n, "ratings", "items").map_err(|err| err.context(format_args!("expert {e}")))?;
+        check::same_length(row.len(), n, "ratings", "items")
+            .map_err(|err| err.context(format_args!("expert {e}")))?;
         for (i, &x) in row.iter().enumerate().filter(|(_, x)| !x.is_nan()) {
             columns[i].push(check::within(
                 x,

@@ -45,7 +45,8 @@ pub fn order_effect(ab: [f64; 4], ba: [f64; 4]) -> Result<OrderEffect> {
     let (differ_ab, differ_ba) = (ab[1] + ab[2], ba[1] + ba[2]);
     let q = differ_ab - differ_ba;
     // In terms of (A, B): BA's second entry is (A no, B yes), its third (A yes, B no).
-    let effect = ((ab[0] - ba[0]).abs() + (ab[1] - ba[2]).abs() + (ab[2] - ba[1]).abs() + (ab[3] - ba[3]).abs()) / 2.0;
+    let effect =
+        ((ab[0] - ba[0]).abs() + (ab[1] - ba[2]).abs() + (ab[2] - ba[1]).abs() + (ab[3] - ba[3]).abs()) / 2.0;
     let z = match (n_ab, n_ba) {
         (Some(n), Some(m)) => {
             let variance = differ_ab * (1.0 - differ_ab) / n + differ_ba * (1.0 - differ_ba) / m;
@@ -74,7 +75,9 @@ fn shares(x: [f64; 4], what: &str) -> Result<([f64; 4], Option<f64>)> {
     }
     let counts = (sum - 1.0).abs() > check::SUM_TOLERANCE;
     if counts && x.iter().any(|v| v.fract() != 0.0) {
-        return Err(Error::invalid(format!("{what} sums to {sum}; give four probabilities that sum to 1, or four counts")));
+        return Err(Error::invalid(format!(
+            "{what} sums to {sum}; give four probabilities that sum to 1, or four counts"
+        )));
     }
     Ok((x.map(|v| v / sum), counts.then_some(sum)))
 }

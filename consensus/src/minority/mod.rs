@@ -3,6 +3,6 @@
 mod factions;
 mod surprise;
 
-pub use factions::{Faction, Member, MinorityReport, Vote, minority_report};
 pub(crate) use factions::report;
+pub use factions::{Faction, Member, MinorityReport, Vote, minority_report};
 pub use surprise::{SurprisinglyPopular, TruthSerum, bayesian_truth_serum, surprisingly_popular};

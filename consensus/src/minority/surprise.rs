@@ -52,7 +52,13 @@ pub fn surprisingly_popular(
         predicted.iter_mut().zip(row).for_each(|(q, p)| *q += w * p);
     }
     let surprise: Vec<f64> = actual.iter().zip(&predicted).map(|(a, p)| a - p).collect();
-    Ok(SurprisinglyPopular { answers: leaders(&surprise), popular: leaders(&actual), actual, predicted, surprise })
+    Ok(SurprisinglyPopular {
+        answers: leaders(&surprise),
+        popular: leaders(&actual),
+        actual,
+        predicted,
+        surprise,
+    })
 }
 
 /// The result of [`bayesian_truth_serum`], in nats.
@@ -88,7 +94,12 @@ pub struct TruthSerum {
 ///
 /// Errors: `undefined` when a prediction of 0 is given for an answer that somebody gave and `clip` is 0;
 /// `invalid_argument`, `invalid_shape`, `not_finite`, `unknown_id`.
-pub fn bayesian_truth_serum(votes: &[usize], predictions: &Opinions, alpha: f64, clip: f64) -> Result<TruthSerum> {
+pub fn bayesian_truth_serum(
+    votes: &[usize],
+    predictions: &Opinions,
+    alpha: f64,
+    clip: f64,
+) -> Result<TruthSerum> {
     check_votes(votes, predictions)?;
     check::weight(alpha, "alpha")?;
     check::within(clip, 0.0, 0.5, "clip")?;
@@ -103,7 +114,9 @@ pub fn bayesian_truth_serum(votes: &[usize], predictions: &Opinions, alpha: f64,
             if p == 0.0 && *a > 0.0 {
                 return Err(Error::new(
                     Code::Undefined,
-                    format!("respondent {r} predicts a share of 0 for an answer that was given; set clip above 0"),
+                    format!(
+                        "respondent {r} predicts a share of 0 for an answer that was given; set clip above 0"
+                    ),
                 ));
             }
             clipped.push(p);

@@ -17,10 +17,14 @@ impl PanelScore {
     pub fn explain(&self) -> Vec<String> {
         let mut lines = vec![format!("{} {} ballots, weight {}", self.voters, self.kind, self.weight)];
         let report = &self.minority;
-        for (role, faction) in
-            report.leading.iter().map(|f| ("leading", f)).chain(report.minorities.iter().map(|f| ("minority", f)))
+        for (role, faction) in report
+            .leading
+            .iter()
+            .map(|f| ("leading", f))
+            .chain(report.minorities.iter().map(|f| ("minority", f)))
         {
-            let terms: Vec<String> = faction.members.iter().map(|m| format!("{} {}", m.voter, m.weight)).collect();
+            let terms: Vec<String> =
+                faction.members.iter().map(|m| format!("{} {}", m.voter, m.weight)).collect();
             lines.push(format!(
                 "{role} '{}': {} = {}; share {} / {} = {}",
                 faction.position,
@@ -41,20 +45,30 @@ impl PanelScore {
         if report.leading.len() > 1 {
             lines.push("the leading positions are level: nothing is decided".to_owned());
         }
-        lines.push(format!("support {}: level {} ({})", self.support, self.level.as_str(), self.level.rule()));
+        lines.push(format!(
+            "support {}: level {} ({})",
+            self.support,
+            self.level.as_str(),
+            self.level.rule()
+        ));
         let a = &self.agreement;
         lines.push(match (a.value, a.observed, a.expected) {
             (Some(value), Some(o), Some(e)) => {
                 format!("agreement {}: ({o} - {e}) / (1 - {e}) = {value}", a.coefficient)
             }
-            _ => format!("agreement {}: undefined, {}", a.coefficient, a.undefined.as_deref().unwrap_or("no reason")),
+            _ => format!(
+                "agreement {}: undefined, {}",
+                a.coefficient,
+                a.undefined.as_deref().unwrap_or("no reason")
+            ),
         });
         let squares = self.weight * self.weight / self.effective_voters;
         lines.push(format!("effective ballots: {}^2 / {squares} = {}", self.weight, self.effective_voters));
         for i in &self.intervals {
             lines.push(format!("interval of {}: {} to {} ({})", i.of, i.low, i.high, i.method));
         }
-        let terms: Vec<String> = self.confidence_terms.iter().map(|(v, w, c)| format!("{v} {w} * {c}")).collect();
+        let terms: Vec<String> =
+            self.confidence_terms.iter().map(|(v, w, c)| format!("{v} {w} * {c}")).collect();
         lines.push(format!("confidence: ({}) / {} = {}", terms.join(" + "), self.weight, self.confidence));
         lines
     }

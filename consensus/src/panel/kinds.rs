@@ -40,7 +40,8 @@ pub(super) fn judge(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> R
 
 fn choices(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> Result<Judged> {
     let options = options(ballots, config)?;
-    let position_of: Vec<String> = ballots.iter().filter_map(|b| named(&b.position).first().map(|s| (*s).to_owned())).collect();
+    let position_of: Vec<String> =
+        ballots.iter().filter_map(|b| named(&b.position).first().map(|s| (*s).to_owned())).collect();
     let mut votes: BTreeMap<&str, f64> = BTreeMap::new();
     for (b, p) in ballots.iter().zip(&position_of) {
         *votes.entry(p).or_insert(0.0) += b.weight;
@@ -95,8 +96,11 @@ fn probabilities(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> Resu
         .iter()
         .enumerate()
         .map(|(k, o)| {
-            let terms: Vec<String> =
-                ballots.iter().zip(opinions.rows()).map(|(b, row)| format!("{} * {}", b.weight, row[k])).collect();
+            let terms: Vec<String> = ballots
+                .iter()
+                .zip(opinions.rows())
+                .map(|(b, row)| format!("{} * {}", b.weight, row[k]))
+                .collect();
             format!("pool of '{o}': ({}) / {weight} = {}", terms.join(" + "), pooled[k])
         })
         .chain(["decision: the top of the linear pool".to_owned()])
@@ -126,7 +130,9 @@ fn rankings(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> Result<Ju
         position_of.push((*first).to_owned());
         // Options left out share the mean of the last ranks.
         let rest = (names.len() + 1 + options.len()) as f64 / 2.0;
-        ranks.extend(options.iter().map(|o| names.iter().position(|n| n == o).map_or(rest, |r| (r + 1) as f64)));
+        ranks.extend(
+            options.iter().map(|o| names.iter().position(|n| n == o).map_or(rest, |r| (r + 1) as f64)),
+        );
     }
     let outcome = schulze(&profile, &VoteConfig::default())?;
     let w = if ballots.len() > 1 && options.len() > 1 {
@@ -137,7 +143,9 @@ fn rankings(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> Result<Ju
     let m = ballots.len() as f64;
     let agreement = match w {
         Some(w) => corrected("mean_spearman", w, 1.0 / m),
-        None => undefined("mean_spearman", "it needs two ballots and two options that the ballots tell apart"),
+        None => {
+            undefined("mean_spearman", "it needs two ballots and two options that the ballots tell apart")
+        }
     };
     let pairs = profile.pairwise();
     let mut decided_by = Vec::new();
@@ -152,7 +160,9 @@ fn rankings(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> Result<Ju
             ));
         }
     }
-    decided_by.push(format!("decision: Schulze winner of these duels; the leading position is to rank it first (total {weight})"));
+    decided_by.push(format!(
+        "decision: Schulze winner of these duels; the leading position is to rank it first (total {weight})"
+    ));
     Ok(Judged {
         decision: one_of(&outcome.winners),
         given: stands_behind(&position_of, &outcome.winners),
@@ -218,7 +228,9 @@ fn numbers(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> Result<Jud
                 "numbers in order (weight): {}",
                 sorted.iter().map(|(x, w)| format!("{x} ({w})")).collect::<Vec<_>>().join(", ")
             ),
-            format!("decision: the weighted median {median}; the leading position is within {tolerance} of it"),
+            format!(
+                "decision: the weighted median {median}; the leading position is within {tolerance} of it"
+            ),
         ],
         position_of,
         leading,
@@ -236,7 +248,8 @@ fn vectors(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> Result<Jud
     let clusters = semantic_clusters(&given, Some(&weights), &clustering)?;
     let name = |c: usize| format!("near '{}'", ballots[clusters.medoids[c]].voter);
     let position_of: Vec<String> = clusters.assignment.iter().map(|&c| name(c)).collect();
-    let heaviest: Vec<usize> = (0..clusters.shares.len()).filter(|&c| clusters.shares[0] - clusters.shares[c] <= 1e-9).collect();
+    let heaviest: Vec<usize> =
+        (0..clusters.shares.len()).filter(|&c| clusters.shares[0] - clusters.shares[c] <= 1e-9).collect();
     let leading: Vec<String> = heaviest.iter().map(|&c| name(c)).collect();
     let decision = match heaviest[..] {
         [c] => Decision::Medoid(ballots[clusters.medoids[c]].voter.clone()),
@@ -338,7 +351,13 @@ fn corrected(coefficient: &'static str, observed: f64, expected: f64) -> PanelAg
 }
 
 fn undefined(coefficient: &'static str, reason: &str) -> PanelAgreement {
-    PanelAgreement { coefficient, value: None, undefined: Some(reason.to_owned()), observed: None, expected: None }
+    PanelAgreement {
+        coefficient,
+        value: None,
+        undefined: Some(reason.to_owned()),
+        observed: None,
+        expected: None,
+    }
 }
 
 /// The smallest number below which (inclusive) at least a share `p` of the weight lies; the mean with the next one when

@@ -8,4 +8,6 @@ mod score;
 
 pub use ballot::{Ballot, Position};
 pub use level::Level;
-pub use score::{Decision, PanelAgreement, PanelConfig, PanelInterval, PanelScore, score_panel, score_panel_with};
+pub use score::{
+    Decision, PanelAgreement, PanelConfig, PanelInterval, PanelScore, score_panel, score_panel_with,
+};

@@ -31,7 +31,13 @@ pub struct PanelConfig {
 
 impl Default for PanelConfig {
     fn default() -> Self {
-        PanelConfig { options: Vec::new(), scale: None, tolerance: None, similarity: 0.8, minority_threshold: 0.0 }
+        PanelConfig {
+            options: Vec::new(),
+            scale: None,
+            tolerance: None,
+            similarity: 0.8,
+            minority_threshold: 0.0,
+        }
     }
 }
 
@@ -217,8 +223,12 @@ pub fn score_panel_with(ballots: &[Ballot], config: &PanelConfig) -> Result<Pane
     let support = minority.leading.first().map_or(0.0, |f| f.weight / weight).min(1.0);
     let effective_voters = weight * weight / ballots.iter().map(|b| b.weight * b.weight).sum::<f64>();
     let (low, high) = wilson(support, effective_voters);
-    let mut all_intervals =
-        vec![PanelInterval { of: "support", low, high, method: "Wilson 95% at the effective number of ballots" }];
+    let mut all_intervals = vec![PanelInterval {
+        of: "support",
+        low,
+        high,
+        method: "Wilson 95% at the effective number of ballots",
+    }];
     all_intervals.extend(intervals);
     let confidence_terms: Vec<(String, f64, f64)> =
         ballots.iter().zip(given).map(|(b, g)| (b.voter.clone(), b.weight, g * b.confidence)).collect();
@@ -254,7 +264,10 @@ pub(super) fn check_option(name: &str, voter: &str, config: &PanelConfig) -> Res
     if config.options.is_empty() || config.options.iter().any(|o| o == name) {
         Ok(())
     } else {
-        Err(Error::new(Code::UnknownId, format!("'{voter}' names '{name}', which is not among the panel's options")))
+        Err(Error::new(
+            Code::UnknownId,
+            format!("'{voter}' names '{name}', which is not among the panel's options"),
+        ))
     }
 }
 

@@ -147,7 +147,9 @@ where
                 flat.push(scale(x, &format_args!("a quantile of expert {e}, question {s}"))?);
             }
             if flat[s * q..].windows(2).any(|w| w[0] >= w[1]) {
-                return Err(Error::invalid(format!("the quantiles of expert {e}, question {s} do not increase")));
+                return Err(Error::invalid(format!(
+                    "the quantiles of expert {e}, question {s} do not increase"
+                )));
             }
         }
         quantiles.push(flat);
@@ -156,15 +158,16 @@ where
         .iter()
         .enumerate()
         .map(|(s, &x)| {
-            let (low, high) = quantiles
-                .iter()
-                .fold((x, x), |(l, h), f| (l.min(f[s * q]), h.max(f[s * q + q - 1])));
+            let (low, high) =
+                quantiles.iter().fold((x, x), |(l, h), f| (l.min(f[s * q]), h.max(f[s * q + q - 1])));
             let margin = config.overshoot * (high - low);
             (low - margin, high + margin)
         })
         .collect();
     if let Some(s) = ranges.iter().position(|(l, h)| h - l <= 0.0) {
-        return Err(Error::invalid(format!("every quantile and the answer of question {s} are the same number")));
+        return Err(Error::invalid(format!(
+            "every quantile and the answer of question {s} are the same number"
+        )));
     }
 
     let (mut calibration, mut information, mut hits) = (Vec::new(), Vec::new(), Vec::new());

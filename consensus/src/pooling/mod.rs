@@ -12,5 +12,6 @@ pub use opinions::Opinions;
 pub use pools::{DEFAULT_EXTREMIZING, extremized_pool, linear_pool, log_pool};
 pub(crate) use scores::wilson;
 pub use scores::{
-    CalibrationBin, CalibrationTable, brier_score, brier_score_multi, calibration_table, log_score, log_score_multi,
+    CalibrationBin, CalibrationTable, brier_score, brier_score_multi, calibration_table, log_score,
+    log_score_multi,
 };

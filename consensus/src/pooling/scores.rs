@@ -32,7 +32,9 @@ pub fn brier_score_multi(forecasts: &Opinions, outcomes: &[usize]) -> Result<f64
     let sum: f64 = forecasts
         .rows()
         .zip(outcomes)
-        .map(|(row, &o)| row.iter().enumerate().map(|(k, p)| (p - f64::from(u8::from(k == o))).powi(2)).sum::<f64>())
+        .map(|(row, &o)| {
+            row.iter().enumerate().map(|(k, p)| (p - f64::from(u8::from(k == o))).powi(2)).sum::<f64>()
+        })
         .sum();
     Ok(sum / outcomes.len() as f64)
 }
@@ -52,7 +54,11 @@ pub fn brier_score_multi(forecasts: &Opinions, outcomes: &[usize]) -> Result<f64
 /// otherwise as [`brier_score`].
 pub fn log_score(forecasts: &[f64], outcomes: &[bool], clip: f64) -> Result<f64> {
     check_forecasts(forecasts, outcomes)?;
-    mean_log(forecasts.iter().zip(outcomes).map(|(&p, &o)| if o { p } else { 1.0 - p }), forecasts.len(), clip)
+    mean_log(
+        forecasts.iter().zip(outcomes).map(|(&p, &o)| if o { p } else { 1.0 - p }),
+        forecasts.len(),
+        clip,
+    )
 }
 
 /// Logarithmic score over several outcomes; `outcomes[i]` is the index of what happened in case `i`.
@@ -136,7 +142,14 @@ pub fn calibration_table(forecasts: &[f64], outcomes: &[bool], bins: usize) -> R
             reliability += c / n * (forecast - frequency).powi(2);
             resolution += c / n * (frequency - base).powi(2);
             let interval = Some(wilson(frequency, c));
-            CalibrationBin { low, high, count, forecast: Some(forecast), frequency: Some(frequency), interval }
+            CalibrationBin {
+                low,
+                high,
+                count,
+                forecast: Some(forecast),
+                frequency: Some(frequency),
+                interval,
+            }
         })
         .collect();
     Ok(CalibrationTable {
@@ -189,7 +202,9 @@ fn mean_log(p: impl Iterator<Item = f64>, n: usize, clip: f64) -> Result<f64> {
         if p <= 0.0 && clip == 0.0 {
             return Err(Error::new(
                 Code::Undefined,
-                format!("forecast {i} called impossible what happened, so its score is infinite; set clip above 0"),
+                format!(
+                    "forecast {i} called impossible what happened, so its score is infinite; set clip above 0"
+                ),
             ));
         }
         sum -= p.clamp(clip, 1.0 - clip).ln();

@@ -91,7 +91,10 @@ impl Choices {
     }
 
     fn iter(&self) -> impl Iterator<Item = (&[u32], f64)> {
-        self.weights.iter().enumerate().map(|(e, &w)| (&self.members[self.offsets[e]..self.offsets[e + 1]], w))
+        self.weights
+            .iter()
+            .enumerate()
+            .map(|(e, &w)| (&self.members[self.offsets[e]..self.offsets[e + 1]], w))
     }
 }
 
@@ -157,8 +160,11 @@ pub(crate) fn fit(
         converged = largest <= config.tol;
     }
     let log_likelihood = -(state.objective - alpha * theta.iter().map(|t| t * t).sum::<f64>());
-    Ok(report(method, options, theta, components, alpha, config)
-        .with_fit(Some(log_likelihood), iterations, converged))
+    Ok(report(method, options, theta, components, alpha, config).with_fit(
+        Some(log_likelihood),
+        iterations,
+        converged,
+    ))
 }
 
 /// Names, centres and orders raw log-strengths.

@@ -33,7 +33,10 @@ impl KemenyConfig {
     /// Errors: `invalid_argument` when a limit is outside its range.
     pub fn validate(&self) -> Result<()> {
         if self.exact_options > 20 {
-            return Err(Error::invalid(format!("exact_options is {}; it must be at most 20", self.exact_options)));
+            return Err(Error::invalid(format!(
+                "exact_options is {}; it must be at most 20",
+                self.exact_options
+            )));
         }
         if self.max_orders == 0 {
             return Err(Error::invalid("max_orders is 0; it must be at least 1"));
@@ -223,7 +226,8 @@ fn solve_exactly(pairs: &PairMatrix, members: &[usize], max_orders: usize) -> So
     };
     let (low_sums, high_sums) = (half_sums(0, low), half_sums(low, high));
     let low_mask = (1usize << low) - 1;
-    let cost = |i: usize, s: usize| low_sums[(i << low) + (s & low_mask)] + high_sums[(i << high) + (s >> low)];
+    let cost =
+        |i: usize, s: usize| low_sums[(i << low) + (s & low_mask)] + high_sums[(i << high) + (s >> low)];
     let mut best = vec![f64::INFINITY; full + 1];
     best[0] = 0.0;
     for s in 1..=full {

@@ -245,7 +245,10 @@ impl Profile {
 
     fn code(&self, name: &str) -> Result<u32> {
         self.index.get(name).copied().ok_or_else(|| {
-            Error::new(Code::UnknownId, format!("'{name}' is not an option of this profile; list it when you create the profile"))
+            Error::new(
+                Code::UnknownId,
+                format!("'{name}' is not an option of this profile; list it when you create the profile"),
+            )
         })
     }
 
@@ -254,7 +257,10 @@ impl Profile {
         let n = self.options.len();
         for (x, &c) in codes.iter().enumerate() {
             if c as usize >= n {
-                return Err(Error::new(Code::UnknownId, format!("option code {c} is not below {n}, the number of options")));
+                return Err(Error::new(
+                    Code::UnknownId,
+                    format!("option code {c} is not below {n}, the number of options"),
+                ));
             }
             if codes[..x].contains(&c) {
                 return Err(Error::new(

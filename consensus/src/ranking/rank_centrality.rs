@@ -35,8 +35,7 @@ pub fn rank_centrality(comparisons: &Comparisons, config: &StrengthConfig) -> Re
     }
     let options = comparisons.options();
     let n = options.len();
-    let (alpha, components) =
-        determine(options, comparisons.pairs().map(|(i, j, _)| (i, j)), config.alpha)?;
+    let (alpha, components) = determine(options, comparisons.pairs().map(|(i, j, _)| (i, j)), config.alpha)?;
     let mut wins = vec![0.0; n * n];
     for (i, j, w) in comparisons.pairs() {
         wins[i * n + j] = w;

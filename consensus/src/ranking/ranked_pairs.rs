@@ -51,7 +51,8 @@ pub fn ranked_pairs(profile: &Profile, config: &VoteConfig) -> Result<Outcome> {
         last = strength;
     }
     let rank = priorities(profile.options(), config.tie_break);
-    let mut search = Search { groups, rank, seen: HashSet::new(), finals: BTreeSet::new(), broken: Vec::new() };
+    let mut search =
+        Search { groups, rank, seen: HashSet::new(), finals: BTreeSet::new(), broken: Vec::new() };
     search.lock(0, Relation::empty(n))?;
 
     // One option is above another when it is so in every universe.

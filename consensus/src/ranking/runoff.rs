@@ -38,7 +38,9 @@ impl RunoffConfig {
     /// Errors: `invalid_argument` when ties go by a tie-break and none is named.
     pub fn validate(&self) -> Result<()> {
         if self.last_place_ties == LastPlaceTies::TieBreak && self.tie_break == TieBreak::None {
-            return Err(Error::invalid("last_place_ties is TieBreak but tie_break is None; name a tie_break"));
+            return Err(Error::invalid(
+                "last_place_ties is TieBreak but tie_break is None; name a tie_break",
+            ));
         }
         Ok(())
     }

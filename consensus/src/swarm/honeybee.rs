@@ -104,7 +104,8 @@ pub fn honeybee(values: &[f64], config: &HoneybeeConfig) -> Result<Honeybee> {
             *d = v * u - xi / v + v * xi * u - config.sigma * xi * (committed - xi);
         }
     };
-    let (mut k1, mut k2, mut k3, mut k4, mut y) = (vec![0.0; n], vec![0.0; n], vec![0.0; n], vec![0.0; n], x.clone());
+    let (mut k1, mut k2, mut k3, mut k4, mut y) =
+        (vec![0.0; n], vec![0.0; n], vec![0.0; n], vec![0.0; n], x.clone());
     let (mut time, mut steady) = (0.0, false);
     let (mut decision, mut decided_at) = (None, None);
     loop {

@@ -113,7 +113,8 @@ pub fn swarm_pool(opinions: &Opinions, weights: Option<&[f64]>, config: &SwarmCo
             "each outcome is impossible to some expert, so the objective is infinite everywhere",
         ));
     }
-    let value_at = |q: &[f64]| -> f64 { rows.iter().map(|(row, w)| w * loss(config.objective, row, q)).sum() };
+    let value_at =
+        |q: &[f64]| -> f64 { rows.iter().map(|(row, w)| w * loss(config.objective, row, q)).sum() };
 
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let mut particles: Vec<Particle> = (0..config.particles)

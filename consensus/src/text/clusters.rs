@@ -78,7 +78,10 @@ pub fn semantic_clusters<R: AsRef<[f64]>>(
     check::not_empty(vectors.len(), "vectors")?;
     let n = vectors.len();
     if n > MAX_VECTORS {
-        return Err(Error::new(Code::TooLarge, format!("{n} vectors were given; at most {MAX_VECTORS} can be clustered")));
+        return Err(Error::new(
+            Code::TooLarge,
+            format!("{n} vectors were given; at most {MAX_VECTORS} can be clustered"),
+        ));
     }
     let weights = check::normalised_weights(weights, n)?;
     let units = unit_vectors(vectors)?;
@@ -119,7 +122,14 @@ pub fn semantic_clusters<R: AsRef<[f64]>>(
     }
     let entropy = -shares.iter().filter(|s| **s > 0.0).map(|s| s * s.ln()).sum::<f64>() + 0.0;
     let normalised_entropy = if n > 1 { entropy / (n as f64).ln() } else { 0.0 };
-    Ok(SemanticClusters { clusters, shares, medoids, assignment, entropy: entropy.max(0.0), normalised_entropy })
+    Ok(SemanticClusters {
+        clusters,
+        shares,
+        medoids,
+        assignment,
+        entropy: entropy.max(0.0),
+        normalised_entropy,
+    })
 }
 
 /// The vectors divided by their lengths.
@@ -130,7 +140,8 @@ pub(crate) fn unit_vectors<R: AsRef<[f64]>>(vectors: &[R]) -> Result<Vec<Vec<f64
         .enumerate()
         .map(|(i, v)| {
             let v = v.as_ref();
-            check::same_length(v.len(), dim, "numbers", "dimensions").map_err(|e| e.context(format_args!("vector {i}")))?;
+            check::same_length(v.len(), dim, "numbers", "dimensions")
+                .map_err(|e| e.context(format_args!("vector {i}")))?;
             for x in v {
                 check::finite(*x, format_args!("a coordinate of vector {i}"))?;
             }
@@ -161,7 +172,8 @@ fn complete_linkage(mut similarity: Vec<f64>, n: usize, threshold: f64) -> Vec<V
         let before = chain.len().checked_sub(2).map(|x| chain[x]);
         let mut nearest: Option<usize> = None;
         for j in (0..n).filter(|&j| j != i && open[j]) {
-            let (s, top) = (similarity[i * n + j], nearest.map_or(f64::NEG_INFINITY, |b| similarity[i * n + b]));
+            let (s, top) =
+                (similarity[i * n + j], nearest.map_or(f64::NEG_INFINITY, |b| similarity[i * n + b]));
             // Among equals the one the chain came from, so that the chain cannot run in a circle.
             if s > top || (s == top && Some(j) == before) {
                 nearest = Some(j);

@@ -53,7 +53,9 @@ pub fn rover<T: AsRef<[S]>, S: AsRef<str>>(texts: &[T], weights: Option<&[f64]>)
     let texts: Vec<Vec<&str>> =
         texts.iter().map(|t| t.as_ref().iter().map(|s| s.as_ref()).collect()).collect();
     let voting: Vec<usize> = (0..texts.len()).filter(|&i| weights[i] > 0.0).collect();
-    let far = |i: usize| voting.iter().map(|&j| weights[j] * edit_distance(&texts[i], &texts[j]) as f64).sum::<f64>();
+    let far = |i: usize| {
+        voting.iter().map(|&j| weights[j] * edit_distance(&texts[i], &texts[j]) as f64).sum::<f64>()
+    };
     let mut order: Vec<(usize, f64)> = voting.iter().map(|&i| (i, far(i))).collect();
     order.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| texts[a.0].cmp(&texts[b.0])).then(a.0.cmp(&b.0)));
     let base = order[0].0;
@@ -69,7 +71,9 @@ pub fn rover<T: AsRef<[S]>, S: AsRef<str>>(texts: &[T], weights: Option<&[f64]>)
         (network, original) = (Vec::new(), Vec::new());
         for step in path {
             let (mut slot, old) = match step {
-                Step::Insert => (if placed > 0.0 { BTreeMap::from([(None, placed)]) } else { BTreeMap::new() }, None),
+                Step::Insert => {
+                    (if placed > 0.0 { BTreeMap::from([(None, placed)]) } else { BTreeMap::new() }, None)
+                }
                 Step::Both | Step::Skip => {
                     (slots.next().unwrap_or_default(), original_slots.next().unwrap_or_default())
                 }
@@ -92,7 +96,11 @@ pub fn rover<T: AsRef<[S]>, S: AsRef<str>>(texts: &[T], weights: Option<&[f64]>)
                 base_token
             } else {
                 // `None` sorts first; among equals a token goes before nothing.
-                slot.iter().filter(|(_, w)| level(**w)).map(|(t, _)| *t).max_by_key(|t| (t.is_some(), std::cmp::Reverse(*t))).flatten()
+                slot.iter()
+                    .filter(|(_, w)| level(**w))
+                    .map(|(t, _)| *t)
+                    .max_by_key(|t| (t.is_some(), std::cmp::Reverse(*t)))
+                    .flatten()
             };
             let mut alternatives: Vec<(Option<String>, f64)> =
                 slot.into_iter().map(|(t, w)| (t.map(str::to_owned), w)).collect();
