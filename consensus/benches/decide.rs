@@ -1,5 +1,7 @@
 //! How long do rankings, pools and panels take?
 
+#![allow(clippy::expect_used, missing_docs)]
+
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use quorate_consensus::density::density_pool;
 use quorate_consensus::panel::{Ballot, score_panel};

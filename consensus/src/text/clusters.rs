@@ -100,10 +100,8 @@ pub fn semantic_clusters<R: AsRef<[f64]>>(
         Linkage::Single => single_linkage(&similarity, n, threshold),
     };
     let share = |c: &[usize]| c.iter().map(|&i| weights[i]).sum::<f64>();
-    clusters.sort_by(|a, b| match share(b) - share(a) {
-        d if d.abs() <= 1e-12 => a.cmp(b),
-        d => d.total_cmp(&0.0),
-    });
+    // Shares are compared in units of 1e-12, so that rounding does not decide between level clusters.
+    clusters.sort_by_cached_key(|c| (std::cmp::Reverse((share(c) * 1e12).round() as i64), c[0]));
     let shares: Vec<f64> = clusters.iter().map(|c| share(c)).collect();
     let medoids = clusters
         .iter()

@@ -1,5 +1,7 @@
 //! Do rankings, pools, Delphi rounds, density pools, swarms and panels give the answers that are known to be right?
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod bad_input;
 mod laws;
 mod minneapolis;

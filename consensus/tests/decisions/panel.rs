@@ -49,7 +49,7 @@ fn seven_choices() {
     assert_eq!((no.position.as_str(), no.weight), ("no", 2.0));
     assert_eq!((no.members[0].voter.as_str(), no.members[0].rationale.as_deref()), ("v6", Some("r7")));
     // Wilson's interval of 5 of 7.
-    assert!((s.intervals[0].low - 0.358934).abs() < 1e-6 && (s.intervals[0].high - 0.917785).abs() < 1e-6, "{:?}", s.intervals[0]);
+    assert!((s.intervals[0].low - 0.358934).abs() < 1e-6 && (s.intervals[0].high - 0.917781).abs() < 1e-6, "{:?}", s.intervals[0]);
     assert_eq!(serde_json::to_value(&s).unwrap()["level"], "moderate");
 }
 
