@@ -13,5 +13,6 @@ pub mod pooling;
 pub mod ranking;
 pub mod swarm;
 pub mod text;
+pub mod truth;
 
 pub use data::{Column, Duplicates, Label, Ratings, RatingsOptions};

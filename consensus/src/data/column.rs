@@ -90,7 +90,7 @@ impl Column<'_> {
                 for (row, label) in v.iter().enumerate() {
                     check_finite(label, what, row)?;
                 }
-                Ok(encode_by(v.iter(), |l| *l, |l| (*l).clone()))
+                Ok(encode_by(v.iter(), |l| l, |l| l.clone()))
             }
             Column::Optional(v) => encode_optional(v, what, gaps),
             Column::Coded { codes, names } => encode_coded(codes, names, what),
@@ -194,7 +194,7 @@ fn encode_floats(values: &[f64], what: &str, gaps: bool) -> Result<Codes> {
     Ok(Codes { codes, names })
 }
 
-fn encode_by<'k, T: Copy, K: Hash + Eq + 'k>(
+fn encode_by<T: Copy, K: Hash + Eq>(
     values: impl Iterator<Item = T>,
     key: impl Fn(T) -> K,
     name: impl Fn(T) -> Label,

@@ -331,11 +331,6 @@ impl Ratings {
         &self.by_item.start
     }
 
-    /// The place of the first entry of each rater in the arrays by rater, and the number of entries at the end.
-    pub(crate) fn rater_starts(&self) -> &[usize] {
-        &self.by_rater.start
-    }
-
     /// The categories as numbers.
     ///
     /// Errors: `invalid_argument` when one is a text.
