@@ -28,7 +28,9 @@ fn decide(c: &mut Criterion) {
     let twelve = random_profile(12, 21);
     c.bench_function("kemeny, exact, 12 options", |b| b.iter(|| kemeny(&twelve, &KemenyConfig::default())));
     let forty = random_profile(40, 21);
-    c.bench_function("kemeny, local search, 40 options", |b| b.iter(|| kemeny(&forty, &KemenyConfig::default())));
+    c.bench_function("kemeny, local search, 40 options", |b| {
+        b.iter(|| kemeny(&forty, &KemenyConfig::default()))
+    });
     let hundred = random_profile(100, 1000);
     let config = VoteConfig::default();
     c.bench_function("pairwise, 100 options x 1000 ballots", |b| b.iter(|| hundred.pairwise()));
@@ -46,14 +48,22 @@ fn decide(c: &mut Criterion) {
         .map(|i| Ballot::choice(format!("expert {i}"), if i % 3 == 0 { "no" } else { "yes" }).confidence(0.8))
         .collect();
     c.bench_function("score_panel, 7 experts", |b| b.iter(|| score_panel(&ballots)));
-    c.bench_function("score_panel and explain, 7 experts", |b| b.iter(|| score_panel(&ballots).map(|s| s.explain())));
-    let rows: Vec<Vec<f64>> = (0..50).map(|i| (0..10).map(|k| if i % 10 == k { 0.55 } else { 0.05 }).collect()).collect();
+    c.bench_function("score_panel and explain, 7 experts", |b| {
+        b.iter(|| score_panel(&ballots).map(|s| s.explain()))
+    });
+    let rows: Vec<Vec<f64>> =
+        (0..50).map(|i| (0..10).map(|k| if i % 10 == k { 0.55 } else { 0.05 }).collect()).collect();
     let opinions = Opinions::from_rows(&rows).expect("opinions");
     c.bench_function("density pool, 50 experts x 10 outcomes", |b| b.iter(|| density_pool(&opinions, None)));
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let vectors: Vec<Vec<f64>> = (0..500).map(|_| (0..64).map(|_| rng.random::<f64>() - 0.5).collect()).collect();
+    let vectors: Vec<Vec<f64>> =
+        (0..500).map(|_| (0..64).map(|_| rng.random::<f64>() - 0.5).collect()).collect();
     c.bench_function("semantic clusters, 500 x 64", |b| {
-        b.iter_batched(|| vectors.clone(), |v| semantic_clusters(&v, None, &ClusterConfig::default()), BatchSize::LargeInput)
+        b.iter_batched(
+            || vectors.clone(),
+            |v| semantic_clusters(&v, None, &ClusterConfig::default()),
+            BatchSize::LargeInput,
+        )
     });
 }
 

@@ -38,6 +38,6 @@ pub fn condorcet_jury(competences: &[f64]) -> Result<Jury> {
         }
     }
     let majority_right: f64 = right[n / 2 + 1..].iter().sum();
-    let tie = if n % 2 == 0 { right[n / 2] } else { 0.0 };
+    let tie = if n.is_multiple_of(2) { right[n / 2] } else { 0.0 };
     Ok(Jury { majority_right, tie, probability: majority_right + tie / 2.0 })
 }

@@ -178,9 +178,9 @@ fn components(pairs: &PairMatrix) -> Vec<Vec<usize>> {
             let mut stack = vec![start];
             let mut count = 1;
             while let Some(i) = stack.pop() {
-                for j in 0..n {
-                    if !seen[j] && pairs.margin(i, j) >= 0.0 {
-                        seen[j] = true;
+                for (j, seen) in seen.iter_mut().enumerate() {
+                    if !*seen && pairs.margin(i, j) >= 0.0 {
+                        *seen = true;
                         count += 1;
                         stack.push(j);
                     }

@@ -117,12 +117,13 @@ pub fn instant_runoff(profile: &Profile, config: &RunoffConfig) -> Result<Runoff
         let mut out = last_placed(&left, &votes, epsilon);
         let tied = out.len() > 1;
         let all_level = out.len() == left.len();
-        if tied && config.last_place_ties == LastPlaceTies::TieBreak {
-            if let Some(rank) = &rank {
-                broken.push(out.clone());
-                out.sort_by_key(|&i| std::cmp::Reverse(rank[i]));
-                out.truncate(1);
-            }
+        if tied
+            && config.last_place_ties == LastPlaceTies::TieBreak
+            && let Some(rank) = &rank
+        {
+            broken.push(out.clone());
+            out.sort_by_key(|&i| std::cmp::Reverse(rank[i]));
+            out.truncate(1);
         }
         let over = left.len() == 1 || (all_level && out.len() == left.len());
         let mut names: Vec<String> = out.iter().map(|&i| options[i].clone()).collect();

@@ -16,7 +16,8 @@ pub struct HoneybeeConfig {
     pub quorum: f64,
     /// Size of the random initial commitments, which break symmetry. Default 1e-3.
     pub noise: f64,
-    /// Integration stops at this time (in units of the model) when nothing is steady before. Default 2000.
+    /// Integration stops at this time (in units of the model) when nothing is steady before; near the point where a
+    /// deadlock breaks rest is approached slowly. Default 10,000.
     pub max_time: f64,
     /// Seed of the initial commitments.
     pub seed: u64,
@@ -24,7 +25,7 @@ pub struct HoneybeeConfig {
 
 impl Default for HoneybeeConfig {
     fn default() -> Self {
-        HoneybeeConfig { sigma: 4.0, quorum: 0.5, noise: 1e-3, max_time: 2000.0, seed: 0 }
+        HoneybeeConfig { sigma: 4.0, quorum: 0.5, noise: 1e-3, max_time: 10_000.0, seed: 0 }
     }
 }
 

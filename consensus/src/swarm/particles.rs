@@ -10,7 +10,7 @@ use crate::pooling::Opinions;
 
 /// Inertia and attraction of the constriction form (Clerc and Kennedy 2002).
 const INERTIA: f64 = 0.729_843_788_128_935_7;
-const ATTRACTION: f64 = 1.496_179_765_664_318_1;
+const ATTRACTION: f64 = 1.496_179_765_664_318;
 
 /// What the swarm minimises over distributions `q`, given opinions `p_i` with weights `w_i` that sum to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -97,7 +97,14 @@ fn probabilities_and_weights() {
     refused(extremized_pool(&p, None, f64::NAN), Code::NotFinite);
     let veto = Opinions::from_event(&[0.0, 1.0]).unwrap();
     refused(log_pool(&veto, None), Code::Undefined);
-    refused(swarm_pool(&veto, None, &SwarmConfig { objective: quorate_consensus::swarm::Objective::KlFromPool, ..Default::default() }), Code::Undefined);
+    refused(
+        swarm_pool(
+            &veto,
+            None,
+            &SwarmConfig { objective: quorate_consensus::swarm::Objective::KlFromPool, ..Default::default() },
+        ),
+        Code::Undefined,
+    );
     refused(swarm_pool(&p, None, &SwarmConfig { particles: 1, ..Default::default() }), Code::InvalidArgument);
 }
 
@@ -120,7 +127,8 @@ fn scores() {
 
 #[test]
 fn cooke() {
-    let run = |seeds: &[Vec<Vec<f64>>], answers: &[f64]| cooke_weights(seeds, answers, &CookeConfig::default());
+    let run =
+        |seeds: &[Vec<Vec<f64>>], answers: &[f64]| cooke_weights(seeds, answers, &CookeConfig::default());
     refused(run(&[], &[1.0]), Code::EmptyInput);
     refused(run(&[vec![]], &[]), Code::EmptyInput);
     refused(run(&[vec![vec![1.0, 2.0, 3.0]]], &[1.0, 2.0]), Code::InvalidShape);
@@ -145,7 +153,10 @@ fn delphi_minority_and_order() {
     refused(delphi_round(&[[f64::INFINITY]], None, &config), Code::NotFinite);
     refused(delphi_round(&[[f64::NAN]], None, &config), Code::EmptyInput);
     refused(delphi_round(&[vec![1.0]], Some(&[vec![1.0, 2.0]]), &config), Code::InvalidShape);
-    refused(delphi_round(&[[1.0]], None, &DelphiConfig { scale: (9.0, 1.0), ..config }), Code::InvalidArgument);
+    refused(
+        delphi_round(&[[1.0]], None, &DelphiConfig { scale: (9.0, 1.0), ..config }),
+        Code::InvalidArgument,
+    );
     refused(minority_report(&[], 0.0), Code::EmptyInput);
     refused(minority_report(&[Vote::new("a", "x"), Vote::new("a", "y")], 0.0), Code::DuplicateEntry);
     refused(minority_report(&[Vote { weight: -1.0, ..Vote::new("a", "x") }], 0.0), Code::InvalidArgument);
@@ -176,7 +187,10 @@ fn swarms_and_texts() {
     refused(semantic_clusters(&[vec![1.0], vec![1.0, 2.0]], None, &config), Code::InvalidShape);
     refused(semantic_clusters(&[[0.0, 0.0]], None, &config), Code::InvalidArgument);
     refused(semantic_clusters(&[[f64::NAN, 0.0]], None, &config), Code::NotFinite);
-    refused(semantic_clusters(&[[1.0]], None, &ClusterConfig { threshold: 2.0, ..config }), Code::InvalidArgument);
+    refused(
+        semantic_clusters(&[[1.0]], None, &ClusterConfig { threshold: 2.0, ..config }),
+        Code::InvalidArgument,
+    );
     refused(semantic_clusters(&vec![[1.0]; 20_001], None, &config), Code::TooLarge);
     refused(rover::<Vec<&str>, &str>(&[], None), Code::EmptyInput);
     refused(rover(&[["a"]], Some(&[-1.0])), Code::InvalidArgument);
@@ -196,16 +210,22 @@ fn panels() {
     refused(score_panel_with(&[Ballot::choice("a", "z")], &listed), Code::UnknownId);
     let twice = PanelConfig { options: vec!["x".into(), "x".into()], ..Default::default() };
     refused(score_panel_with(&[Ballot::choice("a", "x")], &twice), Code::DuplicateId);
-    let p = |v: &[(&str, f64)]| Ballot::new("a", Position::Probability(v.iter().map(|(o, x)| ((*o).into(), *x)).collect()));
+    let p = |v: &[(&str, f64)]| {
+        Ballot::new("a", Position::Probability(v.iter().map(|(o, x)| ((*o).into(), *x)).collect()))
+    };
     refused(score_panel(&[p(&[("x", 0.5), ("y", 0.6)])]), Code::InvalidArgument);
     refused(score_panel(&[p(&[("x", 0.5), ("x", 0.5)])]), Code::DuplicateEntry);
     refused(score_panel(&[p(&[])]), Code::EmptyInput);
     refused(score_panel(&[p(&[("x", f64::NAN)])]), Code::NotFinite);
     refused(score_panel(&[Ballot::new("a", Position::Number(f64::NAN))]), Code::NotFinite);
     refused(score_panel(&[Ballot::new("a", Position::Ranking(vec![]))]), Code::EmptyInput);
-    refused(score_panel(&[Ballot::new("a", Position::Ranking(vec!["x".into(), "x".into()]))]), Code::DuplicateEntry);
+    refused(
+        score_panel(&[Ballot::new("a", Position::Ranking(vec!["x".into(), "x".into()]))]),
+        Code::DuplicateEntry,
+    );
     refused(score_panel(&[Ballot::new("a", Position::Vector(vec![0.0]))]), Code::InvalidArgument);
-    let uneven = [Ballot::new("a", Position::Vector(vec![1.0])), Ballot::new("b", Position::Vector(vec![1.0, 2.0]))];
+    let uneven =
+        [Ballot::new("a", Position::Vector(vec![1.0])), Ballot::new("b", Position::Vector(vec![1.0, 2.0]))];
     refused(score_panel(&uneven), Code::InvalidShape);
     let scale = PanelConfig { scale: Some((0.0, 1.0)), ..Default::default() };
     refused(score_panel_with(&[Ballot::new("a", Position::Number(2.0))], &scale), Code::InvalidArgument);

@@ -91,7 +91,8 @@ fn rand_ucla_disagreement() {
     assert_eq!(item.appropriateness, Appropriateness::Appropriate);
     assert_eq!((round.stop, round.reason), (true, DelphiReason::Consensus));
     // A panel at both ends disagrees: IPR = 8 > 2.35 + 1.5 * 0.
-    let split = delphi_round(&[[1.0], [1.0], [1.0], [9.0], [9.0], [9.0]], None, &DelphiConfig::default()).unwrap();
+    let split =
+        delphi_round(&[[1.0], [1.0], [1.0], [9.0], [9.0], [9.0]], None, &DelphiConfig::default()).unwrap();
     assert!(split.items[0].disagreement);
     assert_eq!(split.items[0].appropriateness, Appropriateness::Uncertain);
 }
@@ -120,7 +121,8 @@ fn delphi_stops_for_a_reason() {
 #[test]
 fn delphi_reports_kendalls_w() {
     // Siegel's rankings 163254, 156423, 632541.
-    let ranks = [[1.0, 6.0, 3.0, 2.0, 5.0, 4.0], [1.0, 5.0, 6.0, 4.0, 2.0, 3.0], [6.0, 3.0, 2.0, 5.0, 4.0, 1.0]];
+    let ranks =
+        [[1.0, 6.0, 3.0, 2.0, 5.0, 4.0], [1.0, 5.0, 6.0, 4.0, 2.0, 3.0], [6.0, 3.0, 2.0, 5.0, 4.0, 1.0]];
     let round = delphi_round(&ranks, None, &DelphiConfig::default()).unwrap();
     assert!((round.kendall_w.value.unwrap() - 0.161905).abs() < 1e-6);
     let alone = delphi_round(&ranks[..1], None, &DelphiConfig::default()).unwrap();
@@ -206,16 +208,16 @@ fn particle_swarms_find_the_closed_forms() {
     close(&run(Objective::KlToPool).pooled, &linear, 1e-5);
     close(&run(Objective::SquaredDistance).pooled, &linear, 1e-5);
     close(&run(Objective::KlFromPool).pooled, &log_pool(&p, Some(&w)).unwrap(), 1e-5);
-    let mut roots: Vec<f64> = (0..4)
-        .map(|k| (0..3).map(|i| w[i] * p.row(i)[k].sqrt()).sum::<f64>().powi(2))
-        .collect();
+    let mut roots: Vec<f64> =
+        (0..4).map(|k| (0..3).map(|i| w[i] * p.row(i)[k].sqrt()).sum::<f64>().powi(2)).collect();
     let sum: f64 = roots.iter().sum();
     roots.iter_mut().for_each(|x| *x /= sum);
     close(&run(Objective::Hellinger).pooled, &roots, 1e-5);
     assert_eq!(run(Objective::KlToPool), run(Objective::KlToPool));
     // An outcome that somebody rules out stays out of the logarithmic optimum.
     let veto = Opinions::from_rows(&[[0.5, 0.5, 0.0], [0.2, 0.4, 0.4]]).unwrap();
-    let s = swarm_pool(&veto, None, &SwarmConfig { objective: Objective::KlFromPool, ..Default::default() }).unwrap();
+    let s = swarm_pool(&veto, None, &SwarmConfig { objective: Objective::KlFromPool, ..Default::default() })
+        .unwrap();
     close(&s.pooled, &log_pool(&veto, None).unwrap(), 1e-5);
     assert_eq!(s.pooled[2], 0.0);
 }

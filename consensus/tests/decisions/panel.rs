@@ -35,7 +35,15 @@ fn levels_are_half_open() {
 
 #[test]
 fn seven_choices() {
-    let mut ballots = choices(&[("yes", 1.0), ("yes", 1.0), ("yes", 1.0), ("yes", 1.0), ("yes", 1.0), ("no", 1.0), ("no", 1.0)]);
+    let mut ballots = choices(&[
+        ("yes", 1.0),
+        ("yes", 1.0),
+        ("yes", 1.0),
+        ("yes", 1.0),
+        ("yes", 1.0),
+        ("no", 1.0),
+        ("no", 1.0),
+    ]);
     ballots[5].confidence = 0.5;
     ballots[6].rationale = Some("r7".into());
     ballots[0].confidence = 0.3;
@@ -49,7 +57,11 @@ fn seven_choices() {
     assert_eq!((no.position.as_str(), no.weight), ("no", 2.0));
     assert_eq!((no.members[0].voter.as_str(), no.members[0].rationale.as_deref()), ("v6", Some("r7")));
     // Wilson's interval of 5 of 7.
-    assert!((s.intervals[0].low - 0.358934).abs() < 1e-6 && (s.intervals[0].high - 0.917781).abs() < 1e-6, "{:?}", s.intervals[0]);
+    assert!(
+        (s.intervals[0].low - 0.358934).abs() < 1e-6 && (s.intervals[0].high - 0.917781).abs() < 1e-6,
+        "{:?}",
+        s.intervals[0]
+    );
     assert_eq!(serde_json::to_value(&s).unwrap()["level"], "moderate");
 }
 
@@ -67,7 +79,10 @@ fn one_option_leaves_chance_undefined() {
     assert_eq!((s.level, s.agreement.value, s.agreement.observed), (Level::Unanimous, None, Some(1.0)));
     assert!(s.agreement.undefined.is_some());
     let config = PanelConfig { options: vec!["a".into(), "b".into()], ..Default::default() };
-    assert_eq!(score_panel_with(&choices(&[("a", 1.0), ("a", 1.0)]), &config).unwrap().agreement.value, Some(1.0));
+    assert_eq!(
+        score_panel_with(&choices(&[("a", 1.0), ("a", 1.0)]), &config).unwrap().agreement.value,
+        Some(1.0)
+    );
     let alone = score_panel(&choices(&[("a", 1.0)])).unwrap();
     assert_eq!((alone.level, alone.agreement.value), (Level::Unanimous, None));
 }
@@ -88,8 +103,14 @@ fn probabilities() {
 
 #[test]
 fn rankings() {
-    let ballot = |v: &str, r: &[&str]| Ballot::new(v, Position::Ranking(r.iter().map(|o| (*o).into()).collect()));
-    let s = score_panel(&[ballot("a", &["x", "y", "z"]), ballot("b", &["y", "z", "x"]), ballot("c", &["x", "z"])]).unwrap();
+    let ballot =
+        |v: &str, r: &[&str]| Ballot::new(v, Position::Ranking(r.iter().map(|o| (*o).into()).collect()));
+    let s = score_panel(&[
+        ballot("a", &["x", "y", "z"]),
+        ballot("b", &["y", "z", "x"]),
+        ballot("c", &["x", "z"]),
+    ])
+    .unwrap();
     assert_eq!(s.decision.option(), Some("x"));
     assert_eq!((s.support, s.level), (2.0 / 3.0, Level::Moderate));
     // Rank sums x 5, y 6, z 7: W = 12 * 2 / (9 * 24), corrected for chance 1/3.
@@ -97,15 +118,23 @@ fn rankings() {
     assert!((s.agreement.observed.unwrap() - w).abs() < 1e-12);
     assert!((s.agreement.value.unwrap() - (3.0 * w - 1.0) / 2.0).abs() < 1e-12);
     // A Condorcet winner that nobody ranks first wins without support.
-    let c = score_panel(&[ballot("a", &["x", "m", "y", "z"]), ballot("b", &["y", "m", "x", "z"]), ballot("c", &["z", "m", "x", "y"])]).unwrap();
+    let c = score_panel(&[
+        ballot("a", &["x", "m", "y", "z"]),
+        ballot("b", &["y", "m", "x", "z"]),
+        ballot("c", &["z", "m", "x", "y"]),
+    ])
+    .unwrap();
     assert_eq!((c.decision.option(), c.support, c.level), (Some("m"), 0.0, Level::NoConsensus));
     assert_eq!(c.minority.minorities.len(), 3);
 }
 
 #[test]
 fn numbers() {
-    let ballots: Vec<Ballot> = [1.0, 2.0, 2.0, 2.1, 9.0].iter().enumerate()
-        .map(|(i, x)| Ballot::new(format!("v{i}"), Position::Number(*x))).collect();
+    let ballots: Vec<Ballot> = [1.0, 2.0, 2.0, 2.1, 9.0]
+        .iter()
+        .enumerate()
+        .map(|(i, x)| Ballot::new(format!("v{i}"), Position::Number(*x)))
+        .collect();
     let config = PanelConfig { scale: Some((0.0, 10.0)), tolerance: Some(0.5), ..Default::default() };
     let s = score_panel_with(&ballots, &config).unwrap();
     assert_eq!((s.decision.clone(), s.support, s.level), (Decision::Number(2.0), 0.6, Level::Moderate));
@@ -121,10 +150,21 @@ fn numbers() {
 #[test]
 fn vectors() {
     let ballot = |v: &str, x: [f64; 2]| Ballot::new(v, Position::Vector(x.to_vec()));
-    let s = score_panel(&[ballot("a", [1.0, 0.0]), ballot("b", [1.0, 0.1]), ballot("c", [1.0, 0.2]), ballot("d", [0.0, 1.0])]).unwrap();
+    let s = score_panel(&[
+        ballot("a", [1.0, 0.0]),
+        ballot("b", [1.0, 0.1]),
+        ballot("c", [1.0, 0.2]),
+        ballot("d", [0.0, 1.0]),
+    ])
+    .unwrap();
     assert_eq!((s.decision.clone(), s.support), (Decision::Medoid("b".into()), 0.75));
-    let units: Vec<[f64; 2]> = [[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0f64]].iter()
-        .map(|v| { let n = v[0].hypot(v[1]); [v[0] / n, v[1] / n] }).collect();
+    let units: Vec<[f64; 2]> = [[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0f64]]
+        .iter()
+        .map(|v| {
+            let n = v[0].hypot(v[1]);
+            [v[0] / n, v[1] / n]
+        })
+        .collect();
     let mut sum = 0.0;
     for i in 0..4 {
         for j in 0..i {
@@ -156,15 +196,20 @@ fn explanations_recompute() {
         } else if let Some(rest) = line.strip_prefix("confidence: (") {
             let (terms, rest) = rest.split_once(") / ").unwrap();
             let (total, value) = rest.split_once(" = ").unwrap();
-            let by_hand: f64 = terms.split(" + ").map(|t| {
-                let (w, c) = t.split_once(' ').unwrap().1.split_once(" * ").unwrap();
-                number(w) * number(c)
-            }).sum();
+            let by_hand: f64 = terms
+                .split(" + ")
+                .map(|t| {
+                    let (w, c) = t.split_once(' ').unwrap().1.split_once(" * ").unwrap();
+                    number(w) * number(c)
+                })
+                .sum();
             assert!((by_hand / number(total) - number(value)).abs() < 1e-12, "{line}");
             checked += 1;
         } else if line.starts_with("agreement") {
-            let inner: Vec<f64> = line.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-'))
-                .filter_map(|t| t.parse().ok()).collect();
+            let inner: Vec<f64> = line
+                .split(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-'))
+                .filter_map(|t| t.parse().ok())
+                .collect();
             let [o, e, one, e2, value] = inner[..] else { panic!("{line}: {inner:?}") };
             assert!((one - 1.0).abs() < 1e-12 && ((o - e) / (one - e2) - value).abs() < 1e-12, "{line}");
             checked += 1;

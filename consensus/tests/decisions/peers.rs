@@ -143,7 +143,11 @@ fn strengths_match_choix() {
         assert!(mle.converged && mle.components.len() == 1);
         close(&mle.log_strengths, &floats(&case["mle"]), 1e-8);
         close(&bradley_terry(&c, &with(Some(0.5))).unwrap().log_strengths, &floats(&case["ridge"]), 1e-6);
-        close(&rank_centrality(&c, &with(None)).unwrap().log_strengths, &floats(&case["rank_centrality"]), 1e-9);
+        close(
+            &rank_centrality(&c, &with(None)).unwrap().log_strengths,
+            &floats(&case["rank_centrality"]),
+            1e-9,
+        );
         let smooth = rank_centrality(&c, &with(Some(0.7))).unwrap();
         close(&smooth.log_strengths, &floats(&case["rank_centrality_alpha"]), 1e-9);
     }
@@ -155,7 +159,11 @@ fn strengths_match_choix() {
         let mle = plackett_luce(&p, Unranked::Silent, &StrengthConfig::default()).unwrap();
         close(&mle.log_strengths, &floats(&case["mle"]), 1e-8);
         let ridge = StrengthConfig { alpha: Some(0.5), ..Default::default() };
-        close(&plackett_luce(&p, Unranked::Silent, &ridge).unwrap().log_strengths, &floats(&case["ridge"]), 1e-6);
+        close(
+            &plackett_luce(&p, Unranked::Silent, &ridge).unwrap().log_strengths,
+            &floats(&case["ridge"]),
+            1e-6,
+        );
     }
     let case = &fixture["disconnected"];
     let fit = bradley_terry(&comparisons(case), &StrengthConfig::default()).unwrap();
@@ -175,7 +183,8 @@ fn pools_and_density_match_numpy() {
         close(&d.pooled, &floats(&case["linear"]), 1e-12);
         close(&d.eigenvalues, &floats(&case["eigenvalues"]), 1e-9);
         close(&d.factions[0].opinion, &floats(&case["leading"]), 1e-9);
-        for (got, key) in [(d.purity, "purity"), (d.entropy, "entropy"), (d.jensen_shannon, "jensen_shannon")] {
+        for (got, key) in [(d.purity, "purity"), (d.entropy, "entropy"), (d.jensen_shannon, "jensen_shannon")]
+        {
             assert!((got - case[key].as_f64().unwrap()).abs() < 1e-9, "{key}");
         }
     }
@@ -191,8 +200,12 @@ fn scores_and_cooke_match_scipy() {
         assert!((log_score(&p, &o, 0.0).unwrap() - case["log"].as_f64().unwrap()).abs() < 1e-12);
         let multi = Opinions::from_event(&p).unwrap();
         let index: Vec<usize> = o.iter().map(|&o| usize::from(!o)).collect();
-        assert!((brier_score_multi(&multi, &index).unwrap() - 2.0 * brier_score(&p, &o).unwrap()).abs() < 1e-12);
-        assert!((log_score_multi(&multi, &index, 0.0).unwrap() - log_score(&p, &o, 0.0).unwrap()).abs() < 1e-12);
+        assert!(
+            (brier_score_multi(&multi, &index).unwrap() - 2.0 * brier_score(&p, &o).unwrap()).abs() < 1e-12
+        );
+        assert!(
+            (log_score_multi(&multi, &index, 0.0).unwrap() - log_score(&p, &o, 0.0).unwrap()).abs() < 1e-12
+        );
     }
     for case in cases(&fixture, "cooke") {
         let seeds: Vec<Vec<Vec<f64>>> = cases(case, "seeds").iter().map(rows).collect();
@@ -204,7 +217,11 @@ fn scores_and_cooke_match_scipy() {
     for case in cases(&fixture, "jury") {
         let n = case["n"].as_u64().unwrap() as usize;
         let j = condorcet_jury(&vec![case["p"].as_f64().unwrap(); n]).unwrap();
-        close(&[j.majority_right, j.tie], &[case["right"].as_f64().unwrap(), case["tie"].as_f64().unwrap()], 1e-12);
+        close(
+            &[j.majority_right, j.tie],
+            &[case["right"].as_f64().unwrap(), case["tie"].as_f64().unwrap()],
+            1e-12,
+        );
     }
 }
 
