@@ -93,10 +93,17 @@ impl Hub<'_> {
         if model.sha.is_empty() || !model.sha.chars().all(|c| c.is_ascii_alphanumeric()) {
             return Err(Error::new(Code::RemoteInvalid, format!("{url}: '{}' is no revision", model.sha)));
         }
-        let snapshot = folder.join("snapshots").join(&model.sha);
+        let snapshots = folder.join("snapshots");
+        make_dir(&snapshots)?;
+        let snapshot = snapshots.join(&model.sha);
+        // Files gather beside the snapshots, so that a snapshot is there whole or not at all.
+        let gathering = folder.join(format!("incomplete-{}", model.sha));
         let safe = model.siblings.iter().any(|file| file.rfilename.starts_with("model.safetensors"));
         for file in model.siblings.iter().filter(|file| wanted(&file.rfilename, safe)) {
-            self.file(&model.sha, file, folder, &snapshot, cancel).await?;
+            self.file(&model.sha, file, folder, &gathering, cancel).await?;
+        }
+        if !snapshot.exists() {
+            fs::rename(&gathering, &snapshot).map_err(|e| Error::io(&snapshot, e))?;
         }
         let refs = folder.join("refs");
         make_dir(&refs)?;
@@ -109,10 +116,10 @@ impl Hub<'_> {
         sha: &str,
         file: &Sibling,
         folder: &Path,
-        snapshot: &Path,
+        gathering: &Path,
         cancel: &Cancel,
     ) -> Result<()> {
-        let target = snapshot.join(&file.rfilename);
+        let target = gathering.join(&file.rfilename);
         if target.exists() {
             return Ok(());
         }

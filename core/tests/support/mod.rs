@@ -1,5 +1,8 @@
 //! A server on the loopback interface that answers each request as a test says.
 
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
