@@ -32,11 +32,19 @@ pub struct CrossEncoderOptions {
     pub batch_size: usize,
     /// Tokens after which a pair is cut, special tokens included; `None` takes the model's own limit.
     pub max_tokens: Option<usize>,
+    /// Whether a model named by hub id is downloaded when neither a folder nor the hub cache has it (feature `hub`).
+    pub download: bool,
 }
 
 impl Default for CrossEncoderOptions {
     fn default() -> Self {
-        CrossEncoderOptions { precision: Precision::F32, threads: None, batch_size: 32, max_tokens: None }
+        CrossEncoderOptions {
+            precision: Precision::F32,
+            threads: None,
+            batch_size: 32,
+            max_tokens: None,
+            download: true,
+        }
     }
 }
 
@@ -76,7 +84,7 @@ impl CrossEncoder {
     /// classifier, or with several labels), and those of reading files.
     pub fn open(source: &str, options: CrossEncoderOptions) -> Result<Self> {
         options.validate()?;
-        let folder = source::locate(source)?;
+        let folder = source::locate(source, options.download)?;
         let json = JsonFile::require(&folder.join("config.json"))?;
         let config = EncoderConfig::from_json(&json)?;
         let weights = Weights::open(&folder)?;

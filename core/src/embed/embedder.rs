@@ -27,12 +27,13 @@ impl Embedder {
     /// * a folder in the layout of sentence-transformers (`modules.json`), or a plain Hugging Face folder
     ///   (`config.json`, `model.safetensors` or `pytorch_model.bin`, `tokenizer.json`), which gets mean pooling;
     /// * the folder of an installed Python package that holds such a folder as `model/`;
-    /// * the id of a model in the Hugging Face cache (`HF_HOME`), such as `sentence-transformers/all-MiniLM-L6-v2`.
+    /// * the id of a model on the Hugging Face hub, such as `sentence-transformers/all-MiniLM-L6-v2`: from its cache
+    ///   (`HF_HOME`), or downloaded into it once (feature `hub`, unless `download` is off or `HF_HUB_OFFLINE` is set).
     ///
     /// BERT, RoBERTa, XLM-RoBERTa, CamemBERT, DistilBERT and MPNet are run. No thread is started here.
     ///
     /// Errors: `invalid_argument`, `model_not_found`, `model_invalid` (incomplete or contradictory; the message names the file and the field),
-    /// `model_unsupported`, and those of reading files.
+    /// `model_unsupported`, those of reading files, and `offline`, `remote_failed`, `corrupt` of a download.
     ///
     /// ```
     /// use quorate_core::Cancel;
@@ -46,7 +47,7 @@ impl Embedder {
         options.validate()?;
         Ok(Embedder(match source {
             StaticModel::BUILTIN => Arc::new(Tuned::new(StaticModel::builtin()?, &options)?),
-            other => Arc::new(Transformer::open(&source::locate(other)?, &options)?),
+            other => Arc::new(Transformer::open(&source::locate(other, options.download)?, &options)?),
         }))
     }
 }

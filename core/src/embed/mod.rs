@@ -4,6 +4,7 @@
 //! [`Embed`] is what every model offers.
 
 mod architecture;
+mod cache;
 mod cross_encoder;
 mod dense;
 mod embedder;
@@ -15,6 +16,8 @@ mod options;
 mod pooling;
 #[cfg(test)]
 mod reference;
+#[cfg(feature = "http")]
+mod remote;
 mod source;
 mod static_model;
 mod tokenization;
@@ -25,8 +28,11 @@ mod weights;
 mod wordpiece;
 mod workers;
 
+pub use cache::{CacheStats, CachedEmbedder, EmbeddingCache};
 pub use cross_encoder::{CrossEncoder, CrossEncoderOptions};
 pub use embedder::Embedder;
 pub use options::{EmbedderOptions, Precision};
+#[cfg(feature = "http")]
+pub use remote::{RemoteEmbedder, RemoteOptions};
 pub use static_model::StaticModel;
 pub use traits::{Embed, TokenEmbeddings};

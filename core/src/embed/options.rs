@@ -61,6 +61,8 @@ pub struct EmbedderOptions {
     /// Components that are kept of each vector before it is brought to unit length again, for models trained so
     /// (Kusupati et al. 2022, Matryoshka Representation Learning); `None` keeps all.
     pub dimensions: Option<usize>,
+    /// Whether a model named by hub id is downloaded when neither a folder nor the hub cache has it (feature `hub`).
+    pub download: bool,
 }
 
 impl Default for EmbedderOptions {
@@ -73,6 +75,7 @@ impl Default for EmbedderOptions {
             query_prefix: None,
             document_prefix: None,
             dimensions: None,
+            download: true,
         }
     }
 }

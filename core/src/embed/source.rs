@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::{Code, Error, Result};
 
 /// The folder of the model that `source` names: a model folder, a Python package folder that holds `model/`, or the
-/// hub id of a model in the Hugging Face cache.
+/// hub id of a model, from the Hugging Face cache or (with `download`) from the hub.
 /// Errors: `model_not_found`, saying where was looked and what to do.
-pub(crate) fn locate(source: &str) -> Result<PathBuf> {
+pub(crate) fn locate(source: &str, download: bool) -> Result<PathBuf> {
     let path = Path::new(source);
     if path.is_dir() {
         return [path.to_path_buf(), path.join("model")]
@@ -33,13 +33,19 @@ pub(crate) fn locate(source: &str) -> Result<PathBuf> {
     // As sentence-transformers does: a bare name is looked for among its own models, too.
     let bare = (!source.contains('/')).then(|| format!("sentence-transformers/{source}"));
     let ids = [Some(source.to_string()), bare];
-    ids.iter().flatten().find_map(|id| in_hub_cache(&cache, id)).ok_or_else(|| {
-        not_found(format!(
-            "'{source}' is neither a folder nor a model in the Hugging Face cache at '{}'; download it once \
+    if let Some(folder) = ids.iter().flatten().find_map(|id| in_hub_cache(&cache, id)) {
+        return Ok(folder);
+    }
+    #[cfg(feature = "hub")]
+    if download && let Some(id) = ids.iter().flatten().last() {
+        return crate::http::hub::fetch(id, &cache, &crate::Cancel::new());
+    }
+    let _ = download;
+    Err(not_found(format!(
+        "'{source}' is neither a folder nor a model in the Hugging Face cache at '{}'; download it once \
              (`hf download {source}`), or give the folder of a model",
-            cache.display()
-        ))
-    })
+        cache.display()
+    )))
 }
 
 /// Whether `name` can be the id of a model on the hub: `name` or `owner/name`.
@@ -111,12 +117,12 @@ mod tests {
     #[test]
     fn what_is_not_there_is_said_to_be_missing() {
         for source in ["/no/such/folder", "./nowhere", "no-such-owner/no-such-model", "a/b/c", ""] {
-            let error = locate(source).unwrap_err();
+            let error = locate(source, false).unwrap_err();
             assert_eq!(error.code(), Code::ModelNotFound, "{source}");
             assert!(error.message().contains(source));
         }
         let empty = tempfile::tempdir().unwrap();
-        let error = locate(empty.path().to_str().unwrap()).unwrap_err();
+        let error = locate(empty.path().to_str().unwrap(), false).unwrap_err();
         assert!(error.message().contains("config.json"), "{error}");
     }
 
@@ -125,6 +131,6 @@ mod tests {
         let package = tempfile::tempdir().unwrap();
         std::fs::create_dir(package.path().join("model")).unwrap();
         std::fs::write(package.path().join("model/config.json"), "{}").unwrap();
-        assert!(locate(package.path().to_str().unwrap()).unwrap().ends_with("model"));
+        assert!(locate(package.path().to_str().unwrap(), false).unwrap().ends_with("model"));
     }
 }
