@@ -6,7 +6,8 @@ use quorate_core::embed::{Embed, StaticModel};
 use std::hint::black_box;
 
 fn bench(c: &mut Criterion) {
-    let texts: Vec<String> = serde_json::from_str(include_str!("../tests/fixtures/builtin.json")).unwrap_or_default();
+    let texts: Vec<String> =
+        serde_json::from_str(include_str!("../tests/fixtures/builtin.json")).unwrap_or_default();
     // English sentences of the fixture, as long as an abstract and as short as a query.
     let sentences: Vec<&str> =
         texts.iter().map(String::as_str).filter(|t| t.is_ascii() && (20..200).contains(&t.len())).collect();
@@ -16,7 +17,8 @@ fn bench(c: &mut Criterion) {
     let Ok(model) = StaticModel::builtin() else { return };
 
     let mut group = c.benchmark_group("builtin");
-    for (name, batch) in [("queries", sentences.clone()), ("abstracts", abstracts.iter().map(String::as_str).collect())]
+    for (name, batch) in
+        [("queries", sentences.clone()), ("abstracts", abstracts.iter().map(String::as_str).collect())]
     {
         let tokens: usize = batch.iter().map(|t| model.token_ids(t).len()).sum();
         group.throughput(Throughput::Elements(tokens as u64));

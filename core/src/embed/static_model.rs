@@ -163,15 +163,13 @@ impl Embed for StaticModel {
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Matrix> {
         let mut out = Matrix::zeros(texts.len(), self.dim);
-        out.as_mut_slice()
-            .par_chunks_mut(self.dim)
-            .zip(texts)
-            .with_min_len(16)
-            .try_for_each(|(row, text)| {
+        out.as_mut_slice().par_chunks_mut(self.dim).zip(texts).with_min_len(16).try_for_each(
+            |(row, text)| {
                 cancel.check()?;
                 self.embed_into(text, row);
                 Ok::<(), Error>(())
-            })?;
+            },
+        )?;
         Ok(out)
     }
 

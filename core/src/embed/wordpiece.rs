@@ -98,7 +98,10 @@ impl WordPiece {
         while self.slots[slot].1 != 0 {
             if self.entry(self.slots[slot].1 - 1) == self.entry(id) {
                 let twice = String::from_utf8_lossy(self.entry(id)).into_owned();
-                return Err(Error::new(Code::ModelInvalid, format!("vocabulary: '{twice}' stands there twice")));
+                return Err(Error::new(
+                    Code::ModelInvalid,
+                    format!("vocabulary: '{twice}' stands there twice"),
+                ));
             }
             slot = (slot + 1) & mask;
         }
@@ -117,7 +120,8 @@ impl WordPiece {
             }
             if tag == (hash >> 32) as u32 {
                 let entry = self.entry(id - 1);
-                let same = if inside { entry.strip_prefix(CONTINUATION) == Some(piece) } else { entry == piece };
+                let same =
+                    if inside { entry.strip_prefix(CONTINUATION) == Some(piece) } else { entry == piece };
                 if same {
                     return Some(id - 1);
                 }
