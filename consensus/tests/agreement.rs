@@ -235,8 +235,9 @@ fn peers_irrcac_and_krippendorff() {
                 close(ours.observed, get("observed"), 1e-9);
                 close(ours.expected, get("expected"), 1e-9);
                 close(ours.standard_error, get("se"), 1e-9);
-                close(ours.low, get("low"), 1e-9);
-                close(ours.high, get("high"), 1e-9);
+                // scipy 1.12, which irrCAC asks for the quantile, gives t(0.975, 39) as 2.0226909117; it is 2.0226909200.
+                close(ours.low, get("low"), 1e-8);
+                close(ours.high, get("high"), 1e-8);
                 // irrCAC tests Brennan-Prediger one-sided; our Fleiss has the null test of 1979 where it can.
                 if matches!(method.as_str(), "gwet" | "conger") {
                     close(ours.p_value, get("p"), 1e-9);

@@ -27,7 +27,7 @@ impl Default for KosOptions {
 /// The message-passing algorithm of Karger, Oh and Shah (2014, "Budget-Optimal Task Allocation for Reliable Crowdsourcing Systems") for two categories.
 ///
 /// First messages are drawn from N(1, 1). An item tells each of its raters what the others say; a rater tells each item how well the answers to the other items
-/// fit. Messages are scaled to a largest size of 1 after each iteration, which changes no sign and cannot overflow. The sum of the messages decides an
+/// fit. Messages are scaled to a largest size of 1 after each iteration, which changes no sign and cannot overflow; at the end, one sign for all is chosen so that raters are better than chance on the whole. The sum of the messages decides an
 /// item; `probabilities` are the shares of the message weight for each label, not calibrated probabilities. The skill of a rater is the mean
 /// support for the answers given, scaled so that the largest size is 1. With an assignment that is not random, or few items a rater, the
 /// theory gives no warrant.
@@ -86,6 +86,10 @@ pub fn kos(data: &Ratings, options: &KosOptions) -> Result<Truth> {
             from_rater.iter_mut().for_each(|v| *v /= largest);
             converged = from_rater.iter().zip(&old).all(|(a, b)| (a - b).abs() <= options.tol);
         }
+    }
+    // The messages are determined up to one sign for all; the start means raters to be better than chance on the whole.
+    if support.iter().sum::<f64>() < 0.0 {
+        from_rater.iter_mut().chain(&mut support).for_each(|v| *v = -*v);
     }
     let mut shares = vec![0.5; 2 * data.n_items()];
     for (i, at) in data.item_starts().windows(2).enumerate() {
