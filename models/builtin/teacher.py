@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=1e9, help="stop before a shard that would begin later")
+    parser.add_argument("--first", type=int, default=0, help="the shard to begin with")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     start = time.time()
@@ -103,7 +104,7 @@ def main() -> None:
     tokenizer.enable_truncation(MAX_TOKENS)
     with open(args.out / "texts.jsonl", encoding="utf-8") as f:
         texts = [json.loads(line)["text"] for line in f]
-    for shard in range(0, len(texts), SHARD):
+    for shard in range(args.first * SHARD, len(texts), SHARD):
         path = args.out / f"teacher_{shard // SHARD:03}.npy"
         if path.exists():
             continue

@@ -16,6 +16,7 @@ import zlib
 from pathlib import Path
 
 SEED = 20240607
+LAST = 2.0
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(\"'])|\s+-\s+(?=[A-Z])")
 SPACE = re.compile(r"\s+")
 
@@ -103,8 +104,15 @@ def acronym(rng: random.Random) -> str:
     return letters + rng.choice(["", "", "1", "2", "3", "4", "6", "10", "-1", "-2", "a", "R", "-alpha", "-beta", str(rng.randrange(100))])
 
 
+def fragments(text: str, step: int, rng: random.Random):
+    """Short runs of words from anywhere in a text, as long as a query."""
+    words = clean(text).split()
+    for i in range(0, max(1, len(words) - 4), step):
+        yield " ".join(words[i : i + rng.randint(4, 14)])
+
+
 def collect(data: Path):
-    """Yields (kind, priority, text): a smaller priority is taught earlier on average."""
+    """Yields (kind, priority, text): a smaller priority is taught earlier on average, above 1 in any case last."""
     rng = random.Random(SEED)
     terms: list[str] = []
 
@@ -165,6 +173,13 @@ def collect(data: Path):
         text = re.sub(r"\b[ABC]\b(?! (?:randomized|systematic))", lambda m: fill[m.group()], text)
         yield "claim", 0.5, text[0].upper() + text[1:]
 
+    for doc in read_jsonl(data / "retrieval/pubmedqa/corpus.jsonl"):
+        if not held_out(doc["_id"], 10):
+            yield from (("fragment", LAST, f) for f in fragments(doc["text"], 4, rng))
+    for doc in read_jsonl(data / "retrieval/medquad/corpus.jsonl"):
+        if not held_out(doc["title"], 20):
+            yield from (("fragment", LAST, f) for f in fragments(doc["text"], 60, rng))
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -177,7 +192,7 @@ def main() -> None:
         text = clean(text)
         if text and text not in seen:
             seen.add(text)
-            rows.append((rng.random() * priority, kind, text))
+            rows.append((rng.random() * priority if priority < LAST else LAST + rng.random(), kind, text))
     rows.sort()
     args.out.mkdir(parents=True, exist_ok=True)
     with open(args.out / "texts.jsonl", "w", encoding="utf-8") as f:

@@ -18,6 +18,7 @@ import torch
 
 from corpus import Corpus, embed_rows
 from evaluate import Evaluation, table
+from teacher import SHARD
 from texts import SEED, held_out, read_jsonl, sentences
 from vocabulary import tokenizer_for
 
@@ -43,12 +44,18 @@ def options() -> argparse.Namespace:
     p.add_argument("--drop", type=float, default=0.0, help="share of tokens left out at random")
     p.add_argument("--tf", default="count", choices=["count", "sqrt", "one"])
     p.add_argument("--idf", type=float, default=1.0, help="power of the idf in the first weights")
+    p.add_argument("--kl", type=float, default=0.0)
+    p.add_argument("--kl-tau", type=float, default=0.05)
+    p.add_argument("--map", type=float, default=0.0, help="ridge of a linear map that all first vectors pass; 0: no map")
+    p.add_argument("--long", type=int, default=900, help="characters of an answer")
+    p.add_argument("--copies", type=int, default=6, help="pairs from each research abstract")
+    p.add_argument("--boost", nargs="*", default=[], help="KIND=FACTOR: how often a kind of text is drawn")
     p.add_argument("--seconds", type=float, default=1e9, help="stop after this long; the same command takes the work up again")
     p.add_argument("--no-eval", action="store_true")
     return p.parse_args()
 
 
-def pair_texts(data: Path) -> tuple[list[str], list[str]]:
+def pair_texts(data: Path, long: int, research_copies: int) -> tuple[list[str], list[str]]:
     """(question, answer) and (sentence, the rest of its text) of what may be taught."""
     rng = np.random.default_rng(SEED)
     left, right = [], []
@@ -57,8 +64,8 @@ def pair_texts(data: Path) -> tuple[list[str], list[str]]:
         for doc in read_jsonl(data / f"retrieval/{name}/corpus.jsonl"):
             if hold(doc):
                 continue
-            whole = f"{doc['title']} {doc['text']}".strip()[:900]
-            copies = 6 if name == "pubmedqa" else 1
+            whole = f"{doc['title']} {doc['text']}".strip()[:long]
+            copies = research_copies if name == "pubmedqa" else 1
             for _ in range(max(1, copies // 2)):
                 left.append(questions["q" + doc["_id"]])
                 right.append(whole)
@@ -129,14 +136,17 @@ def main() -> None:
     tokenizer = tokenizer_for(vocab)
     shards = sorted(args.out.glob("teacher_[0-9][0-9][0-9].npy"))
     teacher = np.concatenate([np.load(s) for s in shards]).astype(np.float32)
+    taught = np.concatenate([int(s.stem[-3:]) * SHARD + np.arange(len(np.load(s, mmap_mode="r"))) for s in shards])
     with open(args.out / "texts.jsonl", encoding="utf-8") as f:
-        texts = [json.loads(line)["text"] for line in f]
-    corpus = Corpus(texts, args.out)
-    counts = corpus.rows(tokenizer)
-    rows = weigh(counts[: len(teacher)], args.tf)
-    left, right = pair_texts(args.data)
+        texts = [json.loads(line) for line in f]
+    counts = Corpus([t["text"] for t in texts], args.out).rows(tokenizer)
+    rows = weigh(counts[taught], args.tf)
+    boost = dict(b.split("=") for b in args.boost)
+    chance = np.array([float(boost.get(texts[i]["kind"], 1)) for i in taught])
+    left, right = pair_texts(args.data, args.long, args.copies)
     pair = [weigh(Corpus(t, args.out).rows(tokenizer), args.tf) for t in (left, right)]
-    known = np.flatnonzero(np.diff(rows.indptr) > 0)
+    known = np.flatnonzero((np.diff(rows.indptr) > 0) & (chance > 0))
+    chance = chance[known] / chance[known].sum()
     print(f"{len(known)} texts, {rows.nnz} tokens, {len(left)} pairs, {len(vocab)} entries, {time.time() - start:.0f} s", flush=True)
 
     # Principal axes of the teacher over the texts; the student lives on the first `dim` of them.
@@ -150,7 +160,12 @@ def main() -> None:
     idf /= idf.mean()
     E = torch.nn.Parameter(torch.from_numpy((first * idf[:, None]).astype(np.float32)))
 
-    student = Student((first * idf[:, None]).astype(np.float32))
+    first = (first * idf[:, None]).astype(np.float32)
+    if args.map:
+        # Least squares from the first vectors of texts to the teacher's: it moves tokens that no text teaches, too.
+        given = embed_rows(rows[known], first)
+        first = first @ np.linalg.solve(given.T @ given + args.map * len(known) / args.dim * np.eye(args.dim), given.T @ teacher[known])
+    student = Student(first.astype(np.float32))
     teacher = torch.from_numpy(teacher)
     per_epoch = len(known) // args.batch
     steps = int(args.epochs * per_epoch)
@@ -167,7 +182,7 @@ def main() -> None:
             print(f"to be continued at step {step} of {steps}")
             return
         if order is None or step % per_epoch == 0:
-            order = np.random.default_rng([SEED, step // per_epoch]).permutation(known)
+            order = np.random.default_rng([SEED, step // per_epoch]).choice(known, len(known), p=chance)
         rng = np.random.default_rng([SEED, step // per_epoch, step])
         lr = args.lr * min(1, (step + 1) / 20) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / steps)))
         index = order[(step % per_epoch) * args.batch : (step % per_epoch + 1) * args.batch]
@@ -181,6 +196,10 @@ def main() -> None:
         n = args.block
         if args.rel:
             loss = loss + args.rel * 10 * ((s[:n] @ s[:n].T - t[:n] @ t[:n].T) ** 2).mean()
+        if args.kl:
+            off = -1e4 * torch.eye(n)
+            want = torch.softmax(t[:n] @ t[:n].T / args.kl_tau + off, 1)
+            loss = loss + args.kl * cross(s[:n] @ s[:n].T / args.kl_tau + off, want)
         if args.nce:
             loss = loss + args.nce * cross(s[-n:] @ t[-n:].T / args.nce_tau, torch.arange(n))
         if args.pairs:

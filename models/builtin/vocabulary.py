@@ -55,7 +55,7 @@ def mine(texts: Path, tokenizer: Tokenizer, least: int) -> list[tuple[str, int]]
     with open(texts, encoding="utf-8") as f:
         for line in f:
             row = json.loads(line)
-            if row["kind"] != "claim":
+            if row["kind"] not in ("claim", "fragment"):
                 text = tokenizer.normalizer.normalize_str(row["text"])
                 counts.update({w for w, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)})
     words = [
