@@ -9,7 +9,8 @@ use quorate::core::{Cancel, Result};
 use quorate::rag::eval::{Run, evaluate, load_beir};
 
 fn main() -> Result<()> {
-    let data = std::env::var_os("QUORATE_DATA").map_or_else(|| PathBuf::from("data"), PathBuf::from).join("scifact");
+    let data =
+        std::env::var_os("QUORATE_DATA").map_or_else(|| PathBuf::from("data"), PathBuf::from).join("scifact");
     let scifact = load_beir(&data, "test")?;
     let texts: Vec<String> = scifact.corpus.iter().map(|doc| format!("{} {}", doc.title, doc.text)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -21,7 +22,9 @@ fn main() -> Result<()> {
     let vectors = embedder.embed(&texts, &Cancel::new())?;
     println!("{} abstracts embedded in {:.2?}\n", texts.len(), start.elapsed());
 
-    for claim in ["Metformin lowers blood glucose in type 2 diabetes.", "Smoking raises the risk of lung cancer."] {
+    for claim in
+        ["Metformin lowers blood glucose in type 2 diabetes.", "Smoking raises the risk of lung cancer."]
+    {
         println!("{claim}");
         for hit in nearest(&vectors, &embedder.embed_query(claim)?, 3, None)? {
             println!("  {:.3}  {}", hit.score, scifact.corpus[hit.index as usize].title);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use memmap2::{Mmap, MmapMut};
 use quorate_core::vector::{
-    Scored, TopK, check_query, dot, dot_i8, dot_subset, dot_subset_scaled, int8_error, prefetch, quantize_int8,
+    Scored, TopK, check_query, dot, dot_i8, dot_subset, dot_subset_scaled, int8_error, prefetch,
+    quantize_int8,
 };
 use quorate_core::{Code, Error, Result};
 
@@ -36,7 +37,10 @@ pub(super) enum Store<T: bytemuck::Pod> {
 impl<T: bytemuck::Pod> Store<T> {
     /// Elements at `start` of a map. Errors: `corrupt` when they are not aligned or not inside it.
     pub(super) fn mapped(map: &Arc<Mmap>, start: usize, len: usize) -> Result<Self> {
-        let bytes = len.checked_mul(size_of::<T>()).and_then(|n| n.checked_add(start)).and_then(|end| map.get(start..end));
+        let bytes = len
+            .checked_mul(size_of::<T>())
+            .and_then(|n| n.checked_add(start))
+            .and_then(|end| map.get(start..end));
         match bytes.map(bytemuck::try_cast_slice::<u8, T>) {
             Some(Ok(_)) => Ok(Store::Map(Arc::clone(map), start, len)),
             _ => Err(Error::new(Code::Corrupt, "a section lies outside the file")),
@@ -453,11 +457,8 @@ impl<'a> View<'a> {
     pub(super) fn rank(&self, query: &[f32], k: usize, nodes: &[u32]) -> Vec<Neighbor> {
         let mut scores = vec![0f32; nodes.len()];
         self.score_f32(query, nodes, &mut scores);
-        let mut best: Vec<Scored> = nodes
-            .iter()
-            .zip(scores)
-            .map(|(&node, score)| Scored { index: self.row(node), score })
-            .collect();
+        let mut best: Vec<Scored> =
+            nodes.iter().zip(scores).map(|(&node, score)| Scored { index: self.row(node), score }).collect();
         if best.len() > k {
             best.select_nth_unstable_by(k, Scored::order);
             best.truncate(k);

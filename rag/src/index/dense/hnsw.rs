@@ -133,7 +133,10 @@ impl HnswIndex {
     pub fn load(path: &Path) -> Result<(Self, u64)> {
         let Snapshot { arena, graph, stamp } = snapshot::read(path)?;
         let Some((graph, config)) = graph else {
-            return Err(Error::new(Code::FormatVersion, format!("{}: not the snapshot of a graph", path.display())));
+            return Err(Error::new(
+                Code::FormatVersion,
+                format!("{}: not the snapshot of a graph", path.display()),
+            ));
         };
         Ok((HnswIndex { config, arena, graph: Arc::new(graph) }, stamp))
     }
@@ -271,7 +274,14 @@ impl HnswIndex {
                 None => scratch.walk(&links, scorer, 0, here, ef, true),
                 Some(mask) => {
                     let budget = self.arena.len() as usize / 2;
-                    if !scratch.walk_filtered(&links, scorer, here, ef, |n| mask.contains(view.row(n)), budget) {
+                    if !scratch.walk_filtered(
+                        &links,
+                        scorer,
+                        here,
+                        ef,
+                        |n| mask.contains(view.row(n)),
+                        budget,
+                    ) {
                         return false;
                     }
                 }

@@ -104,6 +104,9 @@ impl DenseIndex for HnswRsIndex {
 
     /// Errors: always `unsupported`.
     fn save(&self, _path: &Path, _stamp: u64) -> Result<()> {
-        Err(Error::new(Code::Unsupported, "hnsw_rs has no snapshot that is safe to read; use the built-in graph"))
+        Err(Error::new(
+            Code::Unsupported,
+            "hnsw_rs has no snapshot that is safe to read; use the built-in graph",
+        ))
     }
 }
