@@ -2,8 +2,20 @@
 
 #![warn(missing_docs)]
 
+mod document;
 pub mod filter;
 pub mod index;
+mod kb;
+pub mod retrieve;
 mod rows;
+mod store;
 
+pub use document::{Chunk, Document, MAX_ID_BYTES, MAX_TEXT_BYTES, Metadata};
+pub use filter::Filter;
+pub use index::lexical::Language;
+pub use kb::{
+    Durability, KnowledgeBase, OnError, OpenOptions, Progress, Skipped, Stats, WriteOptions, WriteReport,
+};
+pub use retrieve::{Bm25, Explanation, Fusion, GroupBy, Hit, Hits, Mode, SearchOptions};
 pub use rows::RowSet;
+pub use store::Version;

@@ -1,0 +1,173 @@
+//! How does one tenant's part of a knowledge base change, while others read it?
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use quorate_core::{Code, Error, Result};
+
+use super::Snapshot;
+use crate::document::Record;
+use crate::index::lexical::Analyzer;
+use crate::index::{Segment, View};
+use crate::store::{Entry, Numbered, Table};
+
+/// So many segments in memory are searched one by one; more are merged.
+const MAX_SMALL: usize = 8;
+/// Merges of up to this many rows are done by the writer itself.
+const SMALL_ROWS: u32 = 4096;
+
+/// One tenant's table and indexes.
+pub(crate) struct Collection {
+    /// The name of the table.
+    pub(crate) name: String,
+    /// The folder of the indexes.
+    pub(crate) home: PathBuf,
+    pub(crate) analyzer: Analyzer,
+    writer: Mutex<Writer>,
+    snapshot: RwLock<Arc<Snapshot>>,
+}
+
+/// What only one thread at a time may touch.
+pub(crate) struct Writer {
+    /// None until something is written.
+    pub(crate) table: Option<Table>,
+    /// Commits since small files were last merged.
+    pub(crate) commits: usize,
+}
+
+impl Collection {
+    /// Reads the table, if there is one, and makes it searchable. Errors: `corrupt`, `io`.
+    pub(crate) fn open(
+        name: String,
+        home: PathBuf,
+        table: Option<Table>,
+        dim: usize,
+        analyzer: Analyzer,
+    ) -> Result<Self> {
+        let snapshot = Snapshot::empty(dim);
+        let collection = Collection {
+            name,
+            home,
+            analyzer,
+            writer: Mutex::new(Writer { table, commits: 0 }),
+            snapshot: RwLock::new(Arc::new(snapshot)),
+        };
+        collection.catch_up(&mut collection.lock())?;
+        Ok(collection)
+    }
+
+    /// What readers see now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the right to change something.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    }
+
+    /// Brings the snapshot to the table's commit. Errors: `corrupt`, `io`.
+    pub(crate) fn catch_up(&self, writer: &mut Writer) -> Result<()> {
+        let Some(table) = &writer.table else { return Ok(()) };
+        let now = self.snapshot();
+        if now.version == table.version() {
+            return Ok(());
+        }
+        let entries = table.read(now.next_seq)?;
+        let next = match entries.is_empty() {
+            true => Snapshot::new(now.views().to_vec(), now.dim(), table.version(), now.next_seq),
+            false => now.after(entries, table.version(), &self.analyzer)?,
+        };
+        self.publish(next);
+        Ok(())
+    }
+
+    /// Stores records and deletions in one commit, and makes them searchable. Of each id there is one record at
+    /// most. Errors: `io`, `disk_full`, `permission_denied`, `version_conflict`; then nothing has changed.
+    pub(crate) fn write(&self, writer: &mut Writer, records: Vec<Record>, deleted: Vec<String>) -> Result<u64> {
+        let now = self.snapshot();
+        let table = writer
+            .table
+            .as_mut()
+            .ok_or_else(|| Error::new(Code::Internal, "a table is written before it is there"))?;
+        if records.is_empty() && deleted.is_empty() {
+            return Ok(table.version());
+        }
+        // All that can fail without the store fails before the commit.
+        let fresh = match records.is_empty() {
+            true => None,
+            false => Some(Segment::build(&records, now.dim(), &self.analyzer)?),
+        };
+        let gone = records.iter().map(|r| r.id.as_str()).chain(deleted.iter().map(String::as_str));
+        let mut views = now.without_ids(gone, &self.analyzer);
+        let mut next_seq = now.next_seq;
+        let mut entries = Vec::with_capacity(records.len() + 1);
+        if !deleted.is_empty() {
+            entries.push(Numbered { seq: next_seq, entry: Entry::Delete(deleted) });
+            next_seq += 1;
+        }
+        for record in records {
+            let numbered = Numbered { seq: next_seq, entry: Entry::Put(record) };
+            next_seq += numbered.entry.rows();
+            entries.push(numbered);
+        }
+        if let Err(error) = table.append(&entries) {
+            // Whether the commit happened is for the table to say.
+            let _ = table.refresh();
+            let seen = self.catch_up(writer);
+            return Err(match seen {
+                Ok(()) => error,
+                Err(second) => error.context(format!("{second}; after that")),
+            });
+        }
+        views.extend(fresh.map(View::whole));
+        let version = table.version();
+        let views = self.merge_small(views)?;
+        self.publish(Snapshot::new(views, now.dim(), version, next_seq));
+        writer.commits += 1;
+        Ok(version)
+    }
+
+    /// Merges the newest segments when there are many, so that each row takes part in few merges.
+    fn merge_small(&self, mut views: Vec<View>) -> Result<Vec<View>> {
+        let small = |view: &View| view.segment.home.is_none() && view.live.row_count <= SMALL_ROWS;
+        let start = views.len() - views.iter().rev().take_while(|view| small(view)).count();
+        if views.len() - start <= MAX_SMALL {
+            return Ok(views);
+        }
+        let mut from = views.len() - 1;
+        let mut rows = views[from].live.row_count;
+        while from > start {
+            let next = views[from - 1].live.row_count;
+            if next > 2 * rows || rows + next > SMALL_ROWS {
+                break;
+            }
+            rows += next;
+            from -= 1;
+        }
+        if views.len() - from < 2 {
+            return Ok(views);
+        }
+        let merged = Segment::merge(&views[from..], None)?;
+        views.truncate(from);
+        views.push(View::whole(merged));
+        Ok(views)
+    }
+}
+
+/// The bytes of all files below a folder.
+pub(crate) fn folder_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => folder_bytes(&entry.path()),
+            Ok(meta) => meta.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

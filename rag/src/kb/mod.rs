@@ -1,0 +1,596 @@
+//! What can a host do with a knowledge base?
+
+mod collection;
+mod options;
+mod prepare;
+mod snapshot;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quorate_core::embed::Embed;
+use quorate_core::{Code, Error, Result};
+use rayon::prelude::*;
+
+use collection::{Collection, folder_bytes};
+pub use options::{Durability, OnError, OpenOptions, Progress, Skipped, Stats, WriteOptions, WriteReport};
+use options::{Settings, check_tenant};
+use prepare::{duplicate, normalize, prepare};
+pub(crate) use snapshot::Snapshot;
+
+use crate::document::{Chunk, Document, Metadata, Record, shorten};
+use crate::filter::Filter;
+use crate::index::lexical::{Analyzer, Language};
+use crate::retrieve::{Hits, Mode, Query, SearchOptions, search};
+use crate::store::{Database, Table, Version, WriterLock, forks};
+
+/// The format of tables that this release writes and reads.
+const FORMAT: &str = "1";
+const PROPERTY_FORMAT: &str = "quorate.format";
+const PROPERTY_EMBEDDER: &str = "quorate.embedder";
+const PROPERTY_TENANT: &str = "quorate.tenant";
+const PROPERTY_SETTINGS: &str = "quorate.settings";
+
+/// The table of the tenant without a name.
+const MAIN: &str = "documents";
+
+/// Documents of one tenant, durable and searchable. Clones are the same handle; it may be used by many threads.
+///
+/// A handle sees one tenant: the one it was opened for, or got from [`tenant`](KnowledgeBase::tenant).
+#[derive(Clone)]
+pub struct KnowledgeBase {
+    base: Arc<Base>,
+    collection: Arc<Collection>,
+    tenant: Option<String>,
+    /// The handle shows a past version.
+    past: bool,
+}
+
+/// What the handles of all tenants share.
+struct Base {
+    place: String,
+    database: Database,
+    /// The folder of all indexes.
+    index: PathBuf,
+    lock: Option<WriterLock>,
+    embedder: Option<Arc<dyn Embed>>,
+    embedder_id: String,
+    dim: usize,
+    settings: Settings,
+    keep_versions: usize,
+    collections: Mutex<HashMap<String, Arc<Collection>>>,
+    closed: AtomicBool,
+}
+
+impl KnowledgeBase {
+    /// Opens the knowledge base at a folder or an object-store URI; creates it when it is not there (unless
+    /// `read_only`).
+    ///
+    /// Errors: `locked` when another handle is writing there, `embedder_mismatch`, `not_found` (read-only and not
+    /// there), `format_version`, `corrupt`, `io`, `permission_denied`, `unsupported` (an object store that was not
+    /// compiled in).
+    pub fn open(place: impl AsRef<str>, options: OpenOptions) -> Result<Self> {
+        options.validate()?;
+        let place = place.as_ref();
+        let remote = place.contains("://");
+        if remote && place.starts_with("s3://") && !cfg!(feature = "aws") {
+            return Err(Error::new(
+                Code::Unsupported,
+                format!("{place}: this build has no object stores; build with the feature 'aws'"),
+            ));
+        }
+        let folder = match (&options.cache_folder, remote) {
+            (Some(cache), true) => cache.clone(),
+            (None, true) => cache_of(place),
+            (_, false) => PathBuf::from(place),
+        };
+        let truth = match remote {
+            true => place.to_owned(),
+            false => folder.join("truth").display().to_string(),
+        };
+        if options.read_only && !remote && !Path::new(&truth).is_dir() {
+            return Err(Error::new(
+                Code::NotFound,
+                format!("{place}: there is no knowledge base here, and read_only does not create one"),
+            ));
+        }
+        let lock = if options.read_only {
+            None
+        } else {
+            std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+            Some(WriterLock::take(&folder.join("lock"))?)
+        };
+        let fsync = options.durability == Durability::PowerCut;
+        let database = Database::connect(&truth, &options.storage_options, fsync)?;
+        let main = match database.open(MAIN)? {
+            Some(table) => table,
+            None if options.read_only => {
+                return Err(Error::new(Code::NotFound, format!("{place}: there is no knowledge base here")));
+            }
+            None => create_main(&database, place, &options)?,
+        };
+        let (embedder_id, settings) = read_properties(&main, place)?;
+        if let Some(embedder) = &options.embedder
+            && (embedder.id() != embedder_id || embedder.dim() != main.dim())
+        {
+            return Err(Error::new(
+                Code::EmbedderMismatch,
+                format!(
+                    "{place} was made with embedder '{embedder_id}' ({} dimensions), not with '{}' ({}); open it with the first, or make a new one",
+                    main.dim(),
+                    embedder.id(),
+                    embedder.dim()
+                ),
+            ));
+        }
+        if let Some(language) = options.language
+            && language != settings.language
+        {
+            return Err(Error::invalid(format!(
+                "{place} was made for language '{}', which cannot be changed to '{}'",
+                settings.language.name(),
+                language.name()
+            )));
+        }
+        let base = Arc::new(Base {
+            place: place.to_owned(),
+            dim: main.dim(),
+            index: folder.join("index"),
+            database,
+            lock,
+            embedder: options.embedder,
+            embedder_id,
+            settings,
+            keep_versions: options.keep_versions,
+            collections: Mutex::new(HashMap::new()),
+            closed: AtomicBool::new(false),
+        });
+        let collection = base.collection(options.tenant.as_deref(), Some(main))?;
+        Ok(KnowledgeBase { base, collection, tenant: options.tenant, past: false })
+    }
+
+    /// The same knowledge base as another tenant sees it. Errors: `invalid_argument` (name), `closed`, `corrupt`,
+    /// `tenant_violation` when this handle belongs to a tenant itself.
+    pub fn tenant(&self, name: &str) -> Result<Self> {
+        self.base.check_open()?;
+        check_tenant(name)?;
+        match &self.tenant {
+            Some(own) if own == name => return Ok(self.clone()),
+            Some(own) => {
+                return Err(Error::new(
+                    Code::TenantViolation,
+                    format!("this handle belongs to tenant '{own}' and cannot become that of '{name}'"),
+                ));
+            }
+            None => {}
+        }
+        let collection = self.base.collection(Some(name), None)?;
+        Ok(KnowledgeBase { base: self.base.clone(), collection, tenant: Some(name.to_owned()), past: self.past })
+    }
+
+    /// Adds documents: all of them or, with an error, none. They are durable and searchable on return.
+    ///
+    /// Errors: `duplicate_id`, `invalid_document`, `not_finite`, `invalid_shape`, `too_large`, `read_only`, `closed`,
+    /// `locked`, `disk_full`, `permission_denied`, `io`, and those of the embedder.
+    pub fn add(&self, documents: Vec<Document>) -> Result<WriteReport> {
+        self.add_with(documents, &WriteOptions::default())
+    }
+
+    /// Adds documents in the way described by `options`. Errors: as [`add`](KnowledgeBase::add), `cancelled`.
+    pub fn add_with(&self, documents: Vec<Document>, options: &WriteOptions) -> Result<WriteReport> {
+        self.put(documents, options, false)
+    }
+
+    /// Adds documents, replacing those of the same ids. Errors: as [`add`](KnowledgeBase::add) without `duplicate_id`
+    /// for ids that are stored.
+    pub fn upsert(&self, documents: Vec<Document>) -> Result<WriteReport> {
+        self.upsert_with(documents, &WriteOptions::default())
+    }
+
+    /// Adds or replaces documents in the way described by `options`. A document whose text, title and chunks are
+    /// unchanged is not embedded again. Errors: as [`upsert`](KnowledgeBase::upsert), `cancelled`.
+    pub fn upsert_with(&self, documents: Vec<Document>, options: &WriteOptions) -> Result<WriteReport> {
+        self.put(documents, options, true)
+    }
+
+    /// Replaces the metadata of a document; nothing is embedded again. Errors: `unknown_id`, `read_only`, `closed`,
+    /// and those of the store.
+    pub fn update_metadata(&self, id: &str, metadata: Metadata) -> Result<()> {
+        self.base.check_writable(self.past)?;
+        let mut writer = self.collection.lock();
+        let mut record = self.stored(id)?;
+        record.metadata = serde_json::Value::Object(metadata).to_string();
+        self.collection.write(&mut writer, vec![record], Vec::new())?;
+        Ok(())
+    }
+
+    /// Deletes documents by id and returns how many were there. Errors: `read_only`, `closed`, and those of the store.
+    pub fn delete(&self, ids: &[&str]) -> Result<usize> {
+        self.base.check_writable(self.past)?;
+        let mut writer = self.collection.lock();
+        let snapshot = self.collection.snapshot();
+        let mut there: Vec<String> =
+            ids.iter().filter(|id| snapshot.find(id).is_some()).map(|id| (*id).to_owned()).collect();
+        there.sort_unstable();
+        there.dedup();
+        self.remove(&mut writer, there)
+    }
+
+    /// Deletes the documents that match and returns how many there were. Errors: `filter_type`, `read_only`,
+    /// `closed`, and those of the store.
+    pub fn delete_where(&self, filter: &Filter) -> Result<usize> {
+        self.base.check_writable(self.past)?;
+        let mut writer = self.collection.lock();
+        let snapshot = self.collection.snapshot();
+        let mut ids = Vec::new();
+        for (view, docs) in snapshot.views().iter().zip(snapshot.select(filter, false)?) {
+            ids.extend(docs.iter().map(|doc| view.segment.catalog.doc(doc).id.to_owned()));
+        }
+        self.remove(&mut writer, ids)
+    }
+
+    /// A document with its chunks and their vectors. Errors: `unknown_id`, `closed`.
+    pub fn get(&self, id: &str) -> Result<Document> {
+        self.base.check_open()?;
+        let record = self.stored(id)?;
+        let vectors = record.vectors.chunks_exact(self.base.dim.max(1));
+        let chunks = record
+            .chunks
+            .iter()
+            .zip(vectors)
+            .map(|(span, vector)| Chunk {
+                range: span.start as usize..span.end as usize,
+                headings: serde_json::from_str(&span.headings).unwrap_or_default(),
+                vector: Some(vector.to_vec()),
+            })
+            .collect();
+        Ok(Document {
+            metadata: serde_json::from_str(&record.metadata).unwrap_or_default(),
+            id: record.id,
+            text: record.text,
+            title: record.title,
+            source: record.source,
+            chunks: Some(chunks),
+        })
+    }
+
+    /// The ids of all documents, oldest first. Errors: `closed`.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        self.base.check_open()?;
+        let snapshot = self.collection.snapshot();
+        let ids = snapshot.views().iter().flat_map(|view| {
+            view.live.docs.iter().map(|doc| view.segment.catalog.doc(doc).id.to_owned())
+        });
+        Ok(ids.collect())
+    }
+
+    /// How many documents match; all without a filter. Errors: `filter_type`, `closed`.
+    pub fn count(&self, filter: Option<&Filter>) -> Result<usize> {
+        self.base.check_open()?;
+        let snapshot = self.collection.snapshot();
+        match filter {
+            None => Ok(snapshot.docs()),
+            Some(filter) => Ok(snapshot.select(filter, false)?.iter().map(crate::RowSet::count).sum()),
+        }
+    }
+
+    /// What the knowledge base holds. Errors: `closed`.
+    pub fn stats(&self) -> Result<Stats> {
+        self.base.check_open()?;
+        let snapshot = self.collection.snapshot();
+        let truth = Path::new(&self.base.place).join("truth").join(format!("{}.lance", self.collection.name));
+        Ok(Stats {
+            documents: snapshot.docs(),
+            chunks: snapshot.chunks(),
+            version: snapshot.version,
+            embedder: self.base.embedder_id.clone(),
+            dim: self.base.dim,
+            language: self.base.settings.language,
+            segments: snapshot.views().len(),
+            truth_bytes: folder_bytes(&truth),
+            index_bytes: folder_bytes(&self.collection.home),
+        })
+    }
+
+    /// The versions that [`at`](KnowledgeBase::at) can show, oldest first. Errors: `closed`, `corrupt`, `io`.
+    pub fn versions(&self) -> Result<Vec<Version>> {
+        self.base.check_open()?;
+        match &self.collection.lock().table {
+            Some(table) => table.versions(),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The knowledge base as it was at a version, for reading. Errors: `unknown_id`, `closed`, `corrupt`.
+    pub fn at(&self, version: u64) -> Result<Self> {
+        self.base.check_open()?;
+        let table = match &self.collection.lock().table {
+            Some(table) => table.at(version)?,
+            None => {
+                return Err(Error::new(Code::UnknownId, format!("version {version} is not there: nothing was ever written")));
+            }
+        };
+        let collection = Collection::open(
+            self.collection.name.clone(),
+            self.collection.home.clone(),
+            Some(table),
+            self.base.dim,
+            self.collection.analyzer.clone(),
+        )?;
+        Ok(KnowledgeBase {
+            base: self.base.clone(),
+            collection: Arc::new(collection),
+            tenant: self.tenant.clone(),
+            past: true,
+        })
+    }
+
+    /// Shows what other processes have written since; whether there was anything. Errors: `closed`, `corrupt`, `io`.
+    pub fn refresh(&self) -> Result<bool> {
+        self.base.check_open()?;
+        if self.past {
+            return Ok(false);
+        }
+        let mut writer = self.collection.lock();
+        let before = self.collection.snapshot().version;
+        match &mut writer.table {
+            Some(table) => {
+                table.refresh()?;
+            }
+            None => writer.table = self.base.database.open(&self.collection.name)?,
+        }
+        self.collection.catch_up(&mut writer)?;
+        Ok(self.collection.snapshot().version != before)
+    }
+
+    /// Lets the handle go, and with it the right to write. Later calls fail with `closed`.
+    pub fn close(&self) -> Result<()> {
+        self.base.closed.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The tenant that the handle sees; none for the one without a name.
+    pub fn tenant_name(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// The model that embeds, if one was given.
+    pub fn embedder(&self) -> Option<&Arc<dyn Embed>> {
+        self.base.embedder.as_ref()
+    }
+
+    /// The best chunks for a text. Errors: `invalid_argument`, `filter_type`, `filter_field`, `unsupported` (without an
+    /// embedder, other than lexical), `cancelled`, `closed`, and those of the embedder.
+    pub fn search(&self, query: &str, options: &SearchOptions) -> Result<Hits> {
+        let vector = match options.mode {
+            Mode::Lexical => Vec::new(),
+            Mode::Dense | Mode::Hybrid => self.embedder_for_queries()?.embed_query(query)?,
+        };
+        self.search_with_vector(query, &vector, options)
+    }
+
+    /// The best chunks for each text, in parallel. Errors: as [`search`](KnowledgeBase::search); one failure fails all.
+    pub fn search_batch(&self, queries: &[&str], options: &SearchOptions) -> Result<Vec<Hits>> {
+        self.base.check_open()?;
+        let vectors = match options.mode {
+            Mode::Lexical => None,
+            Mode::Dense | Mode::Hybrid => {
+                Some(self.embedder_for_queries()?.embed_queries(queries, &options.cancel)?)
+            }
+        };
+        let one = |i: usize| {
+            let vector = vectors.as_ref().map_or(&[][..], |matrix| matrix.row(i));
+            self.search_with_vector(queries[i], vector, options)
+        };
+        if forks() > 0 {
+            return (0..queries.len()).map(one).collect();
+        }
+        (0..queries.len()).into_par_iter().map(one).collect()
+    }
+
+    /// The chunks nearest to a vector, which is brought to unit length. The mode in `options` is ignored.
+    /// Errors: `invalid_shape`, `not_finite`, and as [`search`](KnowledgeBase::search).
+    pub fn search_vector(&self, vector: &[f32], options: &SearchOptions) -> Result<Hits> {
+        let options = SearchOptions { mode: Mode::Dense, ..options.clone() };
+        self.search_with_vector("", vector, &options)
+    }
+
+    /// The best chunks for a text whose vector is given. Errors: as [`search_vector`](KnowledgeBase::search_vector).
+    pub fn search_with_vector(&self, query: &str, vector: &[f32], options: &SearchOptions) -> Result<Hits> {
+        self.base.check_open()?;
+        if let Some(at) = vector.iter().position(|x| !x.is_finite()) {
+            return Err(Error::new(Code::NotFinite, format!("component {at} of the query vector is not finite")));
+        }
+        let mut unit = vector.to_vec();
+        normalize(&mut unit);
+        let query = Query { text: query, vector: &unit };
+        search(&self.collection.snapshot(), &self.collection.analyzer, query, options)
+    }
+
+    fn embedder_for_queries(&self) -> Result<&Arc<dyn Embed>> {
+        self.base.check_open()?;
+        self.base.embedder.as_ref().ok_or_else(|| {
+            Error::new(
+                Code::Unsupported,
+                "the knowledge base was opened without an embedder; give one, search lexically, or give a vector",
+            )
+        })
+    }
+
+    fn put(&self, documents: Vec<Document>, options: &WriteOptions, replace: bool) -> Result<WriteReport> {
+        self.base.check_writable(self.past)?;
+        let before = self.collection.snapshot();
+        let (mut records, mut skipped) = prepare(
+            documents,
+            self.base.dim,
+            self.base.embedder.as_deref(),
+            &self.base.settings,
+            options,
+            |id| !replace && before.find(id).is_some(),
+        )?;
+        options.cancel.check()?;
+        let mut writer = self.collection.lock();
+        self.base.check_writable(self.past)?;
+        let now = self.collection.snapshot();
+        if !replace && now.version != before.version {
+            // Another thread has written meanwhile.
+            for i in (0..records.len()).rev() {
+                if now.find(&records[i].id).is_some() {
+                    let error = duplicate(&records[i].id, "exists already; use upsert to replace it");
+                    if options.on_error == OnError::Stop {
+                        return Err(error);
+                    }
+                    let id = records.remove(i).id;
+                    skipped.push(Skipped { index: i, id, error });
+                }
+            }
+        }
+        if records.is_empty() {
+            return Ok(WriteReport { skipped, version: now.version, ..WriteReport::default() });
+        }
+        if writer.table.is_none() {
+            writer.table = Some(self.base.create_table(&self.collection.name, self.tenant.as_deref())?);
+        }
+        let replaced = records.iter().filter(|r| now.find(&r.id).is_some()).count();
+        let added = records.len() - replaced;
+        let chunks = records.iter().map(|r| r.chunks.len()).sum();
+        let version = self.collection.write(&mut writer, records, Vec::new())?;
+        Ok(WriteReport { added, replaced, chunks, skipped, version })
+    }
+
+    fn remove(&self, writer: &mut collection::Writer, ids: Vec<String>) -> Result<usize> {
+        let count = ids.len();
+        if count > 0 {
+            self.collection.write(writer, Vec::new(), ids)?;
+        }
+        Ok(count)
+    }
+
+    fn stored(&self, id: &str) -> Result<Record> {
+        let snapshot = self.collection.snapshot();
+        match snapshot.find(id) {
+            Some((segment, doc)) => Ok(snapshot.views()[segment].record(doc)),
+            None => Err(Error::new(Code::UnknownId, format!("there is no document '{}'", shorten(id)))),
+        }
+    }
+}
+
+impl std::fmt::Debug for KnowledgeBase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KnowledgeBase")
+            .field("place", &self.base.place)
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Base {
+    fn collection(&self, tenant: Option<&str>, main: Option<Table>) -> Result<Arc<Collection>> {
+        let name = table_name(tenant);
+        let mut open = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(collection) = open.get(&name) {
+            return Ok(collection.clone());
+        }
+        let table = match main {
+            Some(main) if tenant.is_none() => Some(main),
+            _ => self.database.open(&name)?,
+        };
+        let collection = Arc::new(Collection::open(
+            name.clone(),
+            self.index.join(&name),
+            table,
+            self.dim,
+            Analyzer::new(self.settings.language),
+        )?);
+        open.insert(name, collection.clone());
+        Ok(collection)
+    }
+
+    fn create_table(&self, name: &str, tenant: Option<&str>) -> Result<Table> {
+        create_table(&self.database, name, tenant, self.dim, &self.embedder_id, &self.settings)
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match self.closed.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(Error::new(Code::Closed, format!("the handle of {} has been closed", self.place))),
+        }
+    }
+
+    fn check_writable(&self, past: bool) -> Result<()> {
+        self.check_open()?;
+        let refuse = |why: &str| Err(Error::new(Code::ReadOnly, format!("{}: {why}", self.place)));
+        match &self.lock {
+            _ if past => refuse("a past version cannot be changed"),
+            Some(lock) => lock.check(),
+            None => refuse("the handle was opened for reading only"),
+        }
+    }
+}
+
+fn table_name(tenant: Option<&str>) -> String {
+    match tenant {
+        None => MAIN.to_owned(),
+        Some(tenant) => {
+            let hex: String = tenant.bytes().map(|byte| format!("{byte:02x}")).collect();
+            format!("tenant_{hex}")
+        }
+    }
+}
+
+fn create_main(database: &Database, place: &str, options: &OpenOptions) -> Result<Table> {
+    let Some(embedder) = &options.embedder else {
+        return Err(Error::invalid(format!("{place}: a new knowledge base needs an embedder")));
+    };
+    let settings = Settings {
+        language: options.language.unwrap_or(Language::English),
+        contextual_headers: options.contextual_headers.unwrap_or(true),
+    };
+    create_table(database, MAIN, None, embedder.dim(), embedder.id(), &settings)
+}
+
+fn create_table(
+    database: &Database,
+    name: &str,
+    tenant: Option<&str>,
+    dim: usize,
+    embedder: &str,
+    settings: &Settings,
+) -> Result<Table> {
+    let settings = serde_json::to_string(settings)
+        .map_err(|e| Error::new(Code::Internal, format!("settings cannot be written: {e}")))?;
+    let mut properties = HashMap::from([
+        (PROPERTY_FORMAT.to_owned(), FORMAT.to_owned()),
+        (PROPERTY_EMBEDDER.to_owned(), embedder.to_owned()),
+        (PROPERTY_SETTINGS.to_owned(), settings),
+    ]);
+    if let Some(tenant) = tenant {
+        properties.insert(PROPERTY_TENANT.to_owned(), tenant.to_owned());
+    }
+    database.create(name, dim, properties)
+}
+
+fn read_properties(table: &Table, place: &str) -> Result<(String, Settings)> {
+    let format = table.property(PROPERTY_FORMAT).unwrap_or("none");
+    if format != FORMAT {
+        return Err(Error::new(
+            Code::FormatVersion,
+            format!("{place} has format '{format}', this release reads '{FORMAT}'"),
+        ));
+    }
+    let damaged = || Error::new(Code::Corrupt, format!("{place}: the settings of the knowledge base are not there"));
+    let embedder = table.property(PROPERTY_EMBEDDER).ok_or_else(damaged)?;
+    let settings = table.property(PROPERTY_SETTINGS).ok_or_else(damaged)?;
+    Ok((embedder.to_owned(), serde_json::from_str(settings).map_err(|_| damaged())?))
+}
+
+/// Where the indexes of a remote knowledge base lie on this machine.
+fn cache_of(place: &str) -> PathBuf {
+    let root = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir);
+    root.join("quorate").join(&blake3::hash(place.as_bytes()).to_hex()[..32])
+}
