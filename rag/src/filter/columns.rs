@@ -187,7 +187,9 @@ fn node(parts: &[(&Columns, &RowSet)], of: &Node, strict: bool) -> Result<Vec<Ro
             if present.is_empty() && strict {
                 return Err(Error::new(
                     Code::FilterField,
-                    format!("filter: no document has the field '{name}'; check its spelling, or leave strict off"),
+                    format!(
+                        "filter: no document has the field '{name}'; check its spelling, or leave strict off"
+                    ),
                 ));
             }
             if !present.is_empty() {

@@ -86,9 +86,8 @@ impl Catalog {
             records.clone().enumerate().map(|(i, r)| (r.id.as_str(), i as u32)).collect();
         ids.sort_unstable();
         ids.iter().for_each(|&(_, i)| put(&mut out, i));
-        let spans = || {
-            records.clone().enumerate().flat_map(|(doc, r)| r.chunks.iter().map(move |c| (doc as u32, c)))
-        };
+        let spans =
+            || records.clone().enumerate().flat_map(|(doc, r)| r.chunks.iter().map(move |c| (doc as u32, c)));
         spans().for_each(|(doc, _)| put(&mut out, doc));
         spans().for_each(|(_, span)| put(&mut out, span.start));
         spans().for_each(|(_, span)| put(&mut out, span.end));
@@ -274,7 +273,15 @@ mod tests {
                 headings: if i % 2 == 0 { String::new() } else { format!("[\"{i}\"]") },
             })
             .collect();
-        Record { title: format!("t{id}"), source: String::new(), metadata: "{}".into(), vectors: vec![], id, text, chunks }
+        Record {
+            title: format!("t{id}"),
+            source: String::new(),
+            metadata: "{}".into(),
+            vectors: vec![],
+            id,
+            text,
+            chunks,
+        }
     }
 
     proptest! {

@@ -13,5 +13,10 @@ mod vectors;
 
 pub(crate) use catalog::{Catalog, DocView};
 pub(crate) use segment::{Live, Segment, View};
-pub(crate) use top::{TopRows, Scored};
+pub(crate) use top::{Scored, TopRows};
 pub(crate) use vectors::{Vectors, dot};
+
+/// The bytes of a snapshot file. Errors: `io`, `not_found`, `permission_denied`.
+pub(crate) fn map_file(path: &std::path::Path) -> quorate_core::Result<bytes::Bytes> {
+    bytes::Bytes::map(path)
+}

@@ -21,6 +21,8 @@ pub(crate) struct Segment {
     /// A graph over the vectors, where they are many; otherwise they are scanned.
     pub(crate) graph: Option<Arc<dyn DenseIndex>>,
     columns: Arc<OnceLock<Columns>>,
+    /// The number of the first entry of the truth behind it.
+    pub(crate) end_seq: u64,
     /// The folder that it is stored in.
     pub(crate) home: Option<PathBuf>,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Live {
 
 impl Segment {
     /// A segment of `records`, in memory.
-    pub(crate) fn build(records: &[Record], dim: usize, analyzer: &Analyzer) -> Result<Self> {
+    pub(crate) fn build(records: &[Record], dim: usize, end_seq: u64, analyzer: &Analyzer) -> Result<Self> {
         let catalog = Catalog::build(records.iter())?;
         let mut vectors = Vec::with_capacity(catalog.chunks() as usize * dim);
         let mut rows = Vec::with_capacity(catalog.chunks() as usize);
@@ -61,19 +63,24 @@ impl Segment {
             return Err(Error::new(Code::Internal, "a segment has another number of vectors than of chunks"));
         }
         let lexical = LexicalSegment::build(None, analyzer, rows.into_iter())?;
-        Segment::assemble(catalog, lexical, Vectors::new(vectors, dim), None)
+        Segment::assemble(catalog, lexical, Vectors::new(vectors, dim), end_seq, None)
     }
 
     fn assemble(
         catalog: Catalog,
         lexical: LexicalSegment,
         vectors: Vectors,
+        end_seq: u64,
         home: Option<PathBuf>,
     ) -> Result<Self> {
         if catalog.chunks() != lexical.rows() {
             return Err(Error::new(
                 Code::Corrupt,
-                format!("{} chunks in the catalogue, {} in the lexical index", catalog.chunks(), lexical.rows()),
+                format!(
+                    "{} chunks in the catalogue, {} in the lexical index",
+                    catalog.chunks(),
+                    lexical.rows()
+                ),
             ));
         }
         Ok(Segment {
@@ -82,6 +89,7 @@ impl Segment {
             vectors: Arc::new(vectors),
             graph: None,
             columns: Arc::default(),
+            end_seq,
             home,
         })
     }
@@ -92,6 +100,7 @@ impl Segment {
         let catalog = Catalog::build(records.iter())?;
         drop(records);
         let dim = views.first().map_or(0, |view| view.segment.vectors.dim());
+        let end_seq = views.last().map_or(0, |view| view.segment.end_seq);
         let mut floats = Vec::with_capacity(catalog.chunks() as usize * dim);
         for view in views {
             for row in view.live.rows.iter() {
@@ -102,7 +111,7 @@ impl Segment {
             views.iter().map(|view| (view.segment.lexical.as_ref(), &view.live.rows)).collect();
         let Some(home) = home else {
             let lexical = LexicalSegment::merge(&parts, None)?;
-            return Segment::assemble(catalog, lexical, Vectors::new(floats, dim), None);
+            return Segment::assemble(catalog, lexical, Vectors::new(floats, dim), end_seq, None);
         };
         std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
         let rows = catalog.chunks() as usize;
@@ -112,15 +121,15 @@ impl Segment {
         let lexical = LexicalSegment::merge(&parts, Some(&home.join(LEXICAL)))?;
         let catalog = Catalog::open(Bytes::map(&home.join(CATALOG))?)?;
         let vectors = Vectors::open(Bytes::map(&home.join(VECTORS))?, dim, rows)?;
-        Segment::assemble(catalog, lexical, vectors, Some(home.to_owned()))
+        Segment::assemble(catalog, lexical, vectors, end_seq, Some(home.to_owned()))
     }
 
     /// Opens what [`merge`](Segment::merge) stored in `home`. Errors: `corrupt`, `io`.
-    pub(crate) fn open(home: &Path, dim: usize, analyzer: &Analyzer) -> Result<Self> {
+    pub(crate) fn open(home: &Path, dim: usize, end_seq: u64, analyzer: &Analyzer) -> Result<Self> {
         let catalog = Catalog::open(Bytes::map(&home.join(CATALOG))?)?;
         let vectors = Vectors::open(Bytes::map(&home.join(VECTORS))?, dim, catalog.chunks() as usize)?;
         let lexical = LexicalSegment::open(&home.join(LEXICAL), analyzer)?;
-        Segment::assemble(catalog, lexical, vectors, Some(home.to_owned()))
+        Segment::assemble(catalog, lexical, vectors, end_seq, Some(home.to_owned()))
     }
 
     /// The same segment with a graph over its vectors.
@@ -131,6 +140,7 @@ impl Segment {
             vectors: self.vectors.clone(),
             graph: Some(graph),
             columns: self.columns.clone(),
+            end_seq: self.end_seq,
             home: self.home.clone(),
         }
     }
@@ -219,22 +229,13 @@ impl View {
 
     /// A document as it was stored.
     pub(crate) fn record(&self, doc: u32) -> Record {
-        let catalog = &self.segment.catalog;
-        let view = catalog.doc(doc);
-        let rows = catalog.rows_of(doc);
-        Record {
-            id: view.id.to_owned(),
-            title: view.title.to_owned(),
-            source: view.source.to_owned(),
-            metadata: view.metadata.to_owned(),
-            text: view.text.to_owned(),
-            chunks: catalog.spans(doc),
-            vectors: rows.flat_map(|row| self.segment.vectors.row(row)).copied().collect(),
-        }
+        let rows = self.segment.catalog.rows_of(doc);
+        let vectors = rows.flat_map(|row| self.segment.vectors.row(row)).copied().collect();
+        Record { vectors, ..self.record_without_vectors(doc) }
     }
 
     fn records(&self) -> impl Iterator<Item = Record> {
-        self.live.docs.iter().map(|doc| Record { vectors: Vec::new(), ..self.record_without_vectors(doc) })
+        self.live.docs.iter().map(|doc| self.record_without_vectors(doc))
     }
 
     fn record_without_vectors(&self, doc: u32) -> Record {

@@ -34,7 +34,11 @@ struct Worst(Scored);
 impl TopRows {
     /// Keeps the best `k` with scores above `floor`.
     pub(crate) fn new(k: usize, floor: f32) -> Self {
-        TopRows { k, threshold: if k == 0 { f32::INFINITY } else { floor }, heap: BinaryHeap::with_capacity(k + 1) }
+        TopRows {
+            k,
+            threshold: if k == 0 { f32::INFINITY } else { floor },
+            heap: BinaryHeap::with_capacity(k + 1),
+        }
     }
 
     /// Only scores above this one can still enter, if rows are offered oldest first.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use quorate_core::{Code, Error, Result};
 
 use super::Snapshot;
+use super::shadow::{self, Known};
 use crate::document::Record;
 use crate::index::lexical::Analyzer;
 use crate::index::{Segment, View};
@@ -20,9 +21,12 @@ const SMALL_ROWS: u32 = 4096;
 pub(crate) struct Collection {
     /// The name of the table.
     pub(crate) name: String,
-    /// The folder of the indexes.
-    pub(crate) home: PathBuf,
+    /// The folder of the indexes; none when they stay in memory.
+    pub(crate) home: Option<PathBuf>,
     pub(crate) analyzer: Analyzer,
+    pub(crate) keep_versions: usize,
+    /// Held by who merges or stores segments.
+    pub(crate) maintenance: Mutex<()>,
     writer: Mutex<Writer>,
     snapshot: RwLock<Arc<Snapshot>>,
 }
@@ -31,25 +35,39 @@ pub(crate) struct Collection {
 pub(crate) struct Writer {
     /// None until something is written.
     pub(crate) table: Option<Table>,
-    /// Commits since small files were last merged.
-    pub(crate) commits: usize,
+    /// The files of stored segments.
+    pub(crate) known: Known,
+    /// How many files of rows remained when they were last merged.
+    pub(crate) fragments_after_merge: usize,
 }
 
 impl Collection {
     /// Reads the table, if there is one, and makes it searchable. Errors: `corrupt`, `io`.
     pub(crate) fn open(
         name: String,
-        home: PathBuf,
+        home: Option<PathBuf>,
         table: Option<Table>,
         dim: usize,
         analyzer: Analyzer,
+        keep_versions: usize,
     ) -> Result<Self> {
-        let snapshot = Snapshot::empty(dim);
+        let stored = match (&home, &table) {
+            (Some(home), Some(table)) => {
+                shadow::load(home, &super::truth_id(table), table.version(), dim, &analyzer)
+            }
+            _ => None,
+        };
+        let snapshot = match stored {
+            Some(stored) => Snapshot::new(stored.views, dim, stored.version, stored.next_seq),
+            None => Snapshot::empty(dim),
+        };
         let collection = Collection {
             name,
             home,
             analyzer,
-            writer: Mutex::new(Writer { table, commits: 0 }),
+            keep_versions,
+            maintenance: Mutex::new(()),
+            writer: Mutex::new(Writer { table, known: Known::default(), fragments_after_merge: 0 }),
             snapshot: RwLock::new(Arc::new(snapshot)),
         };
         collection.catch_up(&mut collection.lock())?;
@@ -66,6 +84,13 @@ impl Collection {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A folder for a segment that is made of `views`, under a name that was never used.
+    pub(crate) fn new_folder(&self, views: &[View]) -> PathBuf {
+        let end = views.last().map_or(0, |view| view.segment.end_seq);
+        let nonce = super::nonce();
+        self.home.clone().unwrap_or_default().join(format!("segment-{end}-{nonce:016x}"))
+    }
+
     pub(crate) fn publish(&self, snapshot: Snapshot) {
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
@@ -77,18 +102,26 @@ impl Collection {
         if now.version == table.version() {
             return Ok(());
         }
-        let entries = table.read(now.next_seq)?;
+        let empty = Arc::new(Snapshot::empty(now.dim()));
+        // What was compacted away cannot be seen any more by who has not seen it before.
+        let from = if now.next_seq < table.base_seq() { &empty } else { &now };
+        let entries = table.read(from.next_seq)?;
         let next = match entries.is_empty() {
-            true => Snapshot::new(now.views().to_vec(), now.dim(), table.version(), now.next_seq),
-            false => now.after(entries, table.version(), &self.analyzer)?,
+            true => Snapshot::new(from.views().to_vec(), now.dim(), table.version(), from.next_seq),
+            false => from.after(entries, table.version(), &self.analyzer)?,
         };
-        self.publish(next);
+        self.publish(next.not_before(table.base_seq()));
         Ok(())
     }
 
     /// Stores records and deletions in one commit, and makes them searchable. Of each id there is one record at
     /// most. Errors: `io`, `disk_full`, `permission_denied`, `version_conflict`; then nothing has changed.
-    pub(crate) fn write(&self, writer: &mut Writer, records: Vec<Record>, deleted: Vec<String>) -> Result<u64> {
+    pub(crate) fn write(
+        &self,
+        writer: &mut Writer,
+        records: Vec<Record>,
+        deleted: Vec<String>,
+    ) -> Result<u64> {
         let now = self.snapshot();
         let table = writer
             .table
@@ -98,21 +131,23 @@ impl Collection {
             return Ok(table.version());
         }
         // All that can fail without the store fails before the commit.
+        let used: u64 = records.iter().map(|r| r.chunks.len() as u64).sum();
+        let next_seq = now.next_seq + used + u64::from(!deleted.is_empty());
         let fresh = match records.is_empty() {
             true => None,
-            false => Some(Segment::build(&records, now.dim(), &self.analyzer)?),
+            false => Some(Segment::build(&records, now.dim(), next_seq, &self.analyzer)?),
         };
         let gone = records.iter().map(|r| r.id.as_str()).chain(deleted.iter().map(String::as_str));
         let mut views = now.without_ids(gone, &self.analyzer);
-        let mut next_seq = now.next_seq;
+        let mut seq = now.next_seq;
         let mut entries = Vec::with_capacity(records.len() + 1);
         if !deleted.is_empty() {
-            entries.push(Numbered { seq: next_seq, entry: Entry::Delete(deleted) });
-            next_seq += 1;
+            entries.push(Numbered { seq, entry: Entry::Delete(deleted) });
+            seq += 1;
         }
         for record in records {
-            let numbered = Numbered { seq: next_seq, entry: Entry::Put(record) };
-            next_seq += numbered.entry.rows();
+            let numbered = Numbered { seq, entry: Entry::Put(record) };
+            seq += numbered.entry.rows();
             entries.push(numbered);
         }
         if let Err(error) = table.append(&entries) {
@@ -128,8 +163,43 @@ impl Collection {
         let version = table.version();
         let views = self.merge_small(views)?;
         self.publish(Snapshot::new(views, now.dim(), version, next_seq));
-        writer.commits += 1;
         Ok(version)
+    }
+
+    /// Rewrites the truth without what was deleted or replaced, and without its past. Errors: `corrupt`, `io`,
+    /// `disk_full`, `permission_denied`; then nothing has changed.
+    pub(crate) fn compact_truth(&self) -> Result<()> {
+        let mut writer = self.lock();
+        self.catch_up(&mut writer)?;
+        let now = self.snapshot();
+        let Some(table) = writer.table.as_mut() else { return Ok(()) };
+        let mut entries = table.read(0)?;
+        let before = entries.len();
+        // Of each id the last entry counts, and the snapshot knows whether that is a document.
+        let mut last = std::collections::HashMap::new();
+        for numbered in &entries {
+            if let Entry::Put(record) = &numbered.entry {
+                last.insert(record.id.clone(), numbered.seq);
+            }
+        }
+        entries.retain(|numbered| match &numbered.entry {
+            Entry::Put(record) => last.get(&record.id) == Some(&numbered.seq) && now.find(&record.id).is_some(),
+            Entry::Delete(_) => false,
+        });
+        if entries.len() != now.docs() {
+            return Err(Error::new(
+                Code::Corrupt,
+                format!("the truth of '{}' has {} documents, its indexes have {}; nothing was changed", self.name, entries.len(), now.docs()),
+            ));
+        }
+        if entries.len() != before || table.fragments() > 1 {
+            table.overwrite(&entries, now.next_seq)?;
+        }
+        table.prune(1)?;
+        let version = table.version();
+        writer.fragments_after_merge = 0;
+        self.publish(Snapshot::new(now.views().to_vec(), now.dim(), version, now.next_seq));
+        Ok(())
     }
 
     /// Merges the newest segments when there are many, so that each row takes part in few merges.

@@ -1,8 +1,10 @@
 //! What can a host do with a knowledge base?
 
 mod collection;
+mod maintain;
 mod options;
 mod prepare;
+mod shadow;
 mod snapshot;
 
 use std::collections::HashMap;
@@ -15,6 +17,7 @@ use quorate_core::{Code, Error, Result};
 use rayon::prelude::*;
 
 use collection::{Collection, folder_bytes};
+use maintain::Maintainer;
 pub use options::{Durability, OnError, OpenOptions, Progress, Skipped, Stats, WriteOptions, WriteReport};
 use options::{Settings, check_tenant};
 use prepare::{duplicate, normalize, prepare};
@@ -31,6 +34,7 @@ const FORMAT: &str = "1";
 const PROPERTY_FORMAT: &str = "quorate.format";
 const PROPERTY_EMBEDDER: &str = "quorate.embedder";
 const PROPERTY_TENANT: &str = "quorate.tenant";
+const PROPERTY_ID: &str = "quorate.id";
 const PROPERTY_SETTINGS: &str = "quorate.settings";
 
 /// The table of the tenant without a name.
@@ -54,13 +58,16 @@ struct Base {
     database: Database,
     /// The folder of all indexes.
     index: PathBuf,
-    lock: Option<WriterLock>,
+    /// The right to write; let go by `close`.
+    lock: Mutex<Option<WriterLock>>,
+    read_only: bool,
     embedder: Option<Arc<dyn Embed>>,
     embedder_id: String,
     dim: usize,
     settings: Settings,
     keep_versions: usize,
     collections: Mutex<HashMap<String, Arc<Collection>>>,
+    maintainer: Maintainer,
     closed: AtomicBool,
 }
 
@@ -139,12 +146,14 @@ impl KnowledgeBase {
             dim: main.dim(),
             index: folder.join("index"),
             database,
-            lock,
+            lock: Mutex::new(lock),
+            read_only: options.read_only,
             embedder: options.embedder,
             embedder_id,
             settings,
             keep_versions: options.keep_versions,
             collections: Mutex::new(HashMap::new()),
+            maintainer: Maintainer::default(),
             closed: AtomicBool::new(false),
         });
         let collection = base.collection(options.tenant.as_deref(), Some(main))?;
@@ -167,7 +176,12 @@ impl KnowledgeBase {
             None => {}
         }
         let collection = self.base.collection(Some(name), None)?;
-        Ok(KnowledgeBase { base: self.base.clone(), collection, tenant: Some(name.to_owned()), past: self.past })
+        Ok(KnowledgeBase {
+            base: self.base.clone(),
+            collection,
+            tenant: Some(name.to_owned()),
+            past: self.past,
+        })
     }
 
     /// Adds documents: all of them or, with an error, none. They are durable and searchable on return.
@@ -260,9 +274,10 @@ impl KnowledgeBase {
     pub fn ids(&self) -> Result<Vec<String>> {
         self.base.check_open()?;
         let snapshot = self.collection.snapshot();
-        let ids = snapshot.views().iter().flat_map(|view| {
-            view.live.docs.iter().map(|doc| view.segment.catalog.doc(doc).id.to_owned())
-        });
+        let ids = snapshot
+            .views()
+            .iter()
+            .flat_map(|view| view.live.docs.iter().map(|doc| view.segment.catalog.doc(doc).id.to_owned()));
         Ok(ids.collect())
     }
 
@@ -290,7 +305,7 @@ impl KnowledgeBase {
             language: self.base.settings.language,
             segments: snapshot.views().len(),
             truth_bytes: folder_bytes(&truth),
-            index_bytes: folder_bytes(&self.collection.home),
+            index_bytes: self.collection.home.as_deref().map_or(0, folder_bytes),
         })
     }
 
@@ -309,15 +324,19 @@ impl KnowledgeBase {
         let table = match &self.collection.lock().table {
             Some(table) => table.at(version)?,
             None => {
-                return Err(Error::new(Code::UnknownId, format!("version {version} is not there: nothing was ever written")));
+                return Err(Error::new(
+                    Code::UnknownId,
+                    format!("version {version} is not there: nothing was ever written"),
+                ));
             }
         };
         let collection = Collection::open(
             self.collection.name.clone(),
-            self.collection.home.clone(),
+            None,
             Some(table),
             self.base.dim,
             self.collection.analyzer.clone(),
+            self.base.keep_versions,
         )?;
         Ok(KnowledgeBase {
             base: self.base.clone(),
@@ -345,10 +364,20 @@ impl KnowledgeBase {
         Ok(self.collection.snapshot().version != before)
     }
 
-    /// Lets the handle go, and with it the right to write. Later calls fail with `closed`.
+    /// Brings everything into its smallest and fastest form: one segment of indexes, no deleted or replaced documents
+    /// and no past versions in the truth. Searching goes on meanwhile. Errors: `read_only`, `closed`, `corrupt`, `io`,
+    /// `disk_full`, `permission_denied`.
+    pub fn compact(&self) -> Result<()> {
+        self.base.check_writable(self.past)?;
+        self.collection.compact_truth()?;
+        self.collection.merge_all()
+    }
+
+    /// Stores the indexes of what was added last, and lets go of the files and of the right to write. All handles of
+    /// this opening fail with `closed` from then on. Errors: `io`, `disk_full`, `permission_denied` (the documents are
+    /// durable in any case).
     pub fn close(&self) -> Result<()> {
-        self.base.closed.store(true, Ordering::Release);
-        Ok(())
+        self.base.close()
     }
 
     /// The tenant that the handle sees; none for the one without a name.
@@ -401,7 +430,10 @@ impl KnowledgeBase {
     pub fn search_with_vector(&self, query: &str, vector: &[f32], options: &SearchOptions) -> Result<Hits> {
         self.base.check_open()?;
         if let Some(at) = vector.iter().position(|x| !x.is_finite()) {
-            return Err(Error::new(Code::NotFinite, format!("component {at} of the query vector is not finite")));
+            return Err(Error::new(
+                Code::NotFinite,
+                format!("component {at} of the query vector is not finite"),
+            ));
         }
         let mut unit = vector.to_vec();
         normalize(&mut unit);
@@ -457,6 +489,8 @@ impl KnowledgeBase {
         let added = records.len() - replaced;
         let chunks = records.iter().map(|r| r.chunks.len()).sum();
         let version = self.collection.write(&mut writer, records, Vec::new())?;
+        drop(writer);
+        self.base.maintainer.notify(&self.collection);
         Ok(WriteReport { added, replaced, chunks, skipped, version })
     }
 
@@ -499,11 +533,15 @@ impl Base {
         };
         let collection = Arc::new(Collection::open(
             name.clone(),
-            self.index.join(&name),
+            Some(self.index.join(&name)),
             table,
             self.dim,
             Analyzer::new(self.settings.language),
+            self.keep_versions,
         )?);
+        if !self.read_only {
+            self.maintainer.notify(&collection);
+        }
         open.insert(name, collection.clone());
         Ok(collection)
     }
@@ -522,10 +560,39 @@ impl Base {
     fn check_writable(&self, past: bool) -> Result<()> {
         self.check_open()?;
         let refuse = |why: &str| Err(Error::new(Code::ReadOnly, format!("{}: {why}", self.place)));
-        match &self.lock {
-            _ if past => refuse("a past version cannot be changed"),
+        if past {
+            return refuse("a past version cannot be changed");
+        }
+        match self.lock.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             Some(lock) => lock.check(),
             None => refuse("the handle was opened for reading only"),
+        }
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.maintainer.stop();
+        let mut result = Ok(());
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.as_ref().is_some_and(|lock| lock.check().is_ok()) {
+            let open = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut names: Vec<&String> = open.keys().collect();
+            names.sort_unstable();
+            for name in names {
+                result = result.and(open[name].flush());
+            }
+        }
+        *lock = None;
+        result
+    }
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(place = self.place, %error, "the indexes of the last documents were not stored");
         }
     }
 }
@@ -565,11 +632,26 @@ fn create_table(
         (PROPERTY_FORMAT.to_owned(), FORMAT.to_owned()),
         (PROPERTY_EMBEDDER.to_owned(), embedder.to_owned()),
         (PROPERTY_SETTINGS.to_owned(), settings),
+        (PROPERTY_ID.to_owned(), format!("{:016x}{:016x}", nonce(), nonce())),
     ]);
     if let Some(tenant) = tenant {
         properties.insert(PROPERTY_TENANT.to_owned(), tenant.to_owned());
     }
     database.create(name, dim, properties)
+}
+
+/// A number that was never there before, from the randomness of the standard library's hash maps.
+fn nonce() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    hasher.write_u128(now.map_or(0, |t| t.as_nanos()));
+    hasher.finish()
+}
+
+/// What tells a truth from any other one.
+fn truth_id(table: &Table) -> String {
+    table.property(PROPERTY_ID).unwrap_or_default().to_owned()
 }
 
 fn read_properties(table: &Table, place: &str) -> Result<(String, Settings)> {
@@ -580,7 +662,8 @@ fn read_properties(table: &Table, place: &str) -> Result<(String, Settings)> {
             format!("{place} has format '{format}', this release reads '{FORMAT}'"),
         ));
     }
-    let damaged = || Error::new(Code::Corrupt, format!("{place}: the settings of the knowledge base are not there"));
+    let damaged =
+        || Error::new(Code::Corrupt, format!("{place}: the settings of the knowledge base are not there"));
     let embedder = table.property(PROPERTY_EMBEDDER).ok_or_else(damaged)?;
     let settings = table.property(PROPERTY_SETTINGS).ok_or_else(damaged)?;
     Ok((embedder.to_owned(), serde_json::from_str(settings).map_err(|_| damaged())?))

@@ -54,7 +54,9 @@ impl OpenOptions {
     /// Whether the values make sense. Errors: `invalid_argument`.
     pub fn validate(&self) -> Result<()> {
         if self.keep_versions == 0 {
-            return Err(Error::invalid("keep_versions is 0; the present version is always kept, so use 1 or more"));
+            return Err(Error::invalid(
+                "keep_versions is 0; the present version is always kept, so use 1 or more",
+            ));
         }
         if let Some(tenant) = &self.tenant {
             check_tenant(tenant)?;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use quorate_core::embed::Embed;
 use quorate_core::{Code, Error, Result};
 
-use super::options::{OnError, Skipped, WriteOptions};
 use super::Settings;
+use super::options::{OnError, Skipped, WriteOptions};
 use crate::document::{Chunk, Document, Record, Span};
 
 /// Documents are embedded in groups of about this many chunks, between which progress is told.
@@ -153,7 +153,10 @@ fn embed(
                 }
                 None => {
                     let row = rows.next().filter(|row| row.len() == dim).ok_or_else(|| {
-                        Error::new(Code::InvalidShape, "the embedder gave other vectors than it was asked for")
+                        Error::new(
+                            Code::InvalidShape,
+                            "the embedder gave other vectors than it was asked for",
+                        )
                     })?;
                     vectors.extend_from_slice(row);
                 }
@@ -167,7 +170,11 @@ fn embed(
         if let Some(bad) = vectors.iter().position(|x| !x.is_finite()) {
             return Err(Error::new(
                 Code::NotFinite,
-                format!("document '{}': component {} of a vector is not finite", document.id, bad % dim.max(1)),
+                format!(
+                    "document '{}': component {} of a vector is not finite",
+                    document.id,
+                    bad % dim.max(1)
+                ),
             ));
         }
         records.push(Record {

@@ -28,6 +28,12 @@ impl Snapshot {
         Snapshot { views, dim, version, next_seq }
     }
 
+    /// The same; further entries have at least this number.
+    pub(crate) fn not_before(mut self, seq: u64) -> Self {
+        self.next_seq = self.next_seq.max(seq);
+        self
+    }
+
     pub(crate) fn dim(&self) -> usize {
         self.dim
     }
@@ -65,7 +71,11 @@ impl Snapshot {
     /// The rows of each segment that may be found; none for all rows.
     pub(crate) fn admit(&self, filter: Option<&Filter>, strict: bool) -> Result<Vec<Option<RowSet>>> {
         let Some(filter) = filter else {
-            return Ok(self.views.iter().map(|view| view.has_dead().then(|| view.live.rows.clone())).collect());
+            return Ok(self
+                .views
+                .iter()
+                .map(|view| view.has_dead().then(|| view.live.rows.clone()))
+                .collect());
         };
         let docs = self.select(filter, strict)?;
         Ok(self.views.iter().zip(&docs).map(|(view, docs)| Some(view.segment.rows_of_docs(docs))).collect())
@@ -101,7 +111,7 @@ impl Snapshot {
             })
             .collect();
         if !records.is_empty() {
-            views.push(View::whole(Segment::build(&records, self.dim, analyzer)?));
+            views.push(View::whole(Segment::build(&records, self.dim, next_seq, analyzer)?));
         }
         Ok(Snapshot::new(views, self.dim, version, next_seq))
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use quorate_core::Result;
 
-use super::explain::{DenseExplanation, Explanation, FusionExplanation, LexicalExplanation, RerankExplanation};
+use super::explain::{
+    DenseExplanation, Explanation, FusionExplanation, LexicalExplanation, RerankExplanation,
+};
 use super::fusion::{Fused, Part};
 use super::{Fusion, Mode};
 use crate::document::Metadata;
@@ -144,8 +146,8 @@ impl Hit {
             }),
             _ => None,
         };
-        let dense_part = (*mode != Mode::Lexical)
-            .then(|| DenseExplanation { rank: dense.rank, similarity: dense.score });
+        let dense_part =
+            (*mode != Mode::Lexical).then(|| DenseExplanation { rank: dense.rank, similarity: dense.score });
         let fusion = (*mode == Mode::Hybrid).then(|| FusionExplanation {
             fusion: *fusion,
             lexical: lexical.mapped,

@@ -81,9 +81,14 @@ impl SearchOptions {
 
     /// Whether the values make sense. Errors: `invalid_argument`, saying which does not.
     pub fn validate(&self) -> Result<()> {
-        for (name, value) in [("k", self.k), ("offset", self.offset), ("depth", self.depth), ("ef_search", self.ef_search)] {
+        for (name, value) in
+            [("k", self.k), ("offset", self.offset), ("depth", self.depth), ("ef_search", self.ef_search)]
+        {
             if value > Self::MAX_K {
-                return Err(Error::invalid(format!("{name} is {value}; at most {} is possible", Self::MAX_K)));
+                return Err(Error::invalid(format!(
+                    "{name} is {value}; at most {} is possible",
+                    Self::MAX_K
+                )));
             }
         }
         if self.min_score.is_some_and(|s| !s.is_finite()) {

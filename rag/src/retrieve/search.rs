@@ -50,7 +50,9 @@ pub(crate) fn search(
     let admitted: usize = admit
         .iter()
         .enumerate()
-        .map(|(i, set)| set.as_ref().map_or(snapshot.segment(i as u32).catalog.chunks() as usize, RowSet::count))
+        .map(|(i, set)| {
+            set.as_ref().map_or(snapshot.segment(i as u32).catalog.chunks() as usize, RowSet::count)
+        })
         .sum();
     let want = options.offset + options.k;
     if options.k == 0 || admitted == 0 {

@@ -39,15 +39,15 @@ impl WriterLock {
     /// Errors: `locked`.
     pub(crate) fn check(&self) -> Result<()> {
         if self.forks != forks() {
-            return Err(locked(&self.path, "this handle was opened before the process forked, and the parent keeps the right to write"));
+            return Err(locked(
+                &self.path,
+                "this handle was opened before the process forked, and the parent keeps the right to write",
+            ));
         }
         Ok(())
     }
 }
 
 fn locked(path: &Path, who: &str) -> Error {
-    Error::new(
-        Code::Locked,
-        format!("{}: {who}; close it first, or open with read_only", path.display()),
-    )
+    Error::new(Code::Locked, format!("{}: {who}; close it first, or open with read_only", path.display()))
 }

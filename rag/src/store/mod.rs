@@ -24,14 +24,16 @@ use lancedb::Connection;
 use quorate_core::{Code, Error, Result};
 
 pub(crate) use lock::WriterLock;
-pub(crate) use runtime::forks;
 use runtime::block_on;
+pub(crate) use runtime::forks;
 pub(crate) use schema::{Entry, Numbered};
 
 /// Bytes of Lance metadata kept in memory per knowledge base.
 const METADATA_CACHE_BYTES: usize = 64 << 20;
 /// Lance indexes are not used; their cache is kept near nothing.
 const INDEX_CACHE_BYTES: usize = 1 << 20;
+/// The property that overwriting sets.
+const BASE_SEQ: &str = "quorate.base_seq";
 /// Fragments below this many rows are merged in the background.
 const FRAGMENT_ROWS: usize = 8192;
 
@@ -102,7 +104,12 @@ impl Database {
     }
 
     /// Creates an empty table. Errors: `io`, `disk_full`, `permission_denied`.
-    pub(crate) fn create(&self, name: &str, dim: usize, properties: HashMap<String, String>) -> Result<Table> {
+    pub(crate) fn create(
+        &self,
+        name: &str,
+        dim: usize,
+        properties: HashMap<String, String>,
+    ) -> Result<Table> {
         let schema = schema::table_schema(dim, properties);
         let place = self.table_place(name);
         let dataset = block_on(async {
@@ -166,8 +173,17 @@ impl Table {
         self.write(batches, WriteMode::Append)
     }
 
-    /// Replaces all rows by those of `entries`, in one commit.
-    pub(crate) fn overwrite(&mut self, entries: &[Numbered]) -> Result<()> {
+    /// The number up to which entries may have been left out by [`overwrite`](Table::overwrite). Whoever has not seen
+    /// all entries below it must read the whole table.
+    pub(crate) fn base_seq(&self) -> u64 {
+        self.property(BASE_SEQ).and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+
+    /// Replaces all rows by those of `entries`, in one commit; they sum up all entries below `base_seq`.
+    pub(crate) fn overwrite(&mut self, entries: &[Numbered], base_seq: u64) -> Result<()> {
+        let mut properties = self.schema.metadata().clone();
+        properties.insert(BASE_SEQ.to_owned(), base_seq.to_string());
+        self.schema = schema::table_schema(self.dim, properties);
         let mut batches = schema::encode(&self.schema, self.dim, entries)?;
         if batches.is_empty() {
             batches.push(RecordBatch::new_empty(self.schema.clone()));
@@ -214,6 +230,7 @@ impl Table {
             dataset.checkout_latest().await.map_err(|e| reading(e, &self.name))?;
             Ok(Arc::new(dataset))
         })?;
+        self.schema = Arc::new(arrow_schema::Schema::from(self.dataset.schema()));
         Ok(self.version() != before)
     }
 
@@ -229,8 +246,8 @@ impl Table {
             })
         })?;
         Ok(Table {
+            schema: Arc::new(arrow_schema::Schema::from(dataset.schema())),
             dataset: Arc::new(dataset),
-            schema: self.schema.clone(),
             dim: self.dim,
             folder: self.folder.clone(),
             fsync: self.fsync,
@@ -266,9 +283,8 @@ impl Table {
                 stream.try_collect::<Vec<RecordBatch>>().await.map_err(|e| reading(e, &self.name))
             })
         };
-        let whole = scan(None).and_then(|batches| {
-            schema::decode(&batches, self.dim).map_err(|e| e.context(&self.name))
-        });
+        let whole = scan(None)
+            .and_then(|batches| schema::decode(&batches, self.dim).map_err(|e| e.context(&self.name)));
         let Err(error) = whole else { return whole };
         // Something is damaged: say which file.
         for fragment in self.dataset.fragments().iter() {
@@ -355,7 +371,9 @@ impl Table {
 async fn native(table: &lancedb::Table, place: &str) -> Result<Arc<Dataset>> {
     match table.dataset() {
         Some(dataset) => dataset.get().await.map_err(|e| opening(e, place)),
-        None => Err(Error::new(Code::Unsupported, format!("{place}: only tables that Lance keeps can be used"))),
+        None => {
+            Err(Error::new(Code::Unsupported, format!("{place}: only tables that Lance keeps can be used")))
+        }
     }
 }
 

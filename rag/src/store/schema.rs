@@ -170,7 +170,8 @@ pub(crate) fn decode(batches: &[RecordBatch], dim: usize) -> Result<Vec<Numbered
                 })
             }
             DELETE => Entry::Delete(
-                serde_json::from_str(row.text).map_err(|e| damaged(format!("row {seq} is no list of ids: {e}")))?,
+                serde_json::from_str(row.text)
+                    .map_err(|e| damaged(format!("row {seq} is no list of ids: {e}")))?,
             ),
             kind => return Err(damaged(format!("row {seq} has kind {kind} and chunk {}", row.chunk))),
         };

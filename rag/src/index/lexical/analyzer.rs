@@ -314,9 +314,10 @@ mod tests {
 
     #[test]
     fn english_is_stemmed_without_stop_words_and_possessives() {
-        assert_eq!(terms(Language::English, "The patient's kidneys were failing, O'Brien"), [
-            "patient", "kidney", "were", "fail", "o'brien"
-        ]);
+        assert_eq!(
+            terms(Language::English, "The patient's kidneys were failing, O'Brien"),
+            ["patient", "kidney", "were", "fail", "o'brien"]
+        );
         assert_eq!(terms(Language::None, "The patients"), ["the", "patients"]);
         assert_eq!(terms(Language::German, "die Untersuchungen"), ["untersuch"]);
     }
@@ -324,10 +325,10 @@ mod tests {
     #[test]
     fn scripts_without_spaces_become_pairs() {
         assert_eq!(terms(Language::English, "肝臓病 test 肝"), ["肝臓", "臓病", "test", "肝"]);
-        assert_eq!(Analyzer::new(Language::English).terms("ab 肝臓"), [
-            (0, "ab".to_owned()),
-            (1, "肝臓".to_owned())
-        ]);
+        assert_eq!(
+            Analyzer::new(Language::English).terms("ab 肝臓"),
+            [(0, "ab".to_owned()), (1, "肝臓".to_owned())]
+        );
     }
 
     #[test]

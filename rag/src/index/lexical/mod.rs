@@ -20,8 +20,8 @@ use tantivy::indexer::merge_filtered_segments;
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{BitSet, Directory, Index, IndexSettings, InvertedIndexReader, SegmentReader, TantivyDocument};
 
-pub use analyzer::Language;
 pub(crate) use analyzer::Analyzer;
+pub use analyzer::Language;
 pub(crate) use dead::DeadTerms;
 pub use score::TermScore;
 pub(crate) use score::{LexicalView, Plan, Scores};
@@ -115,7 +115,10 @@ impl LexicalSegment {
     fn read(index: Index) -> Result<Self> {
         let segments = index.searchable_segments().map_err(failed)?;
         let [segment] = segments.as_slice() else {
-            return Err(Error::new(Code::Corrupt, format!("{} segments where one was written", segments.len())));
+            return Err(Error::new(
+                Code::Corrupt,
+                format!("{} segments where one was written", segments.len()),
+            ));
         };
         let reader = SegmentReader::open(segment).map_err(failed)?;
         let open = |name: &str| {

@@ -16,8 +16,8 @@ use tantivy::{DocSet, Term};
 
 use super::{Analyzer, CONTENT, DeadTerms, FIELDS, LexicalSegment, TITLE};
 use crate::RowSet;
-use crate::retrieve::Bm25;
 use crate::index::TopRows;
+use crate::retrieve::Bm25;
 
 /// A segment, its dead rows' statistics, and the rows that may be found (all, if not given).
 pub(crate) struct LexicalView<'a> {
@@ -104,7 +104,12 @@ impl Drop for Scores {
 
 impl Plan {
     /// Weighs the words of `text` by the statistics of `views`.
-    pub(crate) fn new(text: &str, analyzer: &Analyzer, bm25: &Bm25, views: &[LexicalView<'_>]) -> Result<Self> {
+    pub(crate) fn new(
+        text: &str,
+        analyzer: &Analyzer,
+        bm25: &Bm25,
+        views: &[LexicalView<'_>],
+    ) -> Result<Self> {
         let mut times: BTreeMap<String, u32> = BTreeMap::new();
         for (_, term) in analyzer.terms(text) {
             *times.entry(term).or_default() += 1;
@@ -138,10 +143,8 @@ impl Plan {
             b.weight.total_cmp(&a.weight).then_with(|| (a.field, &a.text).cmp(&(b.field, &b.text)))
         });
         let norms = std::array::from_fn(|field| {
-            let tokens: u64 = views
-                .iter()
-                .map(|v| v.segment.tokens(field).saturating_sub(v.dead.tokens(field)))
-                .sum();
+            let tokens: u64 =
+                views.iter().map(|v| v.segment.tokens(field).saturating_sub(v.dead.tokens(field))).sum();
             let average = tokens as f32 / rows.max(1) as f32;
             Box::new(std::array::from_fn(|code| {
                 let length = FieldNormReader::id_to_fieldnorm(code as u8) as f32;
@@ -179,8 +182,10 @@ impl Plan {
             let reader = &segment.fields[clause.field];
             let norms = &self.norms[clause.field];
             let term = Term::from_field_text(reader.field, &clause.text);
-            let Some(mut block) =
-                reader.inverted.read_block_postings(&term, IndexRecordOption::WithFreqs).map_err(unreadable)?
+            let Some(mut block) = reader
+                .inverted
+                .read_block_postings(&term, IndexRecordOption::WithFreqs)
+                .map_err(unreadable)?
             else {
                 continue;
             };
@@ -205,7 +210,9 @@ impl Plan {
     pub(crate) fn explain(&self, segment: &LexicalSegment, row: u32) -> Result<Vec<TermScore>> {
         let mut out = Vec::new();
         for clause in &self.clauses {
-            let Some(mut postings) = segment.postings(clause, IndexRecordOption::WithFreqs)? else { continue };
+            let Some(mut postings) = segment.postings(clause, IndexRecordOption::WithFreqs)? else {
+                continue;
+            };
             if postings.doc() > row || postings.seek(row) != row {
                 continue;
             }
