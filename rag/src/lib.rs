@@ -12,7 +12,7 @@ mod store;
 
 pub use document::{Chunk, Document, MAX_ID_BYTES, MAX_TEXT_BYTES, Metadata};
 pub use filter::Filter;
-pub use index::lexical::Language;
+pub use index::lexical::{Language, LexicalQuery};
 pub use kb::{
     Durability, KnowledgeBase, OnError, OpenOptions, Progress, Skipped, Stats, WriteOptions, WriteReport,
 };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fusion;
 use crate::filter::Filter;
+use crate::index::lexical::LexicalQuery;
 
 /// Which legs a search runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,6 +70,8 @@ pub struct SearchOptions {
     pub depth: usize,
     /// How wide graphs are searched; wider is more exact and slower. Default 0: by `k`.
     pub ef_search: usize,
+    /// What the lexical leg looks for instead of the words of the query. Default the words.
+    pub lexical: Option<LexicalQuery>,
     /// The parameters of the lexical leg.
     pub bm25: Bm25,
     /// Stops the search between steps.
@@ -112,6 +115,7 @@ impl Default for SearchOptions {
             min_score: None,
             depth: 0,
             ef_search: 0,
+            lexical: None,
             bm25: Bm25::default(),
             cancel: Cancel::new(),
         }

@@ -61,7 +61,13 @@ pub(crate) fn search(
     let plan = match options.mode {
         Mode::Dense => None,
         Mode::Hybrid | Mode::Lexical => {
-            Some(Plan::new(query.text, analyzer, &options.bm25, &lexical_views(snapshot))?)
+            Some(Plan::new(
+                query.text,
+                options.lexical.as_ref(),
+                analyzer,
+                &options.bm25,
+                &lexical_views(snapshot),
+            )?)
         }
     };
     let search = Search { snapshot, admit: &admit, admitted, query, options, plan: plan.as_ref() };

@@ -7,6 +7,8 @@
 
 mod analyzer;
 mod dead;
+mod eval;
+mod query;
 mod score;
 
 use std::path::Path;
@@ -23,6 +25,7 @@ use tantivy::{BitSet, Directory, Index, IndexSettings, InvertedIndexReader, Segm
 pub(crate) use analyzer::Analyzer;
 pub use analyzer::Language;
 pub(crate) use dead::DeadTerms;
+pub use query::LexicalQuery;
 pub use score::TermScore;
 pub(crate) use score::{LexicalView, Plan, Scores};
 
