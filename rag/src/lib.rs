@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod document;
+pub mod eval;
 pub mod filter;
 pub mod index;
 mod kb;
