@@ -183,13 +183,20 @@ impl Collection {
             }
         }
         entries.retain(|numbered| match &numbered.entry {
-            Entry::Put(record) => last.get(&record.id) == Some(&numbered.seq) && now.find(&record.id).is_some(),
+            Entry::Put(record) => {
+                last.get(&record.id) == Some(&numbered.seq) && now.find(&record.id).is_some()
+            }
             Entry::Delete(_) => false,
         });
         if entries.len() != now.docs() {
             return Err(Error::new(
                 Code::Corrupt,
-                format!("the truth of '{}' has {} documents, its indexes have {}; nothing was changed", self.name, entries.len(), now.docs()),
+                format!(
+                    "the truth of '{}' has {} documents, its indexes have {}; nothing was changed",
+                    self.name,
+                    entries.len(),
+                    now.docs()
+                ),
             ));
         }
         if entries.len() != before || table.fragments() > 1 {

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use quorate_core::{Code, Error, Result};
@@ -61,7 +62,13 @@ struct File {
 
 /// Reads the segments below `home`. None when there are none that reflect this truth up to `version` at most; the
 /// log says why.
-pub(crate) fn load(home: &Path, truth: &str, version: u64, dim: usize, analyzer: &Analyzer) -> Option<Stored> {
+pub(crate) fn load(
+    home: &Path,
+    truth: &str,
+    version: u64,
+    dim: usize,
+    analyzer: &Analyzer,
+) -> Option<Stored> {
     for attempt in 1..=ATTEMPTS {
         match try_load(home, truth, version, dim, analyzer) {
             Ok(stored) => return stored,
@@ -98,7 +105,9 @@ fn try_load(
         let folder = home.join(&listed.folder);
         listed.files.iter().try_for_each(|file| verify(&folder, file))?;
         // What passes its checksum can only trip a parser when it was written wrongly; that too ends in a rebuild.
-        let opened = std::panic::catch_unwind(|| Segment::open(&folder, dim, listed.end_seq, analyzer));
+        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            Segment::open(&folder, dim, listed.end_seq, analyzer)
+        }));
         let segment = opened.map_err(|_| corrupt(&folder, "it cannot be read"))??;
         Ok(View::whole(segment).without(&listed.dead, analyzer))
     };

@@ -60,15 +60,13 @@ pub(crate) fn search(
     }
     let plan = match options.mode {
         Mode::Dense => None,
-        Mode::Hybrid | Mode::Lexical => {
-            Some(Plan::new(
-                query.text,
-                options.lexical.as_ref(),
-                analyzer,
-                &options.bm25,
-                &lexical_views(snapshot),
-            )?)
-        }
+        Mode::Hybrid | Mode::Lexical => Some(Plan::new(
+            query.text,
+            options.lexical.as_ref(),
+            analyzer,
+            &options.bm25,
+            &lexical_views(snapshot),
+        )?),
     };
     let search = Search { snapshot, admit: &admit, admitted, query, options, plan: plan.as_ref() };
     // The first layer is as deep as one page of `k` hits needs; pages beyond it come from further layers, so that

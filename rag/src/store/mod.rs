@@ -76,11 +76,6 @@ impl Database {
         Ok(Database { connection, folder, uri: uri.to_owned(), fsync: fsync && local })
     }
 
-    /// The names of the tables.
-    pub(crate) fn names(&self) -> Result<Vec<String>> {
-        block_on(async { self.connection.table_names().execute().await.map_err(|e| opening(e, &self.uri)) })
-    }
-
     /// Opens a table; `None` when there is none of this name. Errors: `corrupt`, `io`.
     pub(crate) fn open(&self, name: &str) -> Result<Option<Table>> {
         let dataset = block_on(async {

@@ -108,7 +108,8 @@ impl Node {
 
 fn clause_rows(clause: &Clause, segment: &LexicalSegment, norms: &Norms) -> Result<Vec<(u32, f32)>> {
     let mut out = Vec::new();
-    let Some(mut postings) = segment.postings(clause.field, &clause.text, IndexRecordOption::WithFreqs)? else {
+    let Some(mut postings) = segment.postings(clause.field, &clause.text, IndexRecordOption::WithFreqs)?
+    else {
         return Ok(out);
     };
     let reader = &segment.fields[clause.field];

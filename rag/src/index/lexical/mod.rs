@@ -103,7 +103,9 @@ impl LexicalSegment {
                 None
             } else {
                 let mut bits = BitSet::with_max_value(part.rows);
-                alive.iter().for_each(|row| bits.insert(row));
+                for row in alive.iter() {
+                    bits.insert(row);
+                }
                 let mut bytes = Vec::new();
                 write_alive_bitset(&bits, &mut bytes)
                     .map_err(|e| Error::new(Code::Internal, format!("live rows cannot be listed: {e}")))?;

@@ -124,7 +124,10 @@ pub(super) enum Node {
     /// The best of all that match counts.
     Best(Vec<Clause>),
     Phrase(Phrase),
-    All { parts: Vec<Node>, without: Vec<Node> },
+    All {
+        parts: Vec<Node>,
+        without: Vec<Node>,
+    },
     Any(Vec<Node>),
 }
 
@@ -188,7 +191,9 @@ pub(super) fn compile(
         }
         LexicalQuery::Prefix(prefix) => {
             let mut found = BTreeMap::new();
-            for word in analyzer.words(prefix).into_iter().chain(analyzer.terms(prefix).into_iter().map(|(_, t)| t)) {
+            for word in
+                analyzer.words(prefix).into_iter().chain(analyzer.terms(prefix).into_iter().map(|(_, t)| t))
+            {
                 for view in weigher.views {
                     expand_prefix(view, field, &word, &mut found)?;
                 }
@@ -197,7 +202,9 @@ pub(super) fn compile(
         }
         LexicalQuery::Fuzzy { word, distance } => {
             let mut found = BTreeMap::new();
-            for word in analyzer.words(word).into_iter().chain(analyzer.terms(word).into_iter().map(|(_, t)| t)) {
+            for word in
+                analyzer.words(word).into_iter().chain(analyzer.terms(word).into_iter().map(|(_, t)| t))
+            {
                 for view in weigher.views {
                     expand_fuzzy(view, field, &word, *distance, &mut found)?;
                 }
@@ -249,12 +256,7 @@ fn expand_fuzzy(
     Ok(())
 }
 
-fn best_clauses(
-    found: Expansions,
-    field: usize,
-    boost: f32,
-    weigher: &Weigher<'_>,
-) -> Result<Vec<Clause>> {
+fn best_clauses(found: Expansions, field: usize, boost: f32, weigher: &Weigher<'_>) -> Result<Vec<Clause>> {
     let mut clauses = Vec::new();
     for (term, share) in found {
         clauses.extend(weigher.clause(field, &term, boost * share)?);

@@ -106,7 +106,13 @@ impl<'a> Weigher<'a> {
     }
 
     /// The weighed words of a text, most weighty first; in the content those of the title count extra.
-    pub(super) fn words(&self, text: &str, field: usize, boost: f32, analyzer: &Analyzer) -> Result<Vec<Clause>> {
+    pub(super) fn words(
+        &self,
+        text: &str,
+        field: usize,
+        boost: f32,
+        analyzer: &Analyzer,
+    ) -> Result<Vec<Clause>> {
         let mut times: BTreeMap<String, u32> = BTreeMap::new();
         for (_, term) in analyzer.terms(text) {
             *times.entry(term).or_default() += 1;
@@ -130,11 +136,8 @@ impl<'a> Weigher<'a> {
     fn norms(&self) -> Norms {
         let Bm25 { k1, b, .. } = *self.bm25;
         std::array::from_fn(|field| {
-            let tokens: u64 = self
-                .views
-                .iter()
-                .map(|v| v.segment.tokens(field).saturating_sub(v.dead.tokens(field)))
-                .sum();
+            let tokens: u64 =
+                self.views.iter().map(|v| v.segment.tokens(field).saturating_sub(v.dead.tokens(field))).sum();
             let average = tokens as f32 / self.rows.max(1) as f32;
             Box::new(std::array::from_fn(|code| {
                 let length = FieldNormReader::id_to_fieldnorm(code as u8) as f32;
@@ -295,7 +298,8 @@ impl LexicalSegment {
 
     /// What a term gives a row; none when the row lacks it.
     pub(super) fn term_score(&self, clause: &Clause, norms: &Norms, row: u32) -> Result<Option<TermScore>> {
-        let Some(mut postings) = self.postings(clause.field, &clause.text, IndexRecordOption::WithFreqs)? else {
+        let Some(mut postings) = self.postings(clause.field, &clause.text, IndexRecordOption::WithFreqs)?
+        else {
             return Ok(None);
         };
         if postings.doc() > row || postings.seek(row) != row {

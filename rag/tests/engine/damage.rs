@@ -1,11 +1,9 @@
 //! What becomes of damaged files: shadows are healed, a damaged truth is reported and left alone?
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use common::{open, options};
+use crate::common::{open, options};
 use quorate_core::Code;
 use quorate_rag::{Document, KnowledgeBase, Mode, SearchOptions};
 

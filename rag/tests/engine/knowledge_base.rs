@@ -1,8 +1,6 @@
 //! Does a knowledge base do what it promises, from opening to closing?
 
-mod common;
-
-use common::{Words, open, options};
+use crate::common::{Words, open, options};
 use quorate_core::Code;
 use quorate_rag::{
     Chunk, Document, Filter, Fusion, GroupBy, KnowledgeBase, Mode, OnError, OpenOptions, SearchOptions,
@@ -12,7 +10,10 @@ use serde_json::json;
 
 fn corpus() -> Vec<Document> {
     let doc = |id: &str, title: &str, text: &str, year: i64| {
-        Document::new(id, text).title(title).metadata_field("year", year).metadata_field("tags", json!(["t", id]))
+        Document::new(id, text)
+            .title(title)
+            .metadata_field("year", year)
+            .metadata_field("tags", json!(["t", id]))
     };
     vec![
         doc("metformin", "Metformin label", "Metformin is contraindicated in severe renal failure.", 2019),
@@ -63,7 +64,10 @@ fn what_is_added_is_found_and_survives_reopening() {
         let hits = kb.search("metformin in renal failure", &SearchOptions::default()).unwrap();
         assert_eq!(hits.len(), 4, "round {round}");
         let hit = &hits[0];
-        assert_eq!((hit.doc_id(), &*hit.chunk_id(), hit.title()), ("metformin", "metformin#0", "Metformin label"));
+        assert_eq!(
+            (hit.doc_id(), &*hit.chunk_id(), hit.title()),
+            ("metformin", "metformin#0", "Metformin label")
+        );
         assert_eq!(hit.text(), "Metformin is contraindicated in severe renal failure.");
         assert_eq!(&hit.document_text()[hit.range()], hit.text());
         assert_eq!(hit.metadata()["year"], 2019);
@@ -83,7 +87,8 @@ fn filters_give_exactly_what_matches() {
     for doc in corpus() {
         kb.add(vec![doc]).unwrap();
     }
-    let where_ = |text: &str| SearchOptions { filter: Some(Filter::parse(text).unwrap()), ..SearchOptions::default() };
+    let where_ =
+        |text: &str| SearchOptions { filter: Some(Filter::parse(text).unwrap()), ..SearchOptions::default() };
     assert_eq!(kb.search("label", &where_("year >= 2020")).unwrap().len(), 3);
     assert_eq!(ids(&kb.search("renal", &where_("tags CONTAINS 'ecg'")).unwrap()), ["ecg"]);
     assert_eq!(kb.search("renal", &where_("year > 2050")).unwrap().len(), 0);
@@ -99,7 +104,8 @@ fn ids_are_unique_and_batches_are_whole() {
     let folder = tempfile::tempdir().unwrap();
     let kb = open(folder.path());
     kb.add(corpus()).unwrap();
-    let batch = || vec![Document::new("new", "a new one"), Document::new("ecg", "again"), Document::new("", "no id")];
+    let batch =
+        || vec![Document::new("new", "a new one"), Document::new("ecg", "again"), Document::new("", "no id")];
     assert_eq!(kb.add(batch()).unwrap_err().code(), Code::DuplicateId);
     assert_eq!(kb.count(None).unwrap(), 4);
     let skip = WriteOptions { on_error: OnError::Skip, ..WriteOptions::default() };
@@ -109,7 +115,8 @@ fn ids_are_unique_and_batches_are_whole() {
     assert_eq!(skipped, [(1, Code::DuplicateId), (2, Code::InvalidDocument)]);
     let twice = vec![Document::new("z", "one"), Document::new("z", "two")];
     assert_eq!(kb.upsert(twice).unwrap_err().code(), Code::DuplicateId);
-    let report = kb.upsert(vec![Document::new("ecg", "entirely other words"), Document::new("y", "yes")]).unwrap();
+    let report =
+        kb.upsert(vec![Document::new("ecg", "entirely other words"), Document::new("y", "yes")]).unwrap();
     assert_eq!((report.added, report.replaced), (1, 1));
     assert!(kb.search("510", &lexical()).unwrap().is_empty());
     assert_eq!(ids(&kb.search("entirely", &lexical()).unwrap()), ["ecg"]);
@@ -239,7 +246,8 @@ fn scores_explain_themselves() {
             let again = match fusion {
                 Fusion::Convex { alpha } => (1.0 - alpha) * fused.lexical + alpha * fused.dense,
                 Fusion::Rrf { k } => {
-                    lexical.rank.map_or(0.0, |r| 1.0 / (k + r as f32)) + dense.rank.map_or(0.0, |r| 1.0 / (k + r as f32))
+                    lexical.rank.map_or(0.0, |r| 1.0 / (k + r as f32))
+                        + dense.rank.map_or(0.0, |r| 1.0 / (k + r as f32))
                 }
                 Fusion::Dbsf => fused.lexical + fused.dense,
             };
@@ -277,7 +285,11 @@ fn chunks_group_and_pages_fit_together() {
     for fusion in [Fusion::default(), Fusion::Rrf { k: 60.0 }] {
         let page = |k: usize, offset: usize| {
             let options = SearchOptions { k, offset, fusion, ..SearchOptions::default() };
-            kb.search("common word3 topic7", &options).unwrap().iter().map(|h| h.chunk_id()).collect::<Vec<_>>()
+            kb.search("common word3 topic7", &options)
+                .unwrap()
+                .iter()
+                .map(|h| h.chunk_id())
+                .collect::<Vec<_>>()
         };
         let pages: Vec<String> = (0..48).flat_map(|p| page(10, p * 10)).collect();
         let mut unique = pages.clone();
@@ -292,7 +304,8 @@ fn given_vectors_are_searched() {
     let folder = tempfile::tempdir().unwrap();
     let kb = open(folder.path());
     let unit = |i: usize| (0..32).map(|j| if i == j { 3.0 } else { 0.0 }).collect::<Vec<f32>>();
-    kb.add((0..20).map(|i| Document::new(format!("{i}"), format!("n{i}")).vector(unit(i))).collect()).unwrap();
+    kb.add((0..20).map(|i| Document::new(format!("{i}"), format!("n{i}")).vector(unit(i))).collect())
+        .unwrap();
     let hits = kb.search_vector(&unit(7), &SearchOptions { k: 3, ..SearchOptions::default() }).unwrap();
     assert_eq!((hits.len(), hits[0].doc_id(), hits[0].score()), (3, "7", 1.0));
     assert_eq!(kb.search_vector(&[1.0], &SearchOptions::default()).unwrap_err().code(), Code::InvalidShape);

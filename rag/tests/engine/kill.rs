@@ -2,15 +2,13 @@
 //!
 //! The test starts itself again as a child that writes, and kills it with SIGKILL. `QUORATE_TORTURE_ROUNDS` sets how often.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{open, options};
+use crate::common::{open, options};
 use quorate_rag::{Document, KnowledgeBase, Mode, SearchOptions};
 use rand::{RngExt, SeedableRng};
 
@@ -54,7 +52,7 @@ fn nothing_acknowledged_is_lost() {
     let mut expected: BTreeMap<String, bool> = BTreeMap::new();
     for round in 0..rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["child", "--exact", "--nocapture"])
+            .args(["kill::child", "--exact", "--nocapture"])
             .env(FOLDER, folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -1,5 +1,4 @@
 //! What do the integration tests share?
-#![allow(dead_code)]
 
 use std::sync::Arc;
 

@@ -1,10 +1,8 @@
 //! Does a tenant see exactly what it would see alone, whatever the others do?
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::options;
+use crate::common::options;
 use proptest::prelude::*;
 use quorate_core::Code;
 use quorate_rag::{Document, Durability, Filter, KnowledgeBase, Mode, OpenOptions, SearchOptions};

@@ -1,11 +1,9 @@
 //! Do readers see a consistent state while a writer works? `QUORATE_TORTURE_SECONDS` sets how long.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{options, open};
+use crate::common::{open, options};
 use quorate_rag::{Document, Durability, Filter, KnowledgeBase, Mode, OpenOptions, SearchOptions};
 
 #[test]
