@@ -2,11 +2,13 @@
 
 #![warn(missing_docs)]
 
+pub mod chunk;
 mod document;
 pub mod eval;
 pub mod filter;
 pub mod index;
 mod kb;
+pub mod load;
 pub mod retrieve;
 mod rows;
 mod store;
