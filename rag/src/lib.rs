@@ -17,7 +17,8 @@ pub use document::{Chunk, Document, MAX_ID_BYTES, MAX_TEXT_BYTES, Metadata};
 pub use filter::Filter;
 pub use index::lexical::{Language, LexicalQuery};
 pub use kb::{
-    Durability, KnowledgeBase, OnError, OpenOptions, Progress, Skipped, Stats, WriteOptions, WriteReport,
+    Durability, KnowledgeBase, ModelSource, OnError, OpenOptions, Progress, Skipped, Stats, WriteOptions,
+    WriteReport,
 };
 pub use retrieve::{Bm25, Explanation, Fusion, GroupBy, Hit, Hits, Mode, SearchOptions};
 pub use rows::RowSet;

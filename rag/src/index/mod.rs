@@ -14,7 +14,7 @@ mod vectors;
 pub(crate) use catalog::{Catalog, DocView};
 pub(crate) use segment::{Segment, View};
 pub(crate) use top::{Scored, TopRows};
-pub(crate) use vectors::{Vectors, dot};
+pub(crate) use vectors::Vectors;
 
 /// The bytes of a snapshot file. Errors: `io`, `not_found`, `permission_denied`.
 pub(crate) fn map_file(path: &std::path::Path) -> quorate_core::Result<bytes::Bytes> {

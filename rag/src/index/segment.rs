@@ -1,12 +1,13 @@
 //! How do documents, words and vectors of one segment belong together?
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use quorate_core::{Code, Error, Result};
 
 use super::bytes::Bytes;
-use super::dense::DenseIndex;
+use super::dense::{DenseIndex, HnswConfig, HnswIndex};
 use super::lexical::{Analyzer, DeadTerms, LexicalSegment};
 use super::{Catalog, Vectors};
 use crate::RowSet;
@@ -19,7 +20,9 @@ pub(crate) struct Segment {
     pub(crate) lexical: Arc<LexicalSegment>,
     pub(crate) vectors: Arc<Vectors>,
     /// A graph over the vectors, where they are many; otherwise they are scanned.
-    pub(crate) graph: Option<Arc<dyn DenseIndex>>,
+    pub(crate) graph: Option<Arc<HnswIndex>>,
+    /// A graph over the first rows, to be extended.
+    seed: Option<Arc<HnswIndex>>,
     columns: Arc<OnceLock<Columns>>,
     /// The number of the first entry of the truth behind it.
     pub(crate) end_seq: u64,
@@ -88,6 +91,7 @@ impl Segment {
             lexical: Arc::new(lexical),
             vectors: Arc::new(vectors),
             graph: None,
+            seed: None,
             columns: Arc::default(),
             end_seq,
             home,
@@ -96,6 +100,14 @@ impl Segment {
 
     /// One segment of what is live in `views`, in their order; in memory, or stored in the new folder `home`.
     pub(crate) fn merge(views: &[View], home: Option<&Path>) -> Result<Self> {
+        let mut merged = Segment::merge_without_graph(views, home)?;
+        // The first rows of the new segment are all those of the first old one.
+        merged.seed =
+            views.first().filter(|view| !view.has_dead()).and_then(|view| view.segment.graph.clone());
+        Ok(merged)
+    }
+
+    fn merge_without_graph(views: &[View], home: Option<&Path>) -> Result<Self> {
         let records: Vec<Record> = views.iter().flat_map(|view| view.records()).collect();
         let catalog = Catalog::build(records.iter())?;
         drop(records);
@@ -129,20 +141,54 @@ impl Segment {
         let catalog = Catalog::open(Bytes::map(&home.join(CATALOG))?)?;
         let vectors = Vectors::open(Bytes::map(&home.join(VECTORS))?, dim, catalog.chunks() as usize)?;
         let lexical = LexicalSegment::open(&home.join(LEXICAL), analyzer)?;
-        Segment::assemble(catalog, lexical, vectors, end_seq, Some(home.to_owned()))
+        let mut segment = Segment::assemble(catalog, lexical, vectors, end_seq, Some(home.to_owned()))?;
+        let graph = home.join(GRAPH);
+        if graph.exists() {
+            let (graph, _) = HnswIndex::load(&graph)?;
+            if graph.dim() != dim || graph.len() as u32 != segment.catalog.chunks() {
+                return Err(Error::new(
+                    Code::Corrupt,
+                    "the graph of a segment has other rows than its catalogue",
+                ));
+            }
+            segment.graph = Some(Arc::new(graph));
+        }
+        Ok(segment)
     }
 
-    /// The same segment with a graph over its vectors.
-    pub(crate) fn with_graph(&self, graph: Arc<dyn DenseIndex>) -> Segment {
-        Segment {
+    /// The same segment with a graph over its vectors, which is stored beside them. Built with `threads` threads in
+    /// steps, between which `stop` is looked at. Errors: `cancelled`, `io`, `disk_full`.
+    pub(crate) fn with_graph(&self, threads: usize, stop: &AtomicBool) -> Result<Segment> {
+        let rows = self.catalog.chunks();
+        let mut graph = match &self.seed {
+            Some(seed) => HnswIndex::clone(seed),
+            None => HnswIndex::new(self.vectors.dim(), HnswConfig::default())?,
+        };
+        let mut from = graph.len() as u32;
+        while from < rows {
+            if stop.load(Ordering::Acquire) {
+                return Err(Error::new(Code::Cancelled, "the knowledge base is being closed"));
+            }
+            let numbers: Vec<u32> = (from..rows.min(from + GRAPH_STEP)).collect();
+            let dim = self.vectors.dim();
+            let floats = &self.vectors.as_slice()[from as usize * dim..(from as usize + numbers.len()) * dim];
+            graph.insert(&numbers, floats, threads)?;
+            from += numbers.len() as u32;
+        }
+        graph.link(threads)?;
+        if let Some(home) = &self.home {
+            graph.save(&home.join(GRAPH), self.end_seq)?;
+        }
+        Ok(Segment {
             catalog: self.catalog.clone(),
             lexical: self.lexical.clone(),
             vectors: self.vectors.clone(),
-            graph: Some(graph),
+            graph: Some(Arc::new(graph)),
+            seed: None,
             columns: self.columns.clone(),
             end_seq: self.end_seq,
             home: self.home.clone(),
-        }
+        })
     }
 
     /// The documents by field, for filters; computed at first use.
@@ -172,7 +218,11 @@ impl Segment {
     }
 }
 
+/// So many vectors are linked between looks at whether to stop.
+const GRAPH_STEP: u32 = 2048;
+
 /// The files of a stored segment.
+const GRAPH: &str = "dense.hnsw";
 const CATALOG: &str = "catalog.bin";
 const VECTORS: &str = "vectors.f32";
 const LEXICAL: &str = "lexical";

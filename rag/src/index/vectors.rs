@@ -1,10 +1,14 @@
 //! How near is each row's vector to a query, exactly?
 
+use quorate_core::vector::{dot, dot_rows};
 use quorate_core::{Code, Error, Result};
 
 use super::TopRows;
 use super::bytes::Bytes;
 use crate::RowSet;
+
+/// Rows scored at a time.
+const BLOCK: usize = 256;
 
 /// The unit vectors of a segment, one per row, in memory or in a mapped file.
 pub(crate) struct Vectors {
@@ -57,10 +61,14 @@ impl Vectors {
     pub(crate) fn scan(&self, query: &[f32], at: u32, admit: Option<&RowSet>, top: &mut TopRows) {
         match admit {
             None => {
-                for (row, vector) in self.as_slice().chunks_exact(self.dim.max(1)).enumerate() {
-                    let similarity = dot(query, vector);
-                    if similarity > top.threshold() {
-                        top.offer(at, row as u32, similarity);
+                let mut scores = [0f32; BLOCK];
+                for (block, rows) in self.as_slice().chunks(BLOCK * self.dim.max(1)).enumerate() {
+                    let scores = &mut scores[..rows.len() / self.dim.max(1)];
+                    dot_rows(query, rows, scores);
+                    for (i, &similarity) in scores.iter().enumerate() {
+                        if similarity > top.threshold() {
+                            top.offer(at, (block * BLOCK + i) as u32, similarity);
+                        }
                     }
                 }
             }
@@ -71,18 +79,4 @@ impl Vectors {
             }
         }
     }
-}
-
-/// The inner product.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0f32; LANES];
-    let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a_blocks.zip(b_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + tail
 }

@@ -21,6 +21,8 @@ use crate::index::{Segment, View};
 const FLUSH_ROWS: u32 = 4096;
 /// A stored segment is merged with its successors when it has not this many times their rows.
 const MERGE_RATIO: u32 = 4;
+/// Rows from which on a graph is worth it; fewer are scanned.
+const GRAPH_ROWS: u32 = 4096;
 /// A stored segment is written again when it has lost more than one row in this many.
 const DEAD_SHARE: u32 = 4;
 /// Files of rows from which on the small ones are merged.
@@ -87,8 +89,20 @@ fn work(receiver: &Receiver<Arc<Collection>>, stop: &AtomicBool) {
 
 /// What is to be done next.
 enum Step {
-    /// These segments become one stored segment.
+    /// These segments become one stored segment, with a graph if it is large.
     Merge(Range<usize>),
+    /// This stored segment is given a graph.
+    Graph(usize),
+}
+
+/// Whether large segments are given graphs at once, and with how many threads.
+enum Graphs {
+    None,
+    Threads(usize),
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn plan(snapshot: &Snapshot, everything: bool) -> Option<Step> {
@@ -115,7 +129,9 @@ fn plan(snapshot: &Snapshot, everything: bool) -> Option<Step> {
             return Some(Step::Merge(i..i + 1));
         }
     }
-    None
+    let lacks_graph =
+        |view: &View| view.segment.graph.is_none() && view.segment.catalog.chunks() >= GRAPH_ROWS;
+    views[..stored].iter().position(lacks_graph).map(Step::Graph)
 }
 
 /// Where a merge of the segments from `from` on begins, when it takes in older ones that are not much larger.
@@ -133,8 +149,9 @@ impl Collection {
     pub(crate) fn maintain(&self, stop: &AtomicBool) -> Result<()> {
         let _one_at_a_time = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
         self.merge_truth()?;
+        let threads = (cores() / 2).max(1);
         while let Some(step) = plan(&self.snapshot(), false) {
-            self.step(step, stop)?;
+            self.step(step, Graphs::Threads(threads), stop)?;
         }
         Ok(())
     }
@@ -144,7 +161,7 @@ impl Collection {
         let _one_at_a_time = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
         let never = AtomicBool::new(false);
         while let Some(step) = plan(&self.snapshot(), true) {
-            self.step(step, &never)?;
+            self.step(step, Graphs::Threads(cores()), &never)?;
         }
         let mut writer = self.lock();
         self.save(&mut writer)
@@ -157,22 +174,35 @@ impl Collection {
         let stored = snapshot.views().iter().take_while(|view| view.segment.home.is_some()).count();
         if stored < snapshot.views().len() {
             let never = AtomicBool::new(false);
-            self.step(Step::Merge(stored..snapshot.views().len()), &never)?;
+            self.step(Step::Merge(stored..snapshot.views().len()), Graphs::None, &never)?;
         }
         let mut writer = self.lock();
         self.save(&mut writer)
     }
 
-    fn step(&self, step: Step, stop: &AtomicBool) -> Result<()> {
+    fn step(&self, step: Step, graphs: Graphs, stop: &AtomicBool) -> Result<()> {
         if stop.load(Ordering::Acquire) {
             return Err(Error::new(Code::Cancelled, "the knowledge base is being closed"));
         }
         let snapshot = self.snapshot();
-        let Step::Merge(range) = step;
-        let old = &snapshot.views()[range];
-        let fresh = Segment::merge(old, Some(&self.new_folder(old)))?;
+        let (old, renumbered) = match step {
+            Step::Merge(range) => (&snapshot.views()[range], true),
+            Step::Graph(at) => (&snapshot.views()[at..at + 1], false),
+        };
+        let merged = match renumbered {
+            true => Some(Segment::merge(old, Some(&self.new_folder(old)))?),
+            false => None,
+        };
+        let segment = merged.as_ref().unwrap_or(&old[0].segment);
+        let with_graph = match graphs {
+            Graphs::Threads(threads) if segment.catalog.chunks() >= GRAPH_ROWS => {
+                Some(segment.with_graph(threads, stop)?)
+            }
+            _ => None,
+        };
+        let Some(fresh) = with_graph.or(merged) else { return Ok(()) };
         let mut writer = self.lock();
-        self.exchange(old, fresh, true);
+        self.exchange(old, fresh, renumbered);
         self.save(&mut writer)
     }
 

@@ -2,6 +2,7 @@
 
 mod collection;
 mod maintain;
+mod model;
 mod options;
 mod prepare;
 mod shadow;
@@ -18,20 +19,24 @@ use rayon::prelude::*;
 
 use collection::{Collection, folder_bytes};
 use maintain::Maintainer;
+pub use model::ModelSource;
+use model::{Model, mismatch};
 pub use options::{Durability, OnError, OpenOptions, Progress, Skipped, Stats, WriteOptions, WriteReport};
 use options::{Settings, check_tenant};
 use prepare::{duplicate, normalize, prepare};
 pub(crate) use snapshot::Snapshot;
 
+use crate::chunk::ChunkOptions;
 use crate::document::{Chunk, Document, Metadata, Record, shorten};
 use crate::filter::Filter;
-use crate::index::lexical::{Analyzer, Language};
+use crate::index::lexical::Analyzer;
 use crate::retrieve::{Hits, Mode, Query, SearchOptions, search};
 use crate::store::{Database, Table, Version, WriterLock, forks};
 
 /// The format of tables that this release writes and reads.
 const FORMAT: &str = "1";
 const PROPERTY_FORMAT: &str = "quorate.format";
+const PROPERTY_MODEL: &str = "quorate.model";
 const PROPERTY_EMBEDDER: &str = "quorate.embedder";
 const PROPERTY_TENANT: &str = "quorate.tenant";
 const PROPERTY_ID: &str = "quorate.id";
@@ -61,8 +66,11 @@ struct Base {
     /// The right to write; let go by `close`.
     lock: Mutex<Option<WriterLock>>,
     read_only: bool,
-    embedder: Option<Arc<dyn Embed>>,
-    embedder_id: String,
+    model: Model,
+    /// The model's source as it is stored in each table.
+    model_property: Option<String>,
+    /// How this opening cuts texts.
+    chunking: ChunkOptions,
     dim: usize,
     settings: Settings,
     keep_versions: usize,
@@ -119,19 +127,18 @@ impl KnowledgeBase {
             None => create_main(&database, place, &options)?,
         };
         let (embedder_id, settings) = read_properties(&main, place)?;
-        if let Some(embedder) = &options.embedder
+        let given = match (&options.embedder, &options.model) {
+            (Some(embedder), _) => Some(embedder.clone()),
+            (None, Some(model)) => Some(model.open()?),
+            (None, None) => None,
+        };
+        if let Some(embedder) = &given
             && (embedder.id() != embedder_id || embedder.dim() != main.dim())
         {
-            return Err(Error::new(
-                Code::EmbedderMismatch,
-                format!(
-                    "{place} was made with embedder '{embedder_id}' ({} dimensions), not with '{}' ({}); open it with the first, or make a new one",
-                    main.dim(),
-                    embedder.id(),
-                    embedder.dim()
-                ),
-            ));
+            return Err(mismatch(&embedder_id, embedder.id()));
         }
+        let stored = main.property(PROPERTY_MODEL).and_then(ModelSource::from_json);
+        let model = Model::new(embedder_id, given, options.model.clone().or(stored));
         if let Some(language) = options.language
             && language != settings.language
         {
@@ -148,8 +155,9 @@ impl KnowledgeBase {
             database,
             lock: Mutex::new(lock),
             read_only: options.read_only,
-            embedder: options.embedder,
-            embedder_id,
+            model,
+            model_property: main.property(PROPERTY_MODEL).map(str::to_owned),
+            chunking: options.chunking.unwrap_or_else(|| settings.chunking.clone()),
             settings,
             keep_versions: options.keep_versions,
             collections: Mutex::new(HashMap::new()),
@@ -300,7 +308,7 @@ impl KnowledgeBase {
             documents: snapshot.docs(),
             chunks: snapshot.chunks(),
             version: snapshot.version,
-            embedder: self.base.embedder_id.clone(),
+            embedder: self.base.model.id.clone(),
             dim: self.base.dim,
             language: self.base.settings.language,
             segments: snapshot.views().len(),
@@ -385,17 +393,18 @@ impl KnowledgeBase {
         self.tenant.as_deref()
     }
 
-    /// The model that embeds, if one was given.
-    pub fn embedder(&self) -> Option<&Arc<dyn Embed>> {
-        self.base.embedder.as_ref()
+    /// The model that embeds. Errors: `unsupported` when nothing says how to open it, `embedder_mismatch`, and those of
+    /// opening.
+    pub fn embedder(&self) -> Result<&Arc<dyn Embed>> {
+        self.base.model.get()
     }
 
     /// The best chunks for a text. Errors: `invalid_argument`, `filter_type`, `filter_field`, `unsupported` (without an
-    /// embedder, other than lexical), `cancelled`, `closed`, and those of the embedder.
+    /// embedder, other than lexically), `cancelled`, `closed`, and those of the embedder.
     pub fn search(&self, query: &str, options: &SearchOptions) -> Result<Hits> {
         let vector = match options.mode {
             Mode::Lexical => Vec::new(),
-            Mode::Dense | Mode::Hybrid => self.embedder_for_queries()?.embed_query(query)?,
+            Mode::Dense | Mode::Hybrid => self.open_embedder()?.embed_query(query)?,
         };
         self.search_with_vector(query, &vector, options)
     }
@@ -406,7 +415,7 @@ impl KnowledgeBase {
         let vectors = match options.mode {
             Mode::Lexical => None,
             Mode::Dense | Mode::Hybrid => {
-                Some(self.embedder_for_queries()?.embed_queries(queries, &options.cancel)?)
+                Some(self.open_embedder()?.embed_queries(queries, &options.cancel)?)
             }
         };
         let one = |i: usize| {
@@ -441,27 +450,18 @@ impl KnowledgeBase {
         search(&self.collection.snapshot(), &self.collection.analyzer, query, options)
     }
 
-    fn embedder_for_queries(&self) -> Result<&Arc<dyn Embed>> {
+    fn open_embedder(&self) -> Result<&Arc<dyn Embed>> {
         self.base.check_open()?;
-        self.base.embedder.as_ref().ok_or_else(|| {
-            Error::new(
-                Code::Unsupported,
-                "the knowledge base was opened without an embedder; give one, search lexically, or give a vector",
-            )
-        })
+        self.base.model.get()
     }
 
     fn put(&self, documents: Vec<Document>, options: &WriteOptions, replace: bool) -> Result<WriteReport> {
         self.base.check_writable(self.past)?;
         let before = self.collection.snapshot();
-        let (mut records, mut skipped) = prepare(
-            documents,
-            self.base.dim,
-            self.base.embedder.as_deref(),
-            &self.base.settings,
-            options,
-            |id| !replace && before.find(id).is_some(),
-        )?;
+        let (mut records, mut skipped) =
+            prepare(documents, self.base.dim, &self.base.model, &self.base.chunking, options, |id| {
+                !replace && before.find(id).is_some()
+            })?;
         options.cancel.check()?;
         let mut writer = self.collection.lock();
         self.base.check_writable(self.past)?;
@@ -547,7 +547,8 @@ impl Base {
     }
 
     fn create_table(&self, name: &str, tenant: Option<&str>) -> Result<Table> {
-        create_table(&self.database, name, tenant, self.dim, &self.embedder_id, &self.settings)
+        let model = self.model_property.as_deref();
+        create_table(&self.database, name, tenant, self.dim, &self.model.id, model, &self.settings)
     }
 
     fn check_open(&self) -> Result<()> {
@@ -608,14 +609,19 @@ fn table_name(tenant: Option<&str>) -> String {
 }
 
 fn create_main(database: &Database, place: &str, options: &OpenOptions) -> Result<Table> {
-    let Some(embedder) = &options.embedder else {
-        return Err(Error::invalid(format!("{place}: a new knowledge base needs an embedder")));
+    let (embedder, source) = match (&options.embedder, &options.model) {
+        (Some(embedder), source) => (embedder.clone(), source.clone()),
+        (None, source) => {
+            let source = source.clone().unwrap_or_else(ModelSource::builtin);
+            (source.open().map_err(|e| e.context(place))?, Some(source))
+        }
     };
     let settings = Settings {
-        language: options.language.unwrap_or(Language::English),
-        contextual_headers: options.contextual_headers.unwrap_or(true),
+        language: options.language.unwrap_or_default(),
+        chunking: options.chunking.clone().unwrap_or_default(),
     };
-    create_table(database, MAIN, None, embedder.dim(), embedder.id(), &settings)
+    let source = source.map(|source| source.to_json()).transpose()?;
+    create_table(database, MAIN, None, embedder.dim(), embedder.id(), source.as_deref(), &settings)
 }
 
 fn create_table(
@@ -624,6 +630,7 @@ fn create_table(
     tenant: Option<&str>,
     dim: usize,
     embedder: &str,
+    model: Option<&str>,
     settings: &Settings,
 ) -> Result<Table> {
     let settings = serde_json::to_string(settings)
@@ -634,6 +641,9 @@ fn create_table(
         (PROPERTY_SETTINGS.to_owned(), settings),
         (PROPERTY_ID.to_owned(), format!("{:016x}{:016x}", nonce(), nonce())),
     ]);
+    if let Some(model) = model {
+        properties.insert(PROPERTY_MODEL.to_owned(), model.to_owned());
+    }
     if let Some(tenant) = tenant {
         properties.insert(PROPERTY_TENANT.to_owned(), tenant.to_owned());
     }

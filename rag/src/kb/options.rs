@@ -8,6 +8,8 @@ use quorate_core::embed::Embed;
 use quorate_core::{Cancel, Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::model::ModelSource;
+use crate::chunk::ChunkOptions;
 use crate::index::lexical::Language;
 
 /// What a write has survived when it returns.
@@ -23,9 +25,11 @@ pub enum Durability {
 /// How to open a knowledge base. Fields have the defaults named.
 #[derive(Clone)]
 pub struct OpenOptions {
-    /// The model that embeds. Default none: an existing knowledge base is then opened without one, and can be searched
-    /// by words and by given vectors. A new one needs one.
+    /// The model that embeds. Default: what `model` names.
     pub embedder: Option<Arc<dyn Embed>>,
+    /// How the model is opened: now when `embedder` is not given, and again when the knowledge base is opened without
+    /// one. Default: what the knowledge base was made with; the built-in model for a new one.
+    pub model: Option<ModelSource>,
     /// The tenant that the handle sees. Default the tenant without a name, whose documents no other tenant sees either.
     pub tenant: Option<String>,
     /// Whether the handle only reads; any number of processes may. Default no.
@@ -34,9 +38,10 @@ pub struct OpenOptions {
     pub durability: Durability,
     /// The language of stemmer and stop words, fixed when the knowledge base is created. Default English.
     pub language: Option<Language>,
-    /// Whether title and headings are put before each chunk when it is embedded, fixed when the knowledge base is
-    /// created. Default yes.
-    pub contextual_headers: Option<bool>,
+    /// How texts are cut. Default: as when the knowledge base was created; [`ChunkOptions::default`] for a new one.
+    pub chunking: Option<ChunkOptions>,
+    /// Told how many documents of how many are indexed when the indexes have to be built again. Default nobody.
+    pub progress: Option<Arc<Progress>>,
     /// How many past versions are kept for [`at`](crate::KnowledgeBase::at). Default 100.
     pub keep_versions: usize,
     /// Where the indexes of a knowledge base on an object store lie. Default a folder in the user's cache.
@@ -61,6 +66,9 @@ impl OpenOptions {
         if let Some(tenant) = &self.tenant {
             check_tenant(tenant)?;
         }
+        if let Some(chunking) = &self.chunking {
+            chunking.validate()?;
+        }
         Ok(())
     }
 }
@@ -69,11 +77,13 @@ impl Default for OpenOptions {
     fn default() -> Self {
         OpenOptions {
             embedder: None,
+            model: None,
             tenant: None,
             read_only: false,
             durability: Durability::default(),
             language: None,
-            contextual_headers: None,
+            chunking: None,
+            progress: None,
             keep_versions: 100,
             cache_folder: None,
             storage_options: HashMap::new(),
@@ -104,7 +114,7 @@ pub(crate) fn check_tenant(name: &str) -> Result<()> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) language: Language,
-    pub(crate) contextual_headers: bool,
+    pub(crate) chunking: ChunkOptions,
 }
 
 /// What becomes of the good documents of a batch that has a bad one.

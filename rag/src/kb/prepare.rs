@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use quorate_core::embed::Embed;
 use quorate_core::{Code, Error, Result};
 
-use super::Settings;
+use super::model::Model;
 use super::options::{OnError, Skipped, WriteOptions};
-use crate::document::{Chunk, Document, Record, Span};
+use crate::chunk::{ChunkOptions, chunk, embed_late, with_header};
+use crate::document::{Chunk, Document, Record, Span, shorten};
 
 /// Documents are embedded in groups of about this many chunks, between which progress is told.
 const GROUP_CHUNKS: usize = 256;
@@ -17,8 +18,8 @@ const GROUP_CHUNKS: usize = 256;
 pub(crate) fn prepare(
     documents: Vec<Document>,
     dim: usize,
-    embedder: Option<&dyn Embed>,
-    settings: &Settings,
+    model: &Model,
+    chunking: &ChunkOptions,
     options: &WriteOptions,
     exists: impl Fn(&str) -> bool,
 ) -> Result<(Vec<Record>, Vec<Skipped>)> {
@@ -29,7 +30,8 @@ pub(crate) fn prepare(
     let mut group: Vec<(usize, Document, Vec<Chunk>)> = Vec::new();
     let mut group_chunks = 0;
     for (index, document) in documents.into_iter().enumerate() {
-        let cut = check(&document, &mut seen, &exists).and_then(|()| cut(&document, dim, embedder));
+        let cut =
+            check(&document, &mut seen, &exists).and_then(|()| cut(&document, dim, model, chunking, options));
         match cut {
             Ok(chunks) => {
                 group_chunks += chunks.len();
@@ -41,12 +43,12 @@ pub(crate) fn prepare(
             Err(error) => return Err(error),
         }
         if group_chunks >= GROUP_CHUNKS {
-            embed(std::mem::take(&mut group), dim, embedder, settings, options, &mut records)?;
+            embed(std::mem::take(&mut group), dim, model, chunking, options, &mut records)?;
             group_chunks = 0;
             tell(options, index + 1, total);
         }
     }
-    embed(group, dim, embedder, settings, options, &mut records)?;
+    embed(group, dim, model, chunking, options, &mut records)?;
     tell(options, total, total);
     Ok((records, skipped))
 }
@@ -70,76 +72,88 @@ fn check(document: &Document, seen: &mut HashSet<String>, exists: impl Fn(&str) 
 
 /// The error of an id that is taken.
 pub(crate) fn duplicate(id: &str, why: &str) -> Error {
-    Error::new(Code::DuplicateId, format!("document '{}' {why}", crate::document::shorten(id)))
+    Error::new(Code::DuplicateId, format!("document '{}' {why}", shorten(id)))
 }
 
-fn cut(document: &Document, dim: usize, embedder: Option<&dyn Embed>) -> Result<Vec<Chunk>> {
-    let chunks = match &document.chunks {
-        Some(chunks) => chunks.clone(),
-        None => vec![Chunk { range: 0..document.text.len(), ..Chunk::default() }],
+fn cut(
+    document: &Document,
+    dim: usize,
+    model: &Model,
+    chunking: &ChunkOptions,
+    options: &WriteOptions,
+) -> Result<Vec<Chunk>> {
+    let Some(given) = &document.chunks else {
+        let chunks = chunk(&document.text, chunking, model.get()?.as_ref(), &options.cancel)
+            .map_err(|e| e.context(format!("document '{}'", shorten(&document.id))))?;
+        // A document without text is found by its title.
+        return Ok(if chunks.is_empty() { vec![Chunk::default()] } else { chunks });
     };
-    for (i, chunk) in chunks.iter().enumerate() {
+    for (i, chunk) in given.iter().enumerate() {
         match &chunk.vector {
             Some(vector) if vector.len() != dim => {
                 return Err(Error::new(
                     Code::InvalidShape,
                     format!(
                         "document '{}': the vector of chunk {i} has {} components, the knowledge base has {dim}",
-                        document.id,
+                        shorten(&document.id),
                         vector.len()
                     ),
                 ));
             }
-            None if embedder.is_none() => {
-                return Err(Error::new(
-                    Code::Unsupported,
-                    "the knowledge base was opened without an embedder; give one, or give each chunk its vector",
-                ));
+            Some(_) => {}
+            None => {
+                model.get()?;
             }
-            _ => {}
         }
     }
-    Ok(chunks)
+    Ok(given.clone())
 }
 
 /// What is embedded of a chunk: its text, after the title and the headings if these are wanted.
-fn text_to_embed(document: &Document, chunk: &Chunk, settings: &Settings) -> String {
+fn text_to_embed(
+    document: &Document,
+    chunk: &Chunk,
+    chunking: &ChunkOptions,
+    embedder: &dyn Embed,
+) -> Result<String> {
     let text = document.text.get(chunk.range.clone()).unwrap_or_default();
-    let mut out = String::with_capacity(text.len() + document.title.len() + 2);
-    if settings.contextual_headers || text.trim().is_empty() {
-        for heading in std::iter::once(&document.title).chain(&chunk.headings) {
-            if !heading.trim().is_empty() {
-                out.push_str(heading.trim());
-                out.push('\n');
-            }
-        }
+    match chunking.contextual_headers || text.trim().is_empty() {
+        true => with_header(&document.title, &chunk.headings, text, embedder),
+        false => Ok(text.to_owned()),
     }
-    out.push_str(text);
-    out
 }
 
 fn embed(
     group: Vec<(usize, Document, Vec<Chunk>)>,
     dim: usize,
-    embedder: Option<&dyn Embed>,
-    settings: &Settings,
+    model: &Model,
+    chunking: &ChunkOptions,
     options: &WriteOptions,
     records: &mut Vec<Record>,
 ) -> Result<()> {
     options.cancel.check()?;
-    let texts: Vec<String> = group
-        .iter()
-        .flat_map(|(_, document, chunks)| {
-            chunks
-                .iter()
-                .filter(|chunk| chunk.vector.is_none())
-                .map(move |chunk| text_to_embed(document, chunk, settings))
-        })
-        .collect();
+    let lacks_vector = |chunk: &&Chunk| chunk.vector.is_none();
+    let mut group = group;
+    if chunking.late {
+        for (_, document, chunks) in &mut group {
+            if chunks.iter().any(|chunk| chunk.vector.is_none()) {
+                let pooled = embed_late(&document.text, chunks, model.get()?.as_ref(), &options.cancel)?;
+                for (chunk, vector) in chunks.iter_mut().zip(pooled.iter()) {
+                    chunk.vector.get_or_insert_with(|| vector.to_vec());
+                }
+            }
+        }
+    }
+    let mut texts = Vec::new();
+    for (_, document, chunks) in &group {
+        for chunk in chunks.iter().filter(lacks_vector) {
+            texts.push(text_to_embed(document, chunk, chunking, model.get()?.as_ref())?);
+        }
+    }
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let embedded = match embedder {
-        Some(embedder) if !texts.is_empty() => Some(embedder.embed(&texts, &options.cancel)?),
-        _ => None,
+    let embedded = match texts.is_empty() {
+        true => None,
+        false => Some(model.get()?.embed(&texts, &options.cancel)?),
     };
     let mut rows = embedded.iter().flat_map(|matrix| matrix.iter());
     for (_, document, chunks) in group {

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use quorate_core::vector::dot;
 use quorate_core::{Code, Error, Result};
 
 use super::fusion::{Fused, Part, fuse};
 use super::hits::Origin;
 use super::{Hit, Hits, Mode, SearchOptions};
 use crate::RowSet;
+use crate::index::dense::DenseIndex;
 use crate::index::lexical::{Analyzer, LexicalView, Plan, Scores};
 use crate::index::{Scored, TopRows};
 use crate::kb::Snapshot;
@@ -18,8 +20,6 @@ use crate::store::forks;
 const MIN_DEPTH: usize = 100;
 /// How many times deeper than the page a leg is at least.
 const DEPTH_PER_HIT: usize = 10;
-/// The least width of a graph search.
-const MIN_EF: usize = 64;
 
 /// What is searched for.
 #[derive(Clone, Copy)]
@@ -147,7 +147,7 @@ impl Search<'_> {
                 let exhausted = lexical.len() < depth && dense.len() < depth;
                 let similarity = |segment: u32, row: u32| {
                     let vectors = &self.snapshot.segment(segment).vectors;
-                    crate::index::dot(self.query.vector, vectors.row(row))
+                    dot(self.query.vector, vectors.row(row))
                 };
                 let mut ranked =
                     fuse(self.options.fusion, &lexical, &dense, layer, |s, r| scores.get(s, r), similarity);
@@ -182,8 +182,7 @@ impl Search<'_> {
             match &view.segment.graph {
                 None => view.segment.vectors.scan(self.query.vector, i as u32, admit, &mut top),
                 Some(graph) => {
-                    let ef = self.options.ef_search.max(depth).max(MIN_EF);
-                    for near in graph.search(self.query.vector, depth, ef, admit)? {
+                    for near in graph.search(self.query.vector, depth, self.options.ef_search, admit)? {
                         top.offer(i as u32, near.row, near.similarity);
                     }
                 }
