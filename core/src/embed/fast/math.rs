@@ -3,14 +3,18 @@
 use super::lanes::Lanes;
 
 /// Coefficients of `exp(r) = 1 + r + r^2 * (E[0] + E[1] r + ...)` for |r| <= ln 2 / 2: Cephes `expf` (Moshier, 1989).
-const EXP: [f32; 6] = [5e-1, 1.666_666_5e-1, 4.166_579_6e-2, 8.333_452e-3, 1.398_199_9e-3, 1.987_569_1e-4];
+const EXP: [f32; 6] = [0.5, 1.666_666_5e-1, 4.166_579_6e-2, 8.333_452e-3, 1.398_199_9e-3, 1.987_569_1e-4];
 
 /// Numerator and denominator in `t = x^2` of `erf(x) = x * P(t) / Q(t)` for |x| <= 3.92, fitted to the least
 /// relative error (1.9e-8 before rounding) by iteratively weighted least squares (Lawson, 1961).
-// The first is near 2 / sqrt(pi), as it must be, and yet a result of the fit.
-#[allow(clippy::approx_constant)]
-const ERF_P: [f32; 6] =
-    [1.128_379_1, 0.190_400_67, 0.052_747_906, 0.003_765_353_7, 0.000_284_874_46, 2.050_102e-6];
+const ERF_P: [f32; 6] = [
+    std::f32::consts::FRAC_2_SQRT_PI,
+    0.190_400_67,
+    0.052_747_906,
+    0.003_765_353_7,
+    0.000_284_874_46,
+    2.050_102e-6,
+];
 const ERF_Q: [f32; 6] = [1.0, 0.502_070_96, 0.114_106_67, 0.014_968_692, 0.001_162_467_3, 3.809_143_5e-5];
 /// Beyond this, erf is 1 in f32.
 const ERF_LIMIT: f32 = 3.92;

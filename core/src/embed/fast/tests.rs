@@ -95,6 +95,22 @@ fn a_row_of_a_product_does_not_depend_on_its_neighbours() {
 }
 
 #[test]
+fn a_weight_that_is_not_finite_shows_in_its_output() {
+    let (k, n, m) = (37, 50, 3);
+    let (a, bias) = (noise(1, m * k, 1.0), noise(3, n, 1.0));
+    for (isa, bad) in Isa::available().into_iter().flat_map(|isa| [(isa, f32::NAN), (isa, f32::INFINITY)]) {
+        let mut w = noise(2, n * k, 1.0);
+        w[9 * k + 4] = bad;
+        let mut c = [vec![0.0; m * n], vec![0.0; m * n]];
+        Linear::pack(isa, &w, &bias, k, n).apply(&a, k, m, &mut c[0], n);
+        LinearInt8::pack(isa, &w, &bias, k, n).apply(&a, k, m, &mut c[1], n, &mut Bytes::new());
+        for (i, x) in c.iter().flatten().enumerate() {
+            assert_eq!(!x.is_finite(), i % (m * n) % n == 9, "{isa:?} {bad}: {x} at {i}");
+        }
+    }
+}
+
+#[test]
 fn int8_products_stay_within_their_rounding_on_every_unit() {
     for isa in Isa::available() {
         for (m, k, n) in SIZES {
@@ -196,7 +212,8 @@ fn erf(x: f64) -> f64 {
     sum * std::f64::consts::FRAC_2_SQRT_PI
 }
 
-type Kernel<'a> = &'a dyn Fn(Isa, &mut [f32]);
+/// Name, kernel, definition, the largest argument, and the error allowed beside a relative one of 3e-7.
+type Case<'a> = (&'a str, &'a dyn Fn(Isa, &mut [f32]), &'a dyn Fn(f64) -> f64, f64, f64);
 
 #[test]
 fn functions_match_their_definitions_on_every_unit() {
@@ -206,11 +223,11 @@ fn functions_match_their_definitions_on_every_unit() {
     let activate = |activation| {
         move |isa, x: &mut [f32]| unsafe { activate_row(isa, activation, x.as_mut_ptr(), x.len()) }
     };
-    let exp: Kernel = &|isa, x| unsafe { exp_all(isa, x.as_mut_ptr(), x.len()) };
-    let series: Kernel = &|isa, x| unsafe { erf_all(isa, x.as_mut_ptr(), x.len()) };
-    let cases: [(&str, Kernel, &dyn Fn(f64) -> f64, f64, f64); 5] = [
-        ("exp", exp, &|x| x.exp(), 87.0, 0.0),
-        ("erf", series, &erf, 6.0, 5e-7),
+    let exp = |isa, x: &mut [f32]| unsafe { exp_all(isa, x.as_mut_ptr(), x.len()) };
+    let series = |isa, x: &mut [f32]| unsafe { erf_all(isa, x.as_mut_ptr(), x.len()) };
+    let cases: [Case; 5] = [
+        ("exp", &exp, &|x| x.exp(), 87.0, 0.0),
+        ("erf", &series, &erf, 6.0, 5e-7),
         ("gelu", &activate(Activation::Gelu), &normal, 12.0, 1e-6),
         ("gelu_tanh", &activate(Activation::GeluTanh), &tanh, 12.0, 1e-6),
         ("relu", &activate(Activation::Relu), &|x| x.max(0.0), 1e30, 0.0),
