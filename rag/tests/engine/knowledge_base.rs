@@ -347,3 +347,90 @@ fn single_additions_equal_one_large_one() {
         one.compact().unwrap();
     }
 }
+
+#[test]
+fn structured_queries_say_what_they_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    kb.add(vec![
+        Document::new("a", "acute renal failure in the elderly").title("Kidney"),
+        Document::new("b", "failure of the renal artery").title("Vessel"),
+        Document::new("c", "the kidney and its contraindications").title("Dosing"),
+        Document::new("d", "renal function, chronic failure"),
+    ])
+    .unwrap();
+    let found = |query: serde_json::Value| {
+        let lexical = Some(serde_json::from_value(query).unwrap());
+        let options = SearchOptions { lexical, mode: Mode::Lexical, ..SearchOptions::default() };
+        let hits = kb.search("", &options).unwrap();
+        for hit in &hits {
+            let terms = hit.explain().unwrap().lexical.unwrap();
+            let sum: f32 = terms.terms.iter().map(|t| t.score).sum();
+            assert!((sum - hit.score()).abs() < 1e-5, "{terms:?}");
+        }
+        let mut ids: Vec<String> = hits.iter().map(|h| h.doc_id().to_owned()).collect();
+        ids.sort_unstable();
+        ids.join("")
+    };
+    assert_eq!(found(json!({"words": "renal failure"})), "abd");
+    assert_eq!(found(json!({"phrase": {"text": "renal failure"}})), "a");
+    assert_eq!(found(json!({"phrase": {"text": "renal failure", "slop": 2}})), "ad");
+    assert_eq!(found(json!({"prefix": "contraindic"})), "c");
+    assert_eq!(found(json!({"fuzzy": {"word": "kindey"}})), "ac");
+    assert_eq!(found(json!({"title": {"words": "kidney"}})), "a");
+    assert_eq!(found(json!({"all": [{"words": "renal"}, {"not": {"words": "artery"}}]})), "ad");
+    assert_eq!(
+        found(json!({"all": [{"words": "failure"}, {"any": [{"words": "acute"}, {"words": "chronic"}]}]})),
+        "ad"
+    );
+    assert_eq!(found(json!({"boost": {"by": 2.0, "query": {"words": "artery"}}})), "b");
+    assert_eq!(found(json!({"words": ""})), "");
+    let lone = Some(quorate_rag::LexicalQuery::Not(Box::new(quorate_rag::LexicalQuery::Words("x".into()))));
+    let options = SearchOptions { lexical: lone, ..SearchOptions::default() };
+    assert_eq!(kb.search("x", &options).unwrap_err().code(), Code::QuerySyntax);
+}
+
+#[test]
+fn no_text_is_a_syntax_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    kb.add(corpus()).unwrap();
+    let long = "metformin ".repeat(20_000);
+    for text in [
+        "",
+        " ",
+        "AND OR (",
+        "\"unclosed",
+        "+-!{}[]^~*?:\\/",
+        "\u{0}\u{7f}",
+        "a:b:c",
+        "肝臓病",
+        "é\u{301}'",
+        &long,
+    ] {
+        for mode in [Mode::Hybrid, Mode::Lexical, Mode::Dense] {
+            let options = SearchOptions { mode, ..SearchOptions::default() };
+            kb.search(text, &options).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_builtin_model_is_the_default_and_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap();
+    let text = "Metformin is contraindicated in renal failure. ".repeat(200);
+    {
+        let kb = KnowledgeBase::open(place, OpenOptions::default()).unwrap();
+        kb.add(vec![Document::new("long", text.clone()), Document::new("title", "").title("Only a title")])
+            .unwrap();
+        assert!(kb.stats().unwrap().chunks > 2);
+    }
+    let kb = KnowledgeBase::open(place, OpenOptions::default()).unwrap();
+    let hits = kb.search("kidney disease and metformin", &SearchOptions::default()).unwrap();
+    assert_eq!(hits[0].doc_id(), "long");
+    assert_eq!(&text[hits[0].range()], hits[0].text());
+    assert_eq!(kb.search("only title", &SearchOptions::default()).unwrap()[0].doc_id(), "title");
+    let error = KnowledgeBase::open(place, OpenOptions { read_only: true, ..options() }).unwrap_err();
+    assert_eq!(error.code(), Code::EmbedderMismatch);
+}
