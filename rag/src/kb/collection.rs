@@ -97,21 +97,30 @@ impl Collection {
 
     /// Brings the snapshot to the table's commit. Errors: `corrupt`, `io`.
     pub(crate) fn catch_up(&self, writer: &mut Writer) -> Result<()> {
-        let Some(table) = &writer.table else { return Ok(()) };
+        let Some(table) = &mut writer.table else { return Ok(()) };
         let now = self.snapshot();
-        if now.version == table.version() {
+        let empty = Arc::new(Snapshot::empty(now.dim()));
+        loop {
+            if now.version == table.version() {
+                return Ok(());
+            }
+            // What was compacted away cannot be seen any more by who has not seen it before.
+            let from = if now.next_seq < table.base_seq() { &empty } else { &now };
+            let entries = match table.read(from.next_seq) {
+                Ok(entries) => entries,
+                // Another process may have pruned the commit meanwhile; then there is a newer one.
+                Err(error) => match table.refresh() {
+                    Ok(true) => continue,
+                    _ => return Err(error),
+                },
+            };
+            let next = match entries.is_empty() {
+                true => Snapshot::new(from.views().to_vec(), now.dim(), table.version(), from.next_seq),
+                false => from.after(entries, table.version(), &self.analyzer)?,
+            };
+            self.publish(next.not_before(table.base_seq()));
             return Ok(());
         }
-        let empty = Arc::new(Snapshot::empty(now.dim()));
-        // What was compacted away cannot be seen any more by who has not seen it before.
-        let from = if now.next_seq < table.base_seq() { &empty } else { &now };
-        let entries = table.read(from.next_seq)?;
-        let next = match entries.is_empty() {
-            true => Snapshot::new(from.views().to_vec(), now.dim(), table.version(), from.next_seq),
-            false => from.after(entries, table.version(), &self.analyzer)?,
-        };
-        self.publish(next.not_before(table.base_seq()));
-        Ok(())
     }
 
     /// Stores records and deletions in one commit, and makes them searchable. Of each id there is one record at

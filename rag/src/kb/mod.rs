@@ -173,6 +173,12 @@ impl KnowledgeBase {
     pub fn tenant(&self, name: &str) -> Result<Self> {
         self.base.check_open()?;
         check_tenant(name)?;
+        if self.past {
+            return Err(Error::new(
+                Code::Unsupported,
+                "a past version belongs to one tenant; call tenant first, then at",
+            ));
+        }
         match &self.tenant {
             Some(own) if own == name => return Ok(self.clone()),
             Some(own) => {
@@ -257,17 +263,7 @@ impl KnowledgeBase {
     pub fn get(&self, id: &str) -> Result<Document> {
         self.base.check_open()?;
         let record = self.stored(id)?;
-        let vectors = record.vectors.chunks_exact(self.base.dim.max(1));
-        let chunks = record
-            .chunks
-            .iter()
-            .zip(vectors)
-            .map(|(span, vector)| Chunk {
-                range: span.start as usize..span.end as usize,
-                headings: serde_json::from_str(&span.headings).unwrap_or_default(),
-                vector: Some(vector.to_vec()),
-            })
-            .collect();
+        let chunks = chunks_of(&record, self.base.dim);
         Ok(Document {
             metadata: serde_json::from_str(&record.metadata).unwrap_or_default(),
             id: record.id,
@@ -458,6 +454,10 @@ impl KnowledgeBase {
     fn put(&self, documents: Vec<Document>, options: &WriteOptions, replace: bool) -> Result<WriteReport> {
         self.base.check_writable(self.past)?;
         let before = self.collection.snapshot();
+        let documents = match replace && self.base.chunking == self.base.settings.chunking {
+            true => documents.into_iter().map(|document| reuse(document, &before, self.base.dim)).collect(),
+            false => documents,
+        };
         let (mut records, mut skipped) =
             prepare(documents, self.base.dim, &self.base.model, &self.base.chunking, options, |id| {
                 !replace && before.find(id).is_some()
@@ -596,6 +596,30 @@ impl Drop for Base {
             tracing::warn!(place = self.place, %error, "the indexes of the last documents were not stored");
         }
     }
+}
+
+/// The document with the chunks and vectors that are stored for it, if its text and title are unchanged.
+fn reuse(mut document: Document, snapshot: &Snapshot, dim: usize) -> Document {
+    if document.chunks.is_none()
+        && let Some((segment, doc)) = snapshot.find(&document.id)
+    {
+        let view = &snapshot.views()[segment];
+        let stored = view.segment.catalog.doc(doc);
+        if stored.text == document.text && stored.title == document.title {
+            document.chunks = Some(chunks_of(&view.record(doc), dim));
+        }
+    }
+    document
+}
+
+fn chunks_of(record: &Record, dim: usize) -> Vec<Chunk> {
+    let vectors = record.vectors.chunks_exact(dim.max(1));
+    let chunk = |(span, vector): (&crate::document::Span, &[f32])| Chunk {
+        range: span.start as usize..span.end as usize,
+        headings: serde_json::from_str(&span.headings).unwrap_or_default(),
+        vector: Some(vector.to_vec()),
+    };
+    record.chunks.iter().zip(vectors).map(chunk).collect()
 }
 
 fn table_name(tenant: Option<&str>) -> String {

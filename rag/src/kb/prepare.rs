@@ -207,7 +207,8 @@ fn embed(
 /// Brings a vector to unit length; zero stays zero.
 pub(crate) fn normalize(vector: &mut [f32]) {
     let length = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    if length > 0.0 {
+    // What has unit length already keeps its every bit.
+    if length > 0.0 && (length - 1.0).abs() > 1e-6 {
         vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
     }
 }

@@ -72,6 +72,15 @@ pub(crate) struct Fused {
     pub(crate) dense: Part,
 }
 
+impl Fused {
+    /// How many times deeper than `depth` a leg had to go to bring the candidate, as a power of two. Candidates of
+    /// deeper layers come after all others, so that pages fit together whichever of them are asked for.
+    pub(crate) fn layer(&self, depth: usize) -> usize {
+        let best = [self.lexical.rank, self.dense.rank].into_iter().flatten().min().unwrap_or(1);
+        (best as usize).div_ceil(depth.max(1)).next_power_of_two()
+    }
+}
+
 /// Fuses the candidates of both legs, best first. The ends of the legs are taken from their first `depth` members.
 /// `lexical_score` and `similarity` give the score that a leg did not bring.
 pub(crate) fn fuse(
@@ -107,15 +116,16 @@ pub(crate) fn fuse(
         if fused.dense.rank.is_none() {
             fused.dense.score = similarity(segment, row);
         }
-        fused.lexical.mapped = lexical_scale.map(&fused.lexical);
-        fused.dense.mapped = dense_scale.map(&fused.dense);
+        let reach = depth * fused.layer(depth);
+        fused.lexical.mapped = lexical_scale.map(&fused.lexical, reach);
+        fused.dense.mapped = dense_scale.map(&fused.dense, reach);
         let (l, d) = (fused.lexical.mapped, fused.dense.mapped);
         fused.at.score = match fusion {
             Fusion::Convex { alpha } => (1.0 - alpha) * l + alpha * d,
             Fusion::Rrf { .. } | Fusion::Dbsf => l + d,
         };
     }
-    out.sort_unstable_by(|a, b| a.at.order(&b.at));
+    out.sort_unstable_by(|a, b| a.layer(depth).cmp(&b.layer(depth)).then_with(|| a.at.order(&b.at)));
     out
 }
 
@@ -145,9 +155,11 @@ impl Scale {
         }
     }
 
-    fn map(&self, part: &Part) -> f32 {
+    fn map(&self, part: &Part, reach: usize) -> f32 {
         match *self {
-            Scale::Ranks { k } => part.rank.map_or(0.0, |rank| 1.0 / (k + rank as f32)),
+            Scale::Ranks { k } => {
+                part.rank.filter(|&rank| rank as usize <= reach).map_or(0.0, |rank| 1.0 / (k + rank as f32))
+            }
             Scale::Ends { low, high } if high > low => ((part.score - low) / (high - low)).clamp(0.0, 1.0),
             // All the same: what the leg brought is as good as its best.
             Scale::Ends { .. } => f32::from(u8::from(part.rank.is_some())),

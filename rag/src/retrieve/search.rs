@@ -149,16 +149,8 @@ impl Search<'_> {
                     let vectors = &self.snapshot.segment(segment).vectors;
                     dot(self.query.vector, vectors.row(row))
                 };
-                let mut ranked =
+                let ranked =
                     fuse(self.options.fusion, &lexical, &dense, layer, |s, r| scores.get(s, r), similarity);
-                if depth > layer {
-                    let layer_of = |fused: &Fused| {
-                        let ranks = [fused.lexical.rank, fused.dense.rank];
-                        let best = ranks.into_iter().flatten().min().unwrap_or(u32::MAX) as usize;
-                        best.div_ceil(layer).next_power_of_two()
-                    };
-                    ranked.sort_by_key(layer_of);
-                }
                 Ok((ranked, exhausted))
             }
         }

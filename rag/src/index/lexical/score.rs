@@ -170,7 +170,7 @@ impl Scores {
         if self.by_segment.len() <= at {
             self.by_segment.resize_with(at + 1, Vec::new);
         }
-        let mut list = SPARE.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
+        let mut list = SPARE.try_lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
         list.resize(rows, 0.0);
         self.by_segment[at] = list;
         &mut self.by_segment[at]
@@ -182,7 +182,7 @@ impl Drop for Scores {
         for list in &mut self.by_segment {
             list.fill(0.0);
         }
-        if let Ok(mut spare) = SPARE.lock() {
+        if let Ok(mut spare) = SPARE.try_lock() {
             let lists = self.by_segment.drain(..).filter(|list| list.capacity() > 0);
             spare.extend(lists);
             spare.truncate(MAX_SPARE);
