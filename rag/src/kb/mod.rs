@@ -47,7 +47,29 @@ const MAIN: &str = "documents";
 
 /// Documents of one tenant, durable and searchable. Clones are the same handle; it may be used by many threads.
 ///
-/// A handle sees one tenant: the one it was opened for, or got from [`tenant`](KnowledgeBase::tenant).
+/// A handle sees one tenant: the one it was opened for, or got from [`tenant`](KnowledgeBase::tenant). Tenants share
+/// nothing, neither tables nor indexes nor statistics, so nothing of one can show in another. The tenant without a
+/// name is one of them; it does not see the others.
+///
+/// ```
+/// use quorate_rag::{Document, Filter, KnowledgeBase, OpenOptions, SearchOptions};
+/// # let folder = tempfile::tempdir()?;
+/// # let place = folder.path().join("kb");
+/// # let place = place.to_str().ok_or("a path without Unicode")?;
+/// let kb = KnowledgeBase::open(place, OpenOptions::default())?; // the built-in model; created when absent
+/// kb.add(vec![
+///     Document::new("label", "Metformin is contraindicated in renal failure.").metadata_field("year", 2024),
+///     Document::new("note", "The ECG app may need a 510(k).").metadata_field("year", 2019),
+/// ])?;
+/// let options = SearchOptions { filter: Some(Filter::parse("year >= 2020")?), ..SearchOptions::default() };
+/// let hits = kb.search("metformin and kidneys", &options)?;
+/// assert_eq!(hits.len(), 1);
+/// assert_eq!(hits[0].doc_id(), "label");
+/// assert_eq!(&hits[0].document_text()[hits[0].range()], hits[0].text());
+/// println!("{}", hits[0].explain()?);
+/// kb.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct KnowledgeBase {
     base: Arc<Base>,
