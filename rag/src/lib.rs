@@ -2,6 +2,7 @@
 
 #![warn(missing_docs)]
 
+pub mod filter;
 pub mod index;
 mod rows;
 

@@ -1,0 +1,481 @@
+//! Which rows match a filter?
+//!
+//! Every field is a set of typed columns. A column lists (row, value) pairs for the rows that have such a value,
+//! so that a field of few documents costs little; a test is one pass over its column.
+
+use std::collections::{BTreeMap, HashMap};
+
+use quorate_core::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::like::Pattern;
+use super::value::{Value, compare_int_float, instant};
+use super::{Filter, Node, Order, Test, column_of_field, column_of_metadata};
+use crate::RowSet;
+
+/// Ids, titles, sources and metadata of documents, held by column for filtering.
+///
+/// ```
+/// use quorate_rag::RowSet;
+/// use quorate_rag::filter::{Columns, Filter};
+/// let mut columns = Columns::default();
+/// columns.push(0, [("id", "a")], serde_json::json!({"year": 2019}).as_object().unwrap());
+/// columns.push(1, [("id", "b")], serde_json::json!({"year": 2024}).as_object().unwrap());
+/// let filter = Filter::parse("year >= 2020").unwrap();
+/// let rows = columns.select(&filter, &RowSet::full(2), false).unwrap();
+/// assert_eq!(rows.iter().collect::<Vec<_>>(), [1]);
+/// ```
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Columns {
+    fields: BTreeMap<String, Field>,
+}
+
+/// One field: what its rows hold, by type. `lists` holds the members of lists.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Field {
+    present: Vec<u32>,
+    scalars: Typed,
+    lists: Typed,
+    /// Rows whose value is a list, also an empty one.
+    list_rows: Vec<u32>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Typed {
+    ints: Column<i64>,
+    floats: Column<f64>,
+    bools: Column<bool>,
+    strings: Column<u32>,
+    /// The distinct strings; `strings` holds indexes into it.
+    dictionary: Dictionary,
+    /// Instants of the distinct strings that are timestamps, by index.
+    instants: HashMap<u32, i128>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Column<T> {
+    rows: Vec<u32>,
+    values: Vec<T>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+struct Dictionary {
+    strings: Vec<String>,
+    codes: HashMap<String, u32>,
+}
+
+impl Columns {
+    /// Adds a document under a row number that is not in use. `own` are the document's own fields (`id`, `title`,
+    /// `source`); nested objects of `metadata` become dotted paths; nulls are absent.
+    pub fn push<'a>(
+        &mut self,
+        row: u32,
+        own: impl IntoIterator<Item = (&'a str, &'a str)>,
+        metadata: &Map<String, Json>,
+    ) {
+        for (name, value) in own {
+            let field = self.field_mut(name);
+            field.present.push(row);
+            field.scalars.push_string(row, value);
+        }
+        let mut path = String::new();
+        for (key, value) in metadata {
+            self.push_json(row, &mut path, key, value);
+        }
+    }
+
+    /// Forgets the rows.
+    pub fn remove(&mut self, rows: &RowSet) {
+        for field in self.fields.values_mut() {
+            field.present.retain(|&row| !rows.contains(row));
+            field.list_rows.retain(|&row| !rows.contains(row));
+            field.scalars.remove(rows);
+            field.lists.remove(rows);
+        }
+        self.fields.retain(|_, field| !field.present.is_empty());
+    }
+
+    /// The rows of `scope` that match. Types and the existence of fields are judged by the rows of `scope` alone,
+    /// so that nothing outside it shows. Errors: `filter_type`; with `strict` also `filter_field`.
+    pub fn select(&self, filter: &Filter, scope: &RowSet, strict: bool) -> Result<RowSet> {
+        let mut rows = self.node(&filter.root, scope, strict)?;
+        rows.intersect(scope);
+        Ok(rows)
+    }
+
+    fn field_mut(&mut self, name: &str) -> &mut Field {
+        if !self.fields.contains_key(name) {
+            self.fields.insert(name.to_owned(), Field::default());
+        }
+        self.fields.entry(name.to_owned()).or_default()
+    }
+
+    fn push_json(&mut self, row: u32, path: &mut String, key: &str, value: &Json) {
+        let before = path.len();
+        if before > 0 {
+            path.push('.');
+        }
+        path.push_str(key);
+        match value {
+            Json::Null => {}
+            Json::Object(members) => {
+                for (key, member) in members {
+                    self.push_json(row, path, key, member);
+                }
+            }
+            Json::Array(items) => {
+                let field = self.field_mut(&column_of_metadata(path));
+                field.present.push(row);
+                field.list_rows.push(row);
+                for item in items {
+                    field.lists.push_scalar(row, item);
+                }
+            }
+            scalar => {
+                let field = self.field_mut(&column_of_metadata(path));
+                field.present.push(row);
+                field.scalars.push_scalar(row, scalar);
+            }
+        }
+        path.truncate(before);
+    }
+
+    fn node(&self, node: &Node, scope: &RowSet, strict: bool) -> Result<RowSet> {
+        match node {
+            Node::All(parts) => {
+                let mut rows = scope.clone();
+                for part in parts {
+                    rows.intersect(&self.node(part, scope, strict)?);
+                }
+                Ok(rows)
+            }
+            Node::Any(parts) => {
+                let mut rows = RowSet::empty(scope.universe());
+                for part in parts {
+                    rows.union(&self.node(part, scope, strict)?);
+                }
+                Ok(rows)
+            }
+            Node::Leaf { field: name, test } => {
+                let field = self.fields.get(column_of_field(name));
+                let field = field.filter(|field| field.present.iter().any(|&row| scope.contains(row)));
+                match (field, test) {
+                    (Some(field), test) => field.select(name, test, scope),
+                    (None, _) if strict => Err(Error::new(
+                        Code::FilterField,
+                        format!(
+                            "filter: no document has the field '{name}'; check its spelling, or leave strict off"
+                        ),
+                    )),
+                    (None, Test::IsNull) => Ok(scope.clone()),
+                    (None, _) => Ok(RowSet::empty(scope.universe())),
+                }
+            }
+        }
+    }
+}
+
+impl Field {
+    fn select(&self, name: &str, test: &Test, scope: &RowSet) -> Result<RowSet> {
+        let mut out = RowSet::empty(scope.universe());
+        match test {
+            Test::IsNotNull => self.present.iter().for_each(|&row| mark(&mut out, row)),
+            Test::IsNull => {
+                self.present.iter().for_each(|&row| mark(&mut out, row));
+                out.complement();
+            }
+            Test::Compare(order, value) => {
+                self.check(name, value, *order, scope)?;
+                self.scalars.compare(*order, value, &mut out);
+            }
+            Test::In(values) | Test::NotIn(values) => {
+                for value in values {
+                    self.check(name, value, Order::Equal, scope)?;
+                }
+                self.scalars.member_of(values, matches!(test, Test::In(_)), &mut out);
+            }
+            Test::Like(pattern) | Test::NotLike(pattern) => {
+                self.check(name, &Value::String(String::new()), Order::Equal, scope)?;
+                let matcher = Pattern::new(pattern);
+                let positive = matches!(test, Test::Like(_));
+                self.scalars.strings_where(|text| matcher.matches(text) == positive, &mut out);
+            }
+            Test::Contains(value) | Test::NotContains(value) => {
+                self.check_list(name, value, scope)?;
+                self.lists.compare(Order::Equal, value, &mut out);
+                if matches!(test, Test::NotContains(_)) {
+                    let mut without = RowSet::empty(scope.universe());
+                    self.list_rows.iter().for_each(|&row| mark(&mut without, row));
+                    without.subtract(&out);
+                    return Ok(without);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// An error unless some row of the scope has a value that `value` can be compared with.
+    fn check(&self, name: &str, value: &Value, order: Order, scope: &RowSet) -> Result<()> {
+        if matches!(value, Value::Bool(_)) && !matches!(order, Order::Equal | Order::NotEqual) {
+            return Err(type_error(name, "bools have no order; use = or !="));
+        }
+        if self.scalars.has_type_of(value, scope) {
+            return Ok(());
+        }
+        let held = self.held(scope);
+        let hint = if held == "list" { "; use CONTAINS for one member of a list" } else { "" };
+        Err(type_error(name, &format!("it holds {held}, the filter gives {}{hint}", value.type_name())))
+    }
+
+    fn check_list(&self, name: &str, value: &Value, scope: &RowSet) -> Result<()> {
+        if !any_in(&self.list_rows, scope) {
+            let held = self.held(scope);
+            return Err(type_error(name, &format!("CONTAINS needs a list, it holds {held}; use = or LIKE")));
+        }
+        // Lists that are all empty fit every type.
+        if self.lists.is_empty_in(scope) || self.lists.has_type_of(value, scope) {
+            return Ok(());
+        }
+        let held = self.lists.held(scope).join(" and ");
+        Err(type_error(name, &format!("its lists hold {held}, the filter gives {}", value.type_name())))
+    }
+
+    fn held(&self, scope: &RowSet) -> String {
+        let mut held = self.scalars.held(scope);
+        if any_in(&self.list_rows, scope) {
+            held.push("list");
+        }
+        held.join(" and ")
+    }
+}
+
+fn type_error(name: &str, what: &str) -> Error {
+    Error::new(Code::FilterType, format!("filter: the type does not fit field '{name}': {what}"))
+}
+
+impl Typed {
+    fn push_scalar(&mut self, row: u32, value: &Json) {
+        match value {
+            Json::String(text) => self.push_string(row, text),
+            Json::Bool(bool) => self.bools.push(row, *bool),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(int), _) => self.ints.push(row, int),
+                (None, Some(float)) => self.floats.push(row, float),
+                (None, None) => {}
+            },
+            // Lists and objects within lists cannot be named by a filter.
+            Json::Null | Json::Array(_) | Json::Object(_) => {}
+        }
+    }
+
+    fn push_string(&mut self, row: u32, text: &str) {
+        let (code, new) = self.dictionary.code(text);
+        if new && let Some(instant) = instant(text) {
+            self.instants.insert(code, instant);
+        }
+        self.strings.push(row, code);
+    }
+
+    fn remove(&mut self, rows: &RowSet) {
+        self.ints.remove(rows);
+        self.floats.remove(rows);
+        self.bools.remove(rows);
+        self.strings.remove(rows);
+        // Strings that no row holds any more stay in the dictionary until it is twice as long as need be.
+        if self.dictionary.strings.len() > 64 && self.dictionary.strings.len() > 2 * self.strings.rows.len() {
+            let old = std::mem::take(self);
+            self.ints = old.ints;
+            self.floats = old.floats;
+            self.bools = old.bools;
+            for (&row, &code) in old.strings.rows.iter().zip(&old.strings.values) {
+                self.push_string(row, &old.dictionary.strings[code as usize]);
+            }
+        }
+    }
+
+    fn has_type_of(&self, value: &Value, scope: &RowSet) -> bool {
+        match value {
+            Value::String(_) => any_in(&self.strings.rows, scope),
+            Value::Bool(_) => any_in(&self.bools.rows, scope),
+            Value::Int(_) | Value::Float(_) => {
+                any_in(&self.ints.rows, scope) || any_in(&self.floats.rows, scope)
+            }
+        }
+    }
+
+    fn is_empty_in(&self, scope: &RowSet) -> bool {
+        self.held(scope).is_empty()
+    }
+
+    fn held(&self, scope: &RowSet) -> Vec<&'static str> {
+        let columns = [
+            ("int64", &self.ints.rows),
+            ("float64", &self.floats.rows),
+            ("bool", &self.bools.rows),
+            ("string", &self.strings.rows),
+        ];
+        columns.iter().filter(|(_, rows)| any_in(rows, scope)).map(|&(name, _)| name).collect()
+    }
+
+    fn compare(&self, order: Order, value: &Value, out: &mut RowSet) {
+        match value {
+            Value::Bool(want) => self.bools.select(|got| order.accepts(got.cmp(want)), out),
+            Value::Int(want) => {
+                self.ints.select(|got| order.accepts(got.cmp(want)), out);
+                self.floats.select(|&got| order.accepts(compare_int_float(*want, got).reverse()), out);
+            }
+            Value::Float(want) => {
+                self.ints.select(|&got| order.accepts(compare_int_float(got, *want)), out);
+                // Metadata holds no NaN: JSON has none.
+                self.floats.select(|got| got.partial_cmp(want).is_some_and(|o| order.accepts(o)), out);
+            }
+            Value::String(want) => match (instant(want), order) {
+                (None, Order::Equal) => {
+                    if let Some(want) = self.dictionary.codes.get(want) {
+                        self.strings.select(|code| code == want, out);
+                    }
+                }
+                (None, _) => self.strings_where(|got| order.accepts(got.cmp(want)), out),
+                (Some(when), _) => self.codes_where(
+                    |code, got| match self.instants.get(&code) {
+                        Some(got) => order.accepts(got.cmp(&when)),
+                        None => order.accepts(got.cmp(want)),
+                    },
+                    out,
+                ),
+            },
+        }
+    }
+
+    /// Rows whose value equals one of `values` (`positive`), or that have a value and equal none.
+    fn member_of(&self, values: &[Value], positive: bool, out: &mut RowSet) {
+        let mut ints = Vec::new();
+        let mut floats = Vec::new();
+        let mut bools = Vec::new();
+        let mut instants = Vec::new();
+        let mut codes = vec![false; self.dictionary.strings.len()];
+        let (mut numeric, mut textual) = (false, false);
+        for value in values {
+            match value {
+                Value::Int(int) => ints.push(*int),
+                Value::Float(float) => floats.push(*float),
+                Value::Bool(bool) => bools.push(*bool),
+                Value::String(text) => {
+                    if let Some(&code) = self.dictionary.codes.get(text) {
+                        codes[code as usize] = true;
+                    }
+                    instants.extend(instant(text));
+                }
+            }
+            numeric |= matches!(value, Value::Int(_) | Value::Float(_));
+            textual |= matches!(value, Value::String(_));
+        }
+        ints.sort_unstable();
+        floats.sort_unstable_by(f64::total_cmp);
+        if !instants.is_empty() {
+            instants.sort_unstable();
+            for (&code, when) in &self.instants {
+                codes[code as usize] |= instants.binary_search(when).is_ok();
+            }
+        }
+        // Of an empty list every value is "none of it".
+        let all = values.is_empty() && !positive;
+        if numeric || all {
+            let has = |int: i64| {
+                ints.binary_search(&int).is_ok()
+                    || floats.binary_search_by(|&float| compare_int_float(int, float).reverse()).is_ok()
+            };
+            self.ints.select(|&got| has(got) == positive, out);
+            let has = |float: f64| {
+                floats
+                    .binary_search_by(|other| other.partial_cmp(&float).unwrap_or(std::cmp::Ordering::Less))
+                    .is_ok()
+                    || ints.binary_search_by(|&int| compare_int_float(int, float)).is_ok()
+            };
+            self.floats.select(|&got| has(got) == positive, out);
+        }
+        if !bools.is_empty() || all {
+            self.bools.select(|got| bools.contains(got) == positive, out);
+        }
+        if textual || all {
+            self.strings.select(|&code| codes[code as usize] == positive, out);
+        }
+    }
+
+    fn strings_where(&self, accept: impl Fn(&str) -> bool, out: &mut RowSet) {
+        self.codes_where(|_, text| accept(text), out);
+    }
+
+    /// Judges each distinct string once, then marks the rows that hold an accepted one.
+    fn codes_where(&self, accept: impl Fn(u32, &str) -> bool, out: &mut RowSet) {
+        let accepted: Vec<bool> =
+            (0..).zip(&self.dictionary.strings).map(|(code, text)| accept(code, text)).collect();
+        self.strings.select(|&code| accepted[code as usize], out);
+    }
+}
+
+impl<T> Default for Column<T> {
+    fn default() -> Self {
+        Column { rows: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl<T> Column<T> {
+    fn push(&mut self, row: u32, value: T) {
+        self.rows.push(row);
+        self.values.push(value);
+    }
+
+    fn remove(&mut self, rows: &RowSet) {
+        let mut keep = self.rows.iter().map(|&row| !rows.contains(row));
+        self.values.retain(|_| keep.next().unwrap_or(true));
+        self.rows.retain(|&row| !rows.contains(row));
+    }
+
+    fn select(&self, accept: impl Fn(&T) -> bool, out: &mut RowSet) {
+        for (&row, value) in self.rows.iter().zip(&self.values) {
+            if accept(value) {
+                mark(out, row);
+            }
+        }
+    }
+}
+
+impl Dictionary {
+    /// The code of a string, and whether it is new.
+    fn code(&mut self, text: &str) -> (u32, bool) {
+        if let Some(&code) = self.codes.get(text) {
+            return (code, false);
+        }
+        let code = self.strings.len() as u32;
+        self.strings.push(text.to_owned());
+        self.codes.insert(text.to_owned(), code);
+        (code, true)
+    }
+}
+
+impl From<Vec<String>> for Dictionary {
+    fn from(strings: Vec<String>) -> Self {
+        let codes = strings.iter().cloned().zip(0..).collect();
+        Dictionary { strings, codes }
+    }
+}
+
+impl From<Dictionary> for Vec<String> {
+    fn from(dictionary: Dictionary) -> Self {
+        dictionary.strings
+    }
+}
+
+/// Marks a row unless it lies outside the set's universe (and so outside the scope).
+fn mark(out: &mut RowSet, row: u32) {
+    if row < out.universe() {
+        out.insert(row);
+    }
+}
+
+fn any_in(rows: &[u32], scope: &RowSet) -> bool {
+    rows.iter().any(|&row| scope.contains(row))
+}
