@@ -1,3 +1,5 @@
+//! Which linker flags does a Node addon need?
+
 fn main() {
     napi_build::setup();
 }

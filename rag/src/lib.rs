@@ -2,6 +2,7 @@
 
 #![warn(missing_docs)]
 
+pub mod eval;
 pub mod filter;
 pub mod index;
 mod rows;

