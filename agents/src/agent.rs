@@ -356,8 +356,8 @@ impl Agent {
                 found.text(format!("{field}[{i}]"), word);
             }
         }
-        if self.tenant.as_deref().is_some_and(|t| t.trim().is_empty()) {
-            found.add("tenant", "is empty; leave it out for an agent that all share");
+        if self.tenant.as_deref().is_some_and(|t| t.trim().is_empty() || t.contains('\0')) {
+            found.add("tenant", "is empty or holds a NUL; leave it out for an agent that all share");
         }
         found.0
     }
