@@ -19,8 +19,6 @@ use crate::{Agent, Status, Taxonomy};
 /// An agent with what is derived from it. Never changed once made.
 pub(crate) struct Entry {
     pub(crate) agent: Arc<Agent>,
-    /// The registry's revision that wrote it.
-    pub(crate) revision: u64,
     pub(crate) vectors: Arc<Vectors>,
     terms: Vec<(Term, u32)>,
     length: u32,
@@ -58,10 +56,10 @@ impl Vectors {
 }
 
 impl Entry {
-    pub(crate) fn new(agent: Arc<Agent>, revision: u64, vectors: Arc<Vectors>, taxonomy: &Taxonomy) -> Self {
+    pub(crate) fn new(agent: Arc<Agent>, vectors: Arc<Vectors>, taxonomy: &Taxonomy) -> Self {
         let terms = terms(&text_of(&agent, taxonomy));
         let length = terms.len() as u32;
-        Entry { agent, revision, vectors, terms: counted(terms), length }
+        Entry { agent, vectors, terms: counted(terms), length }
     }
 
     /// How often the agent uses a term.

@@ -132,9 +132,7 @@ impl AgentRegistry {
         let entries = contents
             .agents
             .into_iter()
-            .map(|(agent, revision, vectors)| {
-                Arc::new(Entry::new(Arc::new(agent), revision, Arc::new(vectors), &taxonomy))
-            })
+            .map(|(agent, vectors)| Arc::new(Entry::new(Arc::new(agent), Arc::new(vectors), &taxonomy)))
             .collect();
         let mut snapshot = Snapshot::default().changed(&[], entries, options.embedder.dim(), &options.tuning)?;
         snapshot.taxonomy = Arc::new(taxonomy);
@@ -501,9 +499,7 @@ impl AgentRegistry {
         let entries: Vec<Arc<Entry>> = written
             .iter()
             .zip(&vectors)
-            .map(|(agent, vectors)| {
-                Arc::new(Entry::new(agent.clone(), next.revision, vectors.clone(), &taxonomy))
-            })
+            .map(|(agent, vectors)| Arc::new(Entry::new(agent.clone(), vectors.clone(), &taxonomy)))
             .collect();
         let gone: Vec<(Option<String>, String)> = seen
             .into_iter()

@@ -47,8 +47,8 @@ struct Record {
 /// What a store holds when it is opened.
 pub(crate) struct Contents {
     pub(crate) meta: Meta,
-    /// Agents with their revisions and vectors.
-    pub(crate) agents: Vec<(Agent, u64, Vectors)>,
+    /// Agents with their vectors.
+    pub(crate) agents: Vec<(Agent, Vectors)>,
     /// By tenant and by agent.
     pub(crate) arms: Vec<((String, String), Arm)>,
 }
@@ -188,7 +188,7 @@ impl Store {
             let packed = vectors.get(key.value()).map_err(|e| self.failed(e))?;
             let unpacked = packed.and_then(|bytes| unpack(bytes.value()));
             match (record.agent, unpacked) {
-                (Some(agent), Some(vectors)) => agents.push((agent, record.revision, vectors)),
+                (Some(agent), Some(vectors)) => agents.push((agent, vectors)),
                 _ => {
                     return Err(Error::new(
                         Code::Corrupt,
