@@ -427,9 +427,8 @@ fn is_language_tag(tag: &str) -> bool {
 }
 
 fn is_media_type(text: &str) -> bool {
-    let part = |p: &str| {
-        !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&b))
-    };
+    let part =
+        |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&b));
     text.split(';').next().and_then(|t| t.trim().split_once('/')).is_some_and(|(a, b)| part(a) && part(b))
 }
 

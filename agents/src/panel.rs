@@ -39,13 +39,7 @@ pub struct PanelOptions {
 
 impl Default for PanelOptions {
     fn default() -> Self {
-        PanelOptions {
-            size: 5,
-            diversity: 0.3,
-            thrift: 0.05,
-            pool: 32,
-            constraints: MatchOptions::default(),
-        }
+        PanelOptions { size: 5, diversity: 0.3, thrift: 0.05, pool: 32, constraints: MatchOptions::default() }
     }
 }
 
@@ -315,13 +309,10 @@ impl Objective {
             .iter()
             .map(|c| if dearest > 0.0 { 1.0 - c.agent.cost_per_call / dearest } else { 0.0 })
             .collect();
-        let fit: Vec<Vec<f64>> = vectors
-            .iter()
-            .map(|v| facet_vectors.iter().map(|facet| fit(v, facet)).collect())
-            .collect();
-        let best_fit = (0..facet_vectors.rows())
-            .map(|f| fit.iter().map(|row| row[f]).fold(0.0, f64::max))
-            .collect();
+        let fit: Vec<Vec<f64>> =
+            vectors.iter().map(|v| facet_vectors.iter().map(|facet| fit(v, facet)).collect()).collect();
+        let best_fit =
+            (0..facet_vectors.rows()).map(|f| fit.iter().map(|row| row[f]).fold(0.0, f64::max)).collect();
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
         let mut capability_weights: Vec<f64> = Vec::new();
         let mut capabilities = Vec::with_capacity(candidates.len());
@@ -410,8 +401,7 @@ impl Objective {
 
     fn covered(&self, state: &State) -> f64 {
         let all: f64 = self.capability_weights.iter().sum();
-        let covered =
-            self.capability_weights.iter().zip(&state.covered).filter(|(_, c)| **c).map(|(w, _)| w);
+        let covered = self.capability_weights.iter().zip(&state.covered).filter(|(_, c)| **c).map(|(w, _)| w);
         if all > 0.0 { covered.sum::<f64>() / all } else { 0.0 }
     }
 

@@ -115,7 +115,8 @@ impl Taxonomy {
                 let tail = known.rsplit('.').next().unwrap_or(known);
                 let distance = edits(last, tail).min(edits(name, known));
                 let sibling = parent.is_some() && Self::parent(known) == parent;
-                (distance <= 2 || (sibling && distance <= last.len() / 2)).then_some((distance, known.as_str()))
+                (distance <= 2 || (sibling && distance <= last.len() / 2))
+                    .then_some((distance, known.as_str()))
             })
             .collect();
         near.sort();

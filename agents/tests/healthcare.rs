@@ -26,7 +26,8 @@ fn alike(texts: &[(String, String)], limit: f64) -> Vec<String> {
         for j in 0..i {
             let s = similarity(&sets[i], &sets[j]);
             if s > limit {
-                found.push(format!("{s:.2}: {}: {} | {}: {}", texts[i].0, texts[i].1, texts[j].0, texts[j].1));
+                found
+                    .push(format!("{s:.2}: {}: {} | {}: {}", texts[i].0, texts[i].1, texts[j].0, texts[j].1));
             }
         }
     }

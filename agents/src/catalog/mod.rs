@@ -113,7 +113,8 @@ impl Catalog {
     /// The healthcare catalogue that ships with quorate.
     pub fn healthcare() -> Result<Self> {
         let (root, _) = HEALTHCARE[0];
-        read::read(&read::Files::Embedded(HEALTHCARE), Path::new(root), &Taxonomy::default()).map_err(error_of)
+        read::read(&read::Files::Embedded(HEALTHCARE), Path::new(root), &Taxonomy::default())
+            .map_err(error_of)
     }
 
     /// A catalogue by its name (`healthcare`) or by the path of a file. Errors: as [`load`](Catalog::load).

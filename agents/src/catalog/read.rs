@@ -38,7 +38,6 @@ pub(super) fn read_text(text: &str, name: &Path, base: &Taxonomy) -> Result<Cata
 
 struct Reader<'a> {
     files: &'a Files,
-    base: &'a Taxonomy,
     /// Paths as shown, by index.
     paths: Vec<PathBuf>,
     /// Canonical paths that were read.
@@ -52,14 +51,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(files: &'a Files, base: &'a Taxonomy) -> Self {
+    fn new(files: &'a Files, base: &Taxonomy) -> Self {
         Reader {
             files,
-            base,
             paths: Vec::new(),
             seen: Vec::new(),
             stack: Vec::new(),
-            taxonomy: Taxonomy::default(),
+            taxonomy: base.clone(),
             agents: Vec::new(),
             overlays: Vec::new(),
             problems: Vec::new(),
@@ -142,8 +140,9 @@ impl<'a> Reader<'a> {
                 (_, Value::Null) if MEMBERS.contains(&name.as_str()) => {}
                 ("schema_version", Value::Number(n)) => {
                     if n.as_u64() != Some(u64::from(SCHEMA_VERSION)) {
-                        let what =
-                            format!("schema_version {n} is not one that this release reads ({SCHEMA_VERSION})");
+                        let what = format!(
+                            "schema_version {n} is not one that this release reads ({SCHEMA_VERSION})"
+                        );
                         self.report(&node, Code::FormatVersion, what);
                     }
                 }
@@ -197,11 +196,6 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> Result<Catalog, Vec<Problem>> {
         self.overlay();
-        let mut taxonomy = self.base.clone();
-        for (name, title) in self.taxonomy.iter() {
-            // Names were checked when they were read.
-            let _ = taxonomy.insert(name, title);
-        }
         let mut agents = Vec::with_capacity(self.agents.len());
         let mut places: BTreeMap<(Option<String>, String), (usize, u64)> = BTreeMap::new();
         for mut node in std::mem::take(&mut self.agents) {
@@ -236,7 +230,7 @@ impl<'a> Reader<'a> {
             }
             for (i, capability) in agent.capabilities.iter().enumerate() {
                 if Taxonomy::check_name(&capability.name).is_ok()
-                    && let Err(error) = taxonomy.check(&capability.name)
+                    && let Err(error) = self.taxonomy.check(&capability.name)
                 {
                     let at = node.at(&format!("capabilities[{i}].name")).clone();
                     self.report(&at, error.code(), format!("agent '{known}': {}", error.message()));

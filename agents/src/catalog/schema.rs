@@ -123,7 +123,10 @@ fn check_field(name: &str, node: &mut Node, kind: &Kind, report: &mut dyn FnMut(
             items.retain(|item| {
                 let good = item.text().is_some();
                 if !good {
-                    report(item, format!("{name}: expected a string, found {}; put it in quotes", item.kind()));
+                    report(
+                        item,
+                        format!("{name}: expected a string, found {}; put it in quotes", item.kind()),
+                    );
                 }
                 good
             });

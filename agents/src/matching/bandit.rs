@@ -274,7 +274,10 @@ mod tests {
                 let spread = (draws.iter().map(|d| (d - got).powi(2)).sum::<f64>() / n).sqrt();
                 // Five standard errors.
                 assert!((got - mean).abs() < 5.0 * deviation / n.sqrt(), "{arm}: {got} for {mean}");
-                assert!((spread / deviation - 1.0).abs() < 5.0 / (2.0 * n).sqrt(), "{spread} for {deviation}");
+                assert!(
+                    (spread / deviation - 1.0).abs() < 5.0 / (2.0 * n).sqrt(),
+                    "{spread} for {deviation}"
+                );
             }
         }
     }

@@ -12,7 +12,7 @@ use quorate_rag::RowSet;
 use quorate_rag::filter::Columns;
 use serde_json::json;
 
-use super::lexical::{Term, counted, terms};
+use super::lexical::{self, Term};
 use super::{MatchOptions, Tuning};
 use crate::{Agent, Status, Taxonomy};
 
@@ -20,8 +20,10 @@ use crate::{Agent, Status, Taxonomy};
 pub(crate) struct Entry {
     pub(crate) agent: Arc<Agent>,
     pub(crate) vectors: Arc<Vectors>,
-    terms: Vec<(Term, u32)>,
-    length: u32,
+    /// Weighted frequency of each term, by term.
+    terms: Vec<(Term, f32)>,
+    /// Sum of the weighted frequencies.
+    length: f32,
 }
 
 /// The vectors of one agent, all of unit length (or zero).
@@ -57,18 +59,24 @@ impl Vectors {
 
 impl Entry {
     pub(crate) fn new(agent: Arc<Agent>, vectors: Arc<Vectors>, taxonomy: &Taxonomy) -> Self {
-        let terms = terms(&text_of(&agent, taxonomy));
-        let length = terms.len() as u32;
-        Entry { agent, vectors, terms: counted(terms), length }
+        let count = agent.examples().count() as f32;
+        let weight = count / (count + EXAMPLES_FOR_HALF);
+        let mut terms: Vec<(Term, f32)> =
+            lexical::terms(&own_words(&agent, taxonomy)).into_iter().map(|t| (t, 1.0)).collect();
+        for example in agent.examples() {
+            terms.extend(lexical::terms(example).into_iter().map(|t| (t, weight)));
+        }
+        let length = terms.iter().map(|(_, w)| w).sum();
+        Entry { agent, vectors, terms: lexical::summed(terms), length }
     }
 
     /// How often the agent uses a term.
-    pub(crate) fn frequency(&self, term: Term) -> u32 {
-        self.terms.binary_search_by_key(&term, |(t, _)| *t).map_or(0, |i| self.terms[i].1)
+    pub(crate) fn frequency(&self, term: Term) -> f32 {
+        self.terms.binary_search_by_key(&term, |(t, _)| *t).map_or(0.0, |i| self.terms[i].1)
     }
 
-    /// The number of its words.
-    pub(crate) fn words(&self) -> u32 {
+    /// The length of its text.
+    pub(crate) fn length(&self) -> f32 {
         self.length
     }
 }
@@ -78,26 +86,40 @@ pub(crate) fn description_of(agent: &Agent) -> String {
     format!("{}. {}", agent.name, agent.summary)
 }
 
-/// The words that the lexical leg looks at.
-fn text_of(agent: &Agent, taxonomy: &Taxonomy) -> String {
+/// A word of an example counts half as much as one of the description when there are this many examples, and more
+/// when there are more: the words of few examples are accidental. (BM25F, Robertson, Zaragoza & Taylor 2004.)
+const EXAMPLES_FOR_HALF: f32 = 15.0;
+
+/// The words with which an agent describes itself.
+fn own_words(agent: &Agent, taxonomy: &Taxonomy) -> String {
     let mut parts: Vec<&str> = vec![&agent.name, &agent.summary];
     for skill in &agent.skills {
         parts.extend([skill.name.as_str(), &skill.description]);
-        parts.extend(skill.examples.iter().chain(&skill.tags).map(String::as_str));
+        parts.extend(skill.tags.iter().map(String::as_str));
     }
     parts.extend(agent.tags.iter().map(String::as_str));
     parts.extend(agent.capabilities.iter().map(|c| taxonomy.title(&c.name).unwrap_or(&c.name)));
     parts.join("\n")
 }
 
+/// An example that is asked word for word must count, however few there are.
+const MOST_DESCRIPTION: f32 = 0.5;
+
 /// The weights of description, centroid and nearest examples for an agent with `count` examples; they sum to 1.
 pub(crate) fn shares(tuning: &Tuning, count: usize) -> [f32; 3] {
     if count == 0 {
         return [1.0, 0.0, 0.0];
     }
-    let description = tuning.description_pull / (tuning.description_pull + count as f32);
+    let description =
+        (tuning.description_pull / (tuning.description_pull + count as f32)).min(MOST_DESCRIPTION);
     let rest = 1.0 - description;
     [description, rest * tuning.centroid_share, rest * (1.0 - tuning.centroid_share)]
+}
+
+/// The weight of the lexical share for an agent with `count` examples: an agent that is known by its description
+/// alone is judged by words more.
+pub(crate) fn lexical_weight(tuning: &Tuning, count: usize) -> f32 {
+    tuning.lexical * (1.0 + tuning.lexical_lift * shares(tuning, count)[0])
 }
 
 /// An immutable batch of agents.
@@ -108,8 +130,10 @@ pub(crate) struct Segment {
     pub(crate) prototypes: Vec<f32>,
     /// Signs of the prototypes, for screening; empty in small segments.
     pub(crate) signs: BinaryMatrix,
-    postings: HashMap<Term, Vec<(u32, u32)>>,
-    pub(crate) lengths: Vec<u32>,
+    /// The weight of the lexical share of each agent.
+    pub(crate) lexical_weights: Vec<f32>,
+    postings: HashMap<Term, Vec<(u32, f32)>>,
+    pub(crate) lengths: Vec<f32>,
     keys: HashMap<(Option<String>, String), u32>,
     /// Seen by every tenant.
     common: RowSet,
@@ -135,6 +159,7 @@ impl Segment {
             dim,
             prototypes: Vec::with_capacity(n * dim),
             signs: BinaryMatrix::new(dim),
+            lexical_weights: Vec::with_capacity(n),
             postings: HashMap::new(),
             lengths: Vec::with_capacity(n),
             keys: HashMap::with_capacity(n),
@@ -173,10 +198,11 @@ impl Segment {
         let mean = vectors.centroid();
         self.prototypes
             .extend(vectors.description.iter().zip(&mean).map(|(d, c)| description * d + centroid * c));
-        for &(term, count) in &entry.terms {
-            self.postings.entry(term).or_default().push((row, count));
+        for &(term, frequency) in &entry.terms {
+            self.postings.entry(term).or_default().push((row, frequency));
         }
         self.lengths.push(entry.length);
+        self.lexical_weights.push(lexical_weight(tuning, vectors.count()));
         self.keys.insert((agent.tenant.clone(), agent.id.clone()), row);
         match &agent.tenant {
             Some(tenant) if agent.visibility == crate::Visibility::Private => {
@@ -211,7 +237,7 @@ impl Segment {
     }
 
     /// The postings of a term: rows and frequencies.
-    pub(crate) fn postings(&self, term: Term) -> &[(u32, u32)] {
+    pub(crate) fn postings(&self, term: Term) -> &[(u32, f32)] {
         self.postings.get(&term).map_or(&[], Vec::as_slice)
     }
 

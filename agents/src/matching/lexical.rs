@@ -11,11 +11,11 @@ const MAX_WORDS: usize = 50_000;
 
 /// Words that say nothing about a subject.
 const STOP_WORDS: &[&str] = &[
-    "a", "am", "an", "and", "are", "as", "at", "be", "been", "being", "but", "by", "can", "could", "did", "do",
-    "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "may", "me",
-    "must", "my", "no", "not", "of", "on", "or", "our", "should", "so", "than", "that", "the", "their", "them",
-    "then", "there", "these", "they", "this", "to", "us", "was", "we", "were", "what", "when", "where", "which",
-    "who", "why", "will", "with", "would", "you", "your",
+    "a", "am", "an", "and", "are", "as", "at", "be", "been", "being", "but", "by", "can", "could", "did",
+    "do", "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its",
+    "may", "me", "must", "my", "no", "not", "of", "on", "or", "our", "should", "so", "than", "that", "the",
+    "their", "them", "then", "there", "these", "they", "this", "to", "us", "was", "we", "were", "what",
+    "when", "where", "which", "who", "why", "will", "with", "would", "you", "your",
 ];
 
 /// A word reduced to a number: the FNV-1a hash (Fowler, Noll & Vo) of its stem.
@@ -43,17 +43,17 @@ pub(crate) fn terms(text: &str) -> Vec<Term> {
     out
 }
 
-/// Each distinct term with its frequency, by term.
-pub(crate) fn counted(mut terms: Vec<Term>) -> Vec<(Term, u32)> {
-    terms.sort_unstable();
-    let mut out: Vec<(Term, u32)> = Vec::new();
-    for term in terms {
-        match out.last_mut() {
-            Some((last, count)) if *last == term => *count += 1,
-            _ => out.push((term, 1)),
+/// Each distinct term with the sum of its weights, by term.
+pub(crate) fn summed(mut terms: Vec<(Term, f32)>) -> Vec<(Term, f32)> {
+    terms.sort_by_key(|(term, _)| *term);
+    terms.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 += next.1;
         }
-    }
-    out
+        same
+    });
+    terms
 }
 
 /// BM25's inverse document frequency for `df` of `n` documents.
@@ -71,11 +71,7 @@ pub(crate) fn saturation(tf: f32, length: f32, mean_length: f32) -> f32 {
 fn stem(word: &str) -> &str {
     let n = word.len();
     let cut = |k: usize| word.get(..n - k).unwrap_or(word);
-    if n > 3
-        && word.ends_with('s')
-        && !word.ends_with("ss")
-        && !word.ends_with("us")
-        && !word.ends_with("is")
+    if n > 3 && word.ends_with('s') && !word.ends_with("ss") && !word.ends_with("us") && !word.ends_with("is")
     {
         return if n > 4 && ["ses", "xes", "zes", "ches", "shes"].iter().any(|s| word.ends_with(s)) {
             cut(2)
@@ -112,7 +108,7 @@ mod tests {
         assert_eq!(terms("510(k)"), [hash("510"), hash("k")]);
         assert_eq!(terms("élèves"), [hash("élève")]);
         assert!(terms("what is it?").is_empty());
-        assert_eq!(counted(vec![3, 1, 3]), [(1, 1), (3, 2)]);
+        assert_eq!(summed(vec![(3, 1.0), (1, 0.5), (3, 0.25)]), [(1, 0.5), (3, 1.25)]);
     }
 
     #[test]

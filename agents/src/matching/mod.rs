@@ -11,8 +11,8 @@ pub(crate) mod index;
 mod lexical;
 mod search;
 
-pub use bandit::{LinearBandit, Policy};
 pub(crate) use bandit::{Arm, Projection};
+pub use bandit::{LinearBandit, Policy};
 pub use confidence::{Calibration, Labelled};
 pub(crate) use search::{Learnt, search};
 
@@ -49,10 +49,11 @@ pub struct MatchOptions {
     pub permissions: Option<Vec<String>>,
     /// On whose behalf: private agents of other tenants do not exist for it. `None`: shared and public agents only.
     pub tenant: Option<String>,
-    /// Return nothing, never a guess, when the best match is not confident: see
+    /// Return nothing, never a guess, when nothing is confident: see
     /// [`min_confidence`](MatchOptions::min_confidence).
     pub abstain: bool,
-    /// The confidence that the best match needs when [`abstain`](MatchOptions::abstain) is set, 0 to 1.
+    /// When [`abstain`](MatchOptions::abstain) is set: the probability, 0 to 1, with which the right agent must be
+    /// among the `k` that would be returned.
     pub min_confidence: f64,
     /// Whether outcomes take part in the ranking.
     pub learn: bool,
@@ -75,7 +76,7 @@ impl Default for MatchOptions {
     }
 }
 
-/// Below this confidence it is likelier that the best match is wrong or that nothing fits.
+/// Below this probability it is likelier that none of the returned agents is right.
 pub const DEFAULT_MIN_CONFIDENCE: f64 = 0.5;
 
 /// Largest [`MatchOptions::k`].
@@ -112,10 +113,13 @@ pub struct Tuning {
     pub centroid_share: f32,
     /// How many nearest examples are averaged, 1 to 64.
     pub nearest: usize,
-    /// The description weighs as much as this many examples. Above 0.
+    /// The description weighs as much as this many examples, and at most as much as all of them. Above 0.
     pub description_pull: f32,
-    /// Weight of the lexical share, 0 or more.
+    /// Weight of the lexical share for an agent with many examples, 0 or more.
     pub lexical: f32,
+    /// How much larger that weight is, as a multiple, for an agent without examples; in between by the description's
+    /// share. 0 or more.
+    pub lexical_lift: f32,
     /// What doubling an agent's [`weight`](Agent::weight) adds to its score.
     pub weight_step: f32,
     /// Largest change of a score that outcomes can bring about.
@@ -127,10 +131,11 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Tuning {
-            centroid_share: 0.6,
+            centroid_share: 0.5,
             nearest: 3,
-            description_pull: 2.0,
-            lexical: 0.3,
+            description_pull: 5.0,
+            lexical: 0.2,
+            lexical_lift: 4.0,
             weight_step: 0.02,
             learning: 0.2,
             learning_pace: 5.0,
@@ -145,7 +150,7 @@ impl Tuning {
             && (1..=64).contains(&self.nearest)
             && self.description_pull.is_finite()
             && self.description_pull > 0.0
-            && [self.lexical, self.weight_step, self.learning]
+            && [self.lexical, self.lexical_lift, self.weight_step, self.learning]
                 .iter()
                 .all(|x| x.is_finite() && *x >= 0.0)
             && self.learning_pace.is_finite()

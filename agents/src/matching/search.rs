@@ -6,7 +6,7 @@ use quorate_core::vector::{Scan, TopK, dot, dot_rows, dot_subset};
 use quorate_core::{Code, Error, Result};
 use quorate_rag::RowSet;
 
-use super::index::{Entry, SCREEN_FROM, Segment, Snapshot, shares};
+use super::index::{Entry, SCREEN_FROM, Segment, Snapshot, lexical_weight, shares};
 use super::lexical::{Term, idf, saturation, terms};
 use super::{Arm, Calibration, Explanation, Match, MatchOptions, Part, Policy, Tuning};
 use crate::Agent;
@@ -29,6 +29,7 @@ struct Candidate<'a> {
     entry: &'a Arc<Entry>,
     prototype: f32,
     coverage: f32,
+    lexical: f32,
     nearest: f32,
     weight: f64,
     learning: f64,
@@ -59,7 +60,11 @@ pub(crate) fn search(
         if slot.segment.dim != vector.len() {
             return Err(Error::new(
                 Code::InvalidShape,
-                format!("the question's vector has {} components, expected {}", vector.len(), slot.segment.dim),
+                format!(
+                    "the question's vector has {} components, expected {}",
+                    vector.len(),
+                    slot.segment.dim
+                ),
             ));
         }
         admitted.push(slot.segment.admitted(&slot.live, options.tenant.as_deref(), options)?);
@@ -74,14 +79,15 @@ pub(crate) fn search(
     for candidate in &mut candidates {
         finish(candidate, vector, tuning, learnt);
     }
-    candidates.sort_by(|a, b| {
-        b.score.total_cmp(&a.score).then_with(|| a.entry.agent.id.cmp(&b.entry.agent.id))
-    });
+    candidates
+        .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entry.agent.id.cmp(&b.entry.agent.id)));
 
     let scores: Vec<f64> = candidates.iter().map(|c| c.score).collect();
-    let in_scope = calibration.in_scope(scores[0]);
-    let shares = calibration.shares(&scores);
-    if options.abstain && in_scope * shares[0] < options.min_confidence {
+    let [description, ..] = shares(tuning, candidates[0].entry.vectors.count());
+    let in_scope = calibration.in_scope(scores[0], f64::from(description));
+    let shares = calibration.shares(&scores, f64::from(description));
+    let among = shares.iter().take(options.k).sum::<f64>();
+    if options.abstain && in_scope * among < options.min_confidence {
         return Ok(Vec::new());
     }
     let found = candidates.iter().zip(&shares).take(options.k);
@@ -118,7 +124,8 @@ fn gather<'a>(
         }
         for (&row, &prototype) in ids.iter().zip(&scores) {
             let coverage = words.of(s, row);
-            top.push(pool.len() as u32, prototype + tuning.lexical * coverage);
+            let weight = segment.lexical_weights[row as usize];
+            top.push(pool.len() as u32, prototype + weight * coverage);
             pool.push((s, row, prototype, coverage));
         }
     }
@@ -131,6 +138,7 @@ fn gather<'a>(
                 entry: &snapshot.slots[s].segment.entries[row as usize],
                 prototype,
                 coverage,
+                lexical: 0.0,
                 nearest: 0.0,
                 weight: 0.0,
                 learning: 0.0,
@@ -180,6 +188,7 @@ fn finish(candidate: &mut Candidate<'_>, vector: &[f32], tuning: &Tuning, learnt
         dot_rows(vector, &vectors.examples, &mut similar);
         candidate.nearest = mean_of_largest(&mut similar, tuning.nearest);
     }
+    candidate.lexical = lexical_weight(tuning, vectors.count()) * candidate.coverage;
     candidate.weight = f64::from(tuning.weight_step) * agent.weight.log2();
     if let Some(learnt) = learnt
         && let Some(arm) = (learnt.arm)(agent)
@@ -192,8 +201,7 @@ fn finish(candidate: &mut Candidate<'_>, vector: &[f32], tuning: &Tuning, learnt
         candidate.outcomes = arm.outcomes;
     }
     let dense = f64::from(candidate.prototype + share * candidate.nearest);
-    candidate.score =
-        dense + f64::from(tuning.lexical * candidate.coverage) + candidate.weight + candidate.learning;
+    candidate.score = dense + f64::from(candidate.lexical) + candidate.weight + candidate.learning;
 }
 
 fn mean_of_largest(values: &mut [f32], m: usize) -> f32 {
@@ -230,11 +238,11 @@ impl Words {
                 }
             }
         }
-        let mut length = 0u64;
+        let mut length = 0.0;
         for (slot, rows) in snapshot.slots.iter().zip(admitted) {
-            length += rows.iter().map(|row| u64::from(slot.segment.lengths[row as usize])).sum::<u64>();
+            length += rows.iter().map(|row| f64::from(slot.segment.lengths[row as usize])).sum::<f64>();
         }
-        let mean_length = length as f32 / total as f32;
+        let mean_length = (length / total as f64) as f32;
         let mut words = Words {
             idf: Vec::with_capacity(known.len()),
             terms: known,
@@ -266,8 +274,8 @@ impl Words {
                 }
                 for &(row, tf) in postings {
                     if rows.contains(row) {
-                        let length = segment.lengths[row as usize] as f32;
-                        scores[row as usize] += idf * saturation(tf as f32, length, mean_length);
+                        let length = segment.lengths[row as usize];
+                        scores[row as usize] += idf * saturation(tf, length, mean_length);
                     }
                 }
             }
@@ -288,8 +296,8 @@ impl Words {
         let mut out = Vec::new();
         for ((term, word), idf) in self.terms.iter().zip(&self.idf) {
             let tf = entry.frequency(*term);
-            if tf > 0 {
-                let share = idf * saturation(tf as f32, entry.words() as f32, self.mean_length) / self.total;
+            if tf > 0.0 {
+                let share = idf * saturation(tf, entry.length(), self.mean_length) / self.total;
                 out.push((word.clone(), f64::from(share)));
             }
         }
@@ -322,8 +330,8 @@ fn explain(
         centroid: part(dot(vector, &vectors.centroid()), weights[1]),
         nearest: part(candidate.nearest, weights[2]),
         best_example,
-        lexical: f64::from(tuning.lexical * candidate.coverage),
-        coverage: part(candidate.coverage, tuning.lexical),
+        lexical: f64::from(candidate.lexical),
+        coverage: part(candidate.coverage, lexical_weight(tuning, vectors.count())),
         words: words.parts(candidate.entry),
         weight: candidate.weight,
         learning: candidate.learning,

@@ -13,8 +13,8 @@ use quorate_core::{Cancel, Code, Error, Result};
 use quorate_rag::RowSet;
 use quorate_rag::filter::Filter;
 
-pub use events::{Event, EventKind};
 use events::Listeners;
+pub use events::{Event, EventKind};
 use store::{Batch, Meta, Store, key};
 
 use crate::matching::index::{Entry, Snapshot, Vectors, description_of};
@@ -134,7 +134,8 @@ impl AgentRegistry {
             .into_iter()
             .map(|(agent, vectors)| Arc::new(Entry::new(Arc::new(agent), Arc::new(vectors), &taxonomy)))
             .collect();
-        let mut snapshot = Snapshot::default().changed(&[], entries, options.embedder.dim(), &options.tuning)?;
+        let mut snapshot =
+            Snapshot::default().changed(&[], entries, options.embedder.dim(), &options.tuning)?;
         snapshot.taxonomy = Arc::new(taxonomy);
         snapshot.revision = contents.meta.revision;
         let arms = contents
@@ -208,8 +209,12 @@ impl AgentRegistry {
         let gone = vec![(agent.tenant.clone(), agent.id.clone())];
         let mut next = meta.clone();
         next.revision += 1;
-        let changed =
-            snapshot.changed(&gone, Vec::new(), self.inner.options.embedder.dim(), &self.inner.options.tuning)?;
+        let changed = snapshot.changed(
+            &gone,
+            Vec::new(),
+            self.inner.options.embedder.dim(),
+            &self.inner.options.tuning,
+        )?;
         self.inner.store.commit(&Batch { meta: &next, put: Vec::new(), remove: gone })?;
         let removed = key(agent.tenant.as_deref(), &agent.id);
         self.inner.arms_mut().retain(|(_, agent), _| *agent != removed);
@@ -253,6 +258,16 @@ impl AgentRegistry {
     /// The same for a question that has been embedded already, by the registry's embedder.
     /// Errors: `invalid_shape`, `not_finite`, otherwise as [`match_agents`](AgentRegistry::match_agents).
     pub fn match_vector(&self, question: &str, vector: &[f32], options: &MatchOptions) -> Result<Vec<Match>> {
+        self.match_on(&self.inner.snapshot(), question, vector, options)
+    }
+
+    fn match_on(
+        &self,
+        snapshot: &Snapshot,
+        question: &str,
+        vector: &[f32],
+        options: &MatchOptions,
+    ) -> Result<Vec<Match>> {
         let scoped;
         let options = match &self.scope {
             Some(own) => {
@@ -264,12 +279,11 @@ impl AgentRegistry {
             }
             None => options,
         };
-        let snapshot = self.inner.snapshot();
         let settings = &self.inner.options;
         let arms = self.inner.arms();
         if !options.learn || arms.is_empty() || vector.len() != settings.embedder.dim() {
             return search(
-                &snapshot,
+                snapshot,
                 question,
                 vector,
                 options,
@@ -279,23 +293,11 @@ impl AgentRegistry {
             );
         }
         let tenant = options.tenant.clone().unwrap_or_default();
-        let arm = |agent: &Agent| {
-            arms.get(&(tenant.clone(), key(agent.tenant.as_deref(), &agent.id))).cloned()
-        };
-        let learnt = Learnt {
-            context: self.inner.projection.context(vector),
-            policy: settings.policy,
-            arm: &arm,
-        };
-        search(
-            &snapshot,
-            question,
-            vector,
-            options,
-            &settings.tuning,
-            &settings.calibration,
-            Some(&learnt),
-        )
+        let arm =
+            |agent: &Agent| arms.get(&(tenant.clone(), key(agent.tenant.as_deref(), &agent.id))).cloned();
+        let learnt =
+            Learnt { context: self.inner.projection.context(vector), policy: settings.policy, arm: &arm };
+        search(snapshot, question, vector, options, &settings.tuning, &settings.calibration, Some(&learnt))
     }
 
     /// Agents that complement each other on a question, chosen one by one: see [`Panel`].
@@ -307,31 +309,27 @@ impl AgentRegistry {
         let texts: Vec<&str> = facets.iter().map(String::as_str).collect();
         let vectors = embedder.embed_queries(&texts, &Cancel::new())?;
         let pool = MatchOptions { k: options.pool, abstain: false, ..options.constraints.clone() };
-        let whole = embedder.embed_query(question)?;
+        // The first facet is the question as a whole.
+        let whole = vectors.row(0);
+        let snapshot = self.inner.snapshot();
         let mut candidates = Vec::new();
         if pool.require.is_empty() {
-            candidates = self.match_vector(question, &whole, &pool)?;
+            candidates = self.match_on(&snapshot, question, whole, &pool)?;
         }
         // Members need one of the required capabilities, not all: each has its own pool.
         for required in &pool.require {
             let one = MatchOptions { require: vec![required.clone()], ..pool.clone() };
-            for found in self.match_vector(question, &whole, &one)? {
+            for found in self.match_on(&snapshot, question, whole, &one)? {
                 if !candidates.iter().any(|c: &Match| Arc::ptr_eq(&c.agent, &found.agent)) {
                     candidates.push(found);
                 }
             }
         }
         candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.agent.id.cmp(&b.agent.id)));
-        let snapshot = self.inner.snapshot();
-        let mut by_id: Vec<Arc<Vectors>> = Vec::with_capacity(candidates.len());
-        for candidate in &candidates {
-            let agent = &candidate.agent;
-            match snapshot.find(agent.tenant.as_deref(), &agent.id) {
-                Some(entry) => by_id.push(entry.vectors.clone()),
-                None => return Err(Error::new(Code::Cancelled, "the registry changed under the selection; ask again")),
-            }
-        }
-        select(candidates, &by_id, &facets, &vectors, options)
+        let of = |agent: &Agent| snapshot.find(agent.tenant.as_deref(), &agent.id);
+        let known: Vec<Arc<Vectors>> =
+            candidates.iter().filter_map(|c| of(&c.agent)).map(|entry| entry.vectors.clone()).collect();
+        select(candidates, &known, &facets, &vectors, options)
     }
 
     /// Records how well an agent did on a question: `reward` from 0 (useless) to 1. Matches of this tenant learn from
@@ -461,9 +459,7 @@ impl AgentRegistry {
             }
             agent.validate()?;
             for capability in &agent.capabilities {
-                taxonomy
-                    .check(&capability.name)
-                    .map_err(|e| e.context(format!("agent '{}'", agent.id)))?;
+                taxonomy.check(&capability.name).map_err(|e| e.context(format!("agent '{}'", agent.id)))?;
             }
             if !seen.insert((agent.tenant.clone(), agent.id.clone())) {
                 return Err(Error::new(
@@ -501,10 +497,8 @@ impl AgentRegistry {
             .zip(&vectors)
             .map(|(agent, vectors)| Arc::new(Entry::new(agent.clone(), vectors.clone(), &taxonomy)))
             .collect();
-        let gone: Vec<(Option<String>, String)> = seen
-            .into_iter()
-            .filter(|(tenant, id)| snapshot.find(tenant.as_deref(), id).is_some())
-            .collect();
+        let gone: Vec<(Option<String>, String)> =
+            seen.into_iter().filter(|(tenant, id)| snapshot.find(tenant.as_deref(), id).is_some()).collect();
         let settings = &self.inner.options;
         let mut changed = snapshot.changed(&gone, entries, settings.embedder.dim(), &settings.tuning)?;
         changed.taxonomy = Arc::new(taxonomy);
@@ -584,8 +578,7 @@ impl AgentRegistry {
             return Ok(entry);
         }
         let foreign = |entry: &&Arc<Entry>| {
-            entry.agent.id == id
-                && (self.scope.is_none() || entry.agent.is_visible_to(self.scope.as_deref()))
+            entry.agent.id == id && (self.scope.is_none() || entry.agent.is_visible_to(self.scope.as_deref()))
         };
         let mut found: Vec<&Arc<Entry>> = snapshot.entries().filter(foreign).collect();
         found.sort_by(|a, b| a.agent.tenant.cmp(&b.agent.tenant));
@@ -617,8 +610,7 @@ impl Inner {
     }
 
     fn announce(&self, agent: &Agent, revision: u64, kind: EventKind) {
-        let event =
-            Event { revision, kind, tenant: agent.tenant.clone(), id: agent.id.clone() };
+        let event = Event { revision, kind, tenant: agent.tenant.clone(), id: agent.id.clone() };
         let outcome = kind == EventKind::Outcome;
         let public = !outcome && (agent.tenant.is_none() || agent.visibility == Visibility::Public);
         self.listeners.send(&event, public);

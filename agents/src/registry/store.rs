@@ -144,9 +144,7 @@ impl Store {
         let read = self.database.begin_read().map_err(|e| self.failed(e))?;
         let table = read.open_table(HISTORY).map_err(|e| self.failed(e))?;
         let mut out = Vec::new();
-        let range = table
-            .range((key.as_str(), 0)..=(key.as_str(), u64::MAX))
-            .map_err(|e| self.failed(e))?;
+        let range = table.range((key.as_str(), 0)..=(key.as_str(), u64::MAX)).map_err(|e| self.failed(e))?;
         for item in range {
             let (_, value) = item.map_err(|e| self.failed(e))?;
             let record: Record = self.parse(value.value())?;
@@ -177,7 +175,10 @@ impl Store {
         if meta.format != FORMAT {
             return Err(Error::new(
                 Code::FormatVersion,
-                format!("{}: format {} is not one that this release reads ({FORMAT})", self.name, meta.format),
+                format!(
+                    "{}: format {} is not one that this release reads ({FORMAT})",
+                    self.name, meta.format
+                ),
             ));
         }
         let vectors = read.open_table(VECTORS).map_err(|e| self.failed(e))?;
@@ -192,7 +193,11 @@ impl Store {
                 _ => {
                     return Err(Error::new(
                         Code::Corrupt,
-                        format!("{}: the agent under '{}' is incomplete", self.name, key.value().escape_debug()),
+                        format!(
+                            "{}: the agent under '{}' is incomplete",
+                            self.name,
+                            key.value().escape_debug()
+                        ),
                     ));
                 }
             }
@@ -207,8 +212,9 @@ impl Store {
     }
 
     fn parse<'a, T: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<T> {
-        serde_json::from_slice(bytes)
-            .map_err(|e| Error::with_source(Code::Corrupt, format!("{}: a record is damaged: {e}", self.name), e))
+        serde_json::from_slice(bytes).map_err(|e| {
+            Error::with_source(Code::Corrupt, format!("{}: a record is damaged: {e}", self.name), e)
+        })
     }
 
     fn failed(&self, error: impl Into<redb::Error>) -> Error {

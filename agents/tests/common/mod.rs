@@ -12,7 +12,7 @@ pub struct Words {
     pub calls: AtomicUsize,
 }
 
-pub const DIM: usize = 128;
+pub const DIM: usize = 384;
 
 impl Words {
     pub fn named(id: &str) -> Arc<Self> {
@@ -22,8 +22,10 @@ impl Words {
     pub fn vector(text: &str) -> Vec<f32> {
         let mut out = vec![0.0f32; DIM];
         for word in text.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 2) {
-            let mut state =
-                word.to_lowercase().bytes().fold(0x9e37_79b9_7f4a_7c15u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+            let mut state = word
+                .to_lowercase()
+                .bytes()
+                .fold(0x9e37_79b9_7f4a_7c15u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
             for x in &mut out {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 *x += (state >> 40) as f32 / 8_388_608.0 - 1.0;
