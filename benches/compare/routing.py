@@ -45,7 +45,7 @@ for part in ("validation", "test"):
 # Every text that is embedded: questions, descriptions of one agent for each label, and the healthcare catalogue's.
 texts = {text: None for questions in sets.values() for text, _ in questions}
 for name in ("clinc_train", "banking_train", "hc_train"):
-    for label in {label for _, label in sets[name]}:
+    for label in sorted({label for _, label in sets[name]}):
         words = label.replace("_", " ")
         texts[f"{words}. {words}"] = None
 catalogue = Path(__file__).parents[2] / "agents/catalog/healthcare"

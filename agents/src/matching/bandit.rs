@@ -105,7 +105,7 @@ impl LinearBandit {
 }
 
 /// What is known of one arm: the inverse of A = lambda I + sum x x', and b = sum r x.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Arm {
     pub(crate) outcomes: u64,
     inverse: Vec<f64>,
@@ -151,6 +151,25 @@ impl Arm {
                 mean + alpha * inner(x, &ax).max(0.0).sqrt() * normal(&mut rng)
             }
         }
+    }
+
+    /// Outcomes (u64), then the moment and the inverse as f64, all little-endian: exact, unlike decimal numbers.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let numbers = self.moment.iter().chain(&self.inverse).flat_map(|x| x.to_le_bytes());
+        self.outcomes.to_le_bytes().into_iter().chain(numbers).collect()
+    }
+
+    /// What [`to_bytes`](Arm::to_bytes) wrote; none for anything else.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (words, tail) = bytes.as_chunks::<8>();
+        let (first, numbers) = words.split_first()?;
+        let dim = (0..=numbers.len()).find(|d| d * (d + 1) >= numbers.len())?;
+        if !tail.is_empty() || dim == 0 || dim * (dim + 1) != numbers.len() {
+            return None;
+        }
+        let mut moment: Vec<f64> = numbers.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        let inverse = moment.split_off(dim);
+        Some(Arm { outcomes: u64::from_le_bytes(*first), inverse, moment })
     }
 
     fn apply(&self, x: &[f64]) -> Vec<f64> {
@@ -291,6 +310,17 @@ mod tests {
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
+    }
+
+    #[test]
+    fn arms_survive_bytes_exactly() {
+        let mut arm = Arm::new(3, 0.7);
+        arm.update(&[0.1, -0.2, 0.3], 0.9);
+        let bytes = arm.to_bytes();
+        assert_eq!(Arm::from_bytes(&bytes), Some(arm));
+        assert_eq!(Arm::from_bytes(&bytes[..bytes.len() - 8]), None);
+        assert_eq!(Arm::from_bytes(&bytes[..9]), None);
+        assert_eq!(Arm::from_bytes(&[]), None);
     }
 
     #[test]

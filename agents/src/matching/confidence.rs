@@ -105,12 +105,18 @@ impl Calibration {
                 .map(|(q, r)| -calibration.shares(&q.scores, q.description)[r].max(1e-12).ln())
                 .sum::<f64>()
         };
-        for _ in 0..8 {
-            let temperature = |log_t: f64| loss(Calibration { temperature: log_t.exp(), ..fitted });
-            fitted.temperature = minimum(temperature, -7.0, 1.0).exp();
-            let widening = |w: f64| loss(Calibration { widening: w, ..fitted });
-            fitted.widening = minimum(widening, 0.0, 20.0);
+        // In turn the temperatures where the description has no weight and where it has half of it.
+        let (mut none, mut half) = (0.05f64.ln(), 0.05f64.ln());
+        let with = |none: f64, half: f64| Calibration {
+            temperature: none.exp(),
+            widening: (2.0 * ((half - none).exp() - 1.0)).max(0.0),
+            ..fitted
+        };
+        for _ in 0..12 {
+            none = minimum(|x| loss(with(x, half)), -7.0, 1.0);
+            half = minimum(|x| loss(with(none, x)), -7.0, 1.0);
         }
+        fitted = with(none, half);
         fitted.validate()?;
         Ok(fitted)
     }
@@ -173,7 +179,7 @@ fn minimum(f: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
     const RATIO: f64 = 0.618_033_988_749_894_9;
     let (mut x, mut y) = (high - RATIO * (high - low), low + RATIO * (high - low));
     let (mut fx, mut fy) = (f(x), f(y));
-    for _ in 0..40 {
+    for _ in 0..30 {
         if fx < fy {
             (high, y, fy) = (y, x, fx);
             x = high - RATIO * (high - low);

@@ -111,7 +111,7 @@ impl MatchOptions {
 pub struct Tuning {
     /// Share of the centroid in the similarity to examples; the rest belongs to the nearest examples. 0 to 1.
     pub centroid_share: f32,
-    /// How many nearest examples are averaged, 1 to 64.
+    /// How many nearest examples are averaged at most, 1 to 64; one for each 8 that an agent has.
     pub nearest: usize,
     /// The description weighs as much as this many examples, and at most as much as all of them. Above 0.
     pub description_pull: f32,

@@ -14,6 +14,9 @@ use crate::Agent;
 /// Agents whose examples are compared with the question, at least; the others are out of reach by their prototypes.
 const MIN_CANDIDATES: usize = 64;
 
+/// One more nearest example is averaged for each of this many: of few examples only one can be near.
+const EXAMPLES_PER_NEAREST: usize = 8;
+
 /// Prototypes that are compared exactly after screening by signs.
 const SCREENED: usize = 1024;
 
@@ -75,7 +78,7 @@ pub(crate) fn search(
     }
 
     let words = Words::new(snapshot, &admitted, text, total);
-    let mut candidates = gather(snapshot, &admitted, vector, &words, tuning, options.k)?;
+    let mut candidates = gather(snapshot, &admitted, vector, &words, options.k)?;
     for candidate in &mut candidates {
         finish(candidate, vector, tuning, learnt);
     }
@@ -107,7 +110,6 @@ fn gather<'a>(
     admitted: &[RowSet],
     vector: &[f32],
     words: &Words,
-    tuning: &Tuning,
     k: usize,
 ) -> Result<Vec<Candidate<'a>>> {
     let limit = MIN_CANDIDATES.max(4 * k);
@@ -186,7 +188,8 @@ fn finish(candidate: &mut Candidate<'_>, vector: &[f32], tuning: &Tuning, learnt
     if share > 0.0 {
         let mut similar = vec![0.0; vectors.count()];
         dot_rows(vector, &vectors.examples, &mut similar);
-        candidate.nearest = mean_of_largest(&mut similar, tuning.nearest);
+        let nearest = tuning.nearest.min(vectors.count().div_ceil(EXAMPLES_PER_NEAREST));
+        candidate.nearest = mean_of_largest(&mut similar, nearest);
     }
     candidate.lexical = lexical_weight(tuning, vectors.count()) * candidate.coverage;
     candidate.weight = f64::from(tuning.weight_step) * agent.weight.log2();

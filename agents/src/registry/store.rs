@@ -133,7 +133,7 @@ impl Store {
         let write = self.database.begin_write().map_err(|e| self.failed(e))?;
         {
             let mut arms = write.open_table(ARMS).map_err(|e| self.failed(e))?;
-            arms.insert((tenant, agent), json(arm)?.as_slice()).map_err(|e| self.failed(e))?;
+            arms.insert((tenant, agent), arm.to_bytes().as_slice()).map_err(|e| self.failed(e))?;
         }
         write.commit().map_err(|e| self.failed(e))
     }
@@ -206,7 +206,10 @@ impl Store {
         for item in read.open_table(ARMS).map_err(|e| self.failed(e))?.iter().map_err(|e| self.failed(e))? {
             let (key, value) = item.map_err(|e| self.failed(e))?;
             let (tenant, agent) = key.value();
-            arms.push(((tenant.to_owned(), agent.to_owned()), self.parse(value.value())?));
+            let arm = Arm::from_bytes(value.value()).ok_or_else(|| {
+                Error::new(Code::Corrupt, format!("{}: what was learnt is damaged", self.name))
+            })?;
+            arms.push(((tenant.to_owned(), agent.to_owned()), arm));
         }
         Ok(Contents { meta, agents, arms })
     }
