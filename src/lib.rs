@@ -1,4 +1,7 @@
 //! quorate: hybrid search, expert matching and consensus in one process. This facade only re-exports.
+//!
+//! [`Embedder`] turns text into vectors; [`rag`] holds documents, filters and evaluation; [`consensus`] scores what raters
+//! and panels say. Every error is an [`Error`] with a stable [`Code`].
 
 #![warn(missing_docs)]
 
@@ -6,3 +9,15 @@ pub use quorate_agents as agents;
 pub use quorate_consensus as consensus;
 pub use quorate_core as core;
 pub use quorate_rag as rag;
+
+pub use quorate_core::embed::{
+    CachedEmbedder, CrossEncoder, CrossEncoderOptions, Embed, Embedder, EmbedderOptions, EmbeddingCache,
+    Precision, RemoteEmbedder, RemoteOptions,
+};
+pub use quorate_core::{Cancel, Code, Error, Kind, Result};
+pub use quorate_rag::eval::{compare, evaluate, load_beir, read_trec_run, write_trec_run};
+pub use quorate_rag::{Chunk, Document};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

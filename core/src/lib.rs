@@ -8,6 +8,10 @@
 #[cfg(feature = "embed")]
 pub mod embed;
 mod error;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
+pub mod runtime;
 mod task;
 pub mod vector;
 

@@ -10,7 +10,7 @@ use crate::{Cancel, Code, Error, Result};
 pub struct TokenEmbeddings {
     /// One row per token, of unit length.
     pub vectors: Matrix,
-    /// Where each token stands in the text, in UTF-8 bytes; an empty range for a special token.
+    /// Where each token stands in the text, in UTF-8 bytes; an empty range for a special token or one of a prefix.
     pub offsets: Vec<Range<usize>>,
 }
 

@@ -313,6 +313,9 @@ fn available() -> Vec<Kernels> {
     tables
 }
 
+/// How many rows ahead of its use a row is asked for.
+const AHEAD: usize = 8;
+
 /// Fills `out` four rows at a time; the last group repeats its last row.
 #[inline]
 fn by_four<'a, T: 'a, S: Copy>(
@@ -322,7 +325,11 @@ fn by_four<'a, T: 'a, S: Copy>(
 ) {
     let (whole, rest) = out.as_chunks_mut::<4>();
     let done = whole.len() * 4;
+    let count = done + rest.len();
     for (i, four) in whole.iter_mut().enumerate() {
+        for ahead in 4 * i + AHEAD..(4 * i + AHEAD + 4).min(count) {
+            prefetch(row(ahead));
+        }
         *four = kernel([row(4 * i), row(4 * i + 1), row(4 * i + 2), row(4 * i + 3)]);
     }
     if !rest.is_empty() {

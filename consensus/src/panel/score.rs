@@ -1,0 +1,282 @@
+//! What does a panel decide, how firmly, and who differs?
+
+use std::collections::BTreeSet;
+
+use quorate_core::{Code, Error, Result};
+use serde::Serialize;
+
+use super::ballot::{Ballot, Position};
+use super::kinds::{Judged, judge};
+use super::level::Level;
+use crate::check;
+use crate::minority::{Member, MinorityReport, report};
+use crate::pooling::wilson;
+
+/// Options of [`score_panel_with`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PanelConfig {
+    /// The options that the members could choose from. When empty: those that some ballot of positive weight names.
+    /// Chance agreement is `1 / number of options`, so name them all when some got no vote.
+    pub options: Vec<String>,
+    /// The ends of the scale of numbers; needed for their chance-corrected agreement.
+    pub scale: Option<(f64, f64)>,
+    /// Numbers within this distance of the weighted median hold the leading position. Default: a tenth of the
+    /// scale's width, or a tenth of the absolute median when there is no scale.
+    pub tolerance: Option<f64>,
+    /// Least cosine similarity of vectors that hold the same position. Default 0.8.
+    pub similarity: f64,
+    /// Factions below this share of the weight are counted but not listed. Default 0: all are listed.
+    pub minority_threshold: f64,
+}
+
+impl Default for PanelConfig {
+    fn default() -> Self {
+        PanelConfig {
+            options: Vec::new(),
+            scale: None,
+            tolerance: None,
+            similarity: 0.8,
+            minority_threshold: 0.0,
+        }
+    }
+}
+
+impl PanelConfig {
+    /// Errors: `not_finite`, `invalid_argument`, `duplicate_id` for an option listed twice.
+    pub fn validate(&self) -> Result<()> {
+        if let Some((low, high)) = self.scale {
+            check::finite(low, "the low end of the scale")?;
+            check::finite(high, "the high end of the scale")?;
+            if low >= high {
+                return Err(Error::invalid("the low end of the scale must be below its high end"));
+            }
+        }
+        check::weight(self.tolerance.unwrap_or(0.0), "tolerance")?;
+        check::within(self.similarity, -1.0, 1.0, "similarity")?;
+        check::within(self.minority_threshold, 0.0, 1.0, "minority_threshold")?;
+        let mut seen = BTreeSet::new();
+        match self.options.iter().find(|o| !seen.insert(o.as_str())) {
+            Some(o) => Err(Error::new(Code::DuplicateId, format!("option '{o}' is listed twice"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a panel decides.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// An option.
+    Option(String),
+    /// A number: the weighted median.
+    Number(f64),
+    /// The voter whose vector is the medoid of the heaviest cluster.
+    Medoid(String),
+    /// Several leading positions are level; nothing is decided.
+    Tie(Vec<String>),
+}
+
+/// A chance-corrected coefficient beside the raw share that it corrects: `(observed - expected) / (1 - expected)`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PanelAgreement {
+    /// The name of the coefficient.
+    pub coefficient: &'static str,
+    /// The coefficient: 1 = full agreement, 0 = what chance gives. `None` where it is undefined.
+    pub value: Option<f64>,
+    /// Why `value` is absent.
+    pub undefined: Option<String>,
+    /// Observed agreement; `None` where that is undefined too.
+    pub observed: Option<f64>,
+    /// Agreement expected by chance.
+    pub expected: Option<f64>,
+}
+
+/// An interval for something that the panel estimates.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PanelInterval {
+    /// What it is about: `support`, `number` or `probability`.
+    pub of: &'static str,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// How it was made.
+    pub method: &'static str,
+}
+
+/// The result of [`score_panel`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PanelScore {
+    /// The kind of the ballots: choice, ranking, probability, number or vector.
+    pub kind: &'static str,
+    /// What the panel decides.
+    pub decision: Decision,
+    /// The level of consensus, from `support`.
+    pub level: Level,
+    /// The weighted share of the ballots that hold the leading position.
+    pub support: f64,
+    /// Agreement among the ballots, raw and corrected for chance.
+    pub agreement: PanelAgreement,
+    /// Intervals, that of `support` first.
+    pub intervals: Vec<PanelInterval>,
+    /// Every faction with its members.
+    pub minority: MinorityReport,
+    /// How sure the panel is of its decision, 0 to 1: the weighted mean over all ballots of the confidence that each
+    /// gives to the decision, where a ballot for something else gives none. A probability ballot gives its confidence
+    /// times the probability of the decision.
+    pub confidence: f64,
+    /// The number of ballots of positive weight.
+    pub voters: usize,
+    /// Their weight.
+    pub weight: f64,
+    /// Kish's effective number of ballots, `(sum w)^2 / sum w^2`, on which the interval of `support` rests.
+    pub effective_voters: f64,
+    /// How the decision was reached, line by line.
+    pub(super) decided_by: Vec<String>,
+    /// The terms of `confidence`: voter, weight, confidence given to the decision.
+    pub(super) confidence_terms: Vec<(String, f64, f64)>,
+}
+
+/// Scores a panel with default options: see [`score_panel_with`].
+///
+/// ```
+/// use quorate_consensus::panel::{score_panel, Ballot, Decision, Level};
+/// let ballots = [
+///     Ballot::choice("ann", "yes"), Ballot::choice("bob", "yes").confidence(0.6),
+///     Ballot::choice("cid", "yes"), Ballot::choice("dot", "no").weight(2.0),
+/// ];
+/// let score = score_panel(&ballots)?;
+/// assert_eq!(score.decision, Decision::Option("yes".into()));
+/// assert_eq!((score.support, score.level), (0.6, Level::Moderate));
+/// assert!(score.explain().iter().any(|line| line.contains("3 / 5 = 0.6")));
+/// # Ok::<(), quorate_core::Error>(())
+/// ```
+///
+/// Errors: as [`score_panel_with`].
+pub fn score_panel(ballots: &[Ballot]) -> Result<PanelScore> {
+    score_panel_with(ballots, &PanelConfig::default())
+}
+
+/// Scores a panel: decision, level, support, agreement, intervals, factions, confidence.
+///
+/// | ballots | decision | who holds the leading position | agreement |
+/// |---|---|---|---|
+/// | choice | option of greatest weight | those who chose it | Brennan-Prediger (1981) over weighted pairs of ballots |
+/// | probability | top of the linear pool | those whose own top it is | the same, over the ballots' tops |
+/// | ranking | Schulze winner | those who rank it first | mean Spearman correlation, i.e. Kendall's W corrected for chance |
+/// | number | weighted median | those within the tolerance | r_wg (James, Demaree and Wolf 1984), given a scale |
+/// | vector | medoid of the heaviest cluster | that cluster | mean pairwise cosine |
+///
+/// Coefficients that estimate chance from the spread of the ratings (Fleiss, Krippendorff) say nothing on a single
+/// question: there they are a fixed number when observed agreement is not perfect and undefined when it is. Hence those
+/// above, whose chance is known beforehand. A ballot whose top is shared by several options (probability) goes to the
+/// faction "a | b", which supports neither. The interval of the support is Wilson's (1927) at Kish's (1965) effective
+/// number of ballots. Levels as in [`Level`].
+///
+/// Errors: `empty_input` without ballots of positive weight; `duplicate_entry` for a voter with two ballots;
+/// `invalid_argument` for mixed kinds, bad weights, confidences or probabilities; `not_finite`; `unknown_id` for an
+/// option that `config.options` lacks; `invalid_shape` for vectors of unequal dimension.
+pub fn score_panel_with(ballots: &[Ballot], config: &PanelConfig) -> Result<PanelScore> {
+    config.validate()?;
+    let mut voters = BTreeSet::new();
+    for b in ballots {
+        check::weight(b.weight, format_args!("the weight of '{}'", b.voter))?;
+        check::within(b.confidence, 0.0, 1.0, format_args!("the confidence of '{}'", b.voter))?;
+        if !voters.insert(b.voter.as_str()) {
+            return Err(Error::new(Code::DuplicateEntry, format!("'{}' has two ballots", b.voter)));
+        }
+    }
+    let ballots: Vec<&Ballot> = ballots.iter().filter(|b| b.weight > 0.0).collect();
+    let Some(first) = ballots.first() else {
+        return Err(Error::new(Code::EmptyInput, "no ballot has positive weight"));
+    };
+    let kind = first.position.kind();
+    if let Some(other) = ballots.iter().find(|b| b.position.kind() != kind) {
+        return Err(Error::invalid(format!(
+            "'{}' gives a {kind} and '{}' a {}; all ballots of a panel must be of one kind",
+            first.voter,
+            other.voter,
+            other.position.kind()
+        )));
+    }
+    let weight: f64 = ballots.iter().map(|b| b.weight).sum();
+    check::finite(weight, "the sum of the weights")?;
+    let Judged { decision, position_of, leading, agreement, intervals, given, decided_by } =
+        judge(&ballots, weight, config)?;
+
+    let mut groups: Vec<(String, Vec<Member>)> = Vec::new();
+    for (b, position) in ballots.iter().zip(position_of) {
+        let member = Member {
+            voter: b.voter.clone(),
+            weight: b.weight,
+            confidence: b.confidence,
+            strength: b.weight * b.confidence,
+            rationale: b.rationale.clone(),
+        };
+        match groups.iter_mut().find(|g| g.0 == position) {
+            Some(g) => g.1.push(member),
+            None => groups.push((position, vec![member])),
+        }
+    }
+    let minority = report(groups, config.minority_threshold, Some(&leading));
+    // On a tie each leading position has the same share.
+    let support = minority.leading.first().map_or(0.0, |f| f.weight / weight).min(1.0);
+    let effective_voters = weight * weight / ballots.iter().map(|b| b.weight * b.weight).sum::<f64>();
+    let (low, high) = wilson(support, effective_voters);
+    let mut all_intervals = vec![PanelInterval {
+        of: "support",
+        low,
+        high,
+        method: "Wilson 95% at the effective number of ballots",
+    }];
+    all_intervals.extend(intervals);
+    let confidence_terms: Vec<(String, f64, f64)> =
+        ballots.iter().zip(given).map(|(b, g)| (b.voter.clone(), b.weight, g * b.confidence)).collect();
+    Ok(PanelScore {
+        kind,
+        decision,
+        level: Level::of(support),
+        support,
+        agreement,
+        intervals: all_intervals,
+        minority,
+        confidence: confidence_terms.iter().map(|(_, w, c)| w * c).sum::<f64>() / weight,
+        voters: ballots.len(),
+        weight,
+        effective_voters,
+        decided_by,
+        confidence_terms,
+    })
+}
+
+impl Decision {
+    /// The option decided for, if that is what was decided.
+    pub fn option(&self) -> Option<&str> {
+        match self {
+            Decision::Option(o) => Some(o),
+            _ => None,
+        }
+    }
+}
+
+/// Checks that an option may be voted for.
+pub(super) fn check_option(name: &str, voter: &str, config: &PanelConfig) -> Result<()> {
+    if config.options.is_empty() || config.options.iter().any(|o| o == name) {
+        Ok(())
+    } else {
+        Err(Error::new(
+            Code::UnknownId,
+            format!("'{voter}' names '{name}', which is not among the panel's options"),
+        ))
+    }
+}
+
+/// The strings that a position names.
+pub(super) fn named(position: &Position) -> Vec<&str> {
+    match position {
+        Position::Choice(o) => vec![o],
+        Position::Ranking(r) => r.iter().map(String::as_str).collect(),
+        Position::Probability(p) => p.iter().map(|(o, _)| o.as_str()).collect(),
+        Position::Number(_) | Position::Vector(_) => Vec::new(),
+    }
+}

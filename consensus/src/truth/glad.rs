@@ -1,0 +1,240 @@
+//! What is true, when items differ in difficulty and raters in ability?
+
+use super::em::{PARALLEL, blocks, climb, settle};
+use super::{Truth, check_identity, check_iterations, gold_codes};
+use crate::{Label, Ratings};
+use quorate_core::{Code, Error, Result};
+use rayon::prelude::*;
+
+/// Options of [`glad`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct GladOptions {
+    /// At most so many EM iterations; 100 unless given.
+    pub max_iter: usize,
+    /// Stop when an iteration raises the log-posterior by less than this; 1e-5 unless given.
+    pub tol: f64,
+    /// The mean of the normal prior of abilities (standard deviation 1); 1 unless given.
+    pub ability_mean: f64,
+    /// The mean of the normal prior of `beta`, the logarithm of easiness (standard deviation 1); 1 unless given.
+    pub easiness_mean: f64,
+    /// The share of each category, in their order; `None`: all the same.
+    pub class_prior: Option<Vec<f64>>,
+    /// Items whose true label is known, with that label.
+    pub gold: Vec<(Label, Label)>,
+}
+
+impl Default for GladOptions {
+    fn default() -> Self {
+        GladOptions {
+            max_iter: 100,
+            tol: 1e-5,
+            ability_mean: 1.0,
+            easiness_mean: 1.0,
+            class_prior: None,
+            gold: Vec::new(),
+        }
+    }
+}
+
+impl GladOptions {
+    /// Checks the options against the number of categories (codes `invalid_argument`, `invalid_shape`, `not_finite`).
+    pub fn validate(&self, n_categories: usize) -> Result<()> {
+        check_iterations(self.max_iter, self.tol)?;
+        for (name, x) in [("ability_mean", self.ability_mean), ("easiness_mean", self.easiness_mean)] {
+            if !x.is_finite() {
+                return Err(Error::new(Code::NotFinite, format!("{name} is {x}")));
+            }
+        }
+        if let Some(p) = &self.class_prior {
+            if p.len() != n_categories {
+                return Err(Error::new(
+                    Code::InvalidShape,
+                    format!("class_prior has {} shares for {n_categories} categories", p.len()),
+                ));
+            }
+            if p.iter().any(|v| v.is_nan() || *v <= 0.0) || (p.iter().sum::<f64>() - 1.0).abs() > 1e-9 {
+                return Err(Error::invalid(format!("class_prior {p:?} must be positive and sum to 1")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// GLAD, the generative model of labels, abilities and difficulties (Whitehill, Ruvolo, Wu, Bergsma and Movellan 2009), for any
+/// number of categories.
+///
+/// Rater `r` labels item `i` rightly with probability `1 / (1 + exp(-a_r exp(b_i)))`, and otherwise picks one of the wrong labels evenly.
+/// Abilities `a` and log-easiness `b` have normal priors of variance 1. Fitted by EM; the M-step maximises the quadratic bound of
+/// Jaakkola and Jordan (2000) first in `b`, then in `a`, so that the log-posterior in `log_likelihood` never falls and no step size is needed.
+///
+/// The skill of a rater is `a`: 0 is guessing, negative is hostile. `difficulty` of an item is `exp(-b)`.
+///
+/// Errors: `unsupported` for counts without raters; `unknown_id` for a gold item without ratings; those of [`GladOptions::validate`].
+///
+/// ```
+/// use quorate_consensus::{Ratings, truth::{GladOptions, glad}};
+/// let data = Ratings::from_matrix(&[1., 2., 2., 1., 1., 2., 2., 1., 1., 2., 1., 2.], 3, 4)?;
+/// let truth = glad(&data, &GladOptions::default())?;
+/// assert_eq!(truth.labels, vec![1.into(), 2.into(), 2.into(), 1.into()]);
+/// assert!(truth.skills[0] > truth.skills[2]);
+/// # Ok::<(), quorate_core::Error>(())
+/// ```
+pub fn glad(data: &Ratings, options: &GladOptions) -> Result<Truth> {
+    check_identity("glad", data)?;
+    let k = data.n_categories();
+    options.validate(k)?;
+    let gold = gold_codes(data, &options.gold)?;
+    let mut model = Model::new(data, options);
+    let mut belief = vec![0.0; data.n_items() * k];
+    model.expect(data, &gold, &mut belief);
+    let record = climb(options.max_iter, options.tol, || {
+        model.maximise(data, &belief, options);
+        model.expect(data, &gold, &mut belief) + model.log_prior(options)
+    });
+    let difficulty = model.ease.iter().map(|e| (-e.beta).exp()).collect();
+    let truth = Truth::of("glad", data, belief);
+    Ok(Truth { skills: model.ability, difficulty: Some(difficulty), ..truth }.climbed(record))
+}
+
+struct Model {
+    ability: Vec<f64>,
+    ease: Vec<Ease>,
+    log_class: Vec<f64>,
+    /// The logarithm of the number of wrong labels.
+    log_wrong: f64,
+}
+
+/// The log-easiness of an item, and what the last E-step says about it: the bound is `slope e^b - curve e^(2b)`.
+#[derive(Clone, Copy)]
+struct Ease {
+    beta: f64,
+    slope: f64,
+    curve: f64,
+}
+
+/// Raters in a block of the M-step.
+const RATERS: usize = 64;
+
+/// Newton steps for one item; the bound changes with the next iteration anyway.
+const NEWTON: usize = 4;
+
+impl Model {
+    fn new(data: &Ratings, options: &GladOptions) -> Model {
+        let k = data.n_categories();
+        let uniform = || vec![1.0 / k as f64; k];
+        Model {
+            ability: vec![1.0; data.n_raters()],
+            ease: vec![Ease { beta: 1.0, slope: 0.0, curve: 0.0 }; data.n_items()],
+            log_class: options.class_prior.clone().unwrap_or_else(uniform).iter().map(|p| p.ln()).collect(),
+            log_wrong: ((k as f64 - 1.0).max(1.0)).ln(),
+        }
+    }
+
+    /// E-step: the belief about each item and, from it, the bound on its easiness; the log-likelihood.
+    fn expect(&mut self, data: &Ratings, gold: &[Option<u32>], belief: &mut [f64]) -> f64 {
+        let k = self.log_class.len();
+        let (ability, log_class, log_wrong) = (&self.ability, &self.log_class, self.log_wrong);
+        let ease = &self.ease;
+        let likelihood = blocks(belief, k, data.len() >= PARALLEL, |first, block| {
+            let mut sum = 0.0;
+            for (j, row) in block.chunks_exact_mut(k).enumerate() {
+                let i = first + j;
+                row.copy_from_slice(log_class);
+                let easiness = ease[i].beta.exp();
+                let mut common = 0.0;
+                for (&r, &c) in data.item_raters(i).iter().zip(data.item_codes(i)) {
+                    let w = data.weights()[r as usize];
+                    let x = ability[r as usize] * easiness;
+                    // ln(1 - sigma) for every class, and x more for the class voted for.
+                    common -= w * (x.max(0.0) + (-x.abs()).exp().ln_1p() + log_wrong);
+                    row[c as usize] += w * (x + log_wrong);
+                }
+                let log = settle(row, gold[i]);
+                sum += common + log;
+            }
+            sum
+        });
+        let (ability, ease) = (&self.ability, &mut self.ease);
+        let belief = &*belief;
+        let bound = |(i, e): (usize, &mut Ease)| {
+            let easiness = e.beta.exp();
+            (e.slope, e.curve) = (0.0, 0.0);
+            for (&r, &c) in data.item_raters(i).iter().zip(data.item_codes(i)) {
+                let (w, a) = (data.weights()[r as usize], ability[r as usize]);
+                e.slope += w * (belief[i * k + c as usize] - 0.5) * a;
+                e.curve += w * curvature(a * easiness) * a * a;
+            }
+        };
+        if data.len() >= PARALLEL {
+            ease.par_iter_mut().enumerate().with_min_len(256).for_each(bound);
+        } else {
+            ease.iter_mut().enumerate().for_each(bound);
+        }
+        likelihood
+    }
+
+    /// M-step: first the items, then the raters.
+    fn maximise(&mut self, data: &Ratings, belief: &[f64], options: &GladOptions) {
+        let k = self.log_class.len();
+        for e in &mut self.ease {
+            e.climb(options.easiness_mean);
+        }
+        let easiness: Vec<f64> = self.ease.iter().map(|e| e.beta.exp()).collect();
+        let rater = |(r, a): (usize, &mut f64)| {
+            let w = data.weights()[r];
+            let (mut slope, mut curve) = (0.0, 0.0);
+            for (&i, &c) in data.rater_items(r).iter().zip(data.rater_codes(r)) {
+                let e = easiness[i as usize];
+                slope += (belief[i as usize * k + c as usize] - 0.5) * e;
+                curve += curvature(*a * e) * e * e;
+            }
+            *a = (w * slope + options.ability_mean) / (2.0 * w * curve + 1.0);
+        };
+        if data.len() >= PARALLEL {
+            self.ability.par_iter_mut().enumerate().with_min_len(RATERS).for_each(rater);
+        } else {
+            self.ability.iter_mut().enumerate().for_each(rater);
+        }
+    }
+
+    fn log_prior(&self, options: &GladOptions) -> f64 {
+        let half = |x: f64, mean: f64| -0.5 * (x - mean).powi(2);
+        self.ability.iter().map(|&a| half(a, options.ability_mean)).sum::<f64>()
+            + self.ease.iter().map(|e| half(e.beta, options.easiness_mean)).sum::<f64>()
+    }
+}
+
+impl Ease {
+    /// Raises `slope e^b - curve e^(2b) - (b - mean)^2 / 2` from the present `b`.
+    fn climb(&mut self, mean: f64) {
+        let value = |b: f64| self.slope * b.exp() - self.curve * (2.0 * b).exp() - 0.5 * (b - mean).powi(2);
+        let mut b = self.beta;
+        let mut height = value(b);
+        for _ in 0..NEWTON {
+            let (e, e2) = (b.exp(), (2.0 * b).exp());
+            let gradient = self.slope * e - 2.0 * self.curve * e2 - (b - mean);
+            let bend = -(self.slope * e - 4.0 * self.curve * e2 - 1.0);
+            let mut step = gradient / bend.max(1.0);
+            let mut next = value(b + step);
+            while next < height && step.abs() > 1e-14 {
+                step *= 0.5;
+                next = value(b + step);
+            }
+            if next < height || step.abs() <= 1e-14 {
+                break;
+            }
+            (b, height) = (b + step, next);
+        }
+        self.beta = b;
+    }
+}
+
+/// `tanh(x / 2) / (4 x)`: the curvature of the bound on the logarithm of the logistic function that touches it at `x`.
+fn curvature(x: f64) -> f64 {
+    if x.abs() < 1e-4 {
+        // The series, whose next term is below 1e-18.
+        return 0.125 - x * x / 96.0;
+    }
+    let e = (-x.abs()).exp();
+    (1.0 - e) / (1.0 + e) / (4.0 * x.abs())
+}

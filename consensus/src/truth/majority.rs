@@ -1,0 +1,25 @@
+//! Which label has the most votes?
+
+use super::{Truth, accuracy, check_identity, vote_shares};
+use crate::Ratings;
+use quorate_core::Result;
+
+/// The label with the largest (weighted) share of the votes of each item. Items whose first place is shared are listed in `ties`
+/// and get the first of the tied categories. The skill of a rater is the share of votes for the winners.
+///
+/// Errors: `unsupported` for counts without raters.
+///
+/// ```
+/// use quorate_consensus::{Ratings, truth::majority_vote};
+/// let data = Ratings::new(&[1, 1, 1, 2, 2], &["a", "b", "c", "a", "b"], &["x", "y", "y", "x", "y"])?;
+/// let truth = majority_vote(&data)?;
+/// assert_eq!(truth.labels, vec!["y".into(), "x".into()]);
+/// assert_eq!(truth.ties, vec![2.into()]);
+/// # Ok::<(), quorate_core::Error>(())
+/// ```
+pub fn majority_vote(data: &Ratings) -> Result<Truth> {
+    check_identity("majority_vote", data)?;
+    let shares = vote_shares(data, data.weights());
+    let skills = accuracy(data, &shares);
+    Ok(Truth { skills, converged: true, ..Truth::of("majority_vote", data, shares) })
+}

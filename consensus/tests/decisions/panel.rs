@@ -1,0 +1,224 @@
+//! Does a panel's score recompute by hand?
+
+use quorate_consensus::panel::*;
+
+fn choices(votes: &[(&str, f64)]) -> Vec<Ballot> {
+    votes.iter().enumerate().map(|(i, (o, w))| Ballot::choice(format!("v{i}"), *o).weight(*w)).collect()
+}
+
+#[test]
+fn levels_are_half_open() {
+    for (share, want) in [
+        (1.0, "unanimous"),
+        (0.999, "strong"),
+        (0.8, "strong"),
+        (0.799, "moderate"),
+        (0.6, "moderate"),
+        (0.599, "weak"),
+        (0.4, "weak"),
+        (0.399, "no_consensus"),
+        (0.0, "no_consensus"),
+    ] {
+        assert_eq!(Level::of(share).as_str(), want, "{share}");
+    }
+    // Shares on a bound, whatever the rounding of the weights.
+    for (votes, want) in [
+        (vec![("a", 0.1), ("a", 0.7), ("b", 0.2)], Level::Strong),
+        (vec![("a", 0.1), ("a", 0.2), ("a", 0.3), ("b", 0.4)], Level::Moderate),
+        (vec![("a", 0.4), ("b", 0.1), ("c", 0.2), ("d", 0.3)], Level::Weak),
+        (vec![("a", 0.1), ("a", 0.2), ("a", 0.3), ("a", 0.1)], Level::Unanimous),
+        (vec![("a", 1.0), ("b", 1.0), ("c", 1.0)], Level::NoConsensus),
+    ] {
+        assert_eq!(score_panel(&choices(&votes)).unwrap().level, want, "{votes:?}");
+    }
+}
+
+#[test]
+fn seven_choices() {
+    let mut ballots = choices(&[
+        ("yes", 1.0),
+        ("yes", 1.0),
+        ("yes", 1.0),
+        ("yes", 1.0),
+        ("yes", 1.0),
+        ("no", 1.0),
+        ("no", 1.0),
+    ]);
+    ballots[5].confidence = 0.5;
+    ballots[6].rationale = Some("r7".into());
+    ballots[0].confidence = 0.3;
+    let s = score_panel(&ballots).unwrap();
+    assert_eq!(s.decision.option(), Some("yes"));
+    assert_eq!((s.support, s.level), (5.0 / 7.0, Level::Moderate));
+    // Agreeing pairs 10 + 1 of 21, chance 1/2.
+    assert!((s.agreement.value.unwrap() - (11.0 / 21.0 - 0.5) / 0.5).abs() < 1e-12);
+    assert!((s.confidence - 4.3 / 7.0).abs() < 1e-12);
+    let no = &s.minority.minorities[0];
+    assert_eq!((no.position.as_str(), no.weight), ("no", 2.0));
+    assert_eq!((no.members[0].voter.as_str(), no.members[0].rationale.as_deref()), ("v6", Some("r7")));
+    // Wilson's interval of 5 of 7.
+    assert!(
+        (s.intervals[0].low - 0.358934).abs() < 1e-6 && (s.intervals[0].high - 0.917781).abs() < 1e-6,
+        "{:?}",
+        s.intervals[0]
+    );
+    assert_eq!(serde_json::to_value(&s).unwrap()["level"], "moderate");
+}
+
+#[test]
+fn ties_are_declared() {
+    let s = score_panel(&choices(&[("a", 0.3), ("b", 0.1), ("b", 0.2), ("c", 0.1)])).unwrap();
+    assert_eq!(s.decision, Decision::Tie(vec!["a".into(), "b".into()]));
+    assert_eq!((s.minority.leading.len(), s.confidence, s.level), (2, 0.0, Level::Weak));
+    assert!(s.explain().iter().any(|l| l.contains("nothing is decided")));
+}
+
+#[test]
+fn one_option_leaves_chance_undefined() {
+    let s = score_panel(&choices(&[("a", 1.0), ("a", 1.0)])).unwrap();
+    assert_eq!((s.level, s.agreement.value, s.agreement.observed), (Level::Unanimous, None, Some(1.0)));
+    assert!(s.agreement.undefined.is_some());
+    let config = PanelConfig { options: vec!["a".into(), "b".into()], ..Default::default() };
+    assert_eq!(
+        score_panel_with(&choices(&[("a", 1.0), ("a", 1.0)]), &config).unwrap().agreement.value,
+        Some(1.0)
+    );
+    let alone = score_panel(&choices(&[("a", 1.0)])).unwrap();
+    assert_eq!((alone.level, alone.agreement.value), (Level::Unanimous, None));
+}
+
+#[test]
+fn probabilities() {
+    let ballot = |v: &str, yes: f64| {
+        Ballot::new(v, Position::Probability(vec![("yes".into(), yes), ("no".into(), 1.0 - yes)]))
+    };
+    let s = score_panel(&[ballot("a", 0.9), ballot("b", 0.6), ballot("c", 0.2), ballot("d", 0.5)]).unwrap();
+    assert_eq!(s.decision.option(), Some("yes"));
+    assert_eq!((s.support, s.level), (0.5, Level::Weak));
+    assert!((s.confidence - 2.2 / 4.0).abs() < 1e-12);
+    assert_eq!((s.intervals[1].low, s.intervals[1].high), (0.2, 0.9));
+    let positions: Vec<&str> = s.minority.minorities.iter().map(|f| f.position.as_str()).collect();
+    assert_eq!(positions, ["no", "no | yes"]);
+}
+
+#[test]
+fn rankings() {
+    let ballot =
+        |v: &str, r: &[&str]| Ballot::new(v, Position::Ranking(r.iter().map(|o| (*o).into()).collect()));
+    let s = score_panel(&[
+        ballot("a", &["x", "y", "z"]),
+        ballot("b", &["y", "z", "x"]),
+        ballot("c", &["x", "z"]),
+    ])
+    .unwrap();
+    assert_eq!(s.decision.option(), Some("x"));
+    assert_eq!((s.support, s.level), (2.0 / 3.0, Level::Moderate));
+    // Rank sums x 5, y 6, z 7: W = 12 * 2 / (9 * 24), corrected for chance 1/3.
+    let w = 12.0 * 2.0 / (9.0 * 24.0);
+    assert!((s.agreement.observed.unwrap() - w).abs() < 1e-12);
+    assert!((s.agreement.value.unwrap() - (3.0 * w - 1.0) / 2.0).abs() < 1e-12);
+    // A Condorcet winner that nobody ranks first wins without support.
+    let c = score_panel(&[
+        ballot("a", &["x", "m", "y", "z"]),
+        ballot("b", &["y", "m", "x", "z"]),
+        ballot("c", &["z", "m", "x", "y"]),
+    ])
+    .unwrap();
+    assert_eq!((c.decision.option(), c.support, c.level), (Some("m"), 0.0, Level::NoConsensus));
+    assert_eq!(c.minority.minorities.len(), 3);
+}
+
+#[test]
+fn numbers() {
+    let ballots: Vec<Ballot> = [1.0, 2.0, 2.0, 2.1, 9.0]
+        .iter()
+        .enumerate()
+        .map(|(i, x)| Ballot::new(format!("v{i}"), Position::Number(*x)))
+        .collect();
+    let config = PanelConfig { scale: Some((0.0, 10.0)), tolerance: Some(0.5), ..Default::default() };
+    let s = score_panel_with(&ballots, &config).unwrap();
+    assert_eq!((s.decision.clone(), s.support, s.level), (Decision::Number(2.0), 0.6, Level::Moderate));
+    let positions: Vec<&str> = s.minority.minorities.iter().map(|f| f.position.as_str()).collect();
+    assert_eq!(positions, ["above 2.5", "below 1.5"]);
+    let mean = 16.1 / 5.0;
+    let variance = [1.0, 2.0, 2.0, 2.1, 9.0f64].iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4.0;
+    assert!((s.agreement.value.unwrap() - (1.0 - variance / (100.0 / 12.0))).abs() < 1e-12);
+    assert!(score_panel(&ballots).unwrap().agreement.value.is_none());
+    assert_eq!(score_panel(&ballots[..2]).unwrap().decision, Decision::Number(1.5));
+}
+
+#[test]
+fn vectors() {
+    let ballot = |v: &str, x: [f64; 2]| Ballot::new(v, Position::Vector(x.to_vec()));
+    let s = score_panel(&[
+        ballot("a", [1.0, 0.0]),
+        ballot("b", [1.0, 0.1]),
+        ballot("c", [1.0, 0.2]),
+        ballot("d", [0.0, 1.0]),
+    ])
+    .unwrap();
+    assert_eq!((s.decision.clone(), s.support), (Decision::Medoid("b".into()), 0.75));
+    let units: Vec<[f64; 2]> = [[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0f64]]
+        .iter()
+        .map(|v| {
+            let n = v[0].hypot(v[1]);
+            [v[0] / n, v[1] / n]
+        })
+        .collect();
+    let mut sum = 0.0;
+    for i in 0..4 {
+        for j in 0..i {
+            sum += units[i][0] * units[j][0] + units[i][1] * units[j][1];
+        }
+    }
+    assert!((s.agreement.value.unwrap() - sum / 6.0).abs() < 1e-12);
+}
+
+/// Evaluates "lhs = rhs" arithmetic of the explanation: sums of "name weight" terms, quotients, products.
+#[test]
+fn explanations_recompute() {
+    let mut ballots = choices(&[("yes", 1.5), ("yes", 0.25), ("no", 1.0), ("maybe", 0.5)]);
+    ballots[1].confidence = 0.4;
+    let s = score_panel(&ballots).unwrap();
+    let lines = s.explain();
+    let number = |t: &str| t.trim().parse::<f64>().unwrap();
+    let mut checked = 0;
+    for line in &lines {
+        if line.starts_with("leading") || line.starts_with("minority") {
+            let (sum, share) = line.split_once(": ").unwrap().1.split_once("; share ").unwrap();
+            let (terms, total) = sum.split_once(" = ").unwrap();
+            let by_hand: f64 = terms.split(" + ").map(|t| number(t.rsplit(' ').next().unwrap())).sum();
+            assert!((by_hand - number(total)).abs() < 1e-12, "{line}");
+            let (quotient, value) = share.split_once(" = ").unwrap();
+            let (a, b) = quotient.split_once(" / ").unwrap();
+            assert!((number(a) / number(b) - number(value)).abs() < 1e-12, "{line}");
+            checked += 1;
+        } else if let Some(rest) = line.strip_prefix("confidence: (") {
+            let (terms, rest) = rest.split_once(") / ").unwrap();
+            let (total, value) = rest.split_once(" = ").unwrap();
+            let by_hand: f64 = terms
+                .split(" + ")
+                .map(|t| {
+                    let (w, c) = t.split_once(' ').unwrap().1.split_once(" * ").unwrap();
+                    number(w) * number(c)
+                })
+                .sum();
+            assert!((by_hand / number(total) - number(value)).abs() < 1e-12, "{line}");
+            checked += 1;
+        } else if line.starts_with("agreement") {
+            let inner: Vec<f64> = line
+                .split(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-'))
+                .filter_map(|t| t.parse().ok())
+                .collect();
+            let [o, e, one, e2, value] = inner[..] else { panic!("{line}: {inner:?}") };
+            assert!((one - 1.0).abs() < 1e-12 && ((o - e) / (one - e2) - value).abs() < 1e-12, "{line}");
+            checked += 1;
+        } else if let Some(rest) = line.strip_prefix("effective ballots: ") {
+            let (fraction, value) = rest.split_once(" = ").unwrap();
+            let (w, squares) = fraction.split_once("^2 / ").unwrap();
+            assert!((number(w).powi(2) / number(squares) - number(value)).abs() < 1e-9, "{line}");
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 6, "{lines:#?}");
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Runs quorate beside its peers and writes what they print into README.md, with date, machine and command.
+set -euo pipefail
+cache=${QUORATE_CACHE:-$HOME/.cache/quorate}
+here=$(cd "$(dirname "$0")/.." && pwd)
+cd "$here"
+wanted=$(cksum <requirements/compare.txt)
+if [ "$(cat "$cache/venv-compare/wanted" 2>/dev/null)" != "$wanted" ]; then
+  python3 -m venv --clear "$cache/venv-compare"
+  "$cache/venv-compare/bin/pip" install -q --disable-pip-version-check -r requirements/compare.txt
+  echo "$wanted" >"$cache/venv-compare/wanted"
+fi
+python=$cache/venv-compare/bin/python
+cargo build --release --locked --workspace --examples
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+# run NAME COMMAND...: keeps what the command prints; a failed comparison fails the whole.
+run() {
+  local name=$1
+  shift
+  echo "== $name"
+  { echo "\$ ${*/#"$python"/python}"; "$@"; } 2>"$out/$name.err" | sed "s#$cache#CACHE#g" | tee "$out/$name.txt"
+}
+
+model=$QUORATE_TEST_MODEL
+run embed "$python" benches/compare/embed.py --model "$model" --scifact "$QUORATE_DATA/scifact" --quality --exactness --memory
+run builtin "$python" benches/compare/builtin.py --data "$cache" --model "$model"
+run vectors "$python" benches/compare/vectors.py
+run consensus "$python" benches/compare/consensus.py
+"$python" scripts/readme_numbers.py "$out" README.md
