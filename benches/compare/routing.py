@@ -1,6 +1,6 @@
 """Routing questions to agents: quorate against semantic-router, with the same MiniLM vectors, in one run.
 
-    pip install semantic-router sentence-transformers
+    pip install semantic-router==1.1.1 sentence-transformers
     cargo build --release -p quorate-agents --example routing_eval
     python benches/compare/routing.py --model MINILM_FOLDER --data FOLDER_WITH_clinc150.json --work SCRATCH_FOLDER
 
@@ -88,26 +88,24 @@ if args.mode != "test":
     print(output)
     raise SystemExit
 
-from semantic_router import Route  # noqa: E402
-from semantic_router.encoders.base import DenseEncoder  # noqa: E402
-from semantic_router.index.local import LocalIndex  # noqa: E402
-from semantic_router.routers import SemanticRouter  # noqa: E402
+from semantic_router import IndexedRouter, Route  # noqa: E402
+from semantic_router.encoders import DenseEncoder  # noqa: E402
+from semantic_router.index import LocalIndex  # noqa: E402
 
 
 class Known(DenseEncoder):
     """Vectors computed above."""
 
     name: str = "known"
-    score_threshold: float = 0.0
-    type: str = "known"
 
     def __call__(self, docs):
         return [vectors[doc].tolist() for doc in docs]
 
 
-def routes_of(questions):
+def router_of(questions):
     labels = sorted({label for _, label in questions})
-    return [Route(name=label, utterances=[t for t, l in questions if l == label]) for label in labels]
+    routes = [Route(name=label, utterances=[t for t, l in questions if l == label]) for label in labels]
+    return IndexedRouter(encoder=Known(), routes=routes, index=LocalIndex())
 
 
 def accuracy(results, threshold):
@@ -138,15 +136,12 @@ def summary(validation, test):
     }
 
 
-router = SemanticRouter(encoder=Known(), routes=routes_of(sets["hc_train"]), index=LocalIndex(), auto_sync="local")
+router = router_of(sets["hc_train"])
 
 
 def ask(questions):
-    out = []
-    for text, label in questions:
-        choice = router(vector=vectors[text].tolist())
-        out.append((label, choice.name or "", choice.similarity_score or 0.0))
-    return out
+    choices = [(label, router(text)) for text, label in questions]
+    return [(label, choice.name or "", choice.confidence or 0.0) for label, choice in choices]
 
 
 theirs = summary(ask(sets["hc_validation"]), ask(sets["hc_test"]))
@@ -155,20 +150,13 @@ ours = summary(*([(r["label"], r["route"], r["confidence"]) for r in parts[p]] f
 report["healthcare_routing"] = {"quorate": ours, "semantic_router": theirs}
 
 # Time of a match on the healthcare catalogue.
-router = SemanticRouter(
-    encoder=Known(),
-    routes=[Route(name=a, utterances=[t for t, b in examples if a == b]) for a in sorted({a for _, a in examples})],
-    index=LocalIndex(),
-    auto_sync="local",
-)
-times = []
-index_times = []
+router = router_of(examples)
+times, index_times = [], []
 for text, _ in examples:
-    vector = vectors[text].tolist()
     start = time.perf_counter()
-    router(vector=vector)
+    router(text)
     times.append(time.perf_counter() - start)
-    array = np.array(vector)
+    array = np.array(vectors[text])
     start = time.perf_counter()
     router.index.query(array, top_k=5)
     index_times.append(time.perf_counter() - start)

@@ -42,7 +42,13 @@ pub struct Labelled {
 
 impl Default for Calibration {
     fn default() -> Self {
-        Calibration { intercept: -12.0, slope: 20.0, description: 0.0, temperature: 0.04, widening: 1.0 }
+        Calibration {
+            intercept: -8.44,
+            slope: 18.84,
+            description: 5.07,
+            temperature: 0.0412,
+            widening: 0.146,
+        }
     }
 }
 
