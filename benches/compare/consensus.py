@@ -83,8 +83,9 @@ def main():
     if "alpha" in arguments.what:
         import krippendorff
 
-        data, _ = labels(20_000, 200, 5, 10)
-        table = np.full((200, 20_000), np.nan)
+        # As sparse as the labels of the Dawid-Skene run: the peer needs a table of raters x items.
+        data, _ = labels(20_000, 2_000, 5, 10)
+        table = np.full((2_000, 20_000), np.nan)
         table[data[:, 1], data[:, 0]] = data[:, 2]
         mine = ours(arguments.binary, "alpha", data, 0)
         seconds, value = timed(lambda: krippendorff.alpha(table, level_of_measurement="nominal"))

@@ -411,10 +411,10 @@ fn build(
         for column in [&mut items, &mut raters, &mut values] {
             column.codes = kept.iter().map(|&n| column.codes[n]).collect();
         }
+        compact(&mut items, &mut Vec::new());
+        compact(&mut raters, &mut weights);
+        compact(&mut values, &mut Vec::new());
     }
-    compact(&mut items, &mut Vec::new());
-    compact(&mut raters, &mut weights);
-    compact(&mut values, &mut Vec::new());
     let ordered = options.domain.is_some() || values.names.iter().all(|name| name.as_f64().is_some());
     let categories = order_values(&mut values, options.domain.as_deref())?;
 
