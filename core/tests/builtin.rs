@@ -1,5 +1,6 @@
 //! Is the built-in model what its scripts made, on ordinary and on hostile text?
 #![cfg(feature = "embed")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use quorate_core::embed::{Embed, StaticModel};
