@@ -3,6 +3,8 @@
 mod common;
 mod concurrent;
 mod damage;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod kill;
 mod knowledge_base;
 mod tenants;
