@@ -44,10 +44,10 @@ impl Default for Calibration {
     fn default() -> Self {
         Calibration {
             intercept: -8.44,
-            slope: 18.84,
-            description: 5.07,
-            temperature: 0.0412,
-            widening: 0.146,
+            slope: 19.39,
+            description: 4.96,
+            temperature: 0.0405,
+            widening: 0.159,
         }
     }
 }
