@@ -1,0 +1,8 @@
+//! Does the engine keep its promises? One binary, since each one is linked with all of the store.
+
+mod common;
+mod concurrent;
+mod damage;
+mod kill;
+mod knowledge_base;
+mod tenants;
