@@ -3,6 +3,8 @@
 //! `cargo bench -p quorate-agents` prints the time on the healthcare catalogue and on 100,000 made-up agents of a
 //! thousand tenants, with and without constraints. `benches/compare/routing.py` compares with semantic-router.
 
+#![allow(missing_docs, clippy::unwrap_used)] // criterion's macros have no docs; a bench may panic
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;

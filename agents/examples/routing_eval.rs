@@ -4,8 +4,10 @@
 //! `<set>.json`, lists of `[text, label]` (an empty label: out of scope). Prints one JSON object.
 //!
 //! ```text
-//! cargo run --release -p quorate-agents --example routing_eval -- FOLDER [fit|tune|test]
+//! cargo run --release -p quorate-agents --example routing_eval -- FOLDER [fit|tune|test] [builtin]
 //! ```
+//!
+//! With `builtin` the vectors come from the built-in model instead.
 //!
 //! `fit` prints the calibration fitted on the validation part of CLINC150, `tune` a grid of [`Tuning`] on validation
 //! parts, `test` (the default) the numbers on the test parts.
@@ -18,12 +20,14 @@ use std::time::Instant;
 use quorate_agents::{
     Agent, AgentRegistry, Calibration, Catalog, Labelled, Match, MatchOptions, RegistryOptions, Skill, Tuning,
 };
-use quorate_core::embed::Embed;
+use quorate_core::embed::{Embed, StaticModel};
 use quorate_core::vector::Matrix;
 use quorate_core::{Cancel, Code, Error, Result};
 use serde_json::{Value, json};
 
 type Set = Vec<(String, String)>;
+
+type Model = Arc<dyn Embed>;
 
 /// Vectors that were computed elsewhere.
 struct Table {
@@ -83,7 +87,11 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let folder = arguments.next().ok_or("give the folder that routing.py wrote")?;
     let mode = arguments.next().unwrap_or_else(|| "test".into());
     let folder = Path::new(&folder);
-    let table = Arc::new(Table::read(folder)?);
+    let table: Model = match arguments.next().as_deref() {
+        Some("builtin") => StaticModel::builtin()?,
+        Some(other) => return Err(format!("there is no model '{other}'").into()),
+        None => Arc::new(Table::read(folder)?),
+    };
     let set = |name: &str| -> Result<Set> { read_json(&folder.join(format!("{name}.json"))) };
     let report = match mode.as_str() {
         "fit" => fit(&table, &set)?,
@@ -97,7 +105,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The calibration that the validation part of CLINC150 gives.
-fn fit(table: &Arc<Table>, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
+fn fit(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
     let registry = registry(table, &set("clinc_train")?, true, Tuning::default())?;
     let mut questions = set("clinc_val")?;
     questions.extend(set("clinc_oos_val")?);
@@ -114,7 +122,7 @@ fn fit(table: &Arc<Table>, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
 }
 
 /// Top-1 on validation parts for a grid of settings.
-fn tune(table: &Arc<Table>, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
+fn tune(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
     let (train, val) = (set("clinc_train")?, set("clinc_val")?);
     let mut oos = set("clinc_oos_val")?;
     oos.extend(set("clinc_oos_train")?);
@@ -139,7 +147,7 @@ fn tune(table: &Arc<Table>, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> 
 }
 
 /// The numbers on the test parts.
-fn test(table: &Arc<Table>, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
+fn test(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
     let mut report = BTreeMap::new();
     let tuning = Tuning::default();
     let dense = Tuning { lexical: 0.0, ..tuning };
@@ -202,7 +210,7 @@ fn test(table: &Arc<Table>, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> 
 }
 
 /// Median microseconds of a match on the healthcare catalogue without embedding.
-fn speed(table: &Arc<Table>) -> Result<Value> {
+fn speed(table: &Model) -> Result<Value> {
     let catalog = Catalog::healthcare()?;
     let started = Instant::now();
     let registry = AgentRegistry::open(None, RegistryOptions::new(table.clone()))?;
@@ -224,7 +232,7 @@ fn speed(table: &Arc<Table>) -> Result<Value> {
 }
 
 /// A registry with one agent for each label.
-fn registry(table: &Arc<Table>, train: &Set, examples: bool, tuning: Tuning) -> Result<AgentRegistry> {
+fn registry(table: &Model, train: &Set, examples: bool, tuning: Tuning) -> Result<AgentRegistry> {
     let mut by_label: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (text, label) in train {
         by_label.entry(label).or_default().push(text);
@@ -244,13 +252,13 @@ fn registry(table: &Arc<Table>, train: &Set, examples: bool, tuning: Tuning) -> 
     Ok(registry)
 }
 
-fn matches(registry: &AgentRegistry, table: &Table, text: &str, k: usize) -> Result<Vec<Match>> {
+fn matches(registry: &AgentRegistry, table: &Model, text: &str, k: usize) -> Result<Vec<Match>> {
     let options = MatchOptions { k, ..MatchOptions::default() };
     registry.match_vector(text, &table.embed_query(text)?, &options)
 }
 
 /// The scores of all agents for each question, and which is right.
-fn label(registry: &AgentRegistry, table: &Table, questions: &Set) -> Result<Vec<Labelled>> {
+fn label(registry: &AgentRegistry, table: &Model, questions: &Set) -> Result<Vec<Labelled>> {
     let all = registry.len();
     questions
         .iter()
@@ -272,7 +280,7 @@ fn is(agent: &Agent, label: &str) -> bool {
 }
 
 /// Confidence of the best match, and whether it is right.
-fn confidences(registry: &AgentRegistry, table: &Table, questions: &Set) -> Result<Vec<(f64, bool)>> {
+fn confidences(registry: &AgentRegistry, table: &Model, questions: &Set) -> Result<Vec<(f64, bool)>> {
     questions
         .iter()
         .map(|(text, label)| {
@@ -326,7 +334,7 @@ fn ece(predictions: &[(f64, bool)]) -> f64 {
 }
 
 /// The scores for one question of each agent of the healthcare catalogue, asked while the agent lacks it.
-fn left_out(table: &Arc<Table>, tuning: Tuning) -> Result<Vec<Labelled>> {
+fn left_out(table: &Model, tuning: Tuning) -> Result<Vec<Labelled>> {
     let options = RegistryOptions { tuning, ..RegistryOptions::new(table.clone()) };
     let registry = AgentRegistry::open(None, options)?;
     let mut out = Vec::new();
@@ -345,7 +353,7 @@ fn left_out(table: &Arc<Table>, tuning: Tuning) -> Result<Vec<Labelled>> {
 }
 
 /// Top-1 on the catalogue's questions when no agent has any example.
-fn descriptions(table: &Arc<Table>, tuning: Tuning) -> Result<f64> {
+fn descriptions(table: &Model, tuning: Tuning) -> Result<f64> {
     let catalog = Catalog::healthcare()?;
     let options = RegistryOptions { tuning, ..RegistryOptions::new(table.clone()) };
     let registry = AgentRegistry::open(None, options)?;

@@ -1,5 +1,7 @@
 //! Does the registry keep, find and protect agents as promised?
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 mod common;
 
 use std::path::Path;

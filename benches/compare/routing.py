@@ -146,8 +146,15 @@ def ask(questions):
 
 theirs = summary(ask(sets["hc_validation"]), ask(sets["hc_test"]))
 parts = report.pop("healthcare_routing")
-ours = summary(*([(r["label"], r["route"], r["confidence"]) for r in parts[p]] for p in ("validation", "test")))
-report["healthcare_routing"] = {"quorate": ours, "semantic_router": theirs}
+ours = {
+    by: summary(*([(r["label"], r["route"], r[by]) for r in parts[p]] for p in ("validation", "test")))
+    for by in ("score", "confidence")
+}
+report["healthcare_routing"] = {
+    "quorate_by_score": ours["score"],
+    "quorate_by_confidence": ours["confidence"],
+    "semantic_router": theirs,
+}
 
 # Time of a match on the healthcare catalogue.
 router = router_of(examples)

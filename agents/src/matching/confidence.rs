@@ -44,10 +44,10 @@ impl Default for Calibration {
     fn default() -> Self {
         Calibration {
             intercept: -8.44,
-            slope: 18.84,
-            description: 5.07,
-            temperature: 0.0412,
-            widening: 0.146,
+            slope: 19.39,
+            description: 4.96,
+            temperature: 0.0405,
+            widening: 0.159,
         }
     }
 }
@@ -139,10 +139,10 @@ fn logistic(points: &[([f64; 3], f64)]) -> [f64; 3] {
         for (x, y) in points {
             let p = 1.0 / (1.0 + (-(c[0] * x[0] + c[1] * x[1] + c[2] * x[2])).exp());
             let w = (p * (1.0 - p)).max(1e-9);
-            for i in 0..3 {
-                gradient[i] += (p - y) * x[i];
-                for j in 0..3 {
-                    hessian[i][j] += w * x[i] * x[j];
+            for (i, a) in x.iter().enumerate() {
+                gradient[i] += (p - y) * a;
+                for (j, b) in x.iter().enumerate() {
+                    hessian[i][j] += w * a * b;
                 }
             }
         }
@@ -160,24 +160,20 @@ fn logistic(points: &[([f64; 3], f64)]) -> [f64; 3] {
     c
 }
 
-/// Solves a symmetric positive definite system by elimination.
-fn solve(mut a: [[f64; 3]; 3], mut b: [f64; 3]) -> [f64; 3] {
-    for i in 0..3 {
-        for k in i + 1..3 {
-            let factor = a[k][i] / a[i][i];
-            for j in i..3 {
-                a[k][j] -= factor * a[i][j];
-            }
-            b[k] -= factor * b[i];
+/// Solves a system of three equations by Cramer's rule.
+fn solve(a: [[f64; 3]; 3], b: [f64; 3]) -> [f64; 3] {
+    let det = |m: [[f64; 3]; 3]| {
+        let minor = |i: usize, j: usize| m[1][i] * m[2][j] - m[1][j] * m[2][i];
+        m[0][0] * minor(1, 2) - m[0][1] * minor(0, 2) + m[0][2] * minor(0, 1)
+    };
+    let whole = det(a);
+    [0, 1, 2].map(|column| {
+        let mut m = a;
+        for (row, value) in m.iter_mut().zip(b) {
+            row[column] = value;
         }
-    }
-    for i in (0..3).rev() {
-        for k in i + 1..3 {
-            b[i] -= a[i][k] * b[k];
-        }
-        b[i] /= a[i][i];
-    }
-    b
+        det(m) / whole
+    })
 }
 
 /// The minimum of a unimodal function by golden-section search (Kiefer 1953).

@@ -20,6 +20,7 @@ use crate::{Agent, Status, Taxonomy};
 pub(crate) struct Entry {
     pub(crate) agent: Arc<Agent>,
     pub(crate) vectors: Arc<Vectors>,
+    pub(crate) mix: Mix,
     /// Weighted frequency of each term, by term.
     terms: Vec<(Term, f32)>,
     /// Sum of the weighted frequencies.
@@ -58,8 +59,14 @@ impl Vectors {
 }
 
 impl Entry {
-    pub(crate) fn new(agent: Arc<Agent>, vectors: Arc<Vectors>, taxonomy: &Taxonomy) -> Self {
-        let count = agent.examples().count() as f32;
+    pub(crate) fn new(
+        agent: Arc<Agent>,
+        vectors: Arc<Vectors>,
+        taxonomy: &Taxonomy,
+        tuning: &Tuning,
+    ) -> Self {
+        let mix = Mix::new(tuning, vectors.count(), &description_of(&agent));
+        let count = vectors.count() as f32;
         let weight = count / (count + EXAMPLES_FOR_HALF);
         let mut terms: Vec<(Term, f32)> =
             lexical::terms(&own_words(&agent, taxonomy)).into_iter().map(|t| (t, 1.0)).collect();
@@ -67,7 +74,7 @@ impl Entry {
             terms.extend(lexical::terms(example).into_iter().map(|t| (t, weight)));
         }
         let length = terms.iter().map(|(_, w)| w).sum();
-        Entry { agent, vectors, terms: lexical::summed(terms), length }
+        Entry { agent, vectors, mix, terms: lexical::summed(terms), length }
     }
 
     /// How often the agent uses a term.
@@ -102,24 +109,42 @@ fn own_words(agent: &Agent, taxonomy: &Taxonomy) -> String {
     parts.join("\n")
 }
 
+/// How the parts of one agent's score are weighted. The first three sum to 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mix {
+    pub(crate) description: f32,
+    pub(crate) centroid: f32,
+    pub(crate) nearest: f32,
+    pub(crate) lexical: f32,
+}
+
 /// An example that is asked word for word must count, however few there are.
 const MOST_DESCRIPTION: f32 = 0.5;
 
-/// The weights of description, centroid and nearest examples for an agent with `count` examples; they sum to 1.
-pub(crate) fn shares(tuning: &Tuning, count: usize) -> [f32; 3] {
-    if count == 0 {
-        return [1.0, 0.0, 0.0];
-    }
-    let description =
-        (tuning.description_pull / (tuning.description_pull + count as f32)).min(MOST_DESCRIPTION);
-    let rest = 1.0 - description;
-    [description, rest * tuning.centroid_share, rest * (1.0 - tuning.centroid_share)]
-}
+/// Different words that make a description a full one: a mere label says less than a sentence.
+const FULL_DESCRIPTION: f32 = 16.0;
 
-/// The weight of the lexical share for an agent with `count` examples: an agent that is known by its description
-/// alone is judged by words more.
-pub(crate) fn lexical_weight(tuning: &Tuning, count: usize) -> f32 {
-    tuning.lexical * (1.0 + tuning.lexical_lift * shares(tuning, count)[0])
+impl Mix {
+    /// For an agent with `count` examples and this description.
+    fn new(tuning: &Tuning, count: usize, description: &str) -> Self {
+        let mut words = lexical::terms(description);
+        words.sort_unstable();
+        words.dedup();
+        let richness = (words.len() as f32 / FULL_DESCRIPTION).min(1.0);
+        let pull = tuning.description_pull * richness;
+        let description = match count {
+            0 => 1.0,
+            _ => (pull / (pull + count as f32)).min(MOST_DESCRIPTION),
+        };
+        let rest = 1.0 - description;
+        Mix {
+            description,
+            centroid: rest * tuning.centroid_share,
+            nearest: rest * (1.0 - tuning.centroid_share),
+            // An agent that is known by a full description and little else is judged by words more.
+            lexical: tuning.lexical * (1.0 + tuning.lexical_lift * description * richness),
+        }
+    }
 }
 
 /// An immutable batch of agents.
@@ -130,8 +155,6 @@ pub(crate) struct Segment {
     pub(crate) prototypes: Vec<f32>,
     /// Signs of the prototypes, for screening; empty in small segments.
     pub(crate) signs: BinaryMatrix,
-    /// The weight of the lexical share of each agent.
-    pub(crate) lexical_weights: Vec<f32>,
     postings: HashMap<Term, Vec<(u32, f32)>>,
     pub(crate) lengths: Vec<f32>,
     keys: HashMap<(Option<String>, String), u32>,
@@ -153,13 +176,12 @@ pub(crate) struct Segment {
 pub(crate) const SCREEN_FROM: usize = 2048;
 
 impl Segment {
-    pub(crate) fn build(entries: Vec<Arc<Entry>>, dim: usize, tuning: &Tuning) -> Result<Self> {
+    pub(crate) fn build(entries: Vec<Arc<Entry>>, dim: usize) -> Result<Self> {
         let n = entries.len();
         let mut segment = Segment {
             dim,
             prototypes: Vec::with_capacity(n * dim),
             signs: BinaryMatrix::new(dim),
-            lexical_weights: Vec::with_capacity(n),
             postings: HashMap::new(),
             lengths: Vec::with_capacity(n),
             keys: HashMap::with_capacity(n),
@@ -174,7 +196,7 @@ impl Segment {
             entries: Vec::new(),
         };
         for (row, entry) in (0u32..).zip(&entries) {
-            segment.push(row, entry, tuning)?;
+            segment.push(row, entry)?;
         }
         if n >= SCREEN_FROM {
             for prototype in segment.prototypes.chunks_exact(dim.max(1)) {
@@ -185,7 +207,7 @@ impl Segment {
         Ok(segment)
     }
 
-    fn push(&mut self, row: u32, entry: &Entry, tuning: &Tuning) -> Result<()> {
+    fn push(&mut self, row: u32, entry: &Entry) -> Result<()> {
         let agent = &*entry.agent;
         let vectors = &*entry.vectors;
         if vectors.dim != self.dim {
@@ -194,7 +216,7 @@ impl Segment {
                 format!("agent '{}': vectors of {}, not {}", agent.id, vectors.dim, self.dim),
             ));
         }
-        let [description, centroid, _] = shares(tuning, vectors.count());
+        let Mix { description, centroid, .. } = entry.mix;
         let mean = vectors.centroid();
         self.prototypes
             .extend(vectors.description.iter().zip(&mean).map(|(d, c)| description * d + centroid * c));
@@ -202,7 +224,6 @@ impl Segment {
             self.postings.entry(term).or_default().push((row, frequency));
         }
         self.lengths.push(entry.length);
-        self.lexical_weights.push(lexical_weight(tuning, vectors.count()));
         self.keys.insert((agent.tenant.clone(), agent.id.clone()), row);
         match &agent.tenant {
             Some(tenant) if agent.visibility == crate::Visibility::Private => {
@@ -385,7 +406,6 @@ impl Snapshot {
         gone: &[(Option<String>, String)],
         entries: Vec<Arc<Entry>>,
         dim: usize,
-        tuning: &Tuning,
     ) -> Result<Snapshot> {
         let mut slots = self.slots.clone();
         for (tenant, id) in gone {
@@ -410,7 +430,7 @@ impl Snapshot {
             slots.pop();
         }
         if !tail.is_empty() {
-            let segment = Segment::build(tail, dim, tuning)?;
+            let segment = Segment::build(tail, dim)?;
             let live = RowSet::full(segment.entries.len() as u32);
             slots.push(Slot { segment: Arc::new(segment), live: Arc::new(live) });
         }

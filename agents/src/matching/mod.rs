@@ -113,12 +113,13 @@ pub struct Tuning {
     pub centroid_share: f32,
     /// How many nearest examples are averaged at most, 1 to 64; one for each 8 that an agent has.
     pub nearest: usize,
-    /// The description weighs as much as this many examples, and at most as much as all of them. Above 0.
+    /// A full description weighs as much as this many examples, a mere label less, and at most as much as all of
+    /// them. Above 0.
     pub description_pull: f32,
     /// Weight of the lexical share for an agent with many examples, 0 or more.
     pub lexical: f32,
-    /// How much larger that weight is, as a multiple, for an agent without examples; in between by the description's
-    /// share. 0 or more.
+    /// How much larger that weight is, as a multiple, for an agent with a full description and no examples; in
+    /// between by the description's share. 0 or more.
     pub lexical_lift: f32,
     /// What doubling an agent's [`weight`](Agent::weight) adds to its score.
     pub weight_step: f32,

@@ -6,13 +6,13 @@ use quorate_core::vector::{Scan, TopK, dot, dot_rows, dot_subset};
 use quorate_core::{Code, Error, Result};
 use quorate_rag::RowSet;
 
-use super::index::{Entry, SCREEN_FROM, Segment, Snapshot, lexical_weight, shares};
+use super::index::{Entry, SCREEN_FROM, Segment, Snapshot};
 use super::lexical::{Term, idf, saturation, terms};
 use super::{Arm, Calibration, Explanation, Match, MatchOptions, Part, Policy, Tuning};
 use crate::Agent;
 
 /// Agents whose examples are compared with the question, at least; the others are out of reach by their prototypes.
-const MIN_CANDIDATES: usize = 64;
+const MIN_CANDIDATES: usize = 24;
 
 /// One more nearest example is averaged for each of this many: of few examples only one can be near.
 const EXAMPLES_PER_NEAREST: usize = 8;
@@ -86,7 +86,7 @@ pub(crate) fn search(
         .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entry.agent.id.cmp(&b.entry.agent.id)));
 
     let scores: Vec<f64> = candidates.iter().map(|c| c.score).collect();
-    let [description, ..] = shares(tuning, candidates[0].entry.vectors.count());
+    let description = candidates[0].entry.mix.description;
     let in_scope = calibration.in_scope(scores[0], f64::from(description));
     let shares = calibration.shares(&scores, f64::from(description));
     let among = shares.iter().take(options.k).sum::<f64>();
@@ -99,7 +99,7 @@ pub(crate) fn search(
             agent: candidate.entry.agent.clone(),
             score: candidate.score,
             confidence: in_scope * share,
-            explanation: explain(candidate, vector, &words, tuning, in_scope, share, total),
+            explanation: explain(candidate, vector, &words, in_scope, share, total),
         })
         .collect())
 }
@@ -126,7 +126,7 @@ fn gather<'a>(
         }
         for (&row, &prototype) in ids.iter().zip(&scores) {
             let coverage = words.of(s, row);
-            let weight = segment.lexical_weights[row as usize];
+            let weight = segment.entries[row as usize].mix.lexical;
             top.push(pool.len() as u32, prototype + weight * coverage);
             pool.push((s, row, prototype, coverage));
         }
@@ -184,14 +184,14 @@ fn screened(segment: &Segment, rows: &RowSet, vector: &[f32], coverage: &[f32]) 
 fn finish(candidate: &mut Candidate<'_>, vector: &[f32], tuning: &Tuning, learnt: Option<&Learnt<'_>>) {
     let vectors = &*candidate.entry.vectors;
     let agent = &*candidate.entry.agent;
-    let [_, _, share] = shares(tuning, vectors.count());
-    if share > 0.0 {
+    let mix = candidate.entry.mix;
+    if mix.nearest > 0.0 {
         let mut similar = vec![0.0; vectors.count()];
         dot_rows(vector, &vectors.examples, &mut similar);
         let nearest = tuning.nearest.min(vectors.count().div_ceil(EXAMPLES_PER_NEAREST));
         candidate.nearest = mean_of_largest(&mut similar, nearest);
     }
-    candidate.lexical = lexical_weight(tuning, vectors.count()) * candidate.coverage;
+    candidate.lexical = mix.lexical * candidate.coverage;
     candidate.weight = f64::from(tuning.weight_step) * agent.weight.log2();
     if let Some(learnt) = learnt
         && let Some(arm) = (learnt.arm)(agent)
@@ -203,7 +203,7 @@ fn finish(candidate: &mut Candidate<'_>, vector: &[f32], tuning: &Tuning, learnt
         candidate.learning = f64::from(tuning.learning) * trust * (2.0 * expected - 1.0).clamp(-1.0, 1.0);
         candidate.outcomes = arm.outcomes;
     }
-    let dense = f64::from(candidate.prototype + share * candidate.nearest);
+    let dense = f64::from(candidate.prototype + mix.nearest * candidate.nearest);
     candidate.score = dense + f64::from(candidate.lexical) + candidate.weight + candidate.learning;
 }
 
@@ -312,13 +312,18 @@ fn explain(
     candidate: &Candidate<'_>,
     vector: &[f32],
     words: &Words,
-    tuning: &Tuning,
     in_scope: f64,
     share: f64,
     admitted: usize,
 ) -> Explanation {
     let vectors = &*candidate.entry.vectors;
-    let weights = shares(tuning, vectors.count());
+    let mix = candidate.entry.mix;
+    let description = dot(vector, &vectors.description);
+    // The prototype is the weighted sum of both.
+    let centroid = match mix.centroid > 0.0 {
+        true => (candidate.prototype - mix.description * description) / mix.centroid,
+        false => 0.0,
+    };
     let part = |value: f32, weight: f32| Part { value: f64::from(value), weight: f64::from(weight) };
     let mut similar = vec![0.0; vectors.count()];
     dot_rows(vector, &vectors.examples, &mut similar);
@@ -328,13 +333,13 @@ fn explain(
         Some((example.to_owned(), f64::from(similar[i])))
     });
     Explanation {
-        dense: f64::from(candidate.prototype + weights[2] * candidate.nearest),
-        description: part(dot(vector, &vectors.description), weights[0]),
-        centroid: part(dot(vector, &vectors.centroid()), weights[1]),
-        nearest: part(candidate.nearest, weights[2]),
+        dense: f64::from(candidate.prototype + mix.nearest * candidate.nearest),
+        description: part(description, mix.description),
+        centroid: part(centroid, mix.centroid),
+        nearest: part(candidate.nearest, mix.nearest),
         best_example,
         lexical: f64::from(candidate.lexical),
-        coverage: part(candidate.coverage, lexical_weight(tuning, vectors.count())),
+        coverage: part(candidate.coverage, mix.lexical),
         words: words.parts(candidate.entry),
         weight: candidate.weight,
         learning: candidate.learning,

@@ -132,10 +132,11 @@ impl AgentRegistry {
         let entries = contents
             .agents
             .into_iter()
-            .map(|(agent, vectors)| Arc::new(Entry::new(Arc::new(agent), Arc::new(vectors), &taxonomy)))
+            .map(|(agent, vectors)| {
+                Arc::new(Entry::new(Arc::new(agent), Arc::new(vectors), &taxonomy, &options.tuning))
+            })
             .collect();
-        let mut snapshot =
-            Snapshot::default().changed(&[], entries, options.embedder.dim(), &options.tuning)?;
+        let mut snapshot = Snapshot::default().changed(&[], entries, options.embedder.dim())?;
         snapshot.taxonomy = Arc::new(taxonomy);
         snapshot.revision = contents.meta.revision;
         let arms = contents
@@ -209,12 +210,7 @@ impl AgentRegistry {
         let gone = vec![(agent.tenant.clone(), agent.id.clone())];
         let mut next = meta.clone();
         next.revision += 1;
-        let changed = snapshot.changed(
-            &gone,
-            Vec::new(),
-            self.inner.options.embedder.dim(),
-            &self.inner.options.tuning,
-        )?;
+        let changed = snapshot.changed(&gone, Vec::new(), self.inner.options.embedder.dim())?;
         self.inner.store.commit(&Batch { meta: &next, put: Vec::new(), remove: gone })?;
         let removed = key(agent.tenant.as_deref(), &agent.id);
         self.inner.arms_mut().retain(|(_, agent), _| *agent != removed);
@@ -495,12 +491,14 @@ impl AgentRegistry {
         let entries: Vec<Arc<Entry>> = written
             .iter()
             .zip(&vectors)
-            .map(|(agent, vectors)| Arc::new(Entry::new(agent.clone(), vectors.clone(), &taxonomy)))
+            .map(|(agent, vectors)| {
+                Arc::new(Entry::new(agent.clone(), vectors.clone(), &taxonomy, &self.inner.options.tuning))
+            })
             .collect();
         let gone: Vec<(Option<String>, String)> =
             seen.into_iter().filter(|(tenant, id)| snapshot.find(tenant.as_deref(), id).is_some()).collect();
         let settings = &self.inner.options;
-        let mut changed = snapshot.changed(&gone, entries, settings.embedder.dim(), &settings.tuning)?;
+        let mut changed = snapshot.changed(&gone, entries, settings.embedder.dim())?;
         changed.taxonomy = Arc::new(taxonomy);
         let put = written.iter().zip(&vectors).map(|(agent, vectors)| (&**agent, &**vectors)).collect();
         self.inner.store.commit(&Batch { meta: &next, put, remove: Vec::new() })?;
