@@ -204,6 +204,9 @@ pub fn instruction_set() -> &'static str {
     kernels().name
 }
 
+/// Four queries with four rows: `out[query][row]`.
+type Dot4x4 = fn([&[f32]; 4], [&[f32]; 4]) -> [[f32; 4]; 4];
+
 /// One function for each thing that is computed.
 #[derive(Clone, Copy)]
 struct Kernels {
@@ -217,7 +220,7 @@ struct Kernels {
     hamming: fn(&[u64], &[u64]) -> u32,
     dot_x4: fn(&[f32], [&[f32]; 4]) -> [f32; 4],
     dot_i8_x4: fn(&[i8], [&[i8]; 4]) -> [i32; 4],
-    dot_4x4: fn([&[f32]; 4], [&[f32]; 4]) -> [[f32; 4]; 4],
+    dot_4x4: Dot4x4,
 }
 
 const SCALAR: Kernels = Kernels {
