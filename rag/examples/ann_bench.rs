@@ -18,7 +18,9 @@ const STEPS: [u32; 5] = [1, 2, 10, 100, 1000];
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [rows, queries, dim, truth, kind, m, ef_construction, threads, widths @ ..] = &args[..] else {
-        return Err(Error::invalid("ROWS.f32 QUERIES.f32 DIM TRUTH.u32 KIND M EF_CONSTRUCTION THREADS EF..."));
+        return Err(Error::invalid(
+            "ROWS.f32 QUERIES.f32 DIM TRUTH.u32 KIND M EF_CONSTRUCTION THREADS EF...",
+        ));
     };
     let number = |text: &String| text.parse::<usize>().map_err(|e| Error::invalid(format!("{text}: {e}")));
     let (dim, m, ef_construction, threads) =

@@ -3,7 +3,8 @@
 //! The first call looks at the processor and fills a table of functions: AVX-512 (with VNNI and VPOPCNTDQ where
 //! they are), AVX2 with FMA, NEON, or plain Rust. Every entry computes what its twin in `scalar` computes:
 //! integers exactly, floats up to the order of summation (a relative error of about 1e-6 of the sum of the
-//! absolute products); NaN and infinities come out as IEEE 754 has them.
+//! absolute products); NaN and infinities come out as IEEE 754 has them. On one machine the batch forms of f32
+//! (`dot_rows`, `dot_subset`, `dot_matrix`) agree with each other bit for bit.
 
 use std::sync::OnceLock;
 
@@ -314,7 +315,7 @@ fn available() -> Vec<Kernels> {
 }
 
 /// How many rows ahead of its use a row is asked for.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 /// Fills `out` four rows at a time; the last group repeats its last row.
 #[inline]
@@ -448,6 +449,8 @@ mod tests {
                 dot_subset(query, &rows, &ids, &mut some);
                 for r in 0..n {
                     let want = scalar::dot(query, &rows[r * dim..(r + 1) * dim]);
+                    prop_assert_eq!(out[i * n + r].to_bits(), all[r].to_bits());
+                    prop_assert_eq!(some[n - 1 - r].to_bits(), all[r].to_bits());
                     for got in [out[i * n + r], all[r], some[n - 1 - r]] {
                         prop_assert!((got - want).abs() < 1e-3, "{got} {want}");
                     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use memmap2::{Mmap, MmapMut};
 use quorate_core::vector::{
-    Scored, TopK, check_query, dot, dot_i8, dot_subset, dot_subset_scaled, int8_error, prefetch, quantize_int8,
+    Scored, TopK, check_query, dot, dot_i8, dot_rows, dot_subset, dot_subset_scaled, int8_error, prefetch,
+    quantize_int8,
 };
 use quorate_core::{Code, Error, Result};
 
@@ -36,7 +37,10 @@ pub(super) enum Store<T: bytemuck::Pod> {
 impl<T: bytemuck::Pod> Store<T> {
     /// Elements at `start` of a map. Errors: `corrupt` when they are not aligned or not inside it.
     pub(super) fn mapped(map: &Arc<Mmap>, start: usize, len: usize) -> Result<Self> {
-        let bytes = len.checked_mul(size_of::<T>()).and_then(|n| n.checked_add(start)).and_then(|end| map.get(start..end));
+        let bytes = len
+            .checked_mul(size_of::<T>())
+            .and_then(|n| n.checked_add(start))
+            .and_then(|end| map.get(start..end));
         match bytes.map(bytemuck::try_cast_slice::<u8, T>) {
             Some(Ok(_)) => Ok(Store::Map(Arc::clone(map), start, len)),
             _ => Err(Error::new(Code::Corrupt, "a section lies outside the file")),
@@ -127,9 +131,10 @@ impl Arena {
         }
     }
 
-    /// An arena over one segment read from a snapshot; `live` tells of each node whether it was removed.
+    /// An arena over one segment read from a snapshot; `live` has a bit for each node that was not removed, and
+    /// `longest` is the length of the longest vector.
     /// Errors: `corrupt` when lengths do not fit, rows repeat or numbers are not finite.
-    pub(super) fn from_segment(dim: usize, segment: Segment, live: &[u64]) -> Result<Self> {
+    pub(super) fn from_segment(dim: usize, segment: Segment, live: &[u64], longest: f32) -> Result<Self> {
         let corrupt = |what: &str| Error::new(Code::Corrupt, what.to_string());
         let rows = segment.rows.as_slice();
         let n = rows.len();
@@ -152,13 +157,10 @@ impl Arena {
             if live[node / 64] >> (node % 64) & 1 == 1 {
                 live_rows.insert(row);
             }
-            let vector = &segment.vectors.as_slice()[node * dim..(node + 1) * dim];
-            let norm = dot(vector, vector).sqrt();
-            let scale = segment.scales.as_slice()[node];
-            if !norm.is_finite() || !scale.is_finite() || scale < 0.0 {
-                return Err(corrupt("a vector that is not finite"));
-            }
-            arena.longest = arena.longest.max(norm);
+        }
+        arena.longest = longest;
+        if !longest.is_finite() || !segment.scales.as_slice().iter().all(|s| s.is_finite() && *s >= 0.0) {
+            return Err(corrupt("a vector that is not finite"));
         }
         arena.len = n as u32;
         arena.live_count = live_rows.count();
@@ -443,8 +445,9 @@ impl<'a> View<'a> {
         if nodes.iter().all(|&node| node < self.base) {
             dot_subset(query, self.vectors, nodes, out);
         } else {
+            // The batch kernel for one row, so that a product has the same bits wherever the row lies.
             for (&node, score) in nodes.iter().zip(out) {
-                *score = dot(query, self.vector(node));
+                dot_rows(query, self.vector(node), std::slice::from_mut(score));
             }
         }
     }
@@ -453,11 +456,8 @@ impl<'a> View<'a> {
     pub(super) fn rank(&self, query: &[f32], k: usize, nodes: &[u32]) -> Vec<Neighbor> {
         let mut scores = vec![0f32; nodes.len()];
         self.score_f32(query, nodes, &mut scores);
-        let mut best: Vec<Scored> = nodes
-            .iter()
-            .zip(scores)
-            .map(|(&node, score)| Scored { index: self.row(node), score })
-            .collect();
+        let mut best: Vec<Scored> =
+            nodes.iter().zip(scores).map(|(&node, score)| Scored { index: self.row(node), score }).collect();
         if best.len() > k {
             best.select_nth_unstable_by(k, Scored::order);
             best.truncate(k);

@@ -154,7 +154,13 @@ impl Scratch {
     }
 
     /// Walks uphill on `level` from `start` until no neighbour is better.
-    pub(super) fn climb<L: Links, S: Scorer>(&mut self, links: &L, scorer: &S, level: u8, start: Found) -> Found {
+    pub(super) fn climb<L: Links, S: Scorer>(
+        &mut self,
+        links: &L,
+        scorer: &S,
+        level: u8,
+        start: Found,
+    ) -> Found {
         let mut best = start;
         loop {
             self.ids.clear();
@@ -275,7 +281,8 @@ impl Scratch {
             }
             for i in 0..self.ids.len() {
                 let found = Found { score: self.scores[i], node: self.ids[i] };
-                let near = self.list.len() < ef || self.list.last().is_some_and(|last| found.before(&last.found));
+                let near =
+                    self.list.len() < ef || self.list.last().is_some_and(|last| found.before(&last.found));
                 if near {
                     self.open.push(found);
                     self.admit_with_twins(links, found, ef, &admits);

@@ -192,7 +192,8 @@ impl<'a> Growing<'a> {
     fn twin_among(&self, node: u32, found: &[Found]) -> Option<u32> {
         let same = |other: u32| match self.precision {
             Precision::Int8 => {
-                self.view.scale(node) == self.view.scale(other) && self.view.codes(node) == self.view.codes(other)
+                self.view.scale(node) == self.view.scale(other)
+                    && self.view.codes(node) == self.view.codes(other)
             }
             Precision::F32 => self.view.vector(node) == self.view.vector(other),
         };

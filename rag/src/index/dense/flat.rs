@@ -39,7 +39,10 @@ impl FlatIndex {
     pub fn load(path: &Path) -> Result<(Self, u64)> {
         let Snapshot { arena, graph, stamp } = snapshot::read(path)?;
         if graph.is_some() {
-            return Err(Error::new(Code::FormatVersion, format!("{}: the snapshot of a graph", path.display())));
+            return Err(Error::new(
+                Code::FormatVersion,
+                format!("{}: the snapshot of a graph", path.display()),
+            ));
         }
         Ok((FlatIndex { arena }, stamp))
     }

@@ -47,7 +47,9 @@ struct Header {
     top: u32,
     entry: u32,
     upper: u32,
-    reserved: [u8; 48],
+    /// The length of the longest vector.
+    longest: f32,
+    reserved: [u32; 11],
 }
 
 /// What a file holds.
@@ -97,7 +99,12 @@ impl Layout {
 }
 
 /// Writes a snapshot, replacing what is at `path`. Errors: `io`, `disk_full`, `permission_denied`, `not_found`.
-pub(super) fn write(path: &Path, arena: &Arena, graph: Option<(&Graph, &HnswConfig)>, stamp: u64) -> Result<()> {
+pub(super) fn write(
+    path: &Path,
+    arena: &Arena,
+    graph: Option<(&Graph, &HnswConfig)>,
+    stamp: u64,
+) -> Result<()> {
     let mut header = Header {
         magic: MAGIC,
         version: VERSION,
@@ -105,6 +112,7 @@ pub(super) fn write(path: &Path, arena: &Arena, graph: Option<(&Graph, &HnswConf
         stamp,
         dim: arena.dim() as u32,
         nodes: arena.len(),
+        longest: arena.longest(),
         ..Header::zeroed()
     };
     if let Some((graph, config)) = graph {
@@ -134,7 +142,11 @@ pub(super) fn write(path: &Path, arena: &Arena, graph: Option<(&Graph, &HnswConf
         _ => Path::new("."),
     };
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    let mut out = Hashed { inner: BufWriter::with_capacity(1 << 20, file.as_file_mut()), hash: blake3::Hasher::new(), at: 0 };
+    let mut out = Hashed {
+        inner: BufWriter::with_capacity(1 << 20, file.as_file_mut()),
+        hash: blake3::Hasher::new(),
+        at: 0,
+    };
     let parts = arena.segments();
     out.put(bytemuck::bytes_of(&header)).map_err(failed)?;
     out.section(parts.iter().map(|s| bytemuck::cast_slice(s.rows.as_slice()))).map_err(failed)?;
@@ -223,7 +235,7 @@ fn parse(map: &Arc<Mmap>) -> Result<Snapshot> {
         vectors: Store::mapped(map, layout.vectors.0, layout.vectors.1)?,
     };
     let live: Store<u64> = Store::mapped(map, layout.live.0, layout.live.1)?;
-    let arena = Arena::from_segment(header.dim as usize, segment, live.as_slice())?;
+    let arena = Arena::from_segment(header.dim as usize, segment, live.as_slice(), header.longest)?;
     if header.graph == 0 {
         return Ok(Snapshot { arena, graph: None, stamp: header.stamp });
     }
@@ -268,7 +280,11 @@ fn check(graph: &Graph, upper: u32) -> Result<(), &'static str> {
         return Err("levels that the seed does not give");
     }
     if linked == 0 {
-        return if graph.entry == NONE && graph.top == 0 { Ok(()) } else { Err("an entry point without nodes") };
+        return if graph.entry == NONE && graph.top == 0 {
+            Ok(())
+        } else {
+            Err("an entry point without nodes")
+        };
     }
     let level_of = |node: u32| level(node, graph.m, graph.seed);
     if graph.entry >= linked || level_of(graph.entry) != graph.top {
@@ -276,13 +292,16 @@ fn check(graph: &Graph, upper: u32) -> Result<(), &'static str> {
     }
     let m = graph.m as usize;
     let fits = |links: &[u32], level: u8| {
-        links.iter().all(|&other| other == NONE || (other < linked && (level == 0 || level_of(other) >= level)))
+        links
+            .iter()
+            .all(|&other| other == NONE || (other < linked && (level == 0 || level_of(other) >= level)))
     };
     if !fits(graph.level0.as_slice(), 0) {
         return Err("a link to nowhere");
     }
     for node in 0..linked {
-        let (start, end) = (graph.upper_at[node as usize] as usize, graph.upper_at[node as usize + 1] as usize);
+        let (start, end) =
+            (graph.upper_at[node as usize] as usize, graph.upper_at[node as usize + 1] as usize);
         for (i, links) in graph.upper.as_slice()[start * m..end * m].chunks(m).enumerate() {
             if !fits(links, i as u8 + 1) {
                 return Err("a link to nowhere");
