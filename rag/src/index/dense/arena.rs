@@ -359,7 +359,7 @@ impl Arena {
         let slack = |node: u32| length * int8_error(view.scale(node)) * width + by_query;
         let mut top = TopK::new(k);
         for (&node, &score) in nodes.iter().zip(&scores) {
-            if !(score < top.threshold()) {
+            if score >= top.threshold() {
                 top.push(node, score - slack(node));
             }
         }
@@ -367,7 +367,7 @@ impl Arena {
         let survivors: Vec<u32> = nodes
             .iter()
             .zip(&scores)
-            .filter(|&(&node, &score)| !(score + slack(node) < bound))
+            .filter(|&(&node, &score)| score + slack(node) >= bound)
             .map(|(&node, _)| node)
             .collect();
         Ok(view.rank(query, k, &survivors))
