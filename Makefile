@@ -32,7 +32,7 @@ test: weights ## All tests
 lint: setup ## Format and clippy
 	cargo fmt --all --check
 	RUSTC_WORKSPACE_WRAPPER="$$(dirname "$$(rustup which rustc 2>/dev/null || command -v rustc)")/clippy-driver" \
-	CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__ cargo build $(CARGO_FLAGS) --workspace --all-targets --keep-going
+	CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__ cargo build $(CARGO_FLAGS) --workspace --keep-going
 
 docs: setup ## Build the API documentation; a missing or broken one is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps --exclude quorate-python --exclude quorate-node

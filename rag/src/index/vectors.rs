@@ -24,7 +24,7 @@ enum Data {
 
 impl Vectors {
     pub(crate) fn new(data: Vec<f32>, dim: usize) -> Self {
-        let rows = if dim == 0 { 0 } else { data.len() / dim };
+        let rows = data.len().checked_div(dim).unwrap_or(0);
         Vectors { data: Data::Owned(data), dim, rows }
     }
 

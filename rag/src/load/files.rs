@@ -70,7 +70,10 @@ pub fn expand(pattern: &str) -> Result<Vec<PathBuf>> {
     })?;
     let mut files = Vec::new();
     for entry in found {
-        let entry = entry.map_err(|e| Error::io(e.path().to_owned(), e.into()))?;
+        let entry = entry.map_err(|e| {
+            let path = e.path().to_owned();
+            Error::io(path, e.into())
+        })?;
         if entry.is_file() {
             files.push(entry);
         }

@@ -146,9 +146,9 @@ impl Hit {
             }),
             _ => None,
         };
-        let dense_part =
-            (*mode != Mode::Lexical).then(|| DenseExplanation { rank: dense.rank, similarity: dense.score });
-        let fusion = (*mode == Mode::Hybrid).then(|| FusionExplanation {
+        let dense_part = (*mode != Mode::Lexical)
+            .then_some(DenseExplanation { rank: dense.rank, similarity: dense.score });
+        let fusion = (*mode == Mode::Hybrid).then_some(FusionExplanation {
             fusion: *fusion,
             lexical: lexical.mapped,
             dense: dense.mapped,
