@@ -1,3 +1,5 @@
+//! Do catalogues load, include, overlay, and name every problem with its line?
+
 use std::collections::BTreeSet;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! How near is each row's vector to a query, exactly?
 
-use quorate_core::vector::{dot, dot_rows};
+use quorate_core::vector::dot_rows;
 use quorate_core::{Code, Error, Result};
 
 use super::TopRows;
@@ -57,6 +57,14 @@ impl Vectors {
         self.as_slice().get(at..at + self.dim).unwrap_or_default()
     }
 
+    /// The inner product of a query with the vector of a row. The batch kernel for one row, so that a product has the
+    /// same bits wherever the row lies.
+    pub(crate) fn similarity(&self, query: &[f32], row: u32) -> f32 {
+        let mut score = 0.0;
+        dot_rows(query, self.row(row), std::slice::from_mut(&mut score));
+        score
+    }
+
     /// Offers every admitted row of segment `at` to `top`, with its inner product with the query.
     pub(crate) fn scan(&self, query: &[f32], at: u32, admit: Option<&RowSet>, top: &mut TopRows) {
         match admit {
@@ -74,7 +82,7 @@ impl Vectors {
             }
             Some(set) => {
                 for row in set.iter().take_while(|&row| (row as usize) < self.rows) {
-                    top.offer(at, row, dot(query, self.row(row)));
+                    top.offer(at, row, self.similarity(query, row));
                 }
             }
         }

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use quorate_core::vector::dot;
 use quorate_core::{Code, Error, Result};
 
 use super::fusion::{Fused, Part, fuse};
@@ -146,8 +145,7 @@ impl Search<'_> {
                 let ((lexical, scores), dense) = (lexical?, dense?);
                 let exhausted = lexical.len() < depth && dense.len() < depth;
                 let similarity = |segment: u32, row: u32| {
-                    let vectors = &self.snapshot.segment(segment).vectors;
-                    dot(self.query.vector, vectors.row(row))
+                    self.snapshot.segment(segment).vectors.similarity(self.query.vector, row)
                 };
                 let ranked =
                     fuse(self.options.fusion, &lexical, &dense, layer, |s, r| scores.get(s, r), similarity);

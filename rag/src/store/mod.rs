@@ -5,7 +5,6 @@
 //! visible together or not at all. This is the only module that names lancedb, lance and arrow.
 
 mod lock;
-mod runtime;
 mod schema;
 
 use std::collections::HashMap;
@@ -21,11 +20,11 @@ use lance::dataset::transaction::Operation;
 use lance::dataset::{CommitBuilder, InsertBuilder, WriteMode, WriteParams};
 use lance::session::Session;
 use lancedb::Connection;
+use quorate_core::runtime::block_on;
+pub(crate) use quorate_core::runtime::forks;
 use quorate_core::{Code, Error, Result};
 
 pub(crate) use lock::WriterLock;
-use runtime::block_on;
-pub(crate) use runtime::forks;
 pub(crate) use schema::{Entry, Numbered};
 
 /// Bytes of Lance metadata kept in memory per knowledge base.
