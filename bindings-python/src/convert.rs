@@ -74,14 +74,23 @@ fn is_missing(value: &Bound<'_, PyAny>) -> bool {
     value.is_none() || value.get_type().name().is_ok_and(|name| name == "NAType" || name == "NaTType")
 }
 
-/// Can this be a numpy array? Asking numpy itself would import it.
-fn may_be_array(value: &Bound<'_, PyAny>) -> bool {
-    !(value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>())
+/// Imports numpy, so that what fails there (a missing package, Ctrl-C) is an exception and not a panic of its binding.
+fn need_numpy(py: Python<'_>) -> PyResult<()> {
+    py.import("numpy").map(|_| ())
+}
+
+/// Can this be a numpy array? If so numpy is there afterwards; lists and tuples need not import it.
+pub fn may_be_array(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        return Ok(false);
+    }
+    need_numpy(value.py())?;
+    Ok(true)
 }
 
 /// Numbers in one dimension; a contiguous array of float64 in one copy.
 pub fn floats(value: &Bound<'_, PyAny>, what: &str, gaps: bool) -> PyResult<Vec<f64>> {
-    if may_be_array(value) {
+    if may_be_array(value)? {
         if let Ok(array) = value.extract::<PyReadonlyArray1<'_, f64>>() {
             return Ok(array.as_array().iter().copied().collect());
         }
@@ -102,7 +111,7 @@ pub fn floats(value: &Bound<'_, PyAny>, what: &str, gaps: bool) -> PyResult<Vec<
 
 /// Rows of numbers; they may differ in length where the core allows it.
 pub fn rows(value: &Bound<'_, PyAny>, what: &str, gaps: bool) -> PyResult<Vec<Vec<f64>>> {
-    if may_be_array(value) {
+    if may_be_array(value)? {
         if let Ok(array) = value.extract::<PyReadonlyArray2<'_, f64>>() {
             return Ok(array
                 .as_array()
@@ -134,7 +143,7 @@ pub fn rows(value: &Bound<'_, PyAny>, what: &str, gaps: bool) -> PyResult<Vec<Ve
 
 /// Is this a sequence of numbers (one dimension) rather than one of rows? An empty one is.
 pub fn is_flat(value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if may_be_array(value)
+    if may_be_array(value)?
         && let Ok(array) = value.cast::<PyUntypedArray>()
     {
         return Ok(numpy::PyUntypedArrayMethods::ndim(array) == 1);
@@ -236,8 +245,9 @@ pub fn from_labels<'py>(py: Python<'py>, labels: &[Label]) -> PyResult<Bound<'py
 }
 
 /// An array over these numbers, without a copy.
-pub fn array1<T: numpy::Element>(py: Python<'_>, values: Vec<T>) -> Bound<'_, PyArray1<T>> {
-    PyArray1::from_vec(py, values)
+pub fn array1<T: numpy::Element>(py: Python<'_>, values: Vec<T>) -> PyResult<Bound<'_, PyArray1<T>>> {
+    need_numpy(py)?;
+    Ok(PyArray1::from_vec(py, values))
 }
 
 /// An array of `rows` x `cols` over these numbers, without a copy.
@@ -247,7 +257,7 @@ pub fn array2<T: numpy::Element>(
     rows: usize,
     cols: usize,
 ) -> PyResult<Bound<'_, PyArray2<T>>> {
-    PyArray1::from_vec(py, values).reshape([rows, cols])
+    array1(py, values)?.reshape([rows, cols])
 }
 
 /// A report of the core as dicts, lists and scalars under its own field names.

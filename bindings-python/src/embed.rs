@@ -135,7 +135,7 @@ impl Embedder {
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let text = self::text(text, "text")?;
         let model = Arc::clone(&self.0);
-        Ok(array1(py, blocking(py, move |_| model.embed_query(&text))?))
+        array1(py, blocking(py, move |_| model.embed_query(&text))?)
     }
 
     /// One vector per token, for late interaction: float32 of shape (tokens, dim). Releases the GIL.
@@ -282,7 +282,7 @@ impl CrossEncoder {
         let passages = texts(passages, "passages")?;
         let model = self.model.clone();
         let scores = blocking(py, move |cancel| model.score(&query, &refs(&passages), cancel))?;
-        Ok(array1(py, scores))
+        array1(py, scores)
     }
 
     /// The longest pair that is read whole, in tokens, special tokens included.

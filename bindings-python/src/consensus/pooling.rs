@@ -54,7 +54,7 @@ fn pool<'py>(
     })?;
     match pooled.first() {
         Some(first) if event => Ok(first.into_pyobject(py)?.into_any()),
-        _ => Ok(array1(py, pooled).into_any()),
+        _ => Ok(array1(py, pooled)?.into_any()),
     }
 }
 

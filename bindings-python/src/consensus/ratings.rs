@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyList};
 use quorate::consensus::{Column, Duplicates, Label, RatingsOptions};
 
 use super::choose;
-use crate::convert::{from_labels, indices, label, labels, score, sequence};
+use crate::convert::{from_labels, indices, label, labels, may_be_array, score, sequence};
 use crate::door::quick;
 use crate::errors::{invalid, shape};
 
@@ -31,7 +31,7 @@ pub enum Cells {
 impl Cells {
     /// Arrays of int64 and float64 in one copy, anything else label by label.
     pub fn read(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Cells> {
-        if !value.is_instance_of::<PyList>() {
+        if may_be_array(value)? {
             if let Ok(array) = value.extract::<PyReadonlyArray1<'_, i64>>() {
                 return Ok(Cells::Ints(array.as_array().iter().copied().collect()));
             }

@@ -45,7 +45,7 @@ fn infer<'py>(
     out.set_item("probability_array", array2(py, truth.probabilities, n, k)?)?;
     out.set_item("raters", from_labels(py, &truth.raters)?)?;
     out.set_item("rater_skills", truth.skills)?;
-    let confusion = truth.confusion.map(|c| array1(py, c).reshape([r, k, k])).transpose()?;
+    let confusion = truth.confusion.map(|c| array1(py, c)?.reshape([r, k, k])).transpose()?;
     out.set_item("confusion_array", confusion)?;
     out.set_item("class_shares", truth.class_prior)?;
     out.set_item("item_difficulty", truth.difficulty)?;
