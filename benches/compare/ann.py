@@ -3,7 +3,7 @@
 All in one run on the same vectors; queries one at a time on one thread, builds with two:
 
     cargo build --release -p quorate-rag --features hnsw-rs --example ann_bench
-    python benches/compare/ann.py target/release/examples/ann_bench VECTORS.npy QUERIES.npy [COUNT]
+    python benches/compare/ann.py target/release/examples/ann_bench VECTORS.npy QUERIES.npy [COUNT [PEER,...]]
 
 VECTORS and QUERIES hold float32 rows of unit length (the figures in the README: 40,000 and 100,000 Open English
 WordNet glosses embedded with all-MiniLM-L6-v2, 500 other glosses as queries). Needs numpy, hnswlib, usearch, zvec.
@@ -143,7 +143,7 @@ def fastest(seen, least):
     return max(good, key=lambda s: s["per_s"]) if good else None
 
 
-def main(binary, vectors, queries, count=None):
+def main(binary, vectors, queries, count=None, only="hnswlib,usearch f32,usearch int8,zvec,hnsw_rs"):
     rows = np.ascontiguousarray(np.load(vectors)[: int(count) if count else None])
     queries = np.ascontiguousarray(np.load(queries)[:QUERIES])
     truths = [exact(rows, queries, step) for step in STEPS]
@@ -153,14 +153,14 @@ def main(binary, vectors, queries, count=None):
         queries.tofile(paths["queries"])
         np.concatenate(truths).tofile(paths["truth"])
         ours = run_rust(binary, "hnsw", paths, rows.shape[1], [24, 32, 40, 48, 56, 64, 80, 96, 128])
-        crate = run_rust(binary, "hnsw_rs", paths, rows.shape[1], [32, 64, 96, 128, 192], ef_construction=str(EF_CONSTRUCTION))
-    peers = {
-        "hnswlib": run_hnswlib(rows, queries, truths[0]),
-        "usearch f32": run_usearch(rows, queries, truths[0], "f32"),
-        "usearch int8": run_usearch(rows, queries, truths[0], "i8"),
-        "zvec": run_zvec(rows, queries, truths),
-        "hnsw_rs": crate,
-    }
+        runs = {
+            "hnswlib": lambda: run_hnswlib(rows, queries, truths[0]),
+            "usearch f32": lambda: run_usearch(rows, queries, truths[0], "f32"),
+            "usearch int8": lambda: run_usearch(rows, queries, truths[0], "i8"),
+            "zvec": lambda: run_zvec(rows, queries, truths),
+            "hnsw_rs": lambda: run_rust(binary, "hnsw_rs", paths, rows.shape[1], [32, 64, 96, 128], ef_construction=str(EF_CONSTRUCTION)),
+        }
+        peers = {name: runs[name]() for name in only.split(",")}
     print(json.dumps(dict(ours=ours, peers=peers)))
     print(f"\n{len(rows):,} x {rows.shape[1]}, {len(queries)} queries, recall@{K} >= {RECALL}, quorate built with {ours['head']}")
     print("| peer | recall | queries/s | quorate at least as exact: queries/s | times as fast | build s (2 threads) | quorate's build s | times as fast |")
@@ -173,14 +173,16 @@ def main(binary, vectors, queries, count=None):
             f"| {peer['build_s']:.1f} | {ours['build_s']:.1f} | {peer['build_s'] / ours['build_s']:.2f} |"
         )
     memory = ours["head"]["codes"] + ours["head"]["graph"]
-    print(f"\ncodes + graph {memory:,} bytes, {memory / peers['hnswlib']['bytes']:.3f} of hnswlib's {peers['hnswlib']['bytes']:,}")
+    if "hnswlib" in peers:
+        print(f"\ncodes + graph {memory:,} bytes, {memory / peers['hnswlib']['bytes']:.3f} of hnswlib's {peers['hnswlib']['bytes']:,}")
+    print(f"\n{ours['tail']}")
+    if "zvec" not in peers:
+        return
     print("\n| filter | zvec recall | zvec p50 us | quorate recall | quorate p50 us | times as fast |\n|---|---|---|---|---|---|")
     for step in STEPS[1:]:
         theirs = fastest(peers["zvec"]["filters"][step], RECALL) or peers["zvec"]["filters"][step][-1]
         own = fastest(ours["filters"][step], RECALL) or ours["filters"][step][-1]
         print(f"| {100 / step:g}% | {theirs['recall']:.4f} | {theirs['p50_us']} | {own['recall']:.4f} | {own['p50_us']} | {theirs['p50_us'] / own['p50_us']:.2f} |")
-    print(f"\n{ours['tail']}")
-
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

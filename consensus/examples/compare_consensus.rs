@@ -1,6 +1,6 @@
 //! How long do truth inference and alpha take on labels from a file? Called by `benches/compare/consensus.py`.
 //!
-//! `compare_consensus METHOD FILE [ITERATIONS]`: FILE holds little-endian u32 triples (item, rater, label). Prints one line of JSON with the seconds of
+//! `compare_consensus METHOD FILE [ITERATIONS [TOLERANCE]]`: FILE holds little-endian u32 triples (item, rater, label). Prints one line of JSON with the seconds of
 //! building the data and of the method, best of three, and a few numbers to compare with the peer's.
 
 use quorate_consensus::Ratings;
@@ -11,9 +11,10 @@ use std::time::Instant;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, method, file, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: compare_consensus METHOD FILE [ITERATIONS]".into());
+        return Err("usage: compare_consensus METHOD FILE [ITERATIONS [TOLERANCE]]".into());
     };
     let iterations = rest.first().map_or(Ok(100), |n| n.parse())?;
+    let tolerance = rest.get(1).map_or(Ok(1e-5), |t| t.parse())?;
     let bytes = std::fs::read(file)?;
     let column = |n: usize| -> Vec<i64> {
         bytes
@@ -35,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             )?),
             "glad" => share_of_labels(&glad(
                 &data,
-                &GladOptions { max_iter: iterations, ..GladOptions::default() },
+                &GladOptions { max_iter: iterations, tol: tolerance, ..GladOptions::default() },
             )?),
             "mace" => share_of_labels(&mace(&data, &MaceOptions { tol: 0.0, ..MaceOptions::default() })?),
             "alpha" => {

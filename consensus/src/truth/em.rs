@@ -61,13 +61,26 @@ pub(super) fn blocks(
     parallel: bool,
     work: impl Fn(usize, &mut [f64]) -> f64 + Sync,
 ) -> f64 {
+    let mut nothing = vec![(); rows.len() / width];
+    blocks_with(rows, width, &mut nothing, parallel, |first, block, _| work(first, block))
+}
+
+/// The same with one more thing to change per row.
+pub(super) fn blocks_with<T: Send>(
+    rows: &mut [f64],
+    width: usize,
+    more: &mut [T],
+    parallel: bool,
+    work: impl Fn(usize, &mut [f64], &mut [T]) -> f64 + Sync,
+) -> f64 {
     let size = BLOCK * width;
     if parallel {
-        let parts: Vec<f64> =
-            rows.par_chunks_mut(size).enumerate().map(|(b, block)| work(b * BLOCK, block)).collect();
+        let pairs = rows.par_chunks_mut(size).zip(more.par_chunks_mut(BLOCK)).enumerate();
+        let parts: Vec<f64> = pairs.map(|(b, (block, more))| work(b * BLOCK, block, more)).collect();
         parts.into_iter().sum()
     } else {
-        rows.chunks_mut(size).enumerate().map(|(b, block)| work(b * BLOCK, block)).sum()
+        let pairs = rows.chunks_mut(size).zip(more.chunks_mut(BLOCK)).enumerate();
+        pairs.map(|(b, (block, more))| work(b * BLOCK, block, more)).sum()
     }
 }
 

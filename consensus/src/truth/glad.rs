@@ -1,6 +1,6 @@
 //! What is true, when items differ in difficulty and raters in ability?
 
-use super::em::{PARALLEL, blocks, climb, settle};
+use super::em::{PARALLEL, blocks_with, climb, settle};
 use super::{Truth, check_identity, check_iterations, gold_codes};
 use crate::{Label, Ratings};
 use quorate_core::{Code, Error, Result};
@@ -134,43 +134,30 @@ impl Model {
     fn expect(&mut self, data: &Ratings, gold: &[Option<u32>], belief: &mut [f64]) -> f64 {
         let k = self.log_class.len();
         let (ability, log_class, log_wrong) = (&self.ability, &self.log_class, self.log_wrong);
-        let ease = &self.ease;
-        let likelihood = blocks(belief, k, data.len() >= PARALLEL, |first, block| {
+        blocks_with(belief, k, &mut self.ease, data.len() >= PARALLEL, |first, block, ease| {
             let mut sum = 0.0;
-            for (j, row) in block.chunks_exact_mut(k).enumerate() {
+            for (j, (row, ease)) in block.chunks_exact_mut(k).zip(ease).enumerate() {
                 let i = first + j;
                 row.copy_from_slice(log_class);
-                let easiness = ease[i].beta.exp();
+                let easiness = ease.beta.exp();
+                (ease.slope, ease.curve) = (0.0, 0.0);
                 let mut common = 0.0;
                 for (&r, &c) in data.item_raters(i).iter().zip(data.item_codes(i)) {
-                    let w = data.weights()[r as usize];
-                    let x = ability[r as usize] * easiness;
+                    let (w, a) = (data.weights()[r as usize], ability[r as usize]);
+                    let x = a * easiness;
+                    let e = (-x.abs()).exp();
                     // ln(1 - sigma) for every class, and x more for the class voted for.
-                    common -= w * (x.max(0.0) + (-x.abs()).exp().ln_1p() + log_wrong);
+                    common -= w * (x.max(0.0) + e.ln_1p() + log_wrong);
                     row[c as usize] += w * (x + log_wrong);
+                    ease.curve += w * curvature(x, e) * a * a;
                 }
-                let log = settle(row, gold[i]);
-                sum += common + log;
+                sum += common + settle(row, gold[i]);
+                for (&r, &c) in data.item_raters(i).iter().zip(data.item_codes(i)) {
+                    ease.slope += data.weights()[r as usize] * (row[c as usize] - 0.5) * ability[r as usize];
+                }
             }
             sum
-        });
-        let (ability, ease) = (&self.ability, &mut self.ease);
-        let belief = &*belief;
-        let bound = |(i, e): (usize, &mut Ease)| {
-            let easiness = e.beta.exp();
-            (e.slope, e.curve) = (0.0, 0.0);
-            for (&r, &c) in data.item_raters(i).iter().zip(data.item_codes(i)) {
-                let (w, a) = (data.weights()[r as usize], ability[r as usize]);
-                e.slope += w * (belief[i * k + c as usize] - 0.5) * a;
-                e.curve += w * curvature(a * easiness) * a * a;
-            }
-        };
-        if data.len() >= PARALLEL {
-            ease.par_iter_mut().enumerate().with_min_len(256).for_each(bound);
-        } else {
-            ease.iter_mut().enumerate().for_each(bound);
-        }
-        likelihood
+        })
     }
 
     /// M-step: first the items, then the raters.
@@ -186,7 +173,8 @@ impl Model {
             for (&i, &c) in data.rater_items(r).iter().zip(data.rater_codes(r)) {
                 let e = easiness[i as usize];
                 slope += (belief[i as usize * k + c as usize] - 0.5) * e;
-                curve += curvature(*a * e) * e * e;
+                let x = *a * e;
+                curve += curvature(x, (-x.abs()).exp()) * e * e;
             }
             *a = (w * slope + options.ability_mean) / (2.0 * w * curve + 1.0);
         };
@@ -229,12 +217,11 @@ impl Ease {
     }
 }
 
-/// `tanh(x / 2) / (4 x)`: the curvature of the bound on the logarithm of the logistic function that touches it at `x`.
-fn curvature(x: f64) -> f64 {
+/// `tanh(x / 2) / (4 x)`, given `e = exp(-|x|)`: the curvature of the bound on the logarithm of the logistic function that touches it at `x`.
+fn curvature(x: f64, e: f64) -> f64 {
     if x.abs() < 1e-4 {
         // The series, whose next term is below 1e-18.
         return 0.125 - x * x / 96.0;
     }
-    let e = (-x.abs()).exp();
-    (1.0 - e) / (1.0 + e) / (4.0 * x.abs())
+    (1.0 - e) / ((1.0 + e) * 4.0 * x.abs())
 }

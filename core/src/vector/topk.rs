@@ -59,8 +59,7 @@ impl TopK {
     pub fn push_all(&mut self, first: u32, scores: &[f32]) {
         let mut bound = self.threshold();
         for (i, &score) in scores.iter().enumerate() {
-            // Not `score < bound`, so that NaN goes the careful way.
-            if !(score < bound) {
+            if score >= bound || score.is_nan() {
                 self.push(first + i as u32, score);
                 bound = self.threshold();
             }

@@ -100,8 +100,18 @@ impl Columns {
     /// The rows of `scope` that match. Types and the existence of fields are judged by the rows of `scope` alone,
     /// so that nothing outside it shows. Errors: `filter_type`; with `strict` also `filter_field`.
     pub fn select(&self, filter: &Filter, scope: &RowSet, strict: bool) -> Result<RowSet> {
-        let mut rows = self.node(&filter.root, scope, strict)?;
-        rows.intersect(scope);
+        let mut rows = Columns::select_parts(&[(self, scope)], filter, strict)?;
+        Ok(rows.pop().unwrap_or_default())
+    }
+
+    /// The rows that match in each of several parts of one collection, each with its scope. Types and the existence
+    /// of fields are judged by all parts together, so that it does not matter how the documents are spread.
+    /// Errors: `filter_type`; with `strict` also `filter_field`.
+    pub fn select_parts(parts: &[(&Columns, &RowSet)], filter: &Filter, strict: bool) -> Result<Vec<RowSet>> {
+        let mut rows = node(parts, &filter.root, strict)?;
+        for (rows, (_, scope)) in rows.iter_mut().zip(parts) {
+            rows.intersect(scope);
+        }
         Ok(rows)
     }
 
@@ -141,44 +151,124 @@ impl Columns {
         }
         path.truncate(before);
     }
+}
 
-    fn node(&self, node: &Node, scope: &RowSet, strict: bool) -> Result<RowSet> {
-        match node {
-            Node::All(parts) => {
-                let mut rows = scope.clone();
-                for part in parts {
-                    rows.intersect(&self.node(part, scope, strict)?);
-                }
-                Ok(rows)
-            }
-            Node::Any(parts) => {
-                let mut rows = RowSet::empty(scope.universe());
-                for part in parts {
-                    rows.union(&self.node(part, scope, strict)?);
-                }
-                Ok(rows)
-            }
-            Node::Leaf { field: name, test } => {
-                let field = self.fields.get(column_of_field(name));
-                let field = field.filter(|field| field.present.iter().any(|&row| scope.contains(row)));
-                match (field, test) {
-                    (Some(field), test) => field.select(name, test, scope),
-                    (None, _) if strict => Err(Error::new(
-                        Code::FilterField,
-                        format!(
-                            "filter: no document has the field '{name}'; check its spelling, or leave strict off"
-                        ),
-                    )),
-                    (None, Test::IsNull) => Ok(scope.clone()),
-                    (None, _) => Ok(RowSet::empty(scope.universe())),
+fn node(parts: &[(&Columns, &RowSet)], of: &Node, strict: bool) -> Result<Vec<RowSet>> {
+    match of {
+        Node::All(conditions) => {
+            let mut rows: Vec<RowSet> = parts.iter().map(|(_, scope)| (*scope).clone()).collect();
+            for condition in conditions {
+                for (rows, other) in rows.iter_mut().zip(node(parts, condition, strict)?) {
+                    rows.intersect(&other);
                 }
             }
+            Ok(rows)
+        }
+        Node::Any(conditions) => {
+            let mut rows: Vec<RowSet> =
+                parts.iter().map(|(_, scope)| RowSet::empty(scope.universe())).collect();
+            for condition in conditions {
+                for (rows, other) in rows.iter_mut().zip(node(parts, condition, strict)?) {
+                    rows.union(&other);
+                }
+            }
+            Ok(rows)
+        }
+        Node::Leaf { field: name, test } => {
+            let fields: Vec<(Option<&Field>, &RowSet)> = parts
+                .iter()
+                .map(|&(columns, scope)| {
+                    let field = columns.fields.get(column_of_field(name));
+                    (field.filter(|field| any_in(&field.present, scope)), scope)
+                })
+                .collect();
+            let present: Vec<(&Field, &RowSet)> =
+                fields.iter().filter_map(|&(field, scope)| field.map(|field| (field, scope))).collect();
+            if present.is_empty() && strict {
+                return Err(Error::new(
+                    Code::FilterField,
+                    format!(
+                        "filter: no document has the field '{name}'; check its spelling, or leave strict off"
+                    ),
+                ));
+            }
+            if !present.is_empty() {
+                check(&present, name, test)?;
+            }
+            Ok(fields
+                .into_iter()
+                .map(|(field, scope)| match (field, test) {
+                    (Some(field), test) => field.select(test, scope),
+                    (None, Test::IsNull) => scope.clone(),
+                    (None, _) => RowSet::empty(scope.universe()),
+                })
+                .collect())
         }
     }
 }
 
+/// An error unless the field can be tested so in some part.
+fn check(fields: &[(&Field, &RowSet)], name: &str, test: &Test) -> Result<()> {
+    match test {
+        Test::IsNotNull | Test::IsNull => Ok(()),
+        Test::Compare(order, value) => check_scalar(fields, name, value, *order),
+        Test::In(values) | Test::NotIn(values) => {
+            values.iter().try_for_each(|value| check_scalar(fields, name, value, Order::Equal))
+        }
+        Test::Like(_) | Test::NotLike(_) => {
+            check_scalar(fields, name, &Value::String(String::new()), Order::Equal)
+        }
+        Test::Contains(value) | Test::NotContains(value) => check_list(fields, name, value),
+    }
+}
+
+/// An error unless some row of the scopes has a value that `value` can be compared with.
+fn check_scalar(fields: &[(&Field, &RowSet)], name: &str, value: &Value, order: Order) -> Result<()> {
+    if matches!(value, Value::Bool(_)) && !matches!(order, Order::Equal | Order::NotEqual) {
+        return Err(type_error(name, "bools have no order; use = or !="));
+    }
+    if fields.iter().any(|(field, scope)| field.scalars.has_type_of(value, scope)) {
+        return Ok(());
+    }
+    let held = held(fields, Field::held);
+    let hint = if held == "list" { "; use CONTAINS for one member of a list" } else { "" };
+    Err(type_error(name, &format!("it holds {held}, the filter gives {}{hint}", value.type_name())))
+}
+
+fn check_list(fields: &[(&Field, &RowSet)], name: &str, value: &Value) -> Result<()> {
+    if !fields.iter().any(|(field, scope)| any_in(&field.list_rows, scope)) {
+        let held = held(fields, Field::held);
+        return Err(type_error(name, &format!("CONTAINS needs a list, it holds {held}; use = or LIKE")));
+    }
+    // Lists that are all empty fit every type.
+    if fields.iter().all(|(field, scope)| field.lists.is_empty_in(scope))
+        || fields.iter().any(|(field, scope)| field.lists.has_type_of(value, scope))
+    {
+        return Ok(());
+    }
+    let held = held(fields, |field, scope| field.lists.held(scope));
+    Err(type_error(name, &format!("its lists hold {held}, the filter gives {}", value.type_name())))
+}
+
+/// The types that the parts hold, each once.
+fn held<'a>(
+    fields: &[(&'a Field, &'a RowSet)],
+    of: impl Fn(&'a Field, &'a RowSet) -> Vec<&'static str>,
+) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for &(field, scope) in fields {
+        for name in of(field, scope) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names.join(" and ")
+}
+
 impl Field {
-    fn select(&self, name: &str, test: &Test, scope: &RowSet) -> Result<RowSet> {
+    /// The rows that pass a test that [`check`] found to fit.
+    fn select(&self, test: &Test, scope: &RowSet) -> RowSet {
         let mut out = RowSet::empty(scope.universe());
         match test {
             Test::IsNotNull => self.present.iter().for_each(|&row| mark(&mut out, row)),
@@ -186,68 +276,34 @@ impl Field {
                 self.present.iter().for_each(|&row| mark(&mut out, row));
                 out.complement();
             }
-            Test::Compare(order, value) => {
-                self.check(name, value, *order, scope)?;
-                self.scalars.compare(*order, value, &mut out);
-            }
+            Test::Compare(order, value) => self.scalars.compare(*order, value, &mut out),
             Test::In(values) | Test::NotIn(values) => {
-                for value in values {
-                    self.check(name, value, Order::Equal, scope)?;
-                }
                 self.scalars.member_of(values, matches!(test, Test::In(_)), &mut out);
             }
             Test::Like(pattern) | Test::NotLike(pattern) => {
-                self.check(name, &Value::String(String::new()), Order::Equal, scope)?;
                 let matcher = Pattern::new(pattern);
                 let positive = matches!(test, Test::Like(_));
                 self.scalars.strings_where(|text| matcher.matches(text) == positive, &mut out);
             }
             Test::Contains(value) | Test::NotContains(value) => {
-                self.check_list(name, value, scope)?;
                 self.lists.compare(Order::Equal, value, &mut out);
                 if matches!(test, Test::NotContains(_)) {
                     let mut without = RowSet::empty(scope.universe());
                     self.list_rows.iter().for_each(|&row| mark(&mut without, row));
                     without.subtract(&out);
-                    return Ok(without);
+                    return without;
                 }
             }
         }
-        Ok(out)
+        out
     }
 
-    /// An error unless some row of the scope has a value that `value` can be compared with.
-    fn check(&self, name: &str, value: &Value, order: Order, scope: &RowSet) -> Result<()> {
-        if matches!(value, Value::Bool(_)) && !matches!(order, Order::Equal | Order::NotEqual) {
-            return Err(type_error(name, "bools have no order; use = or !="));
-        }
-        if self.scalars.has_type_of(value, scope) {
-            return Ok(());
-        }
-        let held = self.held(scope);
-        let hint = if held == "list" { "; use CONTAINS for one member of a list" } else { "" };
-        Err(type_error(name, &format!("it holds {held}, the filter gives {}{hint}", value.type_name())))
-    }
-
-    fn check_list(&self, name: &str, value: &Value, scope: &RowSet) -> Result<()> {
-        if !any_in(&self.list_rows, scope) {
-            let held = self.held(scope);
-            return Err(type_error(name, &format!("CONTAINS needs a list, it holds {held}; use = or LIKE")));
-        }
-        // Lists that are all empty fit every type.
-        if self.lists.is_empty_in(scope) || self.lists.has_type_of(value, scope) {
-            return Ok(());
-        }
-        let held = self.lists.held(scope).join(" and ");
-        Err(type_error(name, &format!("its lists hold {held}, the filter gives {}", value.type_name())))
-    }
-
-    fn held(&self, scope: &RowSet) -> String {
+    fn held(&self, scope: &RowSet) -> Vec<&'static str> {
         let mut held = self.scalars.held(scope);
         if any_in(&self.list_rows, scope) {
             held.push("list");
         }
-        held.join(" and ")
+        held
     }
 }
 

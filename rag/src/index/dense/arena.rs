@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use memmap2::{Mmap, MmapMut};
 use quorate_core::vector::{
-    Scored, TopK, check_query, dot, dot_i8, dot_subset, dot_subset_scaled, int8_error, prefetch,
+    Scored, TopK, check_query, dot, dot_i8, dot_rows, dot_subset, dot_subset_scaled, int8_error, prefetch,
     quantize_int8,
 };
 use quorate_core::{Code, Error, Result};
@@ -131,9 +131,10 @@ impl Arena {
         }
     }
 
-    /// An arena over one segment read from a snapshot; `live` tells of each node whether it was removed.
+    /// An arena over one segment read from a snapshot; `live` has a bit for each node that was not removed, and
+    /// `longest` is the length of the longest vector.
     /// Errors: `corrupt` when lengths do not fit, rows repeat or numbers are not finite.
-    pub(super) fn from_segment(dim: usize, segment: Segment, live: &[u64]) -> Result<Self> {
+    pub(super) fn from_segment(dim: usize, segment: Segment, live: &[u64], longest: f32) -> Result<Self> {
         let corrupt = |what: &str| Error::new(Code::Corrupt, what.to_string());
         let rows = segment.rows.as_slice();
         let n = rows.len();
@@ -156,13 +157,10 @@ impl Arena {
             if live[node / 64] >> (node % 64) & 1 == 1 {
                 live_rows.insert(row);
             }
-            let vector = &segment.vectors.as_slice()[node * dim..(node + 1) * dim];
-            let norm = dot(vector, vector).sqrt();
-            let scale = segment.scales.as_slice()[node];
-            if !norm.is_finite() || !scale.is_finite() || scale < 0.0 {
-                return Err(corrupt("a vector that is not finite"));
-            }
-            arena.longest = arena.longest.max(norm);
+        }
+        arena.longest = longest;
+        if !longest.is_finite() || !segment.scales.as_slice().iter().all(|s| s.is_finite() && *s >= 0.0) {
+            return Err(corrupt("a vector that is not finite"));
         }
         arena.len = n as u32;
         arena.live_count = live_rows.count();
@@ -361,7 +359,7 @@ impl Arena {
         let slack = |node: u32| length * int8_error(view.scale(node)) * width + by_query;
         let mut top = TopK::new(k);
         for (&node, &score) in nodes.iter().zip(&scores) {
-            if !(score < top.threshold()) {
+            if score >= top.threshold() {
                 top.push(node, score - slack(node));
             }
         }
@@ -369,7 +367,7 @@ impl Arena {
         let survivors: Vec<u32> = nodes
             .iter()
             .zip(&scores)
-            .filter(|&(&node, &score)| !(score + slack(node) < bound))
+            .filter(|&(&node, &score)| score + slack(node) >= bound)
             .map(|(&node, _)| node)
             .collect();
         Ok(view.rank(query, k, &survivors))
@@ -447,8 +445,9 @@ impl<'a> View<'a> {
         if nodes.iter().all(|&node| node < self.base) {
             dot_subset(query, self.vectors, nodes, out);
         } else {
+            // The batch kernel for one row, so that a product has the same bits wherever the row lies.
             for (&node, score) in nodes.iter().zip(out) {
-                *score = dot(query, self.vector(node));
+                dot_rows(query, self.vector(node), std::slice::from_mut(score));
             }
         }
     }

@@ -83,7 +83,7 @@ impl DenseIndex for HnswRsIndex {
         let nodes = self.arena.admitted(admit);
         let want = k.min(nodes.len());
         let ef = if ef == 0 { self.config.ef_search } else { ef }.max(want);
-        if nodes.len() <= 8 * ef || (admit.is_some() && nodes.len() <= self.arena.len() as usize / 8) {
+        if nodes.len() <= 8 * ef || nodes.len() <= self.arena.len() as usize / 8 {
             return self.arena.exact(query, k, &nodes);
         }
         let found = match admit {

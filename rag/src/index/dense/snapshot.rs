@@ -47,7 +47,9 @@ struct Header {
     top: u32,
     entry: u32,
     upper: u32,
-    reserved: [u8; 48],
+    /// The length of the longest vector.
+    longest: f32,
+    reserved: [u32; 11],
 }
 
 /// What a file holds.
@@ -110,6 +112,7 @@ pub(super) fn write(
         stamp,
         dim: arena.dim() as u32,
         nodes: arena.len(),
+        longest: arena.longest(),
         ..Header::zeroed()
     };
     if let Some((graph, config)) = graph {
@@ -232,7 +235,7 @@ fn parse(map: &Arc<Mmap>) -> Result<Snapshot> {
         vectors: Store::mapped(map, layout.vectors.0, layout.vectors.1)?,
     };
     let live: Store<u64> = Store::mapped(map, layout.live.0, layout.live.1)?;
-    let arena = Arena::from_segment(header.dim as usize, segment, live.as_slice())?;
+    let arena = Arena::from_segment(header.dim as usize, segment, live.as_slice(), header.longest)?;
     if header.graph == 0 {
         return Ok(Snapshot { arena, graph: None, stamp: header.stamp });
     }

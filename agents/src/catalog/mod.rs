@@ -1,0 +1,188 @@
+//! How do agents come out of files, and what is wrong with a file?
+
+mod node;
+mod read;
+mod schema;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use quorate_core::{Code, Error, Result};
+use serde::Serialize;
+
+use crate::agent::SCHEMA_VERSION;
+use crate::{Agent, Taxonomy};
+
+/// The catalogue that ships with quorate: file names and texts. The first is the root.
+const HEALTHCARE: &[(&str, &str)] = &[
+    ("catalog.yaml", include_str!("../../catalog/healthcare/catalog.yaml")),
+    ("taxonomy.yaml", include_str!("../../catalog/healthcare/taxonomy.yaml")),
+    ("regulatory-us-devices.yaml", include_str!("../../catalog/healthcare/regulatory-us-devices.yaml")),
+    ("regulatory-us-drugs.yaml", include_str!("../../catalog/healthcare/regulatory-us-drugs.yaml")),
+    ("regulatory-international.yaml", include_str!("../../catalog/healthcare/regulatory-international.yaml")),
+    ("clinical.yaml", include_str!("../../catalog/healthcare/clinical.yaml")),
+    ("medical.yaml", include_str!("../../catalog/healthcare/medical.yaml")),
+    ("reimbursement.yaml", include_str!("../../catalog/healthcare/reimbursement.yaml")),
+    ("quality.yaml", include_str!("../../catalog/healthcare/quality.yaml")),
+    ("privacy-digital.yaml", include_str!("../../catalog/healthcare/privacy-digital.yaml")),
+    ("writing-operations.yaml", include_str!("../../catalog/healthcare/writing-operations.yaml")),
+];
+
+/// Agents and the taxonomy of their capabilities, as read from YAML or JSON files.
+///
+/// A file is a mapping with any of these members:
+///
+/// * `schema_version`: 1;
+/// * `include`: other files, by path relative to this one; a file that is reached twice is read once;
+/// * `capabilities`: names of the taxonomy with their titles;
+/// * `defaults`: fields for each agent of this file that does not give them itself;
+/// * `agents`: definitions, with the fields of [`Agent`];
+/// * `overlays`: changes to agents that are defined anywhere: an `id` (and `tenant`, when it has one), and the
+///   fields to replace; `null` takes a field back to its default. Overlays apply in the order of reading, after all
+///   agents.
+///
+/// ```
+/// use quorate_agents::Catalog;
+/// let text = "
+/// agents:
+///   - id: a
+///     name: A
+///     summary: Answers questions about A.
+/// overlays:
+///   - {id: a, cost_per_call: 0.02}
+/// ";
+/// let catalog = Catalog::parse(text, "my.yaml").unwrap();
+/// assert_eq!(catalog.agents[0].cost_per_call, 0.02);
+///
+/// let problems = Catalog::problems("agents: [{id: a, name: A, summary: s, cost_per_call: -1}]", "my.yaml");
+/// assert_eq!(problems[0].to_string(), "my.yaml:1: agent 'a': cost_per_call: -1 is not a cost; give US dollars, 0 or more");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Catalog {
+    /// The capabilities that agents may name; empty: any.
+    pub taxonomy: Taxonomy,
+    /// The agents in the order of reading.
+    pub agents: Vec<Agent>,
+}
+
+/// Something wrong with a catalogue file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, counted from 1; 0 when the file as a whole is meant.
+    pub line: u64,
+    /// The kind of problem.
+    pub code: Code,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file.display(), self.line, self.message)
+    }
+}
+
+impl Catalog {
+    /// Reads a catalogue file with all that it includes. JSON and YAML are told apart by content: JSON is YAML.
+    ///
+    /// Errors carry the code of the first problem and list every problem with its file and line: `not_found`,
+    /// `load_failed` (not YAML), `include_cycle`, `format_version`, `invalid_argument` (a field), `duplicate_id`,
+    /// `unknown_capability`, `unknown_id` (an overlay of nothing).
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load_onto(path.as_ref(), &Taxonomy::default())
+    }
+
+    /// Every problem of a catalogue file and of what it includes; empty when [`load`](Catalog::load) succeeds.
+    pub fn check(path: impl AsRef<Path>) -> Vec<Problem> {
+        read::read(&read::Files::Disk, path.as_ref(), &Taxonomy::default()).err().unwrap_or_default()
+    }
+
+    /// Reads a catalogue from text; `name` stands for the file in messages, and includes are relative to it.
+    /// Errors: as [`load`](Catalog::load).
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
+        read::read_text(text, Path::new(name), &Taxonomy::default()).map_err(error_of)
+    }
+
+    /// Every problem of a catalogue given as text.
+    pub fn problems(text: &str, name: &str) -> Vec<Problem> {
+        read::read_text(text, Path::new(name), &Taxonomy::default()).err().unwrap_or_default()
+    }
+
+    /// The healthcare catalogue that ships with quorate.
+    pub fn healthcare() -> Result<Self> {
+        let (root, _) = HEALTHCARE[0];
+        read::read(&read::Files::Embedded(HEALTHCARE), Path::new(root), &Taxonomy::default())
+            .map_err(error_of)
+    }
+
+    /// A catalogue by its name (`healthcare`) or by the path of a file. Errors: as [`load`](Catalog::load).
+    pub fn named(name: &str) -> Result<Self> {
+        if name == "healthcare" { Self::healthcare() } else { Self::load(name) }
+    }
+
+    /// As [`load`](Catalog::load), where the capabilities of `base` are known too.
+    pub(crate) fn load_onto(path: &Path, base: &Taxonomy) -> Result<Self> {
+        read::read(&read::Files::Disk, path, base).map_err(error_of)
+    }
+
+    /// The catalogue as YAML. Errors: `internal`.
+    pub fn to_yaml(&self) -> Result<String> {
+        serde_saphyr::to_string(&self.file())
+            .map_err(|e| Error::with_source(Code::Internal, format!("catalogue to YAML: {e}"), e))
+    }
+
+    /// The catalogue as indented JSON. Errors: `internal`.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(&self.file())
+            .map_err(|e| Error::with_source(Code::Internal, format!("catalogue to JSON: {e}"), e))
+    }
+
+    /// Writes the catalogue, replacing the file atomically: JSON when the name ends in `.json`, else YAML.
+    /// Errors: `io` and its kin.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+        let text = if json { self.to_json()? } else { self.to_yaml()? };
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io(path, e))?;
+        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|e| Error::io(path, e))?;
+        file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
+        file.persist(path).map_err(|e| Error::io(path, e.error))?;
+        Ok(())
+    }
+
+    fn file(&self) -> impl Serialize + '_ {
+        #[derive(Serialize)]
+        struct File<'a> {
+            schema_version: u32,
+            #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+            capabilities: std::collections::BTreeMap<&'a str, &'a str>,
+            agents: &'a [Agent],
+        }
+        File {
+            schema_version: SCHEMA_VERSION,
+            capabilities: self.taxonomy.iter().collect(),
+            agents: &self.agents,
+        }
+    }
+}
+
+/// Longest list of problems in the message of an error; [`Catalog::check`] gives all of them.
+const MAX_LISTED: usize = 50;
+
+fn error_of(problems: Vec<Problem>) -> Error {
+    let code = problems.first().map_or(Code::Internal, |p| p.code);
+    let mut lines: Vec<String> = problems.iter().take(MAX_LISTED).map(Problem::to_string).collect();
+    if problems.len() > MAX_LISTED {
+        lines.push(format!("and {} more", problems.len() - MAX_LISTED));
+    }
+    Error::new(code, lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests;

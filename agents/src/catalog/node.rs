@@ -1,0 +1,209 @@
+//! What does a file say, and on which line?
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+
+/// A value of a YAML or JSON file with the place where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// Index of the file.
+    pub(super) file: usize,
+    /// Line, counted from 1.
+    pub(super) line: u64,
+    pub(super) value: Value,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Number(serde_json::Number),
+    Text(String),
+    List(Vec<Node>),
+    /// Members in the order of the file; the line is that of the key.
+    Map(Vec<(String, Node)>),
+}
+
+/// A syntax error: the line and what the parser says.
+pub(super) struct SyntaxError {
+    pub(super) line: u64,
+    pub(super) message: String,
+}
+
+impl Node {
+    /// Parses one YAML or JSON document.
+    pub(super) fn parse(text: &str, file: usize) -> Result<Node, SyntaxError> {
+        // YAML 1.2: only true and false are truth values, so that the language `no` stays a string.
+        let mut options = serde_saphyr::Options::default();
+        options.strict_booleans = true;
+        match serde_saphyr::from_str_with_options::<Node>(text, options) {
+            Ok(mut node) => {
+                node.set_file(file);
+                Ok(node)
+            }
+            Err(error) => {
+                let line = error.location().map_or(0, |l| l.line());
+                let message = error.without_snippet().to_string();
+                Err(SyntaxError { line, message: message.lines().next().unwrap_or("not YAML").to_owned() })
+            }
+        }
+    }
+
+    /// The member of a map.
+    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Map(members) => members.iter().find(|(key, _)| key == name).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// The text of a scalar string.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The node that a path such as `skills[0].examples[2]` leads to, or the nearest one above it.
+    pub(super) fn at(&self, path: &str) -> &Node {
+        let mut node = self;
+        for step in path.split(['.', '[']) {
+            let next = match (step.strip_suffix(']'), &node.value) {
+                (Some(index), Value::List(items)) => index.parse().ok().and_then(|i: usize| items.get(i)),
+                _ => node.get(step),
+            };
+            match next {
+                Some(next) => node = next,
+                None => break,
+            }
+        }
+        node
+    }
+
+    /// Gives a mapping the members that it lacks.
+    pub(super) fn fill<'a>(&mut self, names: impl Iterator<Item = &'a str>, text: &str) {
+        let (file, line) = (self.file, self.line);
+        let Value::Map(members) = &mut self.value else { return };
+        for name in names {
+            if !members.iter().any(|(key, _)| key == name) {
+                members.push((name.to_owned(), Node { file, line, value: Value::Text(text.to_owned()) }));
+            }
+        }
+    }
+
+    /// What the value is, for messages.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a truth value",
+            Value::Number(_) => "a number",
+            Value::Text(_) => "a string",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+
+    /// The value without its place.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.value {
+            Value::Null => Json::Null,
+            Value::Bool(b) => Json::Bool(*b),
+            Value::Number(n) => Json::Number(n.clone()),
+            Value::Text(text) => Json::String(text.clone()),
+            Value::List(items) => Json::Array(items.iter().map(Node::to_json).collect()),
+            Value::Map(members) => {
+                Json::Object(members.iter().map(|(key, node)| (key.clone(), node.to_json())).collect())
+            }
+        }
+    }
+
+    fn set_file(&mut self, file: usize) {
+        self.file = file;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|n| n.set_file(file)),
+            Value::Map(members) => members.iter_mut().for_each(|(_, n)| n.set_file(file)),
+            _ => {}
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Node { file: 0, line: spanned.referenced.line(), value: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a YAML value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_none<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+                Value::deserialize(deserializer)
+            }
+
+            fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+                Ok(Value::Bool(v))
+            }
+
+            fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+                Ok(Value::Number(v.into()))
+            }
+
+            fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+                Ok(Value::Number(v.into()))
+            }
+
+            fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
+                // NaN and infinities have no JSON number; their spelling is reported as a string.
+                Ok(serde_json::Number::from_f64(v).map_or_else(|| Value::Text(v.to_string()), Value::Number))
+            }
+
+            fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+                Ok(Value::Text(v.to_owned()))
+            }
+
+            fn visit_string<E>(self, v: String) -> Result<Value, E> {
+                Ok(Value::Text(v))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element::<Node>()? {
+                    items.push(item);
+                }
+                Ok(Value::List(items))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    let mut node = map.next_value::<Node>()?;
+                    // The key's line is where a reader looks.
+                    node.line = key.referenced.line();
+                    members.push((key.value, node));
+                }
+                Ok(Value::Map(members))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}

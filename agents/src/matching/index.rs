@@ -1,0 +1,439 @@
+//! How are agents held so that they are found quickly?
+//!
+//! A [`Segment`] is an immutable batch of agents with everything that a search needs: one prototype vector and the
+//! example vectors of each, postings of their words, and rows by tenant, capability, language and status.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use quorate_core::vector::{BinaryMatrix, dot};
+use quorate_core::{Code, Error, Result};
+use quorate_rag::RowSet;
+use quorate_rag::filter::Columns;
+use serde_json::json;
+
+use super::lexical::{self, Term};
+use super::{MatchOptions, Tuning};
+use crate::{Agent, Status, Taxonomy};
+
+/// An agent with what is derived from it. Never changed once made.
+pub(crate) struct Entry {
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) vectors: Arc<Vectors>,
+    pub(crate) mix: Mix,
+    /// Weighted frequency of each term, by term.
+    terms: Vec<(Term, f32)>,
+    /// Sum of the weighted frequencies.
+    length: f32,
+}
+
+/// The vectors of one agent, all of unit length (or zero).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Vectors {
+    pub(crate) dim: usize,
+    /// Of name and summary.
+    pub(crate) description: Vec<f32>,
+    /// Of each example question, one after the other.
+    pub(crate) examples: Vec<f32>,
+}
+
+impl Vectors {
+    pub(crate) fn count(&self) -> usize {
+        self.examples.len() / self.dim.max(1)
+    }
+
+    /// The mean of the examples, of unit length; zero without examples.
+    pub(crate) fn centroid(&self) -> Vec<f32> {
+        let mut mean = vec![0.0; self.dim];
+        for example in self.examples.chunks_exact(self.dim.max(1)) {
+            for (m, x) in mean.iter_mut().zip(example) {
+                *m += x;
+            }
+        }
+        let norm = dot(&mean, &mean).sqrt();
+        if norm > 0.0 {
+            mean.iter_mut().for_each(|m| *m /= norm);
+        }
+        mean
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(
+        agent: Arc<Agent>,
+        vectors: Arc<Vectors>,
+        taxonomy: &Taxonomy,
+        tuning: &Tuning,
+    ) -> Self {
+        let mix = Mix::new(tuning, vectors.count(), &description_of(&agent));
+        let count = vectors.count() as f32;
+        let weight = count / (count + EXAMPLES_FOR_HALF);
+        let mut terms: Vec<(Term, f32)> =
+            lexical::terms(&own_words(&agent, taxonomy)).into_iter().map(|t| (t, 1.0)).collect();
+        for example in agent.examples() {
+            terms.extend(lexical::terms(example).into_iter().map(|t| (t, weight)));
+        }
+        let length = terms.iter().map(|(_, w)| w).sum();
+        Entry { agent, vectors, mix, terms: lexical::summed(terms), length }
+    }
+
+    /// How often the agent uses a term.
+    pub(crate) fn frequency(&self, term: Term) -> f32 {
+        self.terms.binary_search_by_key(&term, |(t, _)| *t).map_or(0.0, |i| self.terms[i].1)
+    }
+
+    /// The length of its text.
+    pub(crate) fn length(&self) -> f32 {
+        self.length
+    }
+}
+
+/// The text that is embedded as an agent's description.
+pub(crate) fn description_of(agent: &Agent) -> String {
+    format!("{}. {}", agent.name, agent.summary)
+}
+
+/// A word of an example counts half as much as one of the description when there are this many examples, and more
+/// when there are more: the words of few examples are accidental. (BM25F, Robertson, Zaragoza & Taylor 2004.)
+const EXAMPLES_FOR_HALF: f32 = 15.0;
+
+/// The words with which an agent describes itself.
+fn own_words(agent: &Agent, taxonomy: &Taxonomy) -> String {
+    let mut parts: Vec<&str> = vec![&agent.name, &agent.summary];
+    for skill in &agent.skills {
+        parts.extend([skill.name.as_str(), &skill.description]);
+        parts.extend(skill.tags.iter().map(String::as_str));
+    }
+    parts.extend(agent.tags.iter().map(String::as_str));
+    parts.extend(agent.capabilities.iter().map(|c| taxonomy.title(&c.name).unwrap_or(&c.name)));
+    parts.join("\n")
+}
+
+/// How the parts of one agent's score are weighted. The first three sum to 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mix {
+    pub(crate) description: f32,
+    pub(crate) centroid: f32,
+    pub(crate) nearest: f32,
+    pub(crate) lexical: f32,
+}
+
+/// An example that is asked word for word must count, however few there are.
+const MOST_DESCRIPTION: f32 = 0.5;
+
+/// Different words that make a description a full one: a mere label says less than a sentence.
+const FULL_DESCRIPTION: f32 = 16.0;
+
+impl Mix {
+    /// For an agent with `count` examples and this description.
+    fn new(tuning: &Tuning, count: usize, description: &str) -> Self {
+        let mut words = lexical::terms(description);
+        words.sort_unstable();
+        words.dedup();
+        let richness = (words.len() as f32 / FULL_DESCRIPTION).min(1.0);
+        let pull = tuning.description_pull * richness;
+        let description = match count {
+            0 => 1.0,
+            _ => (pull / (pull + count as f32)).min(MOST_DESCRIPTION),
+        };
+        let rest = 1.0 - description;
+        Mix {
+            description,
+            centroid: rest * tuning.centroid_share,
+            nearest: rest * (1.0 - tuning.centroid_share),
+            // An agent that is known by a full description and little else is judged by words more.
+            lexical: tuning.lexical * (1.0 + tuning.lexical_lift * description * richness),
+        }
+    }
+}
+
+/// An immutable batch of agents.
+pub(crate) struct Segment {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) dim: usize,
+    /// Weighted sum of description and centroid of each agent, row-major.
+    pub(crate) prototypes: Vec<f32>,
+    /// Signs of the prototypes, for screening; empty in small segments.
+    pub(crate) signs: BinaryMatrix,
+    postings: HashMap<Term, Vec<(u32, f32)>>,
+    pub(crate) lengths: Vec<f32>,
+    keys: HashMap<(Option<String>, String), u32>,
+    /// Seen by every tenant.
+    common: RowSet,
+    /// Private rows by tenant.
+    owned: HashMap<String, Vec<u32>>,
+    /// Active, available and of weight above 0.
+    callable: RowSet,
+    /// Rows that need permissions.
+    guarded: Vec<u32>,
+    capabilities: HashMap<String, Vec<u32>>,
+    languages: HashMap<String, Vec<u32>>,
+    costs: Vec<f64>,
+    columns: OnceLock<Columns>,
+}
+
+/// From this many agents on a segment keeps signs for screening.
+pub(crate) const SCREEN_FROM: usize = 2048;
+
+impl Segment {
+    pub(crate) fn build(entries: Vec<Arc<Entry>>, dim: usize) -> Result<Self> {
+        let n = entries.len();
+        let mut segment = Segment {
+            dim,
+            prototypes: Vec::with_capacity(n * dim),
+            signs: BinaryMatrix::new(dim),
+            postings: HashMap::new(),
+            lengths: Vec::with_capacity(n),
+            keys: HashMap::with_capacity(n),
+            common: RowSet::empty(n as u32),
+            owned: HashMap::new(),
+            callable: RowSet::empty(n as u32),
+            guarded: Vec::new(),
+            capabilities: HashMap::new(),
+            languages: HashMap::new(),
+            costs: Vec::with_capacity(n),
+            columns: OnceLock::new(),
+            entries: Vec::new(),
+        };
+        for (row, entry) in (0u32..).zip(&entries) {
+            segment.push(row, entry)?;
+        }
+        if n >= SCREEN_FROM {
+            for prototype in segment.prototypes.chunks_exact(dim.max(1)) {
+                segment.signs.push(prototype)?;
+            }
+        }
+        segment.entries = entries;
+        Ok(segment)
+    }
+
+    fn push(&mut self, row: u32, entry: &Entry) -> Result<()> {
+        let agent = &*entry.agent;
+        let vectors = &*entry.vectors;
+        if vectors.dim != self.dim {
+            return Err(Error::new(
+                Code::Internal,
+                format!("agent '{}': vectors of {}, not {}", agent.id, vectors.dim, self.dim),
+            ));
+        }
+        let Mix { description, centroid, .. } = entry.mix;
+        let mean = vectors.centroid();
+        self.prototypes
+            .extend(vectors.description.iter().zip(&mean).map(|(d, c)| description * d + centroid * c));
+        for &(term, frequency) in &entry.terms {
+            self.postings.entry(term).or_default().push((row, frequency));
+        }
+        self.lengths.push(entry.length);
+        self.keys.insert((agent.tenant.clone(), agent.id.clone()), row);
+        match &agent.tenant {
+            Some(tenant) if agent.visibility == crate::Visibility::Private => {
+                self.owned.entry(tenant.clone()).or_default().push(row);
+            }
+            _ => self.common.insert(row),
+        }
+        if agent.status == Status::Active && agent.available && agent.weight > 0.0 {
+            self.callable.insert(row);
+        }
+        if !agent.permissions.is_empty() {
+            self.guarded.push(row);
+        }
+        for capability in &agent.capabilities {
+            for name in Taxonomy::ancestors(&capability.name) {
+                push_once(&mut self.capabilities, name, row);
+            }
+        }
+        for language in &agent.languages {
+            let language = language.to_ascii_lowercase();
+            let primary = language.split('-').next().unwrap_or(&language).to_owned();
+            push_once(&mut self.languages, &language, row);
+            push_once(&mut self.languages, &primary, row);
+        }
+        self.costs.push(agent.cost_per_call);
+        Ok(())
+    }
+
+    /// The row of an agent.
+    pub(crate) fn row(&self, tenant: Option<&str>, id: &str) -> Option<u32> {
+        self.keys.get(&(tenant.map(str::to_owned), id.to_owned())).copied()
+    }
+
+    /// The postings of a term: rows and frequencies.
+    pub(crate) fn postings(&self, term: Term) -> &[(u32, f32)] {
+        self.postings.get(&term).map_or(&[], Vec::as_slice)
+    }
+
+    /// The live rows that a tenant can see; `all` for an administrator who sees every tenant's.
+    pub(crate) fn visible(&self, live: &RowSet, tenant: Option<&str>, all: bool) -> RowSet {
+        if all {
+            return live.clone();
+        }
+        let mut rows = self.common.clone();
+        if let Some(own) = tenant.and_then(|t| self.owned.get(t)) {
+            own.iter().for_each(|&row| rows.insert(row));
+        }
+        rows.intersect(live);
+        rows
+    }
+
+    /// The rows that meet every hard constraint. Errors: `filter_type`.
+    pub(crate) fn admitted(
+        &self,
+        live: &RowSet,
+        tenant: Option<&str>,
+        options: &MatchOptions,
+    ) -> Result<RowSet> {
+        let scope = self.visible(live, tenant, false);
+        let mut rows = scope.clone();
+        rows.intersect(&self.callable);
+        for required in &options.require {
+            rows.intersect(&self.set(self.capabilities.get(required)));
+        }
+        if let Some(language) = &options.language {
+            rows.intersect(&self.set(self.languages.get(&language.to_ascii_lowercase())));
+        }
+        if let Some(held) = &options.permissions {
+            for &row in &self.guarded {
+                if !self.entries[row as usize].agent.permissions.iter().all(|p| held.contains(p)) {
+                    rows.remove(row);
+                }
+            }
+        }
+        if let Some(limit) = options.max_cost {
+            for (row, &cost) in (0u32..).zip(&self.costs) {
+                if cost > limit {
+                    rows.remove(row);
+                }
+            }
+        }
+        if let Some(filter) = &options.filter {
+            rows.intersect(&self.columns().select(filter, &scope, false)?);
+        }
+        Ok(rows)
+    }
+
+    /// The fields of the agents for filters, made when first needed.
+    pub(crate) fn columns(&self) -> &Columns {
+        self.columns.get_or_init(|| {
+            let mut columns = Columns::default();
+            for (row, entry) in (0u32..).zip(&self.entries) {
+                let agent = &*entry.agent;
+                let mut capabilities: Vec<&str> =
+                    agent.capabilities.iter().flat_map(|c| Taxonomy::ancestors(&c.name)).collect();
+                capabilities.sort_unstable();
+                capabilities.dedup();
+                let fields = json!({
+                    "name": agent.name,
+                    "summary": agent.summary,
+                    "domain": agent.domain,
+                    "capabilities": capabilities,
+                    "tools": agent.tools,
+                    "languages": agent.languages,
+                    "model_tier": agent.model_tier,
+                    "cost_per_call": agent.cost_per_call,
+                    "latency": agent.latency,
+                    "tenant": agent.tenant,
+                    "visibility": agent.visibility,
+                    "permissions": agent.permissions,
+                    "tags": agent.tags,
+                    "version": agent.version,
+                    "status": agent.status,
+                    "available": agent.available,
+                    "weight": agent.weight,
+                    "url": agent.url,
+                });
+                if let Some(fields) = fields.as_object() {
+                    columns.push(row, [("id", agent.id.as_str()), ("title", agent.name.as_str())], fields);
+                }
+            }
+            columns
+        })
+    }
+
+    fn set(&self, rows: Option<&Vec<u32>>) -> RowSet {
+        let mut set = RowSet::empty(self.entries.len() as u32);
+        rows.into_iter().flatten().for_each(|&row| set.insert(row));
+        set
+    }
+}
+
+fn push_once(map: &mut HashMap<String, Vec<u32>>, key: &str, row: u32) {
+    match map.get_mut(key) {
+        Some(rows) if rows.last() == Some(&row) => {}
+        Some(rows) => rows.push(row),
+        None => {
+            map.insert(key.to_owned(), vec![row]);
+        }
+    }
+}
+
+/// A segment, and which of its rows are current.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) live: Arc<RowSet>,
+}
+
+/// All agents at one moment. Readers hold it as long as they like.
+#[derive(Clone, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) taxonomy: Arc<Taxonomy>,
+    pub(crate) revision: u64,
+}
+
+impl Snapshot {
+    /// The current agent under a key.
+    pub(crate) fn find(&self, tenant: Option<&str>, id: &str) -> Option<&Arc<Entry>> {
+        self.slots.iter().rev().find_map(|slot| {
+            let row = slot.segment.row(tenant, id)?;
+            slot.live.contains(row).then(|| &slot.segment.entries[row as usize])
+        })
+    }
+
+    /// Every current entry.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.slots.iter().flat_map(|s| s.live.iter().map(|row| &s.segment.entries[row as usize]))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.iter().map(|s| s.live.count()).sum()
+    }
+
+    /// The snapshot after some keys are gone and some entries are there. Segments of similar size are merged, so
+    /// that there are never more than about log2 of the number of agents.
+    pub(crate) fn changed(
+        &self,
+        gone: &[(Option<String>, String)],
+        entries: Vec<Arc<Entry>>,
+        dim: usize,
+    ) -> Result<Snapshot> {
+        let mut slots = self.slots.clone();
+        for (tenant, id) in gone {
+            for slot in &mut slots {
+                if let Some(row) = slot.segment.row(tenant.as_deref(), id) {
+                    Arc::make_mut(&mut slot.live).remove(row);
+                }
+            }
+        }
+        slots.retain(|s| !s.live.is_empty());
+        let mut tail = entries;
+        while let Some(last) = slots.last() {
+            let size = last.live.count();
+            let sparse = size * 2 < last.segment.entries.len();
+            if !(sparse || (!tail.is_empty() && size <= 2 * tail.len())) {
+                break;
+            }
+            let mut merged: Vec<Arc<Entry>> =
+                last.live.iter().map(|row| last.segment.entries[row as usize].clone()).collect();
+            merged.append(&mut tail);
+            tail = merged;
+            slots.pop();
+        }
+        if !tail.is_empty() {
+            let segment = Segment::build(tail, dim)?;
+            let live = RowSet::full(segment.entries.len() as u32);
+            slots.push(Slot { segment: Arc::new(segment), live: Arc::new(live) });
+        }
+        Ok(Snapshot { slots, taxonomy: self.taxonomy.clone(), revision: self.revision })
+    }
+}

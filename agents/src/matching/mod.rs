@@ -1,0 +1,269 @@
+//! Which agents fit a question, how well, and why?
+//!
+//! Hard constraints come first, as a bitmap. Among the admitted, each agent gets a dense score (its description, the
+//! centroid of its example questions, and the mean of the examples nearest to the question, mixed by
+//! [`Tuning`]) and a lexical one (the share of the question's BM25 weight that the agent's words cover). Their sum,
+//! corrected by what was learnt from outcomes, ranks the agents; a calibrated confidence says what to make of it.
+
+mod bandit;
+mod confidence;
+pub(crate) mod index;
+mod lexical;
+mod search;
+
+pub(crate) use bandit::{Arm, Projection};
+pub use bandit::{LinearBandit, Policy};
+pub use confidence::{Calibration, Labelled};
+pub(crate) use search::{Learnt, search};
+
+use std::sync::Arc;
+
+use quorate_core::{Error, Result};
+use quorate_rag::filter::Filter;
+use serde::{Deserialize, Serialize};
+
+use crate::Agent;
+
+/// What a match must and may do.
+///
+/// ```
+/// use quorate_agents::MatchOptions;
+/// let options = MatchOptions { require: vec!["regulatory.fda".into()], max_cost: Some(0.05), ..Default::default() };
+/// assert!(options.validate().is_ok());
+/// assert!(MatchOptions { max_cost: Some(-1.0), ..Default::default() }.validate().is_err());
+/// ```
+#[derive(Clone, Debug)]
+pub struct MatchOptions {
+    /// How many agents to return at most, 1 to 10,000.
+    pub k: usize,
+    /// A condition on the agents' fields, such as `latency = 'interactive' AND tags CONTAINS 'ecg'`. A capability
+    /// list contains the ancestors too: `capabilities CONTAINS 'regulatory.fda'`.
+    pub filter: Option<Filter>,
+    /// Capabilities that an agent must have, each itself or by a descendant.
+    pub require: Vec<String>,
+    /// Largest cost of a call, in US dollars.
+    pub max_cost: Option<f64>,
+    /// A language that the agent must answer in: `en` is met by `en-GB`.
+    pub language: Option<String>,
+    /// The permissions that the caller holds: agents that need others are left out. `None`: the caller may use all.
+    pub permissions: Option<Vec<String>>,
+    /// On whose behalf: private agents of other tenants do not exist for it. `None`: shared and public agents only.
+    pub tenant: Option<String>,
+    /// Return nothing, never a guess, when nothing is confident: see
+    /// [`min_confidence`](MatchOptions::min_confidence).
+    pub abstain: bool,
+    /// When [`abstain`](MatchOptions::abstain) is set: the probability, 0 to 1, with which the right agent must be
+    /// among the `k` that would be returned.
+    pub min_confidence: f64,
+    /// Whether outcomes take part in the ranking.
+    pub learn: bool,
+}
+
+impl Default for MatchOptions {
+    fn default() -> Self {
+        MatchOptions {
+            k: 5,
+            filter: None,
+            require: Vec::new(),
+            max_cost: None,
+            language: None,
+            permissions: None,
+            tenant: None,
+            abstain: false,
+            min_confidence: DEFAULT_MIN_CONFIDENCE,
+            learn: true,
+        }
+    }
+}
+
+/// Below this probability it is likelier that none of the returned agents is right.
+pub const DEFAULT_MIN_CONFIDENCE: f64 = 0.5;
+
+/// Largest [`MatchOptions::k`].
+pub const MAX_MATCHES: usize = 10_000;
+
+impl MatchOptions {
+    /// Checks the values. Errors: `invalid_argument`.
+    pub fn validate(&self) -> Result<()> {
+        if !(1..=MAX_MATCHES).contains(&self.k) {
+            return Err(Error::invalid(format!("k is {}, expected 1 to {MAX_MATCHES}", self.k)));
+        }
+        if let Some(cost) = self.max_cost
+            && !(cost.is_finite() && cost >= 0.0)
+        {
+            return Err(Error::invalid(format!("max_cost is {cost}, expected US dollars, 0 or more")));
+        }
+        if !(0.0..=1.0).contains(&self.min_confidence) {
+            return Err(Error::invalid(format!(
+                "min_confidence is {}, expected 0 to 1",
+                self.min_confidence
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// How the parts of a score are mixed.
+///
+/// The defaults were chosen on the training and validation parts of CLINC150 and on the healthcare catalogue, each
+/// of whose example questions was left out in turn; no test part was used.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tuning {
+    /// Share of the centroid in the similarity to examples; the rest belongs to the nearest examples. 0 to 1.
+    pub centroid_share: f32,
+    /// How many nearest examples are averaged at most, 1 to 64; one for each 8 that an agent has.
+    pub nearest: usize,
+    /// A full description weighs as much as this many examples, a mere label less, and at most as much as all of
+    /// them. Above 0.
+    pub description_pull: f32,
+    /// Weight of the lexical share for an agent with many examples, 0 or more.
+    pub lexical: f32,
+    /// How much larger that weight is, as a multiple, for an agent with a full description and no examples; in
+    /// between by the description's share. 0 or more.
+    pub lexical_lift: f32,
+    /// What doubling an agent's [`weight`](Agent::weight) adds to its score.
+    pub weight_step: f32,
+    /// Largest change of a score that outcomes can bring about.
+    pub learning: f32,
+    /// Outcomes after which half of that change is allowed.
+    pub learning_pace: f32,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Tuning {
+            centroid_share: 0.5,
+            nearest: 3,
+            description_pull: 5.0,
+            lexical: 0.2,
+            lexical_lift: 4.0,
+            weight_step: 0.02,
+            learning: 0.2,
+            learning_pace: 5.0,
+        }
+    }
+}
+
+impl Tuning {
+    /// Checks the values. Errors: `invalid_argument`.
+    pub fn validate(&self) -> Result<()> {
+        let good = (0.0..=1.0).contains(&self.centroid_share)
+            && (1..=64).contains(&self.nearest)
+            && self.description_pull.is_finite()
+            && self.description_pull > 0.0
+            && [self.lexical, self.lexical_lift, self.weight_step, self.learning]
+                .iter()
+                .all(|x| x.is_finite() && *x >= 0.0)
+            && self.learning_pace.is_finite()
+            && self.learning_pace > 0.0;
+        if good {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "tuning: {self:?}; expected centroid_share 0 to 1, nearest 1 to 64, description_pull and learning_pace \
+             above 0, the others 0 or more"
+        )))
+    }
+}
+
+/// An agent that fits a question.
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// The agent.
+    pub agent: Arc<Agent>,
+    /// What the ranking goes by: dense plus lexical part, weight and learning. Comparable within one answer.
+    pub score: f64,
+    /// Probability, 0 to 1, that this agent is the right one.
+    pub confidence: f64,
+    pub(crate) explanation: Explanation,
+}
+
+impl Match {
+    /// Where the score comes from.
+    pub fn explain(&self) -> &Explanation {
+        &self.explanation
+    }
+}
+
+/// Where a score comes from. `dense + lexical + weight + learning` is the score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// Weighted similarity of the question to description, centroid and nearest examples.
+    pub dense: f64,
+    /// Cosine with name and summary, and its weight.
+    pub description: Part,
+    /// Cosine with the centroid of the examples, and its weight.
+    pub centroid: Part,
+    /// Mean cosine with the nearest examples, and its weight.
+    pub nearest: Part,
+    /// The example that is nearest to the question, and its cosine.
+    pub best_example: Option<(String, f64)>,
+    /// What the agent's words add.
+    pub lexical: f64,
+    /// The share of the question's BM25 weight that the agent's words cover, and its weight.
+    pub coverage: Part,
+    /// The words of the question that the agent uses, each with its part of the coverage.
+    pub words: Vec<(String, f64)>,
+    /// What the agent's weight adds.
+    pub weight: f64,
+    /// What outcomes add.
+    pub learning: f64,
+    /// Outcomes recorded for this agent and tenant.
+    pub outcomes: u64,
+    /// Probability that the question lies within the scope of any agent.
+    pub in_scope: f64,
+    /// Probability that it is this agent's, given that it is any's.
+    pub share: f64,
+    /// How many agents met the hard constraints.
+    pub admitted: usize,
+}
+
+/// A term of a weighted sum.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Part {
+    /// The value.
+    pub value: f64,
+    /// Its weight.
+    pub weight: f64,
+}
+
+impl std::fmt::Display for Explanation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "dense {:.4} = {:.4} x description {:.4} + {:.4} x centroid {:.4} + {:.4} x nearest examples {:.4}",
+            self.dense,
+            self.description.weight,
+            self.description.value,
+            self.centroid.weight,
+            self.centroid.value,
+            self.nearest.weight,
+            self.nearest.value,
+        )?;
+        if let Some((example, cosine)) = &self.best_example {
+            writeln!(f, "nearest example {cosine:.4}: {example}")?;
+        }
+        let words: Vec<String> = self.words.iter().map(|(w, share)| format!("{w} {share:.3}")).collect();
+        writeln!(
+            f,
+            "lexical {:.4} = {:.2} x coverage {:.4} ({})",
+            self.lexical,
+            self.coverage.weight,
+            self.coverage.value,
+            words.join(", ")
+        )?;
+        writeln!(
+            f,
+            "weight {:+.4}, learning {:+.4} from {} outcomes",
+            self.weight, self.learning, self.outcomes
+        )?;
+        write!(
+            f,
+            "confidence {:.3} = in scope {:.3} x share {:.3}, among {} admitted agents",
+            self.in_scope * self.share,
+            self.in_scope,
+            self.share,
+            self.admitted
+        )
+    }
+}

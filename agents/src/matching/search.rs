@@ -1,0 +1,351 @@
+//! How is a question answered from a snapshot?
+
+use std::sync::Arc;
+
+use quorate_core::vector::{Scan, TopK, dot, dot_rows, dot_subset};
+use quorate_core::{Code, Error, Result};
+use quorate_rag::RowSet;
+
+use super::index::{Entry, SCREEN_FROM, Segment, Snapshot};
+use super::lexical::{Term, idf, saturation, terms};
+use super::{Arm, Calibration, Explanation, Match, MatchOptions, Part, Policy, Tuning};
+use crate::Agent;
+
+/// Agents whose examples are compared with the question, at least; the others are out of reach by their prototypes.
+const MIN_CANDIDATES: usize = 24;
+
+/// One more nearest example is averaged for each of this many: of few examples only one can be near.
+const EXAMPLES_PER_NEAREST: usize = 8;
+
+/// Prototypes that are compared exactly after screening by signs.
+const SCREENED: usize = 1024;
+
+/// What was learnt from outcomes, for one question.
+pub(crate) struct Learnt<'a> {
+    pub(crate) context: Vec<f64>,
+    pub(crate) policy: Policy,
+    pub(crate) arm: &'a dyn Fn(&Agent) -> Option<Arc<Arm>>,
+}
+
+/// An agent under consideration.
+struct Candidate<'a> {
+    entry: &'a Arc<Entry>,
+    prototype: f32,
+    coverage: f32,
+    lexical: f32,
+    nearest: f32,
+    weight: f64,
+    learning: f64,
+    outcomes: u64,
+    score: f64,
+}
+
+/// The best agents for a question, best first; ties go to the lower id. Errors: `filter_type`, `not_finite`,
+/// `invalid_shape`, `unknown_capability`.
+pub(crate) fn search(
+    snapshot: &Snapshot,
+    text: &str,
+    vector: &[f32],
+    options: &MatchOptions,
+    tuning: &Tuning,
+    calibration: &Calibration,
+    learnt: Option<&Learnt<'_>>,
+) -> Result<Vec<Match>> {
+    options.validate()?;
+    if vector.iter().any(|x| !x.is_finite()) {
+        return Err(Error::new(Code::NotFinite, "the question's vector is not finite"));
+    }
+    for required in &options.require {
+        snapshot.taxonomy.check(required)?;
+    }
+    let mut admitted = Vec::with_capacity(snapshot.slots.len());
+    for slot in &snapshot.slots {
+        if slot.segment.dim != vector.len() {
+            return Err(Error::new(
+                Code::InvalidShape,
+                format!(
+                    "the question's vector has {} components, expected {}",
+                    vector.len(),
+                    slot.segment.dim
+                ),
+            ));
+        }
+        admitted.push(slot.segment.admitted(&slot.live, options.tenant.as_deref(), options)?);
+    }
+    let total: usize = admitted.iter().map(RowSet::count).sum();
+    if total == 0 {
+        return Ok(Vec::new());
+    }
+
+    let words = Words::new(snapshot, &admitted, text, total);
+    let mut candidates = gather(snapshot, &admitted, vector, &words, options.k)?;
+    for candidate in &mut candidates {
+        finish(candidate, vector, tuning, learnt);
+    }
+    candidates
+        .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entry.agent.id.cmp(&b.entry.agent.id)));
+
+    let scores: Vec<f64> = candidates.iter().map(|c| c.score).collect();
+    let description = candidates[0].entry.mix.description;
+    let in_scope = calibration.in_scope(scores[0], f64::from(description));
+    let shares = calibration.shares(&scores, f64::from(description));
+    let among = shares.iter().take(options.k).sum::<f64>();
+    if options.abstain && in_scope * among < options.min_confidence {
+        return Ok(Vec::new());
+    }
+    let found = candidates.iter().zip(&shares).take(options.k);
+    Ok(found
+        .map(|(candidate, &share)| Match {
+            agent: candidate.entry.agent.clone(),
+            score: candidate.score,
+            confidence: in_scope * share,
+            explanation: explain(candidate, vector, &words, in_scope, share, total),
+        })
+        .collect())
+}
+
+/// The agents worth a closer look: the best by prototype and coverage.
+fn gather<'a>(
+    snapshot: &'a Snapshot,
+    admitted: &[RowSet],
+    vector: &[f32],
+    words: &Words,
+    k: usize,
+) -> Result<Vec<Candidate<'a>>> {
+    let limit = MIN_CANDIDATES.max(4 * k);
+    let mut top = TopK::new(limit);
+    let mut pool: Vec<(usize, u32, f32, f32)> = Vec::new();
+    for (s, (slot, rows)) in snapshot.slots.iter().zip(admitted).enumerate() {
+        let segment = &*slot.segment;
+        let ids = screened(segment, rows, vector, &words.coverage[s])?;
+        let mut scores = vec![0.0; ids.len()];
+        if ids.len() == segment.entries.len() {
+            dot_rows(vector, &segment.prototypes, &mut scores);
+        } else {
+            dot_subset(vector, &segment.prototypes, &ids, &mut scores);
+        }
+        for (&row, &prototype) in ids.iter().zip(&scores) {
+            let coverage = words.of(s, row);
+            let weight = segment.entries[row as usize].mix.lexical;
+            top.push(pool.len() as u32, prototype + weight * coverage);
+            pool.push((s, row, prototype, coverage));
+        }
+    }
+    Ok(top
+        .into_sorted()
+        .iter()
+        .map(|scored| {
+            let (s, row, prototype, coverage) = pool[scored.index as usize];
+            Candidate {
+                entry: &snapshot.slots[s].segment.entries[row as usize],
+                prototype,
+                coverage,
+                lexical: 0.0,
+                nearest: 0.0,
+                weight: 0.0,
+                learning: 0.0,
+                outcomes: 0,
+                score: 0.0,
+            }
+        })
+        .collect())
+}
+
+/// The admitted rows; where there are many, those with the most similar signs and those with the best coverage.
+fn screened(segment: &Segment, rows: &RowSet, vector: &[f32], coverage: &[f32]) -> Result<Vec<u32>> {
+    let ids: Vec<u32> = rows.iter().collect();
+    if ids.len() <= SCREEN_FROM || segment.entries.len() < SCREEN_FROM {
+        return Ok(ids);
+    }
+    let query = segment.signs.prepare(vector)?;
+    let mut similar = vec![0.0; ids.len()];
+    segment.signs.score_subset(&query, &ids, &mut similar);
+    let mut top = TopK::new(SCREENED);
+    for (&row, &score) in ids.iter().zip(&similar) {
+        top.push(row, score);
+    }
+    let mut covering = TopK::new(SCREENED / 8);
+    if !coverage.is_empty() {
+        for &row in &ids {
+            let share = coverage[row as usize];
+            if share > 0.0 {
+                covering.push(row, share);
+            }
+        }
+    }
+    let mut out: Vec<u32> =
+        top.into_sorted().iter().chain(&covering.into_sorted()).map(|scored| scored.index).collect();
+    out.sort_unstable();
+    out.dedup();
+    Ok(out)
+}
+
+/// Adds the nearest examples, the weight and what was learnt.
+fn finish(candidate: &mut Candidate<'_>, vector: &[f32], tuning: &Tuning, learnt: Option<&Learnt<'_>>) {
+    let vectors = &*candidate.entry.vectors;
+    let agent = &*candidate.entry.agent;
+    let mix = candidate.entry.mix;
+    if mix.nearest > 0.0 {
+        let mut similar = vec![0.0; vectors.count()];
+        dot_rows(vector, &vectors.examples, &mut similar);
+        let nearest = tuning.nearest.min(vectors.count().div_ceil(EXAMPLES_PER_NEAREST));
+        candidate.nearest = mean_of_largest(&mut similar, nearest);
+    }
+    candidate.lexical = mix.lexical * candidate.coverage;
+    candidate.weight = f64::from(tuning.weight_step) * agent.weight.log2();
+    if let Some(learnt) = learnt
+        && let Some(arm) = (learnt.arm)(agent)
+    {
+        let n = arm.outcomes as f64;
+        let trust = n / (n + f64::from(tuning.learning_pace));
+        let expected = arm.expectation(&learnt.context, learnt.policy, &agent.id);
+        // A reward of one half says neither good nor bad.
+        candidate.learning = f64::from(tuning.learning) * trust * (2.0 * expected - 1.0).clamp(-1.0, 1.0);
+        candidate.outcomes = arm.outcomes;
+    }
+    let dense = f64::from(candidate.prototype + mix.nearest * candidate.nearest);
+    candidate.score = dense + f64::from(candidate.lexical) + candidate.weight + candidate.learning;
+}
+
+fn mean_of_largest(values: &mut [f32], m: usize) -> f32 {
+    let m = m.min(values.len());
+    if m == 0 {
+        return 0.0;
+    }
+    if m < values.len() {
+        values.select_nth_unstable_by(m - 1, |a, b| b.total_cmp(a));
+    }
+    values[..m].iter().sum::<f32>() / m as f32
+}
+
+/// The question's terms and how much of their weight each agent covers.
+///
+/// Frequencies are counted among the admitted agents alone, so that nothing outside the caller's scope shows.
+struct Words {
+    terms: Vec<(Term, String)>,
+    /// idf by term.
+    idf: Vec<f32>,
+    total: f32,
+    mean_length: f32,
+    /// By slot, by row; empty where nothing is covered.
+    coverage: Vec<Vec<f32>>,
+}
+
+impl Words {
+    fn new(snapshot: &Snapshot, admitted: &[RowSet], text: &str, total: usize) -> Self {
+        let mut known: Vec<(Term, String)> = Vec::new();
+        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
+            for term in terms(word) {
+                if !known.iter().any(|(t, _)| *t == term) {
+                    known.push((term, word.to_owned()));
+                }
+            }
+        }
+        let mut length = 0.0;
+        for (slot, rows) in snapshot.slots.iter().zip(admitted) {
+            length += rows.iter().map(|row| f64::from(slot.segment.lengths[row as usize])).sum::<f64>();
+        }
+        let mean_length = (length / total as f64) as f32;
+        let mut words = Words {
+            idf: Vec::with_capacity(known.len()),
+            terms: known,
+            total: 0.0,
+            mean_length,
+            coverage: vec![Vec::new(); snapshot.slots.len()],
+        };
+        for i in 0..words.terms.len() {
+            let term = words.terms[i].0;
+            let mut df = 0;
+            for (slot, rows) in snapshot.slots.iter().zip(admitted) {
+                df += slot.segment.postings(term).iter().filter(|(row, _)| rows.contains(*row)).count();
+            }
+            let idf = idf(total, df);
+            words.idf.push(idf);
+            words.total += idf;
+            if df == 0 {
+                continue;
+            }
+            for (s, (slot, rows)) in snapshot.slots.iter().zip(admitted).enumerate() {
+                let segment = &*slot.segment;
+                let postings = segment.postings(term);
+                if postings.is_empty() {
+                    continue;
+                }
+                let scores = &mut words.coverage[s];
+                if scores.is_empty() {
+                    scores.resize(segment.entries.len(), 0.0);
+                }
+                for &(row, tf) in postings {
+                    if rows.contains(row) {
+                        let length = segment.lengths[row as usize];
+                        scores[row as usize] += idf * saturation(tf, length, mean_length);
+                    }
+                }
+            }
+        }
+        if words.total > 0.0 {
+            let scale = 1.0 / words.total;
+            words.coverage.iter_mut().flatten().for_each(|c| *c *= scale);
+        }
+        words
+    }
+
+    fn of(&self, slot: usize, row: u32) -> f32 {
+        self.coverage[slot].get(row as usize).copied().unwrap_or(0.0)
+    }
+
+    /// The words of the question that an agent uses, each with its part of the coverage.
+    fn parts(&self, entry: &Entry) -> Vec<(String, f64)> {
+        let mut out = Vec::new();
+        for ((term, word), idf) in self.terms.iter().zip(&self.idf) {
+            let tf = entry.frequency(*term);
+            if tf > 0.0 {
+                let share = idf * saturation(tf, entry.length(), self.mean_length) / self.total;
+                out.push((word.clone(), f64::from(share)));
+            }
+        }
+        out
+    }
+}
+
+fn explain(
+    candidate: &Candidate<'_>,
+    vector: &[f32],
+    words: &Words,
+    in_scope: f64,
+    share: f64,
+    admitted: usize,
+) -> Explanation {
+    let vectors = &*candidate.entry.vectors;
+    let mix = candidate.entry.mix;
+    let description = dot(vector, &vectors.description);
+    // The prototype is the weighted sum of both.
+    let centroid = match mix.centroid > 0.0 {
+        true => (candidate.prototype - mix.description * description) / mix.centroid,
+        false => 0.0,
+    };
+    let part = |value: f32, weight: f32| Part { value: f64::from(value), weight: f64::from(weight) };
+    let mut similar = vec![0.0; vectors.count()];
+    dot_rows(vector, &vectors.examples, &mut similar);
+    let best = (0..similar.len()).max_by(|&a, &b| similar[a].total_cmp(&similar[b]).then(b.cmp(&a)));
+    let best_example = best.and_then(|i| {
+        let example = candidate.entry.agent.examples().nth(i)?;
+        Some((example.to_owned(), f64::from(similar[i])))
+    });
+    Explanation {
+        dense: f64::from(candidate.prototype + mix.nearest * candidate.nearest),
+        description: part(description, mix.description),
+        centroid: part(centroid, mix.centroid),
+        nearest: part(candidate.nearest, mix.nearest),
+        best_example,
+        lexical: f64::from(candidate.lexical),
+        coverage: part(candidate.coverage, mix.lexical),
+        words: words.parts(candidate.entry),
+        weight: candidate.weight,
+        learning: candidate.learning,
+        outcomes: candidate.outcomes,
+        in_scope,
+        share,
+        admitted,
+    }
+}

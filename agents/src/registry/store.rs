@@ -1,0 +1,306 @@
+//! How do agents, their versions and what was learnt survive a restart?
+//!
+//! One redb file: `meta` (format, embedder, revision, taxonomy, catalogues that were loaded), `agents` (current
+//! definitions), `vectors`, `history` (every version) and `arms` (what was learnt). A registry in memory has the
+//! same tables in RAM.
+
+use std::path::Path;
+
+use quorate_core::{Code, Error, Result};
+use redb::backends::InMemoryBackend;
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::{Deserialize, Serialize};
+
+use crate::matching::Arm;
+use crate::matching::index::Vectors;
+use crate::{Agent, Taxonomy};
+
+/// The version of the file's layout.
+const FORMAT: u32 = 1;
+
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+const AGENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("agents");
+const VECTORS: TableDefinition<&str, &[u8]> = TableDefinition::new("vectors");
+const HISTORY: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("history");
+const ARMS: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("arms");
+
+/// What `meta` holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    format: u32,
+    pub(crate) revision: u64,
+    /// The embedder's id; empty before the first agent.
+    pub(crate) embedder: String,
+    /// Names and titles.
+    pub(crate) taxonomy: Vec<(String, String)>,
+    /// Catalogues that were loaded when the registry was opened.
+    pub(crate) catalogs: Vec<String>,
+}
+
+/// A stored version: the agent, or nothing where it was removed.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    revision: u64,
+    agent: Option<Agent>,
+}
+
+/// What a store holds when it is opened.
+pub(crate) struct Contents {
+    pub(crate) meta: Meta,
+    /// Agents with their vectors.
+    pub(crate) agents: Vec<(Agent, Vectors)>,
+    /// By tenant and by agent.
+    pub(crate) arms: Vec<((String, String), Arm)>,
+}
+
+/// What one atomic change writes.
+pub(crate) struct Batch<'a> {
+    pub(crate) meta: &'a Meta,
+    pub(crate) put: Vec<(&'a Agent, &'a Vectors)>,
+    pub(crate) remove: Vec<(Option<String>, String)>,
+}
+
+pub(crate) struct Store {
+    database: Database,
+    name: String,
+}
+
+impl Store {
+    /// Opens or creates a file; without a path the store lives in memory. Errors: `locked`, `corrupt`,
+    /// `format_version`, `io` and its kin.
+    pub(crate) fn open(path: Option<&Path>) -> Result<(Self, Contents)> {
+        let name = path.map_or_else(|| "registry in memory".to_owned(), |p| p.display().to_string());
+        let database = match path {
+            Some(path) => Database::create(path),
+            None => Database::builder().create_with_backend(InMemoryBackend::new()),
+        };
+        let database = database.map_err(|e| match e {
+            DatabaseError::DatabaseAlreadyOpen => {
+                Error::new(Code::Locked, format!("{name}: another process or handle has the registry open"))
+            }
+            DatabaseError::UpgradeRequired(version) => Error::new(
+                Code::FormatVersion,
+                format!("{name}: the file has redb's format {version}, which is not read"),
+            ),
+            DatabaseError::Storage(redb::StorageError::Io(source)) if unlike_redb(&source) => {
+                Error::with_source(Code::Corrupt, format!("{name}: not an agent registry"), source)
+            }
+            DatabaseError::Storage(redb::StorageError::Io(source)) => Error::io(&name, source),
+            other => Error::with_source(Code::Corrupt, format!("{name}: {other}"), other),
+        })?;
+        let store = Store { database, name };
+        store.create_tables()?;
+        let contents = store.read()?;
+        Ok((store, contents))
+    }
+
+    /// Writes a batch durably: all of it or nothing.
+    pub(crate) fn commit(&self, batch: &Batch<'_>) -> Result<()> {
+        let meta = Meta { format: FORMAT, ..batch.meta.clone() };
+        let write = self.database.begin_write().map_err(|e| self.failed(e))?;
+        {
+            let mut table = write.open_table(META).map_err(|e| self.failed(e))?;
+            table.insert("meta", json(&meta)?.as_slice()).map_err(|e| self.failed(e))?;
+            let mut agents = write.open_table(AGENTS).map_err(|e| self.failed(e))?;
+            let mut vectors = write.open_table(VECTORS).map_err(|e| self.failed(e))?;
+            let mut history = write.open_table(HISTORY).map_err(|e| self.failed(e))?;
+            let mut arms = write.open_table(ARMS).map_err(|e| self.failed(e))?;
+            for (tenant, id) in &batch.remove {
+                let key = key(tenant.as_deref(), id);
+                agents.remove(key.as_str()).map_err(|e| self.failed(e))?;
+                vectors.remove(key.as_str()).map_err(|e| self.failed(e))?;
+                let record = json(&Record { revision: meta.revision, agent: None })?;
+                history
+                    .insert((key.as_str(), meta.revision), record.as_slice())
+                    .map_err(|e| self.failed(e))?;
+                arms.retain(|(_, agent), _| agent != key).map_err(|e| self.failed(e))?;
+            }
+            for (agent, vector) in &batch.put {
+                let key = key(agent.tenant.as_deref(), &agent.id);
+                let record = json(&Record { revision: meta.revision, agent: Some((*agent).clone()) })?;
+                agents.insert(key.as_str(), record.as_slice()).map_err(|e| self.failed(e))?;
+                vectors.insert(key.as_str(), pack(vector).as_slice()).map_err(|e| self.failed(e))?;
+                history
+                    .insert((key.as_str(), meta.revision), record.as_slice())
+                    .map_err(|e| self.failed(e))?;
+            }
+        }
+        write.commit().map_err(|e| self.failed(e))
+    }
+
+    /// Writes what was learnt about an agent.
+    pub(crate) fn commit_arm(&self, tenant: &str, agent: &str, arm: &Arm) -> Result<()> {
+        let write = self.database.begin_write().map_err(|e| self.failed(e))?;
+        {
+            let mut arms = write.open_table(ARMS).map_err(|e| self.failed(e))?;
+            arms.insert((tenant, agent), arm.to_bytes().as_slice()).map_err(|e| self.failed(e))?;
+        }
+        write.commit().map_err(|e| self.failed(e))
+    }
+
+    /// Every version of an agent, oldest first: revision and definition (none: removed).
+    pub(crate) fn history(&self, tenant: Option<&str>, id: &str) -> Result<Vec<(u64, Option<Agent>)>> {
+        let key = key(tenant, id);
+        let read = self.database.begin_read().map_err(|e| self.failed(e))?;
+        let table = read.open_table(HISTORY).map_err(|e| self.failed(e))?;
+        let mut out = Vec::new();
+        let range = table.range((key.as_str(), 0)..=(key.as_str(), u64::MAX)).map_err(|e| self.failed(e))?;
+        for item in range {
+            let (_, value) = item.map_err(|e| self.failed(e))?;
+            let record: Record = self.parse(value.value())?;
+            out.push((record.revision, record.agent));
+        }
+        Ok(out)
+    }
+
+    fn create_tables(&self) -> Result<()> {
+        let write = self.database.begin_write().map_err(|e| self.failed(e))?;
+        {
+            write.open_table(META).map_err(|e| self.failed(e))?;
+            write.open_table(AGENTS).map_err(|e| self.failed(e))?;
+            write.open_table(VECTORS).map_err(|e| self.failed(e))?;
+            write.open_table(HISTORY).map_err(|e| self.failed(e))?;
+            write.open_table(ARMS).map_err(|e| self.failed(e))?;
+        }
+        write.commit().map_err(|e| self.failed(e))
+    }
+
+    fn read(&self) -> Result<Contents> {
+        let read = self.database.begin_read().map_err(|e| self.failed(e))?;
+        let table = read.open_table(META).map_err(|e| self.failed(e))?;
+        let meta: Meta = match table.get("meta").map_err(|e| self.failed(e))? {
+            Some(bytes) => self.parse(bytes.value())?,
+            None => Meta { format: FORMAT, ..Meta::default() },
+        };
+        if meta.format != FORMAT {
+            return Err(Error::new(
+                Code::FormatVersion,
+                format!(
+                    "{}: format {} is not one that this release reads ({FORMAT})",
+                    self.name, meta.format
+                ),
+            ));
+        }
+        let vectors = read.open_table(VECTORS).map_err(|e| self.failed(e))?;
+        let mut agents = Vec::new();
+        for item in read.open_table(AGENTS).map_err(|e| self.failed(e))?.iter().map_err(|e| self.failed(e))? {
+            let (key, value) = item.map_err(|e| self.failed(e))?;
+            let record: Record = self.parse(value.value())?;
+            let packed = vectors.get(key.value()).map_err(|e| self.failed(e))?;
+            let unpacked = packed.and_then(|bytes| unpack(bytes.value()));
+            match (record.agent, unpacked) {
+                (Some(agent), Some(vectors)) => agents.push((agent, vectors)),
+                _ => {
+                    return Err(Error::new(
+                        Code::Corrupt,
+                        format!(
+                            "{}: the agent under '{}' is incomplete",
+                            self.name,
+                            key.value().escape_debug()
+                        ),
+                    ));
+                }
+            }
+        }
+        let mut arms = Vec::new();
+        for item in read.open_table(ARMS).map_err(|e| self.failed(e))?.iter().map_err(|e| self.failed(e))? {
+            let (key, value) = item.map_err(|e| self.failed(e))?;
+            let (tenant, agent) = key.value();
+            let arm = Arm::from_bytes(value.value()).ok_or_else(|| {
+                Error::new(Code::Corrupt, format!("{}: what was learnt is damaged", self.name))
+            })?;
+            arms.push(((tenant.to_owned(), agent.to_owned()), arm));
+        }
+        Ok(Contents { meta, agents, arms })
+    }
+
+    fn parse<'a, T: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<T> {
+        serde_json::from_slice(bytes).map_err(|e| {
+            Error::with_source(Code::Corrupt, format!("{}: a record is damaged: {e}", self.name), e)
+        })
+    }
+
+    fn failed(&self, error: impl Into<redb::Error>) -> Error {
+        match error.into() {
+            redb::Error::Io(source) => Error::io(&self.name, source),
+            other => Error::with_source(Code::Corrupt, format!("{}: {other}", self.name), other),
+        }
+    }
+}
+
+/// Whether an open failed because the file holds something else.
+fn unlike_redb(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
+}
+
+/// Tenant and id as one string; no tenant is empty, and neither part holds a NUL.
+pub(crate) fn key(tenant: Option<&str>, id: &str) -> String {
+    format!("{}\0{id}", tenant.unwrap_or(""))
+}
+
+impl Meta {
+    pub(crate) fn taxonomy(&self) -> Result<Taxonomy> {
+        let mut taxonomy = Taxonomy::default();
+        for (name, title) in &self.taxonomy {
+            taxonomy.insert(name.as_str(), title.as_str())?;
+        }
+        Ok(taxonomy)
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|e| Error::with_source(Code::Internal, format!("registry record: {e}"), e))
+}
+
+/// Dimension (u32), then description and examples as f32, all little-endian.
+fn pack(vectors: &Vectors) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4 + 4 * (vectors.description.len() + vectors.examples.len()));
+    out.extend((vectors.dim as u32).to_le_bytes());
+    for x in vectors.description.iter().chain(&vectors.examples) {
+        out.extend(x.to_le_bytes());
+    }
+    out
+}
+
+fn unpack(bytes: &[u8]) -> Option<Vectors> {
+    let (dim, rest) = bytes.split_first_chunk::<4>()?;
+    let dim = u32::from_le_bytes(*dim) as usize;
+    let (floats, tail) = rest.as_chunks::<4>();
+    if !tail.is_empty() || dim == 0 || floats.len() < dim || !floats.len().is_multiple_of(dim) {
+        return None;
+    }
+    let mut floats: Vec<f32> = floats.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let examples = floats.split_off(dim);
+    Some(Vectors { dim, description: floats, examples })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_survive_packing() {
+        let vectors = Vectors { dim: 2, description: vec![1.0, -0.5], examples: vec![0.25; 6] };
+        assert_eq!(unpack(&pack(&vectors)), Some(vectors.clone()));
+        assert_eq!(unpack(&pack(&vectors)[..13]), None);
+        assert_eq!(unpack(&[]), None);
+    }
+
+    #[test]
+    fn a_second_handle_is_told_that_the_file_is_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.redb");
+        let (_store, contents) = Store::open(Some(&path)).unwrap();
+        assert_eq!(contents.meta.revision, 0);
+        assert_eq!(Store::open(Some(&path)).err().unwrap().code(), Code::Locked);
+    }
+
+    #[test]
+    fn another_kind_of_file_is_corrupt() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.redb");
+        std::fs::write(&path, "this is no registry ".repeat(1000)).unwrap();
+        assert_eq!(Store::open(Some(&path)).err().unwrap().code(), Code::Corrupt);
+    }
+}

@@ -1,0 +1,177 @@
+//! How good and how fast is the whole engine? Prints one JSON object a line.
+//!
+//! `engine_bench quality BEIR_FOLDER SPLIT MODEL`: nDCG@10 of each leg and fusion.
+//! `engine_bench speed GLOSSES.tsv MODEL ROWS QUERIES CACHE.f32`: times of ingest, search, filters, single additions and
+//! opening, on glosses of Open English WordNet. Vectors are embedded once and kept in the cache file.
+
+#![allow(clippy::print_stdout)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use quorate_core::{Error, Result};
+use quorate_rag::eval::{Run, evaluate, load_beir};
+use quorate_rag::{
+    Bm25, Document, Filter, Fusion, GroupBy, KnowledgeBase, Mode, ModelSource, OpenOptions, SearchOptions,
+};
+use serde_json::json;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["quality", folder, split, model] => quality(folder, split, model),
+        ["speed", glosses, model, rows, queries, cache] => {
+            let number = |text: &str| text.parse().map_err(|e| Error::invalid(format!("{text}: {e}")));
+            speed(glosses, model, number(rows)?, number(queries)?, Path::new(cache))
+        }
+        _ => Err(Error::invalid("quality BEIR_FOLDER SPLIT MODEL | speed GLOSSES MODEL ROWS QUERIES CACHE")),
+    }
+}
+
+fn open(place: &Path, model: &str) -> Result<KnowledgeBase> {
+    let options = OpenOptions { model: Some(ModelSource::new(model)), ..OpenOptions::default() };
+    KnowledgeBase::open(place.to_string_lossy(), options)
+}
+
+fn quality(folder: &str, split: &str, model: &str) -> Result<()> {
+    let data = load_beir(folder, split)?;
+    let place = tempfile::tempdir().map_err(|e| Error::io("a temporary folder", e))?;
+    let kb = open(place.path(), model)?;
+    let start = Instant::now();
+    let docs = data.corpus.iter().map(|d| Document::new(&d.id, &d.text).title(&d.title)).collect();
+    let report = kb.add(docs)?;
+    println!(
+        "{}",
+        json!({"documents": report.added, "chunks": report.chunks, "add_s": start.elapsed().as_secs_f64()})
+    );
+    let ids: Vec<&String> = data.queries.keys().collect();
+    let texts: Vec<&str> = data.queries.values().map(String::as_str).collect();
+    let base = SearchOptions { k: 100, group_by: Some(GroupBy::Doc), ..SearchOptions::default() };
+    let boosted = |title_boost: f32| SearchOptions {
+        mode: Mode::Lexical,
+        bm25: Bm25 { title_boost, ..Bm25::default() },
+        ..base.clone()
+    };
+    let mut runs: Vec<(String, SearchOptions)> = vec![
+        ("dense".into(), SearchOptions { mode: Mode::Dense, ..base.clone() }),
+        ("rrf".into(), SearchOptions { fusion: Fusion::Rrf { k: Fusion::RRF_K }, ..base.clone() }),
+        ("dbsf".into(), SearchOptions { fusion: Fusion::Dbsf, ..base.clone() }),
+    ];
+    runs.extend([0.0, 0.1, 0.25, 0.5].map(|b| (format!("lexical, title boost {b}"), boosted(b))));
+    for alpha in [0.3, 0.4, 0.5, 0.6, 0.7] {
+        runs.push((
+            format!("convex {alpha}"),
+            SearchOptions { fusion: Fusion::Convex { alpha }, ..base.clone() },
+        ));
+        let shallow = SearchOptions { k: 10, fusion: Fusion::Convex { alpha }, ..base.clone() };
+        runs.push((format!("convex {alpha}, k 10"), shallow));
+    }
+    for (name, options) in runs {
+        let mut run = Run::new();
+        for (id, hits) in ids.iter().zip(kb.search_batch(&texts, &options)?) {
+            let scores: BTreeMap<String, f64> =
+                hits.iter().map(|h| (h.doc_id().to_owned(), f64::from(h.score()))).collect();
+            run.insert((*id).clone(), scores);
+        }
+        let report = evaluate(&run, &data.qrels, &["ndcg@10", "recall@100"])?;
+        println!(
+            "{}",
+            json!({"run": name, "ndcg@10": report.mean("ndcg@10"), "recall@100": report.mean("recall@100")})
+        );
+    }
+    kb.close()
+}
+
+fn speed(glosses: &str, model: &str, rows: usize, queries: usize, cache: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(glosses).map_err(|e| Error::io(glosses, e))?;
+    let lines: Vec<(&str, &str, &str)> = text
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split('\t');
+            Some((fields.next()?, fields.next()?, fields.next()?))
+        })
+        .take(rows + queries)
+        .collect();
+    let place = tempfile::tempdir().map_err(|e| Error::io("a temporary folder", e))?;
+    let kb = open(place.path(), model)?;
+    let dim = kb.embedder()?.dim();
+    let vectors = embedded(&kb, &lines, dim, cache)?;
+    let vector = |i: usize| vectors[i * dim..(i + 1) * dim].to_vec();
+    let document = |i: usize| {
+        Document::new(format!("{}-{i}", lines[i].0), lines[i].2)
+            .title(lines[i].1)
+            .metadata_field("n", i as i64)
+            .vector(vector(i))
+    };
+    let start = Instant::now();
+    kb.add((0..rows).map(document).collect())?;
+    let added = start.elapsed().as_secs_f64();
+    kb.compact()?;
+    println!("{}", json!({"rows": rows, "add_s": added, "add_and_compact_s": start.elapsed().as_secs_f64()}));
+
+    let base = SearchOptions::default();
+    let time = |name: &str, options: &SearchOptions| -> Result<()> {
+        let mut times = Vec::new();
+        for round in 0..4 {
+            for i in rows..rows + queries {
+                let vector = &vectors[i * dim..(i + 1) * dim];
+                let start = Instant::now();
+                let hits = kb.search_with_vector(lines[i].2, vector, options)?;
+                let read: usize = hits.iter().map(|h| h.text().len() + h.metadata_json().len()).sum();
+                if round > 0 && read > 0 {
+                    times.push(start.elapsed());
+                }
+            }
+        }
+        print_times(name, times);
+        Ok(())
+    };
+    time("hybrid", &base)?;
+    time("lexical", &SearchOptions { mode: Mode::Lexical, ..base.clone() })?;
+    time("dense", &SearchOptions { mode: Mode::Dense, ..base.clone() })?;
+    for share in [2, 10, 100, 1000] {
+        let filter = Some(Filter::parse(&format!("n < {}", rows / share))?);
+        time(&format!("hybrid, 1/{share}"), &SearchOptions { filter: filter.clone(), ..base.clone() })?;
+        time(&format!("dense, 1/{share}"), &SearchOptions { filter, mode: Mode::Dense, ..base.clone() })?;
+    }
+    let mut times = Vec::new();
+    for i in rows..rows + queries.min(300) {
+        let start = Instant::now();
+        kb.add(vec![document(i)])?;
+        times.push(start.elapsed());
+    }
+    print_times("add one", times);
+    time("hybrid after additions", &base)?;
+    kb.close()?;
+    drop(kb);
+    let start = Instant::now();
+    let kb = open(place.path(), model)?;
+    println!("{}", json!({"open_ms": start.elapsed().as_secs_f64() * 1e3, "stats": kb.stats()?}));
+    kb.close()?;
+    std::fs::remove_dir_all(place.path().join("index")).map_err(|e| Error::io(place.path(), e))?;
+    let start = Instant::now();
+    let kb = open(place.path(), model)?;
+    println!("{}", json!({"open_without_index_s": start.elapsed().as_secs_f64()}));
+    kb.close()
+}
+
+fn print_times(name: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    println!("{}", json!({"what": name, "p50_ms": at(0.5), "p90_ms": at(0.9), "p99_ms": at(0.99)}));
+}
+
+fn embedded(kb: &KnowledgeBase, lines: &[(&str, &str, &str)], dim: usize, cache: &Path) -> Result<Vec<f32>> {
+    if let Ok(bytes) = std::fs::read(cache)
+        && bytes.len() == lines.len() * dim * 4
+    {
+        return Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect());
+    }
+    let texts: Vec<&str> = lines.iter().map(|line| line.2).collect();
+    let vectors = kb.embedder()?.embed(&texts, &Default::default())?.into_vec();
+    let bytes: Vec<u8> = vectors.iter().flat_map(|x| x.to_le_bytes()).collect();
+    std::fs::write(cache, bytes).map_err(|e| Error::io(cache, e))?;
+    Ok(vectors)
+}

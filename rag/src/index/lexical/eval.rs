@@ -1,0 +1,219 @@
+//! Which rows of a segment match a structured query, and with which scores?
+
+use quorate_core::Result;
+use tantivy::postings::{Postings, SegmentPostings};
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocSet, TERMINATED};
+
+use super::LexicalSegment;
+use super::query::{Node, Phrase};
+use super::score::{Clause, Norms, TermScore, field_name};
+
+impl Node {
+    /// The matching rows with their scores, ascending.
+    pub(super) fn rows(&self, segment: &LexicalSegment, norms: &Norms) -> Result<Vec<(u32, f32)>> {
+        match self {
+            Node::Sum(clauses) => {
+                let mut out = Vec::new();
+                for clause in clauses {
+                    out = union(out, clause_rows(clause, segment, norms)?, |a, b| a + b);
+                }
+                Ok(out)
+            }
+            Node::Best(clauses) => {
+                let mut out = Vec::new();
+                for clause in clauses {
+                    out = union(out, clause_rows(clause, segment, norms)?, f32::max);
+                }
+                Ok(out)
+            }
+            Node::Phrase(phrase) => phrase.rows(segment, norms),
+            Node::Any(parts) => {
+                let mut out = Vec::new();
+                for part in parts {
+                    out = union(out, part.rows(segment, norms)?, |a, b| a + b);
+                }
+                Ok(out)
+            }
+            Node::All { parts, without } => {
+                let mut lists = parts.iter().map(|part| part.rows(segment, norms));
+                let Some(first) = lists.next() else { return Ok(Vec::new()) };
+                let mut out = first?;
+                for list in lists {
+                    let list = list?;
+                    out.retain_mut(|(row, score)| match list.binary_search_by_key(row, |&(r, _)| r) {
+                        Ok(at) => {
+                            *score += list[at].1;
+                            true
+                        }
+                        Err(_) => false,
+                    });
+                }
+                for part in without {
+                    let list = part.rows(segment, norms)?;
+                    out.retain(|(row, _)| list.binary_search_by_key(row, |&(r, _)| r).is_err());
+                }
+                Ok(out)
+            }
+        }
+    }
+
+    /// Lists what each term and phrase that counts adds to the score of a row; the score of the part.
+    pub(super) fn explain(
+        &self,
+        segment: &LexicalSegment,
+        norms: &Norms,
+        row: u32,
+        out: &mut Vec<TermScore>,
+    ) -> Result<f32> {
+        let before = out.len();
+        match self {
+            Node::Sum(clauses) => {
+                for clause in clauses {
+                    out.extend(segment.term_score(clause, norms, row)?);
+                }
+            }
+            Node::Best(clauses) => {
+                let mut best: Option<TermScore> = None;
+                for clause in clauses {
+                    if let Some(found) = segment.term_score(clause, norms, row)?
+                        && best.as_ref().is_none_or(|b| found.score > b.score)
+                    {
+                        best = Some(found);
+                    }
+                }
+                out.extend(best);
+            }
+            Node::Phrase(phrase) => {
+                if let Some((frequency, score)) = phrase.at(segment, norms, row)? {
+                    out.push(TermScore {
+                        term: format!("\"{}\"", phrase.text),
+                        field: field_name(phrase.field),
+                        frequency,
+                        rows_with_term: 0,
+                        idf: phrase.idf,
+                        score,
+                    });
+                }
+            }
+            Node::Any(parts) | Node::All { parts, .. } => {
+                for part in parts {
+                    part.explain(segment, norms, row, out)?;
+                }
+            }
+        }
+        Ok(out[before..].iter().map(|t| t.score).sum())
+    }
+}
+
+fn clause_rows(clause: &Clause, segment: &LexicalSegment, norms: &Norms) -> Result<Vec<(u32, f32)>> {
+    let mut out = Vec::new();
+    let Some(mut postings) = segment.postings(clause.field, &clause.text, IndexRecordOption::WithFreqs)?
+    else {
+        return Ok(out);
+    };
+    let reader = &segment.fields[clause.field];
+    while postings.doc() != TERMINATED {
+        let (row, tf) = (postings.doc(), postings.term_freq() as f32);
+        let norm = norms[clause.field][reader.norms.fieldnorm_id(row) as usize];
+        out.push((row, clause.weight * tf / (tf + norm)));
+        postings.advance();
+    }
+    Ok(out)
+}
+
+fn union(a: Vec<(u32, f32)>, b: Vec<(u32, f32)>, both: impl Fn(f32, f32) -> f32) -> Vec<(u32, f32)> {
+    if a.is_empty() {
+        return b;
+    }
+    let mut out = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
+    loop {
+        match (a.peek(), b.peek()) {
+            (Some(&(x, s)), Some(&(y, t))) if x == y => {
+                out.push((x, both(s, t)));
+                a.next();
+                b.next();
+            }
+            (Some(&(x, _)), Some(&(y, _))) if x > y => out.extend(b.next()),
+            (Some(_), _) => out.extend(a.next()),
+            (None, Some(_)) => out.extend(b.next()),
+            (None, None) => return out,
+        }
+    }
+}
+
+impl Phrase {
+    fn postings(&self, segment: &LexicalSegment) -> Result<Option<Vec<SegmentPostings>>> {
+        let mut all = Vec::with_capacity(self.terms.len());
+        for (_, term) in &self.terms {
+            match segment.postings(self.field, term, IndexRecordOption::WithFreqsAndPositions)? {
+                Some(postings) => all.push(postings),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(all))
+    }
+
+    fn rows(&self, segment: &LexicalSegment, norms: &Norms) -> Result<Vec<(u32, f32)>> {
+        let mut out = Vec::new();
+        let Some(mut all) = self.postings(segment)? else { return Ok(out) };
+        let mut row = all[0].doc();
+        'rows: while row != TERMINATED {
+            for postings in &mut all {
+                let at = if postings.doc() < row { postings.seek(row) } else { postings.doc() };
+                if at != row {
+                    row = at;
+                    continue 'rows;
+                }
+            }
+            let times = self.times(&mut all);
+            if times > 0 {
+                out.push((row, self.score(segment, norms, row, times)));
+            }
+            row = all[0].advance();
+        }
+        Ok(out)
+    }
+
+    fn at(&self, segment: &LexicalSegment, norms: &Norms, row: u32) -> Result<Option<(u32, f32)>> {
+        let Some(mut all) = self.postings(segment)? else { return Ok(None) };
+        for postings in &mut all {
+            if postings.doc() > row || postings.seek(row) != row {
+                return Ok(None);
+            }
+        }
+        let times = self.times(&mut all);
+        Ok((times > 0).then(|| (times, self.score(segment, norms, row, times))))
+    }
+
+    fn score(&self, segment: &LexicalSegment, norms: &Norms, row: u32, times: u32) -> f32 {
+        let norm = norms[self.field][segment.fields[self.field].norms.fieldnorm_id(row) as usize];
+        self.weight * times as f32 / (times as f32 + norm)
+    }
+
+    /// How often the phrase occurs in the row that all postings stand at: for each occurrence of the first term, the
+    /// others in order, with at most `slop` words more between them than in the phrase.
+    fn times(&self, all: &mut [SegmentPostings]) -> u32 {
+        let mut places: Vec<Vec<u32>> = Vec::with_capacity(all.len());
+        for postings in all {
+            let mut list = Vec::new();
+            postings.positions(&mut list);
+            places.push(list);
+        }
+        let span = self.terms.last().map_or(0, |&(at, _)| at) + self.slop;
+        let mut times = 0;
+        'starts: for &start in &places[0] {
+            let mut last = start;
+            for (list, window) in places[1..].iter().zip(self.terms.windows(2)) {
+                let least = last + (window[1].0 - window[0].0);
+                match list.get(list.partition_point(|&place| place < least)) {
+                    Some(&place) if place - start <= span => last = place,
+                    _ => continue 'starts,
+                }
+            }
+            times += 1;
+        }
+        times
+    }
+}

@@ -1,0 +1,317 @@
+//! How does a caller say more than a few words: phrases, prefixes, misspellings, conditions?
+//!
+//! A structured query is a value, never a text that must be parsed, so no text of a user can be a syntax error.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+use tantivy::Term;
+use tantivy::query::FuzzyTermQuery;
+
+use super::score::{Clause, Weigher};
+use super::{Analyzer, CONTENT, LexicalView, TITLE};
+
+/// A structured query of the lexical leg.
+///
+/// ```
+/// use quorate_rag::LexicalQuery;
+/// let query: LexicalQuery = serde_json::from_str(
+///     r#"{"all": [{"words": "renal failure"}, {"phrase": {"text": "eGFR below 30"}}, {"not": {"prefix": "paediatric"}}]}"#,
+/// ).unwrap();
+/// assert!(query.validate().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LexicalQuery {
+    /// Any of the words of a text; scores add up. This is what a plain search text means.
+    Words(String),
+    /// The words of a text one after the other.
+    Phrase {
+        /// The words.
+        text: String,
+        /// How many other words may stand between them in all.
+        #[serde(default)]
+        slop: u32,
+    },
+    /// Words that begin so.
+    Prefix(String),
+    /// Words that are at most so many typing errors away.
+    Fuzzy {
+        /// The word.
+        word: String,
+        /// Insertions, deletions, replacements and swaps of neighbours; 0 to 2.
+        #[serde(default = "one")]
+        distance: u8,
+    },
+    /// A query on titles only.
+    Title(Box<LexicalQuery>),
+    /// What matches all of these, and none of those under `Not`; scores add up.
+    All(Vec<LexicalQuery>),
+    /// What matches at least one; scores add up.
+    Any(Vec<LexicalQuery>),
+    /// What does not match; only possible within `All`, beside something that does.
+    Not(Box<LexicalQuery>),
+    /// A query whose score is multiplied.
+    Boost {
+        /// Above 0.
+        by: f32,
+        /// What is multiplied.
+        query: Box<LexicalQuery>,
+    },
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// The deepest nesting.
+const MAX_DEPTH: usize = 32;
+/// The most parts.
+const MAX_PARTS: usize = 1024;
+/// The most words that a prefix or a fuzzy word stands for: those in most rows.
+const MAX_EXPANSIONS: usize = 256;
+
+impl LexicalQuery {
+    /// Whether the query can be run. Errors: `query_syntax`, `too_large`.
+    pub fn validate(&self) -> Result<()> {
+        let mut parts = 0;
+        self.check(0, false, &mut parts)
+    }
+
+    fn check(&self, depth: usize, may_be_not: bool, parts: &mut usize) -> Result<()> {
+        let refuse = |why: &str| Err(Error::new(Code::QuerySyntax, format!("structured query: {why}")));
+        *parts += 1;
+        if depth > MAX_DEPTH || *parts > MAX_PARTS {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("a structured query has at most {MAX_PARTS} parts, nested {MAX_DEPTH} deep"),
+            ));
+        }
+        match self {
+            LexicalQuery::Words(_) | LexicalQuery::Prefix(_) | LexicalQuery::Phrase { .. } => Ok(()),
+            LexicalQuery::Fuzzy { distance, .. } if *distance > 2 => {
+                refuse(&format!("a fuzzy word may be 0 to 2 errors away, not {distance}"))
+            }
+            LexicalQuery::Fuzzy { .. } => Ok(()),
+            LexicalQuery::Title(inner) => inner.check(depth + 1, false, parts),
+            LexicalQuery::Boost { by, .. } if !(*by > 0.0 && by.is_finite()) => {
+                refuse(&format!("a boost must be above 0, not {by}"))
+            }
+            LexicalQuery::Boost { query, .. } => query.check(depth + 1, false, parts),
+            LexicalQuery::Not(_) if !may_be_not => {
+                refuse("'not' stands within 'all', beside something that is to match")
+            }
+            LexicalQuery::Not(inner) => inner.check(depth + 1, false, parts),
+            LexicalQuery::Any(list) | LexicalQuery::All(list) if list.is_empty() => {
+                refuse("'all' and 'any' need at least one part")
+            }
+            LexicalQuery::Any(list) => list.iter().try_for_each(|part| part.check(depth + 1, false, parts)),
+            LexicalQuery::All(list) => {
+                if list.iter().all(|part| matches!(part, LexicalQuery::Not(_))) {
+                    return refuse("'all' needs a part other than 'not'");
+                }
+                list.iter().try_for_each(|part| part.check(depth + 1, true, parts))
+            }
+        }
+    }
+}
+
+/// A query whose words have been looked up and weighed.
+pub(super) enum Node {
+    /// Scores of all that match add up.
+    Sum(Vec<Clause>),
+    /// The best of all that match counts.
+    Best(Vec<Clause>),
+    Phrase(Phrase),
+    All {
+        parts: Vec<Node>,
+        without: Vec<Node>,
+    },
+    Any(Vec<Node>),
+}
+
+pub(super) struct Phrase {
+    pub(super) field: usize,
+    /// The terms with their places.
+    pub(super) terms: Vec<(u32, String)>,
+    pub(super) slop: u32,
+    pub(super) idf: f32,
+    pub(super) weight: f32,
+    pub(super) text: String,
+}
+
+/// Looks up and weighs the words of a query.
+pub(super) fn compile(
+    query: &LexicalQuery,
+    field: usize,
+    boost: f32,
+    analyzer: &Analyzer,
+    weigher: &Weigher<'_>,
+) -> Result<Node> {
+    let deeper = |query: &LexicalQuery| compile(query, field, boost, analyzer, weigher);
+    Ok(match query {
+        LexicalQuery::Words(text) => Node::Sum(weigher.words(text, field, boost, analyzer)?),
+        LexicalQuery::Title(inner) => compile(inner, TITLE, boost, analyzer, weigher)?,
+        LexicalQuery::Boost { by, query } => compile(query, field, boost * by, analyzer, weigher)?,
+        LexicalQuery::Any(list) => Node::Any(list.iter().map(deeper).collect::<Result<_>>()?),
+        // `validate` has seen to it that a lone "not" does not occur.
+        LexicalQuery::Not(_) => Node::Any(Vec::new()),
+        LexicalQuery::All(list) => {
+            let (mut parts, mut without) = (Vec::new(), Vec::new());
+            for part in list {
+                match part {
+                    LexicalQuery::Not(inner) => without.push(deeper(inner)?),
+                    part => parts.push(deeper(part)?),
+                }
+            }
+            Node::All { parts, without }
+        }
+        LexicalQuery::Phrase { text, slop } => {
+            let terms = analyzer.terms(text);
+            match terms.as_slice() {
+                [] => Node::Sum(Vec::new()),
+                [_] => Node::Sum(weigher.words(text, field, boost, analyzer)?),
+                [(first, _), ..] => {
+                    let first = *first;
+                    let mut idf = 0.0;
+                    for (_, term) in &terms {
+                        idf += weigher.idf(weigher.rows_with(field, term)?);
+                    }
+                    Node::Phrase(Phrase {
+                        field,
+                        slop: *slop,
+                        idf,
+                        weight: boost * idf * weigher.saturation(),
+                        text: text.clone(),
+                        terms: terms.into_iter().map(|(at, term)| ((at - first) as u32, term)).collect(),
+                    })
+                }
+            }
+        }
+        LexicalQuery::Prefix(prefix) => {
+            let mut found = BTreeMap::new();
+            for word in
+                analyzer.words(prefix).into_iter().chain(analyzer.terms(prefix).into_iter().map(|(_, t)| t))
+            {
+                for view in weigher.views {
+                    expand_prefix(view, field, &word, &mut found)?;
+                }
+            }
+            Node::Best(best_clauses(found, field, boost, weigher)?)
+        }
+        LexicalQuery::Fuzzy { word, distance } => {
+            let mut found = BTreeMap::new();
+            for word in
+                analyzer.words(word).into_iter().chain(analyzer.terms(word).into_iter().map(|(_, t)| t))
+            {
+                for view in weigher.views {
+                    expand_fuzzy(view, field, &word, *distance, &mut found)?;
+                }
+            }
+            Node::Best(best_clauses(found, field, boost, weigher)?)
+        }
+    })
+}
+
+/// Terms with the share of the boost that they deserve.
+type Expansions = BTreeMap<String, f32>;
+
+fn expand_prefix(view: &LexicalView<'_>, field: usize, prefix: &str, found: &mut Expansions) -> Result<()> {
+    let terms = view.segment.fields[field].inverted.terms();
+    let mut stream = terms.range().ge(prefix.as_bytes()).into_stream().map_err(super::score::unreadable)?;
+    while stream.advance() {
+        let key = stream.key();
+        if !key.starts_with(prefix.as_bytes()) {
+            break;
+        }
+        if let Ok(term) = std::str::from_utf8(key) {
+            found.insert(term.to_owned(), 1.0);
+        }
+    }
+    Ok(())
+}
+
+fn expand_fuzzy(
+    view: &LexicalView<'_>,
+    field: usize,
+    word: &str,
+    distance: u8,
+    found: &mut Expansions,
+) -> Result<()> {
+    let reader = &view.segment.fields[field];
+    let query = FuzzyTermQuery::new(Term::from_field_text(reader.field, word), distance, true);
+    let automaton = query.automaton().map_err(super::failed)?;
+    let mut stream =
+        reader.inverted.terms().search(automaton).into_stream().map_err(super::score::unreadable)?;
+    let length = word.chars().count().max(1) as f32;
+    while stream.advance() {
+        if let Ok(term) = std::str::from_utf8(stream.key()) {
+            // A word that is further away counts less.
+            let share = (1.0 - edits(word, term) as f32 / length).max(0.1);
+            let entry = found.entry(term.to_owned()).or_insert(share);
+            *entry = entry.max(share);
+        }
+    }
+    Ok(())
+}
+
+fn best_clauses(found: Expansions, field: usize, boost: f32, weigher: &Weigher<'_>) -> Result<Vec<Clause>> {
+    let mut clauses = Vec::new();
+    for (term, share) in found {
+        clauses.extend(weigher.clause(field, &term, boost * share)?);
+    }
+    clauses.sort_by(|a, b| b.rows_with_term.cmp(&a.rows_with_term).then_with(|| a.text.cmp(&b.text)));
+    clauses.truncate(MAX_EXPANSIONS);
+    Ok(clauses)
+}
+
+/// Optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours.
+fn edits(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let mut least = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                least = least.min(rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]));
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    least = least.min(rows[i - 2][j - 2] + 1);
+                }
+                least
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+/// The field of a query that does not say which.
+pub(super) const DEFAULT_FIELD: usize = CONTENT;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn senseless_queries_are_refused() {
+        let word = || LexicalQuery::Words("a".into());
+        let refused = |query: LexicalQuery| query.validate().unwrap_err().code();
+        assert_eq!(refused(LexicalQuery::Not(Box::new(word()))), Code::QuerySyntax);
+        assert_eq!(refused(LexicalQuery::All(vec![LexicalQuery::Not(Box::new(word()))])), Code::QuerySyntax);
+        assert_eq!(refused(LexicalQuery::Any(vec![])), Code::QuerySyntax);
+        assert_eq!(refused(LexicalQuery::Fuzzy { word: "a".into(), distance: 3 }), Code::QuerySyntax);
+        assert_eq!(refused(LexicalQuery::Boost { by: f32::NAN, query: Box::new(word()) }), Code::QuerySyntax);
+        assert_eq!(refused(LexicalQuery::Any(vec![word(); 2000])), Code::TooLarge);
+        let deep = (0..100).fold(word(), |inner, _| LexicalQuery::Title(Box::new(inner)));
+        assert_eq!(refused(deep), Code::TooLarge);
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        for (a, b, n) in [("", "ab", 2), ("kidney", "kidney", 0), ("kidney", "kindey", 1), ("abc", "ac", 1)] {
+            assert_eq!(edits(a, b), n);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What does a search give back?
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use quorate_core::Result;
+
+use super::explain::{
+    DenseExplanation, Explanation, FusionExplanation, LexicalExplanation, RerankExplanation,
+};
+use super::fusion::{Fused, Part};
+use super::{Fusion, Mode};
+use crate::document::Metadata;
+use crate::index::DocView;
+use crate::index::lexical::Plan;
+use crate::kb::Snapshot;
+
+/// The hits of one query, best first. Use it as a slice.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    hits: Vec<Hit>,
+}
+
+/// One chunk that was found. It reads from the snapshot that was searched, so later writes do not change it.
+#[derive(Clone)]
+pub struct Hit {
+    snapshot: Arc<Snapshot>,
+    origin: Arc<Origin>,
+    fused: Fused,
+    score: f32,
+    rerank: Option<RerankExplanation>,
+}
+
+/// What the hits of one search have in common.
+pub(crate) struct Origin {
+    pub(crate) mode: Mode,
+    pub(crate) fusion: Fusion,
+    pub(crate) plan: Option<Plan>,
+}
+
+impl Hit {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, origin: Arc<Origin>, fused: Fused) -> Self {
+        let score = fused.at.score;
+        Hit { snapshot, origin, fused, score, rerank: None }
+    }
+
+    /// How good it is; larger is better. Comparable within one search only.
+    pub fn score(&self) -> f32 {
+        self.score
+    }
+
+    /// The text of the chunk.
+    pub fn text(&self) -> &str {
+        self.doc().text.get(self.range()).unwrap_or_default()
+    }
+
+    /// The id of its document.
+    pub fn doc_id(&self) -> &str {
+        self.doc().id
+    }
+
+    /// The id of the chunk: the document's id, `#`, and the chunk's number from 0.
+    pub fn chunk_id(&self) -> String {
+        format!("{}#{}", self.doc_id(), self.chunk_index())
+    }
+
+    /// The number of the chunk within its document, from 0.
+    pub fn chunk_index(&self) -> usize {
+        let catalog = &self.segment().catalog;
+        let row = self.fused.at.row;
+        (row - catalog.rows_of(catalog.doc_of(row)).start) as usize
+    }
+
+    /// How many chunks its document has.
+    pub fn chunk_count(&self) -> usize {
+        let catalog = &self.segment().catalog;
+        catalog.rows_of(catalog.doc_of(self.fused.at.row)).len()
+    }
+
+    /// The title of its document; empty when there is none.
+    pub fn title(&self) -> &str {
+        self.doc().title
+    }
+
+    /// The source of its document; empty when unknown.
+    pub fn source(&self) -> &str {
+        self.doc().source
+    }
+
+    /// The metadata of its document.
+    pub fn metadata(&self) -> Metadata {
+        serde_json::from_str(self.doc().metadata).unwrap_or_default()
+    }
+
+    /// The metadata of its document, as the JSON text of an object.
+    pub fn metadata_json(&self) -> &str {
+        self.doc().metadata
+    }
+
+    /// The headings above the chunk, outermost first.
+    pub fn headings(&self) -> Vec<String> {
+        serde_json::from_str(self.segment().catalog.headings(self.fused.at.row)).unwrap_or_default()
+    }
+
+    /// Where the chunk starts in its document's text, in UTF-8 bytes.
+    pub fn start(&self) -> usize {
+        self.range().start
+    }
+
+    /// Where the chunk ends in its document's text, in UTF-8 bytes.
+    pub fn end(&self) -> usize {
+        self.range().end
+    }
+
+    /// Where the chunk stands in its document's text, in UTF-8 bytes.
+    pub fn range(&self) -> Range<usize> {
+        self.segment().catalog.span(self.fused.at.row)
+    }
+
+    /// The whole text of its document.
+    pub fn document_text(&self) -> &str {
+        self.doc().text
+    }
+
+    /// The range of chunk `index` of the same document, in UTF-8 bytes; none beyond the last.
+    pub fn sibling(&self, index: usize) -> Option<Range<usize>> {
+        let catalog = &self.segment().catalog;
+        let row = catalog.rows_of(catalog.doc_of(self.fused.at.row)).nth(index)?;
+        Some(catalog.span(row))
+    }
+
+    /// The vector of the chunk, of unit length.
+    pub fn vector(&self) -> &[f32] {
+        self.segment().vectors.row(self.fused.at.row)
+    }
+
+    /// Where the score comes from. Errors: `corrupt` when the lexical index cannot be read.
+    pub fn explain(&self) -> Result<Explanation> {
+        let Fused { at, lexical, dense } = &self.fused;
+        let Origin { mode, fusion, plan } = self.origin.as_ref();
+        let lexical_part = match plan {
+            Some(plan) if *mode != Mode::Dense => Some(LexicalExplanation {
+                rank: lexical.rank,
+                score: lexical.score,
+                terms: plan.explain(&self.segment().lexical, at.row)?,
+            }),
+            _ => None,
+        };
+        let dense_part =
+            (*mode != Mode::Lexical).then(|| DenseExplanation { rank: dense.rank, similarity: dense.score });
+        let fusion = (*mode == Mode::Hybrid).then(|| FusionExplanation {
+            fusion: *fusion,
+            lexical: lexical.mapped,
+            dense: dense.mapped,
+            score: at.score,
+        });
+        Ok(Explanation {
+            score: self.score,
+            lexical: lexical_part,
+            dense: dense_part,
+            fusion,
+            rerank: self.rerank.clone(),
+        })
+    }
+
+    /// The same hit with the score that a reranker gave it.
+    pub fn reranked(mut self, name: impl Into<String>, given: f32, score: f32) -> Self {
+        self.rerank = Some(RerankExplanation { name: name.into(), before: self.score, score: given });
+        self.score = score;
+        self
+    }
+
+    fn segment(&self) -> &crate::index::Segment {
+        self.snapshot.segment(self.fused.at.segment)
+    }
+
+    fn doc(&self) -> DocView<'_> {
+        let catalog = &self.segment().catalog;
+        catalog.doc(catalog.doc_of(self.fused.at.row))
+    }
+}
+
+impl std::fmt::Debug for Hit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hit")
+            .field("chunk_id", &self.chunk_id())
+            .field("score", &self.score)
+            .field("title", &self.title())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hits {
+    pub(crate) fn new(hits: Vec<Hit>) -> Self {
+        Hits { hits }
+    }
+
+    /// The hits themselves.
+    pub fn into_vec(self) -> Vec<Hit> {
+        self.hits
+    }
+}
+
+impl From<Vec<Hit>> for Hits {
+    fn from(hits: Vec<Hit>) -> Self {
+        Hits { hits }
+    }
+}
+
+impl std::ops::Deref for Hits {
+    type Target = [Hit];
+
+    fn deref(&self) -> &[Hit] {
+        &self.hits
+    }
+}
+
+impl IntoIterator for Hits {
+    type Item = Hit;
+    type IntoIter = std::vec::IntoIter<Hit>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.hits.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Hits {
+    type Item = &'a Hit;
+    type IntoIter = std::slice::Iter<'a, Hit>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.hits.iter()
+    }
+}
+
+impl Part {
+    pub(crate) fn leg(rank: usize, score: f32) -> Self {
+        Part { rank: Some(rank as u32 + 1), score, mapped: score }
+    }
+}

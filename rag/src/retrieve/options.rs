@@ -1,0 +1,146 @@
+//! What can a caller ask of a search?
+
+use quorate_core::{Cancel, Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Fusion;
+use crate::filter::Filter;
+use crate::index::lexical::LexicalQuery;
+
+/// Which legs a search runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Words and meaning, fused.
+    #[default]
+    Hybrid,
+    /// Meaning alone: the nearest vectors.
+    Dense,
+    /// Words alone: BM25.
+    Lexical,
+}
+
+/// What at most one hit is wanted of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupBy {
+    /// The best chunk of each document.
+    #[serde(alias = "document")]
+    Doc,
+}
+
+/// The parameters of BM25.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bm25 {
+    /// Saturation of the term frequency; at least 0. Default 1.2 (Robertson & Zaragoza 2009).
+    pub k1: f32,
+    /// How much long texts are discounted, 0 to 1. Default 0.75.
+    pub b: f32,
+    /// What a term in the title counts on top of what it counts as part of the text; at least 0.
+    pub title_boost: f32,
+}
+
+/// How to search. Fields have the defaults named.
+///
+/// ```
+/// use quorate_rag::{Filter, Mode, SearchOptions};
+/// let options = SearchOptions { k: 5, mode: Mode::Lexical, filter: Some(Filter::parse("year > 2020").unwrap()), ..SearchOptions::default() };
+/// assert!(options.validate().is_ok());
+/// assert!(SearchOptions { k: 1 << 30, ..SearchOptions::default() }.validate().is_err());
+/// ```
+#[derive(Clone, Debug)]
+pub struct SearchOptions {
+    /// The most hits to return, 0 to [`MAX_K`](SearchOptions::MAX_K). Default 10.
+    pub k: usize,
+    /// How many of the best hits to leave out: the pages of one query with one `k` fit together. Default 0.
+    pub offset: usize,
+    /// Default hybrid.
+    pub mode: Mode,
+    /// Only documents that match. Default all.
+    pub filter: Option<Filter>,
+    /// Whether a filter that names a field of no document is an error. Default no.
+    pub strict: bool,
+    /// How the legs of a hybrid search are brought together. Default convex with alpha .5.
+    pub fusion: Fusion,
+    /// At most one hit of each group. Default no grouping.
+    pub group_by: Option<GroupBy>,
+    /// Only hits with at least this score. Default none is too low.
+    pub min_score: Option<f32>,
+    /// How many rows each leg of a hybrid search brings; at least `max(100, 10 * k)` in any case.
+    pub depth: usize,
+    /// How wide graphs are searched; wider is more exact and slower. Default 0: by `k`.
+    pub ef_search: usize,
+    /// What the lexical leg looks for instead of the words of the query. Default the words.
+    pub lexical: Option<LexicalQuery>,
+    /// The parameters of the lexical leg.
+    pub bm25: Bm25,
+    /// Stops the search between steps.
+    pub cancel: Cancel,
+}
+
+impl SearchOptions {
+    /// The largest `k` and `offset`.
+    pub const MAX_K: usize = 100_000;
+
+    /// Whether the values make sense. Errors: `invalid_argument`, saying which does not.
+    pub fn validate(&self) -> Result<()> {
+        for (name, value) in
+            [("k", self.k), ("offset", self.offset), ("depth", self.depth), ("ef_search", self.ef_search)]
+        {
+            if value > Self::MAX_K {
+                return Err(Error::invalid(format!(
+                    "{name} is {value}; at most {} is possible",
+                    Self::MAX_K
+                )));
+            }
+        }
+        if self.min_score.is_some_and(|s| !s.is_finite()) {
+            return Err(Error::invalid("min_score is not finite"));
+        }
+        self.fusion.validate()?;
+        self.bm25.validate()
+    }
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        SearchOptions {
+            k: 10,
+            offset: 0,
+            mode: Mode::default(),
+            filter: None,
+            strict: false,
+            fusion: Fusion::default(),
+            group_by: None,
+            min_score: None,
+            depth: 0,
+            ef_search: 0,
+            lexical: None,
+            bm25: Bm25::default(),
+            cancel: Cancel::new(),
+        }
+    }
+}
+
+impl Bm25 {
+    fn validate(&self) -> Result<()> {
+        let fits = self.k1.is_finite()
+            && self.k1 >= 0.0
+            && (0.0..=1.0).contains(&self.b)
+            && self.title_boost.is_finite()
+            && self.title_boost >= 0.0;
+        match fits {
+            true => Ok(()),
+            false => Err(Error::invalid(format!(
+                "bm25 needs k1 >= 0, b in 0..1 and title_boost >= 0; given {}, {}, {}",
+                self.k1, self.b, self.title_boost
+            ))),
+        }
+    }
+}
+
+impl Default for Bm25 {
+    fn default() -> Self {
+        Bm25 { k1: 1.2, b: 0.75, title_boost: 0.0 }
+    }
+}

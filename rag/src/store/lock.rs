@@ -1,0 +1,53 @@
+//! Who may write?
+//!
+//! One process at a time. The operating system releases the lock when its holder ends, however it ends.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use fs4::fs_std::FileExt;
+use quorate_core::{Code, Error, Result};
+
+use super::forks;
+
+/// The right to write below a folder, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct WriterLock {
+    _file: File,
+    path: PathBuf,
+    forks: u64,
+}
+
+impl WriterLock {
+    /// Takes the lock file at `path`. Errors: `locked` when another handle has it, `io`, `permission_denied`.
+    pub(crate) fn take(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|e| Error::io(path, e))?;
+        match file.try_lock_exclusive() {
+            Ok(true) => Ok(WriterLock { _file: file, path: path.to_owned(), forks: forks() }),
+            Ok(false) => Err(locked(path, "another handle, in this process or another one, is writing here")),
+            Err(e) => Err(Error::io(path, e)),
+        }
+    }
+
+    /// Whether this process may write. A forked child shares its parent's lock file and may not.
+    /// Errors: `locked`.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.forks != forks() {
+            return Err(locked(
+                &self.path,
+                "this handle was opened before the process forked, and the parent keeps the right to write",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn locked(path: &Path, who: &str) -> Error {
+    Error::new(Code::Locked, format!("{}: {who}; close it first, or open with read_only", path.display()))
+}

@@ -1,0 +1,450 @@
+//! Where does the one durable truth lie, and how is it written?
+//!
+//! Each tenant has one LanceDB table that is a log: rows are appended, never changed, and the state at a version is
+//! what remains after all entries up to it. An append is one Lance commit, so that all documents of a call become
+//! visible together or not at all. This is the only module that names lancedb, lance and arrow.
+
+mod lock;
+mod runtime;
+mod schema;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use futures::TryStreamExt;
+use lance::Dataset;
+use lance::dataset::cleanup::CleanupPolicy;
+use lance::dataset::optimize::{CompactionOptions, compact_files};
+use lance::dataset::transaction::Operation;
+use lance::dataset::{CommitBuilder, InsertBuilder, WriteMode, WriteParams};
+use lance::session::Session;
+use lancedb::Connection;
+use quorate_core::{Code, Error, Result};
+
+pub(crate) use lock::WriterLock;
+use runtime::block_on;
+pub(crate) use runtime::forks;
+pub(crate) use schema::{Entry, Numbered};
+
+/// Bytes of Lance metadata kept in memory per knowledge base.
+const METADATA_CACHE_BYTES: usize = 64 << 20;
+/// Lance indexes are not used; their cache is kept near nothing.
+const INDEX_CACHE_BYTES: usize = 1 << 20;
+/// The property that overwriting sets.
+const BASE_SEQ: &str = "quorate.base_seq";
+/// Fragments below this many rows are merged in the background.
+const FRAGMENT_ROWS: usize = 8192;
+
+/// A database: one table per tenant.
+pub(crate) struct Database {
+    connection: Connection,
+    /// The folder, for a local database.
+    folder: Option<PathBuf>,
+    uri: String,
+    fsync: bool,
+}
+
+/// One tenant's table.
+pub(crate) struct Table {
+    dataset: Arc<Dataset>,
+    schema: Arc<arrow_schema::Schema>,
+    dim: usize,
+    folder: Option<PathBuf>,
+    fsync: bool,
+    name: String,
+}
+
+/// One commit of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its number; later commits have larger ones.
+    pub version: u64,
+    /// When it was made, in milliseconds since 1970-01-01T00:00:00Z.
+    pub timestamp_ms: i64,
+}
+
+impl Database {
+    /// Connects to a folder or an object-store URI; nothing is read yet. Errors: `io`, `unsupported`.
+    pub(crate) fn connect(uri: &str, options: &HashMap<String, String>, fsync: bool) -> Result<Self> {
+        let local = !uri.contains("://");
+        let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default()));
+        let builder = lancedb::connect(uri).session(session).storage_options(options.clone());
+        let connection = block_on(async { builder.execute().await.map_err(|e| opening(e, uri)) })?;
+        let folder = local.then(|| PathBuf::from(uri));
+        Ok(Database { connection, folder, uri: uri.to_owned(), fsync: fsync && local })
+    }
+
+    /// Opens a table; `None` when there is none of this name. Errors: `corrupt`, `io`.
+    pub(crate) fn open(&self, name: &str) -> Result<Option<Table>> {
+        let dataset = block_on(async {
+            let table = match self.connection.open_table(name).execute().await {
+                Ok(table) => table,
+                Err(lancedb::Error::TableNotFound { .. }) => return Ok(None),
+                Err(e) => return Err(opening(e, &self.table_place(name))),
+            };
+            native(&table, &self.table_place(name)).await.map(Some)
+        })?;
+        if dataset.is_none()
+            && let Some(folder) = self.table_folder(name)
+            && has_files(&folder.join("data"))
+        {
+            return Err(Error::new(
+                Code::Corrupt,
+                format!("{}: there is data but no readable list of versions", folder.display()),
+            ));
+        }
+        dataset.map(|dataset| self.table(name, dataset)).transpose()
+    }
+
+    /// Creates an empty table. Errors: `io`, `disk_full`, `permission_denied`.
+    pub(crate) fn create(
+        &self,
+        name: &str,
+        dim: usize,
+        properties: HashMap<String, String>,
+    ) -> Result<Table> {
+        let schema = schema::table_schema(dim, properties);
+        let place = self.table_place(name);
+        let dataset = block_on(async {
+            let made = self.connection.create_empty_table(name, schema).execute().await;
+            native(&made.map_err(|e| writing_db(e, &place))?, &place).await
+        })?;
+        let table = self.table(name, dataset)?;
+        table.sync_commit()?;
+        Ok(table)
+    }
+
+    fn table(&self, name: &str, dataset: Arc<Dataset>) -> Result<Table> {
+        let schema = Arc::new(arrow_schema::Schema::from(dataset.schema()));
+        let dim = match schema.field_with_name("vector").map(|f| f.data_type().clone()) {
+            Ok(arrow_schema::DataType::FixedSizeList(_, dim)) => dim as usize,
+            _ => {
+                return Err(Error::new(
+                    Code::FormatVersion,
+                    format!("{}: this is not a table of quorate", self.table_place(name)),
+                ));
+            }
+        };
+        let folder = self.table_folder(name);
+        Ok(Table { dataset, schema, dim, folder, fsync: self.fsync, name: self.table_place(name) })
+    }
+
+    fn table_folder(&self, name: &str) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(format!("{name}.lance")))
+    }
+
+    fn table_place(&self, name: &str) -> String {
+        format!("{}/{name}.lance", self.uri.trim_end_matches('/'))
+    }
+}
+
+impl Table {
+    /// Components of a vector.
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// What was said when the table was created.
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+        self.schema.metadata().get(name).map(String::as_str)
+    }
+
+    /// The commit that is looked at.
+    pub(crate) fn version(&self) -> u64 {
+        self.dataset.version_id()
+    }
+
+    /// How many files of rows it has.
+    pub(crate) fn fragments(&self) -> usize {
+        self.dataset.count_fragments()
+    }
+
+    /// Appends entries in one commit, which is durable on return (after a power cut too, with `fsync`).
+    /// Errors: `io`, `disk_full`, `permission_denied`, `version_conflict`.
+    pub(crate) fn append(&mut self, entries: &[Numbered]) -> Result<()> {
+        let batches = schema::encode(&self.schema, self.dim, entries)?;
+        self.write(batches, WriteMode::Append)
+    }
+
+    /// The number up to which entries may have been left out by [`overwrite`](Table::overwrite). Whoever has not seen
+    /// all entries below it must read the whole table.
+    pub(crate) fn base_seq(&self) -> u64 {
+        self.property(BASE_SEQ).and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+
+    /// Replaces all rows by those of `entries`, in one commit; they sum up all entries below `base_seq`.
+    pub(crate) fn overwrite(&mut self, entries: &[Numbered], base_seq: u64) -> Result<()> {
+        let mut properties = self.schema.metadata().clone();
+        properties.insert(BASE_SEQ.to_owned(), base_seq.to_string());
+        self.schema = schema::table_schema(self.dim, properties);
+        let mut batches = schema::encode(&self.schema, self.dim, entries)?;
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(self.schema.clone()));
+        }
+        self.write(batches, WriteMode::Overwrite)
+    }
+
+    fn write(&mut self, batches: Vec<RecordBatch>, mode: WriteMode) -> Result<()> {
+        fail::fail_point!("store-write", |_| Err(Error::new(Code::DiskFull, "failpoint: no space left")));
+        let dataset = self.dataset.clone();
+        let params = WriteParams { mode, skip_auto_cleanup: true, ..WriteParams::default() };
+        let transaction = block_on(async {
+            InsertBuilder::new(dataset.clone())
+                .with_params(&params)
+                .execute_uncommitted(batches)
+                .await
+                .map_err(|e| writing(e, &self.name))
+        })?;
+        // The rows reach the disk before the commit that makes them part of the table does.
+        let files: Vec<String> = match &transaction.operation {
+            Operation::Append { fragments } | Operation::Overwrite { fragments, .. } => {
+                fragments.iter().flat_map(|f| f.files.iter().map(|file| file.path.clone())).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.sync_data(&files)?;
+        fail::fail_point!("store-commit", |_| Err(Error::new(Code::Io, "failpoint: commit refused")));
+        let committed = block_on(async {
+            CommitBuilder::new(dataset)
+                .with_skip_auto_cleanup(true)
+                .execute(transaction)
+                .await
+                .map_err(|e| writing(e, &self.name))
+        })?;
+        self.dataset = Arc::new(committed);
+        self.sync_commit()
+    }
+
+    /// Looks at the newest commit; whether that is another one. Errors: `corrupt`, `io`.
+    pub(crate) fn refresh(&mut self) -> Result<bool> {
+        let mut dataset = Dataset::clone(&self.dataset);
+        let before = self.version();
+        self.dataset = block_on(async {
+            dataset.checkout_latest().await.map_err(|e| reading(e, &self.name))?;
+            Ok(Arc::new(dataset))
+        })?;
+        self.schema = Arc::new(arrow_schema::Schema::from(self.dataset.schema()));
+        Ok(self.version() != before)
+    }
+
+    /// The table as it was after commit `version`. Errors: `unknown_id`.
+    pub(crate) fn at(&self, version: u64) -> Result<Table> {
+        let dataset = block_on(async {
+            self.dataset.checkout_version(version).await.map_err(|e| {
+                Error::with_source(
+                    Code::UnknownId,
+                    format!("version {version} is not there; it was never made or has been pruned"),
+                    e,
+                )
+            })
+        })?;
+        Ok(Table {
+            schema: Arc::new(arrow_schema::Schema::from(dataset.schema())),
+            dataset: Arc::new(dataset),
+            dim: self.dim,
+            folder: self.folder.clone(),
+            fsync: self.fsync,
+            name: self.name.clone(),
+        })
+    }
+
+    /// All commits that can still be read, oldest first.
+    pub(crate) fn versions(&self) -> Result<Vec<Version>> {
+        let mut versions: Vec<Version> = block_on(async {
+            let all = self.dataset.versions().await.map_err(|e| reading(e, &self.name))?;
+            Ok(all
+                .into_iter()
+                .map(|v| Version { version: v.version, timestamp_ms: v.timestamp.timestamp_millis() })
+                .collect())
+        })?;
+        versions.sort_unstable_by_key(|v| v.version);
+        Ok(versions)
+    }
+
+    /// The entries numbered `from` and later, in order. Errors: `corrupt` (naming the file), `io`.
+    pub(crate) fn read(&self, from: u64) -> Result<Vec<Numbered>> {
+        let scan = |fragments: Option<Vec<_>>| {
+            block_on(async {
+                let mut scanner = self.dataset.scan();
+                if let Some(fragments) = fragments {
+                    scanner.with_fragments(fragments);
+                }
+                if from > 0 {
+                    scanner.filter(&format!("seq >= {from}")).map_err(|e| reading(e, &self.name))?;
+                }
+                let stream = scanner.try_into_stream().await.map_err(|e| reading(e, &self.name))?;
+                stream.try_collect::<Vec<RecordBatch>>().await.map_err(|e| reading(e, &self.name))
+            })
+        };
+        let whole = scan(None)
+            .and_then(|batches| schema::decode(&batches, self.dim).map_err(|e| e.context(&self.name)));
+        let Err(error) = whole else { return whole };
+        // Something is damaged: say which file.
+        for fragment in self.dataset.fragments().iter() {
+            let files: Vec<&str> = fragment.files.iter().map(|f| f.path.as_str()).collect();
+            let broken = match scan(Some(vec![fragment.clone()])) {
+                Err(e) => Some(e.message().to_owned()),
+                Ok(batches) => schema::checksums(&batches, self.dim).err().map(|e| e.message().to_owned()),
+            };
+            if let Some(why) = broken {
+                let place = format!("{}/data/{}", self.name, files.join(", "));
+                let code = match error.code() {
+                    Code::Internal => Code::Corrupt,
+                    code => code,
+                };
+                return Err(Error::with_source(code, format!("{place}: {why}"), error));
+            }
+        }
+        Err(error)
+    }
+
+    /// Merges small fragments; their rows stay as they are. Errors: `io`, `corrupt`.
+    pub(crate) fn merge_fragments(&mut self) -> Result<()> {
+        let mut dataset = Dataset::clone(&self.dataset);
+        let options = CompactionOptions { target_rows_per_fragment: FRAGMENT_ROWS, ..Default::default() };
+        self.dataset = block_on(async {
+            compact_files(&mut dataset, options, None).await.map_err(|e| writing(e, &self.name))?;
+            Ok(Arc::new(dataset))
+        })?;
+        let files: Vec<String> = self
+            .dataset
+            .fragments()
+            .iter()
+            .rev()
+            .take(2)
+            .flat_map(|f| f.files.iter().map(|file| file.path.clone()))
+            .collect();
+        self.sync_data(&files)?;
+        self.sync_commit()
+    }
+
+    /// Removes all but the newest `keep` commits, and every file that no remaining one uses. Errors: `io`.
+    pub(crate) fn prune(&self, keep: usize) -> Result<()> {
+        let versions = self.versions()?;
+        let Some(oldest) = versions.len().checked_sub(keep.max(1)).and_then(|i| versions.get(i)) else {
+            return Ok(());
+        };
+        let policy = CleanupPolicy {
+            before_version: Some(oldest.version),
+            delete_unverified: true,
+            error_if_tagged_old_versions: false,
+            ..CleanupPolicy::default()
+        };
+        block_on(async {
+            self.dataset.cleanup_with_policy(policy).await.map_err(|e| writing(e, &self.name)).map(|_| ())
+        })
+    }
+
+    fn sync_data(&self, files: &[String]) -> Result<()> {
+        let Some(folder) = self.folder.as_ref().filter(|_| self.fsync) else { return Ok(()) };
+        let data = folder.join("data");
+        for file in files {
+            sync_path(&data.join(file))?;
+        }
+        if files.is_empty() { Ok(()) } else { sync_path(&data) }
+    }
+
+    /// Brings the newest commit itself to the disk.
+    fn sync_commit(&self) -> Result<()> {
+        let Some(folder) = self.folder.as_ref().filter(|_| self.fsync) else { return Ok(()) };
+        let versions = folder.join("_versions");
+        if let Some(name) = self.dataset.manifest_location().path.filename() {
+            sync_path(&versions.join(name))?;
+        }
+        sync_path(&versions)?;
+        if let Some(name) = &self.dataset.manifest().transaction_file {
+            let transactions = folder.join("_transactions");
+            sync_path(&transactions.join(name))?;
+            sync_path(&transactions)?;
+        }
+        Ok(())
+    }
+}
+
+async fn native(table: &lancedb::Table, place: &str) -> Result<Arc<Dataset>> {
+    match table.dataset() {
+        Some(dataset) => dataset.get().await.map_err(|e| opening(e, place)),
+        None => {
+            Err(Error::new(Code::Unsupported, format!("{place}: only tables that Lance keeps can be used")))
+        }
+    }
+}
+
+fn has_files(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn sync_path(path: &Path) -> Result<()> {
+    // A folder cannot be opened for synchronisation everywhere (not on Windows); its files are synchronised then.
+    match std::fs::File::open(path) {
+        Ok(file) => file.sync_all().map_err(|e| Error::io(path, e)),
+        Err(_) if cfg!(windows) && path.is_dir() => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io(path, e)),
+    }
+}
+
+fn opening(error: lancedb::Error, place: &str) -> Error {
+    match error {
+        lancedb::Error::Lance { source } => reading(source, place),
+        lancedb::Error::TableCorrupted { .. } => {
+            with_code(Code::Corrupt, place, error.to_string(), Box::new(error))
+        }
+        other => from_source(Code::Io, place, Box::new(other)),
+    }
+}
+
+fn writing_db(error: lancedb::Error, place: &str) -> Error {
+    match error {
+        lancedb::Error::Lance { source } => writing(source, place),
+        other => from_source(Code::Io, place, Box::new(other)),
+    }
+}
+
+fn reading(error: lance::Error, place: &str) -> Error {
+    from_source(Code::Corrupt, place, Box::new(error))
+}
+
+fn writing(error: lance::Error, place: &str) -> Error {
+    let code = match &error {
+        lance::Error::CommitConflict { .. }
+        | lance::Error::RetryableCommitConflict { .. }
+        | lance::Error::IncompatibleTransaction { .. }
+        | lance::Error::TooMuchWriteContention { .. } => Code::VersionConflict,
+        lance::Error::CorruptFile { .. } => Code::Corrupt,
+        _ => Code::Io,
+    };
+    from_source(code, place, Box::new(error))
+}
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// The operating system's reason, where there is one in the chain of causes, decides the code.
+fn from_source(otherwise: Code, place: &str, error: Source) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
+    let mut code = otherwise;
+    while let Some(e) = cause {
+        if let Some(io) = e.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind;
+            code = match io.kind() {
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Code::PermissionDenied,
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::DiskFull,
+                _ => code,
+            };
+        }
+        cause = e.source();
+    }
+    let text = error.to_string();
+    if code == otherwise && text.contains("No space left on device") {
+        code = Code::DiskFull;
+    } else if code == otherwise && text.contains("Permission denied") {
+        code = Code::PermissionDenied;
+    }
+    with_code(code, place, text, error)
+}
+
+fn with_code(code: Code, place: &str, text: String, error: Source) -> Error {
+    Error::with_source(code, format!("{place}: {text}"), error)
+}

@@ -1,0 +1,127 @@
+//! Does a tenant see exactly what it would see alone, whatever the others do?
+
+use std::collections::BTreeMap;
+
+use crate::common::options;
+use proptest::prelude::*;
+use quorate_core::Code;
+use quorate_rag::{Document, Durability, Filter, KnowledgeBase, Mode, OpenOptions, SearchOptions};
+
+#[derive(Clone, Debug)]
+enum Change {
+    Add(usize, u8, u8),
+    Upsert(usize, u8, u8),
+    Delete(usize, u8),
+    DeleteWhere(usize, u8),
+    Metadata(usize, u8, u8),
+    Compact(usize),
+    Reopen,
+}
+
+const TENANTS: [Option<&str>; 3] = [None, Some("acme"), Some("Zürich/..")];
+
+fn change() -> impl Strategy<Value = Change> {
+    let (tenant, id, word) = (0..TENANTS.len(), 0u8..12, 0u8..5);
+    prop_oneof![
+        4 => (tenant.clone(), id.clone(), word.clone()).prop_map(|(t, i, w)| Change::Add(t, i, w)),
+        3 => (tenant.clone(), id.clone(), word.clone()).prop_map(|(t, i, w)| Change::Upsert(t, i, w)),
+        2 => (tenant.clone(), id.clone()).prop_map(|(t, i)| Change::Delete(t, i)),
+        1 => (tenant.clone(), word.clone()).prop_map(|(t, w)| Change::DeleteWhere(t, w)),
+        1 => (tenant.clone(), id, word).prop_map(|(t, i, w)| Change::Metadata(t, i, w)),
+        1 => tenant.prop_map(Change::Compact),
+        1 => Just(Change::Reopen),
+    ]
+}
+
+/// id -> (word of the text, word of the metadata)
+type Model = BTreeMap<u8, (u8, u8)>;
+
+fn document(tenant: usize, id: u8, (word, tag): (u8, u8)) -> Document {
+    Document::new(format!("{id}"), format!("word{word} shared tenant{tenant} extra{}", id % 3))
+        .metadata_field("tag", i64::from(tag))
+}
+
+fn handles(place: &str) -> (KnowledgeBase, Vec<KnowledgeBase>) {
+    let kb =
+        KnowledgeBase::open(place, OpenOptions { durability: Durability::Process, ..options() }).unwrap();
+    let all = TENANTS.iter().map(|t| t.map_or(kb.clone(), |name| kb.tenant(name).unwrap())).collect();
+    (kb, all)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_tenant_notices_the_others(changes in prop::collection::vec(change(), 1..40)) {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap().to_owned();
+        let (mut kb, mut tenants) = handles(&place);
+        let mut models = vec![Model::new(); TENANTS.len()];
+        for change in changes {
+            match change {
+                Change::Add(t, id, word) => {
+                    let result = tenants[t].add(vec![document(t, id, (word, word))]);
+                    match models[t].contains_key(&id) {
+                        true => prop_assert_eq!(result.unwrap_err().code(), Code::DuplicateId),
+                        false => { models[t].insert(id, (word, word)); prop_assert_eq!(result.unwrap().added, 1) }
+                    }
+                }
+                Change::Upsert(t, id, word) => {
+                    let report = tenants[t].upsert(vec![document(t, id, (word, word))]).unwrap();
+                    prop_assert_eq!(report.replaced == 1, models[t].insert(id, (word, word)).is_some());
+                }
+                Change::Delete(t, id) => {
+                    let there = models[t].remove(&id).is_some();
+                    prop_assert_eq!(tenants[t].delete(&[&id.to_string()]).unwrap(), usize::from(there));
+                }
+                Change::DeleteWhere(t, tag) => {
+                    let gone = tenants[t].delete_where(&Filter::parse(&format!("tag = {tag}")).unwrap()).unwrap();
+                    let before = models[t].len();
+                    models[t].retain(|_, (_, other)| *other != tag);
+                    prop_assert_eq!(gone, before - models[t].len());
+                }
+                Change::Metadata(t, id, tag) => {
+                    let metadata = document(t, id, (0, tag)).metadata;
+                    let result = tenants[t].update_metadata(&id.to_string(), metadata);
+                    match models[t].get_mut(&id) {
+                        Some(doc) => { doc.1 = tag; prop_assert!(result.is_ok()) }
+                        None => prop_assert_eq!(result.unwrap_err().code(), Code::UnknownId),
+                    }
+                }
+                Change::Compact(t) => tenants[t].compact().unwrap(),
+                Change::Reopen => {
+                    kb.close().unwrap();
+                    (kb, tenants) = handles(&place);
+                }
+            }
+        }
+        for (t, model) in models.iter().enumerate() {
+            let alone = tempfile::tempdir().unwrap();
+            let (_, reference) = handles(alone.path().to_str().unwrap());
+            let docs: Vec<Document> = model.iter().map(|(&id, &doc)| document(t, id, doc)).collect();
+            reference[0].add(docs).unwrap();
+            prop_assert_eq!(tenants[t].count(None).unwrap(), model.len());
+            prop_assert_eq!(tenants[t].stats().unwrap().chunks, model.len());
+            let mut ids = tenants[t].ids().unwrap();
+            ids.sort_unstable_by_key(|id| id.parse::<u8>().unwrap());
+            prop_assert_eq!(ids, model.keys().map(u8::to_string).collect::<Vec<_>>());
+            for mode in [Mode::Lexical, Mode::Dense, Mode::Hybrid] {
+                for filter in [None, Some(Filter::parse("tag >= 2").unwrap())] {
+                    let options = SearchOptions { mode, filter, k: 20, ..SearchOptions::default() };
+                    let results = |kb: &KnowledgeBase| {
+                        let mut hits: Vec<(String, f32, String, String)> = kb
+                            .search("word1 shared extra2", &options)
+                            .unwrap()
+                            .iter()
+                            .map(|h| (h.doc_id().to_owned(), h.score(), h.text().to_owned(), format!("{:?}", h.explain().unwrap().lexical.map(|l| l.terms))))
+                            .collect();
+                        // Equal scores are in order of insertion, which differs here.
+                        hits.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+                        hits
+                    };
+                    prop_assert_eq!(results(&tenants[t]), results(&reference[0]), "{:?}", mode);
+                }
+            }
+        }
+    }
+}
