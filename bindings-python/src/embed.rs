@@ -16,7 +16,7 @@ use crate::errors::{OrRaise, invalid};
 
 /// A model that turns texts into vectors of unit length.
 #[pyclass(frozen, subclass, module = "quorate", name = "Embedder")]
-pub struct Embedder(Arc<dyn Embed>);
+pub struct Embedder(pub Arc<dyn Embed>);
 
 /// A model behind a service with OpenAI's interface for embeddings.
 #[pyclass(frozen, extends = Embedder, module = "quorate", name = "RemoteEmbedder")]
@@ -63,7 +63,7 @@ fn matrix(py: Python<'_>, matrix: Matrix) -> PyResult<Bound<'_, PyArray2<f32>>> 
 }
 
 /// A place in the file system or the name of a model: a string or anything with `__fspath__`.
-fn place(value: &Bound<'_, PyAny>, what: &str) -> PyResult<String> {
+pub fn place(value: &Bound<'_, PyAny>, what: &str) -> PyResult<String> {
     if value.hasattr("__fspath__")? {
         return text(&value.call_method0("__fspath__")?, what);
     }

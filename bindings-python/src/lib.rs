@@ -6,6 +6,7 @@ mod door;
 mod embed;
 mod errors;
 mod eval;
+mod kb;
 
 use pyo3::prelude::*;
 
@@ -16,5 +17,17 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ERROR_CODES", errors::table(module.py())?)?;
     embed::register(module)?;
     eval::register(module)?;
+    kb::register(module)?;
     consensus::register(module)
+}
+
+/// The value that `name` stands for, or an exception that lists the names.
+fn choose<T: Clone>(what: &str, name: &str, choices: &[(&str, T)]) -> PyResult<T> {
+    match choices.iter().find(|(n, _)| *n == name) {
+        Some((_, value)) => Ok(value.clone()),
+        None => {
+            let names: Vec<String> = choices.iter().map(|(n, _)| format!("'{n}'")).collect();
+            Err(errors::invalid(format!("{what} is '{name}'; it is one of {}", names.join(", "))))
+        }
+    }
 }

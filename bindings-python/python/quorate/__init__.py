@@ -20,7 +20,8 @@ from ._errors import (
     Unsupported,
 )
 from ._eval import BeirDataset, Comparison, compare, evaluate, load_beir, read_trec_run, write_trec_run
-from ._quorate import ERROR_CODES, CrossEncoder, Embedder, EmbeddingCache, RemoteEmbedder, __version__
+from ._kb import KnowledgeBase, WriteReport, open
+from ._quorate import ERROR_CODES, CrossEncoder, Embedder, EmbeddingCache, Hit, RemoteEmbedder, __version__
 
 __all__ = [
     "ERROR_CODES",
@@ -32,18 +33,22 @@ __all__ = [
     "CrossEncoder",
     "Embedder",
     "EmbeddingCache",
+    "Hit",
     "InvalidInput",
+    "KnowledgeBase",
     "Locked",
     "NotFound",
     "QuorateError",
     "RemoteEmbedder",
     "Unavailable",
     "Unsupported",
+    "WriteReport",
     "__version__",
     "compare",
     "consensus",
     "evaluate",
     "load_beir",
+    "open",
     "read_trec_run",
     "write_trec_run",
 ]

@@ -6,8 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use quorate::consensus::agreement::{self, AlphaOptions, IccForm, KappaOptions, Level, Resample, Weights};
 
-use super::choose;
 use super::ratings::{Cells, Ratings};
+use crate::choose;
 use crate::convert::{report, rows, text};
 use crate::door::{blocking, quick};
 use crate::errors::OrRaise;

@@ -7,8 +7,8 @@ use quorate::consensus::panel::{self, Ballot, PanelConfig, Position};
 use quorate::consensus::swarm::{self, HoneybeeConfig, Objective, SwarmConfig};
 use quorate::consensus::text::{self, ClusterConfig, Linkage};
 
-use super::choose;
 use super::pooling::{opinions, weights_of};
+use crate::choose;
 use crate::convert::{floats, is_flat, report, rows, score, text, texts, type_name};
 use crate::door::{blocking, quick};
 use crate::errors::invalid;

@@ -9,8 +9,6 @@ mod truth;
 
 use pyo3::prelude::*;
 
-use crate::errors::invalid;
-
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ratings::register(module)?;
@@ -19,15 +17,4 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pooling::register(module)?;
     ranking::register(module)?;
     decide::register(module)
-}
-
-/// The value that `name` stands for, or an exception that lists the names.
-fn choose<T: Clone>(what: &str, name: &str, choices: &[(&str, T)]) -> PyResult<T> {
-    match choices.iter().find(|(n, _)| *n == name) {
-        Some((_, value)) => Ok(value.clone()),
-        None => {
-            let names: Vec<String> = choices.iter().map(|(n, _)| format!("'{n}'")).collect();
-            Err(invalid(format!("{what} is '{name}'; it is one of {}", names.join(", "))))
-        }
-    }
 }

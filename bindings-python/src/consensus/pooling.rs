@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use quorate::consensus::pooling::{self, Background, CookeConfig, Opinions};
 use quorate::consensus::{density, minority};
 
-use super::choose;
+use crate::choose;
 use crate::convert::{array1, booleans, floats, indices, is_flat, report, rows, sequence};
 use crate::door::{blocking, quick};
 use crate::errors::{OrRaise, shape};

@@ -6,7 +6,7 @@ use quorate::consensus::ranking::{
     TieBreak, Unranked, VoteConfig,
 };
 
-use super::choose;
+use crate::choose;
 use crate::convert::report;
 use crate::door::blocking;
 use crate::errors::OrRaise;

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::consensus::{Column, Duplicates, Label, RatingsOptions};
 
-use super::choose;
+use crate::choose;
 use crate::convert::{from_labels, indices, label, labels, may_be_array, score, sequence};
 use crate::door::quick;
 use crate::errors::{invalid, shape};

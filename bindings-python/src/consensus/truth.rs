@@ -11,8 +11,8 @@ use quorate::consensus::truth::{
     ZeroBasedSkillOptions,
 };
 
-use super::choose;
 use super::ratings::{Ratings, pairs};
+use crate::choose;
 use crate::convert::{array1, array2, floats, from_labels, label};
 use crate::door::blocking;
 use crate::errors::invalid;

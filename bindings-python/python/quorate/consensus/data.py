@@ -8,6 +8,8 @@ from typing import Any
 from .._errors import InvalidInput
 from .._quorate import Ratings
 
+__all__ = ["Ratings", "column", "ratings"]
+
 _COLUMNS = (("items", "raters", "values"), ("item", "rater", "value"), ("task", "worker", "label"))
 
 
@@ -99,14 +101,15 @@ def _table(data: Any) -> tuple[Any, Any, Any] | None:
     elif hasattr(data, "columns"):
         names = list(data.columns)
     elif hasattr(data, "__arrow_c_stream__") and not hasattr(data, "dtype"):
-        import pyarrow
+        import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         return _table(pyarrow.table(data))
     else:
         return None
     for wanted in _COLUMNS:
         if all(name in names for name in wanted):
-            return tuple(data[name] for name in wanted)  # type: ignore[return-value]
+            a, b, c = (data[name] for name in wanted)
+            return a, b, c
     raise InvalidInput(
         "invalid_argument",
         f"the table has the columns {names}; expected are 'items', 'raters', 'values' (or 'item', 'rater', 'value', or "
