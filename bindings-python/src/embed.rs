@@ -11,12 +11,17 @@ use quorate::core::vector::Matrix;
 use quorate::{CachedEmbedder, CrossEncoderOptions, Embed, EmbedderOptions, Precision, RemoteOptions};
 
 use crate::convert::{array1, array2, text, texts, type_name};
-use crate::door::blocking;
+use crate::door::{blocking, quick};
 use crate::errors::{OrRaise, invalid};
 
 /// A model that turns texts into vectors of unit length.
 #[pyclass(frozen, subclass, module = "quorate", name = "Embedder")]
-pub struct Embedder(pub Arc<dyn Embed>);
+pub struct Embedder {
+    /// The model.
+    pub model: Arc<dyn Embed>,
+    /// Whether one text may take longer than a few milliseconds: over the network.
+    slow: bool,
+}
 
 /// A model behind a service with OpenAI's interface for embeddings.
 #[pyclass(frozen, extends = Embedder, module = "quorate", name = "RemoteEmbedder")]
@@ -45,15 +50,16 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 impl Embedder {
-    fn with_cache(model: Arc<dyn Embed>, cache: Option<&Bound<'_, PyAny>>) -> PyResult<Embedder> {
-        let Some(cache) = cache else { return Ok(Embedder(model)) };
+    fn with_cache(model: Arc<dyn Embed>, slow: bool, cache: Option<&Bound<'_, PyAny>>) -> PyResult<Embedder> {
+        let Some(cache) = cache else { return Ok(Embedder { model, slow }) };
         let Ok(cache) = cache.cast::<EmbeddingCache>() else {
             return Err(invalid(format!(
                 "cache is of type {}; an EmbeddingCache is expected",
                 type_name(cache)
             )));
         };
-        Ok(Embedder(Arc::new(CachedEmbedder::new(model, cache.get().cache.clone()))))
+        let model = Arc::new(CachedEmbedder::new(model, cache.get().cache.clone()));
+        Ok(Embedder { model, slow })
     }
 }
 
@@ -106,13 +112,13 @@ impl Embedder {
             download,
         };
         let model = blocking(py, move |_| quorate::Embedder::open(&source, options))?;
-        Embedder::with_cache(Arc::new(model), cache)
+        Embedder::with_cache(Arc::new(model), false, cache)
     }
 
     /// Embeds documents: float32 of shape (len(texts), dim), rows of unit length. Releases the GIL.
     fn embed<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let texts = self::texts(texts, "texts")?;
-        let model = Arc::clone(&self.0);
+        let model = Arc::clone(&self.model);
         matrix(py, blocking(py, move |cancel| model.embed(&refs(&texts), cancel))?)
     }
 
@@ -123,7 +129,7 @@ impl Embedder {
         texts: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let texts = self::texts(texts, "texts")?;
-        let model = Arc::clone(&self.0);
+        let model = Arc::clone(&self.model);
         matrix(py, blocking(py, move |cancel| model.embed_queries(&refs(&texts), cancel))?)
     }
 
@@ -134,8 +140,13 @@ impl Embedder {
         text: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let text = self::text(text, "text")?;
-        let model = Arc::clone(&self.0);
-        array1(py, blocking(py, move |_| model.embed_query(&text))?)
+        let model = Arc::clone(&self.model);
+        let vector = if self.slow {
+            blocking(py, move |_| model.embed_query(&text))
+        } else {
+            quick(py, || model.embed_query(&text))
+        };
+        array1(py, vector?)
     }
 
     /// One vector per token, for late interaction: float32 of shape (tokens, dim). Releases the GIL.
@@ -145,30 +156,30 @@ impl Embedder {
         text: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let text = self::text(text, "text")?;
-        let model = Arc::clone(&self.0);
+        let model = Arc::clone(&self.model);
         matrix(py, blocking(py, move |_| Ok(model.embed_tokens(&text)?.vectors))?)
     }
 
     /// Components of a vector.
     #[getter]
     fn dim(&self) -> usize {
-        self.0.dim()
+        self.model.dim()
     }
 
     /// The longest text that is embedded whole, in tokens, special tokens included.
     #[getter]
     fn max_tokens(&self) -> usize {
-        self.0.max_tokens()
+        self.model.max_tokens()
     }
 
     /// Fingerprint of weights and settings.
     #[getter]
     fn id(&self) -> &str {
-        self.0.id()
+        self.model.id()
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let model = &slf.get().0;
+        let model = &slf.get().model;
         let name = slf.get_type().name()?;
         Ok(format!("{name}(id='{}', dim={}, max_tokens={})", model.id(), model.dim(), model.max_tokens()))
     }
@@ -212,7 +223,7 @@ impl RemoteEmbedder {
             ..RemoteOptions::default()
         };
         let model = blocking(py, move |_| quorate::RemoteEmbedder::new(&url, options))?;
-        let base = Embedder::with_cache(Arc::new(model), cache)?;
+        let base = Embedder::with_cache(Arc::new(model), true, cache)?;
         Ok(PyClassInitializer::from(base).add_subclass(RemoteEmbedder))
     }
 }
@@ -220,7 +231,7 @@ impl RemoteEmbedder {
 #[pymethods]
 impl EmbeddingCache {
     #[new]
-    #[pyo3(signature = (folder, *, max_bytes=1 << 30))]
+    #[pyo3(signature = (folder, *, max_bytes=1_073_741_824))]
     fn new(py: Python<'_>, folder: PathBuf, max_bytes: u64) -> PyResult<Self> {
         let path = folder.clone();
         let cache = blocking(py, move |_| quorate::EmbeddingCache::open(path, max_bytes))?;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::choose;
 use crate::convert::{array1, floats, from_json, report, sequence, text, texts, type_name};
-use crate::door::blocking;
+use crate::door::{blocking, quick};
 use crate::embed::Embedder;
 use crate::errors::{OrRaise, raise};
 
@@ -46,7 +46,7 @@ fn open(
     match embedder {
         None => {}
         Some(given) => match given.cast::<Embedder>() {
-            Ok(embedder) => options.embedder = Some(Arc::clone(&embedder.get().0)),
+            Ok(embedder) => options.embedder = Some(Arc::clone(&embedder.get().model)),
             Err(_) => {
                 options.model = Some(ModelSource::new(crate::embed::place(given, "the embedder")?));
             }
@@ -322,7 +322,7 @@ impl KnowledgeBase {
     ) -> PyResult<Vec<Hit>> {
         let vector: Vec<f32> = floats(vector, "vector", false)?.into_iter().map(|x| x as f32).collect();
         let options = keywords.options(filter(r#where)?)?;
-        Ok(hits(self.run(py, move |kb| kb.search_vector(&vector, &options))?))
+        Ok(hits(quick(py, || self.0.search_vector(&vector, &options))?))
     }
 
     /// The document with this id, as a dict.
@@ -339,7 +339,7 @@ impl KnowledgeBase {
 
     fn count(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
         let filter = filter(r#where)?;
-        self.run(py, move |kb| kb.count(filter.as_ref()))
+        quick(py, || self.0.count(filter.as_ref()))
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -135,10 +135,12 @@ def anaesthetist():
 def test_dawid_skene_on_the_anaesthetists():
     header, *rows = anaesthetist()
     assert header[:3] == ["item", "worker", "label"]
-    items, raters, values = [int(row[0]) for row in rows], [row[1] for row in rows], [int(row[2]) for row in rows]
+    # The first anaesthetist judged three times (w1 to w3).
+    raters = ["w1" if row[1] in ("w2", "w3") else row[1] for row in rows]
+    items, values = [int(row[0]) for row in rows], [int(row[2]) for row in rows]
     truth = consensus.dawid_skene(items, raters, values, duplicates="keep")
     assert truth.log_likelihood[:3] == near([-205.091138, -194.550952, -193.159445], 1e-5)
-    assert truth.log_likelihood[-1] == near(-192.890881, 1e-3)
+    assert truth.log_likelihood[-1] == near(-192.890881, 1e-5)
     assert truth.converged
     assert truth.class_shares == near([0.399555, 0.421983, 0.111795, 0.066667], 1e-3)
     assert truth.labels[7] == 1

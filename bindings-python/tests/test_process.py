@@ -27,6 +27,7 @@ def test_ctrl_c_ends_an_embedding():
     code = (
         "import quorate, sys\n"
         "e = quorate.Embedder('builtin')\n"
+        "e.embed(['numpy is imported now'])\n"
         "texts = ['metformin in renal failure ' * 200] * 2000\n"
         "print('ready', flush=True)\n"
         "try:\n"
