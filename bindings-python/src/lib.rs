@@ -1,1 +1,33 @@
-//! tmp
+//! How does Python reach quorate? Conversions only: each file here belongs to one file or folder of the core.
+
+mod consensus;
+mod convert;
+mod door;
+mod embed;
+mod errors;
+mod eval;
+mod kb;
+
+use pyo3::prelude::*;
+
+/// The native half of the package `quorate`; import that one instead.
+#[pymodule]
+fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("ERROR_CODES", errors::table(module.py())?)?;
+    embed::register(module)?;
+    eval::register(module)?;
+    kb::register(module)?;
+    consensus::register(module)
+}
+
+/// The value that `name` stands for, or an exception that lists the names.
+fn choose<T: Clone>(what: &str, name: &str, choices: &[(&str, T)]) -> PyResult<T> {
+    match choices.iter().find(|(n, _)| *n == name) {
+        Some((_, value)) => Ok(value.clone()),
+        None => {
+            let names: Vec<String> = choices.iter().map(|(n, _)| format!("'{n}'")).collect();
+            Err(errors::invalid(format!("{what} is '{name}'; it is one of {}", names.join(", "))))
+        }
+    }
+}

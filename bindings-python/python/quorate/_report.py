@@ -1,0 +1,32 @@
+"""How do results show themselves?"""
+
+from __future__ import annotations
+
+import reprlib
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+_T = TypeVar("_T", bound="Report")
+
+_short = reprlib.Repr()
+_short.maxlist = _short.maxtuple = _short.maxdict = 4
+_short.maxstring = _short.maxother = 60
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """A result with named fields. Long fields are shortened when it is printed, and empty ones left out."""
+
+    @classmethod
+    def _of(cls: type[_T], found: dict[str, Any]) -> _T:
+        return cls(**found)
+
+    def __repr__(self) -> str:
+        parts = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not field.repr or value is None or (isinstance(value, (list, dict)) and not value):
+                continue
+            text = f"{value:.6g}" if isinstance(value, float) else _short.repr(value)
+            parts.append(f"{field.name}={text}")
+        return f"{type(self).__name__}({', '.join(parts)})"

@@ -1,0 +1,267 @@
+"""How well do raters agree, beyond what chance would give?
+
+A coefficient that the data does not define comes back with ``value`` None and the reason in ``undefined``; it is never NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import _quorate
+from .._errors import InvalidInput
+from .._report import Report
+from .data import Ratings, column, ratings
+
+
+@dataclass(frozen=True, repr=False)
+class Alpha(Report):
+    """Krippendorff's alpha."""
+
+    value: float | None
+    """Alpha, at most 1; None where it is undefined."""
+    low: float | None
+    """Lower end of the bootstrap interval."""
+    high: float | None
+    """Upper end of the bootstrap interval."""
+    observed: float | None
+    """Observed disagreement."""
+    expected: float | None
+    """Disagreement expected by chance."""
+    level: str
+    """The level of measurement."""
+    items: int
+    """Items with two ratings or more."""
+    raters: int
+    """Raters."""
+    ratings: int
+    """Ratings that could be paired."""
+    bootstrap: int
+    """Rounds of the bootstrap."""
+    undefined: str | None
+    """Why ``value`` is None."""
+
+
+@dataclass(frozen=True, repr=False)
+class Coefficient(Report):
+    """A coefficient of agreement."""
+
+    method: str
+    """The name of the method."""
+    value: float | None
+    """The coefficient, at most 1; None where it is undefined."""
+    low: float | None
+    """Lower end of the confidence interval."""
+    high: float | None
+    """Upper end of the confidence interval."""
+    observed: float | None
+    """The (weighted) share of agreeing pairs."""
+    expected: float | None
+    """The share expected by chance, as the method defines chance."""
+    standard_error: float | None
+    """Standard error of ``value``."""
+    z: float | None
+    """Test statistic of "no agreement beyond chance"."""
+    p_value: float | None
+    """Two-sided p-value of ``z``."""
+    items: int
+    """Items used."""
+    raters: int
+    """Raters used."""
+    undefined: str | None
+    """Why ``value`` is None."""
+
+
+@dataclass(frozen=True, repr=False)
+class KendallW(Report):
+    """Kendall's coefficient of concordance."""
+
+    value: float | None
+    """W corrected for ties, 0 to 1; None where it is undefined."""
+    uncorrected: float | None
+    """W without the correction."""
+    chi2: float | None
+    """Friedman's chi-square."""
+    df: int
+    """Its degrees of freedom."""
+    p_value: float | None
+    """Its p-value."""
+    items: int
+    """Items ranked."""
+    raters: int
+    """Raters who ranked every item."""
+    undefined: str | None
+    """Why ``value`` is None."""
+
+
+@dataclass(frozen=True, repr=False)
+class Icc(Report):
+    """An intraclass correlation."""
+
+    form: str
+    """The form, such as ``"2,1"``."""
+    value: float | None
+    """The correlation; None where it is undefined."""
+    low: float | None
+    """Lower end of the confidence interval."""
+    high: float | None
+    """Upper end of the confidence interval."""
+    f: float | None
+    """F of "no correlation"."""
+    df1: float
+    """Degrees of freedom of the numerator."""
+    df2: float
+    """Degrees of freedom of the denominator."""
+    p_value: float | None
+    """p-value of ``f``."""
+    items: int
+    """Items used."""
+    raters: int
+    """Raters used."""
+    undefined: str | None
+    """Why ``value`` is None."""
+
+
+def krippendorff_alpha(
+    data: Any = None,
+    raters: Any = None,
+    values: Any = None,
+    *,
+    level: str = "nominal",
+    bootstrap: int = 0,
+    seed: int = 0,
+    resample: str = "pairs",
+    confidence: float = 0.95,
+    circumference: float | None = None,
+    poles: tuple[float, float] | None = None,
+    **form: Any,
+) -> Alpha:
+    """Krippendorff's alpha (Krippendorff 2011): any number of raters, any gaps, any level of measurement.
+
+    ``level``: ``nominal``, ``ordinal``, ``interval``, ``ratio``, ``circular`` (``circumference`` in units of the
+    values) or ``bipolar`` (between ``poles``). ``bootstrap``: rounds for ``low`` and ``high``, drawing ``"pairs"``
+    (Hayes and Krippendorff 2007) or whole ``"items"``. Further keywords as in :func:`ratings`.
+
+    >>> round(krippendorff_alpha([[1, 2, 3, 3], [1, 2, 3, 2]], level="interval").value, 6)
+    0.820513
+    """
+    found = _quorate.krippendorff_alpha(
+        ratings(data, raters, values, **form), level, bootstrap, seed, resample, confidence, circumference, poles
+    )
+    return Alpha._of(found)
+
+
+def cohen_kappa(a: Any, b: Any = None, weights: Any = None, *, confidence: float = 0.95) -> Coefficient:
+    """Cohen's kappa of two raters (Cohen 1960; weighted, Cohen 1968): two arrays about the same items, or ratings of two.
+
+    ``weights``: None, ``"linear"``, ``"quadratic"``, ``"ordinal"``, ``"radical"``, ``"ratio"``, ``"circular"``,
+    ``"bipolar"``, or a symmetric table in [0, 1] over the sorted categories.
+
+    >>> cohen_kappa(["a", "a", "b", "b"], ["a", "a", "b", "a"]).value
+    0.5
+    """
+    if b is None:
+        return _coefficient("cohen_kappa", ratings(a), weights, confidence)
+    return Coefficient._of(_quorate.cohen_kappa(column(a, "a"), column(b, "b"), weights, confidence))
+
+
+def _coefficient(method: str, data: Ratings, weights: Any, confidence: float) -> Coefficient:
+    return Coefficient._of(_quorate.coefficient(method, data, weights, confidence))
+
+
+def _of(
+    method: str, data: Any, raters: Any, values: Any, counts: Any, categories: Any, weights: Any, confidence: float,
+    form: Mapping[str, Any],
+) -> Coefficient:
+    if counts is None:
+        return _coefficient(method, ratings(data, raters, values, **form), weights, confidence)
+    if data is not None:
+        raise InvalidInput("invalid_argument", "give data or counts, not both")
+    return _coefficient(method, Ratings.from_counts(counts, categories), weights, confidence)
+
+
+def fleiss_kappa(
+    data: Any = None, raters: Any = None, values: Any = None, *, counts: Any = None, categories: Any = None,
+    weights: Any = None, confidence: float = 0.95, **form: Any,
+) -> Coefficient:
+    """Fleiss' kappa of several raters, with gaps (Fleiss 1971).
+
+    ``counts``, instead of data: how many raters put each item (row) into each category (column). ``weights``: credit
+    for near misses, as in :func:`cohen_kappa`. Further keywords as in :func:`ratings`.
+
+    >>> round(fleiss_kappa(counts=[[3, 0], [0, 3], [2, 1]]).value, 12)
+    0.55
+    """
+    return _of("fleiss_kappa", data, raters, values, counts, categories, weights, confidence, form)
+
+
+def scott_pi(
+    data: Any = None, raters: Any = None, values: Any = None, *, counts: Any = None, categories: Any = None,
+    weights: Any = None, confidence: float = 0.95, **form: Any,
+) -> Coefficient:
+    """Scott's pi of two raters (Scott 1955). Keywords as in :func:`fleiss_kappa`."""
+    return _of("scott_pi", data, raters, values, counts, categories, weights, confidence, form)
+
+
+def conger_kappa(
+    data: Any = None, raters: Any = None, values: Any = None, *, weights: Any = None, confidence: float = 0.95,
+    **form: Any,
+) -> Coefficient:
+    """Conger's kappa: Cohen's for several raters (Conger 1980). Keywords as in :func:`cohen_kappa` and :func:`ratings`."""
+    return _of("conger_kappa", data, raters, values, None, None, weights, confidence, form)
+
+
+def light_kappa(
+    data: Any = None, raters: Any = None, values: Any = None, *, weights: Any = None, confidence: float = 0.95,
+    **form: Any,
+) -> Coefficient:
+    """Light's kappa: the mean of Cohen's over pairs of raters (Light 1971). Keywords as in :func:`cohen_kappa`."""
+    return _of("light_kappa", data, raters, values, None, None, weights, confidence, form)
+
+
+def brennan_prediger(
+    data: Any = None, raters: Any = None, values: Any = None, *, counts: Any = None, categories: Any = None,
+    weights: Any = None, confidence: float = 0.95, **form: Any,
+) -> Coefficient:
+    """Brennan and Prediger's coefficient: chance is uniform (1981). Keywords as in :func:`fleiss_kappa`."""
+    return _of("brennan_prediger", data, raters, values, counts, categories, weights, confidence, form)
+
+
+def gwet_ac(
+    data: Any = None, raters: Any = None, values: Any = None, *, weights: Any = None, counts: Any = None,
+    categories: Any = None, confidence: float = 0.95, **form: Any,
+) -> Coefficient:
+    """Gwet's AC1, or AC2 with ``weights`` (Gwet 2008): steady where kappa collapses. Keywords as in :func:`fleiss_kappa`."""
+    return _of("gwet_ac", data, raters, values, counts, categories, weights, confidence, form)
+
+
+def percent_agreement(
+    data: Any = None, raters: Any = None, values: Any = None, *, counts: Any = None, categories: Any = None,
+    weights: Any = None, confidence: float = 0.95, **form: Any,
+) -> Coefficient:
+    """The share of agreeing pairs of ratings, without a correction for chance. Keywords as in :func:`fleiss_kappa`."""
+    return _of("percent_agreement", data, raters, values, counts, categories, weights, confidence, form)
+
+
+def kendall_w(ranks: Any = None, raters: Any = None, values: Any = None, **form: Any) -> KendallW:
+    """Kendall's W of rankings, raters x items, corrected for ties (Kendall and Babington Smith 1939).
+
+    >>> kendall_w([[1, 6, 3, 2, 5, 4], [1, 5, 6, 4, 2, 3], [6, 3, 2, 5, 4, 1]]).value
+    0.1619047619047619
+    """
+    return KendallW._of(_quorate.kendall_w(ratings(ranks, raters, values, **form)))
+
+
+def icc(
+    data: Any = None, raters: Any = None, values: Any = None, *, form: str = "2,1", confidence: float = 0.95,
+    **keywords: Any,
+) -> Icc:
+    """Intraclass correlation (Shrout and Fleiss 1979), ``form`` one of ``1,1 2,1 3,1 1,k 2,k 3,k``.
+
+    Further keywords as in :func:`ratings`.
+
+    >>> icc([[9, 6, 8, 7], [2, 1, 4, 1], [5, 3, 6, 2]], form="3,1").items
+    4
+    """
+    return Icc._of(_quorate.icc(ratings(data, raters, values, **keywords), form, confidence))

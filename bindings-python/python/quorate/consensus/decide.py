@@ -1,0 +1,467 @@
+"""What does a panel decide, how firmly, and who differs?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import _quorate
+from .._errors import InvalidInput
+from .._report import Report
+from .agreement import KendallW
+
+
+@dataclass(frozen=True, repr=False)
+class DelphiStability(Report):
+    """How an item's ratings moved since the previous round."""
+
+    change: float
+    """Half the summed absolute difference of the shares of each rating: 0 same, 1 nothing in common."""
+    median_shift: float
+    """Median now less median then."""
+    iqr_shift: float
+    """Interquartile range now less then."""
+    stable: bool
+    """Whether ``change`` is below the limit."""
+
+
+@dataclass(frozen=True, repr=False)
+class DelphiItem(Report):
+    """One item of a Delphi round."""
+
+    n: int
+    """Experts who rated the item."""
+    median: float
+    """Median rating."""
+    q1: float
+    """First quartile."""
+    q3: float
+    """Third quartile."""
+    iqr: float
+    """``q3 - q1``."""
+    ipr: float
+    """Interpercentile range P70 - P30, on the scale 1 to 9."""
+    ipras: float
+    """Interpercentile range adjusted for symmetry, on the scale 1 to 9."""
+    disagreement: bool
+    """Whether ``ipr > ipras``."""
+    appropriateness: str
+    """RAND/UCLA: ``appropriate``, ``uncertain`` or ``inappropriate``."""
+    consensus: bool
+    """Whether ``iqr`` is within the limit and there is no disagreement."""
+    stability: DelphiStability | None
+    """Comparison with the previous round, when there was one."""
+
+
+@dataclass(frozen=True, repr=False)
+class DelphiRound(Report):
+    """The verdict on a round. For ratings of one dimension the shortcuts give one value, otherwise one for each item."""
+
+    items: list[DelphiItem]
+    """One entry for each item."""
+    kendall_w: KendallW
+    """Kendall's W over the experts who rated every item."""
+    stop: bool
+    """Whether to stop."""
+    reason: str
+    """``consensus``, ``stable_dissent``, ``first_round`` or ``still_moving``."""
+    why: str
+    """The reason in words."""
+    single: bool = field(repr=False)
+    """Whether the ratings had one dimension."""
+
+    def _each(self, name: str) -> Any:
+        values = [getattr(item, name) for item in self.items]
+        return values[0] if self.single else values
+
+    @property
+    def median(self) -> Any:
+        """Median rating."""
+        return self._each("median")
+
+    @property
+    def iqr(self) -> Any:
+        """Interquartile range."""
+        return self._each("iqr")
+
+    @property
+    def ipr(self) -> Any:
+        """Interpercentile range P70 - P30."""
+        return self._each("ipr")
+
+    @property
+    def ipras(self) -> Any:
+        """Interpercentile range adjusted for symmetry."""
+        return self._each("ipras")
+
+    @property
+    def disagreement(self) -> Any:
+        """Whether the panel disagrees."""
+        return self._each("disagreement")
+
+    @property
+    def stability(self) -> Any:
+        """Comparison with the previous round."""
+        return self._each("stability")
+
+
+@dataclass(frozen=True, repr=False)
+class Honeybee(Report):
+    """The decision of a honeybee swarm."""
+
+    decision: int | None
+    """The option that first reached the quorum."""
+    decided_at: float | None
+    """When it did, in the time of the model."""
+    shares: list[float]
+    """The share of the swarm committed to each option at the end."""
+    uncommitted: float
+    """The uncommitted share at the end."""
+    time: float
+    """The time reached."""
+    steady: bool
+    """Whether the swarm had come to rest."""
+    deadlock: bool
+    """Whether it rests without a quorum."""
+
+
+@dataclass(frozen=True, repr=False)
+class SwarmPool(Report):
+    """A pool found by a particle swarm."""
+
+    pooled: list[float]
+    """The distribution of least objective."""
+    value: float
+    """The objective there."""
+    objective: str
+    """What was minimised."""
+    iterations: int
+    """Iterations made."""
+    converged: bool
+    """Did the swarm draw together?"""
+    spread: float
+    """How far the particles are apart at the end."""
+    seed: int
+    """The seed."""
+
+
+@dataclass(frozen=True, repr=False)
+class SemanticClusters(Report):
+    """Answers grouped by meaning."""
+
+    clusters: list[list[int]]
+    """The members (positions in the input) of each cluster, the heaviest cluster first."""
+    shares: list[float]
+    """The share of weight of each cluster."""
+    medoids: list[int]
+    """The most central member of each cluster."""
+    assignment: list[int]
+    """The cluster of each vector."""
+    entropy: float
+    """Semantic entropy, in nats."""
+    normalised_entropy: float
+    """``entropy`` divided by its greatest value for so many vectors."""
+
+
+@dataclass(frozen=True, repr=False)
+class Member(Report):
+    """One member of a faction."""
+
+    voter: str
+    """Who votes."""
+    weight: float
+    """The weight of the vote."""
+    confidence: float
+    """The confidence of the vote."""
+    strength: float
+    """``weight * confidence``."""
+    rationale: str | None
+    """Identifier of the rationale."""
+
+
+@dataclass(frozen=True, repr=False)
+class Faction(Report):
+    """Those who share a position."""
+
+    position: str
+    """The position."""
+    weight: float
+    """Summed weight of the members."""
+    share: float
+    """``weight`` divided by the weight of all."""
+    confidence: float
+    """Weighted mean confidence."""
+    members: list[Member]
+    """Every member, the strongest first."""
+
+    @classmethod
+    def _of(cls, found: dict[str, Any]) -> Faction:
+        return cls(**{**found, "members": [Member._of(member) for member in found["members"]]})
+
+
+@dataclass(frozen=True, repr=False)
+class MinorityReport(Report):
+    """Every faction with its members."""
+
+    leading: list[Faction]
+    """The faction or factions of greatest weight."""
+    minorities: list[Faction]
+    """Every other faction above the threshold, the heaviest first."""
+    threshold: float
+    """The threshold."""
+    below: int
+    """How many factions were below it."""
+    below_share: float
+    """Their joint share."""
+
+
+@dataclass(frozen=True, repr=False)
+class PanelAgreement(Report):
+    """Agreement among the ballots, raw and corrected for chance."""
+
+    coefficient: str
+    """The name of the coefficient."""
+    value: float | None
+    """The coefficient: 1 full agreement, 0 what chance gives; None where it is undefined."""
+    observed: float | None
+    """Observed agreement."""
+    expected: float | None
+    """Agreement expected by chance."""
+    undefined: str | None
+    """Why ``value`` is None."""
+
+
+@dataclass(frozen=True, repr=False)
+class PanelInterval(Report):
+    """An interval for something that the panel estimates."""
+
+    of: str
+    """``support``, ``number`` or ``probability``."""
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+    method: str
+    """How it was made."""
+
+
+@dataclass(frozen=True, repr=False)
+class PanelScore(Report):
+    """What a panel decides, how firmly, and who differs."""
+
+    decision: str | float | None
+    """The option, the number, or the voter whose vector is most central; None when positions are level (see ``tied``)."""
+    level: str
+    """``unanimous``, ``strong``, ``moderate``, ``weak`` or ``no_consensus``."""
+    support: float
+    """The weighted share of the ballots that hold the leading position."""
+    agreement: PanelAgreement
+    """Agreement among the ballots."""
+    minority: MinorityReport
+    """Every faction with its members."""
+    confidence: float
+    """How sure the panel is of its decision, 0 to 1."""
+    intervals: list[PanelInterval]
+    """Intervals, that of the support first."""
+    tied: list[str]
+    """The leading positions when they are level."""
+    kind: str
+    """The kind of the ballots."""
+    voters: int
+    """Ballots of positive weight."""
+    weight: float
+    """Their weight."""
+    effective_voters: float
+    """Kish's effective number of ballots."""
+    lines: list[str] = field(repr=False)
+    """The arithmetic, line by line."""
+
+    def explain(self) -> str:
+        """The arithmetic behind the score; each line can be recomputed by hand from the ones before and the ballots."""
+        return "\n".join(self.lines)
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """One member's ballot. Exactly one of choice, ranking, probability, number and vector is given."""
+
+    voter: str
+    """Who votes; unique in the panel."""
+    choice: str | None = None
+    """One option."""
+    ranking: Any = None
+    """Options, best first."""
+    probability: Mapping[str, float] | None = None
+    """``{option: probability}``; they sum to 1."""
+    number: float | None = None
+    """A number."""
+    vector: Any = None
+    """A vector, such as the embedding of an answer."""
+    confidence: float = 1.0
+    """How sure the voter is, 0 to 1."""
+    weight: float = 1.0
+    """How much the ballot counts; not negative."""
+    rationale: str | None = None
+    """Identifier of the rationale."""
+
+
+_KINDS = ("choice", "ranking", "probability", "number", "vector")
+
+
+def delphi_round(
+    ratings: Any,
+    previous: Any = None,
+    *,
+    scale: tuple[float, float] = (1.0, 9.0),
+    iqr_limit: float = 0.25,
+    stability_limit: float = 0.15,
+) -> DelphiRound:
+    """Judges one round of ratings, experts x items with NaN or None for no answer; one dimension is one item.
+
+    IPRAS and disagreement by RAND/UCLA (Fitch et al. 2001); stability against ``previous`` (Scheibe, Skutsch and Schofer
+    1975). ``iqr_limit`` is a share of the width of ``scale``.
+
+    >>> verdict = delphi_round([7, 7, 8, 8, 7])
+    >>> verdict.median, verdict.disagreement, verdict.stop, verdict.reason
+    (7.0, False, True, 'consensus')
+    """
+    found, single = _quorate.delphi_round(ratings, previous, scale, iqr_limit, stability_limit)
+    for item in found["items"]:
+        if item["stability"] is not None:
+            item["stability"] = DelphiStability._of(item["stability"])
+    found["items"] = [DelphiItem._of(item) for item in found["items"]]
+    found["kendall_w"] = KendallW._of(found["kendall_w"])
+    return DelphiRound(**found, single=single)
+
+
+def honeybee(
+    values: Any,
+    sigma: float = 4.0,
+    quorum: float = 0.5,
+    seed: int = 0,
+    *,
+    noise: float = 1e-3,
+    max_time: float = 10_000.0,
+) -> Honeybee:
+    """Best-of-n decision of a honeybee swarm (Seeley et al. 2012; Pais et al. 2013).
+
+    ``values``: the quality of each option, above 0; ``sigma``: cross-inhibition; ``quorum``: the share that decides.
+
+    >>> honeybee([5.0, 4.5], sigma=2.0).decision
+    0
+    """
+    return Honeybee._of(_quorate.honeybee(values, sigma, quorum, seed, noise, max_time))
+
+
+def swarm_pool(
+    p: Any,
+    weights: Any = None,
+    objective: str = "kl_to_pool",
+    seed: int = 0,
+    *,
+    particles: int = 40,
+    max_iter: int = 2000,
+    tol: float = 1e-9,
+) -> SwarmPool:
+    """The distribution of least ``objective``, found by a particle swarm on the simplex.
+
+    ``objective``: ``kl_to_pool``, ``kl_from_pool``, ``squared_distance``, ``hellinger`` or ``total_variation``. ``p`` as in
+    :func:`linear_pool`.
+    """
+    return SwarmPool._of(_quorate.swarm_pool(p, weights, objective, seed, particles, max_iter, tol))
+
+
+def semantic_clusters(
+    vectors: Any, threshold: float = 0.8, *, weights: Any = None, linkage: str = "complete"
+) -> SemanticClusters:
+    """Clusters vectors by cosine similarity and measures their semantic entropy (Farquhar et al. 2024, discrete form).
+
+    >>> semantic_clusters([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]).clusters
+    [[0, 1], [2]]
+    """
+    return SemanticClusters._of(_quorate.semantic_clusters(vectors, threshold, weights, linkage))
+
+
+def score_panel(
+    ballots: Any,
+    *,
+    options: Any = None,
+    scale: tuple[float, float] | None = None,
+    tolerance: float | None = None,
+    similarity: float = 0.8,
+    minority_threshold: float = 0.0,
+) -> PanelScore:
+    """One call for a panel: decision, level, support, agreement, factions, confidence, and the arithmetic.
+
+    ``ballots``: :class:`Ballot` objects or dicts with the same fields (``position`` in place of the five kinds where its
+    type tells: text, list of texts, dict, number, list of numbers), or ``{voter: position}``. ``options``: all that could be
+    chosen. ``scale`` and ``tolerance``: of numbers; ``similarity``: least cosine of vectors that agree.
+
+    >>> score = score_panel({"a": "treat", "b": "treat", "c": "treat", "d": "wait"})
+    >>> score.decision, score.level, score.support
+    ('treat', 'moderate', 0.75)
+    >>> print(score.explain().splitlines()[0])
+    4 choice ballots, weight 4
+    """
+    if isinstance(ballots, Mapping):
+        ballots = [{"voter": voter, "position": position} for voter, position in ballots.items()]
+    if isinstance(ballots, (str, bytes)) or not isinstance(ballots, Iterable):
+        raise InvalidInput("invalid_argument", f"ballots is of type {type(ballots).__name__}; a list is expected")
+    read = [_ballot(ballot, i) for i, ballot in enumerate(ballots)]
+    found, lines = _quorate.score_panel(read, options, scale, tolerance, similarity, minority_threshold)
+    ((kind, decision),) = found["decision"].items()
+    minority = found["minority"]
+    for name in ("leading", "minorities"):
+        minority[name] = [Faction._of(faction) for faction in minority[name]]
+    return PanelScore(
+        decision=None if kind == "tie" else decision,
+        level=found["level"],
+        support=found["support"],
+        agreement=PanelAgreement._of(found["agreement"]),
+        minority=MinorityReport._of(minority),
+        confidence=found["confidence"],
+        intervals=[PanelInterval._of(interval) for interval in found["intervals"]],
+        tied=decision if kind == "tie" else [],
+        kind=found["kind"],
+        voters=found["voters"],
+        weight=found["weight"],
+        effective_voters=found["effective_voters"],
+        lines=lines,
+    )
+
+
+def _ballot(ballot: Any, i: int) -> tuple[Any, str, Any, Any, Any, Any]:
+    """(voter, kind, position, confidence, weight, rationale)"""
+    if isinstance(ballot, Ballot):
+        fields: Mapping[str, Any] = vars(ballot)
+    elif isinstance(ballot, Mapping):
+        fields = ballot
+    else:
+        kind = type(ballot).__name__
+        raise InvalidInput("invalid_argument", f"ballots[{i}] is of type {kind}; a Ballot or a dict is expected")
+    unknown = sorted(str(name) for name in fields if name not in Ballot.__dataclass_fields__ and name != "position")
+    if unknown or "voter" not in fields:
+        problem = f"has the unknown field '{unknown[0]}'" if unknown else "names no voter"
+        raise InvalidInput("invalid_argument", f"ballots[{i}] {problem}")
+    given = [(kind, fields[kind]) for kind in _KINDS if fields.get(kind) is not None]
+    if fields.get("position") is not None:
+        given.append((_kind(fields["position"]), fields["position"]))
+    if len(given) != 1:
+        raise InvalidInput("invalid_argument", f"ballots[{i}] takes {len(given)} positions; one is expected")
+    ((kind, position),) = given
+    if kind == "probability" and isinstance(position, Mapping):
+        position = dict(position)
+    return (
+        fields["voter"], kind, position, fields.get("confidence", 1.0), fields.get("weight", 1.0), fields.get("rationale")
+    )
+
+
+def _kind(position: Any) -> str:
+    if isinstance(position, str):
+        return "choice"
+    if isinstance(position, Mapping):
+        return "probability"
+    if not hasattr(position, "__len__"):
+        return "number"
+    return "ranking" if len(position) and isinstance(position[0], str) else "vector"

@@ -1,0 +1,308 @@
+//! How are embedding models used from Python?
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use numpy::{PyArray1, PyArray2};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use quorate::core::vector::Matrix;
+use quorate::{CachedEmbedder, CrossEncoderOptions, Embed, EmbedderOptions, Precision, RemoteOptions};
+
+use crate::convert::{array1, array2, text, texts, type_name};
+use crate::door::{blocking, quick};
+use crate::errors::{OrRaise, invalid};
+
+/// A model that turns texts into vectors of unit length.
+#[pyclass(frozen, subclass, module = "quorate", name = "Embedder")]
+pub struct Embedder {
+    /// The model.
+    pub model: Arc<dyn Embed>,
+    /// Whether one text may take longer than a few milliseconds: over the network.
+    slow: bool,
+}
+
+/// A model behind a service with OpenAI's interface for embeddings.
+#[pyclass(frozen, extends = Embedder, module = "quorate", name = "RemoteEmbedder")]
+pub struct RemoteEmbedder;
+
+/// Vectors that were computed before, in a folder.
+#[pyclass(frozen, module = "quorate", name = "EmbeddingCache")]
+pub struct EmbeddingCache {
+    cache: quorate::EmbeddingCache,
+    folder: PathBuf,
+}
+
+/// A model that reads a query and a passage together and scores the pair.
+#[pyclass(frozen, module = "quorate", name = "CrossEncoder")]
+pub struct CrossEncoder {
+    model: quorate::CrossEncoder,
+    source: String,
+}
+
+/// Adds the classes to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Embedder>()?;
+    module.add_class::<RemoteEmbedder>()?;
+    module.add_class::<EmbeddingCache>()?;
+    module.add_class::<CrossEncoder>()
+}
+
+impl Embedder {
+    fn with_cache(model: Arc<dyn Embed>, slow: bool, cache: Option<&Bound<'_, PyAny>>) -> PyResult<Embedder> {
+        let Some(cache) = cache else { return Ok(Embedder { model, slow }) };
+        let Ok(cache) = cache.cast::<EmbeddingCache>() else {
+            return Err(invalid(format!(
+                "cache is of type {}; an EmbeddingCache is expected",
+                type_name(cache)
+            )));
+        };
+        let model = Arc::new(CachedEmbedder::new(model, cache.get().cache.clone()));
+        Ok(Embedder { model, slow })
+    }
+}
+
+fn matrix(py: Python<'_>, matrix: Matrix) -> PyResult<Bound<'_, PyArray2<f32>>> {
+    let (rows, cols) = (matrix.rows(), matrix.cols());
+    array2(py, matrix.into_vec(), rows, cols)
+}
+
+/// A place in the file system or the name of a model: a string or anything with `__fspath__`.
+pub fn place(value: &Bound<'_, PyAny>, what: &str) -> PyResult<String> {
+    if value.hasattr("__fspath__")? {
+        return text(&value.call_method0("__fspath__")?, what);
+    }
+    text(value, what)
+}
+
+fn refs(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
+#[pymethods]
+impl Embedder {
+    #[new]
+    #[pyo3(signature = (source, *, precision="f32", threads=None, batch_size=32, max_tokens=None,
+        query_prefix=None, document_prefix=None, dimensions=None, download=true, cache=None))]
+    #[allow(clippy::too_many_arguments)] // they are keyword arguments
+    fn new(
+        py: Python<'_>,
+        source: &Bound<'_, PyAny>,
+        precision: &str,
+        threads: Option<usize>,
+        batch_size: usize,
+        max_tokens: Option<usize>,
+        query_prefix: Option<String>,
+        document_prefix: Option<String>,
+        dimensions: Option<usize>,
+        download: bool,
+        cache: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let source = place(source, "the model")?;
+        let precision: Precision = precision.parse().or_raise()?;
+        let options = EmbedderOptions {
+            precision,
+            threads,
+            batch_size,
+            max_tokens,
+            query_prefix,
+            document_prefix,
+            dimensions,
+            download,
+        };
+        let model = blocking(py, move |_| quorate::Embedder::open(&source, options))?;
+        Embedder::with_cache(Arc::new(model), false, cache)
+    }
+
+    /// Embeds documents: float32 of shape (len(texts), dim), rows of unit length. Releases the GIL.
+    fn embed<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let texts = self::texts(texts, "texts")?;
+        let model = Arc::clone(&self.model);
+        matrix(py, blocking(py, move |cancel| model.embed(&refs(&texts), cancel))?)
+    }
+
+    /// Embeds queries: float32 of shape (len(texts), dim), rows of unit length. Releases the GIL.
+    fn embed_queries<'py>(
+        &self,
+        py: Python<'py>,
+        texts: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let texts = self::texts(texts, "texts")?;
+        let model = Arc::clone(&self.model);
+        matrix(py, blocking(py, move |cancel| model.embed_queries(&refs(&texts), cancel))?)
+    }
+
+    /// Embeds one query: float32 of shape (dim,). Releases the GIL.
+    fn embed_query<'py>(
+        &self,
+        py: Python<'py>,
+        text: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArray1<f32>>> {
+        let text = self::text(text, "text")?;
+        let model = Arc::clone(&self.model);
+        let vector = if self.slow {
+            blocking(py, move |_| model.embed_query(&text))
+        } else {
+            quick(py, || model.embed_query(&text))
+        };
+        array1(py, vector?)
+    }
+
+    /// One vector per token, for late interaction: float32 of shape (tokens, dim). Releases the GIL.
+    fn embed_tokens<'py>(
+        &self,
+        py: Python<'py>,
+        text: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let text = self::text(text, "text")?;
+        let model = Arc::clone(&self.model);
+        matrix(py, blocking(py, move |_| Ok(model.embed_tokens(&text)?.vectors))?)
+    }
+
+    /// Components of a vector.
+    #[getter]
+    fn dim(&self) -> usize {
+        self.model.dim()
+    }
+
+    /// The longest text that is embedded whole, in tokens, special tokens included.
+    #[getter]
+    fn max_tokens(&self) -> usize {
+        self.model.max_tokens()
+    }
+
+    /// Fingerprint of weights and settings.
+    #[getter]
+    fn id(&self) -> &str {
+        self.model.id()
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let model = &slf.get().model;
+        let name = slf.get_type().name()?;
+        Ok(format!("{name}(id='{}', dim={}, max_tokens={})", model.id(), model.dim(), model.max_tokens()))
+    }
+}
+
+#[pymethods]
+impl RemoteEmbedder {
+    #[new]
+    #[pyo3(signature = (url, *, model, api_key=None, dimensions=None, batch_size=128, concurrency=4, timeout=60.0,
+        retries=5, max_tokens=8191, query_prefix="", document_prefix="", cache=None))]
+    #[allow(clippy::too_many_arguments)] // they are keyword arguments
+    fn new(
+        py: Python<'_>,
+        url: &Bound<'_, PyAny>,
+        model: &Bound<'_, PyAny>,
+        api_key: Option<String>,
+        dimensions: Option<usize>,
+        batch_size: usize,
+        concurrency: usize,
+        timeout: f64,
+        retries: usize,
+        max_tokens: usize,
+        query_prefix: &str,
+        document_prefix: &str,
+        cache: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let url = text(url, "url")?;
+        let timeout = Duration::try_from_secs_f64(timeout)
+            .map_err(|_| invalid(format!("timeout is {timeout}; a number of seconds is expected")))?;
+        let options = RemoteOptions {
+            model: text(model, "model")?,
+            api_key,
+            dimensions,
+            batch_size,
+            concurrency,
+            timeout,
+            retries,
+            max_tokens,
+            query_prefix: query_prefix.to_owned(),
+            document_prefix: document_prefix.to_owned(),
+            ..RemoteOptions::default()
+        };
+        let model = blocking(py, move |_| quorate::RemoteEmbedder::new(&url, options))?;
+        let base = Embedder::with_cache(Arc::new(model), true, cache)?;
+        Ok(PyClassInitializer::from(base).add_subclass(RemoteEmbedder))
+    }
+}
+
+#[pymethods]
+impl EmbeddingCache {
+    #[new]
+    #[pyo3(signature = (folder, *, max_bytes=1_073_741_824))]
+    fn new(py: Python<'_>, folder: PathBuf, max_bytes: u64) -> PyResult<Self> {
+        let path = folder.clone();
+        let cache = blocking(py, move |_| quorate::EmbeddingCache::open(path, max_bytes))?;
+        Ok(EmbeddingCache { cache, folder })
+    }
+
+    /// What the cache holds and how often it helped: entries, bytes, hits, misses, hit_rate.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.cache.stats();
+        let out = PyDict::new(py);
+        out.set_item("entries", stats.entries)?;
+        out.set_item("bytes", stats.bytes)?;
+        out.set_item("hits", stats.hits)?;
+        out.set_item("misses", stats.misses)?;
+        out.set_item("hit_rate", stats.hit_rate)?;
+        Ok(out)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("EmbeddingCache('{}', entries={})", self.folder.display(), self.cache.stats().entries)
+    }
+}
+
+#[pymethods]
+impl CrossEncoder {
+    #[new]
+    #[pyo3(signature = (source, *, precision="f32", threads=None, batch_size=None, max_tokens=None, download=true))]
+    fn new(
+        py: Python<'_>,
+        source: &Bound<'_, PyAny>,
+        precision: &str,
+        threads: Option<usize>,
+        batch_size: Option<usize>,
+        max_tokens: Option<usize>,
+        download: bool,
+    ) -> PyResult<Self> {
+        let source = place(source, "the model")?;
+        let defaults = CrossEncoderOptions::default();
+        let options = CrossEncoderOptions {
+            precision: precision.parse::<Precision>().or_raise()?,
+            threads,
+            batch_size: batch_size.unwrap_or(defaults.batch_size),
+            max_tokens,
+            download,
+        };
+        let name = source.clone();
+        let model = blocking(py, move |_| quorate::CrossEncoder::open(&name, options))?;
+        Ok(CrossEncoder { model, source })
+    }
+
+    /// The score of each passage for the query, higher for more relevant: float32 of shape (len(passages),).
+    fn score<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, PyAny>,
+        passages: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArray1<f32>>> {
+        let query = text(query, "query")?;
+        let passages = texts(passages, "passages")?;
+        let model = self.model.clone();
+        let scores = blocking(py, move |cancel| model.score(&query, &refs(&passages), cancel))?;
+        array1(py, scores)
+    }
+
+    /// The longest pair that is read whole, in tokens, special tokens included.
+    #[getter]
+    fn max_tokens(&self) -> usize {
+        self.model.max_tokens()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("CrossEncoder('{}', max_tokens={})", self.source, self.model.max_tokens())
+    }
+}

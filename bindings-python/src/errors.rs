@@ -1,0 +1,60 @@
+//! How does an error of quorate become a Python exception with the same code?
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use quorate::{Code, Error, Kind};
+
+/// The exception for `error`: the class of its family from `quorate._errors`, made with its code and message.
+pub fn raise(error: Error) -> PyErr {
+    let class = match error.kind() {
+        Kind::InvalidInput => "InvalidInput",
+        Kind::NotFound => "NotFound",
+        Kind::Conflict => "Conflict",
+        Kind::Locked => "Locked",
+        Kind::Corrupt => "Corrupt",
+        Kind::Unavailable => "Unavailable",
+        Kind::Cancelled => "Cancelled",
+        Kind::Unsupported => "Unsupported",
+        _ => "QuorateError",
+    };
+    let built = Python::try_attach(|py| {
+        let class = py.import("quorate._errors")?.getattr(class)?;
+        Ok::<_, PyErr>(PyErr::from_value(class.call1((error.code().as_str(), error.message()))?))
+    });
+    match built {
+        Some(Ok(raised)) | Some(Err(raised)) => raised,
+        None => PyException::new_err(error.to_string()),
+    }
+}
+
+/// A result of quorate as a result of Python.
+pub trait OrRaise<T> {
+    /// The value, or the exception of the error.
+    fn or_raise(self) -> PyResult<T>;
+}
+
+impl<T> OrRaise<T> for quorate::Result<T> {
+    fn or_raise(self) -> PyResult<T> {
+        self.map_err(raise)
+    }
+}
+
+/// An exception of class `InvalidInput` with code `invalid_argument`.
+pub fn invalid(message: impl Into<String>) -> PyErr {
+    raise(Error::invalid(message))
+}
+
+/// An exception of class `InvalidInput` with code `invalid_shape`.
+pub fn shape(message: impl Into<String>) -> PyErr {
+    raise(Error::new(Code::InvalidShape, message))
+}
+
+/// Every code with what it means.
+pub fn table(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let table = PyDict::new(py);
+    for code in Code::ALL {
+        table.set_item(code.as_str(), code.meaning())?;
+    }
+    Ok(table)
+}

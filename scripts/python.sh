@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Builds the Python package in place with cargo and runs its tests, its doctests and the type checker.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+cache=${QUORATE_CACHE:-$HOME/.cache/quorate}
+target=${CARGO_TARGET_DIR:-$cache/target}
+python=${QUORATE_PYTHON:-$cache/venv/bin/python}
+cd "$here"
+
+[ -x "$python" ] || scripts/setup.sh
+CARGO_TARGET_DIR="$target" cargo build --release --locked -p quorate-python
+case $(uname) in
+  Darwin) library=lib_quorate.dylib ;;
+  *) library=lib_quorate.so ;;
+esac
+# Into place by renaming: an interpreter that has the old one open keeps it.
+cp "$target/release/$library" bindings-python/python/quorate/.new
+mv bindings-python/python/quorate/.new bindings-python/python/quorate/_quorate.abi3.so
+
+cd bindings-python
+export PYTHONPATH="$PWD/python"
+"$python" -m pytest "$@"
+"$python" -m mypy
+"$python" -m mypy.stubtest quorate._quorate --ignore-disjoint-bases --allowlist tests/stubtest.txt
