@@ -27,6 +27,7 @@ demo: data ## The library's main job on real input
 
 test: weights ## All tests
 	cargo test $(CARGO_FLAGS) --workspace
+	scripts/python.sh -q
 
 # Clippy through cargo's build rather than its check: it then shares the build of the dependencies with the tests.
 lint: setup ## Format and clippy
