@@ -59,11 +59,11 @@ def minilm_speed(model: Path, texts: list[str], cache: Path, threads: int) -> fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=ROOT / "../shared/data")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("QUORATE_DATA", Path.home() / ".cache/quorate/data")), help="folder that holds scifact/")
     parser.add_argument("--model", type=Path, help="folder of all-MiniLM-L6-v2; without it speed is not compared")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()), help="where the exported teacher is kept")
     args = parser.parse_args()
-    scifact = Retrieval(args.data / "retrieval/scifact")
+    scifact = Retrieval(args.data / "scifact")
     with tempfile.TemporaryDirectory() as folder:
         docs, report = embed(scifact.docs, Path(folder))
         queries, _ = embed(scifact.queries, Path(folder))
