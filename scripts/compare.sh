@@ -25,7 +25,9 @@ run() {
 
 model=$QUORATE_TEST_MODEL
 run embed "$python" benches/compare/embed.py --model "$model" --scifact "$QUORATE_DATA/scifact" --quality --exactness --memory
-run builtin "$python" benches/compare/builtin.py --data "$cache" --model "$model"
-run vectors "$python" benches/compare/vectors.py
+run builtin "$python" benches/compare/builtin.py --model "$model"
+run engine "$CARGO_TARGET_DIR/release/examples/engine_bench" quality "$QUORATE_DATA/scifact" test builtin
+run engine-minilm "$CARGO_TARGET_DIR/release/examples/engine_bench" quality "$QUORATE_DATA/scifact" test "$model"
+run vectors "$python" benches/compare/vectors.py "$CARGO_TARGET_DIR/release/examples/vector_scan"
 run consensus "$python" benches/compare/consensus.py
 "$python" scripts/readme_numbers.py "$out" README.md

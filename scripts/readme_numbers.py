@@ -17,7 +17,7 @@ def main():
     folder, readme = Path(sys.argv[1]), Path(sys.argv[2])
     parts = [f"Measured {datetime.date.today()} on {machine()}, all by `make compare` in one run.\n"]
     for path in sorted(folder.glob("*.txt"), key=lambda path: path.stat().st_mtime):
-        lines = [line.rstrip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("{")]
+        lines = [line.rstrip() for line in path.read_text().splitlines() if line.strip() and not (line.startswith("{") and len(line) > 500)]
         parts.append(f"**{path.stem}**\n\n```text\n" + "\n".join(lines) + "\n```\n")
     text = readme.read_text()
     before, rest = text.split(START)
