@@ -36,7 +36,7 @@ lint: setup ## Format and clippy
 	CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__ cargo build $(CARGO_FLAGS) --workspace --keep-going
 
 docs: setup ## Build the API documentation; a missing or broken one is an error
-	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps --exclude quorate-python --exclude quorate-node
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps --keep-going --exclude quorate-python --exclude quorate-node
 
 bench: weights ## Criterion benches
 	cargo bench --locked --workspace

@@ -139,7 +139,7 @@ impl Scan for Int8Matrix {
     }
 }
 
-/// A half-precision float: [`f16`] (3 decimal digits, up to 65,504) or [`bf16`] (2 digits, the range of f32).
+/// A half-precision float: [`struct@f16`] (3 decimal digits, up to 65,504) or [`bf16`] (2 digits, the range of f32).
 pub trait Half: Copy + Send + Sync + private::Sealed {
     #[doc(hidden)]
     fn narrow(x: f32) -> Self;
