@@ -40,8 +40,6 @@ pub struct OpenOptions {
     pub language: Option<Language>,
     /// How texts are cut. Default: as when the knowledge base was created; [`ChunkOptions::default`] for a new one.
     pub chunking: Option<ChunkOptions>,
-    /// Told how many documents of how many are indexed when the indexes have to be built again. Default nobody.
-    pub progress: Option<Arc<Progress>>,
     /// How many past versions are kept for [`at`](crate::KnowledgeBase::at). Default 100.
     pub keep_versions: usize,
     /// Where the indexes of a knowledge base on an object store lie. Default a folder in the user's cache.
@@ -83,7 +81,6 @@ impl Default for OpenOptions {
             durability: Durability::default(),
             language: None,
             chunking: None,
-            progress: None,
             keep_versions: 100,
             cache_folder: None,
             storage_options: HashMap::new(),

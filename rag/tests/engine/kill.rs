@@ -113,6 +113,15 @@ fn check(kb: &KnowledgeBase, expected: &BTreeMap<String, bool>) {
         let text = kb.get(id).unwrap().text;
         for mode in [Mode::Lexical, Mode::Dense] {
             let hits = kb.search(&text, &SearchOptions { mode, k: 1, ..SearchOptions::default() }).unwrap();
+            if mode == Mode::Dense && hits[0].doc_id() != id {
+                // Words that share a slot of the test's 32-component embedder give two texts one vector, to the bit;
+                // nothing else may stand first.
+                let all = SearchOptions { mode, k: 100_000, ..SearchOptions::default() };
+                let all = kb.search(&text, &all).unwrap();
+                let own = all.iter().find(|hit| hit.doc_id() == id).unwrap();
+                assert_eq!(hits[0].vector(), own.vector(), "{id}");
+                continue;
+            }
             assert_eq!(hits[0].doc_id(), id, "{mode:?}");
         }
     }
