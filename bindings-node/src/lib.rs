@@ -1,1 +1,22 @@
-//! tmp
+//! What does the native half of the Node package hold? Conversions only; `ts/` gives it its public shape.
+
+#![warn(missing_docs)]
+
+mod agents;
+mod consensus;
+mod convert;
+mod door;
+mod embed;
+mod errors;
+mod eval;
+mod kb;
+mod pool;
+mod value;
+
+use napi_derive::napi;
+
+/// The version of the package.
+#[napi]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

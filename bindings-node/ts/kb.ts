@@ -1,0 +1,497 @@
+// How are documents kept and found?
+
+import type * as Native from '../native.js';
+import { abortable, options as checked, parse, place, settle } from './call.js';
+import { type Abortable, Embedder, nativeOf } from './embed.js';
+import { InvalidInput, invalid } from './errors.js';
+import { type Hit, type Metadata, type MetadataValue, hitsOf } from './hits.js';
+import { native } from './native.js';
+
+/** A document to be added. */
+export interface DocumentInput {
+  /** Unique within its tenant; 1 to 1024 bytes. */
+  id: string;
+  /** The text that is cut into pieces, embedded and searched. */
+  text: string;
+  /** The title. */
+  title?: string | null;
+  /** Where it came from, such as a path or a URL. */
+  source?: string | null;
+  /** What is known about it; filters name its members, nested ones by dotted path. */
+  metadata?: Metadata | null;
+  /** The pieces, when the caller has cut the text; offsets in UTF-16 units, the whole text unless given. */
+  chunks?: ChunkInput[] | null;
+}
+
+/** A piece of a document that the caller has cut. */
+export interface ChunkInput {
+  start?: number;
+  end?: number;
+  /** The headings above it, outermost first. */
+  headings?: string[];
+  /** Its embedding, when the caller has one; it is brought to unit length. */
+  vector?: Float32Array | Float64Array | readonly number[];
+}
+
+/** A document as it is stored. */
+export interface Document {
+  id: string;
+  text: string;
+  title: string;
+  source: string;
+  metadata: Metadata;
+}
+
+/**
+ * A filter: text such as `year >= 2020 AND kind IN ('label', 'guideline')`, or an object such as `{ year: { $gte: 2020 } }` with
+ * `$eq $ne $gt $gte $lt $lte $in $nin $contains $exists $and $or $not`.
+ */
+export type Where = string | { [field: string]: MetadataValue };
+
+/** How a knowledge base is opened. */
+export interface OpenOptions {
+  /** A model folder, a hub id, or an Embedder. Default: what it was made with; the built-in model for a new one. */
+  embedder?: Embedder | string | URL | null;
+  /** The tenant that the handle sees. Default: the one without a name. */
+  tenant?: string | null;
+  /** Whether the handle only reads; any number of processes may. Default false. */
+  readOnly?: boolean;
+  /** The language of stemmer and stop words, fixed when it is created, such as `english`. Default English. */
+  language?: string | null;
+  /** How many past versions are kept for `at`. Default 100. */
+  keepVersions?: number;
+}
+
+/** How documents are written. */
+export interface WriteOptions extends Abortable {
+  /** `stop`: a bad document fails all. `skip`: all others are stored, and the report lists the bad ones. Default `stop`. */
+  onError?: 'stop' | 'skip';
+  /** Called with documents done and documents in all, or true to have it written to standard error. */
+  progress?: boolean | ((done: number, total: number) => void) | null;
+}
+
+/** A document that was left out. */
+export interface Skipped {
+  /** Its place in what was given, from 0. */
+  index: number;
+  /** Its id; may be empty. */
+  id: string;
+  code: string;
+  message: string;
+}
+
+/** What a write did. */
+export interface WriteReport {
+  /** New documents. */
+  added: number;
+  /** Documents that were there before. */
+  replaced: number;
+  /** Pieces that were stored. */
+  chunks: number;
+  /** With `onError: 'skip'`, what was left out and why. */
+  skipped: Skipped[];
+  /** The version that holds the write. */
+  version: number;
+}
+
+/** One step of {@link KnowledgeBase.addStream}: a batch that is stored and searchable. */
+export interface StreamStep extends WriteReport {
+  /** Documents that were given so far, those left out included. */
+  done: number;
+}
+
+/** What a search by vector may be told. */
+export interface VectorSearchOptions extends Abortable {
+  /** The most hits to return. Default 10. */
+  k?: number;
+  /** How many of the best to leave out. Default 0. */
+  offset?: number;
+  /** Only documents that match. */
+  where?: Where | null;
+  /** Whether a filter that names a field of no document is an error (code `filter_field`). Default false. */
+  strict?: boolean;
+  /** `doc`: the best piece of each document. */
+  groupBy?: 'doc' | null;
+  /** Only hits with at least this score. */
+  minScore?: number | null;
+}
+
+/** What a search may be told. */
+export interface SearchOptions extends VectorSearchOptions {
+  /** Which legs run. Default `hybrid`. */
+  mode?: 'hybrid' | 'dense' | 'lexical';
+  /** How the legs are brought together: `convex` (min-max, with `alpha`), `rrf` (with `rrfK`) or `dbsf`. Default `convex`. */
+  fusion?: 'convex' | 'rrf' | 'dbsf';
+  /** The weight of the dense leg in `convex`, 0 to 1. Default 0.5. */
+  alpha?: number;
+  /** The constant of `rrf`. Default 60. */
+  rrfK?: number;
+}
+
+/** What a knowledge base holds, of one tenant. */
+export interface Stats {
+  documents: number;
+  chunks: number;
+  /** The newest version that this handle sees. */
+  version: number;
+  /** The fingerprint of the embedder. */
+  embedder: string;
+  /** Components of a vector. */
+  dim: number;
+  language: string;
+  /** Pieces that the indexes consist of. */
+  segments: number;
+  /** Bytes on disk of the tenant's documents; 0 on an object store. */
+  truthBytes: number;
+  /** Bytes on disk of the tenant's indexes. */
+  indexBytes: number;
+}
+
+/** A version that `at` can show. */
+export interface Version {
+  version: number;
+  /** When it was made, in milliseconds since 1970. */
+  timestamp: number;
+}
+
+/** How many documents are copied at once, and for how many milliseconds before other work gets its turn. */
+const SLICE = 64;
+const TURN = 4;
+
+const MADE = Symbol('made');
+
+/**
+ * Opens the knowledge base in a folder; creates it when it is absent.
+ *
+ * Codes: `locked`, `embedder_mismatch`, `not_found` (read-only and absent), `corrupt`, `format_version`, `io`,
+ * `permission_denied`.
+ */
+export async function open(folder: string | URL, options?: OpenOptions | null): Promise<KnowledgeBase> {
+  const { embedder, ...rest } = checked(options);
+  const model = embedder instanceof Embedder ? undefined : embedder;
+  const opened = await settle(() =>
+    native.open(place(folder), embedder instanceof Embedder ? nativeOf.get(embedder) : undefined, {
+      ...rest,
+      model: model === undefined || model === null ? model : place(model),
+    }),
+  );
+  return new KnowledgeBase(MADE, opened);
+}
+
+/**
+ * Documents that are kept and found; made by {@link open}. One handle may be used for any number of calls at a time, and each
+ * call runs on a thread of quorate's own.
+ */
+export class KnowledgeBase {
+  readonly #native: Native.KnowledgeBase;
+
+  /** @internal */
+  constructor(made: typeof MADE, opened: Native.KnowledgeBase) {
+    if (made !== MADE) throw invalid('a KnowledgeBase is made by open');
+    this.#native = opened;
+  }
+
+  /**
+   * Adds documents: all or, with an error, none. They are durable and searchable when the Promise is resolved. A large array is
+   * copied part by part, so do not change the documents before then.
+   *
+   * Codes: `duplicate_id`, `invalid_document`, `too_large`, `read_only`, `closed`, `cancelled`, `callback`, and those of the
+   * embedder and of files.
+   */
+  async add(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport> {
+    return this.#write(documents, false, options);
+  }
+
+  /** Adds documents and replaces those whose id exists. Otherwise as {@link add}. */
+  async upsert(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport> {
+    return this.#write(documents, true, options);
+  }
+
+  async #write(
+    documents: Iterable<DocumentInput>,
+    replace: boolean,
+    options: WriteOptions | null | undefined,
+  ): Promise<WriteReport> {
+    const { onError = 'stop', progress, signal, ...unknown } = checked(options);
+    for (const name of Object.keys(unknown)) throw invalid(`options of add have no option '${name}'`);
+    if (onError !== 'stop' && onError !== 'skip') throw invalid(`onError is '${onError}'; it is one of stop, skip`);
+    const batch = new native.Documents(onError === 'skip');
+    await fill(batch, documents, signal);
+    const told = teller(progress);
+    try {
+      const report = await abortable(signal, false, (cancel) =>
+        this.#native.write(batch, replace, told.call, cancel),
+      );
+      return parse(report);
+    } catch (error) {
+      if (error instanceof InvalidInput && error.code === 'callback' && told.failed) {
+        throw new InvalidInput('callback', error.message, { cause: told.failed.error });
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Adds documents as they come, batch by batch: each batch is atomic, durable and searchable when its step is yielded.
+   * `upsert`: replace documents whose id exists.
+   *
+   * ```js
+   * for await (const step of kb.addStream(readLines(), { batchSize: 500 })) console.log(step.done);
+   * ```
+   */
+  async *addStream(
+    documents: Iterable<DocumentInput> | AsyncIterable<DocumentInput>,
+    options?: (Omit<WriteOptions, 'progress'> & { batchSize?: number; upsert?: boolean }) | null,
+  ): AsyncGenerator<StreamStep, void, undefined> {
+    const { batchSize = 256, upsert = false, ...rest } = checked(options);
+    if (!Number.isInteger(batchSize) || batchSize < 1) throw invalid(`batchSize is ${batchSize}; 1 or more is expected`);
+    let done = 0;
+    const store = async (batch: DocumentInput[]): Promise<StreamStep> => {
+      const report = await this.#write(batch, upsert, rest);
+      for (const one of report.skipped) one.index += done;
+      done += batch.length;
+      return { ...report, done };
+    };
+    let batch: DocumentInput[] = [];
+    for await (const document of iterated(documents)) {
+      batch.push(document);
+      if (batch.length === batchSize) {
+        yield await store(batch);
+        batch = [];
+      }
+    }
+    if (batch.length > 0) yield await store(batch);
+  }
+
+  /** Gives a document other metadata, without embedding it again. Codes: `unknown_id`, `invalid_document`. */
+  async updateMetadata(id: string, metadata: Metadata): Promise<void> {
+    await settle(() => this.#native.updateMetadata(id, metadata));
+  }
+
+  /** Deletes documents by id or by filter, and says how many. Codes: `filter_syntax`, `filter_type`, `read_only`. */
+  async delete(which: { ids: readonly string[] } | { where: Where } | readonly string[]): Promise<number> {
+    return settle(() => this.#native.delete(Array.isArray(which) ? { ids: which } : which));
+  }
+
+  /**
+   * The `k` best pieces for a query, best first.
+   *
+   * Codes: `filter_syntax`, `filter_type`, `filter_field`, `invalid_argument`, `cancelled`, `closed`, and those of the embedder.
+   */
+  async search(query: string, options?: SearchOptions | null): Promise<Hit[]> {
+    const { signal, ...rest } = checked(options);
+    return hitsOf(await abortable(signal, true, (cancel) => this.#native.search(query, rest, cancel)));
+  }
+
+  /** The hits of several queries, in parallel. */
+  async searchBatch(queries: readonly string[], options?: SearchOptions | null): Promise<Hit[][]> {
+    const { signal, ...rest } = checked(options);
+    const found = await abortable(signal, true, (cancel) => this.#native.searchBatch(queries, rest, cancel));
+    return found.map(hitsOf);
+  }
+
+  /**
+   * The hits of queries as they come, in their order, at most `concurrency` (16) searches ahead.
+   *
+   * ```js
+   * for await (const { query, hits } of kb.searchStream(queries, { k: 3 })) console.log(query, hits[0]?.docId);
+   * ```
+   */
+  async *searchStream(
+    queries: Iterable<string> | AsyncIterable<string>,
+    options?: (SearchOptions & { concurrency?: number }) | null,
+  ): AsyncGenerator<{ index: number; query: string; hits: Hit[] }, void, undefined> {
+    const { concurrency = 16, ...rest } = checked(options);
+    if (!Number.isInteger(concurrency) || concurrency < 1) {
+      throw invalid(`concurrency is ${concurrency}; 1 or more is expected`);
+    }
+    const ahead: Promise<{ index: number; query: string; hits: Hit[] }>[] = [];
+    let index = 0;
+    for await (const query of iterated(queries)) {
+      const at = index++;
+      const search = this.search(query, rest).then((hits) => ({ index: at, query, hits }));
+      // It is awaited in its turn; until then its failure is not an unhandled one.
+      search.catch(() => {});
+      ahead.push(search);
+      if (ahead.length >= concurrency) yield await ahead.shift()!;
+    }
+    while (ahead.length > 0) yield await ahead.shift()!;
+  }
+
+  /** The pieces whose vectors are most similar to this one, of `dim` components. Codes as in {@link search}, `invalid_shape`. */
+  async searchVector(
+    vector: Float32Array | Float64Array | readonly number[],
+    options?: VectorSearchOptions | null,
+  ): Promise<Hit[]> {
+    const { signal, ...rest } = checked(options);
+    return hitsOf(await abortable(signal, true, (cancel) => this.#native.searchVector(vector, rest, cancel)));
+  }
+
+  /** The document with this id. Codes: `unknown_id`, `closed`. */
+  async get(id: string): Promise<Document> {
+    return parse(await settle(() => this.#native.get(id)));
+  }
+
+  /** The ids of all documents, oldest first. */
+  async ids(): Promise<string[]> {
+    return settle(() => this.#native.ids());
+  }
+
+  /** How many documents match: a filter, or `{ where: filter }`. All of them without one. */
+  async count(where?: Where | { where?: Where | null } | null): Promise<number> {
+    return settle(() => this.#native.count(filterIn(where)));
+  }
+
+  /** What the knowledge base holds. */
+  async stats(): Promise<Stats> {
+    return parse(await settle(() => this.#native.stats()));
+  }
+
+  /** The versions that {@link at} can show, oldest first. */
+  async versions(): Promise<Version[]> {
+    return parse(await settle(() => this.#native.versions()));
+  }
+
+  /** The knowledge base as it was at a version, for reading. Codes: `unknown_id`, `closed`. */
+  at(version: number): Opening {
+    return opening(settle(() => this.#native.at(version)).then((made) => new KnowledgeBase(MADE, made)));
+  }
+
+  /**
+   * A handle that can neither see nor write anything but this tenant's documents. It can be awaited, or used at once:
+   * `kb.tenant('acme').search(query)`. Codes: `tenant_violation`, `invalid_argument`.
+   */
+  tenant(name: string): Opening {
+    return opening(settle(() => this.#native.tenant(name)).then((made) => new KnowledgeBase(MADE, made)));
+  }
+
+  /** The tenant that the handle sees; null for the one without a name. */
+  get tenantName(): string | null {
+    return this.#native.tenantName;
+  }
+
+  /** Takes over what other processes wrote since; says whether there was anything. */
+  async refresh(): Promise<boolean> {
+    return settle(() => this.#native.refresh());
+  }
+
+  /** Rewrites what many small writes have left. Searching goes on meanwhile. */
+  async compact(): Promise<void> {
+    await settle(() => this.#native.compact());
+  }
+
+  /** Gives the writer's lock back. Further calls, of tenants' handles too, fail with code `closed`. */
+  async close(): Promise<void> {
+    await settle(() => this.#native.close());
+  }
+
+  /** Closes at the end of an `await using` block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+type Callable = Exclude<keyof KnowledgeBase, 'tenantName' | typeof Symbol.asyncDispose>;
+
+/** A handle that is being opened: a Promise of it, with its methods, which wait for it. */
+export type Opening = Promise<KnowledgeBase> & Pick<KnowledgeBase, Callable>;
+
+const STREAMS: readonly string[] = ['addStream', 'searchStream'];
+const HANDLES: readonly string[] = ['at', 'tenant'];
+
+function opening(handle: Promise<KnowledgeBase>): Opening {
+  type Any = (...args: unknown[]) => unknown;
+  const method = (kb: KnowledgeBase, name: string): Any => ((kb as unknown) as Record<string, Any>)[name]!.bind(kb);
+  const own: Record<string, Any> = {};
+  for (const name of Object.getOwnPropertyNames(KnowledgeBase.prototype)) {
+    if (name === 'constructor' || name === 'tenantName') continue;
+    if (STREAMS.includes(name)) {
+      own[name] = async function* (...args) {
+        yield* method(await handle, name)(...args) as AsyncGenerator;
+      };
+    } else if (HANDLES.includes(name)) {
+      own[name] = (...args) => opening(handle.then((kb) => method(kb, name)(...args) as Opening));
+    } else {
+      own[name] = (...args) => handle.then((kb) => method(kb, name)(...args));
+    }
+  }
+  return Object.assign(handle, own) as unknown as Opening;
+}
+
+/** @internal */
+export function filterIn(where: Where | { where?: Where | null } | null | undefined): Where | null | undefined {
+  if (typeof where === 'object' && where !== null && Object.keys(where).length === 1 && 'where' in where) {
+    return where.where as Where | null | undefined;
+  }
+  return where as Where | null | undefined;
+}
+
+/** Copies documents, giving way to other work of this thread in between. */
+async function fill(
+  batch: Native.Documents,
+  documents: Iterable<DocumentInput>,
+  signal: AbortSignal | null | undefined,
+): Promise<void> {
+  const isIterable = typeof documents === 'object' && documents !== null && Symbol.iterator in documents;
+  if (!isIterable || documents instanceof Map || ArrayBuffer.isView(documents)) {
+    throw invalid(`documents are ${documents === null ? 'null' : `a ${typeof documents}`}; an array is expected`);
+  }
+  const slices = Array.isArray(documents) ? slicesOf(documents as DocumentInput[]) : gather(documents);
+  let since = performance.now();
+  for (const slice of slices) {
+    await settle(async () => batch.push(slice));
+    if (performance.now() - since > TURN) {
+      await new Promise(setImmediate);
+      if (signal?.aborted) return;
+      since = performance.now();
+    }
+  }
+}
+
+function* slicesOf(documents: DocumentInput[]): Generator<DocumentInput[]> {
+  for (let i = 0; i < documents.length; i += SLICE) yield documents.slice(i, i + SLICE);
+}
+
+function* gather(documents: Iterable<DocumentInput>): Generator<DocumentInput[]> {
+  let slice: DocumentInput[] = [];
+  for (const document of documents) {
+    slice.push(document);
+    if (slice.length === SLICE) {
+      yield slice;
+      slice = [];
+    }
+  }
+  if (slice.length > 0) yield slice;
+}
+
+async function* iterated<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
+  const isIterable =
+    typeof items === 'object' && items !== null && (Symbol.iterator in items || Symbol.asyncIterator in items);
+  if (!isIterable) throw invalid(`${typeof items} is given; something to iterate over is expected`);
+  yield* items;
+}
+
+type Told = ((reply: Native.Reply, done: number, total: number) => void) | undefined;
+
+/** What tells the host of progress, and what it failed with. */
+function teller(progress: WriteOptions['progress']): { call: Told; failed?: { error: unknown } } {
+  if (progress === undefined || progress === null || progress === false) return { call: undefined };
+  const tell = progress === true ? bar : progress;
+  if (typeof tell !== 'function') throw invalid('progress is neither a boolean nor a function');
+  const told: { call: Told; failed?: { error: unknown } } = {
+    call: (reply, done, total) => {
+      try {
+        tell(done, total);
+        reply.answer(undefined);
+      } catch (error) {
+        told.failed = { error };
+        reply.fail('the progress callback threw');
+      }
+    },
+  };
+  return told;
+}
+
+function bar(done: number, total: number): void {
+  process.stderr.write(`\r${done}/${total} documents${done === total ? '\n' : ''}`);
+}
