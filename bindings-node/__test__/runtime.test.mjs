@@ -121,23 +121,15 @@ test('the event loop turns while documents are added and a thousand searches run
     const delay = monitorEventLoopDelay({ resolution: 1 });
     const more = many(3000).map((d) => ({ ...d, id: `more-${d.id}` }));
     delay.enable();
-    let turns = 0;
-    let running = true;
-    const count = () => {
-      turns += 1;
-      if (running) setImmediate(count);
-    };
-    setImmediate(count);
     const searches = Array.from({ length: 1000 }, (_, i) => kb.search(`${WORDS[i % WORDS.length]} ${i}`, { k: 10 }));
     const [report, found] = await Promise.all([kb.add(more), Promise.all(searches)]);
-    running = false;
     delay.disable();
     assert.equal(report.added, 3000);
     assert.ok(found.every((hits) => hits.length === 10));
     const ms = (ns) => (ns / 1e6).toFixed(2);
-    t.diagnostic(`event loop delay: p50 ${ms(delay.percentile(50))} ms, p99 ${ms(delay.percentile(99))} ms, max ${ms(delay.max)} ms, ${turns} turns`);
-    // Work on this thread would let it turn a handful of times; how fast it turns is the machine's business.
-    assert.ok(turns > 100, `the loop turned ${turns} times`);
+    t.diagnostic(`event loop delay: p50 ${ms(delay.percentile(50))} ms, p99 ${ms(delay.percentile(99))} ms, max ${ms(delay.max)} ms, ${delay.count} samples`);
+    // Work on this thread would let the timer of the measurement run a handful of times; its delays are the machine's business.
+    assert.ok(delay.count > 50, `the loop turned ${delay.count} times`);
   }, []));
 
 test('a search goes on while documents are added', () =>

@@ -5,10 +5,12 @@
 mod agents;
 mod consensus;
 mod convert;
+mod documents;
 mod door;
 mod embed;
 mod errors;
 mod eval;
+mod hits;
 mod kb;
 mod pool;
 mod value;
