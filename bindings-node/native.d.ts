@@ -134,16 +134,22 @@ export declare class Hits {
 export declare class KnowledgeBase {
   /** Adds or replaces documents; `progress(reply, done, total)` is called on the way. The report is JSON. */
   write(documents: Documents, replace: boolean, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** Adds or replaces the documents of files; otherwise as `write`. */
+  writeFiles(patterns: unknown, replace: boolean, skip: boolean, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** Gives a document other metadata. */
   updateMetadata(id: unknown, metadata: unknown): Promise<void>
   /** Deletes documents by `ids` or by `where`, and says how many. */
   delete(options: unknown): Promise<number>
-  /** The best pieces for a query. */
-  search(query: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<Hits>
+  /** The best pieces for a query. `encoder` or `scorer(reply, query, hits)` reranks. */
+  search(query: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<Hits>
   /** The best pieces for each query. */
-  searchBatch(queries: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<Array<Hits>>
+  searchBatch(queries: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<Array<Hits>>
+  /** The best pieces for one question in several wordings. */
+  searchMany(queries: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<Hits>
   /** The pieces whose vectors are most similar to this one. */
   searchVector(vector: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<Hits>
+  /** Cited text for a question, within a budget of tokens, as JSON. */
+  context(query: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<string>
   /** The document with this id, as JSON. */
   get(id: unknown): Promise<string>
   /** The ids of all documents, oldest first. */

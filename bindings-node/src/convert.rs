@@ -32,6 +32,11 @@ impl Args {
         }
     }
 
+    /// Members that were read before.
+    pub fn of(members: Vec<(String, Given)>, what: &'static str) -> Args {
+        Args { members, what }
+    }
+
     /// Takes an argument out; `undefined` when it is not there.
     pub fn take(&mut self, name: &str) -> Given {
         match self.members.iter().position(|(key, _)| key == name) {

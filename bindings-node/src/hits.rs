@@ -24,7 +24,7 @@ pub fn hits(hits: quorate::rag::Hits) -> Out {
 }
 
 /// The number of UTF-16 units of a text.
-fn units(text: &[u8]) -> usize {
+pub fn units(text: &[u8]) -> usize {
     // Each character counts by its first byte; those of four bytes are surrogate pairs.
     text.iter().map(|byte| usize::from(byte & 0xC0 != 0x80) + usize::from(*byte >= 0xF0)).sum()
 }

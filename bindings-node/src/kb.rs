@@ -6,20 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::core::embed::Embed;
-use quorate::rag::{
-    Filter, Fusion, GroupBy, KnowledgeBase, Language, Mode, ModelSource, OpenOptions, SearchOptions,
-    WriteOptions,
-};
+use quorate::rag::{FileOptions, KnowledgeBase, Language, ModelSource, OnError, OpenOptions, WriteOptions};
 use quorate::{Code, Document, Error, Result};
 use serde_json::{Value, json};
 
-use crate::convert::{self, Args, Out, arg, boolean, count, floats32, number32, report, text, texts, whole};
+use crate::convert::{self, Args, Out, arg, boolean, count, floats32, report, text, texts, whole};
 use crate::documents::{self, NativeDocuments, written};
 use crate::door::{Callback, Lane, NativeCancel, Promised, flag, promise};
-use crate::embed::{NativeEmbedder, Opening};
+use crate::embed::{NativeCrossEncoder, NativeEmbedder, Opening};
 use crate::errors::{OrThrow, Thrown, invalid};
 use crate::hits::hits;
-use crate::value::Given;
+use crate::retrieve::{self, Second, context_options, filter, only_search};
 
 /// Documents that are kept and found.
 #[napi(js_name = "KnowledgeBase")]
@@ -65,40 +62,6 @@ fn open_options(env: &Env, options: &Unknown<'_>) -> Result<OpenOptions> {
     Ok(out)
 }
 
-/// A filter from its text or its object.
-fn filter(given: Given, what: &str) -> Result<Filter> {
-    match given {
-        Given::Text(text) => Filter::parse(&text),
-        given @ Given::Object(_) => Filter::from_json(&convert::json(given, what)?),
-        other => Err(invalid(format!("{what} is {}; a string or an object is expected", other.kind()))),
-    }
-}
-
-fn search_options(args: &mut Args) -> Result<SearchOptions> {
-    let alpha = args.or("alpha", 0.5, number32)?;
-    let k = args.or("rrfK", 60.0, number32)?;
-    let defaults = SearchOptions::default();
-    Ok(SearchOptions {
-        k: args.or("k", defaults.k, count)?,
-        offset: args.or("offset", 0, count)?,
-        mode: args.choice(
-            "mode",
-            &[("hybrid", Mode::Hybrid), ("dense", Mode::Dense), ("lexical", Mode::Lexical)],
-        )?,
-        filter: args.maybe("where", filter)?,
-        strict: args.or("strict", false, boolean)?,
-        fusion: args.choice(
-            "fusion",
-            &[("convex", Fusion::Convex { alpha }), ("rrf", Fusion::Rrf { k }), ("dbsf", Fusion::Dbsf)],
-        )?,
-        group_by: args.maybe("groupBy", |given, what| {
-            convert::choose(what, &text(given, what)?, &[("doc", GroupBy::Doc)])
-        })?,
-        min_score: args.maybe("minScore", number32)?,
-        ..defaults
-    })
-}
-
 impl NativeKnowledgeBase {
     fn run(
         &self,
@@ -110,8 +73,39 @@ impl NativeKnowledgeBase {
         promise(env, lane, move || work(&kb))
     }
 
-    fn lane(&self) -> Lane {
-        if self.slow { Lane::Slow } else { Lane::Quick }
+    fn lane(&self, second: &Second) -> Lane {
+        if self.slow || second.is_slow() { Lane::Slow } else { Lane::Quick }
+    }
+
+    /// Runs a write that tells of its progress and stops when telling fails.
+    fn writing(
+        &self,
+        env: &Env,
+        on_error: OnError,
+        progress: Option<Unknown<'_>>,
+        cancel: Option<&NativeCancel>,
+        work: impl FnOnce(&KnowledgeBase, WriteOptions) -> Result<Out> + Send + 'static,
+    ) -> Result<Promised, Thrown> {
+        let cancel = flag(cancel);
+        let callback = progress.map(|f| Callback::new(env, &f)).transpose()?;
+        self.run(env, Lane::Slow, move |kb| {
+            let failed = Arc::new(AtomicBool::new(false));
+            let mut options = WriteOptions { on_error, cancel: cancel.clone(), ..WriteOptions::default() };
+            if let Some(callback) = callback {
+                let failed = Arc::clone(&failed);
+                options.progress = Some(Arc::new(move |done, total| {
+                    let arguments = vec![Out::count(done), Out::count(total)];
+                    if callback.call(arguments, &cancel).is_err() && !cancel.is_cancelled() {
+                        failed.store(true, Ordering::Release);
+                        cancel.cancel();
+                    }
+                }));
+            }
+            work(kb, options).map_err(|error| match failed.load(Ordering::Acquire) {
+                true => Error::new(Code::Callback, "the progress callback failed, so nothing was stored"),
+                false => error,
+            })
+        })
     }
 }
 
@@ -128,32 +122,36 @@ impl NativeKnowledgeBase {
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let (parts, on_error) = documents.take();
-        let cancel = flag(cancel);
-        let callback = progress.map(|f| Callback::new(&env, &f)).transpose()?;
-        self.run(&env, Lane::Slow, move |kb| {
-            let failed = Arc::new(AtomicBool::new(false));
-            let mut options = WriteOptions { on_error, cancel: cancel.clone(), ..WriteOptions::default() };
-            if let Some(callback) = callback {
-                let (failed, cancel) = (Arc::clone(&failed), cancel.clone());
-                options.progress = Some(Arc::new(move |done, total| {
-                    let arguments = vec![Out::count(done), Out::count(total)];
-                    if callback.call(arguments, &cancel).is_err() && !cancel.is_cancelled() {
-                        failed.store(true, Ordering::Release);
-                        cancel.cancel();
-                    }
-                }));
-            }
-            let result = match replace {
+        self.writing(&env, on_error, progress, cancel, move |kb, options| {
+            let report = match replace {
                 true => kb.upsert_with(parts.documents, &options),
                 false => kb.add_with(parts.documents, &options),
             };
-            match result {
-                Ok(report) => Ok(written(report, (parts.places, parts.skipped))),
-                Err(_) if failed.load(Ordering::Acquire) => {
-                    Err(Error::new(Code::Callback, "the progress callback failed, so nothing was stored"))
-                }
-                Err(error) => Err(error),
-            }
+            Ok(written(report?, (parts.places, parts.skipped)))
+        })
+    }
+
+    /// Adds or replaces the documents of files; otherwise as `write`.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn write_files(
+        &self,
+        env: Env,
+        patterns: Unknown<'_>,
+        replace: bool,
+        skip: bool,
+        progress: Option<Unknown<'_>>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
+        let patterns = arg(&env, &patterns, "patterns", texts)?;
+        let on_error = if skip { OnError::Skip } else { OnError::Stop };
+        self.writing(&env, on_error, progress, cancel, move |kb, write| {
+            let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+            let options = FileOptions { write, ..FileOptions::default() };
+            let report = match replace {
+                true => kb.upsert_files(&patterns, &options),
+                false => kb.add_files(&patterns, &options),
+            };
+            Ok(written(report?, Default::default()))
         })
     }
 
@@ -194,7 +192,7 @@ impl NativeKnowledgeBase {
         })
     }
 
-    /// The best pieces for a query.
+    /// The best pieces for a query. `encoder` or `scorer(reply, query, hits)` reranks.
     #[napi(ts_return_type = "Promise<Hits>")]
     pub fn search(
         &self,
@@ -202,13 +200,15 @@ impl NativeKnowledgeBase {
         query: Unknown<'_>,
         options: Unknown<'_>,
         cancel: Option<&NativeCancel>,
+        encoder: Option<&NativeCrossEncoder>,
+        scorer: Option<Unknown<'_>>,
     ) -> Result<Promised, Thrown> {
         let query = arg(&env, &query, "query", text)?;
-        let mut options = only_search(&env, &options).or_throw()?;
-        options.cancel = flag(cancel);
-        self.run(&env, self.lane(), move |kb| {
+        let options = only_search(&env, &options, cancel)?;
+        let second = Second::new(&env, encoder, scorer.as_ref())?;
+        self.run(&env, self.lane(&second), move |kb| {
             options.cancel.check()?;
-            kb.search(&query, &options).map(hits)
+            kb.search(&query, &second.into(options)?).map(hits)
         })
     }
 
@@ -220,14 +220,38 @@ impl NativeKnowledgeBase {
         queries: Unknown<'_>,
         options: Unknown<'_>,
         cancel: Option<&NativeCancel>,
+        encoder: Option<&NativeCrossEncoder>,
+        scorer: Option<Unknown<'_>>,
     ) -> Result<Promised, Thrown> {
         let queries = arg(&env, &queries, "queries", texts)?;
-        let mut options = only_search(&env, &options).or_throw()?;
-        options.cancel = flag(cancel);
+        let options = only_search(&env, &options, cancel)?;
+        let second = Second::new(&env, encoder, scorer.as_ref())?;
         self.run(&env, Lane::Slow, move |kb| {
             options.cancel.check()?;
             let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-            Ok(Out::List(kb.search_batch(&queries, &options)?.into_iter().map(hits).collect()))
+            let found = kb.search_batch(&queries, &second.into(options)?)?;
+            Ok(Out::List(found.into_iter().map(hits).collect()))
+        })
+    }
+
+    /// The best pieces for one question in several wordings.
+    #[napi(ts_return_type = "Promise<Hits>")]
+    pub fn search_many(
+        &self,
+        env: Env,
+        queries: Unknown<'_>,
+        options: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+        encoder: Option<&NativeCrossEncoder>,
+        scorer: Option<Unknown<'_>>,
+    ) -> Result<Promised, Thrown> {
+        let queries = arg(&env, &queries, "queries", texts)?;
+        let options = only_search(&env, &options, cancel)?;
+        let second = Second::new(&env, encoder, scorer.as_ref())?;
+        self.run(&env, self.lane(&second), move |kb| {
+            options.cancel.check()?;
+            let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
+            kb.search_many(&queries, &second.into(options)?).map(hits)
         })
     }
 
@@ -241,11 +265,33 @@ impl NativeKnowledgeBase {
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let vector = arg(&env, &vector, "vector", floats32)?;
-        let mut options = only_search(&env, &options).or_throw()?;
-        options.cancel = flag(cancel);
+        let options = only_search(&env, &options, cancel)?;
         self.run(&env, Lane::Quick, move |kb| {
             options.cancel.check()?;
             kb.search_vector(&vector, &options).map(hits)
+        })
+    }
+
+    /// Cited text for a question, within a budget of tokens, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn context(
+        &self,
+        env: Env,
+        query: Unknown<'_>,
+        options: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+        encoder: Option<&NativeCrossEncoder>,
+        scorer: Option<Unknown<'_>>,
+    ) -> Result<Promised, Thrown> {
+        let query = arg(&env, &query, "query", text)?;
+        let mut options = context_options(&env, &options, cancel)?;
+        let second = Second::new(&env, encoder, scorer.as_ref())?;
+        self.run(&env, self.lane(&second), move |kb| {
+            options.search.cancel.check()?;
+            options.search = second.into(options.search)?;
+            options.validate()?;
+            let found = kb.search(&query, &options.search)?;
+            Ok(retrieve::context(&kb.context_of(&found, &options)?, &found))
         })
     }
 
@@ -340,11 +386,4 @@ impl NativeKnowledgeBase {
     pub fn close(&self, env: Env) -> Result<Promised, Thrown> {
         self.run(&env, Lane::Slow, |kb| kb.close().map(|()| Out::Nothing))
     }
-}
-
-fn only_search(env: &Env, options: &Unknown<'_>) -> Result<SearchOptions> {
-    let mut args = Args::read(env, options, "options of search")?;
-    let options = search_options(&mut args)?;
-    args.done()?;
-    Ok(options)
 }

@@ -13,6 +13,7 @@ mod eval;
 mod hits;
 mod kb;
 mod pool;
+mod retrieve;
 mod value;
 
 use napi_derive::napi;

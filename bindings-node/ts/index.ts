@@ -32,11 +32,16 @@ export * from './eval.js';
 export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue, type TermScore } from './hits.js';
 export {
   type ChunkInput,
+  type Citation,
+  type Context,
+  type ContextOptions,
   type Document,
   type DocumentInput,
   KnowledgeBase,
   type OpenOptions,
   type Opening,
+  type Rerank,
+  type RerankFunction,
   type SearchOptions,
   type Skipped,
   type Stats,

@@ -2,7 +2,7 @@
 
 import type * as Native from '../native.js';
 import { abortable, options as checked, parse, place, settle } from './call.js';
-import { type Abortable, Embedder, nativeOf } from './embed.js';
+import { type Abortable, CrossEncoder, Embedder, encoderOf, nativeOf } from './embed.js';
 import { InvalidInput, invalid } from './errors.js';
 import { type Hit, type Metadata, type MetadataValue, hitsOf } from './hits.js';
 import { native } from './native.js';
@@ -126,6 +126,61 @@ export interface SearchOptions extends VectorSearchOptions {
   alpha?: number;
   /** The constant of `rrf`. Default 60. */
   rrfK?: number;
+  /** What gives the best candidates a better order. Default nothing. */
+  rerank?: Rerank['with'] | Rerank | null;
+}
+
+/** A function that gives each hit a score, larger is better; it may be asynchronous. */
+export type RerankFunction = (query: string, hits: Hit[]) => ArrayLike<number> | PromiseLike<ArrayLike<number>>;
+
+/** What gives the best candidates a better order. */
+export interface Rerank {
+  /** `mmr`: maximal marginal relevance; `late`: late interaction by the embedder's token vectors; a model; a function. */
+  with: 'mmr' | 'late' | CrossEncoder | RerankFunction;
+  /** How many candidates are put in order at a time. Default 50. */
+  depth?: number;
+  /** The weight of the new score against the old one, 0 to 1. Default 1. */
+  blend?: number;
+  /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.7. */
+  lambda?: number;
+}
+
+/** What {@link KnowledgeBase.context} may be told. */
+export interface ContextOptions extends SearchOptions {
+  /** The most tokens of the whole text, as the embedder counts. Default 2000. */
+  maxTokens?: number;
+  /** In which order the passages stand. Default `score`: the best first. */
+  order?: 'score' | 'document' | 'lost_in_the_middle';
+  /** How many chunks before and after each passage are joined to it while the budget lasts. Default 1. */
+  neighbours?: number;
+  /** A passage that is at least so similar to a better one is left out, 0 to 1. Default 0.85. */
+  dedupe?: number;
+}
+
+/** Where a passage comes from: `documentText.slice(start, end)` is the passage. */
+export interface Citation {
+  /** What stands before the passage in the text: `[1]`, `[2]` and so on. */
+  marker: string;
+  docId: string;
+  /** The best chunk in it. */
+  chunkId: string;
+  /** In UTF-16 units. */
+  start: number;
+  /** In UTF-16 units. */
+  end: number;
+  title: string;
+  /** The score of the best chunk in it. */
+  score: number;
+}
+
+/** Passages of documents in one text, each under its marker. */
+export interface Context {
+  /** Empty when nothing was found or nothing fits. */
+  text: string;
+  /** One for each passage, in the order of the text. */
+  citations: Citation[];
+  /** The tokens of the text; at most `maxTokens`. */
+  tokens: number;
 }
 
 /** What a knowledge base holds, of one tenant. */
@@ -212,23 +267,36 @@ export class KnowledgeBase {
     replace: boolean,
     options: WriteOptions | null | undefined,
   ): Promise<WriteReport> {
-    const { onError = 'stop', progress, signal, ...unknown } = checked(options);
-    for (const name of Object.keys(unknown)) throw invalid(`options of add have no option '${name}'`);
-    if (onError !== 'stop' && onError !== 'skip') throw invalid(`onError is '${onError}'; it is one of stop, skip`);
-    const batch = new native.Documents(onError === 'skip');
+    const { skip, teller, signal } = writing(options);
+    const batch = new native.Documents(skip);
     await fill(batch, documents, signal);
-    const told = teller(progress);
-    try {
-      const report = await abortable(signal, false, (cancel) =>
-        this.#native.write(batch, replace, told.call, cancel),
-      );
-      return parse(report);
-    } catch (error) {
-      if (error instanceof InvalidInput && error.code === 'callback' && told.failed) {
-        throw new InvalidInput('callback', error.message, { cause: told.failed.error });
-      }
-      throw error;
-    }
+    const write = (cancel?: Native.Cancel) => this.#native.write(batch, replace, teller.call, cancel);
+    return parse(await told(teller, abortable(signal, false, write)));
+  }
+
+  /**
+   * Adds the documents of files: a file, a folder or a glob, or several, such as `docs/**\/*`. All or, with an error, none.
+   * Takes `.txt .md .html .pdf .docx .csv .jsonl`; `progress` counts files. Codes: `not_found`, `load_failed`, and as {@link add}.
+   */
+  async addFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport> {
+    return this.#writeFiles(patterns, false, options);
+  }
+
+  /** Adds the documents of files and replaces those whose id exists; what has not changed is not embedded again. */
+  async upsertFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport> {
+    return this.#writeFiles(patterns, true, options);
+  }
+
+  async #writeFiles(
+    patterns: string | URL | readonly (string | URL)[],
+    replace: boolean,
+    options: WriteOptions | null | undefined,
+  ): Promise<WriteReport> {
+    const { skip, teller, signal } = writing(options, 'files');
+    const list = Array.isArray(patterns) ? (patterns as readonly (string | URL)[]) : [patterns as string | URL];
+    const write = (cancel?: Native.Cancel) =>
+      this.#native.writeFiles(list.map(place), replace, skip, teller.call, cancel);
+    return parse(await told(teller, abortable(signal, false, write)));
   }
 
   /**
@@ -279,15 +347,38 @@ export class KnowledgeBase {
    * Codes: `filter_syntax`, `filter_type`, `filter_field`, `invalid_argument`, `cancelled`, `closed`, and those of the embedder.
    */
   async search(query: string, options?: SearchOptions | null): Promise<Hit[]> {
-    const { signal, ...rest } = checked(options);
-    return hitsOf(await abortable(signal, true, (cancel) => this.#native.search(query, rest, cancel)));
+    const { signal, rerank, ...rest } = checked(options);
+    const second = reranker(rerank);
+    const search = (cancel?: Native.Cancel) =>
+      this.#native.search(query, { ...rest, rerank: second.how }, cancel, second.encoder, second.call);
+    return hitsOf(await told(second, abortable(signal, true, search)));
   }
 
   /** The hits of several queries, in parallel. */
   async searchBatch(queries: readonly string[], options?: SearchOptions | null): Promise<Hit[][]> {
-    const { signal, ...rest } = checked(options);
-    const found = await abortable(signal, true, (cancel) => this.#native.searchBatch(queries, rest, cancel));
-    return found.map(hitsOf);
+    const { signal, rerank, ...rest } = checked(options);
+    const second = reranker(rerank);
+    const search = (cancel?: Native.Cancel) =>
+      this.#native.searchBatch(queries, { ...rest, rerank: second.how }, cancel, second.encoder, second.call);
+    return (await told(second, abortable(signal, true, search))).map(hitsOf);
+  }
+
+  /** The best pieces for one question in several wordings, the question itself first: each is searched for, then fused. */
+  async searchMany(queries: readonly string[], options?: SearchOptions | null): Promise<Hit[]> {
+    const { signal, rerank, ...rest } = checked(options);
+    const second = reranker(rerank);
+    const search = (cancel?: Native.Cancel) =>
+      this.#native.searchMany(queries, { ...rest, rerank: second.how }, cancel, second.encoder, second.call);
+    return hitsOf(await told(second, abortable(signal, true, search)));
+  }
+
+  /** Cited text for a question, within a budget of tokens. Codes: as {@link search}. */
+  async context(query: string, options?: ContextOptions | null): Promise<Context> {
+    const { signal, rerank, ...rest } = checked(options);
+    const second = reranker(rerank);
+    const build = (cancel?: Native.Cancel) =>
+      this.#native.context(query, { ...rest, rerank: second.how }, cancel, second.encoder, second.call);
+    return parse(await told(second, abortable(signal, true, build)));
   }
 
   /**
@@ -471,14 +562,40 @@ async function* iterated<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerat
   yield* items;
 }
 
-type Told = ((reply: Native.Reply, done: number, total: number) => void) | undefined;
+/** A callback of the host, and what it failed with. */
+interface Told<F> {
+  call: F | undefined;
+  failed?: { error: unknown };
+}
 
-/** What tells the host of progress, and what it failed with. */
-function teller(progress: WriteOptions['progress']): { call: Told; failed?: { error: unknown } } {
+/** The outcome of native work; a callback that failed is the cause of its error. */
+async function told<T>(callback: Told<unknown>, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof InvalidInput && error.code === 'callback' && callback.failed) {
+      throw new InvalidInput('callback', error.message, { cause: callback.failed.error });
+    }
+    throw error;
+  }
+}
+
+/** The options of a write, checked. */
+function writing(options: WriteOptions | null | undefined, what = 'documents') {
+  const { onError = 'stop', progress, signal, ...unknown } = checked(options);
+  for (const name of Object.keys(unknown)) throw invalid(`options of add have no option '${name}'`);
+  if (onError !== 'stop' && onError !== 'skip') throw invalid(`onError is '${String(onError)}'; it is one of stop, skip`);
+  return { skip: onError === 'skip', teller: teller(progress, what), signal };
+}
+
+type Teller = (reply: Native.Reply, done: number, total: number) => void;
+
+/** What tells the host of progress. */
+function teller(progress: WriteOptions['progress'], what: string): Told<Teller> {
   if (progress === undefined || progress === null || progress === false) return { call: undefined };
-  const tell = progress === true ? bar : progress;
+  const tell = progress === true ? bar(what) : progress;
   if (typeof tell !== 'function') throw invalid('progress is neither a boolean nor a function');
-  const told: { call: Told; failed?: { error: unknown } } = {
+  const told: Told<Teller> = {
     call: (reply, done, total) => {
       try {
         tell(done, total);
@@ -492,6 +609,39 @@ function teller(progress: WriteOptions['progress']): { call: Told; failed?: { er
   return told;
 }
 
-function bar(done: number, total: number): void {
-  process.stderr.write(`\r${done}/${total} documents${done === total ? '\n' : ''}`);
+function bar(what: string): (done: number, total: number) => void {
+  return (done, total) => void process.stderr.write(`\r${done}/${total} ${what}${done === total ? '\n' : ''}`);
+}
+
+type Scorer = (reply: Native.Reply, query: string, hits: Native.Hits) => void;
+
+/** A reranker as the native half takes it: by name with its settings, and the model or the function beside it. */
+interface Second extends Told<Scorer> {
+  how: object | undefined;
+  encoder?: Native.CrossEncoder | undefined;
+}
+
+function reranker(rerank: SearchOptions['rerank']): Second {
+  if (rerank === undefined || rerank === null) return { how: undefined, call: undefined };
+  const plain = typeof rerank === 'string' || typeof rerank === 'function' || rerank instanceof CrossEncoder;
+  const { with: by, ...how } = plain ? { with: rerank } : checked(rerank as Rerank);
+  if (typeof by === 'string') return { how: { ...how, with: by }, call: undefined };
+  if (by instanceof CrossEncoder) return { how, encoder: encoderOf.get(by), call: undefined };
+  if (typeof by !== 'function') {
+    throw invalid(`rerank is ${typeof by}; 'mmr', 'late', a CrossEncoder or a function is expected`);
+  }
+  const second: Second = {
+    how,
+    call: (reply, query, hits) => {
+      const failed = (error: unknown) => {
+        second.failed = { error };
+        reply.fail('the reranking callback threw');
+      };
+      // It may be asynchronous, and may throw before it is.
+      new Promise<ArrayLike<number>>((resolve) => resolve(by(query, hitsOf(hits)))).then((scores) => {
+        reply.answer(scores);
+      }, failed);
+    },
+  };
+  return second;
 }

@@ -1,4 +1,4 @@
-import { type Abortable, Embedder } from './embed.js';
+import { type Abortable, CrossEncoder, Embedder } from './embed.js';
 import { type Hit, type Metadata, type MetadataValue } from './hits.js';
 /** A document to be added. */
 export interface DocumentInput {
@@ -111,6 +111,56 @@ export interface SearchOptions extends VectorSearchOptions {
     alpha?: number;
     /** The constant of `rrf`. Default 60. */
     rrfK?: number;
+    /** What gives the best candidates a better order. Default nothing. */
+    rerank?: Rerank['with'] | Rerank | null;
+}
+/** A function that gives each hit a score, larger is better; it may be asynchronous. */
+export type RerankFunction = (query: string, hits: Hit[]) => ArrayLike<number> | PromiseLike<ArrayLike<number>>;
+/** What gives the best candidates a better order. */
+export interface Rerank {
+    /** `mmr`: maximal marginal relevance; `late`: late interaction by the embedder's token vectors; a model; a function. */
+    with: 'mmr' | 'late' | CrossEncoder | RerankFunction;
+    /** How many candidates are put in order at a time. Default 50. */
+    depth?: number;
+    /** The weight of the new score against the old one, 0 to 1. Default 1. */
+    blend?: number;
+    /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.7. */
+    lambda?: number;
+}
+/** What {@link KnowledgeBase.context} may be told. */
+export interface ContextOptions extends SearchOptions {
+    /** The most tokens of the whole text, as the embedder counts. Default 2000. */
+    maxTokens?: number;
+    /** In which order the passages stand. Default `score`: the best first. */
+    order?: 'score' | 'document' | 'lost_in_the_middle';
+    /** How many chunks before and after each passage are joined to it while the budget lasts. Default 1. */
+    neighbours?: number;
+    /** A passage that is at least so similar to a better one is left out, 0 to 1. Default 0.85. */
+    dedupe?: number;
+}
+/** Where a passage comes from: `documentText.slice(start, end)` is the passage. */
+export interface Citation {
+    /** What stands before the passage in the text: `[1]`, `[2]` and so on. */
+    marker: string;
+    docId: string;
+    /** The best chunk in it. */
+    chunkId: string;
+    /** In UTF-16 units. */
+    start: number;
+    /** In UTF-16 units. */
+    end: number;
+    title: string;
+    /** The score of the best chunk in it. */
+    score: number;
+}
+/** Passages of documents in one text, each under its marker. */
+export interface Context {
+    /** Empty when nothing was found or nothing fits. */
+    text: string;
+    /** One for each passage, in the order of the text. */
+    citations: Citation[];
+    /** The tokens of the text; at most `maxTokens`. */
+    tokens: number;
 }
 /** What a knowledge base holds, of one tenant. */
 export interface Stats {
@@ -160,6 +210,13 @@ export declare class KnowledgeBase {
     /** Adds documents and replaces those whose id exists. Otherwise as {@link add}. */
     upsert(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport>;
     /**
+     * Adds the documents of files: a file, a folder or a glob, or several, such as `docs/**\/*`. All or, with an error, none.
+     * Takes `.txt .md .html .pdf .docx .csv .jsonl`; `progress` counts files. Codes: `not_found`, `load_failed`, and as {@link add}.
+     */
+    addFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport>;
+    /** Adds the documents of files and replaces those whose id exists; what has not changed is not embedded again. */
+    upsertFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport>;
+    /**
      * Adds documents as they come, batch by batch: each batch is atomic, durable and searchable when its step is yielded.
      * `upsert`: replace documents whose id exists.
      *
@@ -187,6 +244,10 @@ export declare class KnowledgeBase {
     search(query: string, options?: SearchOptions | null): Promise<Hit[]>;
     /** The hits of several queries, in parallel. */
     searchBatch(queries: readonly string[], options?: SearchOptions | null): Promise<Hit[][]>;
+    /** The best pieces for one question in several wordings, the question itself first: each is searched for, then fused. */
+    searchMany(queries: readonly string[], options?: SearchOptions | null): Promise<Hit[]>;
+    /** Cited text for a question, within a budget of tokens. Codes: as {@link search}. */
+    context(query: string, options?: ContextOptions | null): Promise<Context>;
     /**
      * The hits of queries as they come, in their order, at most `concurrency` (16) searches ahead.
      *
