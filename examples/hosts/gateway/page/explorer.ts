@@ -40,6 +40,7 @@ const POSITIONS = ['yes', 'no', 'unsure'];
 
 const form = element<HTMLFormElement>('form');
 let asked = 0;
+let voted = 0;
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
@@ -55,8 +56,8 @@ void health();
 
 async function health(): Promise<void> {
   try {
-    const { documents, version } = await call<{ documents: number; version: string }>('/health');
-    element('status').textContent = `quorate ${version}, ${documents.toLocaleString('en')} shared documents`;
+    const { role, version } = await call<{ role: string; version: string }>('/health');
+    element('status').textContent = `quorate ${version}, ${role}`;
   } catch {
     element('status').textContent = 'the gateway does not answer';
   }
@@ -67,6 +68,7 @@ async function ask(): Promise<void> {
   const mine = ++asked;
   const question = value('query');
   const columns = document.querySelector('.columns')!;
+  document.body.classList.add('asked');
   columns.classList.add('busy');
   problem(null);
   const query = new URLSearchParams({ q: question, k: '10', explain: 'true' });
@@ -98,7 +100,10 @@ function showHits(hits: Hit[], took: number): void {
     const legs = make('div', { class: 'legs' });
     const leg = (label: string, kind: string, share: number, told: string) =>
       legs.append(label, bar(kind, share), make('b', {}, told));
-    if (lexical) leg('Words', 'words', lexical.score / top, `${lexical.score.toFixed(2)}, ${rank(lexical)}`);
+    if (lexical) {
+      const told = lexical.score === 0 ? 'no shared word' : `${lexical.score.toFixed(2)}, ${rank(lexical)}`;
+      leg('Words', 'words', lexical.score / top, told);
+    }
     if (dense) leg('Meaning', 'meaning', dense.similarity, `${dense.similarity.toFixed(3)}, ${rank(dense)}`);
     if (fusion) leg('Fused', 'fused', fusion.score, fusion.score.toFixed(3));
     if (rerank) leg(rerank.name, 'plain', rerank.score, rerank.score.toFixed(3));
@@ -156,9 +161,8 @@ function showExperts(matches: Expert[]): void {
 }
 
 function showPanel(members: Expert[]): void {
-  const rows = members.map(({ agent }, i) => {
-    const select = make('select', { 'aria-label': `Position of ${agent.name}` }, ...POSITIONS.map((name) => make('option', {}, name)));
-    select.value = POSITIONS[i === members.length - 1 ? 1 : 0]!;
+  const rows = members.map(({ agent }) => {
+    const select = make('select', { 'aria-label': `Position of ${agent.name}` }, make('option', { value: '' }, 'no vote'), ...POSITIONS.map((name) => make('option', {}, name)));
     const sure = make('input', { type: 'range', min: '0', max: '1', step: '0.05', value: '0.8', 'aria-label': `Confidence of ${agent.name}`, title: 'confidence' });
     const row = make('div', { class: 'ballot', 'data-voter': agent.name }, make('span', { title: agent.name }, agent.name), select, sure);
     row.addEventListener('change', () => void vote());
@@ -166,17 +170,21 @@ function showPanel(members: Expert[]): void {
   });
   fill('ballots', rows, 'No panel could be chosen.');
   element('verdict').replaceChildren();
-  if (rows.length > 0) void vote();
 }
 
 async function vote(): Promise<void> {
-  const ballots = [...document.querySelectorAll<HTMLElement>('.ballot')].map((row) => ({
-    voter: row.dataset['voter'],
-    choice: row.querySelector('select')!.value,
-    confidence: Number(row.querySelector('input')!.value),
-  }));
+  const mine = ++voted;
+  const ballots = [...document.querySelectorAll<HTMLElement>('.ballot')]
+    .map((row) => ({
+      voter: row.dataset['voter'],
+      choice: row.querySelector('select')!.value,
+      confidence: Number(row.querySelector('input')!.value),
+    }))
+    .filter((ballot) => ballot.choice !== '');
+  if (ballots.length === 0) return element('verdict').replaceChildren();
   try {
-    showVerdict(await call<Score>('/consensus', { ballots, options: POSITIONS }));
+    const score = await call<Score>('/consensus', { ballots, options: POSITIONS });
+    if (mine === voted) showVerdict(score);
   } catch (error) {
     problem((error as Error).message);
   }
@@ -194,7 +202,7 @@ function showVerdict({ decision, level, support, confidence, tied, agreement, mi
     make('div', { class: 'decision' }, make('span', {}, decision ?? `tie: ${tied.join(', ')}`), make('span', { class: `level ${level}` }, level.replace('_', ' '))),
     shares,
     make('ul', { class: 'factions' }, ...told),
-    make('p', { class: 'agreement' }, `Support ${percent(support)}, confidence ${percent(confidence)}. ${agreement.coefficient.replaceAll('_', ' ')}: ${kappa}${observed}.`),
+    make('p', { class: 'agreement' }, `Support ${percent(support)}, confidence ${percent(confidence)}. Agreement beyond chance ${kappa} (${agreement.coefficient.replaceAll('_', ' ')})${observed}.`),
     make('details', {}, make('summary', {}, 'The arithmetic'), make('div', { class: 'why' }, ...explanation.split('\n').map((line) => make('p', {}, make('code', {}, line))))),
   );
 }
@@ -213,7 +221,7 @@ type Child = Node | string;
 
 function make<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Record<string, string> = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
-  for (const [name, given] of Object.entries(attributes)) if (given) made.setAttribute(name, given);
+  for (const [name, given] of Object.entries(attributes)) if (given || name === 'value') made.setAttribute(name, given);
   made.append(...children);
   return made;
 }

@@ -69,11 +69,14 @@ test('a person asks, sees passages, opens an explanation, and looks at a panel',
       assert.ok((await page.locator('#experts .expert-head').count()) > 0);
       assert.match(await page.locator('#experts .words-used').first().textContent(), /\S/);
 
-      await page.waitForSelector('.verdict .decision');
       assert.equal(await page.locator('.ballot').count(), 5);
+      assert.equal(await page.locator('.verdict .decision').count(), 0);
+      for (let i = 0; i < 5; i++) await page.locator('.ballot select').nth(i).selectOption(i < 4 ? 'yes' : 'no');
+      await page.waitForFunction(() => document.querySelectorAll('.factions li').length === 2 && document.querySelector('.level').textContent === 'strong');
       assert.match(await page.locator('.decision').textContent(), /yes.*strong/);
       const dissenter = await page.locator('.ballot').last().getAttribute('data-voter');
       assert.match(await page.locator('.factions').textContent(), new RegExp(`no 20 % \\(minority\\) ${dissenter.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`));
+      assert.equal(await page.locator('#problem').isVisible(), false);
       await shot(page, '2-answers');
       await page.locator('.ballot').last().locator('select').selectOption('yes');
       await page.waitForFunction(() => document.querySelector('.level').textContent === 'unanimous');
