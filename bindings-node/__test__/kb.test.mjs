@@ -244,6 +244,22 @@ test('opening says what is wrong', () =>
     await assert.rejects(open(place, 7), fails(InvalidInput, 'invalid_argument'));
   }));
 
+test('texts are cut as the options say', () => {
+  const text = '# A\n\nFirst words here.\n\n## B\n\nOther words there.\n';
+  return inFolder(async (folder) => {
+    const kb = await open(join(folder, 'kb'), { durability: 'process', chunking: { strategy: 'markdown', maxTokens: 12 } });
+    await kb.add([{ id: 'a', text }]);
+    const hits = await kb.search('words', { k: 10 });
+    assert.ok(hits.length > 1);
+    assert.deepEqual((await kb.search('other words there'))[0].headings, ['A', 'B']);
+    await kb.close();
+    for (const chunking of ['sideways', { stragety: 'fixed' }, { maxTokens: 0 }, 7]) {
+      await assert.rejects(open(join(folder, 'bad'), { chunking }), fails(InvalidInput, 'invalid_argument', /chunking|max_tokens/));
+    }
+    await assert.rejects(open(join(folder, 'bad'), { durability: 'none' }), fails(InvalidInput, 'invalid_argument', /power_cut/));
+  });
+});
+
 test('an embedder can be given, and another one is refused', () =>
   inFolder(async (folder) => {
     const place = join(folder, 'kb');

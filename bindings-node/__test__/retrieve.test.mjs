@@ -18,8 +18,8 @@ test('a function reranks, at once or later', () =>
     };
     const plain = await kb.search('medicine');
     const wanted = plain.map((hit) => hit.text).sort((a, b) => a.length - b.length);
-    for (const rerank of [byLength, async (...args) => Float32Array.from(byLength(...args)), { with: byLength, depth: 10 }]) {
-      const hits = await kb.search('medicine', { rerank });
+    for (const rerank of [byLength, async (...args) => Float32Array.from(byLength(...args)), byLength]) {
+      const hits = await kb.search('medicine', { rerank, rerankDepth: 10 });
       assert.deepEqual(hits.map((hit) => hit.text), wanted);
       assert.equal(hits[0].score, -wanted[0].length);
       assert.equal(hits[0].explain().rerank.name, 'callback');
@@ -70,10 +70,10 @@ test('mmr and late interaction rerank, with settings', () =>
     const hits = await kb.search('fda clearance', { rerank: 'mmr' });
     assert.equal(hits.length, 3);
     assert.equal(hits[0].explain().rerank.name, 'mmr');
-    const order = async (rerank) => (await kb.search('fda clearance', { rerank })).map((hit) => hit.docId);
-    assert.deepEqual(await order({ with: 'mmr', lambda: 1 }), (await kb.search('fda clearance')).map((hit) => hit.docId));
-    await assert.rejects(kb.search('x', { rerank: { with: 'mmr', lambda: 2 } }), fails(InvalidInput, 'invalid_argument', /lambda/));
-    await assert.rejects(kb.search('x', { rerank: { with: 'mmr', detph: 2 } }), fails(InvalidInput, 'invalid_argument', /detph/));
+    const order = async (options) => (await kb.search('fda clearance', options)).map((hit) => hit.docId);
+    assert.deepEqual(await order({ rerank: 'mmr', mmrLambda: 1 }), (await kb.search('fda clearance')).map((hit) => hit.docId));
+    await assert.rejects(kb.search('x', { rerank: 'mmr', mmrLambda: 2 }), fails(InvalidInput, 'invalid_argument', /lambda/));
+    await assert.rejects(kb.search('x', { rerank: 'mmr', blend: 2 }), fails(InvalidInput, 'invalid_argument', /blend/));
     await assert.rejects(kb.search('x', { rerank: 'best' }), fails(InvalidInput, 'invalid_argument', /mmr, late/));
     await assert.rejects(kb.search('x', { rerank: 7 }), fails(InvalidInput, 'invalid_argument'));
     await assert.rejects(kb.search('x', { rerank: {} }), fails(InvalidInput, 'invalid_argument'));

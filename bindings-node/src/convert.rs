@@ -32,11 +32,6 @@ impl Args {
         }
     }
 
-    /// Members that were read before.
-    pub fn of(members: Vec<(String, Given)>, what: &'static str) -> Args {
-        Args { members, what }
-    }
-
     /// Takes an argument out; `undefined` when it is not there.
     pub fn take(&mut self, name: &str) -> Given {
         match self.members.iter().position(|(key, _)| key == name) {
@@ -351,6 +346,17 @@ pub fn object(members: Vec<(String, Given)>, what: &str) -> Result<serde_json::M
         .map(|(key, value)| {
             let value = json(value, &format!("{what}.{key}"))?;
             Ok((key, value))
+        })
+        .collect()
+}
+
+/// `{name: text}` pairs.
+pub fn named_texts(given: Given, what: &str) -> Result<Vec<(String, String)>> {
+    members(given, what)?
+        .into_iter()
+        .map(|(name, value)| {
+            let value = text(value, &format!("{what}.{name}"))?;
+            Ok((name, value))
         })
         .collect()
 }

@@ -1,12 +1,16 @@
 //! How is a knowledge base used from Node?
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::core::embed::Embed;
-use quorate::rag::{FileOptions, KnowledgeBase, Language, ModelSource, OnError, OpenOptions, WriteOptions};
+use quorate::rag::chunk::ChunkOptions;
+use quorate::rag::{
+    Durability, FileOptions, KnowledgeBase, Language, ModelSource, OnError, OpenOptions, WriteOptions,
+};
 use quorate::{Code, Document, Error, Result};
 use serde_json::{Value, json};
 
@@ -17,6 +21,7 @@ use crate::embed::{NativeCrossEncoder, NativeEmbedder, Opening};
 use crate::errors::{OrThrow, Thrown, invalid};
 use crate::hits::hits;
 use crate::retrieve::{self, Second, context_options, filter, only_search};
+use crate::value::Given;
 
 /// Documents that are kept and found.
 #[napi(js_name = "KnowledgeBase")]
@@ -55,11 +60,29 @@ fn open_options(env: &Env, options: &Unknown<'_>) -> Result<OpenOptions> {
         read_only: args.or("readOnly", false, boolean)?,
         language: args
             .maybe("language", |given, what| convert::choose(what, &text(given, what)?, &languages))?,
+        durability: args
+            .choice("durability", &[("power_cut", Durability::PowerCut), ("process", Durability::Process)])?,
+        chunking: args.maybe("chunking", chunking)?,
         keep_versions: args.or("keepVersions", defaults.keep_versions, count)?,
+        cache_folder: args.maybe("cacheFolder", text)?.map(PathBuf::from),
+        storage_options: args.or("storageOptions", Vec::new(), convert::named_texts)?.into_iter().collect(),
         ..defaults
     };
     args.done()?;
     Ok(out)
+}
+
+/// How texts are cut: the name of a strategy, or the options.
+fn chunking(given: Given, what: &str) -> Result<ChunkOptions> {
+    let value = match given {
+        Given::Text(strategy) => serde_json::json!({ "strategy": strategy }),
+        given @ Given::Object(_) => convert::snake(convert::json(given, what)?),
+        other => {
+            return Err(invalid(format!("{what} is {}; a string or an object is expected", other.kind())));
+        }
+    };
+    serde_json::from_value(value)
+        .map_err(|e| Error::with_source(Code::InvalidArgument, format!("{what}: {e}"), e))
 }
 
 impl NativeKnowledgeBase {

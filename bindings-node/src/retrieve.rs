@@ -11,7 +11,7 @@ use quorate::rag::{
 };
 use serde_json::json;
 
-use crate::convert::{self, Args, Out, boolean, count, floats32, members, number32, text};
+use crate::convert::{self, Args, Out, boolean, count, floats32, number32, text};
 use crate::door::{Callback, NativeCancel, flag};
 use crate::embed::{NativeCrossEncoder, Opening};
 use crate::errors::{OrThrow, Thrown, invalid};
@@ -104,22 +104,22 @@ fn search_options(args: &mut Args) -> Result<SearchOptions> {
             convert::choose(what, &text(given, what)?, &[("doc", GroupBy::Doc)])
         })?,
         min_score: args.maybe("minScore", number32)?,
-        rerank: args.maybe("rerank", rerank)?,
+        rerank: rerank(args)?,
         ..defaults
     })
 }
 
-/// `{with, depth, blend, lambda}`; a function and a cross-encoder take the place of `with` later.
-fn rerank(given: Given, what: &str) -> Result<Rerank> {
-    let mut args = Args::of(members(given, what)?, "rerank");
-    let lambda = args.or("lambda", 0.7, number32)?;
-    let out = Rerank {
-        depth: args.or("depth", Rerank::DEPTH, count)?,
-        blend: args.or("blend", 1.0, number32)?,
-        with: args.choice("with", &[("mmr", Reranker::Mmr { lambda }), ("late", Reranker::Late)])?,
-    };
-    args.done()?;
-    Ok(out)
+/// The name of a reranker; a function and a cross-encoder take the place of `given` later.
+fn rerank(args: &mut Args) -> Result<Option<Rerank>> {
+    let lambda = args.or("mmrLambda", 0.5, number32)?;
+    let depth = args.or("rerankDepth", Rerank::DEPTH, count)?;
+    let blend = args.or("blend", 1.0, number32)?;
+    let known = [("mmr", Reranker::Mmr { lambda }), ("late", Reranker::Late)];
+    let with = args.maybe("rerank", |given, what| match text(given, what)?.as_str() {
+        "given" => Ok(Reranker::Mmr { lambda: 1.0 }),
+        name => convert::choose(what, name, &known),
+    })?;
+    Ok(with.map(|with| Rerank { with, depth, blend }))
 }
 
 /// The options of a context: those of a search, and its own.

@@ -32,6 +32,8 @@ export * from './eval.js';
 export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue, type TermScore } from './hits.js';
 export {
   type ChunkInput,
+  type ChunkOptions,
+  type ChunkStrategy,
   type Citation,
   type Context,
   type ContextOptions,
@@ -40,7 +42,6 @@ export {
   KnowledgeBase,
   type OpenOptions,
   type Opening,
-  type Rerank,
   type RerankFunction,
   type SearchOptions,
   type Skipped,

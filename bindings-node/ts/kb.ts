@@ -48,6 +48,25 @@ export interface Document {
  */
 export type Where = string | { [field: string]: MetadataValue };
 
+/** Where texts are cut. `auto`: `markdown` for a text with Markdown headings, `recursive` for any other. */
+export type ChunkStrategy = 'auto' | 'fixed' | 'sentence' | 'recursive' | 'markdown' | 'semantic' | 'code';
+
+/** How texts are cut. */
+export interface ChunkOptions {
+  /** Default `auto`. */
+  strategy?: ChunkStrategy;
+  /** Longest chunk, in tokens of the embedder. Default 512. */
+  maxTokens?: number;
+  /** Tokens that a chunk repeats of the one before it. Default 0. */
+  overlap?: number;
+  /** `semantic` cuts where the distance of neighbouring sentences is above this percentile. Default 90. */
+  breakpointPercentile?: number;
+  /** Embed title and headings before each chunk's text. Default true. */
+  contextualHeaders?: boolean;
+  /** Pool the token vectors of one pass over the document; only for embedders with token vectors. Default false. */
+  late?: boolean;
+}
+
 /** How a knowledge base is opened. */
 export interface OpenOptions {
   /** A model folder, a hub id, or an Embedder. Default: what it was made with; the built-in model for a new one. */
@@ -58,8 +77,16 @@ export interface OpenOptions {
   readOnly?: boolean;
   /** The language of stemmer and stop words, fixed when it is created, such as `english`. Default English. */
   language?: string | null;
+  /** What a write survives: a power cut, or the end of the process alone. Default `power_cut`. */
+  durability?: 'power_cut' | 'process';
+  /** How texts are cut: a strategy, or all of it. Default: as when it was created; `auto` for a new one. */
+  chunking?: ChunkStrategy | ChunkOptions | null;
   /** How many past versions are kept for `at`. Default 100. */
   keepVersions?: number;
+  /** Where the indexes of a knowledge base on an object store lie. Default: a folder in the user's cache. */
+  cacheFolder?: string | null;
+  /** Settings of the object store, such as `aws_region`. */
+  storageOptions?: Record<string, string> | null;
 }
 
 /** How documents are written. */
@@ -126,24 +153,21 @@ export interface SearchOptions extends VectorSearchOptions {
   alpha?: number;
   /** The constant of `rrf`. Default 60. */
   rrfK?: number;
-  /** What gives the best candidates a better order. Default nothing. */
-  rerank?: Rerank['with'] | Rerank | null;
+  /**
+   * What gives the best candidates a better order: `mmr` (maximal marginal relevance), `late` (late interaction by the embedder's
+   * token vectors), a model, or a function. Default nothing.
+   */
+  rerank?: 'mmr' | 'late' | CrossEncoder | RerankFunction | null;
+  /** How many candidates are put in order at a time. Default 50. */
+  rerankDepth?: number;
+  /** The weight of the reranker's score against the one before, 0 to 1. Default 1. */
+  blend?: number;
+  /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.5. */
+  mmrLambda?: number;
 }
 
 /** A function that gives each hit a score, larger is better; it may be asynchronous. */
 export type RerankFunction = (query: string, hits: Hit[]) => ArrayLike<number> | PromiseLike<ArrayLike<number>>;
-
-/** What gives the best candidates a better order. */
-export interface Rerank {
-  /** `mmr`: maximal marginal relevance; `late`: late interaction by the embedder's token vectors; a model; a function. */
-  with: 'mmr' | 'late' | CrossEncoder | RerankFunction;
-  /** How many candidates are put in order at a time. Default 50. */
-  depth?: number;
-  /** The weight of the new score against the old one, 0 to 1. Default 1. */
-  blend?: number;
-  /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.7. */
-  lambda?: number;
-}
 
 /** What {@link KnowledgeBase.context} may be told. */
 export interface ContextOptions extends SearchOptions {
@@ -350,7 +374,7 @@ export class KnowledgeBase {
     const { signal, rerank, ...rest } = checked(options);
     const second = reranker(rerank);
     const search = (cancel?: Native.Cancel) =>
-      this.#native.search(query, { ...rest, rerank: second.how }, cancel, second.encoder, second.call);
+      this.#native.search(query, { ...rest, rerank: second.name }, cancel, second.encoder, second.call);
     return hitsOf(await told(second, abortable(signal, true, search)));
   }
 
@@ -359,7 +383,7 @@ export class KnowledgeBase {
     const { signal, rerank, ...rest } = checked(options);
     const second = reranker(rerank);
     const search = (cancel?: Native.Cancel) =>
-      this.#native.searchBatch(queries, { ...rest, rerank: second.how }, cancel, second.encoder, second.call);
+      this.#native.searchBatch(queries, { ...rest, rerank: second.name }, cancel, second.encoder, second.call);
     return (await told(second, abortable(signal, true, search))).map(hitsOf);
   }
 
@@ -368,7 +392,7 @@ export class KnowledgeBase {
     const { signal, rerank, ...rest } = checked(options);
     const second = reranker(rerank);
     const search = (cancel?: Native.Cancel) =>
-      this.#native.searchMany(queries, { ...rest, rerank: second.how }, cancel, second.encoder, second.call);
+      this.#native.searchMany(queries, { ...rest, rerank: second.name }, cancel, second.encoder, second.call);
     return hitsOf(await told(second, abortable(signal, true, search)));
   }
 
@@ -377,7 +401,7 @@ export class KnowledgeBase {
     const { signal, rerank, ...rest } = checked(options);
     const second = reranker(rerank);
     const build = (cancel?: Native.Cancel) =>
-      this.#native.context(query, { ...rest, rerank: second.how }, cancel, second.encoder, second.call);
+      this.#native.context(query, { ...rest, rerank: second.name }, cancel, second.encoder, second.call);
     return parse(await told(second, abortable(signal, true, build)));
   }
 
@@ -615,30 +639,31 @@ function bar(what: string): (done: number, total: number) => void {
 
 type Scorer = (reply: Native.Reply, query: string, hits: Native.Hits) => void;
 
-/** A reranker as the native half takes it: by name with its settings, and the model or the function beside it. */
+/** A reranker as the native half takes it: by name, or `given` with the model or the function beside it. */
 interface Second extends Told<Scorer> {
-  how: object | undefined;
+  name: string | undefined;
   encoder?: Native.CrossEncoder | undefined;
 }
 
 function reranker(rerank: SearchOptions['rerank']): Second {
-  if (rerank === undefined || rerank === null) return { how: undefined, call: undefined };
-  const plain = typeof rerank === 'string' || typeof rerank === 'function' || rerank instanceof CrossEncoder;
-  const { with: by, ...how } = plain ? { with: rerank } : checked(rerank as Rerank);
-  if (typeof by === 'string') return { how: { ...how, with: by }, call: undefined };
-  if (by instanceof CrossEncoder) return { how, encoder: encoderOf.get(by), call: undefined };
-  if (typeof by !== 'function') {
-    throw invalid(`rerank is ${typeof by}; 'mmr', 'late', a CrossEncoder or a function is expected`);
+  if (rerank === undefined || rerank === null) return { name: undefined, call: undefined };
+  if (rerank instanceof CrossEncoder) return { name: 'given', encoder: encoderOf.get(rerank), call: undefined };
+  if (typeof rerank === 'string') {
+    if (rerank !== 'mmr' && rerank !== 'late') throw invalid(`rerank is '${String(rerank)}'; it is one of mmr, late`);
+    return { name: rerank, call: undefined };
+  }
+  if (typeof rerank !== 'function') {
+    throw invalid(`rerank is a ${typeof rerank}; 'mmr', 'late', a CrossEncoder or a function is expected`);
   }
   const second: Second = {
-    how,
+    name: 'given',
     call: (reply, query, hits) => {
       const failed = (error: unknown) => {
         second.failed = { error };
         reply.fail('the reranking callback threw');
       };
       // It may be asynchronous, and may throw before it is.
-      new Promise<ArrayLike<number>>((resolve) => resolve(by(query, hitsOf(hits)))).then((scores) => {
+      new Promise<ArrayLike<number>>((resolve) => resolve(rerank(query, hitsOf(hits)))).then((scores) => {
         reply.answer(scores);
       }, failed);
     },

@@ -39,6 +39,23 @@ export interface Document {
 export type Where = string | {
     [field: string]: MetadataValue;
 };
+/** Where texts are cut. `auto`: `markdown` for a text with Markdown headings, `recursive` for any other. */
+export type ChunkStrategy = 'auto' | 'fixed' | 'sentence' | 'recursive' | 'markdown' | 'semantic' | 'code';
+/** How texts are cut. */
+export interface ChunkOptions {
+    /** Default `auto`. */
+    strategy?: ChunkStrategy;
+    /** Longest chunk, in tokens of the embedder. Default 512. */
+    maxTokens?: number;
+    /** Tokens that a chunk repeats of the one before it. Default 0. */
+    overlap?: number;
+    /** `semantic` cuts where the distance of neighbouring sentences is above this percentile. Default 90. */
+    breakpointPercentile?: number;
+    /** Embed title and headings before each chunk's text. Default true. */
+    contextualHeaders?: boolean;
+    /** Pool the token vectors of one pass over the document; only for embedders with token vectors. Default false. */
+    late?: boolean;
+}
 /** How a knowledge base is opened. */
 export interface OpenOptions {
     /** A model folder, a hub id, or an Embedder. Default: what it was made with; the built-in model for a new one. */
@@ -49,8 +66,16 @@ export interface OpenOptions {
     readOnly?: boolean;
     /** The language of stemmer and stop words, fixed when it is created, such as `english`. Default English. */
     language?: string | null;
+    /** What a write survives: a power cut, or the end of the process alone. Default `power_cut`. */
+    durability?: 'power_cut' | 'process';
+    /** How texts are cut: a strategy, or all of it. Default: as when it was created; `auto` for a new one. */
+    chunking?: ChunkStrategy | ChunkOptions | null;
     /** How many past versions are kept for `at`. Default 100. */
     keepVersions?: number;
+    /** Where the indexes of a knowledge base on an object store lie. Default: a folder in the user's cache. */
+    cacheFolder?: string | null;
+    /** Settings of the object store, such as `aws_region`. */
+    storageOptions?: Record<string, string> | null;
 }
 /** How documents are written. */
 export interface WriteOptions extends Abortable {
@@ -111,22 +136,20 @@ export interface SearchOptions extends VectorSearchOptions {
     alpha?: number;
     /** The constant of `rrf`. Default 60. */
     rrfK?: number;
-    /** What gives the best candidates a better order. Default nothing. */
-    rerank?: Rerank['with'] | Rerank | null;
+    /**
+     * What gives the best candidates a better order: `mmr` (maximal marginal relevance), `late` (late interaction by the embedder's
+     * token vectors), a model, or a function. Default nothing.
+     */
+    rerank?: 'mmr' | 'late' | CrossEncoder | RerankFunction | null;
+    /** How many candidates are put in order at a time. Default 50. */
+    rerankDepth?: number;
+    /** The weight of the reranker's score against the one before, 0 to 1. Default 1. */
+    blend?: number;
+    /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.5. */
+    mmrLambda?: number;
 }
 /** A function that gives each hit a score, larger is better; it may be asynchronous. */
 export type RerankFunction = (query: string, hits: Hit[]) => ArrayLike<number> | PromiseLike<ArrayLike<number>>;
-/** What gives the best candidates a better order. */
-export interface Rerank {
-    /** `mmr`: maximal marginal relevance; `late`: late interaction by the embedder's token vectors; a model; a function. */
-    with: 'mmr' | 'late' | CrossEncoder | RerankFunction;
-    /** How many candidates are put in order at a time. Default 50. */
-    depth?: number;
-    /** The weight of the new score against the old one, 0 to 1. Default 1. */
-    blend?: number;
-    /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.7. */
-    lambda?: number;
-}
 /** What {@link KnowledgeBase.context} may be told. */
 export interface ContextOptions extends SearchOptions {
     /** The most tokens of the whole text, as the embedder counts. Default 2000. */

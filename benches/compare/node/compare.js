@@ -13,6 +13,7 @@ import { join } from 'node:path';
 
 import * as lancedb from '@lancedb/lancedb';
 import { ZVecCollectionSchema, ZVecCreateAndOpen, ZVecDataType, ZVecIndexType, ZVecMetricType } from '@zvec/zvec';
+import { Field, FixedSizeList, Float32, Int32, Schema } from 'apache-arrow';
 import { Embedder, loadBeir, open } from 'quorate';
 
 const ROWS = 40_000;
@@ -153,7 +154,12 @@ async function lance() {
   const database = await lancedb.connect(join(folder, 'lancedb'));
   const start = performance.now();
   const rows = vectors.map((vector, i) => ({ id: i, group: group(i), vector: Array.from(vector) }));
-  const table = await database.createTable('compare', rows);
+  const schema = new Schema([
+    new Field('id', new Int32()),
+    new Field('group', new Int32()),
+    new Field('vector', new FixedSizeList(dim, new Field('item', new Float32(), true))),
+  ]);
+  const table = await database.createTable('compare', rows, { schema });
   await table.createIndex('vector', { config: lancedb.Index.hnswSq({ distanceType: 'dot' }) });
   await table.createIndex('group', { config: lancedb.Index.bitmap() });
   return {
