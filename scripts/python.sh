@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the Python package in place with cargo and runs its tests, its doctests and the type checker.
+# Builds the Python package in place with cargo and runs its tests, its doctests and the type checkers.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 cache=${QUORATE_CACHE:-$HOME/.cache/quorate}
@@ -21,4 +21,7 @@ cd bindings-python
 export PYTHONPATH="$PWD/python"
 "$python" -m pytest "$@"
 "$python" -m mypy
+"$python" -m mypy --strict tests/typed_use.py
+export PYRIGHT_PYTHON_CACHE_DIR="$cache/pyright" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
+"$python" -m pyright --pythonpath "$python" --level error tests/typed_use.py python/quorate
 "$python" -m mypy.stubtest quorate._quorate --ignore-disjoint-bases --allowlist tests/stubtest.txt
