@@ -8,6 +8,7 @@ mod door;
 mod embed;
 mod errors;
 mod eval;
+mod fork;
 mod hits;
 mod kb;
 mod metadata;
