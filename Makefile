@@ -30,7 +30,7 @@ test: weights ## All tests
 	scripts/python.sh -q
 	scripts/node.sh
 
-explorer: weights ## The gateway's page in a real Chromium (installs Debian's)
+explorer: weights ## The gateway's page in Chromium, which is installed when it is not there
 	scripts/node.sh explorer
 
 # Clippy through cargo's build rather than its check: it then shares the build of the dependencies with the tests.

@@ -165,7 +165,7 @@ async function lance() {
   return {
     ingest: (performance.now() - start) / 1000,
     search: async (vector, g) => {
-      let query = table.vectorSearch(vector).distanceType('dot').select(['id']).limit(K);
+      let query = table.vectorSearch(vector).distanceType('dot').select(['id', '_distance']).limit(K);
       if (g !== undefined) query = query.where(`group = ${g}`);
       return (await query.toArray()).map((row) => Number(row.id));
     },
