@@ -75,7 +75,7 @@ def agreement(
     ax = _axes(ax, 1.8 + 0.55 * len(names), 1.4 + 0.5 * len(names))
     # The colours span what there is, from the tenth below the least agreement.
     low = min(0.9, float(np.floor(10 * np.nanmin(table)) / 10))
-    image = ax.imshow(np.ma.MaskedArray(table, mask=np.isnan(table)), cmap="cividis", vmin=low, vmax=1.0)
+    image = ax.imshow(table, cmap="cividis", vmin=low, vmax=1.0)
     for i, j in np.argwhere(~np.eye(len(names), dtype=bool)):
         if len(names) > 16:
             break
