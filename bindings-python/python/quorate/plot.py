@@ -72,29 +72,30 @@ def agreement(
         place = _seriation(table)
         names, table, common = [names[i] for i in place], table[np.ix_(place, place)], common[np.ix_(place, place)]
 
-    ax = _axes(ax, 1.8 + 0.55 * len(names), 1.4 + 0.5 * len(names))
+    axes: Any = _axes(ax, 1.8 + 0.55 * len(names), 1.4 + 0.5 * len(names))
     # The colours span what there is, from the tenth below the least agreement.
     low = min(0.9, float(np.floor(10 * np.nanmin(table)) / 10))
-    image = ax.imshow(np.ma.MaskedArray(table, mask=np.isnan(table)), cmap="cividis", vmin=low, vmax=1.0)
+    image = axes.imshow(table, cmap="cividis", vmin=low, vmax=1.0)
     for i, j in np.argwhere(~np.eye(len(names), dtype=bool)):
         if len(names) > 16:
             break
         if np.isnan(table[i, j]):
-            ax.text(j, i, "none", ha="center", va="center", fontsize=7, color="0.4")
+            axes.text(j, i, "none", ha="center", va="center", fontsize=7, color="0.4")
             continue
         bright = (table[i, j] - low) / (1.0 - low) > 0.55
         text = f"{table[i, j]:.2f}\nn = {common[i, j]}" if len(names) <= 9 else f"{table[i, j]:.2f}"
-        ax.text(j, i, text, ha="center", va="center", fontsize=8, color="black" if bright else "white")
-    for axis, rotation in ((ax.xaxis, 45), (ax.yaxis, 0)):
+        axes.text(j, i, text, ha="center", va="center", fontsize=8, color="black" if bright else "white")
+    for axis, rotation in ((axes.xaxis, 45), (axes.yaxis, 0)):
         axis.set_ticks(range(len(names)), [_short(name, 18) for name in names], rotation=rotation)
-    for label in ax.get_xticklabels():
+    for label in axes.get_xticklabels():
         label.set_horizontalalignment("right")
         label.set_rotation_mode("anchor")
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    ax.set_title(f"Pairwise agreement ({_MEASURES[measure][0]})", fontsize=11)
-    ax.figure.colorbar(image, ax=ax, shrink=0.8, label=_MEASURES[measure][0])
-    return ax
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(f"Pairwise agreement ({_MEASURES[measure][0]})", fontsize=11)
+    axes.figure.colorbar(image, ax=axes, shrink=0.8, label=_MEASURES[measure][0])
+    whole: Axes = axes
+    return whole
 
 
 def factions(
@@ -163,7 +164,7 @@ def scores(hits: Sequence[Any], *, ax: Axes | None = None) -> Axes:
     if not len(hits):
         raise InvalidInput("empty_input", "there are no hits to show")
     told = [hit.explain() for hit in hits]
-    ax = _axes(ax, 8.0, 1.4 + 0.42 * len(told))
+    axes: Any = _axes(ax, 8.0, 1.4 + 0.42 * len(told))
     rows = range(len(told))
     styles: dict[str, tuple[str, str]] = {"words": (BLUE, ""), "meaning": (ORANGE, "//")}
     seen: dict[str, None] = {}
@@ -174,34 +175,35 @@ def scores(hits: Sequence[Any], *, ax: Axes | None = None) -> Axes:
                 styles[name] = (_COLOURS[len(styles) % 8], _HATCHES[len(styles) % 8])
             colour, hatch = styles[name]
             start = right if value >= 0 else left
-            ax.barh(row, value, 0.62, left=start, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5)
+            axes.barh(row, value, 0.62, left=start, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5)
             seen[name] = None
             if value >= 0:
                 right += value
             else:
                 left += value
-        ax.annotate(f"{right + left:.3f}", (right, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
-    ax.set_yticks(rows, [_short(hit.title or hit.doc_id, 40) for hit in hits])
-    ax.invert_yaxis()
-    ax.margins(x=0.12)
-    if min(ax.get_xlim()) > -1e-9 or all(value >= 0 for one in told for _, value in _parts(one)):
-        ax.set_xlim(left=0)
-    ax.set_xlabel(_scale(told[0]))
+        axes.annotate(f"{right + left:.3f}", (right, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_yticks(rows, [_short(hit.title or hit.doc_id, 40) for hit in hits])
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    if min(axes.get_xlim()) > -1e-9 or all(value >= 0 for one in told for _, value in _parts(one)):
+        axes.set_xlim(left=0)
+    axes.set_xlabel(_scale(told[0]))
     keys: list[Any] = [
         Patch(facecolor=styles[name][0], hatch=styles[name][1], edgecolor="white", label=_short(name, 24)) for name in seen
     ]
     reranked = [(row, one["rerank"]) for row, one in zip(rows, told, strict=True) if one.get("rerank")]
     if reranked:
-        above = ax.twiny()
+        above = axes.twiny()
         style: dict[str, Any] = {"marker": "D", "color": BLACK, "linestyle": "none", "markersize": 6}
         keys += above.plot([one["score"] for _, one in reranked], [row for row, _ in reranked], label="reranked", **style)
         above.margins(x=0.12)
         above.set_xlabel(f"score of the reranker ({reranked[0][1]['name']})")
         above.spines[["right", "bottom"]].set_visible(False)
-    ax.set_title("Where the scores come from", fontsize=11)
-    _bare(ax, "x")
-    ax.legend(handles=keys, frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return ax
+    axes.set_title("Where the scores come from", fontsize=11)
+    _bare(axes, "x")
+    axes.legend(handles=keys, frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    whole: Axes = axes
+    return whole
 
 
 def evaluation(
@@ -224,28 +226,29 @@ def evaluation(
     wanted = [metric for metric in next(iter(measured.values())) if all(metric in one for one in measured.values())]
     if not wanted:
         raise InvalidInput("invalid_argument", "the runs have no metric in common")
-    ax = _axes(ax, 2.2 + 0.55 * len(wanted) * (len(measured) + 0.6), 3.8)
+    axes: Any = _axes(ax, 2.2 + 0.55 * len(wanted) * (len(measured) + 0.6), 3.8)
     places, thick = np.arange(len(wanted)), 0.82 / len(measured)
     for i, (name, values) in enumerate(measured.items()):
         at = places - 0.41 + thick * (i + 0.5)
         means = [values[metric][0] for metric in wanted]
         style: dict[str, Any] = {"color": _COLOURS[i % 8], "hatch": _HATCHES[i % 8], "edgecolor": "white", "linewidth": 0.5}
-        ax.bar(at, means, thick * 0.94, label=name, **style)
+        axes.bar(at, means, thick * 0.94, label=name, **style)
         for x, metric in zip(at, wanted, strict=True):
             mean, interval = values[metric]
             top = mean
             if interval:
-                ax.plot([x, x], interval, color="0.15", linewidth=1.1)
+                axes.plot([x, x], interval, color="0.15", linewidth=1.1)
                 top = interval[1]
-            ax.annotate(f"{mean:.3f}", (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=8)
-    ax.set_xticks(places, wanted)
-    ax.set_ylim(0, min(1.08, ax.get_ylim()[1] * 1.08))
-    ax.set_ylabel("mean over queries")
-    ax.set_title("Evaluation" + (", with 95% intervals" if qrels is not None else ""), fontsize=11)
-    _bare(ax, "y")
-    ax.tick_params(axis="x", length=0)
-    ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return ax
+            axes.annotate(f"{mean:.3f}", (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+    axes.set_xticks(places, wanted)
+    axes.set_ylim(0, min(1.08, axes.get_ylim()[1] * 1.08))
+    axes.set_ylabel("mean over queries")
+    axes.set_title("Evaluation" + (", with 95% intervals" if qrels is not None else ""), fontsize=11)
+    _bare(axes, "y")
+    axes.tick_params(axis="x", length=0)
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    whole: Axes = axes
+    return whole
 
 
 def _pyplot() -> Any:

@@ -49,9 +49,9 @@ class TruthInference(BaseEstimator):  # type: ignore[misc, unused-ignore]
     """
 
     truth_: Truth
-    labels_: pd.Series[Any]
+    labels_: pd.Series
     probas_: pd.DataFrame
-    skills_: pd.Series[Any]
+    skills_: pd.Series
     n_iter_: int
     converged_: bool
     loss_history_: list[float]
@@ -71,6 +71,9 @@ class TruthInference(BaseEstimator):  # type: ignore[misc, unused-ignore]
         self.loss_history_ = truth.log_likelihood
         return self
 
+    def _infer(self, votes: pd.DataFrame) -> Truth:
+        raise NotImplementedError
+
 
 class _Plain(TruthInference):
     """Methods that need nothing but the votes."""
@@ -79,7 +82,7 @@ class _Plain(TruthInference):
         """Infers the truth. ``y`` is there for scikit-learn's pipelines and is not looked at."""
         return self._keep(self._infer(_votes(data)))
 
-    def fit_predict(self, data: Any, y: Any = None) -> pd.Series[Any]:
+    def fit_predict(self, data: Any, y: Any = None) -> pd.Series:
         """Infers the truth and returns ``labels_``."""
         return self.fit(data).labels_
 
@@ -87,14 +90,11 @@ class _Plain(TruthInference):
         """Infers the truth and returns ``probas_``."""
         return self.fit(data).probas_
 
-    def _infer(self, votes: pd.DataFrame) -> Truth:
-        raise NotImplementedError
-
 
 class _Weighted(_Plain):
     """Methods whose skills weigh the votes on other tasks too."""
 
-    def predict(self, data: Any) -> pd.Series[Any]:
+    def predict(self, data: Any) -> pd.Series:
         """The labels of other tasks, by a vote weighted with the skills that were learnt."""
         return self._vote(data).labels_
 
@@ -119,7 +119,7 @@ class MajorityVote(TruthInference):
 
     def fit(self, data: Any, y: Any = None, *, skills: Any = None) -> MajorityVote:
         """Counts the votes; ``skills``: a Series or dict from worker to weight."""
-        votes = _votes(data)
+        votes: Any = _votes(data)
         weights = None
         if skills is not None:
             weights = {worker: float(skill) for worker, skill in _items(skills)}
@@ -137,7 +137,7 @@ class MajorityVote(TruthInference):
             weights = {worker: weight for worker, weight in weights.items() if worker in present}
         return self._keep(consensus.majority_vote(*_columns(votes), weights=weights))
 
-    def fit_predict(self, data: Any, y: Any = None, *, skills: Any = None) -> pd.Series[Any]:
+    def fit_predict(self, data: Any, y: Any = None, *, skills: Any = None) -> pd.Series:
         """Counts the votes and returns ``labels_``."""
         return self.fit(data, skills=skills).labels_
 
@@ -153,7 +153,7 @@ class DawidSkene(TruthInference):
     that a worker gives one label where another is true.
     """
 
-    priors_: pd.Series[Any]
+    priors_: pd.Series
     errors_: pd.DataFrame
 
     def __init__(self, n_iter: int = 100, tol: float = 1e-5) -> None:
@@ -177,7 +177,7 @@ class DawidSkene(TruthInference):
             self.errors_ = _sorted(pd.DataFrame(table, index=rows, columns=classes))
         return self
 
-    def fit_predict(self, data: Any, y: Any = None, *, true_labels: Any = None) -> pd.Series[Any]:
+    def fit_predict(self, data: Any, y: Any = None, *, true_labels: Any = None) -> pd.Series:
         """Infers the truth and returns ``labels_``."""
         return self.fit(data, true_labels=true_labels).labels_
 
@@ -204,8 +204,8 @@ class GLAD(_Plain):
     each task.
     """
 
-    alphas_: pd.Series[Any]
-    betas_: pd.Series[Any]
+    alphas_: pd.Series
+    betas_: pd.Series
 
     def __init__(
         self,
@@ -334,13 +334,14 @@ _COLUMNS = ("task", "worker", "label")
 def _votes(data: Any) -> pd.DataFrame:
     import pandas as pd
 
-    frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
+    frame: Any = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
     missing = [name for name in _COLUMNS if name not in frame.columns]
     if missing:
         raise InvalidInput(
             "invalid_argument", f"the table has the columns {list(frame.columns)}; {', '.join(missing)} is missing"
         )
-    return frame[list(_COLUMNS)]
+    votes: pd.DataFrame = frame[list(_COLUMNS)]
+    return votes
 
 
 def _columns(votes: pd.DataFrame) -> tuple[list[Any], list[Any], list[Any]]:
