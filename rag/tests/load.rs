@@ -27,6 +27,13 @@ fn code(name: &str, bytes: impl AsRef<[u8]>) -> String {
     error.code().as_str().to_owned()
 }
 
+#[test]
+fn an_empty_id_is_no_id() {
+    let documents = load("a.jsonl", "{\"id\": \"\", \"text\": \"x\"}\n{\"id\": \"b\", \"text\": \"y\"}\n");
+    assert!(documents[0].id.ends_with("a.jsonl#row=1"));
+    assert_eq!(documents[1].id, "b");
+}
+
 /// A PDF of one text line per page, written by hand.
 fn pdf(pages: &[&str]) -> Vec<u8> {
     let mut objects = vec!["<< /Type /Catalog /Pages 2 0 R >>".to_owned(), String::new()];

@@ -87,7 +87,7 @@ fn fuzz_graph() {
     let seeds = &seeds;
     let place = folder.path().join("changed");
     let opened = std::sync::atomic::AtomicUsize::new(0);
-    fuzz::run(3000, seeds, &[], |mut bytes| {
+    fuzz::run(150, seeds, &[], |mut bytes| {
         // Changes of the length are all refused alike; mostly the original length is put back.
         if bytes.len() % 4 != 1
             && let Some(seed) =

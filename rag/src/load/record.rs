@@ -13,9 +13,10 @@ const TEXTS: [&str; 7] = ["text", "content", "body", "abstract", "passage", "doc
 
 /// A document from a record. The members named `id`, `title` and `text` (or a usual synonym) become the document's
 /// own; a member `metadata` that is an object is spread; all others become metadata. A record without a text member
-/// becomes lines of `name: value`. `fallback_id` serves a record without an id.
+/// becomes lines of `name: value`. `fallback_id` serves a record without an id, or
+/// with an empty one.
 pub(super) fn document(mut record: Map<String, Json>, fallback_id: String) -> Result<Document> {
-    let id = take(&mut record, &IDS).unwrap_or(fallback_id);
+    let id = take(&mut record, &IDS).filter(|id| !id.is_empty()).unwrap_or(fallback_id);
     let text = match take(&mut record, &TEXTS) {
         Some(text) => text,
         None => {
