@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 
 use common::Words;
 use quorate_agents::{
-    Agent, AgentRegistry, Capability, EventKind, Level, MatchOptions, PanelOptions, RegistryOptions, Skill,
-    Status, Visibility,
+    Agent, AgentRegistry, Calibration, Capability, EventKind, Level, MatchOptions, PanelOptions,
+    RegistryOptions, Skill, Status, Visibility,
 };
 use quorate_core::{Code, Result};
 use quorate_rag::filter::Filter;
@@ -447,11 +447,14 @@ fn a_durable_registry_keeps_agents_versions_and_what_was_removed() {
 #[test]
 fn the_order_of_writing_does_not_show() {
     let all = quorate_agents::Catalog::healthcare().unwrap();
-    let bulk = healthcare();
+    // What is fitted on opening depends on what is there then.
+    let options = |options| RegistryOptions { calibration: Some(Calibration::MINILM), ..options };
+    let open = |options| AgentRegistry::open(None, options).unwrap();
+    let bulk = open(options(RegistryOptions::new(Words::named("words"))));
     let folder = tempfile::tempdir().unwrap();
     let titles = folder.path().join("t.yaml");
     quorate_agents::Catalog { agents: Vec::new(), ..all.clone() }.save(&titles).unwrap();
-    let single = empty();
+    let single = open(options(RegistryOptions::empty(Words::named("words"))));
     single.load(&titles).unwrap();
     for agent in all.agents.iter().rev() {
         single.add(agent.clone()).unwrap();

@@ -18,6 +18,9 @@ pub struct Evidence {
     pub company: f64,
     /// How few examples the best agent has: 1 for none, 1/2 for five, near 0 for many. Few examples are nearer to no question.
     pub few: f64,
+    /// The weight of the description in the best agent's score: half or more where examples are few and the
+    /// description is full. Then the scores of agents lie closer to each other.
+    pub description: f64,
     /// Cosine of the question with the most similar of those that are stated to be out of scope; none where none is
     /// stated.
     pub outside: Option<f64>,
@@ -49,9 +52,9 @@ pub struct Calibration {
     pub stated: f64,
     /// Slope in [`Evidence::outside`], usually below 0.
     pub outside: f64,
-    /// Temperature of the softmax over scores for agents with many examples, above 0.
+    /// Temperature of the softmax over scores where the description has no weight, above 0.
     pub temperature: f64,
-    /// How much the temperature grows with [`Evidence::few`], as a multiple, 0 or more.
+    /// How much the temperature grows with [`Evidence::description`], as a multiple, 0 or more.
     pub widening: f64,
 }
 
@@ -82,30 +85,30 @@ const MAX_WIDENING: f64 = 10.0;
 impl Calibration {
     /// For the built-in model.
     pub const BUILTIN: Calibration = Calibration {
-        intercept: -11.82,
-        dense: 19.65,
-        lexical: 5.39,
-        few: 12.39,
-        few_dense: -27.01,
-        few_company: 28.98,
-        stated: 3.28,
-        outside: -9.77,
-        temperature: 0.0481,
-        widening: 0.0,
+        intercept: -11.80,
+        dense: 19.57,
+        lexical: 5.47,
+        few: 12.37,
+        few_dense: -26.88,
+        few_company: 28.91,
+        stated: 3.30,
+        outside: -9.81,
+        temperature: 0.0431,
+        widening: 0.135,
     };
 
     /// For all-MiniLM-L6-v2 in f32 with its own settings.
     pub const MINILM: Calibration = Calibration {
-        intercept: -12.78,
-        dense: 22.40,
+        intercept: -12.83,
+        dense: 22.49,
         lexical: 5.39,
-        few: 13.67,
-        few_dense: -28.04,
-        few_company: 24.92,
-        stated: 3.49,
-        outside: -10.89,
-        temperature: 0.0480,
-        widening: 0.0,
+        few: 13.74,
+        few_dense: -28.07,
+        few_company: 24.78,
+        stated: 3.52,
+        outside: -10.97,
+        temperature: 0.0424,
+        widening: 0.286,
     };
 
     /// The calibration that ships for the embedder with this id; none for an embedder that is not known.
@@ -136,9 +139,9 @@ impl Calibration {
     }
 
     /// P(agent | in scope) of each score, which are given best first.
-    pub fn shares(&self, scores: &[f64], few: f64) -> Vec<f64> {
+    pub fn shares(&self, scores: &[f64], description: f64) -> Vec<f64> {
         let Some(&best) = scores.first() else { return Vec::new() };
-        let temperature = self.temperature * (1.0 + self.widening * few);
+        let temperature = self.temperature * (1.0 + self.widening * description);
         let raw: Vec<f64> = scores.iter().map(|s| ((s - best) / temperature).exp()).collect();
         let sum: f64 = raw.iter().sum();
         raw.into_iter().map(|x| x / sum).collect()
@@ -174,7 +177,7 @@ impl Calibration {
             let surprise: f64 = usable
                 .iter()
                 .filter_map(|q| q.right.filter(|&r| r < q.scores.len()).map(|r| (q, r)))
-                .map(|(q, r)| -calibration.shares(&q.scores, q.evidence.few)[r].max(1e-12).ln())
+                .map(|(q, r)| -calibration.shares(&q.scores, q.evidence.description)[r].max(1e-12).ln())
                 .sum();
             let moved =
                 (log - prior.temperature.ln()).powi(2) + (widening.ln_1p() - prior.widening.ln_1p()).powi(2);
@@ -183,9 +186,26 @@ impl Calibration {
         // For each widening the best temperature: the two lean on each other too much to be sought in turn.
         let coldest = |widening: f64| minimum(|log| loss(log, widening), -7.0, 1.0);
         let widening = minimum(|w| loss(coldest(w), w), 0.0, MAX_WIDENING);
-        let fitted = with(coldest(widening), widening);
+        let fitted = with(coldest(widening), widening).rounded();
         fitted.validate()?;
         Ok(fitted)
+    }
+
+    /// The same to six decimals, which survive being written and read.
+    fn rounded(self) -> Self {
+        let round = |x: f64| (x * 1e6).round() / 1e6;
+        Calibration {
+            intercept: round(self.intercept),
+            dense: round(self.dense),
+            lexical: round(self.lexical),
+            few: round(self.few),
+            few_dense: round(self.few_dense),
+            few_company: round(self.few_company),
+            stated: round(self.stated),
+            outside: round(self.outside),
+            temperature: round(self.temperature).max(1e-6),
+            widening: round(self.widening),
+        }
     }
 
     fn terms(&self) -> [f64; TERMS] {
@@ -210,7 +230,7 @@ const KNOWN: &[(&str, Calibration)] = &[
 
 fn features(evidence: &Evidence) -> [f64; TERMS] {
     let stated = f64::from(u8::from(evidence.outside.is_some()));
-    let Evidence { dense, lexical, company, few, outside } = *evidence;
+    let Evidence { dense, lexical, company, few, outside, .. } = *evidence;
     [1.0, dense, lexical, few, few * dense, few * company, stated, outside.unwrap_or(0.0)]
 }
 
@@ -305,11 +325,12 @@ mod tests {
                     lexical: rng.random_range(0.0..1.0),
                     company: rng.random_range(0.0..0.6),
                     few: rng.random_range(0.0..1.0),
+                    description: rng.random_range(0.0..1.0),
                     outside: rng.random::<bool>().then(|| rng.random_range(0.0..0.8)),
                 };
                 let inside = rng.random::<f64>() < truth.in_scope(&evidence);
                 let mut draw = rng.random::<f64>();
-                let shares = truth.shares(&scores, evidence.few);
+                let shares = truth.shares(&scores, evidence.description);
                 let mut right = 0;
                 while right + 1 < shares.len() && draw > shares[right] {
                     draw -= shares[right];

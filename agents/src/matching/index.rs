@@ -150,8 +150,11 @@ impl Mix {
             description,
             centroid: rest * tuning.centroid_share,
             nearest: rest * (1.0 - tuning.centroid_share),
-            // An agent that is known by a full description and little else is judged by words more.
-            lexical: tuning.lexical * (1.0 + tuning.lexical_lift * description * richness * richness),
+            // An agent that is known by a full description and little else is judged by words more, one that is
+            // known by a label alone less: its vector is these words.
+            lexical: tuning.lexical
+                * (1.0 - description * (1.0 - richness)
+                    + tuning.lexical_lift * description * richness * richness),
             few: HALF_FEW / (HALF_FEW + count as f32),
         }
     }

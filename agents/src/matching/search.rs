@@ -104,10 +104,11 @@ pub(crate) fn search(
         company: candidates.iter().take(COMPANY).map(|c| f64::from(c.dense())).sum::<f64>()
             / candidates.len().min(COMPANY) as f64,
         few: f64::from(best.entry.mix.few),
+        description: f64::from(best.entry.mix.description),
         outside: snapshot.outside.nearest(options.tenant.as_deref(), vector).map(f64::from),
     };
     let in_scope = calibration.in_scope(&evidence);
-    let shares = calibration.shares(&scores, evidence.few);
+    let shares = calibration.shares(&scores, evidence.description);
     if options.abstain && in_scope < options.min_confidence {
         return Ok(Vec::new());
     }

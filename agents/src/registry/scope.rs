@@ -19,6 +19,9 @@ const FOLDS: usize = 5;
 /// Agents that take part in leaving questions out, at most.
 const MAX_AGENTS: usize = 2000;
 
+/// Questions in scope that are kept however few are out of scope.
+const LEAST_INSIDE: usize = 100;
+
 /// Candidates that are ranked for a question whose answer is known.
 const RANKED: usize = 50;
 
@@ -109,7 +112,7 @@ impl AgentRegistry {
     }
 
     /// The registry's own questions with known answers: examples that their agents lack, and questions out of scope
-    /// that are judged by others. Where there are any of the latter, no more of the former: before a question is
+    /// that are judged by others. Where there are many of the latter, no more of the former: before a question is
     /// read, it is as likely in scope as not.
     fn own_questions(&self, snapshot: &Snapshot) -> Result<Vec<Labelled>> {
         let settings = &self.inner.options;
@@ -168,7 +171,7 @@ impl AgentRegistry {
             }
         }
         let outside = known.iter().filter(|q| q.right.is_none()).count();
-        Ok(balanced(known, outside))
+        Ok(balanced(known, if outside > 0 { outside.max(LEAST_INSIDE) } else { 0 }))
     }
 
     /// How a question whose answer is known is ranked; none where nobody can be asked.

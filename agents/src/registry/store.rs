@@ -2,7 +2,7 @@
 //!
 //! One redb file: `meta` (format, embedder, revision, taxonomy, catalogues that were loaded), `agents` (current
 //! definitions), `vectors`, `history` (every version) and `arms` (what was learnt). A registry in memory has the
-//! same tables in RAM.
+//! history in RAM.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -73,6 +73,8 @@ pub(crate) struct Batch<'a> {
 pub(crate) struct Store {
     database: Database,
     name: String,
+    /// Whether it will be read again. In memory only the history is kept: the rest is in the snapshot.
+    durable: bool,
 }
 
 impl Store {
@@ -98,7 +100,7 @@ impl Store {
             DatabaseError::Storage(redb::StorageError::Io(source)) => Error::io(&name, source),
             other => Error::with_source(Code::Corrupt, format!("{name}: {other}"), other),
         })?;
-        let store = Store { database, name };
+        let store = Store { database, name, durable: path.is_some() };
         store.create_tables()?;
         let contents = store.read()?;
         Ok((store, contents))
@@ -115,7 +117,7 @@ impl Store {
             let mut vectors = write.open_table(VECTORS).map_err(|e| self.failed(e))?;
             let mut history = write.open_table(HISTORY).map_err(|e| self.failed(e))?;
             let mut arms = write.open_table(ARMS).map_err(|e| self.failed(e))?;
-            for (tenant, stated) in batch.outside.iter().flat_map(|o| &o.scopes) {
+            for (tenant, stated) in batch.outside.iter().filter(|_| self.durable).flat_map(|o| &o.scopes) {
                 let bytes: Vec<u8> = stated.vectors.iter().flat_map(|x| x.to_le_bytes()).collect();
                 vectors.insert(outside_key(tenant).as_str(), bytes.as_slice()).map_err(|e| self.failed(e))?;
             }
@@ -132,8 +134,10 @@ impl Store {
             for (agent, vector) in &batch.put {
                 let key = key(agent.tenant.as_deref(), &agent.id);
                 let record = json(&Record { revision: meta.revision, agent: Some((*agent).clone()) })?;
-                agents.insert(key.as_str(), record.as_slice()).map_err(|e| self.failed(e))?;
-                vectors.insert(key.as_str(), pack(vector).as_slice()).map_err(|e| self.failed(e))?;
+                if self.durable {
+                    agents.insert(key.as_str(), record.as_slice()).map_err(|e| self.failed(e))?;
+                    vectors.insert(key.as_str(), pack(vector).as_slice()).map_err(|e| self.failed(e))?;
+                }
                 history
                     .insert((key.as_str(), meta.revision), record.as_slice())
                     .map_err(|e| self.failed(e))?;
