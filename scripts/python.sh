@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the Python package in place with cargo and runs its tests, its doctests and the type checker.
+# Builds the Python package in place with cargo and runs its tests, its doctests and the type checkers.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 cache=${QUORATE_CACHE:-$HOME/.cache/quorate}
@@ -21,4 +21,9 @@ cd bindings-python
 export PYTHONPATH="$PWD/python"
 "$python" -m pytest "$@"
 "$python" -m mypy
+shopt -s nullglob
+typed=(tests/typed_use.py ../examples/python/*.py)
+"$python" -m mypy --strict "${typed[@]}"
+export PYRIGHT_PYTHON_CACHE_DIR="$cache/pyright" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
+"$python" -m pyright --pythonpath "$python" --level error "${typed[@]}" python/quorate
 "$python" -m mypy.stubtest quorate._quorate --ignore-disjoint-bases --allowlist tests/stubtest.txt

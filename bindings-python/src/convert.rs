@@ -70,7 +70,7 @@ fn number(value: &Bound<'_, PyAny>, gaps: bool, what: impl FnOnce() -> String) -
 }
 
 /// Is this None, or what pandas uses in its place?
-fn is_missing(value: &Bound<'_, PyAny>) -> bool {
+pub fn is_missing(value: &Bound<'_, PyAny>) -> bool {
     value.is_none() || value.get_type().name().is_ok_and(|name| name == "NAType" || name == "NaTType")
 }
 
@@ -107,6 +107,27 @@ pub fn floats(value: &Bound<'_, PyAny>, what: &str, gaps: bool) -> PyResult<Vec<
         .enumerate()
         .map(|(i, item)| number(&item?, gaps, || format!("{what}[{i}]")))
         .collect()
+}
+
+/// A vector of float32: an array of float32 in one copy, strided or not; other numbers are converted.
+pub fn vector(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<f32>> {
+    if may_be_array(value)?
+        && let Ok(array) = value.extract::<PyReadonlyArray1<'_, f32>>()
+    {
+        return Ok(array.as_array().iter().copied().collect());
+    }
+    Ok(floats(value, what, false)?.into_iter().map(|x| x as f32).collect())
+}
+
+/// Vectors of float32, one a row.
+pub fn vectors(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<Vec<f32>>> {
+    if may_be_array(value)?
+        && let Ok(array) = value.extract::<PyReadonlyArray2<'_, f32>>()
+    {
+        return Ok(array.as_array().rows().into_iter().map(|row| row.iter().copied().collect()).collect());
+    }
+    let rows = rows(value, what, false)?;
+    Ok(rows.into_iter().map(|row| row.into_iter().map(|x| x as f32).collect()).collect())
 }
 
 /// Rows of numbers; they may differ in length where the core allows it.
@@ -181,7 +202,7 @@ pub fn booleans(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<bool>> {
 }
 
 /// An object for a message, never long.
-fn describe(value: &Bound<'_, PyAny>) -> String {
+pub fn describe(value: &Bound<'_, PyAny>) -> String {
     let text = value.repr().map_or_else(|_| type_name(value), |r| r.to_string_lossy().into_owned());
     if text.chars().count() > 60 { format!("{}...", text.chars().take(57).collect::<String>()) } else { text }
 }
@@ -266,6 +287,20 @@ pub fn report<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'p
         raise(Error::with_source(Code::Internal, format!("a result could not be converted: {e}"), e))
     })?;
     from_json(py, &value)
+}
+
+/// The same as `report`, as dicts whose members are attributes too.
+pub fn record<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    py.import("quorate._record")?.getattr("record")?.call1((report(py, value)?,))
+}
+
+/// How a score came about: a record that reads as `text`.
+pub fn explanation<'py>(
+    py: Python<'py>,
+    value: &impl Serialize,
+    text: String,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.import("quorate._record")?.getattr("explanation")?.call1((report(py, value)?, text))
 }
 
 /// A JSON value as a Python object.

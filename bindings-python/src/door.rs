@@ -1,12 +1,19 @@
 //! How does work run without the interpreter's lock, stop at Ctrl-C, and never unwind into Python?
+//!
+//! Three ways through: [`quick`] for what takes a few milliseconds, [`blocking`] for what may take long, and
+//! [`Cancel::run`](CancelToken) for a thread that serves asyncio, where `blocking` works on that very thread and its
+//! cancellation is the token's.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 use quorate::{Cancel, Code, Error, Result};
 
 use crate::errors::{OrRaise, raise};
@@ -17,6 +24,39 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long work may take to notice that it is cancelled. Pure computation that never looks is then left to end by itself.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+thread_local! {
+    /// The cancellation of this thread's calls, where the thread serves asyncio.
+    static SERVING: RefCell<Option<Cancel>> = const { RefCell::new(None) };
+}
+
+/// The way back from work to the thread that asked for it: cancellation, and calls of Python functions.
+#[derive(Clone)]
+pub struct Host {
+    /// Raised when nobody wants the result any more.
+    pub cancel: Cancel,
+    /// What a Python function raised. It is the call's exception then.
+    raised: Arc<Mutex<Option<PyErr>>>,
+    /// Where the caller waits for errands; none when the work runs on the caller's own thread.
+    desk: Option<SyncSender<Message>>,
+}
+
+/// Something to do on the calling thread, with the interpreter's lock.
+type Errand = Box<dyn FnOnce(Python<'_>) + Send>;
+
+enum Message {
+    Errand(Errand),
+    Done,
+}
+
+/// Cancels the calls that run under it.
+#[pyclass(frozen, module = "quorate", name = "Cancel")]
+pub struct CancelToken(Cancel);
+
+/// Adds the class to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<CancelToken>()
+}
+
 /// Runs `work`, which takes a few milliseconds at most, on this thread without the interpreter's lock.
 pub fn quick<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     py.detach(|| contain(work)).or_raise()
@@ -24,45 +64,154 @@ pub fn quick<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -
 
 /// Runs `work` on a thread of its own, while this one waits without the interpreter's lock and looks for Ctrl-C.
 ///
-/// A signal whose handler raises (Ctrl-C does) cancels the work; its exception is then the call's.
+/// A signal whose handler raises (Ctrl-C does) cancels the work; its exception is then the call's. So is that of a Python
+/// function which the work calls through its [`Host`].
 pub fn blocking<T: Send + 'static>(
     py: Python<'_>,
-    work: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
+    work: impl FnOnce(&Host) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
-    py.detach(|| {
-        let cancel = Cancel::new();
-        let (sender, receiver) = sync_channel(1);
-        let flag = cancel.clone();
-        thread::Builder::new()
-            .name("quorate".to_owned())
-            .spawn(move || {
-                // Nobody waits any more for work that was given up.
-                let _ = sender.send(contain(|| work(&flag)));
-            })
-            .map_err(|e| {
-                raise(Error::with_source(Code::Io, format!("no thread could be started: {e}"), e))
-            })?;
-        let mut signal: Option<(PyErr, Instant)> = None;
-        loop {
-            match receiver.recv_timeout(POLL) {
-                Ok(outcome) => return signal.map_or_else(|| outcome.or_raise(), |(raised, _)| Err(raised)),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(raise(Error::new(Code::Internal, "a worker thread ended without a result")));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+    crate::fork::prepare();
+    if let Some(cancel) = SERVING.with_borrow(Clone::clone) {
+        let host = Host { cancel, raised: Arc::default(), desk: None };
+        let outcome = py.detach(|| contain(|| work(&host)));
+        return host.take_raised().map_or_else(|| outcome.or_raise(), Err);
+    }
+    py.detach(|| wait(work))
+}
+
+/// Lets other Python threads have the lock, and looks for Ctrl-C: for loops over what Python gives.
+pub fn breathe(py: Python<'_>) -> PyResult<()> {
+    py.detach(|| {});
+    py.check_signals()
+}
+
+fn wait<T: Send + 'static>(work: impl FnOnce(&Host) -> Result<T> + Send + 'static) -> PyResult<T> {
+    let (desk, errands) = sync_channel(1);
+    let host = Host { cancel: Cancel::new(), raised: Arc::default(), desk: Some(desk.clone()) };
+    let outcome = Arc::new(Mutex::new(None));
+    let (theirs, place) = (host.clone(), Arc::clone(&outcome));
+    thread::Builder::new()
+        .name("quorate".to_owned())
+        .spawn(move || {
+            let result = contain(|| work(&theirs));
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            // Nobody waits any more for work that was given up.
+            let _ = desk.send(Message::Done);
+        })
+        .map_err(|e| raise(Error::with_source(Code::Io, format!("no thread could be started: {e}"), e)))?;
+    let cancel = host.cancel.clone();
+    let raised = Arc::clone(&host.raised);
+    // The worker's are the only senders now: if it ends without a word, the line is dead.
+    drop(host);
+    let mut signal: Option<(PyErr, Instant)> = None;
+    loop {
+        match errands.recv_timeout(POLL) {
+            Ok(Message::Done) => break,
+            Ok(Message::Errand(errand)) => {
+                Python::try_attach(errand);
             }
-            match signal {
-                Some((raised, since)) if since.elapsed() > PATIENCE => return Err(raised),
-                Some(_) => {}
-                None => {
-                    if let Some(Err(raised)) = Python::try_attach(|py| py.check_signals()) {
-                        cancel.cancel();
-                        signal = Some((raised, Instant::now()));
-                    }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        match signal {
+            Some((raised, since)) if since.elapsed() > PATIENCE => return Err(raised),
+            Some(_) => {}
+            None => {
+                if let Some(Err(raised)) = Python::try_attach(|py| py.check_signals()) {
+                    cancel.cancel();
+                    signal = Some((raised, Instant::now()));
                 }
             }
         }
-    })
+    }
+    if let Some((raised, _)) = signal {
+        return Err(raised);
+    }
+    if let Some(raised) = raised.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(raised);
+    }
+    match outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(outcome) => outcome.or_raise(),
+        None => Err(raise(Error::new(Code::Internal, "a worker thread ended without a result"))),
+    }
+}
+
+impl Host {
+    /// Calls into Python on the thread that waits for the work. An exception becomes the call's: the work is cancelled,
+    /// and gets an error with code `callback`.
+    pub fn call<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+    ) -> Result<T> {
+        self.cancel.check()?;
+        let outcome = match &self.desk {
+            None => Python::try_attach(errand),
+            Some(desk) => {
+                let (reply, answer) = sync_channel(1);
+                let errand: Errand = Box::new(move |py| {
+                    let _ = reply.send(errand(py));
+                });
+                // Fails when the caller has given up, and then the errand is dropped.
+                let _ = desk.send(Message::Errand(errand));
+                answer.recv().ok()
+            }
+        };
+        match outcome {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(raised)) => {
+                *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(raised);
+                self.cancel.cancel();
+                Err(Error::new(Code::Callback, "a function given by the host raised an exception"))
+            }
+            None => {
+                self.cancel.cancel();
+                Err(Error::new(Code::Cancelled, "nobody waits for the work any more"))
+            }
+        }
+    }
+
+    fn take_raised(&self) -> Option<PyErr> {
+        self.raised.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[pymethods]
+impl CancelToken {
+    #[new]
+    fn new() -> Self {
+        CancelToken(Cancel::new())
+    }
+
+    /// Stops what runs under the token, as soon as it looks.
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether it has been cancelled.
+    #[getter]
+    fn cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Calls ``function``; what it calls of quorate works on this thread and stops when the token is cancelled.
+    #[pyo3(signature = (function, /, *args, **kwargs))]
+    fn run<'py>(
+        &self,
+        function: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        /// Puts back what was there, also when the function raises.
+        struct Restore(Option<Cancel>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                SERVING.set(self.0.take());
+            }
+        }
+        self.0.check().or_raise()?;
+        let _restore = Restore(SERVING.replace(Some(self.0.clone())));
+        function.call(args, kwargs)
+    }
 }
 
 /// Turns an unwinding defect into an error with code `internal`.

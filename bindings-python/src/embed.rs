@@ -20,7 +20,7 @@ pub struct Embedder {
     /// The model.
     pub model: Arc<dyn Embed>,
     /// Whether one text may take longer than a few milliseconds: over the network.
-    slow: bool,
+    pub slow: bool,
 }
 
 /// A model behind a service with OpenAI's interface for embeddings.
@@ -37,7 +37,8 @@ pub struct EmbeddingCache {
 /// A model that reads a query and a passage together and scores the pair.
 #[pyclass(frozen, module = "quorate", name = "CrossEncoder")]
 pub struct CrossEncoder {
-    model: quorate::CrossEncoder,
+    /// The model.
+    pub model: quorate::CrossEncoder,
     source: String,
 }
 
@@ -76,7 +77,23 @@ pub fn place(value: &Bound<'_, PyAny>, what: &str) -> PyResult<String> {
     text(value, what)
 }
 
-fn refs(texts: &[String]) -> Vec<&str> {
+/// An embedder as it is given: an `Embedder`, or what names a model, which is then opened. The flag: over the network.
+pub fn embedder(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<(Arc<dyn Embed>, bool)> {
+    if let Ok(embedder) = given.cast::<Embedder>() {
+        return Ok((Arc::clone(&embedder.get().model), embedder.get().slow));
+    }
+    let source = place(given, "the embedder")?;
+    let model = blocking(py, move |_| quorate::Embedder::open(&source, EmbedderOptions::default()))?;
+    Ok((Arc::new(model), false))
+}
+
+/// The asyncio face of an object: `class` of `quorate.aio` over it.
+fn twin<'py>(of: &Bound<'py, PyAny>, class: &str) -> PyResult<Bound<'py, PyAny>> {
+    of.py().import("quorate.aio")?.getattr(class)?.call1((of,))
+}
+
+/// Texts as the core takes them.
+pub fn refs(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
 }
 
@@ -119,7 +136,7 @@ impl Embedder {
     fn embed<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let texts = self::texts(texts, "texts")?;
         let model = Arc::clone(&self.model);
-        matrix(py, blocking(py, move |cancel| model.embed(&refs(&texts), cancel))?)
+        matrix(py, blocking(py, move |host| model.embed(&refs(&texts), &host.cancel))?)
     }
 
     /// Embeds queries: float32 of shape (len(texts), dim), rows of unit length. Releases the GIL.
@@ -130,7 +147,7 @@ impl Embedder {
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let texts = self::texts(texts, "texts")?;
         let model = Arc::clone(&self.model);
-        matrix(py, blocking(py, move |cancel| model.embed_queries(&refs(&texts), cancel))?)
+        matrix(py, blocking(py, move |host| model.embed_queries(&refs(&texts), &host.cancel))?)
     }
 
     /// Embeds one query: float32 of shape (dim,). Releases the GIL.
@@ -176,6 +193,12 @@ impl Embedder {
     #[getter]
     fn id(&self) -> &str {
         self.model.id()
+    }
+
+    /// The same calls for asyncio.
+    #[getter]
+    fn aio<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        twin(slf.as_any(), "AsyncEmbedder")
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -292,7 +315,7 @@ impl CrossEncoder {
         let query = text(query, "query")?;
         let passages = texts(passages, "passages")?;
         let model = self.model.clone();
-        let scores = blocking(py, move |cancel| model.score(&query, &refs(&passages), cancel))?;
+        let scores = blocking(py, move |host| model.score(&query, &refs(&passages), &host.cancel))?;
         array1(py, scores)
     }
 
@@ -300,6 +323,12 @@ impl CrossEncoder {
     #[getter]
     fn max_tokens(&self) -> usize {
         self.model.max_tokens()
+    }
+
+    /// The same calls for asyncio.
+    #[getter]
+    fn aio<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        twin(slf.as_any(), "AsyncCrossEncoder")
     }
 
     fn __repr__(&self) -> String {

@@ -1,172 +1,110 @@
 //! How is a knowledge base used from Python?
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use numpy::PyArray1;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList};
+use quorate::rag::chunk::ChunkOptions;
+use quorate::rag::load::LoadOptions;
 use quorate::rag::{
-    Filter, Fusion, GroupBy, Metadata, Mode, ModelSource, OnError, OpenOptions, SearchOptions, WriteOptions,
-    WriteReport,
+    Durability, FileOptions, Language, ModelSource, OnError, OpenOptions, WriteOptions, WriteReport,
 };
-use quorate::{Code, Document, Error};
+use quorate::{Code, Error};
 use serde_json::Value;
 
 use crate::choose;
-use crate::convert::{array1, floats, from_json, report, sequence, text, texts, type_name};
-use crate::door::{blocking, quick};
-use crate::embed::Embedder;
-use crate::errors::{OrRaise, raise};
+use crate::context;
+use crate::convert::{record, text, texts, type_name, vector};
+use crate::document::{documents, from_document};
+use crate::door::{Host, blocking, quick};
+use crate::embed::{Embedder, refs};
+use crate::errors::{OrRaise, invalid, raise};
+use crate::hits::{Hit, hits};
+use crate::metadata::{dict, filter, metadata, object, wrong};
+use crate::search::Keywords;
+
+const ON_ERROR: [(&str, OnError); 2] = [("stop", OnError::Stop), ("skip", OnError::Skip)];
 
 /// Documents that are kept and found.
 #[pyclass(frozen, module = "quorate", name = "KnowledgeBase")]
-pub struct KnowledgeBase(Arc<quorate::rag::KnowledgeBase>);
+pub struct KnowledgeBase {
+    kb: Arc<quorate::rag::KnowledgeBase>,
+    /// Whether embedding a query goes over the network.
+    slow: bool,
+    /// Whether a search has run, so that the model is open.
+    warm: AtomicBool,
+}
 
-/// A piece of a document that was found.
-#[pyclass(frozen, module = "quorate", name = "Hit")]
-pub struct Hit(quorate::rag::Hit);
-
-/// Adds the classes and the function to the module.
+/// Adds the class and the function to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<KnowledgeBase>()?;
-    module.add_class::<Hit>()?;
     module.add_function(wrap_pyfunction!(open, module)?)
 }
 
-#[pyfunction]
-fn open(
-    py: Python<'_>,
-    place: &Bound<'_, PyAny>,
-    embedder: Option<&Bound<'_, PyAny>>,
-    tenant: Option<String>,
+/// What `open` takes by keyword.
+#[derive(FromPyObject)]
+struct Settings<'py> {
+    embedder: Option<Bound<'py, PyAny>>,
+    tenant: Option<Bound<'py, PyAny>>,
     read_only: bool,
-) -> PyResult<KnowledgeBase> {
+    durability: String,
+    language: Option<String>,
+    chunking: Option<Bound<'py, PyAny>>,
+    keep_versions: usize,
+    cache_folder: Option<std::path::PathBuf>,
+    storage_options: Option<std::collections::HashMap<String, String>>,
+    progress: Option<Py<PyAny>>,
+}
+
+#[pyfunction]
+fn open(py: Python<'_>, place: &Bound<'_, PyAny>, settings: Settings<'_>) -> PyResult<KnowledgeBase> {
     let place = crate::embed::place(place, "the place")?;
-    let mut options = OpenOptions { tenant, read_only, ..OpenOptions::default() };
-    match embedder {
-        None => {}
-        Some(given) => match given.cast::<Embedder>() {
-            Ok(embedder) => options.embedder = Some(Arc::clone(&embedder.get().model)),
+    let durabilities = [("power_cut", Durability::PowerCut), ("process", Durability::Process)];
+    let mut options = OpenOptions {
+        tenant: settings.tenant.map(|name| text(&name, "tenant")).transpose()?,
+        read_only: settings.read_only,
+        durability: choose("durability", &settings.durability, &durabilities)?,
+        language: settings.language.map(|name| Language::from_name(&name)).transpose().or_raise()?,
+        chunking: settings.chunking.map(|given| chunking(&given)).transpose()?,
+        keep_versions: settings.keep_versions,
+        cache_folder: settings.cache_folder,
+        storage_options: settings.storage_options.unwrap_or_default(),
+        ..OpenOptions::default()
+    };
+    let mut slow = false;
+    if let Some(given) = settings.embedder {
+        match given.cast::<Embedder>() {
+            Ok(embedder) => {
+                slow = embedder.get().slow;
+                options.embedder = Some(Arc::clone(&embedder.get().model));
+            }
             Err(_) => {
-                options.model = Some(ModelSource::new(crate::embed::place(given, "the embedder")?));
+                options.model = Some(ModelSource::new(crate::embed::place(&given, "the embedder")?));
             }
-        },
+        }
     }
-    let kb = blocking(py, move |_| quorate::rag::KnowledgeBase::open(place, options))?;
-    Ok(KnowledgeBase(Arc::new(kb)))
+    let progress = settings.progress;
+    let kb = blocking(py, move |host| {
+        options.progress = progress.map(|function| telling(host, function));
+        quorate::rag::KnowledgeBase::open(place, options)
+    })?;
+    Ok(KnowledgeBase::new(kb, slow))
 }
 
-fn document_error(message: String) -> PyErr {
-    raise(Error::new(Code::InvalidDocument, message))
-}
-
-/// A value of metadata.
-fn to_json(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Value> {
-    if value.is_none() {
-        return Ok(Value::Null);
-    }
-    if value.is_instance_of::<PyBool>() {
-        return Ok(Value::Bool(value.extract()?));
-    }
-    if value.is_instance_of::<PyString>() {
-        return Ok(Value::String(text(value, what)?));
-    }
-    if value.is_instance_of::<PyInt>() {
-        let n: i64 =
-            value.extract().map_err(|_| document_error(format!("{what} does not fit into 64 bits")))?;
-        return Ok(n.into());
-    }
-    if value.is_instance_of::<PyFloat>() {
-        let x: f64 = value.extract()?;
-        return match serde_json::Number::from_f64(x) {
-            Some(n) => Ok(Value::Number(n)),
-            None => Err(raise(Error::new(Code::NotFinite, format!("{what} is {x}")))),
-        };
-    }
-    if let Ok(fields) = value.cast::<PyDict>() {
-        return Ok(Value::Object(object(fields, what)?));
-    }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        let items = sequence(value, what)?.enumerate();
-        return items.map(|(i, item)| to_json(&item?, &format!("{what}[{i}]"))).collect();
-    }
-    Err(document_error(format!(
-        "{what} is of type {}; strings, numbers, booleans, None, lists and dicts are kept",
-        type_name(value)
-    )))
-}
-
-fn object(fields: &Bound<'_, PyDict>, what: &str) -> PyResult<Metadata> {
-    fields
-        .iter()
-        .map(|(key, value)| {
-            let key = text(&key, &format!("a key of {what}"))?;
-            let value = to_json(&value, &format!("{what}['{key}']"))?;
-            Ok((key, value))
-        })
-        .collect()
-}
-
-fn metadata(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Metadata> {
-    match value.cast::<PyDict>() {
-        Ok(fields) => object(fields, what),
-        Err(_) => Err(document_error(format!("{what} is of type {}; a dict is expected", type_name(value)))),
-    }
-}
-
-fn documents(value: &Bound<'_, PyAny>) -> PyResult<Vec<Document>> {
-    sequence(value, "documents")?
-        .enumerate()
-        .map(|(i, given)| {
-            let (given, what) = (given?, format!("documents[{i}]"));
-            let Ok(fields) = given.cast::<PyDict>() else {
-                let found = type_name(&given);
-                return Err(document_error(format!("{what} is of type {found}; a dict is expected")));
-            };
-            let mut document = Document::default();
-            for (name, value) in fields.iter() {
-                let name = text(&name, &format!("a key of {what}"))?;
-                let place = format!("{what}['{name}']");
-                if name == "metadata" {
-                    if !value.is_none() {
-                        document.metadata = metadata(&value, &place)?;
-                    }
-                    continue;
-                }
-                let slot = match name.as_str() {
-                    "id" => &mut document.id,
-                    "text" => &mut document.text,
-                    "title" => &mut document.title,
-                    "source" => &mut document.source,
-                    _ => {
-                        return Err(document_error(format!(
-                            "{what} has the unknown field '{name}'; further fields go into 'metadata'"
-                        )));
-                    }
-                };
-                if !value.is_none() {
-                    if !value.is_instance_of::<PyString>() {
-                        let found = type_name(&value);
-                        return Err(document_error(format!(
-                            "{place} is of type {found}; a string is expected"
-                        )));
-                    }
-                    *slot = text(&value, &place)?;
-                }
-            }
-            Ok(document)
-        })
-        .collect()
-}
-
-/// A filter from its text or its dict.
-fn filter(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Filter>> {
-    let Some(value) = value else { return Ok(None) };
-    if value.is_instance_of::<PyString>() {
-        return Filter::parse(&text(value, "where")?).or_raise().map(Some);
-    }
-    let value = to_json(value, "where")?;
-    Filter::from_json(&value).or_raise().map(Some)
+/// How texts are cut: the name of a strategy, or the options as a dict.
+fn chunking(given: &Bound<'_, PyAny>) -> PyResult<ChunkOptions> {
+    let value = match dict(given)? {
+        Some(fields) => Value::Object(object(&fields, "chunking", Code::InvalidArgument)?),
+        None => {
+            let mut fields = serde_json::Map::new();
+            fields.insert("strategy".to_owned(), Value::String(text(given, "chunking")?));
+            Value::Object(fields)
+        }
+    };
+    serde_json::from_value(value)
+        .map_err(|e| raise(Error::with_source(Code::InvalidArgument, format!("chunking: {e}"), e)))
 }
 
 fn written<'py>(py: Python<'py>, report: &WriteReport) -> PyResult<Bound<'py, PyDict>> {
@@ -188,88 +126,78 @@ fn written<'py>(py: Python<'py>, report: &WriteReport) -> PyResult<Bound<'py, Py
     Ok(out)
 }
 
-/// The options of a search, as given by keyword.
-#[derive(FromPyObject)]
-struct Keywords {
-    k: usize,
-    offset: usize,
-    mode: String,
-    fusion: String,
-    alpha: f32,
-    rrf_k: f32,
-    strict: bool,
-    group_by: Option<String>,
-    min_score: Option<f32>,
-}
-
-impl Keywords {
-    fn options(&self, filter: Option<Filter>) -> PyResult<SearchOptions> {
-        let modes = [("hybrid", Mode::Hybrid), ("dense", Mode::Dense), ("lexical", Mode::Lexical)];
-        let fusions = [
-            ("convex", Fusion::Convex { alpha: self.alpha }),
-            ("rrf", Fusion::Rrf { k: self.rrf_k }),
-            ("dbsf", Fusion::Dbsf),
-        ];
-        Ok(SearchOptions {
-            k: self.k,
-            offset: self.offset,
-            mode: choose("mode", &self.mode, &modes)?,
-            filter,
-            strict: self.strict,
-            fusion: choose("fusion", &self.fusion, &fusions)?,
-            group_by: self
-                .group_by
-                .as_deref()
-                .map(|name| choose("group_by", name, &[("doc", GroupBy::Doc)]))
-                .transpose()?,
-            min_score: self.min_score,
-            ..SearchOptions::default()
-        })
-    }
-}
-
-fn hits(hits: quorate::rag::Hits) -> Vec<Hit> {
-    hits.into_iter().map(Hit).collect()
+/// Tells a Python function how many of how many documents are done. What it raises ends the write.
+fn telling(host: &Host, function: Py<PyAny>) -> Arc<quorate::rag::Progress> {
+    let (host, function) = (host.clone(), Arc::new(function));
+    // Progress comes from one thread at a time.
+    let last = Mutex::new(None);
+    Arc::new(move |done, total| {
+        let news = (done, total);
+        if last.lock().unwrap_or_else(PoisonError::into_inner).replace(news) == Some(news) {
+            return;
+        }
+        let function = Arc::clone(&function);
+        // The exception is kept by the host, which cancels the write.
+        let _ = host.call(move |py| function.call1(py, news).map(drop));
+    })
 }
 
 impl KnowledgeBase {
+    fn new(kb: quorate::rag::KnowledgeBase, slow: bool) -> Self {
+        KnowledgeBase { kb: Arc::new(kb), slow, warm: AtomicBool::new(false) }
+    }
+
     fn run<T: Send + 'static>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&quorate::rag::KnowledgeBase) -> quorate::Result<T> + Send + 'static,
     ) -> PyResult<T> {
-        let kb = Arc::clone(&self.0);
+        let kb = Arc::clone(&self.kb);
         blocking(py, move |_| work(&kb))
+    }
+
+    /// A handle like this one.
+    fn sibling(&self, kb: quorate::rag::KnowledgeBase) -> Self {
+        KnowledgeBase::new(kb, self.slow)
     }
 }
 
 #[pymethods]
 impl KnowledgeBase {
+    #[allow(clippy::too_many_arguments)] // they are keyword arguments of the package
     fn write<'py>(
         &self,
         py: Python<'py>,
         documents: &Bound<'py, PyAny>,
         replace: bool,
         on_error: &str,
+        vectors: Option<&Bound<'py, PyAny>>,
+        progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let documents = self::documents(documents)?;
-        let on_error = choose("on_error", on_error, &[("stop", OnError::Stop), ("skip", OnError::Skip)])?;
-        let kb = Arc::clone(&self.0);
-        let report = blocking(py, move |cancel| {
-            let options = WriteOptions { on_error, cancel: cancel.clone(), ..WriteOptions::default() };
+        let on_error = choose("on_error", on_error, &ON_ERROR)?;
+        let documents = self::documents(documents, vectors)?;
+        let kb = Arc::clone(&self.kb);
+        let report = blocking(py, move |host| {
+            let progress = progress.map(|function| telling(host, function));
+            let options = WriteOptions { on_error, progress, cancel: host.cancel.clone() };
             if replace { kb.upsert_with(documents, &options) } else { kb.add_with(documents, &options) }
         })?;
         written(py, &report)
     }
 
-    fn update_metadata(&self, py: Python<'_>, id: String, metadata: &Bound<'_, PyAny>) -> PyResult<()> {
-        let metadata = self::metadata(metadata, "metadata")?;
+    fn update_metadata(
+        &self,
+        py: Python<'_>,
+        id: &Bound<'_, PyAny>,
+        metadata: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let (id, metadata) = (text(id, "id")?, self::metadata(metadata, "metadata")?);
         self.run(py, move |kb| kb.update_metadata(&id, metadata))
     }
 
     fn delete_ids(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<usize> {
         let ids = texts(ids, "ids")?;
-        self.run(py, move |kb| kb.delete(&ids.iter().map(String::as_str).collect::<Vec<_>>()))
+        self.run(py, move |kb| kb.delete(&refs(&ids)))
     }
 
     fn delete_where(&self, py: Python<'_>, r#where: &Bound<'_, PyAny>) -> PyResult<usize> {
@@ -284,15 +212,17 @@ impl KnowledgeBase {
         py: Python<'_>,
         query: &Bound<'_, PyAny>,
         r#where: Option<&Bound<'_, PyAny>>,
-        keywords: Keywords,
+        keywords: Keywords<'_>,
     ) -> PyResult<Vec<Hit>> {
         let query = text(query, "query")?;
-        let mut options = keywords.options(filter(r#where)?)?;
-        let kb = Arc::clone(&self.0);
-        let found = blocking(py, move |cancel| {
-            options.cancel = cancel.clone();
-            kb.search(&query, &options)
-        })?;
+        let search = keywords.search(filter(r#where)?)?;
+        if self.warm.load(Ordering::Relaxed) && !self.slow && !search.is_long() {
+            let options = search.short();
+            return Ok(hits(quick(py, || self.kb.search(&query, &options))?));
+        }
+        let kb = Arc::clone(&self.kb);
+        let found = blocking(py, move |host| kb.search(&query, &search.options(host)))?;
+        self.warm.store(true, Ordering::Relaxed);
         Ok(hits(found))
     }
 
@@ -301,16 +231,26 @@ impl KnowledgeBase {
         py: Python<'_>,
         queries: &Bound<'_, PyAny>,
         r#where: Option<&Bound<'_, PyAny>>,
-        keywords: Keywords,
+        keywords: Keywords<'_>,
     ) -> PyResult<Vec<Vec<Hit>>> {
         let queries = texts(queries, "queries")?;
-        let mut options = keywords.options(filter(r#where)?)?;
-        let kb = Arc::clone(&self.0);
-        let found = blocking(py, move |cancel| {
-            options.cancel = cancel.clone();
-            kb.search_batch(&queries.iter().map(String::as_str).collect::<Vec<_>>(), &options)
-        })?;
+        let search = keywords.search(filter(r#where)?)?;
+        let kb = Arc::clone(&self.kb);
+        let found = blocking(py, move |host| kb.search_batch(&refs(&queries), &search.options(host)))?;
         Ok(found.into_iter().map(hits).collect())
+    }
+
+    fn search_many(
+        &self,
+        py: Python<'_>,
+        queries: &Bound<'_, PyAny>,
+        r#where: Option<&Bound<'_, PyAny>>,
+        keywords: Keywords<'_>,
+    ) -> PyResult<Vec<Hit>> {
+        let queries = texts(queries, "queries")?;
+        let search = keywords.search(filter(r#where)?)?;
+        let kb = Arc::clone(&self.kb);
+        Ok(hits(blocking(py, move |host| kb.search_many(&refs(&queries), &search.options(host)))?))
     }
 
     fn search_vector(
@@ -318,33 +258,113 @@ impl KnowledgeBase {
         py: Python<'_>,
         vector: &Bound<'_, PyAny>,
         r#where: Option<&Bound<'_, PyAny>>,
-        keywords: Keywords,
+        keywords: Keywords<'_>,
     ) -> PyResult<Vec<Hit>> {
-        let vector: Vec<f32> = floats(vector, "vector", false)?.into_iter().map(|x| x as f32).collect();
-        let options = keywords.options(filter(r#where)?)?;
-        Ok(hits(quick(py, || self.0.search_vector(&vector, &options))?))
+        let vector = self::vector(vector, "vector")?;
+        let options = keywords.search(filter(r#where)?)?.short();
+        Ok(hits(quick(py, || self.kb.search_vector(&vector, &options))?))
+    }
+
+    fn context<'py>(
+        &self,
+        py: Python<'py>,
+        question: &Bound<'py, PyAny>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        keywords: Keywords<'py>,
+        form: context::Keywords<'py>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let question = text(question, "question")?;
+        let search = keywords.search(filter(r#where)?)?;
+        let plan = form.plan()?;
+        let kb = Arc::clone(&self.kb);
+        let context = blocking(py, move |host| {
+            let hits = kb.search(&question, &search.options(host))?;
+            plan.build(host, &kb, &hits)
+        })?;
+        context::from_context(py, context)
+    }
+
+    fn context_of<'py>(
+        &self,
+        py: Python<'py>,
+        hits: &Bound<'py, PyAny>,
+        form: context::Keywords<'py>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let hits = crate::convert::sequence(hits, "hits")?
+            .map(|given| {
+                let given = given?;
+                match given.cast::<Hit>() {
+                    Ok(hit) => Ok(hit.get().0.clone()),
+                    Err(_) => {
+                        Err(invalid(format!("hits has one of type {}; a Hit is expected", type_name(&given))))
+                    }
+                }
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        let plan = form.plan()?;
+        let kb = Arc::clone(&self.kb);
+        let context = blocking(py, move |host| plan.build(host, &kb, &hits))?;
+        context::from_context(py, context)
+    }
+
+    #[allow(clippy::too_many_arguments)] // they are keyword arguments of the package
+    fn write_files<'py>(
+        &self,
+        py: Python<'py>,
+        patterns: &Bound<'py, PyAny>,
+        replace: bool,
+        on_error: &str,
+        progress: Option<Py<PyAny>>,
+        max_bytes: Option<u64>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let patterns = texts(patterns, "patterns")?;
+        let on_error = choose("on_error", on_error, &ON_ERROR)?;
+        let mut load = LoadOptions::default();
+        load.max_bytes = max_bytes.unwrap_or(load.max_bytes);
+        if let Some(seconds) = timeout {
+            load.timeout = Duration::try_from_secs_f64(seconds)
+                .map_err(|_| invalid(format!("timeout is {seconds}; a number of seconds is expected")))?;
+        }
+        let kb = Arc::clone(&self.kb);
+        let report = blocking(py, move |host| {
+            let progress = progress.map(|function| telling(host, function));
+            let write = WriteOptions { on_error, progress, cancel: host.cancel.clone() };
+            let options = FileOptions { load, write };
+            if replace {
+                kb.upsert_files(&refs(&patterns), &options)
+            } else {
+                kb.add_files(&refs(&patterns), &options)
+            }
+        })?;
+        written(py, &report)
     }
 
     /// The document with this id, as a dict.
-    fn get<'py>(&self, py: Python<'py>, id: String) -> PyResult<Bound<'py, PyDict>> {
-        let document = self.run(py, move |kb| kb.get(&id))?;
-        let out = PyDict::new(py);
-        out.set_item("id", document.id)?;
-        out.set_item("text", document.text)?;
-        out.set_item("title", document.title)?;
-        out.set_item("source", document.source)?;
-        out.set_item("metadata", from_json(py, &Value::Object(document.metadata))?)?;
-        Ok(out)
+    fn get<'py>(&self, py: Python<'py>, id: &Bound<'_, PyAny>, chunks: bool) -> PyResult<Bound<'py, PyAny>> {
+        let id = text(id, "id")?;
+        let document = quick(py, || self.kb.get(&id))?;
+        from_document(py, document, chunks)
+    }
+
+    fn ids(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        quick(py, || self.kb.ids())
     }
 
     fn count(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
         let filter = filter(r#where)?;
-        quick(py, || self.0.count(filter.as_ref()))
+        quick(py, || self.kb.count(filter.as_ref()))
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let stats = self.run(py, |kb| kb.stats())?;
-        report(py, &stats)
+        record(py, &stats)
+    }
+
+    /// (number, milliseconds since 1970) of each version, oldest first.
+    fn versions(&self, py: Python<'_>) -> PyResult<Vec<(u64, i64)>> {
+        let versions = self.run(py, |kb| kb.versions())?;
+        Ok(versions.into_iter().map(|v| (v.version, v.timestamp_ms)).collect())
     }
 
     fn refresh(&self, py: Python<'_>) -> PyResult<bool> {
@@ -355,99 +375,34 @@ impl KnowledgeBase {
         self.run(py, |kb| kb.compact())
     }
 
-    fn at(&self, py: Python<'_>, version: u64) -> PyResult<KnowledgeBase> {
-        Ok(KnowledgeBase(Arc::new(self.run(py, move |kb| kb.at(version))?)))
+    fn at(&self, py: Python<'_>, version: &Bound<'_, PyAny>) -> PyResult<KnowledgeBase> {
+        let Ok(number) = version.extract::<u64>() else {
+            return Err(wrong(
+                Code::InvalidArgument,
+                "version",
+                version,
+                "a whole number from 0 is expected",
+            ));
+        };
+        Ok(self.sibling(self.run(py, move |kb| kb.at(number))?))
     }
 
-    fn tenant(&self, py: Python<'_>, name: String) -> PyResult<KnowledgeBase> {
-        Ok(KnowledgeBase(Arc::new(self.run(py, move |kb| kb.tenant(&name))?)))
+    fn tenant(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<KnowledgeBase> {
+        let name = text(name, "tenant")?;
+        Ok(self.sibling(self.run(py, move |kb| kb.tenant(&name))?))
+    }
+
+    #[getter]
+    fn tenant_name(&self) -> Option<&str> {
+        self.kb.tenant_name()
+    }
+
+    fn embedder(&self, py: Python<'_>) -> PyResult<Embedder> {
+        let model = self.run(py, |kb| kb.embedder().cloned())?;
+        Ok(Embedder { model, slow: self.slow })
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.run(py, |kb| kb.close())
     }
-}
-
-#[pymethods]
-impl Hit {
-    /// How good the hit is; higher is better. What it means depends on mode and fusion.
-    #[getter]
-    fn score(&self) -> f32 {
-        self.0.score()
-    }
-
-    /// The text of the piece.
-    #[getter]
-    fn text(&self) -> &str {
-        self.0.text()
-    }
-
-    /// The id of its document.
-    #[getter]
-    fn doc_id(&self) -> &str {
-        self.0.doc_id()
-    }
-
-    /// The id of the piece.
-    #[getter]
-    fn chunk_id(&self) -> String {
-        self.0.chunk_id()
-    }
-
-    /// The title of its document.
-    #[getter]
-    fn title(&self) -> &str {
-        self.0.title()
-    }
-
-    /// The source of its document.
-    #[getter]
-    fn source(&self) -> &str {
-        self.0.source()
-    }
-
-    /// The metadata of its document.
-    #[getter]
-    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        from_json(py, &Value::Object(self.0.metadata()))
-    }
-
-    /// The headings above it, outermost first.
-    #[getter]
-    fn headings(&self) -> Vec<String> {
-        self.0.headings()
-    }
-
-    /// Where it starts in the document's text, in code points, as Python counts.
-    #[getter]
-    fn start(&self) -> usize {
-        code_points(self.0.document_text(), self.0.start())
-    }
-
-    /// Where it ends in the document's text, in code points, as Python counts.
-    #[getter]
-    fn end(&self) -> usize {
-        code_points(self.0.document_text(), self.0.end())
-    }
-
-    /// The vector of the piece: float32 of shape (dim,).
-    #[getter]
-    fn vector<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f32>>> {
-        array1(py, self.0.vector().to_vec())
-    }
-
-    /// How the score came about: the score, and what the lexical leg, the dense leg and the fusion gave.
-    fn explain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        report(py, &self.0.explain().or_raise()?)
-    }
-
-    fn __repr__(&self) -> String {
-        let text: String = self.0.text().chars().take(60).collect();
-        format!("Hit({:.4}, '{}', {text:?})", self.0.score(), self.0.doc_id())
-    }
-}
-
-/// How many code points stand before this byte.
-fn code_points(text: &str, byte: usize) -> usize {
-    text.get(..byte).map_or(0, |before| before.chars().count())
 }

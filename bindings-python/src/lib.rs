@@ -1,12 +1,19 @@
 //! How does Python reach quorate? Conversions only: each file here belongs to one file or folder of the core.
 
+mod agents;
 mod consensus;
+mod context;
 mod convert;
+mod document;
 mod door;
 mod embed;
 mod errors;
 mod eval;
+mod fork;
+mod hits;
 mod kb;
+mod metadata;
+mod search;
 
 use pyo3::prelude::*;
 
@@ -15,9 +22,12 @@ use pyo3::prelude::*;
 fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("ERROR_CODES", errors::table(module.py())?)?;
+    door::register(module)?;
     embed::register(module)?;
     eval::register(module)?;
+    hits::register(module)?;
     kb::register(module)?;
+    agents::register(module)?;
     consensus::register(module)
 }
 

@@ -1,44 +1,201 @@
-"""Does the package behave in a process: a cheap import, and Ctrl-C?"""
+"""Does the package behave in a process: a cheap import, Ctrl-C, threads, fork, exit?"""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 
 import pytest
 
+import quorate
 
-def run(code, **kwargs):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, **kwargs)
+
+def run(code, *args, **kwargs):
+    command = [sys.executable, "-c", code, *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **kwargs)
 
 
 def test_import_is_light():
-    heavy = run(
-        "import sys, threading, quorate; print([m for m in ('numpy', 'pandas', 'pyarrow', 'asyncio') if m in sys.modules],"
-        " threading.active_count())"
-    )
-    assert heavy.stdout.strip() == "[] 1", heavy.stderr
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_ctrl_c_ends_an_embedding():
     code = (
-        "import quorate, sys\n"
-        "e = quorate.Embedder('builtin')\n"
-        "e.embed(['numpy is imported now'])\n"
-        "texts = ['metformin in renal failure ' * 200] * 2000\n"
-        "print('ready', flush=True)\n"
+        "import sys, threading, quorate\n"
+        "heavy = ('numpy', 'pandas', 'polars', 'pyarrow', 'matplotlib', 'tqdm', 'asyncio', 'concurrent.futures', 'json', 'html')\n"
+        "print([name for name in heavy if name in sys.modules], threading.active_count())\n"
         "try:\n"
-        "    while True: e.embed(texts)\n"
-        "except KeyboardInterrupt: print('stopped', flush=True)\n"
-        "print(e.embed(['still works']).shape[0])\n"
+        "    import os; print(len(os.listdir('/proc/self/task')))\n"
+        "except FileNotFoundError: print(1)\n"
     )
+    done = run(code)
+    assert done.stdout.split("\n")[:2] == ["[] 1", "1"], done.stdout + done.stderr
+
+
+
+posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="signals and fork")
+
+
+@posix
+def test_ctrl_c_ends_an_embedding():
+    code = """
+import sys, threading, quorate
+e = quorate.Embedder('builtin')
+e.embed(['numpy is imported now'])
+texts = ['metformin in renal failure ' * 200] * 2000
+print('ready', flush=True)
+try:
+    while True: e.embed(texts)
+except KeyboardInterrupt: print('stopped', flush=True)
+print(e.embed(['still works']).shape[0])
+"""
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline().strip() == "ready"
-    time.sleep(0.3)
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=30)
+    out, _ = child.communicate(timeout=60)
     assert out.split() == ["stopped", "1"]
     assert child.returncode == 0
+
+
+@posix
+def test_ctrl_c_ends_an_ingest_and_leaves_the_knowledge_base_whole(tmp_path):
+    code = """
+import sys, time, quorate
+documents = [{'id': str(n), 'text': 'metformin in renal failure ' * 100} for n in range(20000)]
+with quorate.open(sys.argv[1]) as kb:
+    kb.add([{'id': 'first', 'text': 'stored before'}])
+    said = []
+    def told(done, total):
+        if not said:
+            said.append(print('begun', flush=True))
+    try:
+        kb.add(documents, progress=told)
+        print('finished', flush=True)
+    except KeyboardInterrupt:
+        print('stopped', time.time(), flush=True)
+    print(kb.count(), kb.add([{'id': 'second', 'text': 'stored after'}]).added, flush=True)
+"""
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline().strip() == "begun"
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=120)
+    assert out.split()[0] == "stopped" and out.split("\n")[1].split() == ["1", "1"], out
+    assert child.returncode == 0
+    with quorate.open(tmp_path) as kb:
+        assert kb.ids() == ["first", "second"]
+
+
+def test_another_thread_keeps_counting_during_an_ingest(tmp_path):
+    with quorate.open(tmp_path / "kb") as kb:
+        counted, seen = 0, []
+        stop = threading.Event()
+
+        def count():
+            nonlocal counted
+            while not stop.is_set():
+                counted += 1
+
+        thread = threading.Thread(target=count)
+        thread.start()
+        try:
+            documents = [{"id": str(n), "text": "metformin in renal failure " * 40} for n in range(2000)]
+            kb.add(documents, progress=lambda done, total: seen.append(counted))
+        finally:
+            stop.set()
+            thread.join()
+        # Between any two news of the ingest the other thread got on.
+        assert len(seen) > 3 and all(a < b for a, b in zip(seen, seen[1:], strict=False))
+
+
+def test_threads_share_a_knowledge_base(tmp_path):
+    with quorate.open(tmp_path / "kb", durability="process") as kb:
+        failed = []
+
+        def work(n):
+            try:
+                for i in range(10):
+                    kb.add([{"id": f"{n}-{i}", "text": f"thread {n} document {i}"}])
+                    assert kb.search(f"thread {n}", where=f"id = '{n}-{i}'")[0].doc_id == f"{n}-{i}"
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed and kb.count() == 40
+
+
+IN_THE_CHILD = """
+import asyncio, os, sys, quorate, quorate.aio
+place, way = sys.argv[1:]
+writer = quorate.open(place)
+writer.add([{'id': str(n), 'text': f'metformin document {n}'} for n in range(300)])
+embedder, registry = quorate.Embedder('builtin'), quorate.AgentRegistry()
+asyncio.run(writer.aio.search('metformin'))          # threads of every kind exist before the fork
+embedder.embed(['metformin'] * 200)
+writer.search_batch(['metformin', 'document'])
+writer.close()
+kb = quorate.open(place, read_only=True)
+
+def child():
+    assert kb.search('metformin')[0].doc_id
+    assert len(kb.search_batch(['metformin'] * 3)) == 3
+    assert asyncio.run(kb.aio.count()) == 300
+    assert embedder.embed(['text'] * 300).shape[0] == 300
+    assert registry.match('Is a 510(k) needed?')
+    with quorate.open(place) as own:
+        own.upsert([{'id': f'child-{os.getpid()}', 'text': 'written after fork'}])
+        assert own.search('written after fork', k=1)[0].doc_id == f'child-{os.getpid()}'
+        own.delete(ids=[f'child-{os.getpid()}'])
+
+if way == 'fork':
+    for _ in range(2):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                child()
+            except BaseException:
+                import traceback; traceback.print_exc(); os._exit(1)
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+else:
+    import multiprocessing
+    process = multiprocessing.get_context('fork').Process(target=child)
+    process.start(); process.join()
+    assert process.exitcode == 0
+assert kb.search('metformin')[0].doc_id and registry.match('Is a 510(k) needed?')
+print('fine')
+"""
+
+
+@posix
+@pytest.mark.parametrize("way", ["fork", "multiprocessing"])
+def test_after_fork(tmp_path, way):
+    done = run(IN_THE_CHILD, tmp_path / "kb", way)
+    assert (done.stdout.strip(), done.returncode) == ("fine", 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "threading.Thread(target=kb.add, args=(documents,), kwargs={'progress': told}, daemon=True).start(); begun.wait()",
+        "threading.Thread(target=asyncio.run, args=(ingest(),), daemon=True).start(); begun.wait()",
+    ],
+)
+def test_a_clean_exit_with_work_in_flight(tmp_path, start):
+    code = f"""
+import asyncio, sys, threading, quorate, quorate.aio
+begun = threading.Event()
+told = lambda done, total: begun.set()
+documents = [{{'id': str(n), 'text': 'metformin in renal failure ' * 100}} for n in range(5000)]
+kb = quorate.open(sys.argv[1])
+async def ingest():
+    await kb.aio.add(documents, progress=told)
+{start}
+print('leaving')
+"""
+    done = run(code, tmp_path / "kb")
+    assert (done.stdout.strip(), done.returncode) == ("leaving", 0), done.stderr
+    with quorate.open(tmp_path / "kb") as kb:
+        assert kb.count() in (0, 5000)

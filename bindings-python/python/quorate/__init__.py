@@ -7,7 +7,10 @@ dtype('float32')
 
 from __future__ import annotations
 
-from . import consensus
+from typing import TYPE_CHECKING, Any
+
+from ._agents import AgentRegistry, AgentVersion, Matches, agent_schema
+from ._context import Citation, Context
 from ._errors import (
     Cancelled,
     Conflict,
@@ -20,30 +23,65 @@ from ._errors import (
     Unsupported,
 )
 from ._eval import BeirDataset, Comparison, compare, evaluate, load_beir, read_trec_run, write_trec_run
-from ._kb import KnowledgeBase, WriteReport, open
-from ._quorate import ERROR_CODES, CrossEncoder, Embedder, EmbeddingCache, Hit, RemoteEmbedder, __version__
+from ._hits import Hits
+from ._kb import KnowledgeBase, Version, WriteReport, open
+from ._quorate import (
+    ERROR_CODES,
+    Agent,
+    CrossEncoder,
+    Embedder,
+    EmbeddingCache,
+    Events,
+    Hit,
+    Match,
+    Panel,
+    PanelMember,
+    RemoteEmbedder,
+    __version__,
+)
+from ._record import Coverage, Explanation, Record
+
+if TYPE_CHECKING:
+    from . import aio, consensus
 
 __all__ = [
     "ERROR_CODES",
+    "Agent",
+    "AgentRegistry",
+    "AgentVersion",
     "BeirDataset",
     "Cancelled",
+    "Citation",
     "Comparison",
     "Conflict",
+    "Context",
     "Corrupt",
+    "Coverage",
     "CrossEncoder",
     "Embedder",
     "EmbeddingCache",
+    "Events",
+    "Explanation",
     "Hit",
+    "Hits",
     "InvalidInput",
     "KnowledgeBase",
     "Locked",
+    "Match",
+    "Matches",
     "NotFound",
+    "Panel",
+    "PanelMember",
     "QuorateError",
+    "Record",
     "RemoteEmbedder",
     "Unavailable",
     "Unsupported",
+    "Version",
     "WriteReport",
     "__version__",
+    "agent_schema",
+    "aio",
     "compare",
     "consensus",
     "evaluate",
@@ -52,3 +90,18 @@ __all__ = [
     "read_trec_run",
     "write_trec_run",
 ]
+
+# Imported when they are first named: they cost what most programs need not pay.
+_LAZY = ("aio", "consensus", "plot")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module 'quorate' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

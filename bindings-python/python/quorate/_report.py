@@ -15,18 +15,30 @@ _short.maxstring = _short.maxother = 60
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """A result with named fields. Long fields are shortened when it is printed, and empty ones left out."""
+    """A result with named fields, by attribute or in brackets. Long fields are shortened when it is printed, and empty ones left out."""
 
     @classmethod
     def _of(cls: type[_T], found: dict[str, Any]) -> _T:
         return cls(**found)
 
+    def __getitem__(self, name: str) -> Any:
+        if isinstance(name, str) and not name.startswith("_") and hasattr(self, name):
+            return getattr(self, name)
+        raise KeyError(name)
+
+    def _shown(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.repr}
+
+    def _repr_html_(self) -> str:
+        from . import _html
+
+        return _html.report(self)
+
     def __repr__(self) -> str:
         parts = []
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not field.repr or value is None or (isinstance(value, (list, dict)) and not value):
+        for name, value in self._shown().items():
+            if value is None or (isinstance(value, (list, dict)) and not value):
                 continue
             text = f"{value:.6g}" if isinstance(value, float) else _short.repr(value)
-            parts.append(f"{field.name}={text}")
+            parts.append(f"{name}={text}")
         return f"{type(self).__name__}({', '.join(parts)})"

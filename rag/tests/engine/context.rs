@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::common::{Words, open, options};
 use proptest::prelude::*;
 use quorate_core::Code;
-use quorate_core::embed::Embed;
 use quorate_rag::chunk::ChunkOptions;
 use quorate_rag::{
     Context, ContextOptions, ContextOrder, CountTokens, Document, Durability, KnowledgeBase, Mode,
@@ -56,7 +55,7 @@ fn count_words(text: &str) -> usize {
 #[test]
 fn neighbours_are_joined_while_the_budget_lasts() {
     let folder = tempfile::tempdir().unwrap();
-    let kb = KnowledgeBase::open(folder.path().to_str().unwrap(), small_chunks(4, 0)).unwrap();
+    let kb = KnowledgeBase::open(folder.path().to_str().unwrap(), small_chunks(3, 0)).unwrap();
     let text = "one two three. four five six. seven eight nine. ten eleven twelve. last words here.";
     kb.add(vec![Document::new("a", text).title("Numbers"), Document::new("b", "something else")]).unwrap();
     let search = SearchOptions { k: 1, mode: Mode::Lexical, ..SearchOptions::default() };

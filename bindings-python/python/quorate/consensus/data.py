@@ -101,7 +101,7 @@ def _table(data: Any) -> tuple[Any, Any, Any] | None:
     elif hasattr(data, "columns"):
         names = list(data.columns)
     elif hasattr(data, "__arrow_c_stream__") and not hasattr(data, "dtype"):
-        import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        import pyarrow
 
         return _table(pyarrow.table(data))
     else:

@@ -1,0 +1,96 @@
+"""How do data frames become documents? Through what the host has: pandas, polars or pyarrow, never one of them by force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ._errors import InvalidInput
+
+FIELDS = ("id", "text", "title", "source", "metadata", "vector")
+
+
+def documents(given: Any) -> Any:
+    """Documents of a table as dicts; anything else as it is."""
+    rows = _rows(given)
+    return given if rows is None else [_document(row, i) for i, row in enumerate(rows)]
+
+
+def _rows(given: Any) -> Iterable[Mapping[str, Any]] | None:
+    """The rows of a table, none for anything else."""
+    if isinstance(given, (list, tuple, Mapping)):
+        return None
+    home = type(given).__module__.partition(".")[0]
+    if home == "pandas" and hasattr(given, "to_dict") and hasattr(given, "columns"):
+        return _of_pandas(given)
+    if home == "polars" and hasattr(given, "iter_rows"):
+        found: Iterable[Mapping[str, Any]] = given.iter_rows(named=True)
+        return found
+    if home == "polars" and hasattr(given, "collect"):
+        return _rows(given.collect())
+    if hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__"):
+        return _of_arrow(given)
+    return None
+
+
+def _of_pandas(frame: Any) -> Iterator[Mapping[str, Any]]:
+    if "id" not in frame.columns and frame.index.name == "id":
+        frame = frame.reset_index()
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        raise InvalidInput("invalid_document", f"the table has the columns {names}; a name appears twice")
+    columns = [frame.iloc[:, i].tolist() for i in range(len(names))]
+    return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+def _of_arrow(given: Any) -> Iterable[Mapping[str, Any]]:
+    try:
+        import pyarrow
+    except ImportError:
+        try:
+            import polars
+        except ImportError:
+            raise InvalidInput(
+                "invalid_argument",
+                f"documents is of type {type(given).__name__}, a table of Arrow; install pyarrow or polars to read it, "
+                "or give dicts",
+            ) from None
+        return polars.DataFrame(given).iter_rows(named=True)
+    if hasattr(given, "__arrow_c_stream__"):
+        table = pyarrow.table(given)
+    else:
+        table = pyarrow.table(pyarrow.record_batch(given))
+    rows: list[Mapping[str, Any]] = []
+    for batch in table.to_batches():
+        rows.extend(batch.to_pylist())
+    return rows
+
+
+def _document(row: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """Columns that are no field of a document go into its metadata; a cell without a value is left out."""
+    if i == 0 and ("id" not in row or ("text" not in row and "title" not in row)):
+        raise InvalidInput(
+            "invalid_document",
+            f"the table has the columns {list(row)}; 'id' and 'text' are expected, 'title', 'source', 'metadata' and "
+            "'vector' possible, and all others become metadata",
+        )
+    document: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for name, value in row.items():
+        if not _missing(value):
+            (document if name in FIELDS else others)[name] = value
+    if others:
+        own = document.get("metadata")
+        if own is not None and not isinstance(own, Mapping):
+            raise InvalidInput(
+                "invalid_document", f"documents[{i}]['metadata'] is of type {type(own).__name__}; a dict is expected"
+            )
+        document["metadata"] = {**others, **(own or {})}
+    return document
+
+
+def _missing(value: Any) -> bool:
+    """None, NaN, NaT and NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value

@@ -1,0 +1,271 @@
+"""How is quorate used with asyncio? The same calls, awaited; the event loop never waits for them.
+
+Work runs on threads of its own, without the interpreter's lock. Cancelling a task cancels its work: a write that was not
+yet stored is dropped whole. Everything works in the running loop of a notebook.
+
+>>> import asyncio, tempfile
+>>> async def main(folder):
+...     async with open(folder) as kb:
+...         await kb.aio.add([{"id": "a", "text": "Metformin lowers glucose."}])
+...         return [hit.doc_id for hit in await kb.aio.search("blood sugar")]
+>>> with tempfile.TemporaryDirectory() as folder:
+...     asyncio.run(main(folder))
+['a']
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextvars import copy_context
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from . import _kb, _pool, _quorate
+from ._agents import AgentRegistry
+from ._errors import Cancelled
+from ._kb import KnowledgeBase
+
+if TYPE_CHECKING:
+    from ._record import Record
+
+__all__ = ["AsyncAgentRegistry", "AsyncCrossEncoder", "AsyncEmbedder", "AsyncKnowledgeBase", "open", "run"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_T = TypeVar("_T")
+
+
+async def run(function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """Calls any blocking function of quorate without blocking the event loop.
+
+    ``await run(quorate.AgentRegistry, catalog=None)``, ``await run(quorate.consensus.dawid_skene, data)``. When the task is
+    cancelled the work is too, as soon as it looks. A function given as ``progress`` is called on the event loop's thread, those
+    given as ``rerank`` and ``tokenizer`` on the worker's; all may be coroutine functions, which run on the loop.
+    """
+    return await _run("read", function, args, kwargs)
+
+
+async def _run(lane: str, function: Callable[..., _R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _R:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_R] = loop.create_future()
+    cancel = _quorate.Cancel()
+    context = copy_context()
+    for name in ("progress", "rerank", "tokenizer"):
+        given = kwargs.get(name)
+        if callable(given) and (name == "progress" or inspect.iscoroutinefunction(given)):
+            kwargs = {**kwargs, name: _on_loop(loop, given, cancel)}
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        result: Any = None
+        raised: BaseException | None = None
+        try:
+            result = context.run(functools.partial(cancel.run, function, *args, **kwargs))
+        except StopIteration as error:
+            # A future cannot hold it.
+            raised = RuntimeError(f"{function!r} raised StopIteration")
+            raised.__cause__ = error
+        except BaseException as error:
+            raised = error
+        try:
+            loop.call_soon_threadsafe(settle, result, raised)
+        except RuntimeError:
+            # The loop is closed: nobody waits.
+            pass
+
+    _pool.submit(lane, cancel, work)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        cancel.cancel()
+        raise
+    finally:
+        # The traceback of an exception refers to this frame: no cycle.
+        del future
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], cancel: _quorate.Cancel) -> Callable[..., Any]:
+    """A function for the worker's thread that calls ``function`` on the loop's thread and waits for it."""
+
+    def call(*args: Any) -> Any:
+        done = threading.Event()
+        outcome: list[Any] = [None, None]
+
+        def finish(task: asyncio.Future[Any]) -> None:
+            if task.cancelled():
+                outcome[1] = Cancelled("cancelled", "the function was cancelled")
+            else:
+                outcome[:] = [None, task.exception()] if task.exception() else [task.result(), None]
+            done.set()
+
+        def here() -> None:
+            try:
+                found = function(*args)
+                if inspect.isawaitable(found):
+                    asyncio.ensure_future(found).add_done_callback(finish)
+                    return
+                outcome[0] = found
+            except BaseException as error:
+                outcome[1] = error
+            done.set()
+
+        loop.call_soon_threadsafe(here)
+        while not done.wait(0.05):
+            if cancel.cancelled:
+                raise Cancelled("cancelled", "the work was cancelled by its caller")
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
+
+    return call
+
+
+class _Face(Generic[_T]):
+    """The asyncio face of an object."""
+
+    def __init__(self, of: _T) -> None:
+        self._of = of
+
+    def __repr__(self) -> str:
+        return f"{self._of!r}.aio"
+
+
+def _twin(
+    method: Callable[Concatenate[_T, _P], _R], lane: str = "read"
+) -> Callable[Concatenate[_Face[_T], _P], Coroutine[Any, Any, _R]]:
+    """The method, awaited."""
+
+    @functools.wraps(method, assigned=("__name__", "__doc__"), updated=())
+    async def twin(self: _Face[_T], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return await _run(lane, functools.partial(method, self._of), args, kwargs)
+
+    try:
+        twin.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        # Methods of the native half have none.
+        pass
+    return twin
+
+
+class AsyncKnowledgeBase(_Face[KnowledgeBase]):
+    """The calls of :class:`quorate.KnowledgeBase`, awaited."""
+
+    add = _twin(KnowledgeBase.add, "write")
+    upsert = _twin(KnowledgeBase.upsert, "write")
+    add_files = _twin(KnowledgeBase.add_files, "write")
+    upsert_files = _twin(KnowledgeBase.upsert_files, "write")
+    update_metadata = _twin(KnowledgeBase.update_metadata, "write")
+    delete = _twin(KnowledgeBase.delete, "write")
+    compact = _twin(KnowledgeBase.compact, "write")
+    close = _twin(KnowledgeBase.close, "write")
+    refresh = _twin(KnowledgeBase.refresh)
+    search = _twin(KnowledgeBase.search)
+    search_batch = _twin(KnowledgeBase.search_batch)
+    search_many = _twin(KnowledgeBase.search_many)
+    search_vector = _twin(KnowledgeBase.search_vector)
+    context = _twin(KnowledgeBase.context)
+    context_of = _twin(KnowledgeBase.context_of)
+    get = _twin(KnowledgeBase.get)
+    ids = _twin(KnowledgeBase.ids)
+    count = _twin(KnowledgeBase.count)
+    stats = _twin(KnowledgeBase.stats)
+    versions = _twin(KnowledgeBase.versions)
+    at = _twin(KnowledgeBase.at)
+    tenant = _twin(KnowledgeBase.tenant)
+
+
+class AsyncAgentRegistry(_Face[AgentRegistry]):
+    """The calls of :class:`quorate.AgentRegistry`, awaited."""
+
+    add = _twin(AgentRegistry.add, "write")
+    add_all = _twin(AgentRegistry.add_all, "write")
+    update = _twin(AgentRegistry.update, "write")
+    remove = _twin(AgentRegistry.remove, "write")
+    record_outcome = _twin(AgentRegistry.record_outcome, "write")
+    import_card = _twin(AgentRegistry.import_card, "write")
+    load = _twin(AgentRegistry.load, "write")
+    save = _twin(AgentRegistry.save, "write")
+    close = _twin(AgentRegistry.close, "write")
+    export_card = _twin(AgentRegistry.export_card)
+    get = _twin(AgentRegistry.get)
+    list = _twin(AgentRegistry.list)
+    match = _twin(AgentRegistry.match)
+    select_panel = _twin(AgentRegistry.select_panel)
+    versions = _twin(AgentRegistry.versions)
+    taxonomy = _twin(AgentRegistry.taxonomy)
+    tenant = _twin(AgentRegistry.tenant)
+
+    async def subscribe(self) -> AsyncIterator[Record]:
+        """Changes from now on: ``async for event in registry.aio.subscribe()``. It ends when the registry is closed."""
+        events = self._of.subscribe()
+        try:
+            while True:
+                event = await _run("listen", _next, (events,), {})
+                if event is None:
+                    return
+                yield event
+        finally:
+            del events
+
+
+def _next(events: _quorate.Events) -> Record | None:
+    return next(events, None)
+
+
+class AsyncEmbedder(_Face[_quorate.Embedder]):
+    """The calls of :class:`quorate.Embedder`, awaited."""
+
+    embed = _twin(_quorate.Embedder.embed)
+    embed_queries = _twin(_quorate.Embedder.embed_queries)
+    embed_query = _twin(_quorate.Embedder.embed_query)
+    embed_tokens = _twin(_quorate.Embedder.embed_tokens)
+
+
+class AsyncCrossEncoder(_Face[_quorate.CrossEncoder]):
+    """The calls of :class:`quorate.CrossEncoder`, awaited."""
+
+    score = _twin(_quorate.CrossEncoder.score)
+
+
+class Opening:
+    """A knowledge base that is being opened: await it, or use it in ``async with``."""
+
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, KnowledgeBase]]) -> None:
+        self._start = start
+        self._kb: KnowledgeBase | None = None
+
+    def __await__(self) -> Generator[Any, None, KnowledgeBase]:
+        return self._start().__await__()
+
+    async def __aenter__(self) -> KnowledgeBase:
+        self._kb = await self._start()
+        return self._kb
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._kb is not None:
+            await self._kb.aio.close()
+
+
+def _opening(function: Callable[_P, KnowledgeBase]) -> Callable[_P, Opening]:
+    def open(*args: _P.args, **kwargs: _P.kwargs) -> Opening:
+        """:func:`quorate.open`, awaited: ``kb = await open("kb/")`` or ``async with open("kb/") as kb``."""
+        return Opening(lambda: _run("write", function, args, kwargs))
+
+    open.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return open
+
+
+open = _opening(_kb.open)

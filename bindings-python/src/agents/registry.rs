@@ -1,0 +1,260 @@
+//! How is a registry used from Python?
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use quorate::agents::{AgentRegistry as Registry, MatchOptions, PanelOptions, RegistryOptions};
+use quorate::{Code, Error};
+
+use super::agent::{Agent, agent as definition_of, definition};
+use super::events::Events;
+use super::matching::{Match, Panel};
+use crate::convert::{report, sequence, text, texts};
+use crate::door::{blocking, quick};
+use crate::errors::OrRaise;
+use crate::metadata::filter;
+
+/// Agents, found by what they can do; ``quorate.AgentRegistry`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "AgentRegistry")]
+pub struct AgentRegistry {
+    /// None once it is closed. The handles of all tenants share it.
+    open: Arc<RwLock<Option<Registry>>>,
+    tenant: Option<String>,
+    /// Whether embedding a question goes over the network.
+    slow: bool,
+}
+
+/// Adds the class and the function to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<AgentRegistry>()?;
+    module.add_function(wrap_pyfunction!(open_registry, module)?)
+}
+
+#[pyfunction]
+fn open_registry(
+    py: Python<'_>,
+    path: Option<PathBuf>,
+    embedder: &Bound<'_, PyAny>,
+    catalog: Option<&Bound<'_, PyAny>>,
+) -> PyResult<AgentRegistry> {
+    let (embedder, slow) = crate::embed::embedder(py, embedder)?;
+    let catalog = catalog.map(|given| crate::embed::place(given, "catalog")).transpose()?;
+    let options = RegistryOptions { catalog, ..RegistryOptions::new(embedder) };
+    let registry = blocking(py, move |_| Registry::open(path.as_deref(), options))?;
+    Ok(AgentRegistry { open: Arc::new(RwLock::new(Some(registry))), tenant: None, slow })
+}
+
+/// What a match must and may do, as given by keyword.
+#[derive(FromPyObject)]
+struct Constraints<'py> {
+    k: usize,
+    #[pyo3(attribute("where"))]
+    condition: Option<Bound<'py, PyAny>>,
+    require: Option<Bound<'py, PyAny>>,
+    max_cost: Option<f64>,
+    tenant: Option<String>,
+    abstain: bool,
+    min_confidence: Option<f64>,
+    language: Option<String>,
+    permissions: Option<Bound<'py, PyAny>>,
+    learn: bool,
+}
+
+impl Constraints<'_> {
+    fn options(self) -> PyResult<MatchOptions> {
+        let defaults = MatchOptions::default();
+        Ok(MatchOptions {
+            k: self.k,
+            filter: filter(self.condition.as_ref())?,
+            require: self.require.map_or_else(|| Ok(Vec::new()), |names| texts(&names, "require"))?,
+            max_cost: self.max_cost,
+            language: self.language,
+            permissions: self.permissions.map(|names| texts(&names, "permissions")).transpose()?,
+            tenant: self.tenant,
+            abstain: self.abstain,
+            min_confidence: self.min_confidence.unwrap_or(defaults.min_confidence),
+            learn: self.learn,
+        })
+    }
+}
+
+impl AgentRegistry {
+    /// The registry as the tenant of this handle sees it.
+    fn handle(&self) -> quorate::Result<Registry> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(registry) = &*open else {
+            return Err(Error::new(Code::Closed, "the registry has been closed"));
+        };
+        match &self.tenant {
+            Some(tenant) => registry.tenant(tenant),
+            None => Ok(registry.clone()),
+        }
+    }
+
+    /// Runs what may write or embed.
+    fn run<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Registry) -> quorate::Result<T> + Send + 'static,
+    ) -> PyResult<T> {
+        let registry = self.handle().or_raise()?;
+        blocking(py, move |_| work(&registry))
+    }
+
+    /// Runs what only reads and embeds one question.
+    fn ask<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Registry) -> quorate::Result<T> + Send + 'static,
+    ) -> PyResult<T> {
+        if self.slow {
+            return self.run(py, work);
+        }
+        let registry = self.handle().or_raise()?;
+        quick(py, || work(&registry))
+    }
+}
+
+#[pymethods]
+impl AgentRegistry {
+    fn add(&self, py: Python<'_>, agent: &Bound<'_, PyAny>) -> PyResult<Agent> {
+        let agent = definition_of(agent)?;
+        self.run(py, move |registry| registry.add(agent)).map(Agent)
+    }
+
+    fn add_all(&self, py: Python<'_>, agents: &Bound<'_, PyAny>) -> PyResult<Vec<Agent>> {
+        let agents =
+            sequence(agents, "agents")?.map(|given| definition_of(&given?)).collect::<PyResult<Vec<_>>>()?;
+        let added = self.run(py, move |registry| registry.add_all(agents))?;
+        Ok(added.into_iter().map(Agent).collect())
+    }
+
+    fn update(&self, py: Python<'_>, agent: &Bound<'_, PyAny>) -> PyResult<Agent> {
+        let agent = definition_of(agent)?;
+        self.run(py, move |registry| registry.update(agent)).map(Agent)
+    }
+
+    fn remove(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<()> {
+        let id = text(id, "id")?;
+        self.run(py, move |registry| registry.remove(&id))
+    }
+
+    fn get(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<Agent> {
+        let (registry, id) = (self.handle().or_raise()?, text(id, "id")?);
+        quick(py, || registry.get(&id)).map(Agent)
+    }
+
+    fn list(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Agent>> {
+        let (registry, filter) = (self.handle().or_raise()?, filter(r#where)?);
+        let agents = quick(py, || registry.list(filter.as_ref()))?;
+        Ok(agents.into_iter().map(Agent).collect())
+    }
+
+    #[pyo3(name = "match")]
+    fn match_agents(
+        &self,
+        py: Python<'_>,
+        query: &Bound<'_, PyAny>,
+        constraints: Constraints<'_>,
+    ) -> PyResult<Vec<Match>> {
+        let (query, options) = (text(query, "query")?, constraints.options()?);
+        let found = self.ask(py, move |registry| registry.match_agents(&query, &options))?;
+        Ok(found.into_iter().map(Match).collect())
+    }
+
+    #[allow(clippy::too_many_arguments)] // they are keyword arguments of the package
+    fn select_panel(
+        &self,
+        py: Python<'_>,
+        question: &Bound<'_, PyAny>,
+        size: usize,
+        diversity: f64,
+        thrift: f64,
+        pool: usize,
+        constraints: Constraints<'_>,
+    ) -> PyResult<Panel> {
+        let question = text(question, "question")?;
+        let options = PanelOptions { size, diversity, thrift, pool, constraints: constraints.options()? };
+        self.ask(py, move |registry| registry.select_panel(&question, &options)).map(Panel)
+    }
+
+    fn record_outcome(
+        &self,
+        py: Python<'_>,
+        id: &Bound<'_, PyAny>,
+        question: &Bound<'_, PyAny>,
+        reward: f64,
+    ) -> PyResult<()> {
+        let (id, question) = (text(id, "agent_id")?, text(question, "query")?);
+        self.run(py, move |registry| registry.record_outcome(&id, &question, reward))
+    }
+
+    fn import_card(&self, py: Python<'_>, card: &Bound<'_, PyAny>) -> PyResult<Agent> {
+        let card = definition(card, "card")?;
+        self.run(py, move |registry| registry.import_card(&card)).map(Agent)
+    }
+
+    fn export_card<'py>(&self, py: Python<'py>, id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let id = text(id, "id")?;
+        let card = self.run(py, move |registry| registry.export_card(&id))?;
+        report(py, &card)
+    }
+
+    fn load(&self, py: Python<'_>, path: PathBuf) -> PyResult<usize> {
+        self.run(py, move |registry| registry.load(path))
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        self.run(py, move |registry| registry.save(path))
+    }
+
+    fn versions(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<Vec<(u64, Option<Agent>)>> {
+        let id = text(id, "id")?;
+        let versions = self.run(py, move |registry| registry.versions(&id))?;
+        Ok(versions.into_iter().map(|v| (v.revision, v.agent.map(|a| Agent(Arc::new(a))))).collect())
+    }
+
+    fn subscribe(&self) -> PyResult<Events> {
+        Ok(Events(Arc::new(Mutex::new(self.handle().or_raise()?.subscribe()))))
+    }
+
+    fn taxonomy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let taxonomy = self.handle().or_raise()?.taxonomy();
+        let out = PyDict::new(py);
+        for (name, title) in taxonomy.iter() {
+            out.set_item(name, title)?;
+        }
+        Ok(out)
+    }
+
+    fn tenant(&self, name: &Bound<'_, PyAny>) -> PyResult<AgentRegistry> {
+        let name = text(name, "tenant")?;
+        self.handle().or_raise()?.tenant(&name).or_raise()?;
+        Ok(AgentRegistry { open: Arc::clone(&self.open), tenant: Some(name), slow: self.slow })
+    }
+
+    #[getter]
+    fn tenant_name(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    #[getter]
+    fn revision(&self) -> PyResult<u64> {
+        Ok(self.handle().or_raise()?.revision())
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        Ok(self.handle().or_raise()?.len())
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let open = Arc::clone(&self.open);
+        blocking(py, move |_| {
+            // Dropped here: the file is synchronised and let go.
+            drop(open.write().unwrap_or_else(PoisonError::into_inner).take());
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,164 @@
+"""Does asyncio get the same answers, without waiting, and does cancellation drop the work?"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+
+import numpy as np
+import pytest
+
+import quorate
+import quorate.aio
+
+DOCUMENTS = [{"id": "a", "text": "Metformin lowers glucose."}, {"id": "b", "text": "The sky is blue."}]
+
+
+def many(n):
+    return [{"id": f"n{i}", "text": "metformin in renal failure " * 40} for i in range(n)]
+
+
+def test_the_same_answers(tmp_path):
+    async def main():
+        async with quorate.aio.open(tmp_path / "kb") as kb:
+            report = await kb.aio.add(DOCUMENTS, progress=False)
+            assert report.added == 2
+            hits = await kb.aio.search("glucose", k=1)
+            assert isinstance(hits, quorate.Hits) and hits[0].doc_id == "a"
+            assert (await kb.aio.search_vector(hits[0].vector, k=1))[0].doc_id == "a"
+            both = await asyncio.gather(kb.aio.search_batch(["sky", "sugar"], k=1), kb.aio.count("id = 'a'"))
+            assert both[0][0][0].doc_id == "b" and both[1] == 1
+            assert (await kb.aio.get("a")).text == DOCUMENTS[0]["text"] and await kb.aio.ids() == ["a", "b"]
+            await kb.aio.update_metadata("a", {"year": 2024})
+            past = await kb.aio.at((await kb.aio.versions())[-1])
+            assert past.get("a").metadata == {"year": 2024}
+            acme = await kb.aio.tenant("acme")
+            assert await acme.aio.count() == 0
+            assert await kb.aio.delete(ids=["b"]) == 1 and (await kb.aio.stats()).documents == 1
+            assert await kb.aio.refresh() is False
+            await kb.aio.compact()
+            with pytest.raises(quorate.NotFound):
+                await kb.aio.get("nobody")
+        with pytest.raises(quorate.Conflict) as caught:
+            await kb.aio.count()
+        assert caught.value.code == "closed"
+        kb = await quorate.aio.open(tmp_path / "kb", read_only=True)
+        async with kb:
+            assert kb.count() == 1
+
+    asyncio.run(main())
+
+
+def test_agents_and_models():
+    async def main():
+        registry = await quorate.aio.run(quorate.AgentRegistry, catalog=None)
+        await registry.aio.add({"id": "x", "name": "X", "summary": "Knows x."})
+        assert [m.id for m in await registry.aio.match("x")] == ["x"]
+        assert len(await registry.aio.select_panel("x", size=1)) == 1
+
+        async def listen():
+            return [event.kind async for event in registry.aio.subscribe()]
+
+        heard = asyncio.create_task(listen())
+        await registry.aio.list()
+        await registry.aio.record_outcome("x", "x", 1.0)
+        await registry.aio.remove("x")
+        await registry.aio.close()
+        assert (await heard)[-1:] in (["removed"], [])
+        model = quorate.Embedder("builtin")
+        assert np.array_equal(await model.aio.embed(["a", "b"]), model.embed(["a", "b"]))
+        assert (await model.aio.embed_query("a")).shape == (model.dim,)
+        assert (await quorate.aio.run(quorate.consensus.majority_vote, [1], ["a"], ["yes"])).labels == {1: "yes"}
+
+    asyncio.run(main())
+
+
+def test_every_blocking_call_has_a_twin():
+    pairs = [
+        (quorate.KnowledgeBase, quorate.aio.AsyncKnowledgeBase),
+        (quorate.AgentRegistry, quorate.aio.AsyncAgentRegistry),
+        (quorate.Embedder, quorate.aio.AsyncEmbedder),
+        (quorate.CrossEncoder, quorate.aio.AsyncCrossEncoder),
+    ]
+    for sync, twin in pairs:
+        methods = {n for n, m in inspect.getmembers(sync) if callable(m) and not n.startswith("_")}
+        assert methods == {n for n in dir(twin) if not n.startswith("_")}, sync
+        for name in methods:
+            assert getattr(twin, name).__doc__ == getattr(sync, name).__doc__ or name == "subscribe"
+    assert "where" in inspect.signature(quorate.aio.AsyncKnowledgeBase.search).parameters
+
+
+def test_the_loop_never_waits(tmp_path):
+    async def main():
+        async with quorate.aio.open(tmp_path / "kb") as kb:
+            ticks = 0
+
+            async def tick():
+                nonlocal ticks
+                while True:
+                    ticks += 1
+                    await asyncio.sleep(0)
+
+            ticker = asyncio.create_task(tick())
+            await kb.aio.add(many(500))
+            ticker.cancel()
+            assert ticks > 100
+
+    asyncio.run(main())
+
+
+def test_cancellation_drops_the_write(tmp_path):
+    async def main():
+        async with quorate.aio.open(tmp_path / "kb") as kb:
+            begun = asyncio.Event()
+
+            def told(done, total):
+                begun.set()
+
+            writing = asyncio.create_task(kb.aio.add(many(5000), progress=told))
+            await begun.wait()
+            writing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+            # The next write waits for nothing that goes on.
+            assert (await kb.aio.add(DOCUMENTS)).added == 2
+            assert await kb.aio.count() == 2
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(kb.aio.add(many(5000)), 0.0)
+            assert await kb.aio.count() == 2
+
+    asyncio.run(main())
+
+
+def test_progress_runs_on_the_loop(tmp_path):
+    async def main():
+        async with quorate.aio.open(tmp_path / "kb") as kb:
+            told = []
+
+            async def tell(done, total):
+                await asyncio.sleep(0)
+                told.append((done, threading.get_ident()))
+
+            await kb.aio.add(many(300), progress=tell)
+            assert told[-1] == (300, threading.get_ident())
+
+            def refuse(done, total):
+                raise ZeroDivisionError("mine")
+
+            with pytest.raises(ZeroDivisionError, match="mine"):
+                await kb.aio.upsert([{"id": "new", "text": "t"}], progress=refuse)
+            assert "new" not in kb
+
+    asyncio.run(main())
+
+
+def test_several_loops_one_after_the_other(tmp_path):
+    with quorate.open(tmp_path / "kb") as kb:
+        kb.add(DOCUMENTS)
+        for _ in range(3):
+            assert asyncio.run(_first(kb)) == "a"
+
+
+async def _first(kb):
+    return (await kb.aio.search("glucose"))[0].doc_id

@@ -1,0 +1,61 @@
+"""What type checkers must understand. Checked by mypy --strict and pyright, never run."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import assert_type
+
+import quorate
+import quorate.aio
+from quorate import consensus
+
+
+def knowledge(place: str) -> None:
+    with quorate.open(place, embedder="builtin", tenant="acme", chunking={"strategy": "sentence"}) as kb:
+        report = kb.add([{"id": "a", "text": "t", "metadata": {"year": 2024}}], progress=lambda done, total: print(done, total))
+        assert_type(report.added, int)
+        hits = kb.search("x", k=3, where={"year": {"$gte": 2020}}, mode="dense")
+        assert_type(hits, quorate.Hits)
+        assert_type(hits[0], quorate.Hit)
+        assert_type(hits[:2], quorate.Hits)
+        assert_type([hit.doc_id for hit in hits], list[str])
+        assert_type(hits[0].vector, npt.NDArray[np.float32])
+        assert_type(kb.search_batch(["x"]), list[quorate.Hits])
+        assert_type(kb.get("a").text, Any)
+        assert_type(kb.versions()[0].timestamp, datetime.datetime)
+        assert_type(kb.at(kb.versions()[0]), quorate.KnowledgeBase)
+        kb.delete(ids=["a"])
+        try:
+            kb.get("a")
+        except quorate.NotFound as error:
+            assert_type(error.code, str)
+
+
+def experts() -> None:
+    with quorate.AgentRegistry(catalog=None) as registry:
+        agent = registry.add({"id": "a", "name": "A", "summary": "s"})
+        assert_type(agent, quorate.Agent)
+        for match in registry.match("x", require=["regulatory.fda"], max_cost=0.1):
+            assert_type(match.agent.name, str)
+            assert_type(match.confidence, float)
+        assert_type(registry.select_panel("x").members[0].gain, float)
+        assert_type(registry.list(), list[quorate.Agent])
+
+
+async def later(place: str) -> None:
+    async with quorate.aio.open(place) as kb:
+        assert_type(await kb.aio.search("x", k=1), quorate.Hits)
+        assert_type(await kb.aio.count("year > 2020"), int)
+    model = quorate.Embedder("builtin")
+    assert_type(await model.aio.embed(["x"]), npt.NDArray[np.float32])
+    registry = await quorate.aio.run(quorate.AgentRegistry, catalog=None)
+    assert_type(await registry.aio.match("x"), quorate.Matches)
+
+
+def judgement() -> None:
+    assert_type(consensus.krippendorff_alpha([[1, 2], [1, 2]]).value, float | None)
+    assert_type(quorate.evaluate({"q": {"d": 1.0}}, {"q": {"d": 1}}), dict[str, float])
