@@ -2,6 +2,7 @@
 
 mod agents;
 mod consensus;
+mod context;
 mod convert;
 mod document;
 mod door;
@@ -12,6 +13,7 @@ mod fork;
 mod hits;
 mod kb;
 mod metadata;
+mod search;
 
 use pyo3::prelude::*;
 

@@ -96,7 +96,7 @@ impl KnowledgeBase {
         }
         let prepared = batch.finish()?;
         write.tell(files.len(), files.len());
-        self.commit(prepared, write.on_error, replace)
+        self.commit(prepared, write, replace)
     }
 }
 

@@ -82,11 +82,13 @@ impl KnowledgeBase {
         }
         let prepared = batch.finish()?;
         options.tell(total, total);
-        self.commit(prepared, options.on_error, replace)
+        self.commit(prepared, options, replace)
     }
 
     /// Stores what was prepared, in one commit.
-    pub(super) fn commit(&self, prepared: Prepared, on_error: OnError, replace: bool) -> Result<WriteReport> {
+    pub(super) fn commit(&self, prepared: Prepared, options: &WriteOptions, replace: bool) -> Result<WriteReport> {
+        // Whoever was told that all is done may still have said no.
+        options.cancel.check()?;
         let Prepared { before, mut records, mut skipped } = prepared;
         let mut writer = self.collection.lock();
         self.base.check_writable(self.past)?;
@@ -96,7 +98,7 @@ impl KnowledgeBase {
             for i in (0..records.len()).rev() {
                 if now.find(&records[i].1.id).is_some() {
                     let error = duplicate(&records[i].1.id, "exists already; use upsert to replace it");
-                    if on_error == OnError::Stop {
+                    if options.on_error == OnError::Stop {
                         return Err(error);
                     }
                     let (index, record) = records.remove(i);
