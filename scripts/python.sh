@@ -26,7 +26,9 @@ export HAYSTACK_TELEMETRY_ENABLED=false
 (cd ../examples/hosts/fastapi && "$python" -m pytest "$@")
 "$python" -m mypy
 (cd ../examples/hosts/fastapi && MYPYPATH=../../../bindings-python/python "$python" -m mypy)
-"$python" -m mypy --strict tests/typed_use.py
+shopt -s nullglob
+typed=(tests/typed_use.py ../examples/python/*.py)
+"$python" -m mypy --strict "${typed[@]}"
 export PYRIGHT_PYTHON_CACHE_DIR="$cache/pyright" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
-"$python" -m pyright --pythonpath "$python" --level error tests/typed_use.py python/quorate
+"$python" -m pyright --pythonpath "$python" --level error "${typed[@]}" python/quorate
 "$python" -m mypy.stubtest quorate._quorate --ignore-disjoint-bases --allowlist tests/stubtest.txt

@@ -1,89 +1,32 @@
 //! How long does a match take, once the question is embedded?
 //!
-//! `cargo bench -p quorate-agents` prints the time on the healthcare catalogue and on 100,000 made-up agents of a
-//! thousand tenants, with and without constraints. `benches/compare/routing.py` compares with semantic-router.
+//! `cargo bench -p quorate-agents` prints the time on the healthcare catalogue and on 100,000 agents of a thousand
+//! tenants, with and without constraints. The latter are made of the catalogue's: each has the description of one and
+//! example questions of it, with some words replaced by words of others. Vectors are the built-in model's.
+//! `benches/compare/routing.py` compares with semantic-router.
 
 #![allow(missing_docs, clippy::unwrap_used)] // criterion's macros have no docs; a bench may panic
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use quorate_agents::{
-    Agent, AgentRegistry, Capability, Catalog, Level, MatchOptions, RegistryOptions, Skill,
-};
-use quorate_core::embed::Embed;
-use quorate_core::vector::Matrix;
-use quorate_core::{Cancel, Result};
+use quorate_agents::{Agent, AgentRegistry, Catalog, MatchOptions, RegistryOptions, Skill};
+use quorate_core::embed::{Embed, StaticModel};
 use quorate_rag::filter::Filter;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
-const DIM: usize = 384;
-
-/// A vector for each text that depends on its words: half of it on the first, so that there are clusters.
-struct Words;
-
-impl Words {
-    fn add(out: &mut [f32], word: &str, weight: f32) {
-        let mut state = word
-            .bytes()
-            .fold(0x9e37_79b9_7f4a_7c15u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-        for x in out {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            *x += weight * ((state >> 40) as f32 / 8_388_608.0 - 1.0);
-        }
-    }
-}
-
-impl Embed for Words {
-    fn id(&self) -> &str {
-        "words"
-    }
-
-    fn dim(&self) -> usize {
-        DIM
-    }
-
-    fn max_tokens(&self) -> usize {
-        512
-    }
-
-    fn embed(&self, texts: &[&str], _cancel: &Cancel) -> Result<Matrix> {
-        let mut data = Vec::with_capacity(texts.len() * DIM);
-        for text in texts {
-            data.extend(self.embed_query(text)?);
-        }
-        Matrix::new(data, texts.len(), DIM)
-    }
-
-    fn embed_query(&self, text: &str) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; DIM];
-        for (i, word) in text.split_whitespace().enumerate() {
-            Words::add(&mut out, word, if i == 0 { 2.0 } else { 1.0 });
-        }
-        let norm = out.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-9);
-        out.iter_mut().for_each(|x| *x /= norm);
-        Ok(out)
-    }
-
-    fn tokenize(&self, _text: &str) -> Result<Vec<std::ops::Range<usize>>> {
-        Ok(Vec::new())
-    }
-
-    fn special_tokens(&self) -> usize {
-        0
-    }
+fn questions(catalog: &Catalog) -> Vec<(String, Vec<f32>)> {
+    let model = StaticModel::builtin().unwrap();
+    let all = catalog.agents.iter().flat_map(Agent::examples);
+    all.map(|q| (q.to_owned(), model.embed_query(q).unwrap())).collect()
 }
 
 fn catalogue(c: &mut Criterion) {
-    let registry = AgentRegistry::open(None, RegistryOptions::new(Arc::new(Words))).unwrap();
-    let questions: Vec<(String, Vec<f32>)> = Catalog::healthcare()
-        .unwrap()
-        .agents
-        .iter()
-        .flat_map(Agent::examples)
-        .map(|q| (q.to_owned(), Words.embed_query(q).unwrap()))
-        .collect();
+    let open = || AgentRegistry::open(None, RegistryOptions::new(StaticModel::builtin().unwrap())).unwrap();
+    let registry = open();
+    let questions = questions(&Catalog::healthcare().unwrap());
     let options = MatchOptions::default();
     let mut next = questions.iter().cycle();
     c.bench_function("match, healthcare catalogue", |b| {
@@ -92,42 +35,45 @@ fn catalogue(c: &mut Criterion) {
             black_box(registry.match_vector(question, vector, &options).unwrap())
         });
     });
-    c.bench_function("open, healthcare catalogue", |b| {
-        b.iter(|| AgentRegistry::open(None, RegistryOptions::new(Arc::new(Words))).unwrap());
-    });
+    c.bench_function("open, healthcare catalogue with the built-in model", |b| b.iter(open));
+}
+
+/// The text with about a fifth of its words replaced by words of others.
+fn perturbed(text: &str, words: &[&str], rng: &mut ChaCha8Rng) -> String {
+    let other =
+        |word| if rng.random_range(0..5) == 0 { words[rng.random_range(0..words.len())] } else { word };
+    text.split(' ').map(other).collect::<Vec<_>>().join(" ")
 }
 
 fn hundred_thousand(c: &mut Criterion) {
-    let registry = AgentRegistry::open(None, RegistryOptions::empty(Arc::new(Words))).unwrap();
-    let word = |i: usize| format!("word{}", i % 5003);
+    let catalog = Catalog::healthcare().unwrap();
+    let questions = questions(&catalog);
+    let words: Vec<&str> = catalog
+        .agents
+        .iter()
+        .flat_map(|a| a.summary.split(' ').chain(a.examples().flat_map(|e| e.split(' '))))
+        .collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
     let agents: Vec<Agent> = (0..100_000)
         .map(|i| {
-            let examples = [
-                format!("field{} {} {}", i % 200, word(i), word(i * 31)),
-                format!("field{} {} {}", i % 200, word(i * 7), word(i * 13)),
-            ];
+            let model = &catalog.agents[i % catalog.agents.len()];
+            let examples: Vec<&str> = model.examples().collect();
+            let examples =
+                (0..2).map(|j| perturbed(examples[(i + j) % examples.len()], &words, &mut rng)).collect();
             Agent {
-                capabilities: vec![Capability::new(
-                    format!("area{}.topic{}", i % 10, i % 200),
-                    Level::Expert,
-                )],
-                skills: vec![Skill::new("main", examples)],
+                id: format!("agent{i}"),
+                summary: perturbed(&model.summary, &words, &mut rng),
+                skills: vec![Skill::new::<String>("main", examples)],
+                boundaries: Vec::new(),
                 cost_per_call: (i % 100) as f64 / 100.0,
-                tenant: (i % 2 == 1).then(|| format!("tenant{}", i % 1000)),
-                domain: format!("field{}", i % 200),
-                ..Agent::new(
-                    format!("agent{i}"),
-                    format!("Agent {i}"),
-                    format!("field{} {}", i % 200, word(i * 3)),
-                )
+                tenant: (i % 4 == 1).then(|| format!("tenant{}", i % 1000)),
+                ..model.clone()
             }
         })
         .collect();
+    let registry =
+        AgentRegistry::open(None, RegistryOptions::empty(StaticModel::builtin().unwrap())).unwrap();
     registry.add_all(agents).unwrap();
-    let questions: Vec<(String, Vec<f32>)> = (0..200)
-        .map(|i| format!("field{i} {} {} {}", word(i * 17), word(i * 19), word(i * 23)))
-        .map(|q| (q.clone(), Words.embed_query(&q).unwrap()))
-        .collect();
     let tenant = Some("tenant77".to_owned());
     let cases = [
         ("tenant", MatchOptions { tenant: tenant.clone(), ..Default::default() }),
@@ -137,7 +83,11 @@ fn hundred_thousand(c: &mut Criterion) {
         ),
         (
             "tenant and capability",
-            MatchOptions { tenant: tenant.clone(), require: vec!["area2".into()], ..Default::default() },
+            MatchOptions {
+                tenant: tenant.clone(),
+                require: vec!["regulatory.fda".into()],
+                ..Default::default()
+            },
         ),
         (
             "tenant and where",

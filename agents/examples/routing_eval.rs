@@ -1,18 +1,17 @@
 //! How well does matching route questions whose answer is known?
 //!
-//! Reads what `benches/compare/routing.py` wrote: `texts.json` with `texts.npy` (every text and its vector), and
-//! `<set>.json`, lists of `[text, label]` (an empty label: out of scope). Prints one JSON object.
+//! Reads the sets that `benches/compare/routing.py` wrote: `<set>.json`, lists of `[text, label]` (an empty label: out
+//! of scope). `embed` writes the vectors of every text that the other modes ask for; they print one JSON object.
 //!
 //! ```text
-//! cargo run --release -p quorate-agents --example routing_eval -- FOLDER [fit|tune|test] [builtin]
+//! cargo run --release -p quorate-agents --example routing_eval -- FOLDER embed MODEL
+//! cargo run --release -p quorate-agents --example routing_eval -- FOLDER fit|tune|test
 //! ```
 //!
-//! With `builtin` the vectors come from the built-in model instead.
-//!
-//! `fit` prints the calibration fitted on the validation part of CLINC150, `tune` a grid of [`Tuning`] on validation
-//! parts, `test` (the default) the numbers on the test parts.
+//! `MODEL` is `builtin` or the folder of a model. `fit` prints the calibration fitted on validation parts, `tune` a
+//! grid of [`Tuning`] on validation parts, `test` the numbers on the test parts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +19,7 @@ use std::time::Instant;
 use quorate_agents::{
     Agent, AgentRegistry, Calibration, Catalog, Labelled, Match, MatchOptions, RegistryOptions, Skill, Tuning,
 };
-use quorate_core::embed::{Embed, StaticModel};
+use quorate_core::embed::{Embed, Embedder, EmbedderOptions, StaticModel};
 use quorate_core::vector::Matrix;
 use quorate_core::{Cancel, Code, Error, Result};
 use serde_json::{Value, json};
@@ -29,27 +28,40 @@ type Set = Vec<(String, String)>;
 
 type Model = Arc<dyn Embed>;
 
-/// Vectors that were computed elsewhere.
+/// Vectors that were computed before.
 struct Table {
+    id: String,
     vectors: HashMap<String, Vec<f32>>,
     dim: usize,
 }
 
+/// What `embed` writes beside the vectors.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Texts {
+    /// The embedder's id.
+    embedder: String,
+    /// The texts, in the order of the vectors.
+    texts: Vec<String>,
+    /// The healthcare catalogue's example questions with their agents.
+    catalogue: Set,
+}
+
 impl Table {
     fn read(folder: &Path) -> Result<Self> {
-        let texts: Vec<String> = read_json(&folder.join("texts.json"))?;
+        let known: Texts = read_json(&folder.join("texts.json"))?;
         let (rows, dim, data) = read_npy(&folder.join("texts.npy"))?;
-        if rows != texts.len() {
-            return Err(Error::new(Code::InvalidShape, format!("{rows} vectors for {} texts", texts.len())));
+        if rows != known.texts.len() {
+            let what = format!("{rows} vectors for {} texts", known.texts.len());
+            return Err(Error::new(Code::InvalidShape, what));
         }
-        let vectors = texts.into_iter().zip(data.chunks_exact(dim).map(<[f32]>::to_vec)).collect();
-        Ok(Table { vectors, dim })
+        let vectors = known.texts.into_iter().zip(data.chunks_exact(dim).map(<[f32]>::to_vec)).collect();
+        Ok(Table { id: known.embedder, vectors, dim })
     }
 }
 
 impl Embed for Table {
     fn id(&self) -> &str {
-        "table"
+        &self.id
     }
 
     fn dim(&self) -> usize {
@@ -82,21 +94,34 @@ impl Embed for Table {
     }
 }
 
+/// Every set, and whether its labels are agents of their own.
+const SETS: [(&str, bool); 12] = [
+    ("clinc_train", true),
+    ("clinc_val", false),
+    ("clinc_test", false),
+    ("clinc_oos_train", false),
+    ("clinc_oos_val", false),
+    ("clinc_oos_test", false),
+    ("banking_train", true),
+    ("banking_test", false),
+    ("hc_train", true),
+    ("hc_train_none", false),
+    ("hc_validation", false),
+    ("hc_test", false),
+];
+
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("give the folder that routing.py wrote")?;
     let mode = arguments.next().unwrap_or_else(|| "test".into());
     let folder = Path::new(&folder);
-    let table: Model = match arguments.next().as_deref() {
-        Some("builtin") => StaticModel::builtin()?,
-        Some(other) => return Err(format!("there is no model '{other}'").into()),
-        None => Arc::new(Table::read(folder)?),
-    };
     let set = |name: &str| -> Result<Set> { read_json(&folder.join(format!("{name}.json"))) };
+    let table = || -> Result<Model> { Ok(Arc::new(Table::read(folder)?)) };
     let report = match mode.as_str() {
-        "fit" => fit(&table, &set)?,
-        "tune" => tune(&table, &set)?,
-        "test" => test(&table, &set)?,
+        "embed" => embed(folder, &arguments.next().ok_or("name the model")?, &set)?,
+        "fit" => fit(&table()?, &set)?,
+        "tune" => tune(&table()?, &set)?,
+        "test" => test(&table()?, &set)?,
         other => return Err(format!("there is no mode '{other}'").into()),
     };
     let text = serde_json::to_string_pretty(&report)?;
@@ -104,41 +129,129 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The calibration that the validation part of CLINC150 gives.
-fn fit(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
-    let registry = registry(table, &set("clinc_train")?, true, Tuning::default())?;
-    let mut questions = set("clinc_val")?;
-    questions.extend(set("clinc_oos_val")?);
-    questions.extend(set("clinc_oos_train")?);
-    let mut known = label(&registry, table, &questions)?;
-    let catalogue = left_out(table, Tuning::default())?;
-    known.extend(catalogue);
-    // To the healthcare catalogue, CLINC150's questions are out of scope; as many of them as there are agents.
-    let healthcare = AgentRegistry::open(None, RegistryOptions::new(table.clone()))?;
-    for (text, _) in set("clinc_val")?.iter().step_by(17) {
-        known.push(labelled(&matches(&healthcare, table, text, healthcare.len())?, None));
+/// Embeds every text once.
+fn embed(folder: &Path, model: &str, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
+    let model: Model = match model {
+        "builtin" => StaticModel::builtin()?,
+        path => Arc::new(Embedder::open(path, EmbedderOptions::default())?),
+    };
+    let mut texts: BTreeSet<String> = BTreeSet::new();
+    for (name, labelled) in SETS {
+        for (text, label) in set(name)? {
+            if labelled {
+                let words = label.replace('_', " ");
+                texts.insert(format!("{words}. {words}"));
+            }
+            texts.insert(text);
+        }
     }
-    Ok(json!(Calibration::fit(&known)?))
+    let catalog = Catalog::healthcare()?;
+    let mut catalogue = Vec::new();
+    for agent in &catalog.agents {
+        texts.insert(format!("{}. {}", agent.name, agent.summary));
+        catalogue.extend(agent.examples().map(|e| (e.to_owned(), agent.id.clone())));
+    }
+    texts.extend(catalogue.iter().map(|(text, _)| text.clone()));
+    texts.extend(catalog.out_of_scope);
+    texts.extend(questions()?.into_iter().map(|q| q.question));
+    let texts: Vec<String> = texts.into_iter().collect();
+    let references: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let vectors = model.embed(&references, &Cancel::new())?;
+    write_npy(&folder.join("texts.npy"), &vectors)?;
+    let known = Texts { embedder: model.id().to_owned(), texts, catalogue };
+    let path = folder.join("texts.json");
+    std::fs::write(&path, json!(known).to_string()).map_err(|e| Error::io(&path, e))?;
+    Ok(json!({"embedder": model.id(), "texts": vectors.rows()}))
+}
+
+/// A question to the healthcare catalogue, and the agents of which one should be found; none: nobody should.
+#[derive(serde::Deserialize)]
+struct Question {
+    question: String,
+    answered_by: Vec<String>,
+}
+
+fn questions() -> Result<Vec<Question>> {
+    read_json(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/questions.json"))
+}
+
+/// Each intent of CLINC150 has five examples in that many registries of so many intents.
+const SPARSE: [usize; 10] = [8, 12, 15, 20, 25, 30, 35, 40, 50, 60];
+
+/// The calibration that validation parts give.
+fn fit(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
+    let train = set("clinc_train")?;
+    let val = set("clinc_val")?;
+    let outside = [set("clinc_oos_val")?, set("clinc_oos_train")?].concat();
+    let every = |set: &Set, step: usize| -> Set { set.iter().step_by(step).cloned().collect() };
+
+    let full = registry(table, &train, true, Tuning::default())?;
+    let mut known = label(&full, table, &every(&val, 6))?;
+    known.extend(label(&full, table, &outside)?);
+
+    let labels: Vec<&String> =
+        train.iter().map(|(_, label)| label).collect::<BTreeSet<_>>().into_iter().collect();
+    for (i, count) in SPARSE.into_iter().enumerate() {
+        // Intents in a fixed scattered order, another start for each registry; 59 is coprime to 150.
+        let chosen: BTreeSet<&String> =
+            (0..count).map(|j| labels[(59 * (j + 17 * i) + i) % labels.len()]).collect();
+        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut few = Vec::new();
+        let mut others = Vec::new();
+        for (text, label) in train.iter().skip(i).step_by(7) {
+            let taken = taken.entry(label).or_default();
+            *taken += 1;
+            if chosen.contains(label) && *taken <= 5 {
+                few.push((text.clone(), label.clone()));
+            } else if !chosen.contains(label) && *taken == 1 {
+                others.push(text.clone());
+            }
+        }
+        let sparse = registry(table, &few, true, Tuning::default())?;
+        if i % 2 == 1 {
+            sparse.set_out_of_scope(others)?;
+        }
+        let (inside, rest): (Set, Set) = val.iter().cloned().partition(|(_, label)| chosen.contains(label));
+        known.extend(label(&sparse, table, &every(&inside, (inside.len() / 60).max(1)))?);
+        let foreign: Set =
+            every(&rest, rest.len() / 40).into_iter().map(|(text, _)| (text, String::new())).collect();
+        known.extend(label(&sparse, table, &foreign)?);
+        known.extend(label(&sparse, table, &every(&outside, 10))?);
+    }
+
+    // To the healthcare catalogue, CLINC150's questions are out of scope.
+    for stated in [true, false] {
+        let healthcare = AgentRegistry::open(None, RegistryOptions::new(table.clone()))?;
+        if !stated {
+            healthcare.set_out_of_scope(Vec::new())?;
+        }
+        known.extend(left_out(&healthcare, table, 2)?);
+        for (text, _) in every(&val, 15).iter().chain(&every(&outside, 2)) {
+            known.push(labelled(&matches(&healthcare, table, text, 50)?, None));
+        }
+    }
+    Ok(json!(Calibration::fit(&known, &Calibration::MINILM)?))
 }
 
 /// Top-1 on validation parts for a grid of settings.
 fn tune(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
     let (train, val) = (set("clinc_train")?, set("clinc_val")?);
-    let mut oos = set("clinc_oos_val")?;
-    oos.extend(set("clinc_oos_train")?);
+    let outside = [set("clinc_oos_val")?, set("clinc_oos_train")?].concat();
     let mut rows = Vec::new();
-    for centroid_share in [0.5, 0.6, 0.7] {
-        for nearest in [3, 5] {
-            for lexical in [0.0, 0.1, 0.2, 0.3] {
-                let tuning = Tuning { centroid_share, nearest, lexical, ..Tuning::default() };
-                let registry = registry(table, &train, true, tuning)?;
-                let inside = label(&registry, table, &val)?;
-                let outside = label(&registry, table, &oos)?;
+    for centroid_share in [0.5, 0.6] {
+        for lexical in [0.1, 0.2] {
+            for lexical_lift in [4.0, 7.0, 10.0, 14.0] {
+                let tuning = Tuning { centroid_share, lexical, lexical_lift, ..Tuning::default() };
+                let full = registry(table, &train, true, tuning)?;
+                let names = registry(table, &train, false, tuning)?;
+                let inside = label(&full, table, &val)?;
+                let catalogue = left_out(&healthcare(table, tuning)?, table, 5)?;
                 rows.push(json!({
-                    "centroid_share": centroid_share, "nearest": nearest, "lexical": lexical,
-                    "clinc_top1": top1(&inside), "clinc_auroc": auroc(&inside, &outside),
-                    "catalogue_left_out": top1(&left_out(table, tuning)?),
-                    "catalogue_descriptions": descriptions(table, tuning)?,
+                    "centroid_share": centroid_share, "lexical": lexical, "lexical_lift": lexical_lift,
+                    "clinc_top1": top(1, &inside), "clinc_auroc": auroc(full.calibration(), &inside, &label(&full, table, &outside)?),
+                    "clinc_names_top1": top(1, &label(&names, table, &val)?),
+                    "catalogue_left_out_top1": top(1, &catalogue), "catalogue_left_out_top5": top(5, &catalogue),
+                    "catalogue_descriptions_top1": descriptions(table, tuning)?,
                 }));
             }
         }
@@ -151,19 +264,20 @@ fn test(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
     let mut report = BTreeMap::new();
     let tuning = Tuning::default();
     let dense = Tuning { lexical: 0.0, ..tuning };
+    report.insert("embedder", json!(table.id()));
 
     let clinc = registry(table, &set("clinc_train")?, true, tuning)?;
     let (inside, outside) = (set("clinc_test")?, set("clinc_oos_test")?);
     let (found, missed) = (label(&clinc, table, &inside)?, label(&clinc, table, &outside)?);
     let names = |tuning| -> Result<f64> {
         let bare = registry(table, &set("clinc_train")?, false, tuning)?;
-        Ok(top1(&label(&bare, table, &inside)?))
+        Ok(top(1, &label(&bare, table, &inside)?))
     };
     report.insert(
         "clinc150",
         json!({
-            "top1": top1(&found),
-            "oos_auroc": auroc(&found, &missed),
+            "top1": top(1, &found),
+            "oos_auroc": auroc(clinc.calibration(), &found, &missed),
             "ece_in_scope": ece(&confidences(&clinc, table, &inside)?),
             "ece_with_oos": ece(&[confidences(&clinc, table, &inside)?, confidences(&clinc, table, &outside)?].concat()),
             "names_only_top1": names(tuning)?,
@@ -176,45 +290,125 @@ fn test(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
     report.insert(
         "banking77",
         json!({
-            "top1": top1(&label(&banking, table, &inside)?),
+            "top1": top(1, &label(&banking, table, &inside)?),
             "ece": ece(&confidences(&banking, table, &inside)?),
         }),
     );
 
-    let routes = registry(table, &set("hc_train")?, true, tuning)?;
+    report.insert("healthcare_routing", routing(table, set)?);
+    report.insert("healthcare_catalogue", catalogue(table, set)?);
+    report.insert("speed", speed(table)?);
+    Ok(json!(report))
+}
+
+/// Seven routes with the training part as examples, its questions for nobody stated as such, and confidence fitted to
+/// these alone. The validation and test parts are answered for `routing.py` to judge.
+fn routing(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
+    let routes = registry(table, &set("hc_train")?, true, Tuning::default())?;
+    routes.set_out_of_scope(set("hc_train_none")?.into_iter().map(|(text, _)| text).collect())?;
+    let calibration = routes.calibrate(&[])?;
     let all = |name: &str| -> Result<Vec<Value>> {
         let mut out = Vec::new();
         for (text, label) in set(name)? {
             let best = matches(&routes, table, &text, 1)?.remove(0);
             out.push(json!({
-                "text": text, "label": label, "route": best.agent.id,
-                "score": best.score, "confidence": best.confidence,
+                "text": text, "label": label, "route": best.agent.id, "score": best.score,
+                "in_scope": best.explain().in_scope, "confidence": best.confidence,
             }));
         }
         Ok(out)
     };
-    report
-        .insert("healthcare_routing", json!({"validation": all("hc_validation")?, "test": all("hc_test")?}));
+    Ok(json!({"calibration": calibration, "validation": all("hc_validation")?, "test": all("hc_test")?}))
+}
 
-    report.insert(
-        "healthcare_catalogue",
-        json!({
-            "left_out_top1": top1(&left_out(table, tuning)?),
-            "left_out_top5": top5(&left_out(table, tuning)?),
-            "descriptions_top1": descriptions(table, tuning)?,
-            "descriptions_dense_top1": descriptions(table, dense)?,
-        }),
-    );
-    report.insert("speed", speed(table)?);
-    Ok(json!(report))
+/// The healthcare catalogue with the defaults: what it finds, and when it abstains.
+fn catalogue(table: &Model, set: &dyn Fn(&str) -> Result<Set>) -> Result<Value> {
+    let tuning = Tuning::default();
+    let dense = Tuning { lexical: 0.0, ..tuning };
+    let registry = healthcare(table, tuning)?;
+    let (mut inside, mut outside, mut right, mut among) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
+    for Question { question, answered_by } in questions()? {
+        let found = matches(&registry, table, &question, 5)?;
+        let is = |m: &Match| answered_by.contains(&m.agent.id);
+        if answered_by.is_empty() {
+            outside.push((question, found));
+        } else {
+            among += f64::from(u8::from(found.iter().any(is)));
+            right.push((found[0].confidence, is(&found[0])));
+            inside.push((question, found));
+        }
+    }
+    let foreign: Set = set("clinc_test")?.into_iter().step_by(9).chain(set("clinc_oos_test")?).collect();
+    let mut refused = 0.0;
+    for (text, _) in &foreign {
+        refused += f64::from(u8::from(abstains(&registry, table, text)?));
+    }
+    let examples: Vec<String> =
+        Catalog::healthcare()?.agents.iter().flat_map(Agent::examples).map(str::to_owned).collect();
+    let mut answered = 0.0;
+    for text in &examples {
+        answered += f64::from(u8::from(!abstains(&registry, table, text)?));
+    }
+    let in_scope = |found: &[(String, Vec<Match>)]| -> Vec<f64> {
+        found.iter().map(|(_, m)| m[0].explain().in_scope).collect()
+    };
+    let mut wrong = Vec::new();
+    for (questions, expected) in [(&inside, false), (&outside, true)] {
+        for (question, found) in questions {
+            if abstains(&registry, table, question)? != expected {
+                wrong.push(json!({
+                    "question": question, "abstains": !expected, "best": found[0].agent.id,
+                    "in_scope": found[0].explain().in_scope,
+                }));
+            }
+        }
+    }
+    let kept = inside.len() as f64 - wrong.iter().filter(|w| w["abstains"] == true).count() as f64;
+    let named = outside.len() as f64 - wrong.iter().filter(|w| w["abstains"] == false).count() as f64;
+    let ranked = left_out(&registry, table, 5)?;
+    Ok(json!({
+        "left_out_top1": top(1, &ranked),
+        "left_out_top5": top(5, &ranked),
+        "descriptions_top1": descriptions(table, tuning)?,
+        "descriptions_dense_top1": descriptions(table, dense)?,
+        "questions": {
+            "in_scope": inside.len(), "out_of_scope": outside.len(),
+            "top1": right.iter().filter(|(_, right)| *right).count() as f64 / right.len() as f64,
+            "top5": among / right.len() as f64,
+            "ece": ece(&right),
+            "auroc": area(&in_scope(&inside), &in_scope(&outside)),
+            "answered": kept / inside.len() as f64,
+            "abstained": named / outside.len() as f64,
+            "wrong": wrong,
+        },
+        "examples_answered": answered / examples.len() as f64,
+        "clinc_test_abstained": refused / foreign.len() as f64,
+    }))
+}
+
+fn abstains(registry: &AgentRegistry, table: &Model, text: &str) -> Result<bool> {
+    let options = MatchOptions { abstain: true, ..MatchOptions::default() };
+    Ok(registry.match_vector(text, &table.embed_query(text)?, &options)?.is_empty())
+}
+
+fn healthcare(table: &Model, tuning: Tuning) -> Result<AgentRegistry> {
+    AgentRegistry::open(None, RegistryOptions { tuning, ..RegistryOptions::new(table.clone()) })
 }
 
 /// Median microseconds of a match on the healthcare catalogue without embedding.
 fn speed(table: &Model) -> Result<Value> {
     let catalog = Catalog::healthcare()?;
-    let started = Instant::now();
-    let registry = AgentRegistry::open(None, RegistryOptions::new(table.clone()))?;
-    let load = started.elapsed().as_secs_f64() * 1e3;
+    let load = |model: Model| -> Result<f64> {
+        let mut times = Vec::new();
+        for _ in 0..9 {
+            let started = Instant::now();
+            AgentRegistry::open(None, RegistryOptions::new(model.clone()))?;
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times[times.len() / 2])
+    };
+    let registry = healthcare(table, Tuning::default())?;
     let questions: Vec<&str> = catalog.agents.iter().flat_map(Agent::examples).collect();
     let mut times = Vec::new();
     for question in questions.iter().cycle().take(4 * questions.len()) {
@@ -226,7 +420,7 @@ fn speed(table: &Model) -> Result<Value> {
     }
     times.sort_by(f64::total_cmp);
     Ok(json!({
-        "agents": catalog.agents.len(), "examples": questions.len(), "load_ms_without_embedding": load,
+        "agents": catalog.agents.len(), "examples": questions.len(), "load_ms_without_embedding": load(table.clone())?, "load_ms_builtin": load(StaticModel::builtin()?)?,
         "match_us_p50": times[times.len() / 2], "match_us_p99": times[times.len() * 99 / 100],
     }))
 }
@@ -271,8 +465,11 @@ fn label(registry: &AgentRegistry, table: &Model, questions: &Set) -> Result<Vec
 }
 
 fn labelled(found: &[Match], right: Option<usize>) -> Labelled {
-    let description = found.first().map_or(0.0, |m| m.explain().description.weight);
-    Labelled { scores: found.iter().map(|m| m.score).collect(), description, right }
+    Labelled {
+        scores: found.iter().map(|m| m.score).collect(),
+        evidence: found.first().map(|m| m.explain().evidence).unwrap_or_default(),
+        right,
+    }
 }
 
 fn is(agent: &Agent, label: &str) -> bool {
@@ -290,35 +487,29 @@ fn confidences(registry: &AgentRegistry, table: &Model, questions: &Set) -> Resu
         .collect()
 }
 
-fn top1(questions: &[Labelled]) -> f64 {
-    questions.iter().filter(|q| q.right == Some(0)).count() as f64 / questions.len() as f64
+/// Share of questions whose right agent is among the first `k`.
+fn top(k: usize, questions: &[Labelled]) -> f64 {
+    questions.iter().filter(|q| q.right.is_some_and(|r| r < k)).count() as f64 / questions.len() as f64
 }
 
-fn top5(questions: &[Labelled]) -> f64 {
-    questions.iter().filter(|q| q.right.is_some_and(|r| r < 5)).count() as f64 / questions.len() as f64
+/// Area under the ROC curve of the probability of being in scope, in scope against out of scope.
+fn auroc(calibration: Calibration, inside: &[Labelled], outside: &[Labelled]) -> f64 {
+    let odds = |q: &[Labelled]| q.iter().map(|q| calibration.in_scope(&q.evidence)).collect::<Vec<_>>();
+    area(&odds(inside), &odds(outside))
 }
 
-/// Area under the ROC curve of the best score, in scope against out of scope (Mann & Whitney 1947).
-fn auroc(inside: &[Labelled], outside: &[Labelled]) -> f64 {
-    let best = |q: &[Labelled]| q.iter().map(|q| q.scores[0]).collect::<Vec<_>>();
-    let (inside, outside) = (best(inside), best(outside));
-    let wins: f64 = inside
-        .iter()
-        .map(|a| {
-            outside
-                .iter()
-                .map(|b| {
-                    if a > b {
-                        1.0
-                    } else if a == b {
-                        0.5
-                    } else {
-                        0.0
-                    }
-                })
-                .sum::<f64>()
-        })
-        .sum();
+/// The share of pairs in which the first is larger; a tie counts half (Mann & Whitney 1947).
+fn area(inside: &[f64], outside: &[f64]) -> f64 {
+    let mut wins = 0.0;
+    for a in inside {
+        for b in outside {
+            wins += match a.total_cmp(b) {
+                std::cmp::Ordering::Greater => 1.0,
+                std::cmp::Ordering::Equal => 0.5,
+                std::cmp::Ordering::Less => 0.0,
+            };
+        }
+    }
     wins / (inside.len() * outside.len()) as f64
 }
 
@@ -333,20 +524,18 @@ fn ece(predictions: &[(f64, bool)]) -> f64 {
         / predictions.len() as f64
 }
 
-/// The scores for one question of each agent of the healthcare catalogue, asked while the agent lacks it.
-fn left_out(table: &Model, tuning: Tuning) -> Result<Vec<Labelled>> {
-    let options = RegistryOptions { tuning, ..RegistryOptions::new(table.clone()) };
-    let registry = AgentRegistry::open(None, options)?;
+/// The healthcare catalogue's own questions, `rounds` of each agent, asked while the agent lacks them.
+fn left_out(registry: &AgentRegistry, table: &Model, rounds: usize) -> Result<Vec<Labelled>> {
     let mut out = Vec::new();
     for agent in Catalog::healthcare()?.agents {
-        let questions: Vec<String> = agent.examples().map(str::to_owned).collect();
-        let question = &questions[agent.id.len() % questions.len()];
-        let mut without = agent.clone();
-        without.skills.iter_mut().for_each(|s| s.examples.retain(|e| e != question));
-        registry.update(without)?;
-        let found = matches(&registry, table, question, registry.len())?;
-        let right = found.iter().position(|m| m.agent.id == agent.id);
-        out.push(labelled(&found, right));
+        for question in agent.examples().take(rounds) {
+            let mut without = agent.clone();
+            without.skills.iter_mut().for_each(|s| s.examples.retain(|e| e != question));
+            registry.update(without)?;
+            let found = matches(registry, table, question, registry.len())?;
+            let right = found.iter().position(|m| m.agent.id == agent.id);
+            out.push(labelled(&found, right));
+        }
         registry.update(agent)?;
     }
     Ok(out)
@@ -392,4 +581,20 @@ fn read_npy(path: &Path) -> Result<(usize, usize, Vec<f32>)> {
     let data: Vec<f32> =
         bytes[10 + length..].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     if data.len() == rows * columns { Ok((rows, columns, data)) } else { Err(bad()) }
+}
+
+/// The inverse: NumPy's format 1.
+fn write_npy(path: &Path, matrix: &Matrix) -> Result<()> {
+    let shape = format!("'shape': ({}, {}), ", matrix.rows(), matrix.cols());
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, {shape}}}");
+    // Magic, version and length take ten bytes; the data starts at a multiple of 64.
+    while !(10 + header.len() + 1).is_multiple_of(64) {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(matrix.as_slice().iter().flat_map(|x| x.to_le_bytes()));
+    std::fs::write(path, bytes).map_err(|e| Error::io(path, e))
 }

@@ -17,7 +17,7 @@ pub use agent::{
 pub use card::EXTENSION_URI;
 pub use catalog::{Catalog, Problem};
 pub use matching::{
-    Calibration, DEFAULT_MIN_CONFIDENCE, Explanation, Labelled, LinearBandit, MAX_MATCHES, Match,
+    Calibration, DEFAULT_MIN_CONFIDENCE, Evidence, Explanation, Labelled, LinearBandit, MAX_MATCHES, Match,
     MatchOptions, Part, Policy, Tuning,
 };
 pub use panel::{Coverage, MAX_PANEL, Member, Panel, PanelOptions};

@@ -109,6 +109,24 @@ fn bad_input_changes_nothing() {
     assert_eq!(code(registry.load(cycle)), "include_cycle");
     assert_eq!(code(registry.load(capability)), "unknown_capability");
     assert_eq!(code(registry.load(folder.path().join("none.yaml"))), "not_found");
+    assert_eq!(code(registry.load(folder.path())), "io");
+    assert_eq!(code(registry.save(folder.path())), "io");
+    let nowhere = file("nowhere.yaml", &format!("include: [.]\nagents: [{good}]"));
+    assert_eq!(code(registry.load(nowhere)), "io");
+    let silent = file("silent.yaml", "out_of_scope: ['']");
+    assert_eq!(code(registry.load(silent)), "invalid_argument");
+    assert_eq!(code(registry.set_out_of_scope(vec![" ".into()])), "invalid_argument");
+    assert_eq!(code(registry.set_out_of_scope(vec!["this text cannot be embedded".into()])), "offline");
+    assert_eq!(code(registry.calibrate(&[("q", Some("nobody"))])), "unknown_id");
+    assert_eq!(
+        code(AgentRegistry::open(Some(folder.path()), RegistryOptions::empty(Words::named("w")))),
+        "io"
+    );
+    let options = RegistryOptions {
+        catalog: Some(folder.path().display().to_string()),
+        ..RegistryOptions::new(Words::named("w"))
+    };
+    assert_eq!(code(AgentRegistry::open(None, options)), "io");
     assert_eq!(state(&registry), before);
 
     for options in [
@@ -277,6 +295,77 @@ fn nothing_confident_is_nothing() {
 }
 
 #[test]
+fn questions_out_of_scope_are_stated_per_tenant_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agents.redb");
+    let open = || AgentRegistry::open(Some(&path), RegistryOptions::empty(Words::named("words"))).unwrap();
+    let outside = |registry: &AgentRegistry, question: &str| {
+        let found = registry.match_agents(question, &MatchOptions::default()).unwrap();
+        found[0].explain().evidence.outside
+    };
+    let near = |cosine: Option<f64>| cosine.is_some_and(|c| c > 0.999);
+    {
+        let registry = open();
+        registry.add(agent("pumps", &["What about pumps?"])).unwrap();
+        let (a, b) = (registry.tenant("a").unwrap(), registry.tenant("b").unwrap());
+        assert_eq!(outside(&a, "gliding kites"), None);
+        a.set_out_of_scope(vec!["gliding kites".into()]).unwrap();
+        assert!(near(outside(&a, "gliding kites")));
+        assert_eq!((outside(&b, "gliding kites"), outside(&registry, "gliding kites")), (None, None));
+        registry.set_out_of_scope(vec!["stormy weather".into(), "stormy weather".into()]).unwrap();
+        assert!(near(outside(&a, "stormy weather")) && near(outside(&b, "stormy weather")));
+        assert!(!near(outside(&b, "gliding kites")));
+        assert_eq!(a.out_of_scope(), ["stormy weather", "gliding kites"]);
+        assert_eq!(b.out_of_scope(), ["stormy weather"]);
+        // What is stated lowers the confidence of what is like it.
+        let found = b.match_agents("stormy weather", &MatchOptions::default()).unwrap();
+        let unlike = b.match_agents("gliding kites", &MatchOptions::default()).unwrap();
+        assert!(found[0].explain().in_scope < unlike[0].explain().in_scope);
+    }
+    let registry = open();
+    assert_eq!(registry.tenant("a").unwrap().out_of_scope(), ["stormy weather", "gliding kites"]);
+    assert!(near(outside(&registry, "stormy weather")));
+    registry.set_out_of_scope(Vec::new()).unwrap();
+    assert_eq!(outside(&registry, "stormy weather"), None);
+    let file = folder.path().join("agents.yaml");
+    registry.tenant("a").unwrap().save(&file).unwrap();
+    let copy = empty();
+    copy.load(&file).unwrap();
+    assert_eq!(copy.out_of_scope(), ["gliding kites"]);
+}
+
+#[test]
+fn confidence_is_fitted_to_a_registry_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agents.redb");
+    let open = || AgentRegistry::open(Some(&path), RegistryOptions::empty(Words::named("words"))).unwrap();
+    let fitted = {
+        let registry = open();
+        assert_eq!(code(registry.calibrate(&[])), "empty_input");
+        registry.add(agent("pumps", &["What about pumps?", "Which pumps leak?"])).unwrap();
+        assert_eq!(code(registry.calibrate(&[])), "empty_input");
+        assert_eq!(code(registry.tenant("a").unwrap().calibrate(&[])), "tenant_violation");
+        let before = registry.calibration();
+        let known: Vec<(String, Option<&str>)> = (0..40)
+            .flat_map(|i| {
+                [(format!("leak number{i} pumps"), Some("pumps")), (format!("kite subject{i}"), None)]
+            })
+            .collect();
+        let known: Vec<(&str, Option<&str>)> = known.iter().map(|(q, a)| (q.as_str(), *a)).collect();
+        let fitted = registry.calibrate(&known).unwrap();
+        assert_ne!(fitted, before);
+        assert_eq!(registry.calibration(), fitted);
+        let options = MatchOptions { abstain: true, ..Default::default() };
+        assert_eq!(registry.match_agents("Which pumps leak here?", &options).unwrap().len(), 1);
+        assert!(registry.match_agents("kite festival", &options).unwrap().is_empty());
+        fitted
+    };
+    assert_eq!(open().calibration(), fitted);
+    // An embedder that nothing ships for is fitted to the catalogue on opening.
+    assert_ne!(healthcare().calibration(), empty().calibration());
+}
+
+#[test]
 fn example_questions_find_their_agents() {
     let registry = healthcare();
     let (mut right, mut all) = (0, 0);
@@ -396,6 +485,8 @@ fn readers_see_whole_changes_only() {
                 let batch =
                     (0..10).map(|i| agent(&format!("b{round}-{i}"), &["What about valves?"])).collect();
                 writer.add_all(batch).unwrap();
+                let cost_per_call = f64::from(round);
+                writer.update(Agent { cost_per_call, ..agent("a3", &["What about pumps?"]) }).unwrap();
             }
         });
         for _ in 0..3 {

@@ -37,7 +37,8 @@ pub struct EmbeddingCache {
 /// A model that reads a query and a passage together and scores the pair.
 #[pyclass(frozen, module = "quorate", name = "CrossEncoder")]
 pub struct CrossEncoder {
-    model: quorate::CrossEncoder,
+    /// The model.
+    pub model: quorate::CrossEncoder,
     source: String,
 }
 
@@ -91,7 +92,8 @@ fn twin<'py>(of: &Bound<'py, PyAny>, class: &str) -> PyResult<Bound<'py, PyAny>>
     of.py().import("quorate.aio")?.getattr(class)?.call1((of,))
 }
 
-fn refs(texts: &[String]) -> Vec<&str> {
+/// Texts as the core takes them.
+pub fn refs(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
 }
 

@@ -2,25 +2,30 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::rag::chunk::ChunkOptions;
+use quorate::rag::load::LoadOptions;
 use quorate::rag::{
-    Durability, Filter, Fusion, GroupBy, Language, Mode, ModelSource, OnError, OpenOptions, SearchOptions,
-    WriteOptions, WriteReport,
+    Durability, FileOptions, Language, ModelSource, OnError, OpenOptions, WriteOptions, WriteReport,
 };
 use quorate::{Code, Error};
 use serde_json::Value;
 
 use crate::choose;
-use crate::convert::{record, text, texts, vector};
+use crate::context;
+use crate::convert::{record, text, texts, type_name, vector};
 use crate::document::{documents, from_document};
 use crate::door::{Host, blocking, quick};
-use crate::embed::Embedder;
-use crate::errors::{OrRaise, raise};
+use crate::embed::{Embedder, refs};
+use crate::errors::{OrRaise, invalid, raise};
 use crate::hits::{Hit, hits};
 use crate::metadata::{dict, filter, metadata, object, wrong};
+use crate::search::Keywords;
+
+const ON_ERROR: [(&str, OnError); 2] = [("stop", OnError::Stop), ("skip", OnError::Skip)];
 
 /// Documents that are kept and found.
 #[pyclass(frozen, module = "quorate", name = "KnowledgeBase")]
@@ -50,6 +55,7 @@ struct Settings<'py> {
     keep_versions: usize,
     cache_folder: Option<std::path::PathBuf>,
     storage_options: Option<std::collections::HashMap<String, String>>,
+    progress: Option<Py<PyAny>>,
 }
 
 #[pyfunction]
@@ -79,7 +85,11 @@ fn open(py: Python<'_>, place: &Bound<'_, PyAny>, settings: Settings<'_>) -> PyR
             }
         }
     }
-    let kb = blocking(py, move |_| quorate::rag::KnowledgeBase::open(place, options))?;
+    let progress = settings.progress;
+    let kb = blocking(py, move |host| {
+        options.progress = progress.map(|function| telling(host, function));
+        quorate::rag::KnowledgeBase::open(place, options)
+    })?;
     Ok(KnowledgeBase::new(kb, slow))
 }
 
@@ -114,46 +124,6 @@ fn written<'py>(py: Python<'py>, report: &WriteReport) -> PyResult<Bound<'py, Py
     out.set_item("skipped", skipped)?;
     out.set_item("version", report.version)?;
     Ok(out)
-}
-
-/// The options of a search, as given by keyword.
-#[derive(FromPyObject)]
-struct Keywords {
-    k: usize,
-    offset: usize,
-    mode: String,
-    fusion: String,
-    alpha: f32,
-    rrf_k: f32,
-    strict: bool,
-    group_by: Option<String>,
-    min_score: Option<f32>,
-}
-
-impl Keywords {
-    fn options(&self, filter: Option<Filter>) -> PyResult<SearchOptions> {
-        let modes = [("hybrid", Mode::Hybrid), ("dense", Mode::Dense), ("lexical", Mode::Lexical)];
-        let fusions = [
-            ("convex", Fusion::Convex { alpha: self.alpha }),
-            ("rrf", Fusion::Rrf { k: self.rrf_k }),
-            ("dbsf", Fusion::Dbsf),
-        ];
-        Ok(SearchOptions {
-            k: self.k,
-            offset: self.offset,
-            mode: choose("mode", &self.mode, &modes)?,
-            filter,
-            strict: self.strict,
-            fusion: choose("fusion", &self.fusion, &fusions)?,
-            group_by: self
-                .group_by
-                .as_deref()
-                .map(|name| choose("group_by", name, &[("doc", GroupBy::Doc)]))
-                .transpose()?,
-            min_score: self.min_score,
-            ..SearchOptions::default()
-        })
-    }
 }
 
 /// Tells a Python function how many of how many documents are done. What it raises ends the write.
@@ -204,7 +174,7 @@ impl KnowledgeBase {
         vectors: Option<&Bound<'py, PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let on_error = choose("on_error", on_error, &[("stop", OnError::Stop), ("skip", OnError::Skip)])?;
+        let on_error = choose("on_error", on_error, &ON_ERROR)?;
         let documents = self::documents(documents, vectors)?;
         let kb = Arc::clone(&self.kb);
         let report = blocking(py, move |host| {
@@ -227,7 +197,7 @@ impl KnowledgeBase {
 
     fn delete_ids(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<usize> {
         let ids = texts(ids, "ids")?;
-        self.run(py, move |kb| kb.delete(&ids.iter().map(String::as_str).collect::<Vec<_>>()))
+        self.run(py, move |kb| kb.delete(&refs(&ids)))
     }
 
     fn delete_where(&self, py: Python<'_>, r#where: &Bound<'_, PyAny>) -> PyResult<usize> {
@@ -242,18 +212,16 @@ impl KnowledgeBase {
         py: Python<'_>,
         query: &Bound<'_, PyAny>,
         r#where: Option<&Bound<'_, PyAny>>,
-        keywords: Keywords,
+        keywords: Keywords<'_>,
     ) -> PyResult<Vec<Hit>> {
         let query = text(query, "query")?;
-        let mut options = keywords.options(filter(r#where)?)?;
-        if self.warm.load(Ordering::Relaxed) && !self.slow {
+        let search = keywords.search(filter(r#where)?)?;
+        if self.warm.load(Ordering::Relaxed) && !self.slow && !search.is_long() {
+            let options = search.short();
             return Ok(hits(quick(py, || self.kb.search(&query, &options))?));
         }
         let kb = Arc::clone(&self.kb);
-        let found = blocking(py, move |host| {
-            options.cancel = host.cancel.clone();
-            kb.search(&query, &options)
-        })?;
+        let found = blocking(py, move |host| kb.search(&query, &search.options(host)))?;
         self.warm.store(true, Ordering::Relaxed);
         Ok(hits(found))
     }
@@ -263,16 +231,26 @@ impl KnowledgeBase {
         py: Python<'_>,
         queries: &Bound<'_, PyAny>,
         r#where: Option<&Bound<'_, PyAny>>,
-        keywords: Keywords,
+        keywords: Keywords<'_>,
     ) -> PyResult<Vec<Vec<Hit>>> {
         let queries = texts(queries, "queries")?;
-        let mut options = keywords.options(filter(r#where)?)?;
+        let search = keywords.search(filter(r#where)?)?;
         let kb = Arc::clone(&self.kb);
-        let found = blocking(py, move |host| {
-            options.cancel = host.cancel.clone();
-            kb.search_batch(&queries.iter().map(String::as_str).collect::<Vec<_>>(), &options)
-        })?;
+        let found = blocking(py, move |host| kb.search_batch(&refs(&queries), &search.options(host)))?;
         Ok(found.into_iter().map(hits).collect())
+    }
+
+    fn search_many(
+        &self,
+        py: Python<'_>,
+        queries: &Bound<'_, PyAny>,
+        r#where: Option<&Bound<'_, PyAny>>,
+        keywords: Keywords<'_>,
+    ) -> PyResult<Vec<Hit>> {
+        let queries = texts(queries, "queries")?;
+        let search = keywords.search(filter(r#where)?)?;
+        let kb = Arc::clone(&self.kb);
+        Ok(hits(blocking(py, move |host| kb.search_many(&refs(&queries), &search.options(host)))?))
     }
 
     fn search_vector(
@@ -280,11 +258,86 @@ impl KnowledgeBase {
         py: Python<'_>,
         vector: &Bound<'_, PyAny>,
         r#where: Option<&Bound<'_, PyAny>>,
-        keywords: Keywords,
+        keywords: Keywords<'_>,
     ) -> PyResult<Vec<Hit>> {
         let vector = self::vector(vector, "vector")?;
-        let options = keywords.options(filter(r#where)?)?;
+        let options = keywords.search(filter(r#where)?)?.short();
         Ok(hits(quick(py, || self.kb.search_vector(&vector, &options))?))
+    }
+
+    fn context<'py>(
+        &self,
+        py: Python<'py>,
+        question: &Bound<'py, PyAny>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        keywords: Keywords<'py>,
+        form: context::Keywords<'py>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let question = text(question, "question")?;
+        let search = keywords.search(filter(r#where)?)?;
+        let plan = form.plan()?;
+        let kb = Arc::clone(&self.kb);
+        let context = blocking(py, move |host| {
+            let hits = kb.search(&question, &search.options(host))?;
+            plan.build(host, &kb, &hits)
+        })?;
+        context::from_context(py, context)
+    }
+
+    fn context_of<'py>(
+        &self,
+        py: Python<'py>,
+        hits: &Bound<'py, PyAny>,
+        form: context::Keywords<'py>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let hits = crate::convert::sequence(hits, "hits")?
+            .map(|given| {
+                let given = given?;
+                match given.cast::<Hit>() {
+                    Ok(hit) => Ok(hit.get().0.clone()),
+                    Err(_) => {
+                        Err(invalid(format!("hits has one of type {}; a Hit is expected", type_name(&given))))
+                    }
+                }
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        let plan = form.plan()?;
+        let kb = Arc::clone(&self.kb);
+        let context = blocking(py, move |host| plan.build(host, &kb, &hits))?;
+        context::from_context(py, context)
+    }
+
+    #[allow(clippy::too_many_arguments)] // they are keyword arguments of the package
+    fn write_files<'py>(
+        &self,
+        py: Python<'py>,
+        patterns: &Bound<'py, PyAny>,
+        replace: bool,
+        on_error: &str,
+        progress: Option<Py<PyAny>>,
+        max_bytes: Option<u64>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let patterns = texts(patterns, "patterns")?;
+        let on_error = choose("on_error", on_error, &ON_ERROR)?;
+        let mut load = LoadOptions::default();
+        load.max_bytes = max_bytes.unwrap_or(load.max_bytes);
+        if let Some(seconds) = timeout {
+            load.timeout = Duration::try_from_secs_f64(seconds)
+                .map_err(|_| invalid(format!("timeout is {seconds}; a number of seconds is expected")))?;
+        }
+        let kb = Arc::clone(&self.kb);
+        let report = blocking(py, move |host| {
+            let progress = progress.map(|function| telling(host, function));
+            let write = WriteOptions { on_error, progress, cancel: host.cancel.clone() };
+            let options = FileOptions { load, write };
+            if replace {
+                kb.upsert_files(&refs(&patterns), &options)
+            } else {
+                kb.add_files(&refs(&patterns), &options)
+            }
+        })?;
+        written(py, &report)
     }
 
     /// The document with this id, as a dict.

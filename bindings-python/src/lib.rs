@@ -2,15 +2,18 @@
 
 mod agents;
 mod consensus;
+mod context;
 mod convert;
 mod document;
 mod door;
 mod embed;
 mod errors;
 mod eval;
+mod fork;
 mod hits;
 mod kb;
 mod metadata;
+mod search;
 
 use pyo3::prelude::*;
 

@@ -293,3 +293,27 @@ def test_panel():
     assert consensus.score_panel({"a": {"x": 0.9, "y": 0.1}, "b": {"x": 0.6, "y": 0.4}}).decision == "x"
     assert consensus.score_panel({"a": ["x", "y"], "b": ["x", "y"]}).kind == "ranking"
     assert consensus.score_panel({"a": np.array([1.0, 0.0]), "b": [0.9, 0.1]}).kind == "vector"
+
+
+def test_results_show_themselves_in_notebooks():
+    ballots = {"ann": "treat & wait", "bob": "treat & wait", "eve": "wait"}
+    for result in (
+        consensus.score_panel(ballots),
+        consensus.majority_vote([1, 1], ["a", "b"], ["x", "x"]),
+        consensus.krippendorff_alpha([[1, 2], [1, 2]]),
+        consensus.borda([["a", "b"]]),
+        consensus.delphi_round([7, 8, 7]),
+        consensus.density_pool([[0.5, 0.5], [0.2, 0.8]]),
+    ):
+        html = result._repr_html_()
+        assert html.startswith("<table>") and type(result).__name__ in html and html.count("<td") > 2
+    assert "treat &amp; wait" in consensus.score_panel(ballots)._repr_html_()
+
+
+def test_members_in_brackets():
+    result = consensus.density_pool([[0.5, 0.5], [0.2, 0.8]])
+    assert result["purity"] == result.purity and result["factions"][0]["weight"] == result.factions[0].weight
+    with pytest.raises(KeyError):
+        result["nothing"]
+    with pytest.raises(KeyError):
+        result["_of"]

@@ -108,6 +108,9 @@ def test_bad_ballots():
     fails("invalid_argument", invalid, consensus.score_panel, {"a": "x", "b": 1.0})
     fails("invalid_text", invalid, consensus.score_panel, {"a": SURROGATE})
     fails("empty_input", invalid, consensus.score_panel, [])
+    fails("invalid_argument", invalid, consensus.score_panel, {"a": 1.0}, scale=[1])
+    fails("invalid_argument", invalid, consensus.score_panel, {"a": 1.0}, scale="low")
+    fails("invalid_argument", invalid, consensus.delphi_round, [1, 2], scale=5)
     twice = [{"voter": "a", "choice": "x"}, {"voter": "a", "choice": "y"}]
     fails("duplicate_entry", quorate.Conflict, consensus.score_panel, twice)
 

@@ -72,7 +72,9 @@ fn time(rows: &impl Scan, queries: &Matrix, seconds: f64) -> Result<f64> {
 fn read(path: &str, dim: usize) -> Result<Matrix> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let (whole, _) = bytes.as_chunks::<4>();
-    let data: Vec<f32> = whole.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    let rows = data.len() / dim;
-    Matrix::new(data, rows, dim)
+    let mut matrix = Matrix::zeros(whole.len() / dim, dim);
+    for (to, from) in matrix.as_mut_slice().iter_mut().zip(whole) {
+        *to = f32::from_le_bytes(*from);
+    }
+    Ok(matrix)
 }

@@ -1,6 +1,8 @@
 //! How good and how fast is the whole engine? Prints one JSON object a line.
 //!
-//! `engine_bench quality BEIR_FOLDER SPLIT MODEL`: nDCG@10 of each leg and fusion.
+//! `engine_bench quality BEIR_FOLDER SPLIT MODEL [plain] [late] [runs=FOLDER]`: nDCG@10 of each leg and fusion; `plain`
+//! embeds chunks without title and headings, `late` also reranks by late interaction (slow with a transformer), and
+//! the runs of both legs, 1000 deep, are kept in a folder.
 //! `engine_bench speed GLOSSES.tsv MODEL ROWS QUERIES CACHE.f32`: times of ingest, search, filters, single additions and
 //! opening, on glosses of Open English WordNet. Vectors are embedded once and kept in the cache file.
 
@@ -11,9 +13,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use quorate_core::{Error, Result};
-use quorate_rag::eval::{Run, evaluate, load_beir};
+use quorate_rag::chunk::ChunkOptions;
+use quorate_rag::eval::{Run, evaluate, load_beir, write_trec_run};
 use quorate_rag::{
-    Bm25, Document, Filter, Fusion, GroupBy, KnowledgeBase, Mode, ModelSource, OpenOptions, SearchOptions,
+    Bm25, Document, Filter, Fusion, GroupBy, Hits, KnowledgeBase, Mode, ModelSource, OpenOptions, Rerank,
+    Reranker, SearchOptions,
 };
 use serde_json::json;
 
@@ -21,12 +25,15 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["quality", folder, split, model] => quality(folder, split, model),
+        ["quality", folder, split, model, ref more @ ..] => quality(folder, split, model, more),
         ["speed", glosses, model, rows, queries, cache] => {
             let number = |text: &str| text.parse().map_err(|e| Error::invalid(format!("{text}: {e}")));
             speed(glosses, model, number(rows)?, number(queries)?, Path::new(cache))
         }
-        _ => Err(Error::invalid("quality BEIR_FOLDER SPLIT MODEL | speed GLOSSES MODEL ROWS QUERIES CACHE")),
+        _ => {
+            let usage = "quality BEIR_FOLDER SPLIT MODEL [plain] [late] [runs=FOLDER] | speed GLOSSES MODEL ROWS QUERIES CACHE";
+            Err(Error::invalid(usage))
+        }
     }
 }
 
@@ -35,10 +42,16 @@ fn open(place: &Path, model: &str) -> Result<KnowledgeBase> {
     KnowledgeBase::open(place.to_string_lossy(), options)
 }
 
-fn quality(folder: &str, split: &str, model: &str) -> Result<()> {
+fn quality(folder: &str, split: &str, model: &str, more: &[&str]) -> Result<()> {
     let data = load_beir(folder, split)?;
     let place = tempfile::tempdir().map_err(|e| Error::io("a temporary folder", e))?;
-    let kb = open(place.path(), model)?;
+    let chunking = ChunkOptions { contextual_headers: !more.contains(&"plain"), ..ChunkOptions::default() };
+    let options = OpenOptions {
+        model: Some(ModelSource::new(model)),
+        chunking: Some(chunking),
+        ..OpenOptions::default()
+    };
+    let kb = KnowledgeBase::open(place.path().to_string_lossy(), options)?;
     let start = Instant::now();
     let docs = data.corpus.iter().map(|d| Document::new(&d.id, &d.text).title(&d.title)).collect();
     let report = kb.add(docs)?;
@@ -46,40 +59,64 @@ fn quality(folder: &str, split: &str, model: &str) -> Result<()> {
         "{}",
         json!({"documents": report.added, "chunks": report.chunks, "add_s": start.elapsed().as_secs_f64()})
     );
-    let ids: Vec<&String> = data.queries.keys().collect();
-    let texts: Vec<&str> = data.queries.values().map(String::as_str).collect();
-    let base = SearchOptions { k: 100, group_by: Some(GroupBy::Doc), ..SearchOptions::default() };
-    let boosted = |title_boost: f32| SearchOptions {
+    let judged = data.queries.iter().filter(|(id, _)| data.qrels.contains_key(*id));
+    let (ids, texts): (Vec<&String>, Vec<&str>) = judged.map(|(id, text)| (id, text.as_str())).unzip();
+    let base = SearchOptions { group_by: Some(GroupBy::Doc), ..SearchOptions::default() };
+    let lexical = |title_boost: f32| SearchOptions {
         mode: Mode::Lexical,
         bm25: Bm25 { title_boost, ..Bm25::default() },
         ..base.clone()
     };
+    let fused = |fusion| SearchOptions { fusion, ..base.clone() };
+    let boosted =
+        |title_boost| SearchOptions { bm25: Bm25 { title_boost, ..Bm25::default() }, ..base.clone() };
+    let reranked = |with, blend, depth| {
+        let rerank = Rerank { blend, depth, ..Rerank::new(with) };
+        SearchOptions { rerank: Some(rerank), ..base.clone() }
+    };
     let mut runs: Vec<(String, SearchOptions)> = vec![
         ("dense".into(), SearchOptions { mode: Mode::Dense, ..base.clone() }),
-        ("rrf".into(), SearchOptions { fusion: Fusion::Rrf { k: Fusion::RRF_K }, ..base.clone() }),
-        ("dbsf".into(), SearchOptions { fusion: Fusion::Dbsf, ..base.clone() }),
+        ("rrf".into(), fused(Fusion::Rrf { k: Fusion::RRF_K })),
+        ("dbsf".into(), fused(Fusion::Dbsf)),
     ];
-    runs.extend([0.0, 0.1, 0.25, 0.5].map(|b| (format!("lexical, title boost {b}"), boosted(b))));
-    for alpha in [0.3, 0.4, 0.5, 0.6, 0.7] {
-        runs.push((
-            format!("convex {alpha}"),
-            SearchOptions { fusion: Fusion::Convex { alpha }, ..base.clone() },
-        ));
-        let shallow = SearchOptions { k: 10, fusion: Fusion::Convex { alpha }, ..base.clone() };
-        runs.push((format!("convex {alpha}, k 10"), shallow));
+    runs.extend([0.0, 0.1, 0.25, 0.5].map(|b| (format!("lexical, title boost {b}"), lexical(b))));
+    runs.extend(
+        [0.3, 0.4, 0.5, 0.6, 0.7].map(|a| (format!("convex {a}"), fused(Fusion::Convex { alpha: a }))),
+    );
+    runs.push(("hybrid, title boost 0".into(), boosted(0.0)));
+    runs.push(("hybrid, k 100".into(), SearchOptions { k: 100, ..base.clone() }));
+    for lambda in [0.9, 0.7, 0.5] {
+        runs.push((format!("mmr {lambda}"), reranked(Reranker::Mmr { lambda }, 1.0, 50)));
     }
-    for (name, options) in runs {
-        let mut run = Run::new();
-        for (id, hits) in ids.iter().zip(kb.search_batch(&texts, &options)?) {
-            let scores: BTreeMap<String, f64> =
-                hits.iter().map(|h| (h.doc_id().to_owned(), f64::from(h.score()))).collect();
-            run.insert((*id).clone(), scores);
+    if more.contains(&"late") {
+        for blend in [1.0, 0.5, 0.3] {
+            runs.push((format!("late, blend {blend}, depth 20"), reranked(Reranker::Late, blend, 20)));
         }
-        let report = evaluate(&run, &data.qrels, &["ndcg@10", "recall@100"])?;
-        println!(
-            "{}",
-            json!({"run": name, "ndcg@10": report.mean("ndcg@10"), "recall@100": report.mean("recall@100")})
-        );
+    }
+    let found = |options: &SearchOptions| -> Result<Run> {
+        let lists = kb.search_batch(&texts, options)?;
+        let scores = |hits: Hits| -> BTreeMap<String, f64> {
+            hits.iter().map(|h| (h.doc_id().to_owned(), f64::from(h.score()))).collect()
+        };
+        Ok(ids.iter().map(|id| (*id).clone()).zip(lists.into_iter().map(scores)).collect())
+    };
+    for (name, options) in runs {
+        let start = Instant::now();
+        let run = found(&options)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let report = evaluate(&run, &data.qrels, &["ndcg@10"])?;
+        println!("{}", json!({"run": name, "ndcg@10": report.mean("ndcg@10"), "seconds": seconds}));
+    }
+    if let Some(folder) = more.iter().find_map(|word| word.strip_prefix("runs=")) {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        for (name, options) in [
+            ("dense", SearchOptions { mode: Mode::Dense, ..base.clone() }),
+            ("lexical", lexical(0.0)),
+            ("title", lexical(0.25)),
+        ] {
+            let run = found(&SearchOptions { k: 1000, ..options })?;
+            write_trec_run(&run, Path::new(folder).join(format!("{name}.txt")))?;
+        }
     }
     kb.close()
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use quorate::rag::eval::{Qrels, Run};
 use quorate::rag::{
-    Durability, Filter, Fusion, Hits, KnowledgeBase, Metadata, ModelSource, OnError, OpenOptions,
-    SearchOptions, WriteOptions, WriteReport,
+    ContextOptions, Durability, Filter, Fusion, Hits, KnowledgeBase, Metadata, ModelSource, OnError,
+    OpenOptions, Rerank, Reranker, SearchOptions, WriteOptions, WriteReport,
 };
 use quorate::{Cancel, Document, Embed, Embedder, EmbedderOptions, Result};
 use serde_json::{Value, json};
@@ -120,6 +120,23 @@ pub fn on_kb(kb: &KnowledgeBase, call: &str, args: &Args<'_>) -> Result<Done> {
             };
             found(&kb.search_vector(&vector, &search_options(args)?)?)?
         }
+        "search_many" => {
+            let queries: Vec<String> = args.get("queries");
+            let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
+            found(&kb.search_many(&queries, &search_options(args)?)?)?
+        }
+        "context" => {
+            let defaults = ContextOptions::default();
+            let options = ContextOptions {
+                max_tokens: args.or("max_tokens", defaults.max_tokens),
+                order: args.or("order", defaults.order),
+                neighbours: args.or("neighbours", defaults.neighbours),
+                dedupe: args.or("dedupe", defaults.dedupe),
+                search: SearchOptions { k: args.or("k", defaults.search.k), ..search_options(args)? },
+                tokenizer: None,
+            };
+            plain(&kb.context(&args.get::<String>("question"), &options)?)
+        }
         "get" => {
             let document = kb.get(&args.get::<String>("id"))?;
             json!({
@@ -187,6 +204,15 @@ fn search_options(args: &Args<'_>) -> Result<SearchOptions> {
             "dbsf" => Fusion::Dbsf,
             other => panic!("there is no fusion {other}"),
         },
+        rerank: args.maybe::<String>("rerank").map(|name| Rerank {
+            with: match name.as_str() {
+                "mmr" => Reranker::Mmr { lambda: args.or("mmr_lambda", 0.5) },
+                "late" => Reranker::Late,
+                other => panic!("there is no reranker {other}"),
+            },
+            depth: args.or("rerank_depth", Rerank::DEPTH),
+            blend: args.or("blend", 1.0),
+        }),
         group_by: args.maybe("group_by"),
         min_score: args.maybe("min_score"),
         ..defaults

@@ -19,24 +19,24 @@ use serde_json::{Value, json};
 use args::Args;
 
 /// What operations can keep under a name.
-pub enum Handle {
+enum Handle {
     Knowledge(KnowledgeBase),
     Embedder(Arc<dyn Embed>),
     Registry(AgentRegistry),
 }
 
 /// The outcome of an operation: an answer, and what it made.
-pub struct Done {
+struct Done {
     answer: Value,
     made: Option<Handle>,
 }
 
 impl Done {
-    pub fn answer(answer: impl Into<Value>) -> Self {
+    fn answer(answer: impl Into<Value>) -> Self {
         Done { answer: answer.into(), made: None }
     }
 
-    pub fn made(handle: Handle) -> Self {
+    fn made(handle: Handle) -> Self {
         Done { answer: Value::Null, made: Some(handle) }
     }
 }

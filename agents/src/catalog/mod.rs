@@ -17,6 +17,7 @@ use crate::{Agent, Taxonomy};
 const HEALTHCARE: &[(&str, &str)] = &[
     ("catalog.yaml", include_str!("../../catalog/healthcare/catalog.yaml")),
     ("taxonomy.yaml", include_str!("../../catalog/healthcare/taxonomy.yaml")),
+    ("out-of-scope.yaml", include_str!("../../catalog/healthcare/out-of-scope.yaml")),
     ("regulatory-us-devices.yaml", include_str!("../../catalog/healthcare/regulatory-us-devices.yaml")),
     ("regulatory-us-drugs.yaml", include_str!("../../catalog/healthcare/regulatory-us-drugs.yaml")),
     ("regulatory-international.yaml", include_str!("../../catalog/healthcare/regulatory-international.yaml")),
@@ -35,6 +36,7 @@ const HEALTHCARE: &[(&str, &str)] = &[
 /// * `schema_version`: 1;
 /// * `include`: other files, by path relative to this one; a file that is reached twice is read once;
 /// * `capabilities`: names of the taxonomy with their titles;
+/// * `out_of_scope`: questions that no agent answers; a question that is like them finds nobody confidently;
 /// * `defaults`: fields for each agent of this file that does not give them itself;
 /// * `agents`: definitions, with the fields of [`Agent`];
 /// * `overlays`: changes to agents that are defined anywhere: an `id` (and `tenant`, when it has one), and the
@@ -63,6 +65,8 @@ pub struct Catalog {
     pub taxonomy: Taxonomy,
     /// The agents in the order of reading.
     pub agents: Vec<Agent>,
+    /// Questions that are nobody's, each once.
+    pub out_of_scope: Vec<String>,
 }
 
 /// Something wrong with a catalogue file.
@@ -163,11 +167,14 @@ impl Catalog {
             #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
             capabilities: std::collections::BTreeMap<&'a str, &'a str>,
             agents: &'a [Agent],
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            out_of_scope: &'a [String],
         }
         File {
             schema_version: SCHEMA_VERSION,
             capabilities: self.taxonomy.iter().collect(),
             agents: &self.agents,
+            out_of_scope: &self.out_of_scope,
         }
     }
 }

@@ -20,7 +20,8 @@ pub(super) enum Files {
 const MAX_DEPTH: usize = 64;
 
 /// The members of a catalogue file.
-const MEMBERS: [&str; 6] = ["schema_version", "include", "capabilities", "defaults", "agents", "overlays"];
+const MEMBERS: [&str; 7] =
+    ["schema_version", "include", "capabilities", "defaults", "agents", "overlays", "out_of_scope"];
 
 /// Reads a file with all that it includes, or says everything that is wrong.
 pub(super) fn read(files: &Files, path: &Path, base: &Taxonomy) -> Result<Catalog, Vec<Problem>> {
@@ -47,6 +48,7 @@ struct Reader<'a> {
     taxonomy: Taxonomy,
     agents: Vec<Node>,
     overlays: Vec<Node>,
+    out_of_scope: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Reader<'a> {
             taxonomy: base.clone(),
             agents: Vec::new(),
             overlays: Vec::new(),
+            out_of_scope: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -173,8 +176,26 @@ impl<'a> Reader<'a> {
                 ("defaults", Value::Map(fields)) => defaults = fields,
                 ("agents", Value::List(items)) => agents = items,
                 ("overlays", Value::List(items)) => self.overlays.extend(items),
+                ("out_of_scope", Value::List(items)) => {
+                    for item in items {
+                        match item.text() {
+                            Some(text) if text.trim().is_empty() => {
+                                self.report(
+                                    &item,
+                                    Code::InvalidArgument,
+                                    "out_of_scope: a question is empty".into(),
+                                );
+                            }
+                            Some(text) if self.out_of_scope.iter().any(|known| known == text) => {}
+                            Some(text) => self.out_of_scope.push(text.to_owned()),
+                            None => self.expected("out_of_scope", "a question", &item),
+                        }
+                    }
+                }
                 ("schema_version", _) => self.expected(&name, "a number", &node),
-                ("include" | "agents" | "overlays", _) => self.expected(&name, "a list", &node),
+                ("include" | "agents" | "overlays" | "out_of_scope", _) => {
+                    self.expected(&name, "a list", &node)
+                }
                 ("capabilities" | "defaults", _) => self.expected(&name, "a mapping", &node),
                 _ => {
                     let what = format!("there is no member '{name}'; the members are {}", MEMBERS.join(", "));
@@ -257,7 +278,7 @@ impl<'a> Reader<'a> {
             }
         }
         if self.problems.is_empty() {
-            Ok(Catalog { taxonomy: self.taxonomy, agents })
+            Ok(Catalog { taxonomy: self.taxonomy, agents, out_of_scope: self.out_of_scope })
         } else {
             Err(self.problems)
         }

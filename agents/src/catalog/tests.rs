@@ -195,3 +195,40 @@ fn the_table_of_fields_is_the_json_schema() {
         }
     }
 }
+
+#[test]
+fn questions_out_of_scope_are_read_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "more.yaml", "out_of_scope: [Will it rain?, Sing a song]");
+    let root =
+        write(folder.path(), "root.yaml", "include: [more.yaml]\nout_of_scope: [Sing a song, Tell a joke]");
+    let catalog = Catalog::load(&root).unwrap();
+    assert_eq!(catalog.out_of_scope, ["Will it rain?", "Sing a song", "Tell a joke"]);
+    for text in [catalog.to_yaml().unwrap(), catalog.to_json().unwrap()] {
+        assert_eq!(Catalog::parse(&text, "again").unwrap(), catalog);
+    }
+    assert_eq!(
+        marks("out_of_scope:\n  - 3\n  - ' '\n  - [a]"),
+        [(2, "invalid_argument"), (3, "invalid_argument"), (4, "invalid_argument")]
+    );
+    assert_eq!(marks("out_of_scope: {a: b}"), [(1, "invalid_argument")]);
+}
+
+#[test]
+fn hostile_files_are_refused() {
+    // Ten aliases of ten aliases, nine levels deep: a billion entries in a few lines.
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..10 {
+        let inner = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{inner}]\n"));
+    }
+    assert_eq!(marks(&bomb).last().map(|(_, code)| *code), Some("load_failed"), "{:?}", marks(&bomb));
+    for deep in [
+        format!("agents: {}{}", "[".repeat(100_000), "]".repeat(100_000)),
+        format!("agents: {}1{}", "{a: ".repeat(50_000), "}".repeat(50_000)),
+        "- ".repeat(100_000),
+        format!("{{\"agents\": {}", "[".repeat(1_000_000)),
+    ] {
+        assert_eq!(marks(&deep).last().map(|(_, code)| *code), Some("load_failed"));
+    }
+}

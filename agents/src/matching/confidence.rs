@@ -1,92 +1,153 @@
 //! How far can a ranking be trusted?
 //!
-//! Confidence = P(the question is in scope) x P(this agent | in scope). The first is a logistic function of the best
-//! score (Platt 1999), the second a softmax of the scores with a temperature (Guo et al. 2017).
+//! Confidence = P(the question is in scope) x P(this agent | in scope). The first is a logistic function of the
+//! evidence for the best agent (Platt 1999), the second a softmax of the scores with a temperature (Guo et al. 2017).
 
 use quorate_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The numbers that turn scores into probabilities.
+/// What is known of a question's best agent, from which the probability of being in scope is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Its dense score, a mean of cosines: [`Explanation::dense`](crate::Explanation).
+    pub dense: f64,
+    /// The share of the question's BM25 weight that its words cover.
+    pub lexical: f64,
+    /// Mean dense score of the ten best agents: a question of the field is near to many, one that only shares a word
+    /// with an agent is near to that one.
+    pub company: f64,
+    /// How few examples the best agent has: 1 for none, 1/2 for five, near 0 for many. Few examples are nearer to no question.
+    pub few: f64,
+    /// Cosine of the question with the most similar of those that are stated to be out of scope; none where none is
+    /// stated.
+    pub outside: Option<f64>,
+}
+
+/// The numbers that turn scores into probabilities. They belong to the embedder whose cosines they were fitted on.
 ///
-/// Scores of agents with few examples are lower and less sharp than those of agents with many, so both parts look at
-/// the weight that the description has in the best agent's score (1/2 or more for few examples, near 0 for many).
-///
-/// The default was fitted with all-MiniLM-L6-v2 by `examples/routing_eval.rs`: on CLINC150 (training utterances as
-/// examples; validation part; out-of-scope training and validation parts), and on the healthcare catalogue with each
-/// question left out of its agent in turn, where CLINC150's validation questions are out of scope. Fit your own with
-/// [`Calibration::fit`] when you have questions with known answers.
+/// [`BUILTIN`](Calibration::BUILTIN) and [`MINILM`](Calibration::MINILM) were fitted by `examples/routing_eval.rs`
+/// (mode `fit`) on two kinds of data. CLINC150: all training utterances as examples, then ten sets of 8 to 60 intents
+/// with five examples each; questions of the validation part, and its out-of-scope training and validation parts. The
+/// healthcare catalogue: each example question left out of its agent in turn; CLINC150's validation questions are out
+/// of its scope. No test part took part. For another embedder, or when you have questions with known answers, let
+/// [`AgentRegistry::calibrate`](crate::AgentRegistry::calibrate) fit yours.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Intercept of the log-odds of being in scope.
     pub intercept: f64,
-    /// Slope of these log-odds in the best score, above 0.
-    pub slope: f64,
-    /// Slope of these log-odds in the description's weight.
-    pub description: f64,
-    /// Temperature of the softmax over scores where the description has no weight, above 0.
+    /// Slope of these log-odds in [`Evidence::dense`].
+    pub dense: f64,
+    /// Slope in [`Evidence::lexical`].
+    pub lexical: f64,
+    /// Slope in [`Evidence::few`].
+    pub few: f64,
+    /// Slope in the product of [`Evidence::few`] and [`Evidence::dense`].
+    pub few_dense: f64,
+    /// Slope in the product of [`Evidence::few`] and [`Evidence::company`].
+    pub few_company: f64,
+    /// Added where questions out of scope are stated.
+    pub stated: f64,
+    /// Slope in [`Evidence::outside`], usually below 0.
+    pub outside: f64,
+    /// Temperature of the softmax over scores for agents with many examples, above 0.
     pub temperature: f64,
-    /// How much the temperature grows with the description's weight, as a multiple, 0 or more.
+    /// How much the temperature grows with [`Evidence::few`], as a multiple, 0 or more.
     pub widening: f64,
 }
 
-/// A question whose answer is known: the scores of all candidates, best first.
+/// A question whose answer is known: the scores of the candidates, best first.
 #[derive(Clone, Debug)]
 pub struct Labelled {
     /// Scores, best first.
     pub scores: Vec<f64>,
-    /// The weight of the description in the best agent's score: [`Explanation::description`](crate::Explanation).
-    pub description: f64,
-    /// Which of the scores belongs to the right agent; `None` when the question is out of scope.
+    /// The evidence for the best of them.
+    pub evidence: Evidence,
+    /// Which of the scores belongs to the right agent; `None` when the question is out of scope. A number that no
+    /// score has stands for an agent that is not among the candidates.
     pub right: Option<usize>,
 }
 
-impl Default for Calibration {
-    fn default() -> Self {
-        Calibration {
-            intercept: -8.44,
-            slope: 19.39,
-            description: 4.96,
-            temperature: 0.0405,
-            widening: 0.159,
-        }
-    }
-}
+/// Terms of the log-odds: those of [`Calibration`] up to `outside`.
+const TERMS: usize = 8;
+
+/// Spread of each term's prior in [`Calibration::fit`], around the calibration that it starts from.
+const SPREAD: [f64; TERMS] = [3.0, 8.0, 4.0, 4.0, 8.0, 8.0, 3.0, 6.0];
+
+/// Spread of the prior of the temperatures' logarithms.
+const TEMPERATURE_SPREAD: f64 = 1.0;
 
 impl Calibration {
+    /// For the built-in model.
+    pub const BUILTIN: Calibration = Calibration {
+        intercept: -12.4,
+        dense: 21.5,
+        lexical: 5.3,
+        few: 13.4,
+        few_dense: -28.4,
+        few_company: 27.8,
+        stated: 2.8,
+        outside: -9.6,
+        temperature: 0.05,
+        widening: 0.5,
+    };
+
+    /// For all-MiniLM-L6-v2, in f32 or int8.
+    pub const MINILM: Calibration = Calibration {
+        intercept: -12.4,
+        dense: 21.5,
+        lexical: 5.3,
+        few: 13.4,
+        few_dense: -28.4,
+        few_company: 27.8,
+        stated: 2.8,
+        outside: -9.6,
+        temperature: 0.05,
+        widening: 0.5,
+    };
+
+    /// The calibration that ships for the embedder with this id; none for an embedder that is not known.
+    pub fn of(embedder: &str) -> Option<Self> {
+        KNOWN.iter().find(|(id, _)| *id == embedder).map(|(_, calibration)| *calibration)
+    }
+
     /// Checks the values. Errors: `invalid_argument`.
     pub fn validate(&self) -> Result<()> {
-        let positive = |x: f64| x.is_finite() && x > 0.0;
-        let good = self.intercept.is_finite()
-            && self.description.is_finite()
+        let terms = self.terms();
+        let good = terms.iter().all(|x| x.is_finite())
+            && self.temperature.is_finite()
+            && self.temperature > 0.0
             && self.widening.is_finite()
-            && self.widening >= 0.0
-            && positive(self.slope)
-            && positive(self.temperature);
+            && self.widening >= 0.0;
         if good {
             return Ok(());
         }
         Err(Error::invalid(format!(
-            "calibration: {self:?}; expected finite numbers, slope and temperature above 0, widening 0 or more"
+            "calibration: {self:?}; expected finite numbers, temperature above 0, widening 0 or more"
         )))
     }
 
-    /// P(in scope) given the best score and the description's weight in it.
-    pub fn in_scope(&self, best: f64, description: f64) -> f64 {
-        1.0 / (1.0 + (-(self.intercept + self.slope * best + self.description * description)).exp())
+    /// P(in scope) given the evidence for the best agent.
+    pub fn in_scope(&self, evidence: &Evidence) -> f64 {
+        let odds: f64 = self.terms().iter().zip(features(evidence)).map(|(c, x)| c * x).sum();
+        1.0 / (1.0 + (-odds).exp())
     }
 
     /// P(agent | in scope) of each score, which are given best first.
-    pub fn shares(&self, scores: &[f64], description: f64) -> Vec<f64> {
+    pub fn shares(&self, scores: &[f64], few: f64) -> Vec<f64> {
         let Some(&best) = scores.first() else { return Vec::new() };
-        let temperature = self.temperature * (1.0 + self.widening * description);
+        let temperature = self.temperature * (1.0 + self.widening * few);
         let raw: Vec<f64> = scores.iter().map(|s| ((s - best) / temperature).exp()).collect();
         let sum: f64 = raw.iter().sum();
         raw.into_iter().map(|x| x / sum).collect()
     }
 
-    /// Fits the numbers by maximum likelihood: Newton steps for the logistic part, golden-section search for the
-    /// temperatures. Errors: `empty_input` unless there are questions in scope and out of scope.
-    pub fn fit(questions: &[Labelled]) -> Result<Self> {
+    /// Fits the numbers to questions, starting from `prior`: the most probable values when each has a normal prior
+    /// around that calibration's. A few dozen questions move it a little, thousands decide alone. Newton steps for
+    /// the logistic part, golden-section search for the temperatures.
+    ///
+    /// Errors: `empty_input` unless there are questions in scope and out of scope.
+    pub fn fit(questions: &[Labelled], prior: &Calibration) -> Result<Self> {
+        prior.validate()?;
         let usable: Vec<&Labelled> = questions.iter().filter(|q| !q.scores.is_empty()).collect();
         let inside = usable.iter().filter(|q| q.right.is_some()).count();
         if inside == 0 || inside == usable.len() {
@@ -98,46 +159,81 @@ impl Calibration {
                 ),
             ));
         }
-        let points: Vec<([f64; 3], f64)> = usable
-            .iter()
-            .map(|q| ([1.0, q.scores[0], q.description], f64::from(u8::from(q.right.is_some()))))
-            .collect();
-        let [intercept, slope, description] = logistic(&points);
-        let mut fitted = Calibration { intercept, slope, description, temperature: 0.05, widening: 0.0 };
-        let loss = |calibration: Calibration| {
-            usable
-                .iter()
-                .filter_map(|q| q.right.filter(|&r| r < q.scores.len()).map(|r| (q, r)))
-                .map(|(q, r)| -calibration.shares(&q.scores, q.description)[r].max(1e-12).ln())
-                .sum::<f64>()
-        };
-        // In turn the temperatures where the description has no weight and where it has half of it.
-        let (mut none, mut half) = (0.05f64.ln(), 0.05f64.ln());
-        let with = |none: f64, half: f64| Calibration {
+        let points: Vec<([f64; TERMS], f64)> =
+            usable.iter().map(|q| (features(&q.evidence), f64::from(u8::from(q.right.is_some())))).collect();
+        let [intercept, dense, lexical, few, few_dense, few_company, stated, outside] =
+            logistic(&points, &prior.terms());
+        let fitted =
+            Calibration { intercept, dense, lexical, few, few_dense, few_company, stated, outside, ..*prior };
+        let start = [prior.temperature.ln(), prior.temperature_at_half().ln()];
+        let with = |[none, half]: [f64; 2]| Calibration {
             temperature: none.exp(),
             widening: (2.0 * ((half - none).exp() - 1.0)).max(0.0),
             ..fitted
         };
+        let loss = |logs: [f64; 2]| {
+            let calibration = with(logs);
+            let surprise: f64 = usable
+                .iter()
+                .filter_map(|q| q.right.filter(|&r| r < q.scores.len()).map(|r| (q, r)))
+                .map(|(q, r)| -calibration.shares(&q.scores, q.evidence.few)[r].max(1e-12).ln())
+                .sum();
+            let moved: f64 =
+                logs.iter().zip(start).map(|(x, s)| ((x - s) / TEMPERATURE_SPREAD).powi(2)).sum();
+            surprise + moved / 2.0
+        };
+        // In turn the temperatures where there are many examples and where there are five.
+        let mut logs = start;
         for _ in 0..12 {
-            none = minimum(|x| loss(with(x, half)), -7.0, 1.0);
-            half = minimum(|x| loss(with(none, x)), -7.0, 1.0);
+            logs[0] = minimum(|x| loss([x, logs[1]]), -7.0, 1.0);
+            logs[1] = minimum(|x| loss([logs[0], x]), -7.0, 1.0);
         }
-        fitted = with(none, half);
+        let fitted = with(logs);
         fitted.validate()?;
         Ok(fitted)
     }
+
+    fn terms(&self) -> [f64; TERMS] {
+        [
+            self.intercept,
+            self.dense,
+            self.lexical,
+            self.few,
+            self.few_dense,
+            self.few_company,
+            self.stated,
+            self.outside,
+        ]
+    }
+
+    fn temperature_at_half(&self) -> f64 {
+        self.temperature * (1.0 + self.widening / 2.0)
+    }
 }
 
-/// Coefficients of a logistic regression, with a ridge of 1e-3 on all but the first so that separable data has a
-/// finite answer.
-fn logistic(points: &[([f64; 3], f64)]) -> [f64; 3] {
-    const RIDGE: f64 = 1e-3;
-    let mut c = [0.0f64; 3];
+/// The embedders whose calibration ships, by id: the built-in model, and all-MiniLM-L6-v2 in f32 and int8.
+const KNOWN: &[(&str, Calibration)] = &[("builtin", Calibration::BUILTIN)];
+
+fn features(evidence: &Evidence) -> [f64; TERMS] {
+    let stated = f64::from(u8::from(evidence.outside.is_some()));
+    let Evidence { dense, lexical, company, few, outside } = *evidence;
+    [1.0, dense, lexical, few, few * dense, few * company, stated, outside.unwrap_or(0.0)]
+}
+
+/// The most probable coefficients of a logistic regression with normal priors around `start`.
+fn logistic(points: &[([f64; TERMS], f64)], start: &[f64; TERMS]) -> [f64; TERMS] {
+    let mut c = *start;
     for _ in 0..100 {
-        let mut gradient = [0.0, RIDGE * c[1], RIDGE * c[2]];
-        let mut hessian = [[1e-9, 0.0, 0.0], [0.0, RIDGE, 0.0], [0.0, 0.0, RIDGE]];
+        let mut gradient = [0.0; TERMS];
+        let mut hessian = [[0.0; TERMS]; TERMS];
+        for i in 0..TERMS {
+            let precision = SPREAD[i].powi(-2);
+            gradient[i] = precision * (c[i] - start[i]);
+            hessian[i][i] = precision;
+        }
         for (x, y) in points {
-            let p = 1.0 / (1.0 + (-(c[0] * x[0] + c[1] * x[1] + c[2] * x[2])).exp());
+            let odds: f64 = c.iter().zip(x).map(|(c, x)| c * x).sum();
+            let p = 1.0 / (1.0 + (-odds).exp());
             let w = (p * (1.0 - p)).max(1e-9);
             for (i, a) in x.iter().enumerate() {
                 gradient[i] += (p - y) * a;
@@ -160,20 +256,23 @@ fn logistic(points: &[([f64; 3], f64)]) -> [f64; 3] {
     c
 }
 
-/// Solves a system of three equations by Cramer's rule.
-fn solve(a: [[f64; 3]; 3], b: [f64; 3]) -> [f64; 3] {
-    let det = |m: [[f64; 3]; 3]| {
-        let minor = |i: usize, j: usize| m[1][i] * m[2][j] - m[1][j] * m[2][i];
-        m[0][0] * minor(1, 2) - m[0][1] * minor(0, 2) + m[0][2] * minor(0, 1)
-    };
-    let whole = det(a);
-    [0, 1, 2].map(|column| {
-        let mut m = a;
-        for (row, value) in m.iter_mut().zip(b) {
-            row[column] = value;
+/// Solves a system with a symmetric, positive definite matrix by Gaussian elimination, which needs no pivots then.
+fn solve(mut a: [[f64; TERMS]; TERMS], mut b: [f64; TERMS]) -> [f64; TERMS] {
+    for i in 0..TERMS {
+        for below in i + 1..TERMS {
+            let factor = a[below][i] / a[i][i];
+            let (above, rest) = a.split_at_mut(below);
+            for (x, y) in rest[0].iter_mut().zip(&above[i]) {
+                *x -= factor * y;
+            }
+            b[below] -= factor * b[i];
         }
-        det(m) / whole
-    })
+    }
+    for i in (0..TERMS).rev() {
+        let known: f64 = (i + 1..TERMS).map(|j| a[i][j] * b[j]).sum();
+        b[i] = (b[i] - known) / a[i][i];
+    }
+    b
 }
 
 /// The minimum of a unimodal function by golden-section search (Kiefer 1953).
@@ -200,48 +299,113 @@ mod tests {
     use super::*;
     use rand::{RngExt, SeedableRng};
 
-    #[test]
-    fn a_fit_recovers_the_numbers_that_made_the_data() {
-        let truth =
-            Calibration { intercept: -6.0, slope: 10.0, description: 2.0, temperature: 0.08, widening: 3.0 };
-        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-        let questions: Vec<Labelled> = (0..20_000)
+    /// Questions drawn from a calibration.
+    fn drawn(truth: &Calibration, count: usize, seed: u64) -> Vec<Labelled> {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        (0..count)
             .map(|_| {
                 let mut scores: Vec<f64> = (0..4).map(|_| rng.random_range(0.2..1.0)).collect();
                 scores.sort_by(|a, b| b.total_cmp(a));
-                let description = rng.random_range(0.0..1.0);
-                let inside = rng.random::<f64>() < truth.in_scope(scores[0], description);
+                let evidence = Evidence {
+                    dense: scores[0] - rng.random_range(0.0..0.2),
+                    lexical: rng.random_range(0.0..1.0),
+                    company: rng.random_range(0.0..0.6),
+                    few: rng.random_range(0.0..1.0),
+                    outside: rng.random::<bool>().then(|| rng.random_range(0.0..0.8)),
+                };
+                let inside = rng.random::<f64>() < truth.in_scope(&evidence);
                 let mut draw = rng.random::<f64>();
-                let shares = truth.shares(&scores, description);
+                let shares = truth.shares(&scores, evidence.few);
                 let mut right = 0;
                 while right + 1 < shares.len() && draw > shares[right] {
                     draw -= shares[right];
                     right += 1;
                 }
-                Labelled { scores, description, right: inside.then_some(right) }
+                Labelled { scores, evidence, right: inside.then_some(right) }
             })
-            .collect();
-        let fitted = Calibration::fit(&questions).unwrap();
-        assert!((fitted.intercept - truth.intercept).abs() < 0.4, "{fitted:?}");
-        assert!((fitted.slope - truth.slope).abs() < 0.5, "{fitted:?}");
-        assert!((fitted.description - truth.description).abs() < 0.3, "{fitted:?}");
-        assert!((fitted.temperature / truth.temperature - 1.0).abs() < 0.1, "{fitted:?}");
-        assert!((fitted.widening / truth.widening - 1.0).abs() < 0.2, "{fitted:?}");
+            .collect()
+    }
+
+    const TRUTH: Calibration = Calibration {
+        intercept: -6.0,
+        dense: 10.0,
+        lexical: 2.0,
+        few: 1.0,
+        few_dense: -3.0,
+        few_company: 6.0,
+        stated: 1.5,
+        outside: -5.0,
+        temperature: 0.08,
+        widening: 3.0,
+    };
+
+    #[test]
+    fn a_fit_recovers_the_numbers_that_made_the_data() {
+        let fitted = Calibration::fit(&drawn(&TRUTH, 40_000, 1), &Calibration::MINILM).unwrap();
+        for (got, want) in fitted.terms().iter().zip(TRUTH.terms()) {
+            assert!((got - want).abs() < 1.0, "{fitted:?}");
+        }
+        assert!((fitted.temperature / TRUTH.temperature - 1.0).abs() < 0.1, "{fitted:?}");
+        assert!((fitted.widening / TRUTH.widening - 1.0).abs() < 0.2, "{fitted:?}");
+    }
+
+    #[test]
+    fn few_questions_move_a_calibration_only_a_little() {
+        let prior = Calibration::MINILM;
+        let distance = |count| {
+            let fitted = Calibration::fit(&drawn(&TRUTH, count, 2), &prior).unwrap();
+            fitted.terms().iter().zip(prior.terms()).map(|(a, b)| (a - b).abs()).sum::<f64>()
+        };
+        assert!(distance(12) < distance(120) && distance(120) < distance(12_000));
     }
 
     #[test]
     fn separable_data_has_a_finite_fit() {
-        let question = |score: f64, right| Labelled { scores: vec![score, 0.1], description: 0.0, right };
-        let fitted = Calibration::fit(&[question(0.9, Some(0)), question(0.2, None)]).unwrap();
-        assert!(fitted.in_scope(0.9, 0.0) > 0.9 && fitted.in_scope(0.2, 0.0) < 0.1, "{fitted:?}");
-        assert_eq!(Calibration::fit(&[question(0.9, Some(0))]).unwrap_err().code(), Code::EmptyInput);
-        assert_eq!(Calibration::fit(&[question(0.9, None)]).unwrap_err().code(), Code::EmptyInput);
+        let question = |dense: f64, right| Labelled {
+            scores: vec![dense, 0.1],
+            evidence: Evidence { dense, ..Evidence::default() },
+            right,
+        };
+        let many: Vec<Labelled> =
+            (0..50).flat_map(|_| [question(0.9, Some(0)), question(0.2, None)]).collect();
+        let fitted = Calibration::fit(&many, &Calibration::MINILM).unwrap();
+        let at = |dense| fitted.in_scope(&Evidence { dense, ..Evidence::default() });
+        assert!(at(0.9) > 0.9 && at(0.2) < 0.1, "{fitted:?}");
+        let code = |questions: &[Labelled]| Calibration::fit(questions, &fitted).unwrap_err().code();
+        assert_eq!(code(&[question(0.9, Some(0))]), Code::EmptyInput);
+        assert_eq!(code(&[question(0.9, None)]), Code::EmptyInput);
+        let bad = Calibration { temperature: 0.0, ..fitted };
+        assert_eq!(Calibration::fit(&many, &bad).unwrap_err().code(), Code::InvalidArgument);
     }
 
     #[test]
     fn shares_sum_to_one() {
-        let shares = Calibration::default().shares(&[0.9, 0.7, 0.1], 0.5);
+        let shares = Calibration::MINILM.shares(&[0.9, 0.7, 0.1], 0.5);
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12 && shares[0] > shares[1]);
-        assert!(Calibration::default().shares(&[], 0.0).is_empty());
+        assert!(Calibration::MINILM.shares(&[], 0.0).is_empty());
+    }
+
+    #[test]
+    fn systems_are_solved() {
+        let mut a = [[0.0; TERMS]; TERMS];
+        let want: [f64; TERMS] = std::array::from_fn(|i| i as f64 - 2.5);
+        for (i, row) in a.iter_mut().enumerate() {
+            for (j, x) in row.iter_mut().enumerate() {
+                *x = 1.0 / (1.0 + (i + j) as f64) + if i == j { 1.0 } else { 0.0 };
+            }
+        }
+        let b = a.map(|row| row.iter().zip(want).map(|(x, y)| x * y).sum());
+        for (x, y) in solve(a, b).iter().zip(want) {
+            assert!((x - y).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn the_shipped_calibrations_know_their_models() {
+        let builtin = quorate_core::embed::StaticModel::builtin().unwrap();
+        let id = quorate_core::embed::Embed::id(&*builtin).to_owned();
+        assert_eq!(Calibration::of(&id), Some(Calibration::BUILTIN), "the model {id} needs a new fit");
+        assert_eq!(Calibration::of("another"), None);
+        assert!(Calibration::BUILTIN.validate().is_ok() && Calibration::MINILM.validate().is_ok());
     }
 }

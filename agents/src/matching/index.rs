@@ -3,16 +3,16 @@
 //! A [`Segment`] is an immutable batch of agents with everything that a search needs: one prototype vector and the
 //! example vectors of each, postings of their words, and rows by tenant, capability, language and status.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use quorate_core::vector::{BinaryMatrix, dot};
+use quorate_core::vector::{BinaryMatrix, dot, dot_rows};
 use quorate_core::{Code, Error, Result};
 use quorate_rag::RowSet;
 use quorate_rag::filter::Columns;
 use serde_json::json;
 
-use super::lexical::{self, Term};
+use super::lexical::{self, ByTerm, Term};
 use super::{MatchOptions, Tuning};
 use crate::{Agent, Status, Taxonomy};
 
@@ -105,17 +105,23 @@ fn own_words(agent: &Agent, taxonomy: &Taxonomy) -> String {
         parts.extend(skill.tags.iter().map(String::as_str));
     }
     parts.extend(agent.tags.iter().map(String::as_str));
-    parts.extend(agent.capabilities.iter().map(|c| taxonomy.title(&c.name).unwrap_or(&c.name)));
+    for capability in &agent.capabilities {
+        let leaf = capability.name.rsplit('.').next().unwrap_or(&capability.name);
+        parts.extend([taxonomy.title(&capability.name).unwrap_or(&capability.name), leaf]);
+        parts.extend(capability.evidence.iter().map(String::as_str));
+    }
     parts.join("\n")
 }
 
-/// How the parts of one agent's score are weighted. The first three sum to 1.
+/// How the parts of one agent's score are weighted: `description`, `centroid` and `nearest` sum to 1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mix {
     pub(crate) description: f32,
     pub(crate) centroid: f32,
     pub(crate) nearest: f32,
     pub(crate) lexical: f32,
+    /// How few examples there are: 1 for none, near 0 for many.
+    pub(crate) few: f32,
 }
 
 /// An example that is asked word for word must count, however few there are.
@@ -123,6 +129,9 @@ const MOST_DESCRIPTION: f32 = 0.5;
 
 /// Different words that make a description a full one: a mere label says less than a sentence.
 const FULL_DESCRIPTION: f32 = 16.0;
+
+/// With this many examples an agent has half of what is called few.
+const HALF_FEW: f32 = 5.0;
 
 impl Mix {
     /// For an agent with `count` examples and this description.
@@ -143,6 +152,7 @@ impl Mix {
             nearest: rest * (1.0 - tuning.centroid_share),
             // An agent that is known by a full description and little else is judged by words more.
             lexical: tuning.lexical * (1.0 + tuning.lexical_lift * description * richness),
+            few: HALF_FEW / (HALF_FEW + count as f32),
         }
     }
 }
@@ -155,7 +165,9 @@ pub(crate) struct Segment {
     pub(crate) prototypes: Vec<f32>,
     /// Signs of the prototypes, for screening; empty in small segments.
     pub(crate) signs: BinaryMatrix,
-    postings: HashMap<Term, Vec<(u32, f32)>>,
+    postings: ByTerm<Vec<(u32, f32)>>,
+    /// The rows of terms that many agents of a large segment use.
+    common_terms: ByTerm<RowSet>,
     pub(crate) lengths: Vec<f32>,
     keys: HashMap<(Option<String>, String), u32>,
     /// Seen by every tenant.
@@ -175,6 +187,9 @@ pub(crate) struct Segment {
 /// From this many agents on a segment keeps signs for screening.
 pub(crate) const SCREEN_FROM: usize = 2048;
 
+/// A term is common in a segment with screening when at least one agent in so many uses it.
+const COMMON_TERM: usize = 32;
+
 impl Segment {
     pub(crate) fn build(entries: Vec<Arc<Entry>>, dim: usize) -> Result<Self> {
         let n = entries.len();
@@ -182,7 +197,8 @@ impl Segment {
             dim,
             prototypes: Vec::with_capacity(n * dim),
             signs: BinaryMatrix::new(dim),
-            postings: HashMap::new(),
+            postings: ByTerm::default(),
+            common_terms: ByTerm::default(),
             lengths: Vec::with_capacity(n),
             keys: HashMap::with_capacity(n),
             common: RowSet::empty(n as u32),
@@ -201,6 +217,11 @@ impl Segment {
         if n >= SCREEN_FROM {
             for prototype in segment.prototypes.chunks_exact(dim.max(1)) {
                 segment.signs.push(prototype)?;
+            }
+            for (&term, postings) in segment.postings.iter().filter(|(_, p)| p.len() >= n / COMMON_TERM) {
+                let mut rows = RowSet::empty(n as u32);
+                postings.iter().for_each(|&(row, _)| rows.insert(row));
+                segment.common_terms.insert(term, rows);
             }
         }
         segment.entries = entries;
@@ -255,6 +276,11 @@ impl Segment {
     /// The row of an agent.
     pub(crate) fn row(&self, tenant: Option<&str>, id: &str) -> Option<u32> {
         self.keys.get(&(tenant.map(str::to_owned), id.to_owned())).copied()
+    }
+
+    /// The rows of a term that many agents of a large segment use; none for other terms.
+    pub(crate) fn common_term(&self, term: Term) -> Option<&RowSet> {
+        self.common_terms.get(&term)
     }
 
     /// The postings of a term: rows and frequencies.
@@ -373,11 +399,39 @@ pub(crate) struct Slot {
     pub(crate) live: Arc<RowSet>,
 }
 
+/// Questions that are stated to be nobody's, by who states them: a tenant, or nobody in particular ("").
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outside {
+    pub(crate) scopes: BTreeMap<String, Stated>,
+}
+
+/// Questions with their vectors, one after the other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stated {
+    pub(crate) texts: Vec<String>,
+    pub(crate) vectors: Vec<f32>,
+}
+
+impl Outside {
+    /// The cosine with the nearest question that is stated for all or by this tenant.
+    pub(crate) fn nearest(&self, tenant: Option<&str>, vector: &[f32]) -> Option<f32> {
+        let own = tenant.filter(|t| !t.is_empty()).and_then(|t| self.scopes.get(t));
+        let mut best: Option<f32> = None;
+        for stated in self.scopes.get("").into_iter().chain(own) {
+            let mut similar = vec![0.0; stated.texts.len()];
+            dot_rows(vector, &stated.vectors, &mut similar);
+            best = similar.into_iter().fold(best, |best, s| Some(best.map_or(s, |b| b.max(s))));
+        }
+        best
+    }
+}
+
 /// All agents at one moment. Readers hold it as long as they like.
 #[derive(Clone, Default)]
 pub(crate) struct Snapshot {
     pub(crate) slots: Vec<Slot>,
     pub(crate) taxonomy: Arc<Taxonomy>,
+    pub(crate) outside: Arc<Outside>,
     pub(crate) revision: u64,
 }
 
@@ -434,6 +488,6 @@ impl Snapshot {
             let live = RowSet::full(segment.entries.len() as u32);
             slots.push(Slot { segment: Arc::new(segment), live: Arc::new(live) });
         }
-        Ok(Snapshot { slots, taxonomy: self.taxonomy.clone(), revision: self.revision })
+        Ok(Snapshot { slots, ..self.clone() })
     }
 }

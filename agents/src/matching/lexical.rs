@@ -24,24 +24,46 @@ pub(crate) type Term = u64;
 /// The terms of a text in order, stop words left out.
 pub(crate) fn terms(text: &str) -> Vec<Term> {
     let mut out = Vec::new();
-    let mut word = String::new();
-    let mut end = |word: &mut String| {
-        if !word.is_empty() && STOP_WORDS.binary_search(&word.as_str()).is_err() {
-            out.push(hash(stem(word)));
-        }
-        word.clear();
-    };
-    for c in text.chars().take(MAX_WORDS * 8) {
-        if c.is_alphanumeric() {
-            word.extend(c.to_lowercase());
-        } else {
-            end(&mut word);
-        }
-    }
-    end(&mut word);
-    out.truncate(MAX_WORDS);
+    each_term(text, |term, _| out.push(term));
     out
 }
+
+/// Calls `emit` with each term of a text in order and the word that it stands for, stop words left out.
+pub(crate) fn each_term<'t>(text: &'t str, mut emit: impl FnMut(Term, &'t str)) {
+    let mut lower = String::with_capacity(32);
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+    for word in words.take(MAX_WORDS) {
+        lower.clear();
+        lower.extend(word.chars().flat_map(char::to_lowercase));
+        if STOP_WORDS.binary_search(&lower.as_str()).is_err() {
+            emit(hash(stem(&lower)), word);
+        }
+    }
+}
+
+/// A hasher for terms, which are hashes already.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Already(u64);
+
+impl std::hash::Hasher for Already {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(b);
+        }
+    }
+
+    fn write_u64(&mut self, term: u64) {
+        // The upper bits of FNV-1a of a short word are its weakest; multiplying spreads the lower ones into them.
+        self.0 = term.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+/// How terms are looked up.
+pub(crate) type ByTerm<T> = std::collections::HashMap<Term, T, std::hash::BuildHasherDefault<Already>>;
 
 /// Each distinct term with the sum of its weights, by term.
 pub(crate) fn summed(mut terms: Vec<(Term, f32)>) -> Vec<(Term, f32)> {

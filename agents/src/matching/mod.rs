@@ -13,7 +13,7 @@ mod search;
 
 pub(crate) use bandit::{Arm, Projection};
 pub use bandit::{LinearBandit, Policy};
-pub use confidence::{Calibration, Labelled};
+pub use confidence::{Calibration, Evidence, Labelled};
 pub(crate) use search::{Learnt, search};
 
 use std::sync::Arc;
@@ -52,8 +52,8 @@ pub struct MatchOptions {
     /// Return nothing, never a guess, when nothing is confident: see
     /// [`min_confidence`](MatchOptions::min_confidence).
     pub abstain: bool,
-    /// When [`abstain`](MatchOptions::abstain) is set: the probability, 0 to 1, with which the right agent must be
-    /// among the `k` that would be returned.
+    /// When [`abstain`](MatchOptions::abstain) is set: the least probability, 0 to 1, of the question being in the
+    /// scope of any agent: [`Explanation::in_scope`].
     pub min_confidence: f64,
     /// Whether outcomes take part in the ranking.
     pub learn: bool,
@@ -76,7 +76,7 @@ impl Default for MatchOptions {
     }
 }
 
-/// Below this probability it is likelier that none of the returned agents is right.
+/// Below this probability it is likelier that the question is nobody's.
 pub const DEFAULT_MIN_CONFIDENCE: f64 = 0.5;
 
 /// Largest [`MatchOptions::k`].
@@ -136,7 +136,7 @@ impl Default for Tuning {
             nearest: 3,
             description_pull: 5.0,
             lexical: 0.2,
-            lexical_lift: 4.0,
+            lexical_lift: 10.0,
             weight_step: 0.02,
             learning: 0.2,
             learning_pace: 5.0,
@@ -210,6 +210,8 @@ pub struct Explanation {
     pub learning: f64,
     /// Outcomes recorded for this agent and tenant.
     pub outcomes: u64,
+    /// What the probability of being in scope is computed from; the same for all matches of an answer.
+    pub evidence: Evidence,
     /// Probability that the question lies within the scope of any agent.
     pub in_scope: f64,
     /// Probability that it is this agent's, given that it is any's.
@@ -257,6 +259,16 @@ impl std::fmt::Display for Explanation {
             "weight {:+.4}, learning {:+.4} from {} outcomes",
             self.weight, self.learning, self.outcomes
         )?;
+        let e = self.evidence;
+        write!(
+            f,
+            "in scope {:.3} from dense {:.4}, lexical {:.4}, company {:.4}, few examples {:.2}",
+            self.in_scope, e.dense, e.lexical, e.company, e.few
+        )?;
+        match e.outside {
+            Some(outside) => writeln!(f, ", nearest question that is stated to be nobody's {outside:.4}")?,
+            None => writeln!(f)?,
+        }
         write!(
             f,
             "confidence {:.3} = in scope {:.3} x share {:.3}, among {} admitted agents",

@@ -7,8 +7,8 @@ use quorate_core::{Code, Error, Result};
 use quorate_rag::RowSet;
 
 use super::index::{Entry, SCREEN_FROM, Segment, Snapshot};
-use super::lexical::{Term, idf, saturation, terms};
-use super::{Arm, Calibration, Explanation, Match, MatchOptions, Part, Policy, Tuning};
+use super::lexical::{Term, each_term, idf, saturation};
+use super::{Arm, Calibration, Evidence, Explanation, Match, MatchOptions, Part, Policy, Tuning};
 use crate::Agent;
 
 /// Agents whose examples are compared with the question, at least; the others are out of reach by their prototypes.
@@ -16,6 +16,9 @@ const MIN_CANDIDATES: usize = 24;
 
 /// One more nearest example is averaged for each of this many: of few examples only one can be near.
 const EXAMPLES_PER_NEAREST: usize = 8;
+
+/// How many of the best agents are a question's company.
+const COMPANY: usize = 10;
 
 /// Prototypes that are compared exactly after screening by signs.
 const SCREENED: usize = 1024;
@@ -38,6 +41,13 @@ struct Candidate<'a> {
     learning: f64,
     outcomes: u64,
     score: f64,
+}
+
+impl Candidate<'_> {
+    /// Weighted similarity to description, centroid and nearest examples.
+    fn dense(&self) -> f32 {
+        self.prototype + self.entry.mix.nearest * self.nearest
+    }
 }
 
 /// The best agents for a question, best first; ties go to the lower id. Errors: `filter_type`, `not_finite`,
@@ -79,18 +89,26 @@ pub(crate) fn search(
 
     let words = Words::new(snapshot, &admitted, text, total);
     let mut candidates = gather(snapshot, &admitted, vector, &words, options.k)?;
+    let mut similar = Vec::new();
     for candidate in &mut candidates {
-        finish(candidate, vector, tuning, learnt);
+        finish(candidate, vector, tuning, learnt, &mut similar);
     }
     candidates
         .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entry.agent.id.cmp(&b.entry.agent.id)));
 
     let scores: Vec<f64> = candidates.iter().map(|c| c.score).collect();
-    let description = candidates[0].entry.mix.description;
-    let in_scope = calibration.in_scope(scores[0], f64::from(description));
-    let shares = calibration.shares(&scores, f64::from(description));
-    let among = shares.iter().take(options.k).sum::<f64>();
-    if options.abstain && in_scope * among < options.min_confidence {
+    let best = &candidates[0];
+    let evidence = Evidence {
+        dense: f64::from(best.dense()),
+        lexical: f64::from(best.coverage),
+        company: candidates.iter().take(COMPANY).map(|c| f64::from(c.dense())).sum::<f64>()
+            / candidates.len().min(COMPANY) as f64,
+        few: f64::from(best.entry.mix.few),
+        outside: snapshot.outside.nearest(options.tenant.as_deref(), vector).map(f64::from),
+    };
+    let in_scope = calibration.in_scope(&evidence);
+    let shares = calibration.shares(&scores, evidence.few);
+    if options.abstain && in_scope < options.min_confidence {
         return Ok(Vec::new());
     }
     let found = candidates.iter().zip(&shares).take(options.k);
@@ -99,7 +117,7 @@ pub(crate) fn search(
             agent: candidate.entry.agent.clone(),
             score: candidate.score,
             confidence: in_scope * share,
-            explanation: explain(candidate, vector, &words, in_scope, share, total),
+            explanation: explain(candidate, vector, &words, evidence, in_scope, share, total),
         })
         .collect())
 }
@@ -109,7 +127,7 @@ fn gather<'a>(
     snapshot: &'a Snapshot,
     admitted: &[RowSet],
     vector: &[f32],
-    words: &Words,
+    words: &Words<'_>,
     k: usize,
 ) -> Result<Vec<Candidate<'a>>> {
     let limit = MIN_CANDIDATES.max(4 * k);
@@ -125,7 +143,7 @@ fn gather<'a>(
             dot_subset(vector, &segment.prototypes, &ids, &mut scores);
         }
         for (&row, &prototype) in ids.iter().zip(&scores) {
-            let coverage = words.of(s, row);
+            let coverage = words.of(s, row, &segment.entries[row as usize]);
             let weight = segment.entries[row as usize].mix.lexical;
             top.push(pool.len() as u32, prototype + weight * coverage);
             pool.push((s, row, prototype, coverage));
@@ -152,7 +170,7 @@ fn gather<'a>(
 }
 
 /// The admitted rows; where there are many, those with the most similar signs and those with the best coverage.
-fn screened(segment: &Segment, rows: &RowSet, vector: &[f32], coverage: &[f32]) -> Result<Vec<u32>> {
+fn screened(segment: &Segment, rows: &RowSet, vector: &[f32], coverage: &Covered) -> Result<Vec<u32>> {
     let ids: Vec<u32> = rows.iter().collect();
     if ids.len() <= SCREEN_FROM || segment.entries.len() < SCREEN_FROM {
         return Ok(ids);
@@ -165,13 +183,8 @@ fn screened(segment: &Segment, rows: &RowSet, vector: &[f32], coverage: &[f32]) 
         top.push(row, score);
     }
     let mut covering = TopK::new(SCREENED / 8);
-    if !coverage.is_empty() {
-        for &row in &ids {
-            let share = coverage[row as usize];
-            if share > 0.0 {
-                covering.push(row, share);
-            }
-        }
+    for &row in &coverage.touched {
+        covering.push(row, coverage.shares[row as usize]);
     }
     let mut out: Vec<u32> =
         top.into_sorted().iter().chain(&covering.into_sorted()).map(|scored| scored.index).collect();
@@ -180,16 +193,22 @@ fn screened(segment: &Segment, rows: &RowSet, vector: &[f32], coverage: &[f32]) 
     Ok(out)
 }
 
-/// Adds the nearest examples, the weight and what was learnt.
-fn finish(candidate: &mut Candidate<'_>, vector: &[f32], tuning: &Tuning, learnt: Option<&Learnt<'_>>) {
+/// Adds the nearest examples, the weight and what was learnt. `similar` is room for similarities.
+fn finish(
+    candidate: &mut Candidate<'_>,
+    vector: &[f32],
+    tuning: &Tuning,
+    learnt: Option<&Learnt<'_>>,
+    similar: &mut Vec<f32>,
+) {
     let vectors = &*candidate.entry.vectors;
     let agent = &*candidate.entry.agent;
     let mix = candidate.entry.mix;
     if mix.nearest > 0.0 {
-        let mut similar = vec![0.0; vectors.count()];
-        dot_rows(vector, &vectors.examples, &mut similar);
+        similar.resize(vectors.count(), 0.0);
+        dot_rows(vector, &vectors.examples, similar);
         let nearest = tuning.nearest.min(vectors.count().div_ceil(EXAMPLES_PER_NEAREST));
-        candidate.nearest = mean_of_largest(&mut similar, nearest);
+        candidate.nearest = mean_of_largest(similar, nearest);
     }
     candidate.lexical = mix.lexical * candidate.coverage;
     candidate.weight = f64::from(tuning.weight_step) * agent.weight.log2();
@@ -203,7 +222,7 @@ fn finish(candidate: &mut Candidate<'_>, vector: &[f32], tuning: &Tuning, learnt
         candidate.learning = f64::from(tuning.learning) * trust * (2.0 * expected - 1.0).clamp(-1.0, 1.0);
         candidate.outcomes = arm.outcomes;
     }
-    let dense = f64::from(candidate.prototype + mix.nearest * candidate.nearest);
+    let dense = f64::from(candidate.dense());
     candidate.score = dense + f64::from(candidate.lexical) + candidate.weight + candidate.learning;
 }
 
@@ -221,26 +240,35 @@ fn mean_of_largest(values: &mut [f32], m: usize) -> f32 {
 /// The question's terms and how much of their weight each agent covers.
 ///
 /// Frequencies are counted among the admitted agents alone, so that nothing outside the caller's scope shows.
-struct Words {
-    terms: Vec<(Term, String)>,
+struct Words<'q> {
+    terms: Vec<(Term, &'q str)>,
     /// idf by term.
     idf: Vec<f32>,
     total: f32,
     mean_length: f32,
-    /// By slot, by row; empty where nothing is covered.
-    coverage: Vec<Vec<f32>>,
+    /// By slot.
+    coverage: Vec<Covered>,
 }
 
-impl Words {
-    fn new(snapshot: &Snapshot, admitted: &[RowSet], text: &str, total: usize) -> Self {
-        let mut known: Vec<(Term, String)> = Vec::new();
-        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
-            for term in terms(word) {
-                if !known.iter().any(|(t, _)| *t == term) {
-                    known.push((term, word.to_owned()));
-                }
+/// What the agents of one segment cover, not yet divided by the total.
+#[derive(Default)]
+struct Covered {
+    /// By row; empty where nothing is covered.
+    shares: Vec<f32>,
+    /// The rows that are covered at all.
+    touched: Vec<u32>,
+    /// Common terms, by number: they are looked up for those agents alone that are compared in the end.
+    later: Vec<usize>,
+}
+
+impl<'q> Words<'q> {
+    fn new(snapshot: &Snapshot, admitted: &[RowSet], text: &'q str, total: usize) -> Self {
+        let mut known: Vec<(Term, &str)> = Vec::new();
+        each_term(text, |term, word| {
+            if !known.iter().any(|(t, _)| *t == term) {
+                known.push((term, word));
             }
-        }
+        });
         let mut length = 0.0;
         for (slot, rows) in snapshot.slots.iter().zip(admitted) {
             length += rows.iter().map(|row| f64::from(slot.segment.lengths[row as usize])).sum::<f64>();
@@ -251,13 +279,20 @@ impl Words {
             terms: known,
             total: 0.0,
             mean_length,
-            coverage: vec![Vec::new(); snapshot.slots.len()],
+            coverage: snapshot.slots.iter().map(|_| Covered::default()).collect(),
         };
         for i in 0..words.terms.len() {
             let term = words.terms[i].0;
             let mut df = 0;
             for (slot, rows) in snapshot.slots.iter().zip(admitted) {
-                df += slot.segment.postings(term).iter().filter(|(row, _)| rows.contains(*row)).count();
+                df += match slot.segment.common_term(term) {
+                    Some(common) => {
+                        let mut both = common.clone();
+                        both.intersect(rows);
+                        both.count()
+                    }
+                    None => slot.segment.postings(term).iter().filter(|(row, _)| rows.contains(*row)).count(),
+                };
             }
             let idf = idf(total, df);
             words.idf.push(idf);
@@ -265,33 +300,41 @@ impl Words {
             if df == 0 {
                 continue;
             }
-            for (s, (slot, rows)) in snapshot.slots.iter().zip(admitted).enumerate() {
+            for ((slot, rows), covered) in snapshot.slots.iter().zip(admitted).zip(&mut words.coverage) {
                 let segment = &*slot.segment;
-                let postings = segment.postings(term);
-                if postings.is_empty() {
+                if segment.common_term(term).is_some() {
+                    covered.later.push(i);
                     continue;
                 }
-                let scores = &mut words.coverage[s];
-                if scores.is_empty() {
-                    scores.resize(segment.entries.len(), 0.0);
+                let postings = segment.postings(term);
+                if covered.shares.is_empty() && !postings.is_empty() {
+                    covered.shares.resize(segment.entries.len(), 0.0);
                 }
                 for &(row, tf) in postings {
                     if rows.contains(row) {
-                        let length = segment.lengths[row as usize];
-                        scores[row as usize] += idf * saturation(tf, length, mean_length);
+                        let share = &mut covered.shares[row as usize];
+                        if *share == 0.0 {
+                            covered.touched.push(row);
+                        }
+                        *share += idf * saturation(tf, segment.lengths[row as usize], mean_length);
                     }
                 }
             }
         }
-        if words.total > 0.0 {
-            let scale = 1.0 / words.total;
-            words.coverage.iter_mut().flatten().for_each(|c| *c *= scale);
-        }
         words
     }
 
-    fn of(&self, slot: usize, row: u32) -> f32 {
-        self.coverage[slot].get(row as usize).copied().unwrap_or(0.0)
+    /// The share of the question's weight that an agent covers.
+    fn of(&self, slot: usize, row: u32, entry: &Entry) -> f32 {
+        let covered = &self.coverage[slot];
+        let mut share = covered.shares.get(row as usize).copied().unwrap_or(0.0);
+        for &i in &covered.later {
+            let tf = entry.frequency(self.terms[i].0);
+            if tf > 0.0 {
+                share += self.idf[i] * saturation(tf, entry.length(), self.mean_length);
+            }
+        }
+        if self.total > 0.0 { share / self.total } else { 0.0 }
     }
 
     /// The words of the question that an agent uses, each with its part of the coverage.
@@ -301,7 +344,7 @@ impl Words {
             let tf = entry.frequency(*term);
             if tf > 0.0 {
                 let share = idf * saturation(tf, entry.length(), self.mean_length) / self.total;
-                out.push((word.clone(), f64::from(share)));
+                out.push(((*word).to_owned(), f64::from(share)));
             }
         }
         out
@@ -311,7 +354,8 @@ impl Words {
 fn explain(
     candidate: &Candidate<'_>,
     vector: &[f32],
-    words: &Words,
+    words: &Words<'_>,
+    evidence: Evidence,
     in_scope: f64,
     share: f64,
     admitted: usize,
@@ -333,7 +377,7 @@ fn explain(
         Some((example.to_owned(), f64::from(similar[i])))
     });
     Explanation {
-        dense: f64::from(candidate.prototype + mix.nearest * candidate.nearest),
+        dense: f64::from(candidate.dense()),
         description: part(description, mix.description),
         centroid: part(centroid, mix.centroid),
         nearest: part(candidate.nearest, mix.nearest),
@@ -344,6 +388,7 @@ fn explain(
         weight: candidate.weight,
         learning: candidate.learning,
         outcomes: candidate.outcomes,
+        evidence,
         in_scope,
         share,
         admitted,

@@ -1,6 +1,8 @@
 //! Where do agents live, who may change them, and who sees what when?
 
+mod ask;
 mod events;
+mod scope;
 mod store;
 
 use std::collections::HashMap;
@@ -9,6 +11,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use quorate_core::embed::Embed;
+use quorate_core::vector::Matrix;
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_rag::RowSet;
 use quorate_rag::filter::Filter;
@@ -18,9 +21,8 @@ pub use events::{Event, EventKind};
 use store::{Batch, Meta, Store, key};
 
 use crate::matching::index::{Entry, Snapshot, Vectors, description_of};
-use crate::matching::{Arm, Learnt, Projection, search};
-use crate::panel::{Panel, PanelOptions, select};
-use crate::{Agent, Calibration, Catalog, Match, MatchOptions, Policy, Taxonomy, Tuning, Visibility};
+use crate::matching::{Arm, Projection};
+use crate::{Agent, Calibration, Catalog, Policy, Taxonomy, Tuning, Visibility};
 
 /// How a registry is opened.
 #[derive(Clone)]
@@ -32,8 +34,9 @@ pub struct RegistryOptions {
     pub catalog: Option<String>,
     /// How scores are mixed.
     pub tuning: Tuning,
-    /// How scores become confidence.
-    pub calibration: Calibration,
+    /// How scores become confidence. None: what [`AgentRegistry::calibrate`] stored, or else
+    /// [`Calibration::of`] the embedder, or else what is fitted on the catalogue when the registry is opened.
+    pub calibration: Option<Calibration>,
     /// How outcomes are learnt from.
     pub policy: Policy,
 }
@@ -54,7 +57,7 @@ impl RegistryOptions {
             embedder,
             catalog: Some("healthcare".into()),
             tuning: Tuning::default(),
-            calibration: Calibration::default(),
+            calibration: None,
             policy: Policy::LinUcb { alpha: DEFAULT_ALPHA },
         }
     }
@@ -95,9 +98,18 @@ struct Inner {
     /// Held by the one writer.
     meta: Mutex<Meta>,
     snapshot: RwLock<Arc<Snapshot>>,
+    calibration: RwLock<Calibration>,
     /// By caller's tenant (empty: none) and agent's key.
     arms: RwLock<HashMap<(String, String), Arc<Arm>>>,
     listeners: Listeners,
+}
+
+/// What a catalogue brings beside agents.
+struct More {
+    taxonomy: Taxonomy,
+    out_of_scope: Vec<String>,
+    /// Its name, when it was loaded on opening.
+    name: Option<String>,
 }
 
 /// What a batch does with a definition whose key is there already, or is not.
@@ -115,7 +127,9 @@ impl AgentRegistry {
     /// file was made with another embedder, those of [`Catalog::load`], and those of the embedder.
     pub fn open(path: Option<&Path>, options: RegistryOptions) -> Result<Self> {
         options.tuning.validate()?;
-        options.calibration.validate()?;
+        if let Some(calibration) = &options.calibration {
+            calibration.validate()?;
+        }
         let (store, contents) = Store::open(path)?;
         let embedder = options.embedder.id().to_owned();
         if !contents.meta.embedder.is_empty() && contents.meta.embedder != embedder {
@@ -138,6 +152,7 @@ impl AgentRegistry {
             .collect();
         let mut snapshot = Snapshot::default().changed(&[], entries, options.embedder.dim())?;
         snapshot.taxonomy = Arc::new(taxonomy);
+        snapshot.outside = Arc::new(contents.outside);
         snapshot.revision = contents.meta.revision;
         let arms = contents
             .arms
@@ -146,6 +161,7 @@ impl AgentRegistry {
             .map(|(key, arm)| (key, Arc::new(arm)))
             .collect();
         let catalog = options.catalog.clone();
+        let known = options.calibration.or(contents.meta.calibration).or_else(|| Calibration::of(&embedder));
         let seeded = catalog.as_ref().is_some_and(|c| contents.meta.catalogs.contains(c));
         let registry = AgentRegistry {
             inner: Arc::new(Inner {
@@ -154,6 +170,7 @@ impl AgentRegistry {
                 store,
                 meta: Mutex::new(contents.meta),
                 snapshot: RwLock::new(Arc::new(snapshot)),
+                calibration: RwLock::new(known.unwrap_or(Calibration::MINILM)),
                 arms: RwLock::new(arms),
                 listeners: Listeners::default(),
             }),
@@ -163,6 +180,9 @@ impl AgentRegistry {
             && !seeded
         {
             registry.absorb(Catalog::named(&name)?, Some(name))?;
+        }
+        if known.is_none() {
+            registry.fit_on_catalog()?;
         }
         Ok(registry)
     }
@@ -182,18 +202,18 @@ impl AgentRegistry {
     /// Adds an agent. A tenant's handle makes it the tenant's. Errors: `duplicate_id`, `invalid_argument`,
     /// `unknown_capability`, `tenant_violation`, and those of the embedder; then nothing is changed.
     pub fn add(&self, agent: Agent) -> Result<Arc<Agent>> {
-        self.write(vec![agent], Mode::Add, None, None).and_then(only)
+        self.write(vec![agent], Mode::Add, None).and_then(only)
     }
 
     /// Adds many agents at once: all or none. Errors: as [`add`](AgentRegistry::add).
     pub fn add_all(&self, agents: Vec<Agent>) -> Result<Vec<Arc<Agent>>> {
-        self.write(agents, Mode::Add, None, None)
+        self.write(agents, Mode::Add, None)
     }
 
     /// Replaces the definition of an agent; the old one stays among its [`versions`](AgentRegistry::versions).
     /// Errors: `unknown_id`, `tenant_violation`, otherwise as [`add`](AgentRegistry::add).
     pub fn update(&self, agent: Agent) -> Result<Arc<Agent>> {
-        self.write(vec![agent], Mode::Update, None, None).and_then(only)
+        self.write(vec![agent], Mode::Update, None).and_then(only)
     }
 
     /// Removes an agent and what was learnt about it. Errors: `unknown_id`, `tenant_violation`.
@@ -211,7 +231,7 @@ impl AgentRegistry {
         let mut next = meta.clone();
         next.revision += 1;
         let changed = snapshot.changed(&gone, Vec::new(), self.inner.options.embedder.dim())?;
-        self.inner.store.commit(&Batch { meta: &next, put: Vec::new(), remove: gone })?;
+        self.inner.store.commit(&Batch { meta: &next, put: Vec::new(), remove: gone, outside: None })?;
         let removed = key(agent.tenant.as_deref(), &agent.id);
         self.inner.arms_mut().retain(|(_, agent), _| *agent != removed);
         self.inner.publish(&mut meta, next, changed);
@@ -242,114 +262,6 @@ impl AgentRegistry {
         Ok(out)
     }
 
-    /// The best agents for a question, best first. With [`abstain`](MatchOptions::abstain) the answer is empty when
-    /// nothing is confident.
-    ///
-    /// Errors: `invalid_argument`, `unknown_capability`, `filter_type`, `tenant_violation`, those of the embedder.
-    pub fn match_agents(&self, question: &str, options: &MatchOptions) -> Result<Vec<Match>> {
-        let vector = self.inner.options.embedder.embed_query(question)?;
-        self.match_vector(question, &vector, options)
-    }
-
-    /// The same for a question that has been embedded already, by the registry's embedder.
-    /// Errors: `invalid_shape`, `not_finite`, otherwise as [`match_agents`](AgentRegistry::match_agents).
-    pub fn match_vector(&self, question: &str, vector: &[f32], options: &MatchOptions) -> Result<Vec<Match>> {
-        self.match_on(&self.inner.snapshot(), question, vector, options)
-    }
-
-    fn match_on(
-        &self,
-        snapshot: &Snapshot,
-        question: &str,
-        vector: &[f32],
-        options: &MatchOptions,
-    ) -> Result<Vec<Match>> {
-        let scoped;
-        let options = match &self.scope {
-            Some(own) => {
-                if options.tenant.as_ref().is_some_and(|t| t != own) {
-                    return Err(violation(format!("this handle matches for tenant '{own}' only")));
-                }
-                scoped = MatchOptions { tenant: Some(own.clone()), ..options.clone() };
-                &scoped
-            }
-            None => options,
-        };
-        let settings = &self.inner.options;
-        let arms = self.inner.arms();
-        if !options.learn || arms.is_empty() || vector.len() != settings.embedder.dim() {
-            return search(
-                snapshot,
-                question,
-                vector,
-                options,
-                &settings.tuning,
-                &settings.calibration,
-                None,
-            );
-        }
-        let tenant = options.tenant.clone().unwrap_or_default();
-        let arm =
-            |agent: &Agent| arms.get(&(tenant.clone(), key(agent.tenant.as_deref(), &agent.id))).cloned();
-        let learnt =
-            Learnt { context: self.inner.projection.context(vector), policy: settings.policy, arm: &arm };
-        search(snapshot, question, vector, options, &settings.tuning, &settings.calibration, Some(&learnt))
-    }
-
-    /// Agents that complement each other on a question, chosen one by one: see [`Panel`].
-    /// Errors: as [`match_agents`](AgentRegistry::match_agents).
-    pub fn select_panel(&self, question: &str, options: &PanelOptions) -> Result<Panel> {
-        options.validate()?;
-        let embedder = &self.inner.options.embedder;
-        let facets = crate::panel::facets(question);
-        let texts: Vec<&str> = facets.iter().map(String::as_str).collect();
-        let vectors = embedder.embed_queries(&texts, &Cancel::new())?;
-        let pool = MatchOptions { k: options.pool, abstain: false, ..options.constraints.clone() };
-        // The first facet is the question as a whole.
-        let whole = vectors.row(0);
-        let snapshot = self.inner.snapshot();
-        let mut candidates = Vec::new();
-        if pool.require.is_empty() {
-            candidates = self.match_on(&snapshot, question, whole, &pool)?;
-        }
-        // Members need one of the required capabilities, not all: each has its own pool.
-        for required in &pool.require {
-            let one = MatchOptions { require: vec![required.clone()], ..pool.clone() };
-            for found in self.match_on(&snapshot, question, whole, &one)? {
-                if !candidates.iter().any(|c: &Match| Arc::ptr_eq(&c.agent, &found.agent)) {
-                    candidates.push(found);
-                }
-            }
-        }
-        candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.agent.id.cmp(&b.agent.id)));
-        let of = |agent: &Agent| snapshot.find(agent.tenant.as_deref(), &agent.id);
-        let known: Vec<Arc<Vectors>> =
-            candidates.iter().filter_map(|c| of(&c.agent)).map(|entry| entry.vectors.clone()).collect();
-        select(candidates, &known, &facets, &vectors, options)
-    }
-
-    /// Records how well an agent did on a question: `reward` from 0 (useless) to 1. Matches of this tenant learn from
-    /// it, also after a restart. Errors: `unknown_id`, `invalid_argument`, those of the embedder.
-    pub fn record_outcome(&self, id: &str, question: &str, reward: f64) -> Result<()> {
-        if !(0.0..=1.0).contains(&reward) {
-            return Err(Error::invalid(format!("reward is {reward}, expected 0 to 1")));
-        }
-        let vector = self.inner.options.embedder.embed_query(question)?;
-        let context = self.inner.projection.context(&vector);
-        // The writer's lock makes updates of one arm follow each other.
-        let meta = self.inner.lock();
-        let snapshot = self.inner.snapshot();
-        let agent = self.resolve(&snapshot, id)?.agent.clone();
-        let slot = (self.scope.clone().unwrap_or_default(), key(agent.tenant.as_deref(), &agent.id));
-        let known = self.inner.arms().get(&slot).cloned();
-        let mut arm = known.map_or_else(|| Arm::new(CONTEXT, LAMBDA), |arm| (*arm).clone());
-        arm.update(&context, reward);
-        self.inner.store.commit_arm(&slot.0, &slot.1, &arm)?;
-        self.inner.arms_mut().insert(slot, Arc::new(arm));
-        self.inner.announce(&agent, meta.revision, EventKind::Outcome);
-        Ok(())
-    }
-
     /// Adds the agent that an A2A card describes. Errors: those of [`Agent::from_card`] and
     /// [`add`](AgentRegistry::add).
     pub fn import_card(&self, card: &serde_json::Value) -> Result<Arc<Agent>> {
@@ -372,7 +284,8 @@ impl AgentRegistry {
     /// `.json`, else YAML). Errors: `io` and its kin.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let agents = self.list(None)?.iter().map(|a| (**a).clone()).collect();
-        Catalog { taxonomy: (*self.inner.snapshot().taxonomy).clone(), agents }.save(path)
+        let taxonomy = (*self.inner.snapshot().taxonomy).clone();
+        Catalog { taxonomy, agents, out_of_scope: self.out_of_scope() }.save(path)
     }
 
     /// Every version of an agent, oldest first, also when it was removed. Errors: `unknown_id`.
@@ -421,22 +334,18 @@ impl AgentRegistry {
     }
 
     fn absorb(&self, catalog: Catalog, name: Option<String>) -> Result<usize> {
-        let written = self.write(catalog.agents, Mode::Upsert, Some(catalog.taxonomy), name)?;
+        let Catalog { taxonomy, agents, out_of_scope } = catalog;
+        let more = More { taxonomy, out_of_scope, name };
+        let written = self.write(agents, Mode::Upsert, Some(more))?;
         Ok(written.len())
     }
 
     /// Checks, embeds, stores and publishes a batch of definitions.
-    fn write(
-        &self,
-        mut agents: Vec<Agent>,
-        mode: Mode,
-        more: Option<Taxonomy>,
-        catalog: Option<String>,
-    ) -> Result<Vec<Arc<Agent>>> {
+    fn write(&self, mut agents: Vec<Agent>, mode: Mode, more: Option<More>) -> Result<Vec<Arc<Agent>>> {
         let mut meta = self.inner.lock();
         let snapshot = self.inner.snapshot();
         let mut taxonomy = (*snapshot.taxonomy).clone();
-        for (name, title) in more.iter().flat_map(Taxonomy::iter) {
+        for (name, title) in more.iter().flat_map(|m| m.taxonomy.iter()) {
             taxonomy.insert(name, title)?;
         }
         let mut seen = std::collections::HashSet::new();
@@ -486,7 +395,13 @@ impl AgentRegistry {
         next.revision += 1;
         next.embedder = self.inner.options.embedder.id().to_owned();
         next.taxonomy = taxonomy.iter().map(|(n, t)| (n.to_owned(), t.to_owned())).collect();
-        next.catalogs.extend(catalog);
+        let outside = match more {
+            Some(more) => {
+                next.catalogs.extend(more.name);
+                self.with_stated(&snapshot.outside, more.out_of_scope, &mut next)?
+            }
+            None => None,
+        };
         let written: Vec<Arc<Agent>> = agents.into_iter().map(Arc::new).collect();
         let entries: Vec<Arc<Entry>> = written
             .iter()
@@ -501,7 +416,15 @@ impl AgentRegistry {
         let mut changed = snapshot.changed(&gone, entries, settings.embedder.dim())?;
         changed.taxonomy = Arc::new(taxonomy);
         let put = written.iter().zip(&vectors).map(|(agent, vectors)| (&**agent, &**vectors)).collect();
-        self.inner.store.commit(&Batch { meta: &next, put, remove: Vec::new() })?;
+        if let Some(outside) = &outside {
+            changed.outside = outside.clone();
+        }
+        self.inner.store.commit(&Batch {
+            meta: &next,
+            put,
+            remove: Vec::new(),
+            outside: outside.as_deref(),
+        })?;
         self.inner.publish(&mut meta, next, changed);
         for agent in &written {
             let known = gone.iter().any(|(tenant, id)| *tenant == agent.tenant && *id == agent.id);
@@ -528,23 +451,8 @@ impl AgentRegistry {
             texts.push(description_of(agent));
             texts.extend(agent.examples().map(str::to_owned));
         }
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let matrix = embedder.embed(&texts, &Cancel::new())?;
+        let matrix = self.embed_texts(&texts)?;
         let dim = embedder.dim();
-        if matrix.rows() != texts.len() || (matrix.cols() != dim && !texts.is_empty()) {
-            return Err(Error::new(
-                Code::InvalidShape,
-                format!(
-                    "the embedder gave {} x {} for {} texts of {dim}",
-                    matrix.rows(),
-                    matrix.cols(),
-                    texts.len()
-                ),
-            ));
-        }
-        if matrix.as_slice().iter().any(|x| !x.is_finite()) {
-            return Err(Error::new(Code::NotFinite, "the embedder gave a vector that is not finite"));
-        }
         let mut rest = matrix.as_slice();
         let mut take = |count: usize| {
             let (head, tail) = rest.split_at(count * dim);
@@ -563,6 +471,29 @@ impl AgentRegistry {
                 }
             })
             .collect())
+    }
+
+    /// A finite vector for each text.
+    fn embed_texts(&self, texts: &[String]) -> Result<Matrix> {
+        let embedder = &self.inner.options.embedder;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let matrix = embedder.embed(&texts, &Cancel::new())?;
+        let dim = embedder.dim();
+        if matrix.rows() != texts.len() || (matrix.cols() != dim && !texts.is_empty()) {
+            return Err(Error::new(
+                Code::InvalidShape,
+                format!(
+                    "the embedder gave {} x {} for {} texts of {dim}",
+                    matrix.rows(),
+                    matrix.cols(),
+                    texts.len()
+                ),
+            ));
+        }
+        if matrix.as_slice().iter().any(|x| !x.is_finite()) {
+            return Err(Error::new(Code::NotFinite, "the embedder gave a vector that is not finite"));
+        }
+        Ok(matrix)
     }
 
     /// The entry that an id means to this handle.

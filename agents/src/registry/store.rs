@@ -4,6 +4,7 @@
 //! definitions), `vectors`, `history` (every version) and `arms` (what was learnt). A registry in memory has the
 //! same tables in RAM.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use quorate_core::{Code, Error, Result};
@@ -12,8 +13,8 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefini
 use serde::{Deserialize, Serialize};
 
 use crate::matching::Arm;
-use crate::matching::index::Vectors;
-use crate::{Agent, Taxonomy};
+use crate::matching::index::{Outside, Stated, Vectors};
+use crate::{Agent, Calibration, Taxonomy};
 
 /// The version of the file's layout.
 const FORMAT: u32 = 1;
@@ -35,6 +36,12 @@ pub(crate) struct Meta {
     pub(crate) taxonomy: Vec<(String, String)>,
     /// Catalogues that were loaded when the registry was opened.
     pub(crate) catalogs: Vec<String>,
+    /// Questions that are nobody's, by the tenant that says so; empty: for all.
+    #[serde(default)]
+    pub(crate) out_of_scope: BTreeMap<String, Vec<String>>,
+    /// What was fitted here.
+    #[serde(default)]
+    pub(crate) calibration: Option<Calibration>,
 }
 
 /// A stored version: the agent, or nothing where it was removed.
@@ -51,6 +58,7 @@ pub(crate) struct Contents {
     pub(crate) agents: Vec<(Agent, Vectors)>,
     /// By tenant and by agent.
     pub(crate) arms: Vec<((String, String), Arm)>,
+    pub(crate) outside: Outside,
 }
 
 /// What one atomic change writes.
@@ -58,6 +66,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) meta: &'a Meta,
     pub(crate) put: Vec<(&'a Agent, &'a Vectors)>,
     pub(crate) remove: Vec<(Option<String>, String)>,
+    /// The vectors of the questions that are nobody's, where they changed.
+    pub(crate) outside: Option<&'a Outside>,
 }
 
 pub(crate) struct Store {
@@ -105,6 +115,10 @@ impl Store {
             let mut vectors = write.open_table(VECTORS).map_err(|e| self.failed(e))?;
             let mut history = write.open_table(HISTORY).map_err(|e| self.failed(e))?;
             let mut arms = write.open_table(ARMS).map_err(|e| self.failed(e))?;
+            for (tenant, stated) in batch.outside.iter().flat_map(|o| &o.scopes) {
+                let bytes: Vec<u8> = stated.vectors.iter().flat_map(|x| x.to_le_bytes()).collect();
+                vectors.insert(outside_key(tenant).as_str(), bytes.as_slice()).map_err(|e| self.failed(e))?;
+            }
             for (tenant, id) in &batch.remove {
                 let key = key(tenant.as_deref(), id);
                 agents.remove(key.as_str()).map_err(|e| self.failed(e))?;
@@ -211,7 +225,19 @@ impl Store {
             })?;
             arms.push(((tenant.to_owned(), agent.to_owned()), arm));
         }
-        Ok(Contents { meta, agents, arms })
+        let mut outside = Outside::default();
+        for (tenant, texts) in &meta.out_of_scope {
+            let bytes = vectors.get(outside_key(tenant).as_str()).map_err(|e| self.failed(e))?;
+            let floats = bytes.map_or_else(Vec::new, |bytes| floats(bytes.value()));
+            if floats.is_empty() != texts.is_empty() || !floats.len().is_multiple_of(texts.len().max(1)) {
+                return Err(Error::new(
+                    Code::Corrupt,
+                    format!("{}: the questions out of scope are incomplete", self.name),
+                ));
+            }
+            outside.scopes.insert(tenant.clone(), Stated { texts: texts.clone(), vectors: floats });
+        }
+        Ok(Contents { meta, agents, arms, outside })
     }
 
     fn parse<'a, T: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<T> {
@@ -236,6 +262,15 @@ fn unlike_redb(error: &std::io::Error) -> bool {
 /// Tenant and id as one string; no tenant is empty, and neither part holds a NUL.
 pub(crate) fn key(tenant: Option<&str>, id: &str) -> String {
     format!("{}\0{id}", tenant.unwrap_or(""))
+}
+
+/// Where the vectors of a tenant's questions out of scope are: no agent has such a key.
+fn outside_key(tenant: &str) -> String {
+    format!("\0\0{tenant}")
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }
 
 impl Meta {

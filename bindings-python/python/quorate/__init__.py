@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import consensus
 from ._agents import AgentRegistry, AgentVersion, Matches, agent_schema
+from ._context import Citation, Context
 from ._errors import (
     Cancelled,
     Conflict,
@@ -42,7 +42,7 @@ from ._quorate import (
 from ._record import Coverage, Explanation, Record
 
 if TYPE_CHECKING:
-    from . import aio
+    from . import aio, consensus
 
 __all__ = [
     "ERROR_CODES",
@@ -51,8 +51,10 @@ __all__ = [
     "AgentVersion",
     "BeirDataset",
     "Cancelled",
+    "Citation",
     "Comparison",
     "Conflict",
+    "Context",
     "Corrupt",
     "Coverage",
     "CrossEncoder",
@@ -89,8 +91,8 @@ __all__ = [
     "write_trec_run",
 ]
 
-# Imported when they are first named: asyncio and matplotlib cost what most programs need not pay.
-_LAZY = ("aio", "plot")
+# Imported when they are first named: they cost what most programs need not pay.
+_LAZY = ("aio", "consensus", "plot")
 
 
 def __getattr__(name: str) -> Any:

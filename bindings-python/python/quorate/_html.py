@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._context import Context
     from ._hits import Hits
     from ._record import Explanation
     from ._report import Report
@@ -89,6 +90,21 @@ def _empty(value: Any) -> bool:
 def record(members: Mapping[str, Any]) -> str:
     """A record."""
     return fields(members)
+
+
+def context(of: Context) -> str:
+    """A context: its text and its citations."""
+    rows = [
+        (
+            escape(one.marker),
+            f"<b>{escape(one.title)}</b><br>" * bool(one.title) + f"<code>{escape(one.doc_id)}</code>",
+            f"{one.start} to {one.end}",
+            f"{one.score:.4f}",
+        )
+        for one in of.citations
+    ]
+    cited = table(("", "document", "where", "score"), rows, f"{of.tokens} tokens, {len(of.citations)} citations")
+    return f'<pre style="white-space:pre-wrap">{escape(of.text)}</pre>{cited}'
 
 
 def explanation(of: Explanation) -> str:

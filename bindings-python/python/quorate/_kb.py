@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from . import _quorate
 from ._errors import InvalidInput, QuorateError
 from ._hits import Hits
 from ._progress import Progress, telling
-from ._quorate import Embedder
+from ._context import Context, Tokenizer
+from ._quorate import CrossEncoder, Embedder, Hit
 from ._record import Record, record
 from ._report import Report
 from ._tables import documents as _documents
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .aio import AsyncKnowledgeBase
 
 Where = str | Mapping[str, Any] | None
+Rerank: TypeAlias = str | CrossEncoder | Callable[[str, Hits], Any] | None
 
 
 class Table(Protocol):
@@ -94,6 +96,7 @@ class _Settings:
     keep_versions: int
     cache_folder: Any
     storage_options: Any
+    progress: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,19 @@ class _Search:
     strict: bool
     group_by: str | None
     min_score: float | None
+    rerank: Any = None
+    rerank_depth: int = 50
+    blend: float = 1.0
+    mmr_lambda: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    max_tokens: int
+    order: str
+    neighbours: int
+    dedupe: float
+    tokenizer: Any
 
 
 def open(
@@ -121,6 +137,7 @@ def open(
     keep_versions: int = 100,
     cache_folder: str | os.PathLike[str] | None = None,
     storage_options: Mapping[str, str] | None = None,
+    progress: Progress = False,
 ) -> KnowledgeBase:
     """Opens the knowledge base in a folder; creates it when it is absent. It is a context manager too.
 
@@ -131,7 +148,8 @@ def open(
     is made; English by default. ``chunking``: a strategy (``auto``, ``fixed``, ``sentence``, ``recursive``, ``markdown``,
     ``semantic``, ``code``) or a dict with any of ``strategy``, ``max_tokens`` (tokens), ``overlap`` (tokens),
     ``breakpoint_percentile``, ``contextual_headers``, ``late``. ``keep_versions``: how many past versions :meth:`at` can
-    show. ``cache_folder`` and ``storage_options`` are for object stores.
+    show. ``cache_folder`` and ``storage_options`` are for object stores. ``progress``: True, or a function of (done, total), told
+    how many pieces are indexed where indexes have to be built again.
 
     Codes: ``locked``, ``embedder_mismatch``, ``not_found`` (read-only and absent), ``corrupt``, ``format_version``, ``io``,
     ``permission_denied``, ``invalid_argument``, ``unsupported``, and those of the embedder.
@@ -144,11 +162,24 @@ def open(
     ['a']
     >>> folder.cleanup()
     """
-    settings = _Settings(
-        embedder, tenant, read_only, durability, language, chunking, keep_versions, cache_folder,
-        None if storage_options is None else dict(storage_options),
-    )
-    return KnowledgeBase(_quorate.open(place, settings), os.fspath(place), embedder)
+    with telling(progress, "pieces") as tell:
+        settings = _Settings(
+            embedder, tenant, read_only, durability, language, chunking, keep_versions, cache_folder,
+            None if storage_options is None else dict(storage_options), tell,
+        )
+        return KnowledgeBase(_quorate.open(place, settings), os.fspath(place), embedder)
+
+
+def _written(found: dict[str, Any]) -> WriteReport:
+    found["skipped"] = [record(one) for one in found["skipped"]]
+    return WriteReport._of(found)
+
+
+def _listed(given: Any) -> Any:
+    """The items of an iterator, which can be read once only; what is no list of items stays as it is."""
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        return given
+    return list(given)
 
 
 class KnowledgeBase:
@@ -203,8 +234,56 @@ class KnowledgeBase:
     ) -> WriteReport:
         with telling(progress, "documents") as tell:
             found = self._native.write(_documents(documents), replace, on_error, vectors, tell)
-        found["skipped"] = [record(one) for one in found["skipped"]]
-        return WriteReport._of(found)
+        return _written(found)
+
+    def add_files(
+        self,
+        patterns: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        on_error: str = "stop",
+        progress: Progress = False,
+        max_bytes: int | None = None,
+        timeout: float | None = None,
+    ) -> WriteReport:
+        """Adds the documents of files: all or none. Each pattern is a file, a folder (all below it) or a glob.
+
+        Read are .txt .md .markdown .html .htm .pdf .docx .csv .tsv .jsonl .ndjson. A PDF gives a document for each page (id
+        ``PATH#page=N``), a CSV or JSONL file one for each row (its own ``id``, or ``PATH#row=N``), any other file one (id
+        ``PATH``). Metadata hold what the file tells: ``file_type``, ``language``, ``modified``, ``page``, ``author``, front
+        matter and the like.
+
+        ``on_error="skip"`` lists files that cannot be read or stored; files of other kinds in a folder or glob are listed in any
+        case (code ``unsupported``). ``progress``: as in :meth:`add`, in files. ``max_bytes`` (256 MiB) and ``timeout`` (60
+        seconds) bound the reading of one file.
+
+        Codes: ``not_found``, ``invalid_argument`` (a malformed glob), ``load_failed``, ``unsupported``, ``too_large``,
+        ``timeout``, and as :meth:`add`.
+        """
+        return self._write_files(patterns, False, on_error, progress, max_bytes, timeout)
+
+    def upsert_files(
+        self,
+        patterns: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        on_error: str = "stop",
+        progress: Progress = False,
+        max_bytes: int | None = None,
+        timeout: float | None = None,
+    ) -> WriteReport:
+        """Adds the documents of files and replaces those whose id exists. Otherwise as :meth:`add_files`."""
+        return self._write_files(patterns, True, on_error, progress, max_bytes, timeout)
+
+    def _write_files(
+        self, patterns: Any, replace: bool, on_error: str, progress: Progress, max_bytes: int | None, timeout: float | None
+    ) -> WriteReport:
+        if isinstance(patterns, (str, os.PathLike)):
+            patterns = [patterns]
+        listed = _listed(patterns)
+        if isinstance(listed, list):
+            listed = [os.fspath(one) if isinstance(one, os.PathLike) else one for one in listed]
+        with telling(progress, "files") as tell:
+            found = self._native.write_files(listed, replace, on_error, tell, max_bytes, timeout)
+        return _written(found)
 
     def update_metadata(self, id: str, metadata: Mapping[str, Any]) -> None:
         """Gives a document other metadata, without embedding it again. Codes: ``unknown_id``, ``invalid_document``."""
@@ -231,6 +310,10 @@ class KnowledgeBase:
         fusion: str = "convex",
         alpha: float = 0.5,
         rrf_k: float = 60.0,
+        rerank: Rerank = None,
+        rerank_depth: int = 50,
+        blend: float = 1.0,
+        mmr_lambda: float = 0.5,
         group_by: str | None = None,
         offset: int = 0,
         min_score: float | None = None,
@@ -240,10 +323,18 @@ class KnowledgeBase:
 
         ``mode``: ``hybrid``, ``dense`` or ``lexical``. ``fusion`` of the two legs: ``convex`` (``alpha`` is the weight of the
         dense one), ``rrf`` or ``dbsf``. ``group_by="doc"``: the best piece of each document. ``strict``: a filter that names a
-        field of no document is an error. Codes: ``filter_syntax``, ``filter_type``, ``filter_field``,
-        ``invalid_argument``, ``closed``.
+        field of no document is an error.
+
+        ``rerank`` puts the best ``rerank_depth`` candidates in a better order: ``"mmr"`` (``mmr_lambda`` is the weight of
+        relevance against variety, 0 to 1), ``"late"`` (MaxSim over the embedder's token vectors), a :class:`CrossEncoder`, or
+        a function of (query, hits) that gives one score a hit. ``blend``: the weight of its score against the one before.
+
+        Codes: ``filter_syntax``, ``filter_type``, ``filter_field``, ``invalid_argument``, ``invalid_shape`` and
+        ``not_finite`` (scores of a function), ``unsupported`` (``late`` without token vectors), ``closed``.
         """
-        keywords = _Search(k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score)
+        keywords = _Search(
+            k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+        )
         return Hits(self._native.search(query, where, keywords), query)
 
     def search_batch(
@@ -256,17 +347,52 @@ class KnowledgeBase:
         fusion: str = "convex",
         alpha: float = 0.5,
         rrf_k: float = 60.0,
+        rerank: Rerank = None,
+        rerank_depth: int = 50,
+        blend: float = 1.0,
+        mmr_lambda: float = 0.5,
         group_by: str | None = None,
         offset: int = 0,
         min_score: float | None = None,
         strict: bool = False,
     ) -> list[Hits]:
         """The hits of several queries, in parallel. Keywords as in :meth:`search`."""
-        keywords = _Search(k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score)
-        if not isinstance(queries, (str, Mapping)) and isinstance(queries, Iterable):
-            queries = list(queries)
+        keywords = _Search(
+            k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+        )
+        queries = _listed(queries)
         found = self._native.search_batch(queries, where, keywords)
         return [Hits(hits, query) for hits, query in zip(found, queries, strict=True)]
+
+    def search_many(
+        self,
+        queries: Iterable[str],
+        *,
+        k: int = 10,
+        mode: str = "hybrid",
+        where: Where = None,
+        fusion: str = "convex",
+        alpha: float = 0.5,
+        rrf_k: float = 60.0,
+        rerank: Rerank = None,
+        rerank_depth: int = 50,
+        blend: float = 1.0,
+        mmr_lambda: float = 0.5,
+        group_by: str | None = None,
+        offset: int = 0,
+        min_score: float | None = None,
+        strict: bool = False,
+    ) -> Hits:
+        """The best pieces for one question in several wordings, the question itself first.
+
+        The hits of all wordings are fused by reciprocal rank (Cormack, Clarke and Buettcher 2009); a reranker reads the first.
+        Keywords as in :meth:`search`.
+        """
+        keywords = _Search(
+            k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+        )
+        queries = _listed(queries)
+        return Hits(self._native.search_many(queries, where, keywords), next(iter(queries), None))
 
     def search_vector(
         self,
@@ -274,17 +400,78 @@ class KnowledgeBase:
         *,
         k: int = 10,
         where: Where = None,
+        rerank: str | None = None,
+        rerank_depth: int = 50,
+        blend: float = 1.0,
+        mmr_lambda: float = 0.5,
         group_by: str | None = None,
         offset: int = 0,
         min_score: float | None = None,
         strict: bool = False,
     ) -> Hits:
-        """The pieces whose vectors are most similar to this one, of shape (dim,).
+        """The pieces whose vectors are most similar to this one, of shape (dim,). ``rerank`` may be ``"mmr"``.
 
         Codes as in :meth:`search`, and ``invalid_shape``, ``not_finite``.
         """
-        keywords = _Search(k, offset, "dense", "convex", 0.5, 60.0, strict, group_by, min_score)
+        if rerank is not None and rerank != "mmr":
+            raise InvalidInput("invalid_argument", "rerank reads the text of the query; search_vector has 'mmr' alone")
+        keywords = _Search(
+            k, offset, "dense", "convex", 0.5, 60.0, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+        )
         return Hits(self._native.search_vector(vector, where, keywords))
+
+    def context(
+        self,
+        question: str,
+        *,
+        max_tokens: int = 2000,
+        k: int = 20,
+        mode: str = "hybrid",
+        where: Where = None,
+        fusion: str = "convex",
+        alpha: float = 0.5,
+        rrf_k: float = 60.0,
+        rerank: Rerank = None,
+        rerank_depth: int = 50,
+        blend: float = 1.0,
+        mmr_lambda: float = 0.5,
+        group_by: str | None = None,
+        min_score: float | None = None,
+        strict: bool = False,
+        order: str = "score",
+        neighbours: int = 1,
+        dedupe: float = 0.85,
+        tokenizer: Tokenizer = None,
+    ) -> Context:
+        """One text for a language model, within a budget of tokens, with citations that resolve.
+
+        The best ``k`` pieces are taken while they fit into ``max_tokens``, widened by up to ``neighbours`` pieces around each,
+        and stand under numbered markers and titles. ``order``: ``score``, ``document`` (in the order of their documents) or
+        ``lost_in_the_middle`` (the best at both ends). ``dedupe``: pieces that repeat a better one are left out from this
+        similarity of their words on, 0 to 1. ``tokenizer``: what counts tokens: None for the embedder of the knowledge base, an
+        :class:`Embedder`, or a function from text to number. Other keywords, and codes, as in :meth:`search`.
+
+        ``document_text[citation.start:citation.end]`` is the cited passage.
+        """
+        keywords = _Search(
+            k, 0, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+        )
+        form = _Form(max_tokens, order, neighbours, dedupe, tokenizer)
+        return Context._of(self._native.context(question, where, keywords, form))
+
+    def context_of(
+        self,
+        hits: Iterable[Hit],
+        *,
+        max_tokens: int = 2000,
+        order: str = "score",
+        neighbours: int = 1,
+        dedupe: float = 0.85,
+        tokenizer: Tokenizer = None,
+    ) -> Context:
+        """The same of hits that were found already, the best first."""
+        form = _Form(max_tokens, order, neighbours, dedupe, tokenizer)
+        return Context._of(self._native.context_of(hits, form))
 
     def get(self, id: str, *, chunks: bool = False) -> Record:
         """The document with this id: ``id``, ``text``, ``title``, ``source``, ``metadata``, as members and attributes.

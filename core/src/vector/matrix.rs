@@ -1,5 +1,6 @@
 //! How are many vectors of one dimension held?
 
+use super::pages::prefer_large;
 use crate::{Code, Error, Result};
 
 /// Row-major f32 vectors: `rows` of them, `cols` components each.
@@ -22,9 +23,11 @@ impl Matrix {
         Ok(Matrix { data, rows, cols })
     }
 
-    /// A matrix of zeros.
+    /// A matrix of zeros. A large one is laid on large pages where the system has them, so that it is scanned faster.
     pub fn zeros(rows: usize, cols: usize) -> Self {
-        Matrix { data: vec![0.0; rows * cols], rows, cols }
+        let mut data = vec![0.0; rows * cols];
+        prefer_large(&mut data);
+        Matrix { data, rows, cols }
     }
 
     /// The number of vectors.

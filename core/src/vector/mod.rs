@@ -2,6 +2,7 @@
 
 mod kernel;
 mod matrix;
+mod pages;
 mod quant;
 mod scan;
 mod topk;

@@ -151,7 +151,36 @@ impl Catalog {
             .and_then(|n| at.checked_add(n))
             .filter(|&end| end <= catalog.bytes.len())
             .ok_or_else(short)?;
+        if !catalog.is_sound() {
+            return Err(short());
+        }
         Ok(catalog)
+    }
+
+    /// Whether all numbers lie where they must, so that no reader runs out of its document or its table.
+    fn is_sound(&self) -> bool {
+        let docs_follow = (0..self.docs).all(|doc| {
+            let lengths = (0..PARTS).map(|i| u64::from(self.lengths.get(&self.bytes, PARTS * doc + i)));
+            let rows = self.rows_of(doc as u32);
+            self.offset(doc).checked_add(lengths.sum()) == Some(self.offset(doc + 1))
+                && rows.start <= rows.end
+                && rows.end as usize <= self.chunks
+                && (self.by_id.get(&self.bytes, doc) as usize) < self.docs
+                && rows.into_iter().all(|row| self.doc_of(row) == doc as u32)
+        });
+        let headings = |row: usize| self.headings.get(&self.bytes, row);
+        let first = |doc: usize| self.first_chunk.get(&self.bytes, doc) as usize;
+        let room = self.bytes.len() - self.headings_blob;
+        docs_follow
+            && (self.offset(0), first(0), headings(0)) == (0, 0, 0)
+            && first(self.docs) == self.chunks
+            && headings(self.chunks) as usize <= room
+            && (0..self.chunks).all(|row| {
+                let span = self.span(row as u32);
+                let text =
+                    self.lengths.get(&self.bytes, PARTS * self.doc_of(row as u32) as usize + PARTS - 1);
+                span.start <= span.end && span.end <= text as usize && headings(row) <= headings(row + 1)
+            })
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

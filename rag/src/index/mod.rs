@@ -6,6 +6,8 @@
 mod bytes;
 mod catalog;
 pub mod dense;
+#[cfg(test)]
+mod fuzz;
 pub mod lexical;
 mod segment;
 mod top;

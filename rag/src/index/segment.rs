@@ -13,6 +13,7 @@ use super::{Catalog, Vectors};
 use crate::RowSet;
 use crate::document::Record;
 use crate::filter::Columns;
+use crate::kb::Progress;
 
 /// Documents that were added one after the other, searchable. Never changed once made.
 pub(crate) struct Segment {
@@ -50,8 +51,14 @@ pub(crate) struct Live {
 }
 
 impl Segment {
-    /// A segment of `records`, in memory.
-    pub(crate) fn build(records: &[Record], dim: usize, end_seq: u64, analyzer: &Analyzer) -> Result<Self> {
+    /// A segment of `records`, in memory; `progress` is told how many chunks of how many are indexed.
+    pub(crate) fn build(
+        records: &[Record],
+        dim: usize,
+        end_seq: u64,
+        analyzer: &Analyzer,
+        progress: Option<&Progress>,
+    ) -> Result<Self> {
         let catalog = Catalog::build(records.iter())?;
         let mut vectors = Vec::with_capacity(catalog.chunks() as usize * dim);
         let mut rows = Vec::with_capacity(catalog.chunks() as usize);
@@ -65,7 +72,19 @@ impl Segment {
         if vectors.len() != rows.len() * dim {
             return Err(Error::new(Code::Internal, "a segment has another number of vectors than of chunks"));
         }
-        let lexical = LexicalSegment::build(None, analyzer, rows.into_iter())?;
+        let total = rows.len();
+        let told = rows.into_iter().enumerate().map(|(row, texts)| {
+            if let Some(progress) = progress
+                && row % TELL_ROWS == 0
+            {
+                progress(row, total);
+            }
+            texts
+        });
+        let lexical = LexicalSegment::build(None, analyzer, told)?;
+        if let Some(progress) = progress {
+            progress(total, total);
+        }
         Segment::assemble(catalog, lexical, Vectors::new(vectors, dim), end_seq, None)
     }
 
@@ -218,6 +237,8 @@ impl Segment {
     }
 }
 
+/// So many chunks are indexed between two words on how far it is.
+const TELL_ROWS: usize = 1000;
 /// So many vectors are linked between looks at whether to stop.
 const GRAPH_STEP: u32 = 2048;
 

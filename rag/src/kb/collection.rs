@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use quorate_core::{Code, Error, Result};
 
-use super::Snapshot;
+use super::base::{nonce, truth_id};
 use super::shadow::{self, Known};
+use super::{Progress, Snapshot};
 use crate::document::Record;
 use crate::index::lexical::Analyzer;
 use crate::index::{Segment, View};
@@ -42,7 +43,8 @@ pub(crate) struct Writer {
 }
 
 impl Collection {
-    /// Reads the table, if there is one, and makes it searchable. Errors: `corrupt`, `io`.
+    /// Reads the table, if there is one, and makes it searchable; `progress` is told how many chunks of how many are
+    /// indexed of those that no stored index has. Errors: `corrupt`, `io`.
     pub(crate) fn open(
         name: String,
         home: Option<PathBuf>,
@@ -50,10 +52,11 @@ impl Collection {
         dim: usize,
         analyzer: Analyzer,
         keep_versions: usize,
+        progress: Option<&Progress>,
     ) -> Result<Self> {
         let stored = match (&home, &table) {
             (Some(home), Some(table)) => {
-                shadow::load(home, &super::truth_id(table), table.version(), dim, &analyzer)
+                shadow::load(home, &truth_id(table), table.version(), dim, &analyzer)
             }
             _ => None,
         };
@@ -70,7 +73,7 @@ impl Collection {
             writer: Mutex::new(Writer { table, known: Known::default(), fragments_after_merge: 0 }),
             snapshot: RwLock::new(Arc::new(snapshot)),
         };
-        collection.catch_up(&mut collection.lock())?;
+        collection.catch_up_telling(&mut collection.lock(), progress)?;
         Ok(collection)
     }
 
@@ -87,7 +90,7 @@ impl Collection {
     /// A folder for a segment that is made of `views`, under a name that was never used.
     pub(crate) fn new_folder(&self, views: &[View]) -> PathBuf {
         let end = views.last().map_or(0, |view| view.segment.end_seq);
-        let nonce = super::nonce();
+        let nonce = nonce();
         self.home.clone().unwrap_or_default().join(format!("segment-{end}-{nonce:016x}"))
     }
 
@@ -97,6 +100,10 @@ impl Collection {
 
     /// Brings the snapshot to the table's commit. Errors: `corrupt`, `io`.
     pub(crate) fn catch_up(&self, writer: &mut Writer) -> Result<()> {
+        self.catch_up_telling(writer, None)
+    }
+
+    fn catch_up_telling(&self, writer: &mut Writer, progress: Option<&Progress>) -> Result<()> {
         let Some(table) = &mut writer.table else { return Ok(()) };
         let now = self.snapshot();
         let empty = Arc::new(Snapshot::empty(now.dim()));
@@ -116,7 +123,7 @@ impl Collection {
             };
             let next = match entries.is_empty() {
                 true => Snapshot::new(from.views().to_vec(), now.dim(), table.version(), from.next_seq),
-                false => from.after(entries, table.version(), &self.analyzer)?,
+                false => from.after(entries, table.version(), &self.analyzer, progress)?,
             };
             self.publish(next.not_before(table.base_seq()));
             return Ok(());
@@ -144,7 +151,7 @@ impl Collection {
         let next_seq = now.next_seq + used + u64::from(!deleted.is_empty());
         let fresh = match records.is_empty() {
             true => None,
-            false => Some(Segment::build(&records, now.dim(), next_seq, &self.analyzer)?),
+            false => Some(Segment::build(&records, now.dim(), next_seq, &self.analyzer, None)?),
         };
         let gone = records.iter().map(|r| r.id.as_str()).chain(deleted.iter().map(String::as_str));
         let mut views = now.without_ids(gone, &self.analyzer);

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 
 use quorate_core::{Code, Error, Result};
 
+use super::base::truth_id;
 use super::collection::{Collection, Writer};
 use super::shadow;
 use super::snapshot::Snapshot;
@@ -248,7 +249,7 @@ impl Collection {
     /// Lists the stored segments on disk.
     fn save(&self, writer: &mut Writer) -> Result<()> {
         let snapshot = self.snapshot();
-        let Some(truth) = writer.table.as_ref().map(super::truth_id) else { return Ok(()) };
+        let Some(truth) = writer.table.as_ref().map(truth_id) else { return Ok(()) };
         let (Some(home), known) = (&self.home, &mut writer.known) else { return Ok(()) };
         shadow::save(home, &truth, &snapshot, known)
     }

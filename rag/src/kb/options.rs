@@ -44,6 +44,10 @@ pub struct OpenOptions {
     pub keep_versions: usize,
     /// Where the indexes of a knowledge base on an object store lie. Default a folder in the user's cache.
     pub cache_folder: Option<PathBuf>,
+    /// Told how many chunks of how many are indexed while indexes are built again from the documents: when their folder
+    /// was deleted or damaged, or the last writer did not come to store them. Called on the opening thread, and on that
+    /// of [`tenant`](crate::KnowledgeBase::tenant) for a tenant's own indexes. Default nobody.
+    pub progress: Option<Arc<Progress>>,
     /// Settings of the object store, by the names that Lance gives them (`aws_endpoint`, `aws_region`, ...).
     pub storage_options: HashMap<String, String>,
 }
@@ -83,6 +87,7 @@ impl Default for OpenOptions {
             chunking: None,
             keep_versions: 100,
             cache_folder: None,
+            progress: None,
             storage_options: HashMap::new(),
         }
     }
@@ -125,7 +130,8 @@ pub enum OnError {
     Skip,
 }
 
-/// Told how many documents of how many are done.
+/// Told how many of how many are done: documents of a write, files of
+/// [`add_files`](crate::KnowledgeBase::add_files), chunks of indexes that are built again.
 pub type Progress = dyn Fn(usize, usize) + Send + Sync;
 
 /// How to write documents. Fields have the defaults named.
@@ -137,6 +143,14 @@ pub struct WriteOptions {
     pub progress: Option<Arc<Progress>>,
     /// Stops the work before anything is stored. Default never.
     pub cancel: Cancel,
+}
+
+impl WriteOptions {
+    pub(super) fn tell(&self, done: usize, total: usize) {
+        if let Some(progress) = &self.progress {
+            progress(done, total);
+        }
+    }
 }
 
 impl std::fmt::Debug for WriteOptions {

@@ -34,7 +34,7 @@ pub(crate) struct Stored {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Manifest {
+pub(super) struct Manifest {
     format: u32,
     /// Which truth they are a shadow of.
     truth: String,
@@ -118,7 +118,8 @@ fn try_load(
     Ok(Some(Stored { views: views?, version: manifest.version, next_seq: manifest.next_seq }))
 }
 
-fn parse(path: &Path, text: &str) -> Result<Manifest> {
+/// What a list of segments says. Errors: `corrupt`.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Manifest> {
     let (crc, body) = text.split_once('\n').ok_or_else(|| corrupt(path, "it has no checksum"))?;
     if crc != format!("{:08x}", crc32fast::hash(body.as_bytes())) {
         return Err(corrupt(path, "it does not have the checksum that was written"));

@@ -2,6 +2,7 @@
 
 use quorate_core::Result;
 
+use super::Progress;
 use crate::RowSet;
 use crate::filter::{Columns, Filter};
 use crate::index::lexical::Analyzer;
@@ -81,12 +82,14 @@ impl Snapshot {
         Ok(self.views.iter().zip(&docs).map(|(view, docs)| Some(view.segment.rows_of_docs(docs))).collect())
     }
 
-    /// This snapshot after further entries, which follow the ones that it reflects.
+    /// This snapshot after further entries, which follow the ones that it reflects; `progress` is told how many of
+    /// their chunks are indexed.
     pub(crate) fn after(
         &self,
         entries: Vec<Numbered>,
         version: u64,
         analyzer: &Analyzer,
+        progress: Option<&Progress>,
     ) -> Result<Snapshot> {
         let next_seq = entries.last().map_or(self.next_seq, |last| last.seq + last.entry.rows());
         // The last word on each id counts.
@@ -111,7 +114,7 @@ impl Snapshot {
             })
             .collect();
         if !records.is_empty() {
-            views.push(View::whole(Segment::build(&records, self.dim, next_seq, analyzer)?));
+            views.push(View::whole(Segment::build(&records, self.dim, next_seq, analyzer, progress)?));
         }
         Ok(Snapshot::new(views, self.dim, version, next_seq))
     }

@@ -7,6 +7,8 @@ mod contain;
 mod csv;
 mod docx;
 mod files;
+#[cfg(test)]
+mod fuzz;
 mod html;
 mod jsonl;
 mod markdown;
@@ -74,7 +76,15 @@ pub fn load_file(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Vec<Do
     let limit = options.max_bytes;
     let parsed = contain::run(options.timeout, {
         let name = name.clone();
-        move || load_bytes(kind, &name, bytes, limit)
+        move || {
+            let mut documents = load_bytes(kind, &name, bytes, limit)?;
+            for document in &mut documents {
+                if let Some(language) = language(&document.text) {
+                    document.metadata.entry("language").or_insert_with(|| language.into());
+                }
+            }
+            Ok(documents)
+        }
     });
     let mut documents = parsed.map_err(|e| e.context(path.display()))?;
     let modified = meta.modified().ok().map(rfc3339);
@@ -84,9 +94,6 @@ pub fn load_file(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Vec<Do
         metadata.entry("file_type").or_insert_with(|| kind.name().into());
         if let Some(modified) = &modified {
             metadata.entry("modified").or_insert_with(|| modified.clone().into());
-        }
-        if let Some(language) = language(&document.text) {
-            metadata.entry("language").or_insert_with(|| language.into());
         }
     }
     Ok(documents)

@@ -20,6 +20,9 @@ pub struct Explanation {
     pub fusion: Option<FusionExplanation>,
     /// What the reranker made of it; none where none ran.
     pub rerank: Option<RerankExplanation>,
+    /// What each query adds, where several were fused; the parts of words and meaning are then those of the query that
+    /// ranks the hit best, and these scores add up to the hit's (before a reranker). Empty for a single query.
+    pub queries: Vec<QueryExplanation>,
 }
 
 /// The lexical leg's part.
@@ -65,6 +68,30 @@ pub struct RerankExplanation {
     pub before: f32,
     /// What it gave.
     pub score: f32,
+    /// How both were brought together; none where what it gave is the hit's score.
+    pub blend: Option<BlendExplanation>,
+}
+
+/// The arithmetic of a reranker's score that is blended with the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BlendExplanation {
+    /// The weight of the reranker's score.
+    pub weight: f32,
+    /// What the reranker gave, mapped to 0..1.
+    pub score: f32,
+    /// The score before it, mapped to 0..1.
+    pub before: f32,
+}
+
+/// What one of several queries adds to a hit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QueryExplanation {
+    /// The query.
+    pub query: String,
+    /// From 1; none when the query did not bring the hit.
+    pub rank: Option<u32>,
+    /// `1 / (60 + rank)` (reciprocal rank fusion), or 0.
+    pub score: f32,
 }
 
 impl fmt::Display for Explanation {
@@ -73,6 +100,17 @@ impl fmt::Display for Explanation {
         let rank = |rank: Option<u32>| rank.map_or("beyond the leg".to_owned(), |r| format!("rank {r}"));
         if let Some(rerank) = &self.rerank {
             writeln!(f, "  {}: {:.6}, before it {:.6}", rerank.name, rerank.score, rerank.before)?;
+            if let Some(BlendExplanation { weight, score, before }) = rerank.blend {
+                let rest = 1.0 - weight;
+                writeln!(
+                    f,
+                    "    blend: {weight:.3} x {score:.6} (it) + {rest:.3} x {before:.6} (before it)"
+                )?;
+            }
+        }
+        for QueryExplanation { query, rank: at, score } in &self.queries {
+            let at = at.map_or("not found".to_owned(), |r| format!("rank {r}"));
+            writeln!(f, "  query '{query}': {at}, rrf {score:.6}")?;
         }
         if let Some(FusionExplanation { fusion, lexical, dense, score }) = &self.fusion {
             match fusion {

@@ -1,8 +1,9 @@
 //! How do the scores of two legs become one?
 //!
 //! Each candidate of either leg has a score in both: its BM25 score is zero when it contains no term of the query, and
-//! its similarity is computed when the dense leg did not bring it. So a fused score depends on the candidate and on
-//! the ends of the two legs, not on how deep the legs went.
+//! its similarity is computed when the dense leg did not bring it. A convex fusion maps both by what they are at least
+//! and by the best of their leg, so that it does not depend on how deep the legs went. The other fusions know only what
+//! a leg brought.
 
 use std::collections::HashMap;
 
@@ -15,8 +16,9 @@ use crate::index::Scored;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "lowercase")]
 pub enum Fusion {
-    /// Both scores are mapped to 0..1 by the ends of their leg (min-max), then averaged with the weight `alpha` of
-    /// the dense leg (Bruch, Gai & Ingber 2023).
+    /// Both scores are divided by the best of their leg, then averaged with the weight `alpha` of the dense leg: a
+    /// min-max mapping whose minimum is the score of what has nothing to do with the query, 0 for BM25 as for the
+    /// cosine (Bruch, Gai & Ingber 2023, with a theoretical minimum). A negative cosine counts as 0.
     Convex {
         /// Weight of the dense leg, 0 to 1.
         alpha: f32,
@@ -26,8 +28,9 @@ pub enum Fusion {
         /// How much the first ranks are levelled, above 0; the authors use 60.
         k: f32,
     },
-    /// Distribution-based: both scores are mapped by mean and three standard deviations of their leg to 0..1, then
-    /// added (Mazzeschi 2023).
+    /// Distribution-based: both scores are mapped so that three standard deviations below and above the mean of their
+    /// leg become 0 and 1, then added (Mazzeschi 2023). What a leg did not bring gets nothing from it; outliers lie
+    /// outside of 0..1.
     Dbsf,
 }
 
@@ -81,7 +84,7 @@ impl Fused {
     }
 }
 
-/// Fuses the candidates of both legs, best first. The ends of the legs are taken from their first `depth` members.
+/// Fuses the candidates of both legs, best first. How scores are mapped is taken from the first `depth` of each leg.
 /// `lexical_score` and `similarity` give the score that a leg did not bring.
 pub(crate) fn fuse(
     fusion: Fusion,
@@ -91,8 +94,8 @@ pub(crate) fn fuse(
     lexical_score: impl Fn(u32, u32) -> f32,
     similarity: impl Fn(u32, u32) -> f32,
 ) -> Vec<Fused> {
-    let lexical_scale = Scale::of(fusion, lexical, depth, true);
-    let dense_scale = Scale::of(fusion, dense, depth, false);
+    let lexical_scale = Scale::of(fusion, lexical, depth);
+    let dense_scale = Scale::of(fusion, dense, depth);
     let mut index: HashMap<(u32, u32), usize> = HashMap::with_capacity(lexical.len() + dense.len());
     let mut out: Vec<Fused> = Vec::with_capacity(lexical.len() + dense.len());
     for (i, at) in lexical.iter().enumerate() {
@@ -131,38 +134,114 @@ pub(crate) fn fuse(
 
 /// How a leg's scores are mapped before they are added.
 enum Scale {
-    Ends { low: f32, high: f32 },
-    Ranks { k: f32 },
+    /// By the best of the leg.
+    Best(f32),
+    Ranks {
+        k: f32,
+    },
+    /// What becomes 0, and how far above it 1 is.
+    Spread {
+        low: f32,
+        width: f32,
+    },
 }
 
 impl Scale {
-    fn of(fusion: Fusion, leg: &[Scored], depth: usize, lexical: bool) -> Self {
+    fn of(fusion: Fusion, leg: &[Scored], depth: usize) -> Self {
         let leg = &leg[..leg.len().min(depth)];
         match fusion {
             Fusion::Rrf { k } => Scale::Ranks { k },
-            Fusion::Convex { .. } => {
-                // Nothing scores below zero in BM25, and rows beyond the leg do score zero.
-                let low = if lexical { 0.0 } else { leg.last().map_or(0.0, |s| s.score) };
-                Scale::Ends { low, high: leg.first().map_or(0.0, |s| s.score) }
-            }
+            Fusion::Convex { .. } => Scale::Best(leg.first().map_or(0.0, |s| s.score)),
             Fusion::Dbsf => {
-                let n = leg.len().max(1) as f32;
-                let mean = leg.iter().map(|s| s.score).sum::<f32>() / n;
-                let variance = leg.iter().map(|s| (s.score - mean).powi(2)).sum::<f32>() / n;
-                let reach = 3.0 * variance.sqrt();
-                Scale::Ends { low: mean - reach, high: mean + reach }
+                let n = leg.len() as f32;
+                let mean = leg.iter().map(|s| s.score).sum::<f32>() / n.max(1.0);
+                let squares = leg.iter().map(|s| (s.score - mean).powi(2)).sum::<f32>();
+                let reach = 3.0 * (squares / (n - 1.0).max(1.0)).sqrt();
+                Scale::Spread { low: mean - reach, width: 2.0 * reach }
             }
         }
     }
 
     fn map(&self, part: &Part, reach: usize) -> f32 {
+        let brought = part.rank.is_some_and(|rank| rank as usize <= reach);
         match *self {
-            Scale::Ranks { k } => {
-                part.rank.filter(|&rank| rank as usize <= reach).map_or(0.0, |rank| 1.0 / (k + rank as f32))
-            }
-            Scale::Ends { low, high } if high > low => ((part.score - low) / (high - low)).clamp(0.0, 1.0),
-            // All the same: what the leg brought is as good as its best.
-            Scale::Ends { .. } => f32::from(u8::from(part.rank.is_some())),
+            Scale::Ranks { k } if brought => part.rank.map_or(0.0, |rank| 1.0 / (k + rank as f32)),
+            // All the same, or one alone: neither good nor bad.
+            Scale::Spread { width, .. } if brought && !(width > 0.0) => 0.5,
+            Scale::Spread { low, width } if brought => (part.score - low) / width,
+            Scale::Ranks { .. } | Scale::Spread { .. } => 0.0,
+            Scale::Best(high) if high > 0.0 => (part.score / high).clamp(0.0, 1.0),
+            // Nothing is better than nothing: what the leg brought is as good as its best.
+            Scale::Best(_) => f32::from(u8::from(part.rank.is_some())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leg(scores: &[(u32, f32)]) -> Vec<Scored> {
+        scores.iter().map(|&(row, score)| Scored { segment: 0, row, score }).collect()
+    }
+
+    fn fused(fusion: Fusion) -> Vec<(u32, f32)> {
+        let lexical = leg(&[(1, 8.0), (2, 4.0), (3, 1.0)]);
+        let dense = leg(&[(3, 0.8), (4, 0.6), (1, 0.4)]);
+        let scores = |_: u32, row: u32| if row == 2 { 0.2 } else { 0.0 };
+        let all = fuse(fusion, &lexical, &dense, 100, |_, _| 0.0, scores);
+        all.into_iter().map(|fused| (fused.at.row, fused.at.score)).collect()
+    }
+
+    fn check(fusion: Fusion, expected: &[(u32, f32)]) {
+        let got = fused(fusion);
+        assert_eq!(got.len(), expected.len());
+        for (&(row, score), &(wanted, value)) in got.iter().zip(expected) {
+            assert!(row == wanted && (score - value).abs() < 1e-5, "{fusion:?}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn each_fusion_by_hand() {
+        let alpha = 0.25;
+        check(
+            Fusion::Convex { alpha },
+            &[
+                (1, 0.75 + 0.25 * 0.5),
+                (2, 0.75 * 0.5 + 0.25 * 0.25),
+                (3, 0.75 * 0.125 + 0.25),
+                (4, 0.25 * 0.75),
+            ],
+        );
+        check(
+            Fusion::Rrf { k: 60.0 },
+            &[(1, 1.0 / 61.0 + 1.0 / 63.0), (3, 1.0 / 61.0 + 1.0 / 63.0), (2, 1.0 / 62.0), (4, 1.0 / 62.0)],
+        );
+        // Sample deviations: 3.511885 and .2; means 4.333333 and .6.
+        let lexical = |score: f32| 0.5 + (score - 4.333_333) / (6.0 * 3.511_885);
+        let dense = |score: f32| 0.5 + (score - 0.6) / (6.0 * 0.2);
+        check(
+            Fusion::Dbsf,
+            &[
+                (3, lexical(1.0) + dense(0.8)),
+                (1, lexical(8.0) + dense(0.4)),
+                (4, dense(0.6)),
+                (2, lexical(4.0)),
+            ],
+        );
+    }
+
+    #[test]
+    fn legs_without_a_scale() {
+        let none = |_: u32, _: u32| 0.0;
+        for fusion in [Fusion::default(), Fusion::Dbsf, Fusion::Rrf { k: 60.0 }] {
+            // Nothing found by words, and a vector that is like no other.
+            let all = fuse(fusion, &[], &leg(&[(1, 0.0), (2, -0.5)]), 100, none, none);
+            assert_eq!(all.len(), 2);
+            assert!(all.iter().all(|fused| fused.at.score.is_finite()));
+            let one = fuse(fusion, &leg(&[(1, 3.0)]), &leg(&[(1, 0.5)]), 100, none, none);
+            assert!(one.len() == 1 && one[0].at.score > 0.0);
+        }
+        assert!(fuse(Fusion::Dbsf, &[], &[], 100, none, none).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quorate_core::Result;
 
 use super::explain::{
-    DenseExplanation, Explanation, FusionExplanation, LexicalExplanation, RerankExplanation,
+    DenseExplanation, Explanation, FusionExplanation, LexicalExplanation, QueryExplanation, RerankExplanation,
 };
 use super::fusion::{Fused, Part};
 use super::{Fusion, Mode};
@@ -29,6 +29,8 @@ pub struct Hit {
     fused: Fused,
     score: f32,
     rerank: Option<RerankExplanation>,
+    /// Empty for a single query.
+    queries: Arc<[QueryExplanation]>,
 }
 
 /// What the hits of one search have in common.
@@ -41,7 +43,7 @@ pub(crate) struct Origin {
 impl Hit {
     pub(crate) fn new(snapshot: Arc<Snapshot>, origin: Arc<Origin>, fused: Fused) -> Self {
         let score = fused.at.score;
-        Hit { snapshot, origin, fused, score, rerank: None }
+        Hit { snapshot, origin, fused, score, rerank: None, queries: Arc::default() }
     }
 
     /// How good it is; larger is better. Comparable within one search only.
@@ -160,14 +162,29 @@ impl Hit {
             dense: dense_part,
             fusion,
             rerank: self.rerank.clone(),
+            queries: self.queries.to_vec(),
         })
     }
 
-    /// The same hit with the score that a reranker gave it.
-    pub fn reranked(mut self, name: impl Into<String>, given: f32, score: f32) -> Self {
-        self.rerank = Some(RerankExplanation { name: name.into(), before: self.score, score: given });
+    pub(super) fn with_rerank(mut self, explanation: RerankExplanation, score: f32) -> Self {
+        self.rerank = Some(explanation);
         self.score = score;
         self
+    }
+
+    pub(super) fn with_queries(mut self, queries: Vec<QueryExplanation>, score: f32) -> Self {
+        self.queries = queries.into();
+        self.score = score;
+        self
+    }
+
+    /// What tells the hit from others of its snapshot: its document or, within the document, its chunk.
+    pub(super) fn key(&self, by_document: bool) -> (u32, u32) {
+        let row = self.fused.at.row;
+        match by_document {
+            true => (self.fused.at.segment, self.segment().catalog.doc_of(row)),
+            false => (self.fused.at.segment, row),
+        }
     }
 
     fn segment(&self) -> &crate::index::Segment {

@@ -3,11 +3,19 @@
 mod explain;
 mod fusion;
 mod hits;
+mod many;
 mod options;
+mod rerank;
 mod search;
 
-pub use explain::{DenseExplanation, Explanation, FusionExplanation, LexicalExplanation, RerankExplanation};
+pub use explain::{
+    BlendExplanation, DenseExplanation, Explanation, FusionExplanation, LexicalExplanation, QueryExplanation,
+    RerankExplanation,
+};
 pub use fusion::Fusion;
 pub use hits::{Hit, Hits};
+pub(crate) use many::search_many;
 pub use options::{Bm25, GroupBy, Mode, SearchOptions};
+pub(crate) use rerank::Ready;
+pub use rerank::{Rerank, RerankFn, Reranker};
 pub(crate) use search::{Query, search};

@@ -3,7 +3,7 @@
 use quorate_core::{Cancel, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::Fusion;
+use super::{Fusion, Rerank};
 use crate::filter::Filter;
 use crate::index::lexical::LexicalQuery;
 
@@ -62,9 +62,11 @@ pub struct SearchOptions {
     pub strict: bool,
     /// How the legs of a hybrid search are brought together. Default convex with alpha .5.
     pub fusion: Fusion,
-    /// At most one hit of each group. Default no grouping.
+    /// What puts the best candidates in a better order, before the page is cut. Default nothing.
+    pub rerank: Option<Rerank>,
+    /// At most one hit of each group; a reranker then sees the best chunk of each. Default no grouping.
     pub group_by: Option<GroupBy>,
-    /// Only hits with at least this score. Default none is too low.
+    /// Only hits with at least this score: the final one, after fusion and reranking. Default none is too low.
     pub min_score: Option<f32>,
     /// How many rows each leg of a hybrid search brings; at least `max(100, 10 * k)` in any case.
     pub depth: usize,
@@ -98,6 +100,7 @@ impl SearchOptions {
             return Err(Error::invalid("min_score is not finite"));
         }
         self.fusion.validate()?;
+        self.rerank.as_ref().map_or(Ok(()), Rerank::validate)?;
         self.bm25.validate()
     }
 }
@@ -111,6 +114,7 @@ impl Default for SearchOptions {
             filter: None,
             strict: false,
             fusion: Fusion::default(),
+            rerank: None,
             group_by: None,
             min_score: None,
             depth: 0,

@@ -1,10 +1,14 @@
 //! Does the engine keep its promises? One binary, since each one is linked with all of the store.
 
+mod adds;
 mod common;
 mod concurrent;
+mod context;
 mod damage;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod files;
 mod kill;
 mod knowledge_base;
+mod rerank;
 mod tenants;

@@ -326,7 +326,7 @@ def delphi_round(
     >>> verdict.median, verdict.disagreement, verdict.stop, verdict.reason
     (7.0, False, True, 'consensus')
     """
-    found, single = _quorate.delphi_round(ratings, previous, scale, iqr_limit, stability_limit)
+    found, single = _quorate.delphi_round(ratings, previous, _ends(scale), iqr_limit, stability_limit)
     for item in found["items"]:
         if item["stability"] is not None:
             item["stability"] = DelphiStability._of(item["stability"])
@@ -409,7 +409,7 @@ def score_panel(
     if isinstance(ballots, (str, bytes)) or not isinstance(ballots, Iterable):
         raise InvalidInput("invalid_argument", f"ballots is of type {type(ballots).__name__}; a list is expected")
     read = [_ballot(ballot, i) for i, ballot in enumerate(ballots)]
-    found, lines = _quorate.score_panel(read, options, scale, tolerance, similarity, minority_threshold)
+    found, lines = _quorate.score_panel(read, options, None if scale is None else _ends(scale), tolerance, similarity, minority_threshold)
     ((kind, decision),) = found["decision"].items()
     minority = found["minority"]
     for name in ("leading", "minorities"):
@@ -429,6 +429,15 @@ def score_panel(
         effective_voters=found["effective_voters"],
         lines=lines,
     )
+
+
+def _ends(scale: Any) -> tuple[float, float]:
+    """The ends of a scale, given as any two numbers."""
+    try:
+        low, high = scale
+        return float(low), float(high)
+    except (TypeError, ValueError):
+        raise InvalidInput("invalid_argument", f"scale is {scale!r}; its two ends are expected, such as (1, 9)") from None
 
 
 def _ballot(ballot: Any, i: int) -> tuple[Any, str, Any, Any, Any, Any]:

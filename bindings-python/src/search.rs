@@ -1,0 +1,128 @@
+//! How is a search described from Python, and what puts its hits in a better order?
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use quorate::rag::{Filter, Fusion, GroupBy, Mode, Rerank, RerankFn, Reranker, SearchOptions};
+
+use crate::choose;
+use crate::convert::{text, type_name, vector};
+use crate::door::Host;
+use crate::embed::CrossEncoder;
+use crate::errors::invalid;
+use crate::hits::Hit;
+
+/// The options of a search, as given by keyword.
+#[derive(FromPyObject)]
+pub struct Keywords<'py> {
+    k: usize,
+    offset: usize,
+    mode: String,
+    fusion: String,
+    alpha: f32,
+    rrf_k: f32,
+    strict: bool,
+    group_by: Option<String>,
+    min_score: Option<f32>,
+    rerank: Option<Bound<'py, PyAny>>,
+    rerank_depth: usize,
+    blend: f32,
+    mmr_lambda: f32,
+}
+
+/// A search that is ready to run on any thread.
+pub struct Search {
+    options: SearchOptions,
+    /// The reranker, when it is a function of Python.
+    function: Option<Py<PyAny>>,
+    depth: usize,
+    blend: f32,
+}
+
+impl Keywords<'_> {
+    /// The search, with its filter.
+    pub fn search(self, filter: Option<Filter>) -> PyResult<Search> {
+        let modes = [("hybrid", Mode::Hybrid), ("dense", Mode::Dense), ("lexical", Mode::Lexical)];
+        let fusions = [
+            ("convex", Fusion::Convex { alpha: self.alpha }),
+            ("rrf", Fusion::Rrf { k: self.rrf_k }),
+            ("dbsf", Fusion::Dbsf),
+        ];
+        let (depth, blend) = (self.rerank_depth, self.blend);
+        let mut search = Search {
+            options: SearchOptions {
+                k: self.k,
+                offset: self.offset,
+                mode: choose("mode", &self.mode, &modes)?,
+                filter,
+                strict: self.strict,
+                fusion: choose("fusion", &self.fusion, &fusions)?,
+                group_by: self
+                    .group_by
+                    .as_deref()
+                    .map(|name| choose("group_by", name, &[("doc", GroupBy::Doc)]))
+                    .transpose()?,
+                min_score: self.min_score,
+                ..SearchOptions::default()
+            },
+            function: None,
+            depth,
+            blend,
+        };
+        let Some(given) = self.rerank else { return Ok(search) };
+        let known = if given.is_instance_of::<PyString>() {
+            let mmr = Reranker::Mmr { lambda: self.mmr_lambda };
+            Some(choose("rerank", &text(&given, "rerank")?, &[("mmr", mmr), ("late", Reranker::Late)])?)
+        } else if let Ok(model) = given.cast::<CrossEncoder>() {
+            Some(Reranker::CrossEncoder(Arc::new(model.get().model.clone())))
+        } else if given.is_callable() {
+            search.function = Some(given.unbind());
+            None
+        } else {
+            return Err(invalid(format!(
+                "rerank is of type {}; None, 'mmr', 'late', a CrossEncoder or a function of (query, hits) is expected",
+                type_name(&given)
+            )));
+        };
+        search.options.rerank = known.map(|with| Rerank { with, depth, blend });
+        Ok(search)
+    }
+}
+
+impl Search {
+    /// Whether it may take longer than a few milliseconds whatever is searched.
+    pub fn is_long(&self) -> bool {
+        let quick = |rerank: &Rerank| matches!(rerank.with, Reranker::Mmr { .. });
+        self.function.is_some() || !self.options.rerank.as_ref().is_none_or(quick)
+    }
+
+    /// The options for a search that works for `host`.
+    pub fn options(mut self, host: &Host) -> SearchOptions {
+        self.options.cancel = host.cancel.clone();
+        if let Some(function) = self.function {
+            let with = Reranker::Callback(asking(host, function));
+            self.options.rerank = Some(Rerank { with, depth: self.depth, blend: self.blend });
+        }
+        self.options
+    }
+
+    /// The options for a search on this thread; only for one that is not long.
+    pub fn short(self) -> SearchOptions {
+        self.options
+    }
+}
+
+/// Asks a Python function for the scores of hits.
+fn asking(host: &Host, function: Py<PyAny>) -> Arc<RerankFn> {
+    let (host, function) = (host.clone(), Arc::new(function));
+    Arc::new(move |query, hits| {
+        let (function, query, hits) = (Arc::clone(&function), query.to_owned(), hits.to_vec());
+        host.call(move |py| {
+            let hits: Vec<Hit> = hits.into_iter().map(Hit).collect();
+            let hits = py.import("quorate._hits")?.getattr("Hits")?.call1((hits, &query))?;
+            let scores = function.call1(py, (query, hits))?;
+            vector(scores.bind(py), "what the function of rerank gave")
+        })
+    })
+}

@@ -1,0 +1,138 @@
+//! Do structured queries, plain words and lists of stored indexes survive whatever is put into them?
+
+use std::path::Path;
+
+use super::base::truth_id;
+use super::shadow;
+use super::{Durability, KnowledgeBase, OpenOptions};
+use crate::document::Document;
+use crate::fuzz;
+use crate::index::lexical::LexicalQuery;
+use crate::retrieve::{Mode, SearchOptions};
+
+fn made(folder: &Path) -> KnowledgeBase {
+    let options = OpenOptions { durability: Durability::Process, ..OpenOptions::default() };
+    let kb = KnowledgeBase::open(folder.to_str().unwrap(), options).unwrap();
+    let texts = ["renal failure below 30", "Größe und Dosis", "腎不全の患者", "it's an app, app APP"];
+    let documents =
+        texts.iter().enumerate().map(|(i, text)| Document::new(i.to_string(), *text).title("note"));
+    kb.add(documents.collect()).unwrap();
+    kb.delete(&["1"]).unwrap();
+    kb
+}
+
+#[test]
+fn fuzz_queries() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = made(folder.path());
+    let seeds: [&[u8]; 3] = [
+        br#"{"all": [{"words": "renal failure"}, {"phrase": {"text": "below 30", "slop": 2}}, {"not": {"prefix": "paed"}}]}"#,
+        br#"{"any": [{"fuzzy": {"word": "fialure", "distance": 2}}, {"title": {"words": "note"}}, {"boost": {"by": 2.5, "query": {"words": "app"}}}]}"#,
+        "renal \"failure below\" +app -note (title:x OR y*) [a TO b] ~2 ^3 腎不全".as_bytes(),
+    ];
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
+    let words: [&[u8]; 16] = [
+        b"{\"all\": [",
+        b"{\"any\": [",
+        b"{\"not\": ",
+        b"{\"title\": ",
+        b"{\"words\": \"\"}",
+        b"]}",
+        b"}",
+        b",",
+        b"\"",
+        b"1e39",
+        b"-1",
+        b"{\"prefix\": \"\"}",
+        b"{\"fuzzy\": {\"word\": \"\", \"distance\": 2}}",
+        b"app ",
+        b"a ",
+        b"\\u0000",
+    ];
+    fuzz::run(3000, &seeds, &words, |bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        let mut options = SearchOptions { mode: Mode::Lexical, ..SearchOptions::default() };
+        // A plain text is never an error.
+        for hit in &kb.search(&text, &options).unwrap() {
+            assert!(hit.score().is_finite());
+            hit.explain().unwrap();
+        }
+        if let Ok(query) = serde_json::from_slice::<LexicalQuery>(&bytes) {
+            options.lexical = Some(query);
+            if let Ok(hits) = kb.search("", &options) {
+                hits.iter().for_each(|hit| {
+                    hit.explain().unwrap();
+                });
+            }
+        }
+    });
+}
+
+/// The list of segments with its checksum made to fit, and each file of a segment as it comes.
+#[test]
+fn fuzz_stored_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = made(folder.path());
+    kb.compact().unwrap();
+    let (home, truth, version) = {
+        let writer = kb.collection.lock();
+        let table = writer.table.as_ref().unwrap();
+        (kb.collection.home.clone().unwrap(), truth_id(table), table.version())
+    };
+    let (dim, analyzer) = (kb.base.dim, &kb.collection.analyzer);
+    let load = || shadow::load(&home, &truth, version, dim, analyzer);
+    assert!(load().is_some());
+    let manifest = home.join("MANIFEST");
+    let good = std::fs::read_to_string(&manifest).unwrap();
+    let body = good.split_once('\n').unwrap().1.as_bytes().to_vec();
+    let words: [&[u8]; 10] = [
+        b"\"segments\":[",
+        b"\"files\":[",
+        b"\"dead\":[",
+        b"4294967295",
+        b"-1",
+        b"0",
+        b"..",
+        b"/",
+        b"{}",
+        b"null",
+    ];
+    let parsed = std::sync::atomic::AtomicUsize::new(0);
+    fuzz::run(2000, &[body], &words, |body| {
+        let body = String::from_utf8_lossy(&body);
+        let text = format!("{:08x}\n{body}", crc32fast::hash(body.as_bytes()));
+        // What names a segment that is not there is looked for again for a while, so not every one is loaded.
+        if shadow::parse(&manifest, &text).is_ok()
+            && parsed.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 64 == 0
+        {
+            std::fs::write(&manifest, text).unwrap();
+            let _ = load();
+        }
+    });
+    assert!(parsed.into_inner() > 0, "no list came through");
+    std::fs::write(&manifest, &good).unwrap();
+    assert!(load().is_some());
+
+    let mut files = Vec::new();
+    let mut folders = vec![home.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            match entry.path().is_dir() {
+                true => folders.push(entry.path()),
+                false if entry.path().extension().is_none_or(|e| e != "lock") => files.push(entry.path()),
+                false => {}
+            }
+        }
+    }
+    files.sort();
+    let contents: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    fuzz::run(300, &contents, &[], |bytes| {
+        let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % files.len();
+        let same = bytes == contents[i];
+        std::fs::write(&files[i], bytes).unwrap();
+        assert!(same || load().is_none(), "{} is damaged and was read", files[i].display());
+        std::fs::write(&files[i], &contents[i]).unwrap();
+    });
+    assert!(load().is_some());
+}

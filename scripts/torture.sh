@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The tests that a commit runs briefly, at length: writers killed, readers during writes, single additions, and hostile
+# inputs to every parser and reader. Each number can be set from outside.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export QUORATE_TORTURE_ROUNDS="${QUORATE_TORTURE_ROUNDS:-200}"
+export QUORATE_TORTURE_SECONDS="${QUORATE_TORTURE_SECONDS:-60}"
+export QUORATE_TORTURE_ADDS="${QUORATE_TORTURE_ADDS:-10000}"
+export QUORATE_TORTURE_INPUTS="${QUORATE_TORTURE_INPUTS:-1000000}"
+flags="${CARGO_FLAGS:---release --locked}"
+# One after the other: each measures or kills, and should have the machine to itself.
+for test in kill::nothing_acknowledged_is_lost concurrent:: adds::; do
+    cargo test $flags -p quorate-rag --test engine "$test" -- --nocapture
+done
+cargo test $flags -p quorate-rag --lib fuzz_
