@@ -93,7 +93,7 @@ def search(
             more = kb.search(query, k=len(rest), mode="lexical", where=_among(where, rest), group_by="doc")
             lexical |= {hit.doc_id: hit.score for hit in more}
         dense = _cosines(vector, hits)
-        parts = [(1.0 - alpha, _of_best(lexical)), (alpha, _of_best(dense))]
+        parts = [(1.0 - alpha, _of_best(lexical, words)), (alpha, _of_best(dense, meaning))]
     else:
         map = _by_rank(rrf_k) if fusion == "rrf" else _by_spread
         parts = [(1.0, map(words)), (1.0, map(meaning))]
@@ -117,10 +117,12 @@ def _cosines(vector: Any, hits: Mapping[str, Hit]) -> dict[str, float]:
     return {id: float(hit.vector @ unit) for id, hit in hits.items()}
 
 
-def _of_best(scores: Mapping[str, float]) -> dict[str, float]:
-    """Scores as shares of the greatest; what is negative counts as 0."""
-    best = max(scores.values(), default=0.0)
-    return {id: max(0.0, score) / best for id, score in scores.items()} if best > 0.0 else {}
+def _of_best(scores: Mapping[str, float], leg: Sequence[Hit]) -> dict[str, float]:
+    """Scores as shares of the greatest of the leg; what is negative counts as 0."""
+    best = leg[0].score if leg else 0.0
+    if best <= 0.0:
+        return {hit.doc_id: 1.0 for hit in leg}
+    return {id: min(1.0, max(0.0, score / best)) for id, score in scores.items()}
 
 
 def _by_rank(k: float) -> Any:
@@ -132,7 +134,7 @@ def _by_spread(leg: Sequence[Hit]) -> dict[str, float]:
     import numpy as np
 
     scores = np.array([hit.score for hit in leg])
-    spread = 6.0 * float(scores.std()) if len(leg) else 0.0
+    spread = 6.0 * float(scores.std(ddof=1)) if len(leg) > 1 else 0.0
     if spread == 0.0:
         return {hit.doc_id: 0.5 for hit in leg}
     low = float(scores.mean()) - spread / 2.0
