@@ -1,0 +1,1 @@
+"""How does a FastAPI service use quorate?"""

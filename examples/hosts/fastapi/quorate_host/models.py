@@ -1,0 +1,222 @@
+"""What do requests and answers look like?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+Integer = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e300, le=1e300)]
+Value = StrictBool | Integer | Number | StrictStr | list[StrictStr] | None
+"""A value of metadata that filters can compare."""
+
+
+
+def _whole(value: Any) -> Any:
+    """JSON's 5.0 is the integer 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Whole = BeforeValidator(_whole)
+Id = Annotated[str, Field(min_length=1, max_length=200)]
+Text = Annotated[str, Field(min_length=1, max_length=1_000_000, pattern=r"\S")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Short = Annotated[str, Field(min_length=1, max_length=200)]
+
+_FIELD = r"[A-Za-z_][A-Za-z0-9_.]*"
+_STRING = r"'([^']|'')*'"
+_VALUE = rf"({_STRING}|-?(0|[1-9][0-9]{{0,14}})(\.[0-9]{{1,9}})?|true|false)"
+_TEST = (
+    rf"{_FIELD} ((=|!=|<|<=|>|>=) {_VALUE}|(NOT )?IN \({_VALUE}(, {_VALUE})*\)"
+    rf"|(NOT )?CONTAINS {_VALUE}|(NOT )?LIKE {_STRING}|IS (NOT )?NULL)"
+)
+Where = Annotated[
+    str,
+    Field(
+        max_length=2_000,
+        pattern=rf"^{_TEST}( (AND|OR) {_TEST})*$",
+        description="Conditions on id, title, source and metadata, such as: year >= 2020 AND kind IN ('label', 'guideline')",
+    ),
+]
+"""The filters that the service takes: those of quorate without parentheses."""
+
+
+class Strict(BaseModel):
+    """A body without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    code: str
+    """The stable code of the error."""
+    message: str
+    """What was given, what was expected and what to do."""
+
+
+class DocumentIn(Strict):
+    """A document to keep."""
+
+    id: Id
+    text: Text
+    title: Annotated[str, Field(max_length=1_000)] = ""
+    source: Annotated[str, Field(max_length=2_000)] = ""
+    metadata: dict[Name, Value] = Field(default_factory=dict, json_schema_extra={"additionalProperties": False})
+
+
+class DocumentOut(BaseModel):
+    """A document that is kept."""
+
+    id: str
+    text: str
+    title: str
+    source: str
+    metadata: dict[str, Any]
+
+
+class Batch(Strict):
+    """Documents that are written together: all or none."""
+
+    documents: Annotated[list[DocumentIn], Field(min_length=1, max_length=10_000)]
+    on_conflict: Literal["error", "replace"] = "error"
+    """What to do about ids that exist."""
+
+
+class Written(BaseModel):
+    """What a write did."""
+
+    added: int
+    replaced: int
+    chunks: int
+    version: int
+
+
+class Deleted(BaseModel):
+    """What a deletion did."""
+
+    deleted: int
+
+
+class HitOut(BaseModel):
+    """A piece that was found; ``start`` and ``end`` count code points of its document's text."""
+
+    doc_id: str
+    chunk_id: str
+    score: float
+    title: str
+    text: str
+    start: int
+    end: int
+    metadata: dict[str, Any]
+    explanation: dict[str, Any] | None = None
+
+
+class Found(BaseModel):
+    """The hits of a search, best first."""
+
+    hits: list[HitOut]
+
+
+class ContextIn(Strict):
+    """A question whose context is wanted."""
+
+    question: Annotated[str, Field(min_length=1, max_length=10_000)]
+    max_tokens: Annotated[StrictInt, Field(ge=64, le=100_000), _Whole] = 2000
+
+
+class Citation(BaseModel):
+    """Where a piece of the context comes from."""
+
+    marker: str
+    doc_id: str
+    chunk_id: str
+    start: int
+    end: int
+    title: str
+
+
+class ContextOut(BaseModel):
+    """Cited text within the token budget."""
+
+    text: str
+    tokens: int
+    citations: list[Citation]
+
+
+class MatchIn(Strict):
+    """A question that looks for experts."""
+
+    question: Annotated[str, Field(min_length=1, max_length=10_000)]
+    k: Annotated[StrictInt, Field(ge=1, le=50), _Whole] = 5
+    abstain: StrictBool = False
+    """Whether to name nobody rather than guess."""
+
+
+class Matched(BaseModel):
+    """An expert for the question."""
+
+    agent: str
+    name: str
+    score: float
+    confidence: float
+
+
+class Matches(BaseModel):
+    """The experts, best first."""
+
+    matches: list[Matched]
+
+
+class Vote(Strict):
+    """One rating."""
+
+    item: Short
+    rater: Short
+    label: Short
+
+
+class ConsensusIn(Strict):
+    """Votes of several raters on several items."""
+
+    votes: Annotated[list[Vote], Field(min_length=1, max_length=100_000)]
+    method: Literal["majority_vote", "dawid_skene", "one_coin", "glad", "mace", "wawa"] = "dawid_skene"
+    duplicates: Literal["first", "last"] = "last"
+    """Which vote counts when a rater voted on an item twice."""
+
+
+class ConsensusOut(BaseModel):
+    """What the raters say together."""
+
+    labels: dict[str, str]
+    probabilities: dict[str, dict[str, float]]
+    skills: dict[str, float]
+    alpha: float | None
+    """Krippendorff's alpha; null where it is undefined."""
+    undefined: str | None
+    """Why there is no alpha."""
+
+
+class Job(BaseModel):
+    """An ingest under way or done."""
+
+    id: str
+    status: Literal["running", "done", "failed", "cancelled"]
+    done: int
+    total: int
+    written: Written | None = None
+    problem: Problem | None = None
+
+
+class Health(BaseModel):
+    """How the process is."""
+
+    status: Literal["ok"]
+    role: Literal["writer", "reader"]
+    version: str
+    documents: int
+    """Of the tenant without a name."""
+    loop_delay_ms: float
+    """The longest time in the last ``window`` seconds that the event loop kept its callbacks waiting."""

@@ -1,0 +1,153 @@
+"""Does the host answer as its description says?"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import quorate
+from conftest import ACME, wait_until
+from fastapi.testclient import TestClient
+from quorate_host import errors
+
+LABEL = {
+    "id": "label",
+    "text": "Metformin is contraindicated below an eGFR of 30. Métformin 💊 lowers glucose.",
+    "title": "Metformin label",
+    "metadata": {"year": 2024, "kind": "label", "tags": ["fda"]},
+}
+NOTE = {"id": "note", "text": "The sky is blue on a clear day.", "metadata": {"year": 1999, "kind": "note"}}
+RENAL = "metformin in renal failure"
+
+
+@pytest.fixture
+def filled(client):
+    answer = client.post("/documents", json={"documents": [LABEL, NOTE]})
+    assert (answer.status_code, answer.json()["added"]) == (201, 2), answer.text
+    return client
+
+
+def events(text):
+    """The events of a stream, each a name and a job."""
+    blocks = [block.split("\n") for block in text.strip().split("\n\n")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+
+def test_documents_are_kept_found_read_and_deleted(filled):
+    hits = filled.get("/search", params={"q": RENAL, "explain": True}).json()["hits"]
+    best = hits[0]
+    assert (best["doc_id"], best["metadata"]) == ("label", LABEL["metadata"])
+    assert LABEL["text"][best["start"] : best["end"]] == best["text"]
+    assert best["explanation"]["score"] == pytest.approx(best["score"])
+    recent = filled.get("/search", params={"q": "anything", "where": "year < 2000 AND kind IN ('note')"}).json()["hits"]
+    assert [hit["doc_id"] for hit in recent] == ["note"]
+    assert filled.get("/documents/note").json()["text"] == NOTE["text"]
+    assert filled.delete("/documents/note").json() == {"deleted": 1}
+    assert filled.delete("/documents/note").status_code == 404
+    assert filled.delete("/documents", params={"where": "year = 2024"}).json() == {"deleted": 1}
+    assert filled.get("/search", params={"q": RENAL}).json() == {"hits": []}
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(filled):
+    more = {**NOTE, "id": "more"}
+    refused = filled.post("/documents", json={"documents": [more, NOTE]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "duplicate_id")
+    assert filled.get("/documents/more").status_code == 404
+    replaced = filled.post("/documents", json={"documents": [more, NOTE], "on_conflict": "replace"}).json()
+    assert (replaced["added"], replaced["replaced"]) == (1, 1)
+
+
+def test_tenants_see_nothing_of_each_other(filled):
+    other = {"x-tenant": "globex"}
+    assert filled.get("/search", params={"q": RENAL}, headers=other).json() == {"hits": []}
+    assert filled.get("/documents/label", headers=other).status_code == 404
+    assert filled.delete("/documents", params={"where": "year > 0"}, headers=other).json() == {"deleted": 0}
+    ours = filled.post("/documents", json={"documents": [{**NOTE, "id": "label"}]}, headers=other)
+    assert ours.status_code == 201
+    assert filled.get("/documents/label").json()["title"] == "Metformin label"
+    refused = filled.get("/search", params={"q": "x"}, headers={"x-tenant": "../acme"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+
+
+def test_context_is_cited_and_within_its_budget(filled):
+    found = filled.post("/context", json={"question": RENAL, "max_tokens": 200}).json()
+    assert 0 < found["tokens"] <= 200
+    cited = found["citations"][0]
+    assert cited["doc_id"] == "label" and cited["marker"] in found["text"]
+    assert LABEL["text"][cited["start"] : cited["end"]] in found["text"]
+
+
+def test_experts_are_named_or_nobody_is(client):
+    found = client.post("/match", json={"question": "Is a 510(k) needed for our ECG app?", "k": 3}).json()["matches"]
+    assert len(found) == 3 and all(0 <= one["confidence"] <= 1 for one in found)
+    assert any("510" in one["agent"] or "device" in (one["agent"] + one["name"]).lower() for one in found)
+    nonsense = client.post("/match", json={"question": "qwertz uiop", "abstain": True}).json()
+    assert nonsense == {"matches": []}
+
+
+def test_consensus_is_that_of_the_library(client):
+    votes = [("q1", "ann", "yes"), ("q1", "bob", "yes"), ("q1", "eve", "no"), ("q2", "ann", "no"), ("q2", "bob", "no")]
+    items, raters, labels = zip(*votes, strict=True)
+    body = {"votes": [{"item": i, "rater": r, "label": v} for i, r, v in votes]}
+    for method in ("majority_vote", "dawid_skene", "one_coin", "glad", "mace", "wawa"):
+        found = client.post("/consensus", json={**body, "method": method}).json()
+        expected = getattr(quorate.consensus, method)(items, raters, labels)
+        assert found["labels"] == expected.labels
+        assert found["probabilities"]["q1"] == pytest.approx(expected.probabilities["q1"])
+        assert found["alpha"] == pytest.approx(quorate.consensus.krippendorff_alpha(items, raters, labels).value)
+
+
+def test_an_ingest_tells_how_far_it_is(client):
+    documents = [{"id": f"d{i}", "text": f"Document {i} about metformin. " * 20} for i in range(400)]
+    started = client.post("/ingest", json={"documents": documents})
+    assert started.status_code == 202 and started.json()["status"] == "running"
+    job = started.json()["id"]
+    told = events(client.get("/ingest/stream", params={"job": job}).text)
+    assert [name for name, _ in told[:-1]] == ["progress"] * (len(told) - 1)
+    counts = [state["done"] for _, state in told]
+    assert counts == sorted(counts) and told[-1][0] == "done"
+    assert told[-1][1]["written"]["added"] == told[-1][1]["done"] == told[-1][1]["total"] == 400
+    assert client.get(f"/ingest/jobs/{job}").json() == told[-1][1]
+    assert client.get("/documents/d399").status_code == 200
+    assert client.get(f"/ingest/jobs/{job}", headers={"x-tenant": "globex"}).status_code == 404
+
+
+def test_an_ingest_that_fails_says_why(filled):
+    job = filled.post("/ingest", json={"documents": [{**NOTE, "id": "new"}, NOTE]}).json()["id"]
+    told = events(filled.get("/ingest/stream", params={"job": job}).text)
+    assert told[-1][0] == "failed" and told[-1][1]["problem"]["code"] == "duplicate_id"
+    assert filled.get("/documents/new").status_code == 404
+
+
+def test_an_ingest_can_be_stopped(client):
+    documents = [{"id": f"d{i}", "text": f"Document {i} about metformin. " * 400} for i in range(3000)]
+    job = client.post("/ingest", json={"documents": documents}).json()["id"]
+    assert client.delete(f"/ingest/jobs/{job}").status_code == 202
+    told = events(client.get("/ingest/stream", params={"job": job}).text)
+    assert told[-1][0] == "cancelled"
+    assert client.get("/search", params={"q": "metformin"}).json() == {"hits": []}
+
+
+def test_what_was_stored_is_there_after_a_restart(app, tmp_path):
+    for expected in (201, 409):
+        with TestClient(app, headers=ACME) as client:
+            assert client.post("/documents", json={"documents": [LABEL]}).status_code == expected
+    with TestClient(app, headers=ACME) as client:
+        job = client.post("/ingest", json={"documents": [{"id": str(i), "text": "x " * 999} for i in range(2000)]}).json()
+        assert job["status"] == "running"
+    # The service went down with an ingest under way: all of it is there, or nothing.
+    with TestClient(app, headers=ACME) as client:
+        found = [client.get(f"/documents/{i}").status_code for i in (0, 1999)]
+        assert found in ([200, 200], [404, 404])
+
+
+def test_health_tells_of_the_event_loop(filled):
+    health = filled.get("/health", params={"window": 5}).json()
+    assert (health["status"], health["role"], health["version"]) == ("ok", "writer", quorate.__version__)
+    assert health["loop_delay_ms"] >= 0
+    wait_until(lambda: filled.get("/health").json()["loop_delay_ms"] > 0)
+
+
+def test_each_code_has_a_status():
+    assert set(errors.STATUS) == set(quorate.ERROR_CODES)
+    assert all(400 <= status < 600 for status in errors.STATUS.values())

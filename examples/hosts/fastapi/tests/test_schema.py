@@ -1,0 +1,18 @@
+"""Does the service keep to its own OpenAPI description? Schemathesis asks, with all its checks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import served
+
+
+def test_the_service_keeps_to_its_description(tmp_path):
+    with served(tmp_path / "kb", "writer") as client:
+        command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{client.base_url}/openapi.json"]
+        command += ["--checks", "all", "--max-examples", "20", "--seed", "1", "--generation-deterministic"]
+        asked = subprocess.run([*command, "--no-color"], cwd=tmp_path, capture_output=True, text=True, timeout=500)
+        assert asked.returncode == 0, asked.stdout[-8000:] + asked.stderr[-2000:]
+        assert client.get("/health").status_code == 200
