@@ -48,5 +48,8 @@ bench: weights ## Criterion benches
 compare: weights ## Side-by-side runs against peers (installs torch and others; large)
 	scripts/compare.sh
 
+torture: weights ## Crashes, readers during writes, 10,000 single adds, a million hostile inputs to each parser
+	CARGO_FLAGS="$(CARGO_FLAGS)" scripts/torture.sh
+
 clean: ## Remove the build and the virtual environments, keep the weights
 	rm -rf "$(QUORATE_TARGET_DIR)" "$(QUORATE_CACHE)/venv" "$(QUORATE_CACHE)/venv-compare"

@@ -12,6 +12,7 @@ if [ "$(cat "$cache/venv-compare/wanted" 2>/dev/null)" != "$wanted" ]; then
 fi
 python=$cache/venv-compare/bin/python
 cargo build --release --locked --workspace --examples
+scripts/python.sh build
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
@@ -42,4 +43,6 @@ for rows in 40000 100000; do
 done
 run routing "$python" benches/compare/routing.py --model "$model" --data "$QUORATE_DATA/routing" --work "$out/routing" --binary "$bin/routing_eval"
 run consensus "$python" benches/compare/consensus.py
+run overhead "$python" benches/compare/overhead.py --scifact "$QUORATE_DATA/scifact"
+run node scripts/compare_node.sh
 "$python" scripts/readme_numbers.py "$out" README.md

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds the Python package in place with cargo and runs its tests, its doctests and the type checkers.
+# `scripts/python.sh build` only builds.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 cache=${QUORATE_CACHE:-$HOME/.cache/quorate}
@@ -16,6 +17,7 @@ esac
 # Into place by renaming: an interpreter that has the old one open keeps it.
 cp "$target/release/$library" bindings-python/python/quorate/.new
 mv bindings-python/python/quorate/.new bindings-python/python/quorate/_quorate.abi3.so
+[ "${1:-}" = build ] && exit
 
 cd bindings-python
 export PYTHONPATH="$PWD/python"

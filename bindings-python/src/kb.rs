@@ -213,9 +213,20 @@ impl KnowledgeBase {
         query: &Bound<'_, PyAny>,
         r#where: Option<&Bound<'_, PyAny>>,
         keywords: Keywords<'_>,
+        vector: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Vec<Hit>> {
         let query = text(query, "query")?;
+        let vector = vector.map(|given| self::vector(given, "vector")).transpose()?;
         let search = keywords.search(filter(r#where)?)?;
+        if let Some(vector) = vector {
+            if !search.is_long() {
+                let options = search.short();
+                return Ok(hits(quick(py, || self.kb.search_with_vector(&query, &vector, &options))?));
+            }
+            let kb = Arc::clone(&self.kb);
+            let work = move |host: &Host| kb.search_with_vector(&query, &vector, &search.options(host));
+            return Ok(hits(blocking(py, work)?));
+        }
         if self.warm.load(Ordering::Relaxed) && !self.slow && !search.is_long() {
             let options = search.short();
             return Ok(hits(quick(py, || self.kb.search(&query, &options))?));

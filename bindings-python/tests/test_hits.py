@@ -36,6 +36,11 @@ def test_a_sequence(kb):
         hits[3]
     assert not kb.search("glucose", where="year = 1900")
     assert repr(hits).startswith("Hits(3 for 'glucose')")
+    given = kb.search("glucose", k=3, vector=kb.embedder.embed_query("glucose"))
+    assert [(h.doc_id, h.score) for h in given] == [(h.doc_id, h.score) for h in hits]
+    with pytest.raises(quorate.InvalidInput) as bad:
+        kb.search("glucose", vector=[1.0, 2.0])
+    assert bad.value.code == "invalid_shape"
     assert [h.query for h in kb.search_batch(iter(["sky", "insulin"]), k=1)] == ["sky", "insulin"]
 
 

@@ -304,6 +304,7 @@ class KnowledgeBase:
         self,
         query: str,
         *,
+        vector: Any = None,
         k: int = 10,
         mode: str = "hybrid",
         where: Where = None,
@@ -323,7 +324,7 @@ class KnowledgeBase:
 
         ``mode``: ``hybrid``, ``dense`` or ``lexical``. ``fusion`` of the two legs: ``convex`` (``alpha`` is the weight of the
         dense one), ``rrf`` or ``dbsf``. ``group_by="doc"``: the best piece of each document. ``strict``: a filter that names a
-        field of no document is an error.
+        field of no document is an error. ``vector``: the query's embedding, of shape (dim,), when the caller has it.
 
         ``rerank`` puts the best ``rerank_depth`` candidates in a better order: ``"mmr"`` (``mmr_lambda`` is the weight of
         relevance against variety, 0 to 1), ``"late"`` (MaxSim over the embedder's token vectors), a :class:`CrossEncoder`, or
@@ -335,7 +336,7 @@ class KnowledgeBase:
         keywords = _Search(
             k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
         )
-        return Hits(self._native.search(query, where, keywords), query)
+        return Hits(self._native.search(query, where, keywords, vector), query)
 
     def search_batch(
         self,
