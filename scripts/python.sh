@@ -19,8 +19,13 @@ mv bindings-python/python/quorate/.new bindings-python/python/quorate/_quorate.a
 
 cd bindings-python
 export PYTHONPATH="$PWD/python"
+export QUORATE_DATA=${QUORATE_DATA:-$cache/data}
+# No framework's telemetry from a test run.
+export HAYSTACK_TELEMETRY_ENABLED=false
 "$python" -m pytest "$@"
+(cd ../examples/hosts/fastapi && "$python" -m pytest "$@")
 "$python" -m mypy
+(cd ../examples/hosts/fastapi && MYPYPATH=../../../bindings-python/python "$python" -m mypy)
 shopt -s nullglob
 typed=(tests/typed_use.py ../examples/python/*.py)
 "$python" -m mypy --strict "${typed[@]}"

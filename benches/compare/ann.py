@@ -3,10 +3,11 @@
 All in one run on the same vectors; queries one at a time on one thread, builds with two:
 
     cargo build --release -p quorate-rag --features hnsw-rs --example ann_bench
-    python benches/compare/ann.py target/release/examples/ann_bench VECTORS.npy QUERIES.npy [COUNT [PEER,...]]
+    python benches/compare/ann.py target/release/examples/ann_bench VECTORS.f32 COUNT [PEER,...]
 
-VECTORS and QUERIES hold float32 rows of unit length (the figures in the README: 40,000 and 100,000 Open English
-WordNet glosses embedded with all-MiniLM-L6-v2, 500 other glosses as queries). Needs numpy, hnswlib, usearch, zvec.
+VECTORS holds raw float32 rows of 384 components and unit length (glosses of Open English WordNet embedded with
+all-MiniLM-L6-v2, made by `engine_bench vectors`): the first COUNT are stored, the 500 after them are the queries.
+Needs numpy, hnswlib, usearch, zvec.
 """
 
 import json
@@ -22,7 +23,7 @@ import numpy as np
 import usearch.index
 import zvec
 
-K, RECALL, QUERIES, THREADS = 10, 0.99, 500, 2
+K, DIM, RECALL, QUERIES, THREADS = 10, 384, 0.99, 500, 2
 STEPS = [1, 2, 10, 100, 1000]
 M, EF_CONSTRUCTION = 16, 200  # hnswlib's and usearch's customary settings; usearch's own expansion is 128
 
@@ -143,9 +144,9 @@ def fastest(seen, least):
     return max(good, key=lambda s: s["per_s"]) if good else None
 
 
-def main(binary, vectors, queries, count=None, only="hnswlib,usearch f32,usearch int8,zvec,hnsw_rs"):
-    rows = np.ascontiguousarray(np.load(vectors)[: int(count) if count else None])
-    queries = np.ascontiguousarray(np.load(queries)[:QUERIES])
+def main(binary, vectors, count, only="hnswlib,usearch f32,usearch int8,zvec,hnsw_rs"):
+    vectors = np.fromfile(vectors, np.float32).reshape(-1, DIM)
+    rows, queries = vectors[: int(count)], vectors[int(count) : int(count) + QUERIES]
     truths = [exact(rows, queries, step) for step in STEPS]
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: os.path.join(folder, name) for name in ("rows", "queries", "truth")}

@@ -1,1 +1,25 @@
-//! tmp
+//! What does the native half of the Node package hold? Conversions only; `ts/` gives it its public shape.
+
+#![warn(missing_docs)]
+
+mod agents;
+mod consensus;
+mod convert;
+mod documents;
+mod door;
+mod embed;
+mod errors;
+mod eval;
+mod hits;
+mod kb;
+mod pool;
+mod retrieve;
+mod value;
+
+use napi_derive::napi;
+
+/// The version of the package.
+#[napi]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

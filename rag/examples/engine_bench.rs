@@ -4,7 +4,9 @@
 //! embeds chunks without title and headings, `late` also reranks by late interaction (slow with a transformer), and
 //! the runs of both legs, 1000 deep, are kept in a folder.
 //! `engine_bench speed GLOSSES.tsv MODEL ROWS QUERIES CACHE.f32`: times of ingest, search, filters, single additions and
-//! opening, on glosses of Open English WordNet. Vectors are embedded once and kept in the cache file.
+//! opening, on glosses of Open English WordNet in the order of a hash of their ids. Vectors are embedded once and kept
+//! in the cache file.
+//! `engine_bench vectors GLOSSES.tsv MODEL COUNT CACHE.f32`: only makes that file.
 
 #![allow(clippy::print_stdout)]
 
@@ -12,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use quorate_core::embed::{Embed, Embedder};
 use quorate_core::{Error, Result};
 use quorate_rag::chunk::ChunkOptions;
 use quorate_rag::eval::{Run, evaluate, load_beir, write_trec_run};
@@ -30,8 +33,16 @@ fn main() -> Result<()> {
             let number = |text: &str| text.parse().map_err(|e| Error::invalid(format!("{text}: {e}")));
             speed(glosses, model, number(rows)?, number(queries)?, Path::new(cache))
         }
+        ["vectors", glosses, model, count, cache] => {
+            let count = count.parse().map_err(|e| Error::invalid(format!("{count}: {e}")))?;
+            let text = read(glosses)?;
+            let model = ModelSource::new(model);
+            let model = Embedder::open(&model.source, model.options)?;
+            embedded(&model, &glosses_of(&text, count), Path::new(cache)).map(|_| ())
+        }
         _ => {
-            let usage = "quality BEIR_FOLDER SPLIT MODEL [plain] [late] [runs=FOLDER] | speed GLOSSES MODEL ROWS QUERIES CACHE";
+            let usage = "quality BEIR_FOLDER SPLIT MODEL [plain] [late] [runs=FOLDER] | speed GLOSSES MODEL ROWS QUERIES CACHE \
+                         | vectors GLOSSES MODEL COUNT CACHE";
             Err(Error::invalid(usage))
         }
     }
@@ -122,19 +133,12 @@ fn quality(folder: &str, split: &str, model: &str, more: &[&str]) -> Result<()> 
 }
 
 fn speed(glosses: &str, model: &str, rows: usize, queries: usize, cache: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(glosses).map_err(|e| Error::io(glosses, e))?;
-    let lines: Vec<(&str, &str, &str)> = text
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.split('\t');
-            Some((fields.next()?, fields.next()?, fields.next()?))
-        })
-        .take(rows + queries)
-        .collect();
+    let text = read(glosses)?;
+    let lines = glosses_of(&text, rows + queries);
     let place = tempfile::tempdir().map_err(|e| Error::io("a temporary folder", e))?;
     let kb = open(place.path(), model)?;
     let dim = kb.embedder()?.dim();
-    let vectors = embedded(&kb, &lines, dim, cache)?;
+    let vectors = embedded(kb.embedder()?.as_ref(), &lines, cache)?;
     let vector = |i: usize| vectors[i * dim..(i + 1) * dim].to_vec();
     let document = |i: usize| {
         Document::new(format!("{}-{i}", lines[i].0), lines[i].2)
@@ -200,14 +204,38 @@ fn print_times(name: &str, mut times: Vec<Duration>) {
     println!("{}", json!({"what": name, "p50_ms": at(0.5), "p90_ms": at(0.9), "p99_ms": at(0.99)}));
 }
 
-fn embedded(kb: &KnowledgeBase, lines: &[(&str, &str, &str)], dim: usize, cache: &Path) -> Result<Vec<f32>> {
-    if let Ok(bytes) = std::fs::read(cache)
-        && bytes.len() == lines.len() * dim * 4
+fn read(path: &str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
+}
+
+/// Id, words and gloss of the first `count` glosses in the order of the FNV-1a hash of their ids.
+fn glosses_of(text: &str, count: usize) -> Vec<(&str, &str, &str)> {
+    let mut lines: Vec<_> = text
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split('\t');
+            Some((fields.next()?, fields.next()?, fields.next()?))
+        })
+        .collect();
+    let hash = |id: &str| {
+        id.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+    };
+    lines.sort_by_key(|line| hash(line.0));
+    lines.truncate(count);
+    lines
+}
+
+/// The vectors of the glosses, from the cache when it has as many.
+fn embedded(model: &dyn Embed, lines: &[(&str, &str, &str)], cache: &Path) -> Result<Vec<f32>> {
+    let bytes = lines.len() * model.dim() * 4;
+    if let Ok(cached) = std::fs::read(cache)
+        && cached.len() >= bytes
     {
-        return Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect());
+        let (whole, _) = cached[..bytes].as_chunks::<4>();
+        return Ok(whole.iter().map(|b| f32::from_le_bytes(*b)).collect());
     }
     let texts: Vec<&str> = lines.iter().map(|line| line.2).collect();
-    let vectors = kb.embedder()?.embed(&texts, &Default::default())?.into_vec();
+    let vectors = model.embed(&texts, &Default::default())?.into_vec();
     let bytes: Vec<u8> = vectors.iter().flat_map(|x| x.to_le_bytes()).collect();
     std::fs::write(cache, bytes).map_err(|e| Error::io(cache, e))?;
     Ok(vectors)

@@ -151,7 +151,7 @@ impl Mix {
             centroid: rest * tuning.centroid_share,
             nearest: rest * (1.0 - tuning.centroid_share),
             // An agent that is known by a full description and little else is judged by words more.
-            lexical: tuning.lexical * (1.0 + tuning.lexical_lift * description * richness),
+            lexical: tuning.lexical * (1.0 + tuning.lexical_lift * description * richness * richness),
             few: HALF_FEW / (HALF_FEW + count as f32),
         }
     }

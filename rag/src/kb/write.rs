@@ -86,7 +86,12 @@ impl KnowledgeBase {
     }
 
     /// Stores what was prepared, in one commit.
-    pub(super) fn commit(&self, prepared: Prepared, options: &WriteOptions, replace: bool) -> Result<WriteReport> {
+    pub(super) fn commit(
+        &self,
+        prepared: Prepared,
+        options: &WriteOptions,
+        replace: bool,
+    ) -> Result<WriteReport> {
         // Whoever was told that all is done may still have said no.
         options.cancel.check()?;
         let Prepared { before, mut records, mut skipped } = prepared;

@@ -1,0 +1,294 @@
+"""How fast is the whole engine beside zvec, LanceDB and Chroma, all called from Python, on the same texts and vectors?
+
+    python benches/compare/engine.py --glosses GLOSSES.tsv --vectors VECTORS.f32 --model MINILM_FOLDER --rows 40000 [--peers zvec,lancedb,chroma]
+
+GLOSSES holds Open English WordNet's id, words and gloss; VECTORS the glosses' MiniLM vectors (raw float32), made by `engine_bench vectors`.
+Rows are the first ROWS glosses in the order of a hash of their ids, queries the 500 that follow. All times are of one
+query or write at a time, text and vector given, ten hits with their ids read.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+K, QUERIES, DIM = 10, 500, 384
+FILTERS = [2, 10, 100, 1000]
+
+
+def micros(call, rounds=2):
+    """Microseconds of each call over all queries; the first round warms up."""
+    times = []
+    for round in range(rounds + 1):
+        for i in range(QUERIES):
+            start = time.perf_counter()
+            call(i)
+            if round:
+                times.append((time.perf_counter() - start) * 1e6)
+    return np.percentile(times, [50, 99])
+
+
+def recall(found, truth):
+    return float(np.mean([len(set(f) & set(t)) / max(len(t), 1) for f, t in zip(found, truth)]))
+
+
+def truth_of(rows, queries, step):
+    keep = np.arange(0, len(rows), step)
+    scores = queries @ rows[keep].T
+    k = min(K, len(keep))
+    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    return [[int(keep[j]) for j in line] for line in best]
+
+
+class Quorate:
+    name = "quorate"
+
+    def __init__(self, data, folder):
+        import quorate
+
+        self.data = data
+        self.kb = quorate.open(os.path.join(folder, "q"), embedder=data["model"])
+
+    def ingest(self):
+        d = self.data
+        documents = [
+            {"id": str(i), "title": t, "text": g, "metadata": {f"m{s}": i % s for s in FILTERS}}
+            for i, (t, g) in enumerate(zip(d["titles"], d["texts"]))
+        ]
+        self.kb.add(documents, vectors=d["rows"])
+        self.kb.compact()
+
+    def hybrid(self, i, step=1):
+        where = None if step == 1 else f"m{step} = 0"
+        return [h.doc_id for h in self.kb.search(self.data["query_texts"][i], vector=self.data["queries"][i], k=K, where=where)]
+
+    def dense(self, i, step=1):
+        where = None if step == 1 else f"m{step} = 0"
+        return [h.doc_id for h in self.kb.search_vector(self.data["queries"][i], k=K, where=where)]
+
+    def add_one(self, i):
+        d = self.data
+        self.kb.add([{"id": f"q{i}", "title": "", "text": d["query_texts"][i]}], vectors=d["queries"][i : i + 1])
+
+    def close(self):
+        self.kb.close()
+
+    def reopen(self):
+        import quorate
+
+        self.kb = quorate.open(self.place(), embedder=self.data["model"])
+
+
+class Zvec:
+    name = "zvec"
+
+    def __init__(self, data, folder):
+        import zvec
+
+        self.z, self.data = zvec, data
+        zvec.init(log_level=zvec.LogLevel.ERROR, query_threads=2, optimize_threads=2)
+        text = zvec.FieldSchema("text", zvec.DataType.STRING, index_param=zvec.FtsIndexParam(filters=["lowercase", "stemmer"]))
+        fields = [zvec.FieldSchema(f"m{s}", zvec.DataType.INT64, index_param=zvec.InvertIndexParam()) for s in FILTERS]
+        graph = zvec.HnswIndexParam(zvec.MetricType.IP, m=16, ef_construction=200)
+        schema = zvec.CollectionSchema("z", [text, *fields], zvec.VectorSchema("v", zvec.DataType.VECTOR_FP32, DIM, graph))
+        self.collection = zvec.create_and_open(os.path.join(folder, "z"), schema)
+        self.lists = [q.tolist() for q in data["queries"]]
+        self.param = zvec.HnswQueryParam(ef=120)
+        self.fuse = zvec.RrfReRanker()
+
+    def doc(self, id, i, text, vector):
+        return self.z.Doc(id=id, vectors={"v": vector.tolist()}, fields={"text": text, **{f"m{s}": i % s for s in FILTERS}})
+
+    def ingest(self):
+        d = self.data
+        for first in range(0, len(d["rows"]), 1000):
+            last = min(first + 1000, len(d["rows"]))
+            self.collection.insert([self.doc(str(i), i, f"{d['titles'][i]} {d['texts'][i]}", d["rows"][i]) for i in range(first, last)])
+        self.collection.optimize(self.z.OptimizeOption(concurrency=2))
+
+    def hybrid(self, i, step=1):
+        where = None if step == 1 else f"m{step} = 0"
+        legs = [
+            self.z.Query("v", vector=self.lists[i], param=self.param),
+            self.z.Query("text", fts=self.z.Fts(match_string=self.data["query_texts"][i])),
+        ]
+        return [h.id for h in self.collection.query(legs, topk=K, filter=where, output_fields=[], reranker=self.fuse)]
+
+    def dense(self, i, step=1):
+        where = None if step == 1 else f"m{step} = 0"
+        leg = self.z.Query("v", vector=self.lists[i], param=self.param)
+        return [h.id for h in self.collection.query(leg, topk=K, filter=where, output_fields=[])]
+
+    def add_one(self, i):
+        self.collection.insert([self.doc(f"q{i}", i, self.data["query_texts"][i], self.data["queries"][i])])
+
+    def close(self):
+        self.collection.destroy()
+
+
+class Lance:
+    name = "LanceDB"
+
+    def __init__(self, data, folder):
+        import lancedb
+
+        self.data = data
+        self.db = lancedb.connect(os.path.join(folder, "l"))
+
+    def table_of(self, ids, titles, texts, vectors):
+        import pyarrow as pa
+
+        vector = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), DIM)
+        marks = {f"m{s}": pa.array([i % s for i in range(len(ids))]) for s in FILTERS}
+        return pa.table({"id": ids, "text": [f"{t} {g}" for t, g in zip(titles, texts)], "vector": vector, **marks})
+
+    def ingest(self):
+        d = self.data
+        n = len(d["rows"])
+        self.table = self.db.create_table("t", self.table_of([str(i) for i in range(n)], d["titles"], d["texts"], d["rows"]))
+        self.table.create_fts_index("text")
+        self.table.create_index(metric="dot", vector_column_name="vector", index_type="IVF_HNSW_SQ", num_partitions=1)
+        for step in FILTERS:
+            self.table.create_scalar_index(f"m{step}")
+
+    def hybrid(self, i, step=1):
+        d = self.data
+        query = self.table.search(query_type="hybrid").vector(d["queries"][i]).text(d["plain"][i]).limit(K).select(["id"])
+        if step > 1:
+            query = query.where(f"m{step} = 0", prefilter=True)
+        return [row["id"] for row in query.to_list()]
+
+    def dense(self, i, step=1):
+        query = self.table.search(self.data["queries"][i]).metric("dot").limit(K).ef(120).refine_factor(3).select(["id"])
+        if step > 1:
+            query = query.where(f"m{step} = 0", prefilter=True)
+        return [row["id"] for row in query.to_list()]
+
+    def add_one(self, i):
+        d = self.data
+        self.table.add(self.table_of([f"q{i}"], [""], [d["query_texts"][i]], d["queries"][i : i + 1]))
+
+    def close(self):
+        pass
+
+
+class Chroma:
+    name = "Chroma"
+    hybrid = None
+
+    def __init__(self, data, folder):
+        import chromadb
+        from chromadb.config import Settings
+
+        self.data = data
+        client = chromadb.PersistentClient(os.path.join(folder, "c"), Settings(anonymized_telemetry=False))
+        self.collection = client.create_collection(
+            "c", embedding_function=None, configuration={"hnsw": {"space": "ip", "max_neighbors": 16, "ef_construction": 200, "ef_search": 120}}
+        )
+
+    def ingest(self):
+        d = self.data
+        for first in range(0, len(d["rows"]), 5000):
+            part = range(first, min(first + 5000, len(d["rows"])))
+            self.collection.add(
+                ids=[str(i) for i in part],
+                embeddings=d["rows"][part.start : part.stop],
+                documents=[d["texts"][i] for i in part],
+                metadatas=[{f"m{s}": i % s for s in FILTERS} for i in part],
+            )
+
+    def dense(self, i, step=1):
+        where = None if step == 1 else {f"m{step}": 0}
+        return self.collection.query(query_embeddings=self.data["queries"][i : i + 1], n_results=K, where=where, include=[])["ids"][0]
+
+    def add_one(self, i):
+        self.collection.add(ids=[f"q{i}"], embeddings=self.data["queries"][i : i + 1], documents=[self.data["query_texts"][i]])
+
+    def close(self):
+        pass
+
+
+def measure(kind, data, truths):
+    folder = tempfile.mkdtemp()
+    try:
+        engine = kind(data, folder)
+        start = time.perf_counter()
+        engine.ingest()
+        seen = {"ingest, durable and searchable, s": (time.perf_counter() - start, None)}
+        slow = kind in (Lance, Chroma)
+        rounds = 1 if slow else 2
+        if engine.hybrid:
+            seen["hybrid"] = tuple(micros(engine.hybrid, rounds))
+        for step, truth in zip([1, *FILTERS], truths):
+            call = lambda i, step=step: engine.dense(i, step)
+            found = [[int(x) for x in call(i)] for i in range(QUERIES)]
+            label = "vector" if step == 1 else f"vector, {100 / step:g}% match"
+            seen[f"{label}, recall"] = (recall(found, truth), None)
+            seen[label] = tuple(micros(call, rounds))
+        if engine.hybrid:
+            seen["hybrid, 1% match"] = tuple(micros(lambda i: engine.hybrid(i, 100), rounds))
+        times = []
+        for i in range(200):
+            start = time.perf_counter()
+            engine.add_one(i)
+            times.append((time.perf_counter() - start) * 1e6)
+        seen["add of one"] = tuple(np.percentile(times, [50, 99]))
+        engine.close()
+        return seen
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fnv(text):
+    h = 0xCBF29CE484222325
+    for byte in text.encode():
+        h = (h ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return h
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("glosses", "vectors", "model"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--rows", type=int, default=40_000)
+    parser.add_argument("--peers", default="zvec,LanceDB,Chroma")
+    args = parser.parse_args()
+    lines = [line.split("\t") for line in Path(args.glosses).read_text().splitlines()]
+    lines.sort(key=lambda fields: fnv(fields[0]))
+    n = args.rows
+    vectors = np.fromfile(args.vectors, np.float32).reshape(-1, DIM)[: n + QUERIES]
+    plain = lambda text: "".join(c if c.isalnum() else " " for c in text)
+    data = dict(
+        model=args.model,
+        titles=[f[1] for f in lines[:n]],
+        texts=[f[2] for f in lines[:n]],
+        rows=np.ascontiguousarray(vectors[:n]),
+        queries=np.ascontiguousarray(vectors[n:]),
+        query_texts=[f[2] for f in lines[n : n + QUERIES]],
+        plain=[plain(f[2]) for f in lines[n : n + QUERIES]],  # LanceDB's query parser trips over punctuation
+    )
+    truths = [truth_of(data["rows"], data["queries"], step) for step in [1, *FILTERS]]
+    kinds = [Quorate] + [kind for kind in (Zvec, Lance, Chroma) if kind.name in args.peers.split(",")]
+    results = {kind.name: measure(kind, data, truths) for kind in kinds}
+    print(f"{n:,} glosses x {DIM}, {QUERIES} queries, {K} hits; microseconds p50 / p99 unless said, from Python\n")
+    print("| what | " + " | ".join(results) + " | times as fast as the best peer |\n|---|" + "---|" * (len(results) + 1))
+    for what, (own, _) in results["quorate"].items():
+        cells, others = [], []
+        for name, seen in results.items():
+            if what not in seen:
+                cells.append("none")
+                continue
+            value, p99 = seen[what]
+            cells.append(f"{value:.3f}" if p99 is None else f"{value:,.0f} / {p99:,.0f}")
+            others += [value] if name != "quorate" else []
+        ratio = "" if "recall" in what or not others else f"{min(others) / own:.2f}"
+        print(f"| {what} | " + " | ".join(cells) + f" | {ratio} |")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+// The native half, as TypeScript sees it. Made by scripts/build.mjs from the sources in src/; do not edit.
+
+/** Agents, found by what they can do. */
+export declare class AgentRegistry {
+  /** Starts to open the registry in a file, or one in memory. Options: `path`, `model`, `catalog`. */
+  static open(embedder: Embedder | undefined | null, options: unknown): AgentRegistry
+  /** Resolves when the registry is open. */
+  ready(): Promise<void>
+  /** A handle for one tenant. */
+  tenant(name: unknown): Promise<AgentRegistry>
+  /** Adds an agent and gives it back whole, as JSON. */
+  add(agent: unknown): Promise<string>
+  /** Replaces an agent and gives it back whole, as JSON. */
+  update(agent: unknown): Promise<string>
+  /** Removes an agent. */
+  remove(id: unknown): Promise<void>
+  /** An agent, as JSON. */
+  get(id: unknown): Promise<string>
+  /** The agents that match a filter, as JSON. */
+  list(by: unknown): Promise<string>
+  /** How many agents there are. */
+  count(): Promise<number>
+  /** The best agents for a question, as JSON. */
+  match(question: unknown, options: unknown): Promise<string>
+  /** Agents that complement each other on a question, as JSON. */
+  selectPanel(question: unknown, options: unknown): Promise<string>
+  /** Records how well an agent did on a question, 0 to 1. */
+  recordOutcome(id: unknown, question: unknown, reward: unknown): Promise<void>
+  /** Adds the agent of an A2A card and gives it back whole, as JSON. */
+  importCard(card: unknown): Promise<string>
+  /** The A2A card of an agent, as JSON. */
+  exportCard(id: unknown): Promise<string>
+  /** Adds the agents of a catalogue file; says how many there are. */
+  load(path: unknown): Promise<number>
+  /** Writes the agents to a catalogue file. */
+  save(path: unknown): Promise<void>
+  /** Every version of an agent, oldest first, as JSON. */
+  versions(id: unknown): Promise<string>
+  /** Lets go of the file once every tenant's handle is closed too. */
+  close(): Promise<void>
+}
+
+/** Stops work from outside; an AbortSignal pulls it. */
+export declare class Cancel {
+  /** One that is not pulled. */
+  constructor()
+  /** Stops the work. */
+  cancel(): void
+}
+
+/** A model that reads a query and a passage together and scores the pair. */
+export declare class CrossEncoder {
+  /** Starts to open a model. */
+  static open(source: unknown, options: unknown): CrossEncoder
+  /** Resolves when the model is open. */
+  ready(): Promise<void>
+  /** The score of each passage for the query, higher for more relevant. */
+  score(query: unknown, passages: unknown, cancel?: Cancel | undefined | null): Promise<Float32Array>
+  /** The longest pair that is read whole, in tokens. Waits while the model is being opened. */
+  get maxTokens(): number
+}
+
+/** Documents on their way into a knowledge base, copied part by part. */
+export declare class Documents {
+  /** None yet. `skip`: those that are no documents are reported rather than refused. */
+  constructor(skip: boolean)
+  /** Copies some more. */
+  push(documents: unknown): void
+}
+
+/** A model that turns texts into vectors of unit length. */
+export declare class Embedder {
+  /** Starts to open a local model. */
+  static local(source: unknown, options: unknown, cache?: EmbeddingCache | undefined | null): Embedder
+  /** A model behind a service with OpenAI's interface for embeddings. */
+  static remote(url: unknown, options: unknown, cache?: EmbeddingCache | undefined | null): Embedder
+  /** Resolves when the model is open. */
+  ready(): Promise<void>
+  /** Embeds documents or queries: the numbers row by row, and the length of a row. */
+  embed(texts: unknown, queries: boolean, cancel?: Cancel | undefined | null): Promise<[Float32Array, number]>
+  /** Embeds one query. */
+  embedQuery(text: unknown): Promise<Float32Array>
+  /** One vector per token: the numbers row by row, and the length of a row. */
+  embedTokens(text: unknown): Promise<[Float32Array, number]>
+  /** Components of a vector. Waits while the model is being opened. */
+  get dim(): number
+  /** The longest text that is embedded whole, in tokens. Waits while the model is being opened. */
+  get maxTokens(): number
+  /** Fingerprint of weights and settings. Waits while the model is being opened. */
+  get id(): string
+}
+
+/** Vectors that were computed before, in a folder. */
+export declare class EmbeddingCache {
+  /** Starts to open the cache in a folder. */
+  static open(folder: unknown, options: unknown): EmbeddingCache
+  /** Resolves when the cache is open. */
+  ready(): Promise<void>
+  /** What the cache holds and how often it helped, as JSON. */
+  stats(): Promise<string>
+}
+
+/** The pieces that a search has found, by place from 0. */
+export declare class Hits {
+  /** How many there are. */
+  get length(): number
+  /** How good it is; larger is better. */
+  score(i: number): number
+  /** The text of the piece. */
+  text(i: number): string
+  /** The id of its document. */
+  docId(i: number): string
+  /** The id of the piece. */
+  chunkId(i: number): string
+  /** The title of its document. */
+  title(i: number): string
+  /** The source of its document. */
+  source(i: number): string
+  /** The metadata of its document, as JSON. */
+  metadata(i: number): string
+  /** The headings above it, outermost first. */
+  headings(i: number): Array<string>
+  /** Where it starts in the document's text, in UTF-16 units. */
+  start(i: number): number
+  /** Where it ends in the document's text, in UTF-16 units. */
+  end(i: number): number
+  /** The vector of the piece. */
+  vector(i: number): Float32Array
+  /** How the score came about: as JSON, and for people. */
+  explain(i: number): [json: string, text: string]
+}
+
+/** Documents that are kept and found. */
+export declare class KnowledgeBase {
+  /** Adds or replaces documents; `progress(reply, done, total)` is called on the way. The report is JSON. */
+  write(documents: Documents, replace: boolean, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** Adds or replaces the documents of files; otherwise as `write`. */
+  writeFiles(patterns: unknown, replace: boolean, skip: boolean, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** Gives a document other metadata. */
+  updateMetadata(id: unknown, metadata: unknown): Promise<void>
+  /** Deletes documents by `ids` or by `where`, and says how many. */
+  delete(options: unknown): Promise<number>
+  /** The best pieces for a query. `encoder` or `scorer(reply, query, hits)` reranks. */
+  search(query: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<Hits>
+  /** The best pieces for each query. */
+  searchBatch(queries: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<Array<Hits>>
+  /** The best pieces for one question in several wordings. */
+  searchMany(queries: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<Hits>
+  /** The pieces whose vectors are most similar to this one. */
+  searchVector(vector: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<Hits>
+  /** Cited text for a question, within a budget of tokens, as JSON. */
+  context(query: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<string>
+  /** The document with this id, as JSON. */
+  get(id: unknown): Promise<string>
+  /** The ids of all documents, oldest first. */
+  ids(): Promise<Array<string>>
+  /** How many documents match. */
+  count(by: unknown): Promise<number>
+  /** What the knowledge base holds, as JSON. */
+  stats(): Promise<string>
+  /** The versions that `at` can show, as JSON. */
+  versions(): Promise<string>
+  /** The knowledge base as it was at a version. */
+  at(version: unknown): Promise<KnowledgeBase>
+  /** A handle that sees one tenant. */
+  tenant(name: unknown): Promise<KnowledgeBase>
+  /** The tenant that the handle sees. */
+  get tenantName(): string | null
+  /** Takes over what other processes wrote. */
+  refresh(): Promise<boolean>
+  /** Rewrites what many small writes have left. */
+  compact(): Promise<void>
+  /** Gives the writer's lock back. */
+  close(): Promise<void>
+}
+
+/** Where a callback puts its answer. */
+export declare class Reply {
+  /** The answer. */
+  answer(value: unknown): void
+  /** The callback has failed; why is known to the caller. */
+  fail(message: string): void
+}
+
+/** Fisher's paired randomisation test, as JSON. */
+export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown): Promise<string>
+
+/** Runs a method on another thread. */
+export declare function consensus(name: string, arguments: unknown): Promise<unknown>
+
+/** Runs a method that takes well under a millisecond, at once. */
+export declare function consensusNow(name: string, arguments: unknown): unknown
+
+/** Every code as (code, class, meaning). */
+export declare function errorCodes(): Array<[code: string, kind: string, meaning: string]>
+
+/** `[metric, mean]` pairs, or with `per_query` `[query, {metric: value}]` pairs, as JSON. */
+export declare function evaluate(run: unknown, qrels: unknown, metrics: unknown, perQuery: unknown): Promise<string>
+
+/** A folder in the format of BEIR, as JSON. */
+export declare function loadBeir(folder: unknown, split: unknown): Promise<string>
+
+/** Opens the knowledge base in a folder. */
+export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown): Promise<KnowledgeBase>
+
+/** A run in TREC's six columns, as JSON. */
+export declare function readTrecRun(path: unknown): Promise<string>
+
+/** The version of the package. */
+export declare function version(): string
+
+/** Writes a run in TREC's six columns. */
+export declare function writeTrecRun(run: unknown, path: unknown): Promise<void>

@@ -1,0 +1,348 @@
+//! How are experts registered and found from Node?
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use napi::{Env, Unknown};
+use napi_derive::napi;
+use quorate::agents::{Agent, AgentRegistry, Match, MatchOptions, Panel, PanelOptions, RegistryOptions};
+use quorate::core::embed::Embed;
+use quorate::rag::Filter;
+use quorate::{Code, Embedder, EmbedderOptions, Error, Result};
+use serde_json::{Value, json};
+
+use crate::convert::{self, Args, Out, arg, boolean, camel, count, number, snake, text, texts};
+use crate::door::{Lane, Promised, promise};
+use crate::embed::{NativeEmbedder, Opening};
+use crate::errors::{OrThrow, Thrown, engine, invalid};
+use crate::value::Given;
+
+/// Agents, found by what they can do.
+#[napi(js_name = "AgentRegistry")]
+pub struct NativeAgentRegistry {
+    /// None once it is closed.
+    registry: Mutex<Option<Opening<AgentRegistry>>>,
+    /// Whether a question may take longer than a few milliseconds to embed: over the network.
+    slow: bool,
+}
+
+fn definition(given: Given, what: &str) -> Result<Agent> {
+    Agent::from_json(&snake(object(given, what)?))
+}
+
+fn object(given: Given, what: &str) -> Result<Value> {
+    match given {
+        given @ Given::Object(_) => convert::json(given, what),
+        other => Err(invalid(format!("{what} is {}; an object is expected", other.kind()))),
+    }
+}
+
+fn filter(given: Given, what: &str) -> Result<Filter> {
+    match given {
+        Given::Text(text) => Filter::parse(&text),
+        other => Filter::from_json(&object(other, what)?),
+    }
+}
+
+fn to_json(agent: &Agent) -> Result<Value> {
+    serde_json::to_value(agent)
+        .map(camel)
+        .map_err(|e| engine(format!("an agent could not be converted: {e}")))
+}
+
+fn matched(found: &Match) -> Result<Value> {
+    let explanation = found.explain();
+    let value = serde_json::to_value(explanation)
+        .map_err(|e| engine(format!("an explanation could not be converted: {e}")))?;
+    Ok(json!({
+        "agent": to_json(&found.agent)?, "score": found.score, "confidence": found.confidence,
+        "explanation": camel(value), "text": explanation.to_string(),
+    }))
+}
+
+fn panel(panel: &Panel) -> Result<Value> {
+    let members = panel
+        .members
+        .iter()
+        .map(|member| {
+            let mut out = matched(&member.matched)?;
+            out["gain"] = member.gain.into();
+            out["facets"] = json!(member.facets);
+            out["capabilities"] = json!(member.capabilities);
+            Ok(out)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let coverage = serde_json::to_value(&panel.coverage)
+        .map_err(|e| engine(format!("a coverage could not be converted: {e}")))?;
+    Ok(json!({ "members": members, "coverage": camel(coverage), "text": panel.explain() }))
+}
+
+/// The options that matching and selecting share, and what is left.
+fn constraints(args: &mut Args) -> Result<MatchOptions> {
+    let defaults = MatchOptions::default();
+    Ok(MatchOptions {
+        k: args.or("k", defaults.k, count)?,
+        filter: args.maybe("where", filter)?,
+        require: args.or("require", Vec::new(), texts)?,
+        max_cost: args.maybe("maxCost", number)?,
+        language: args.maybe("language", text)?,
+        permissions: args.maybe("permissions", texts)?,
+        tenant: args.maybe("tenant", text)?,
+        abstain: args.or("abstain", defaults.abstain, boolean)?,
+        min_confidence: args.or("minConfidence", defaults.min_confidence, number)?,
+        learn: args.or("learn", defaults.learn, boolean)?,
+    })
+}
+
+impl NativeAgentRegistry {
+    fn run(
+        &self,
+        env: &Env,
+        lane: Lane,
+        work: impl FnOnce(&AgentRegistry) -> Result<Out> + Send + 'static,
+    ) -> Result<Promised, Thrown> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        promise(env, lane, move || match registry {
+            Some(registry) => work(&registry.get()?),
+            None => Err(Error::new(Code::Closed, "the registry has been closed")),
+        })
+    }
+
+    fn read<T: Into<Value>>(
+        &self,
+        env: &Env,
+        work: impl FnOnce(&AgentRegistry) -> Result<T> + Send + 'static,
+    ) -> Result<Promised, Thrown> {
+        self.run(env, Lane::Slow, |registry| Ok(Out::Text(work(registry)?.into().to_string())))
+    }
+
+    fn lane(&self) -> Lane {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*registry {
+            Some(registry) if registry.is_done() && !self.slow => Lane::Quick,
+            _ => Lane::Slow,
+        }
+    }
+}
+
+#[napi]
+impl NativeAgentRegistry {
+    /// Starts to open the registry in a file, or one in memory. Options: `path`, `model`, `catalog`.
+    #[napi(factory)]
+    pub fn open(
+        env: Env,
+        embedder: Option<&NativeEmbedder>,
+        options: Unknown<'_>,
+    ) -> Result<NativeAgentRegistry, Thrown> {
+        let read = Args::read(&env, &options, "options of an AgentRegistry").and_then(|mut args| {
+            let (path, model) = (args.maybe("path", text)?, args.maybe("model", text)?);
+            let catalog = match args.take("catalog") {
+                Given::Undefined => Some("healthcare".to_owned()),
+                Given::Null => None,
+                given => Some(text(given, "catalog")?),
+            };
+            args.done()?;
+            Ok((path, model, catalog))
+        });
+        let (path, model, catalog) = read.or_throw()?;
+        let slow = embedder.is_some_and(|embedder| embedder.slow);
+        let embedder: Option<Opening<Arc<dyn Embed>>> = embedder.map(|embedder| embedder.model.clone());
+        let registry = Opening::start(move || {
+            let embedder: Arc<dyn Embed> = match embedder {
+                Some(embedder) => embedder.get()?,
+                None => {
+                    let model = model.unwrap_or_else(|| "builtin".to_owned());
+                    Arc::new(Embedder::open(&model, EmbedderOptions::default())?)
+                }
+            };
+            let options = RegistryOptions { catalog, ..RegistryOptions::new(embedder) };
+            AgentRegistry::open(path.as_deref().map(Path::new), options)
+        });
+        Ok(NativeAgentRegistry { registry: Mutex::new(Some(registry.or_throw()?)), slow })
+    }
+
+    /// Resolves when the registry is open.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn ready(&self, env: Env) -> Result<Promised, Thrown> {
+        self.run(&env, Lane::Slow, |_| Ok(Out::Nothing))
+    }
+
+    /// A handle for one tenant.
+    #[napi(ts_return_type = "Promise<AgentRegistry>")]
+    pub fn tenant(&self, env: Env, name: Unknown<'_>) -> Result<Promised, Thrown> {
+        let name = arg(&env, &name, "tenant", text)?;
+        let slow = self.slow;
+        self.run(&env, Lane::Slow, move |registry| {
+            let registry = Opening::opened(registry.tenant(&name)?);
+            Ok(Out::object(NativeAgentRegistry { registry: Mutex::new(Some(registry)), slow }))
+        })
+    }
+
+    /// Adds an agent and gives it back whole, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn add(&self, env: Env, agent: Unknown<'_>) -> Result<Promised, Thrown> {
+        let agent = arg(&env, &agent, "agent", definition)?;
+        self.read(&env, |registry| to_json(&*registry.add(agent)?))
+    }
+
+    /// Replaces an agent and gives it back whole, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn update(&self, env: Env, agent: Unknown<'_>) -> Result<Promised, Thrown> {
+        let agent = arg(&env, &agent, "agent", definition)?;
+        self.read(&env, |registry| to_json(&*registry.update(agent)?))
+    }
+
+    /// Removes an agent.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn remove(&self, env: Env, id: Unknown<'_>) -> Result<Promised, Thrown> {
+        let id = arg(&env, &id, "id", text)?;
+        self.run(&env, Lane::Slow, move |registry| registry.remove(&id).map(|()| Out::Nothing))
+    }
+
+    /// An agent, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn get(&self, env: Env, id: Unknown<'_>) -> Result<Promised, Thrown> {
+        let id = arg(&env, &id, "id", text)?;
+        self.read(&env, move |registry| to_json(&*registry.get(&id)?))
+    }
+
+    /// The agents that match a filter, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn list(&self, env: Env, by: Unknown<'_>) -> Result<Promised, Thrown> {
+        let by = arg(&env, &by, "where", |given, what| match given.is_missing() {
+            true => Ok(None),
+            false => filter(given, what).map(Some),
+        })?;
+        self.read(&env, move |registry| {
+            registry.list(by.as_ref())?.iter().map(|agent| to_json(agent)).collect::<Result<Vec<_>>>()
+        })
+    }
+
+    /// How many agents there are.
+    #[napi(ts_return_type = "Promise<number>")]
+    pub fn count(&self, env: Env) -> Result<Promised, Thrown> {
+        self.run(&env, Lane::Slow, |registry| Ok(Out::count(registry.len())))
+    }
+
+    /// The best agents for a question, as JSON.
+    #[napi(js_name = "match", ts_return_type = "Promise<string>")]
+    pub fn match_agents(
+        &self,
+        env: Env,
+        question: Unknown<'_>,
+        options: Unknown<'_>,
+    ) -> Result<Promised, Thrown> {
+        let question = arg(&env, &question, "question", text)?;
+        let options = Args::read(&env, &options, "options of match").and_then(|mut args| {
+            let options = constraints(&mut args)?;
+            args.done()?;
+            Ok(options)
+        });
+        let options = options.or_throw()?;
+        self.run(&env, self.lane(), move |registry| {
+            let found = registry.match_agents(&question, &options)?;
+            let found = found.iter().map(matched).collect::<Result<Vec<_>>>()?;
+            Ok(Out::Text(Value::Array(found).to_string()))
+        })
+    }
+
+    /// Agents that complement each other on a question, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn select_panel(
+        &self,
+        env: Env,
+        question: Unknown<'_>,
+        options: Unknown<'_>,
+    ) -> Result<Promised, Thrown> {
+        let question = arg(&env, &question, "question", text)?;
+        let options = Args::read(&env, &options, "options of selectPanel").and_then(|mut args| {
+            let defaults = PanelOptions::default();
+            let options = PanelOptions {
+                size: args.or("size", defaults.size, count)?,
+                diversity: args.or("diversity", defaults.diversity, number)?,
+                thrift: args.or("thrift", defaults.thrift, number)?,
+                pool: args.or("pool", defaults.pool, count)?,
+                constraints: constraints(&mut args)?,
+            };
+            args.done()?;
+            Ok(options)
+        });
+        let options = options.or_throw()?;
+        self.run(&env, self.lane(), move |registry| {
+            Ok(Out::Text(panel(&registry.select_panel(&question, &options)?)?.to_string()))
+        })
+    }
+
+    /// Records how well an agent did on a question, 0 to 1.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn record_outcome(
+        &self,
+        env: Env,
+        id: Unknown<'_>,
+        question: Unknown<'_>,
+        reward: Unknown<'_>,
+    ) -> Result<Promised, Thrown> {
+        let id = arg(&env, &id, "agentId", text)?;
+        let question = arg(&env, &question, "query", text)?;
+        let reward = arg(&env, &reward, "reward", number)?;
+        self.run(&env, Lane::Slow, move |registry| {
+            registry.record_outcome(&id, &question, reward).map(|()| Out::Nothing)
+        })
+    }
+
+    /// Adds the agent of an A2A card and gives it back whole, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn import_card(&self, env: Env, card: Unknown<'_>) -> Result<Promised, Thrown> {
+        let card = arg(&env, &card, "card", |given, what| match given {
+            Given::Text(text) => {
+                serde_json::from_str(&text).map_err(|e| invalid(format!("{what} is not JSON: {e}")))
+            }
+            given => object(given, what),
+        })?;
+        self.read(&env, move |registry| to_json(&*registry.import_card(&card)?))
+    }
+
+    /// The A2A card of an agent, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn export_card(&self, env: Env, id: Unknown<'_>) -> Result<Promised, Thrown> {
+        let id = arg(&env, &id, "id", text)?;
+        self.read(&env, move |registry| registry.export_card(&id))
+    }
+
+    /// Adds the agents of a catalogue file; says how many there are.
+    #[napi(ts_return_type = "Promise<number>")]
+    pub fn load(&self, env: Env, path: Unknown<'_>) -> Result<Promised, Thrown> {
+        let path = arg(&env, &path, "path", text)?;
+        self.run(&env, Lane::Slow, move |registry| registry.load(&path).map(Out::count))
+    }
+
+    /// Writes the agents to a catalogue file.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn save(&self, env: Env, path: Unknown<'_>) -> Result<Promised, Thrown> {
+        let path = arg(&env, &path, "path", text)?;
+        self.run(&env, Lane::Slow, move |registry| registry.save(&path).map(|()| Out::Nothing))
+    }
+
+    /// Every version of an agent, oldest first, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn versions(&self, env: Env, id: Unknown<'_>) -> Result<Promised, Thrown> {
+        let id = arg(&env, &id, "id", text)?;
+        self.read(&env, move |registry| {
+            let one = |version: &quorate::agents::AgentVersion| {
+                let agent = version.agent.as_ref().map(to_json).transpose()?;
+                Ok(json!({ "revision": version.revision, "agent": agent }))
+            };
+            registry.versions(&id)?.iter().map(one).collect::<Result<Vec<Value>>>()
+        })
+    }
+
+    /// Lets go of the file once every tenant's handle is closed too.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn close(&self, env: Env) -> Result<Promised, Thrown> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        promise(&env, Lane::Slow, move || {
+            drop(registry.map(|registry| registry.get()));
+            Ok(Out::Nothing)
+        })
+    }
+}

@@ -1,0 +1,409 @@
+//! How does work leave the JavaScript thread, come back as a Promise, and never unwind into Node?
+//!
+//! Each environment (the main thread, each worker thread) has one channel back, a thread-safe function of Node-API. It
+//! keeps the process alive only while work is under way.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{null_mut, with_exposed_provenance_mut};
+use std::rc::Rc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use napi::Env;
+use napi::bindgen_prelude::{ToNapiValue, TypeName, Unknown, retain_current_module_for_unload_safety};
+use napi::sys::{self, napi_env, napi_value};
+use napi_derive::napi;
+use quorate::{Cancel, Code, Error, Result};
+
+use crate::convert::Out;
+use crate::errors::{OrThrow, Thrown, engine};
+pub use crate::pool::Lane;
+use crate::pool::submit;
+use crate::value::{Given, read};
+
+/// How often work that waits for a callback looks whether it is cancelled.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A Promise that a native function returns.
+pub struct Promised(napi_value);
+
+impl TypeName for Promised {
+    fn type_name() -> &'static str {
+        "Promise"
+    }
+
+    fn value_type() -> napi::ValueType {
+        napi::ValueType::Object
+    }
+}
+
+impl ToNapiValue for Promised {
+    unsafe fn to_napi_value(_: napi_env, promise: Self) -> napi::Result<napi_value> {
+        Ok(promise.0)
+    }
+}
+
+/// Runs `work` on a thread of `lane`; the Promise is resolved with what it returns or rejected with its error.
+pub fn promise(
+    env: &Env,
+    lane: Lane,
+    work: impl FnOnce() -> Result<Out> + Send + 'static,
+) -> Result<Promised, Thrown> {
+    let door = Door::of(env.raw()).or_throw()?;
+    let (mut deferred, mut promise) = (null_mut(), null_mut());
+    // SAFETY: `env` serves a call on this thread; the pointers are to locals.
+    check(unsafe { sys::napi_create_promise(door.env, &mut deferred, &mut promise) }).or_throw()?;
+    // The handle is only used again on this thread.
+    let deferred = deferred.expose_provenance();
+    let way = Arc::clone(&door.way);
+    door.begin();
+    let sent = submit(
+        lane,
+        Box::new(move || {
+            let outcome = contain(work);
+            way.send(Box::new(move |env| {
+                settle(env, deferred, outcome);
+                if let Ok(door) = Door::of(env) {
+                    door.end();
+                }
+            }));
+        }),
+    );
+    if let Err(error) = sent {
+        settle(door.env, deferred, Err(error));
+        door.end();
+    }
+    Ok(Promised(promise))
+}
+
+/// Runs `work`, which takes well under a millisecond, on this thread.
+pub fn quick<T>(work: impl FnOnce() -> Result<T>) -> Result<T, Thrown> {
+    contain(work).or_throw()
+}
+
+fn settle(env: napi_env, deferred: usize, outcome: Result<Out>) {
+    let deferred = with_exposed_provenance_mut(deferred);
+    let given = outcome.and_then(|out| {
+        out.give(env).map_err(|e| engine(format!("a result could not be handed over: {}", e.reason)))
+    });
+    match given {
+        // SAFETY: the deferred was made on this thread and is settled once.
+        Ok(value) => unsafe {
+            sys::napi_resolve_deferred(env, deferred, value);
+        },
+        Err(error) => {
+            let thrown = napi::JsError::from(crate::errors::throw(error));
+            // SAFETY: as above; `env` is alive while it serves this call.
+            unsafe {
+                let value = thrown.into_value(env);
+                sys::napi_reject_deferred(env, deferred, value);
+            }
+        }
+    }
+}
+
+/// Turns an unwinding defect into an error with code `internal`.
+pub fn contain<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|cause| Err(defect(&*cause)))
+}
+
+fn defect(cause: &(dyn Any + Send)) -> Error {
+    let text = cause
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| cause.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    Error::new(Code::Internal, format!("a defect of quorate, please report it: {text}"))
+}
+
+fn check(status: sys::napi_status) -> Result<()> {
+    match status {
+        sys::Status::napi_ok => Ok(()),
+        status => Err(engine(format!("Node-API answers with status {status}"))),
+    }
+}
+
+/// What is done on the JavaScript thread.
+type Message = Box<dyn FnOnce(napi_env) + Send>;
+
+/// The way back to one environment, for any thread.
+struct Way {
+    /// The address of the thread-safe function; none once its environment goes down.
+    function: Mutex<Option<usize>>,
+}
+
+impl Way {
+    /// Has `message` run on the JavaScript thread; drops it when that has ended.
+    fn send(&self, message: Message) {
+        let function = self.function.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(address) = *function else { return };
+        let data = Box::into_raw(Box::new(message));
+        // SAFETY: the function is alive while its address is there, which the lock keeps.
+        let status = unsafe {
+            sys::napi_call_threadsafe_function(
+                with_exposed_provenance_mut(address),
+                data.cast(),
+                sys::ThreadsafeFunctionCallMode::nonblocking,
+            )
+        };
+        if status != sys::Status::napi_ok {
+            // SAFETY: the message was not taken, so it is still ours.
+            drop(unsafe { Box::from_raw(data) });
+        }
+    }
+}
+
+/// What one environment has under way.
+struct Door {
+    env: napi_env,
+    way: Arc<Way>,
+    pending: Cell<usize>,
+    callbacks: RefCell<HashMap<u64, sys::napi_ref>>,
+    last: Cell<u64>,
+}
+
+thread_local! {
+    /// The environments of this thread; there is one, except where a test runner loads the addon again.
+    static DOORS: RefCell<Vec<Rc<Door>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Door {
+    fn of(env: napi_env) -> Result<Rc<Door>> {
+        DOORS.with_borrow_mut(|doors| {
+            if let Some(door) = doors.iter().find(|door| door.env == env) {
+                return Ok(Rc::clone(door));
+            }
+            let door = Rc::new(Door::new(env)?);
+            doors.push(Rc::clone(&door));
+            Ok(door)
+        })
+    }
+
+    fn new(env: napi_env) -> Result<Door> {
+        // Threads of the pool outlive an environment, so the addon must stay in memory.
+        retain_current_module_for_unload_safety();
+        let (mut name, mut function) = (null_mut(), null_mut());
+        // SAFETY: `env` is alive on this thread; the pointers are to locals and a literal of this length.
+        unsafe {
+            check(sys::napi_create_string_utf8(env, c"quorate".as_ptr(), 7, &mut name))?;
+            check(sys::napi_create_threadsafe_function(
+                env,
+                null_mut(),
+                null_mut(),
+                name,
+                0,
+                1,
+                null_mut(),
+                None,
+                null_mut(),
+                Some(receive),
+                &mut function,
+            ))?;
+            check(sys::napi_unref_threadsafe_function(env, function))?;
+        }
+        let way = Arc::new(Way { function: Mutex::new(Some(function.expose_provenance())) });
+        let hook = Arc::into_raw(Arc::clone(&way));
+        // SAFETY: the hook owns one count of the way and gives it back when it runs, once.
+        check(unsafe { sys::napi_add_env_cleanup_hook(env, Some(leave), hook.cast_mut().cast()) })?;
+        Ok(Door { env, way, pending: Cell::new(0), callbacks: RefCell::default(), last: Cell::new(0) })
+    }
+
+    fn function(&self) -> Option<sys::napi_threadsafe_function> {
+        let function = self.way.function.lock().unwrap_or_else(PoisonError::into_inner);
+        function.map(with_exposed_provenance_mut)
+    }
+
+    /// Keeps the process alive for one more piece of work.
+    fn begin(&self) {
+        self.pending.set(self.pending.get() + 1);
+        if self.pending.get() == 1
+            && let Some(function) = self.function()
+        {
+            // SAFETY: the function is alive, and this is its thread.
+            unsafe { sys::napi_ref_threadsafe_function(self.env, function) };
+        }
+    }
+
+    fn end(&self) {
+        self.pending.set(self.pending.get().saturating_sub(1));
+        if self.pending.get() == 0
+            && let Some(function) = self.function()
+        {
+            // SAFETY: as above.
+            unsafe { sys::napi_unref_threadsafe_function(self.env, function) };
+        }
+    }
+}
+
+/// Runs a message on the JavaScript thread. Without `env` the environment is going down, and the message is dropped.
+unsafe extern "C" fn receive(env: napi_env, _: napi_value, _: *mut c_void, data: *mut c_void) {
+    // SAFETY: the data is a message that `Way::send` let go of.
+    let message = unsafe { Box::from_raw(data.cast::<Message>()) };
+    if !env.is_null() {
+        // Nothing can be told to anybody here: what may fail is contained where it has a promise.
+        let _ = catch_unwind(AssertUnwindSafe(|| message(env)));
+    }
+}
+
+/// The environment goes down: no message reaches it from now on.
+unsafe extern "C" fn leave(way: *mut c_void) {
+    // SAFETY: this is the count that the hook was given.
+    let way = unsafe { Arc::from_raw(way.cast_const().cast::<Way>()) };
+    let function = way.function.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(address) = function {
+        // SAFETY: the function is alive until it is released here, on its thread.
+        unsafe {
+            sys::napi_release_threadsafe_function(
+                with_exposed_provenance_mut(address),
+                sys::ThreadsafeFunctionReleaseMode::abort,
+            )
+        };
+    }
+    DOORS.with_borrow_mut(|doors| doors.retain(|door| !Arc::ptr_eq(&door.way, &way)));
+}
+
+/// Stops work from outside; an AbortSignal pulls it.
+#[napi(js_name = "Cancel")]
+#[derive(Default)]
+pub struct NativeCancel {
+    flag: Cancel,
+}
+
+#[napi]
+impl NativeCancel {
+    /// One that is not pulled.
+    #[napi(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stops the work.
+    #[napi]
+    pub fn cancel(&self) {
+        self.flag.cancel();
+    }
+}
+
+/// The flag of a call's optional [`NativeCancel`].
+pub fn flag(cancel: Option<&NativeCancel>) -> Cancel {
+    cancel.map_or_else(Cancel::new, |cancel| cancel.flag.clone())
+}
+
+/// A JavaScript function that other threads call.
+pub struct Callback {
+    way: Arc<Way>,
+    id: u64,
+}
+
+impl Callback {
+    /// Keeps a function. It is called as `function(reply, ...arguments)` and must answer by `reply`, once.
+    pub fn new(env: &Env, function: &Unknown<'_>) -> Result<Callback, Thrown> {
+        let door = Door::of(env.raw()).or_throw()?;
+        let mut reference = null_mut();
+        // SAFETY: the value belongs to the call that is being served; the pointer is to a local.
+        check(unsafe {
+            sys::napi_create_reference(door.env, napi::JsValue::raw(function), 1, &mut reference)
+        })
+        .or_throw()?;
+        let id = door.last.get() + 1;
+        door.last.set(id);
+        door.callbacks.borrow_mut().insert(id, reference);
+        Ok(Callback { way: Arc::clone(&door.way), id })
+    }
+
+    /// Calls the function from another thread and waits for its answer. Errors: `callback` when it fails, `cancelled`.
+    pub fn call(&self, arguments: Vec<Out>, cancel: &Cancel) -> Result<Given> {
+        let (sender, receiver) = sync_channel(1);
+        let id = self.id;
+        self.way.send(Box::new(move |env| {
+            if let Err(error) = call(env, id, arguments, sender.clone()) {
+                let _ = sender.try_send(Err(error));
+            }
+        }));
+        loop {
+            match receiver.recv_timeout(POLL) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Timeout) => cancel.check()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(Code::Callback, "the callback was given up without an answer"));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        let id = self.id;
+        self.way.send(Box::new(move |env| {
+            if let Ok(door) = Door::of(env)
+                && let Some(reference) = door.callbacks.borrow_mut().remove(&id)
+            {
+                // SAFETY: the reference was made in this environment and is deleted once.
+                unsafe { sys::napi_delete_reference(env, reference) };
+            }
+        }));
+    }
+}
+
+fn call(env: napi_env, id: u64, arguments: Vec<Out>, sender: SyncSender<Result<Given>>) -> Result<()> {
+    let door = Door::of(env)?;
+    let reference = door.callbacks.borrow().get(&id).copied();
+    let reference = reference.ok_or_else(|| engine("a callback is not there any more"))?;
+    let give = |e: napi::Error| engine(format!("a callback's argument could not be made: {}", e.reason));
+    let reply = Reply { sender: Mutex::new(Some(sender)) };
+    // SAFETY: `env` serves this message on its thread.
+    let mut values = vec![unsafe { ToNapiValue::to_napi_value(env, reply) }.map_err(give)?];
+    for argument in arguments {
+        values.push(argument.give(env).map_err(give)?);
+    }
+    let (mut function, mut this, mut returned) = (null_mut(), null_mut(), null_mut());
+    // SAFETY: the reference was made in this environment; the pointers are to locals and to the arguments.
+    unsafe {
+        check(sys::napi_get_reference_value(env, reference, &mut function))?;
+        check(sys::napi_get_undefined(env, &mut this))?;
+        let status =
+            sys::napi_call_function(env, this, function, values.len(), values.as_ptr(), &mut returned);
+        if status != sys::Status::napi_ok {
+            let mut exception = null_mut();
+            sys::napi_get_and_clear_last_exception(env, &mut exception);
+            return Err(Error::new(Code::Callback, "the callback threw"));
+        }
+    }
+    Ok(())
+}
+
+/// Where a callback puts its answer.
+#[napi]
+pub struct Reply {
+    sender: Mutex<Option<SyncSender<Result<Given>>>>,
+}
+
+#[napi]
+impl Reply {
+    /// The answer.
+    #[napi]
+    pub fn answer(&self, env: Env, value: Unknown<'_>) {
+        self.send(read(env.raw(), napi::JsValue::raw(&value), "the callback's answer"));
+    }
+
+    /// The callback has failed; why is known to the caller.
+    #[napi]
+    pub fn fail(&self, message: String) {
+        self.send(Err(Error::new(Code::Callback, message)));
+    }
+}
+
+impl Reply {
+    fn send(&self, answer: Result<Given>) {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            let _ = sender.try_send(answer);
+        }
+    }
+}

@@ -1,0 +1,345 @@
+// Which experts should answer a question?
+
+import type * as Native from '../native.js';
+import { options as checked, parse, place, settle } from './call.js';
+import { Embedder, nativeOf } from './embed.js';
+import { type Where, filterIn } from './kb.js';
+import { native } from './native.js';
+
+/** An expert that can be asked. Fields are in camelCase here; in catalogue files they are in snake_case, which is taken too. */
+export interface Agent {
+  /** Unique within its tenant: 1 to 128 letters, digits and `-_.:`. */
+  id: string;
+  /** The name that people read. */
+  name: string;
+  /** What the agent does, in a sentence or two. */
+  summary: string;
+  /** The field of work as a path, such as `regulatory/us/devices`. */
+  domain?: string;
+  /** What the agent is able to do, by names of the taxonomy. */
+  capabilities?: { name: string; level?: 'basic' | 'proficient' | 'expert'; evidence?: string[] }[];
+  /** What the agent can be asked, with example questions. */
+  skills?: { id: string; name?: string; description?: string; examples?: string[]; tags?: string[] }[];
+  /** What the agent does not answer, and who does. */
+  boundaries?: { topic: string; referTo?: string }[];
+  /** Names of the tools that the agent uses. */
+  tools?: string[];
+  /** Languages that the agent answers in, as BCP 47 tags. */
+  languages?: string[];
+  /** What the agent needs to be given. */
+  inputs?: { name: string; mediaType?: string }[];
+  /** What the agent hands back. */
+  outputs?: { name: string; mediaType?: string }[];
+  /** How large a model the agent needs. */
+  modelTier?: 'small' | 'medium' | 'large';
+  /** Expected cost of one call, in US dollars. */
+  costPerCall?: number;
+  /** How soon an answer can be expected. */
+  latency?: 'interactive' | 'standard' | 'batch';
+  /** The tenant that owns the agent; absent when all share it. */
+  tenant?: string | null;
+  /** Who can see an agent that a tenant owns. */
+  visibility?: 'private' | 'public';
+  /** Permissions that a caller needs to use the agent. */
+  permissions?: string[];
+  /** Free words for filtering. */
+  tags?: string[];
+  /** The version of this definition. */
+  version?: string;
+  /** Whether the agent is in use; only active agents are matched. */
+  status?: 'draft' | 'active' | 'deprecated';
+  /** Whether the agent can be called at present. */
+  available?: boolean;
+  /** Preference among equals, 0 to 10. */
+  weight?: number;
+  /** Where the agent is reached, when it runs elsewhere. */
+  url?: string | null;
+}
+
+/** How a registry is opened. */
+export interface RegistryOptions {
+  /** The file that keeps it. Default: none, it lives in memory. */
+  path?: string | URL | null;
+  /** A model folder, a hub id, or an Embedder. Default `builtin`. */
+  embedder?: Embedder | string | URL | null;
+  /** `healthcare`, the path of a catalogue file, or null for none. Default `healthcare`. */
+  catalog?: string | URL | null;
+}
+
+/** What a match must and may do. */
+export interface MatchOptions {
+  /** How many agents to return at most. Default 5. */
+  k?: number;
+  /** A condition on the agents' fields, in snake_case, such as `latency = 'interactive' AND tags CONTAINS 'ecg'`. */
+  where?: Where | null;
+  /** Capabilities that an agent must have, each itself or by a descendant. */
+  require?: readonly string[] | null;
+  /** Largest cost of a call, in US dollars. */
+  maxCost?: number | null;
+  /** A language that the agent must answer in. */
+  language?: string | null;
+  /** The permissions that the caller holds. Default: all. */
+  permissions?: readonly string[] | null;
+  /** On whose behalf. Default: shared and public agents only. */
+  tenant?: string | null;
+  /** Return nothing, never a guess, when nothing is confident. Default false. */
+  abstain?: boolean;
+  /** With `abstain`: the probability with which the right agent must be among those returned. Default 0.5. */
+  minConfidence?: number;
+  /** Whether outcomes take part in the ranking. Default true. */
+  learn?: boolean;
+}
+
+/** What a panel must be like. */
+export interface PanelOptions extends Omit<MatchOptions, 'k' | 'abstain' | 'minConfidence'> {
+  /** How many members, 1 to 64. Default 5. */
+  size?: number;
+  /** What counts beside relevance, 0 to 1. Default 0.3. */
+  diversity?: number;
+  /** How much a low cost of calls counts, 0 to 1. Default 0.05. */
+  thrift?: number;
+  /** How many of the most relevant agents are considered. Default 32. */
+  pool?: number;
+}
+
+/** A term of a weighted sum. */
+export interface Part {
+  value: number;
+  weight: number;
+}
+
+/** Where a match's score comes from: `dense + lexical + weight + learning`. As a string it is the same for people. */
+export interface MatchExplanation {
+  dense: number;
+  description: Part;
+  centroid: Part;
+  nearest: Part;
+  /** The example question that is nearest, and its cosine. */
+  bestExample: [string, number] | null;
+  lexical: number;
+  coverage: Part;
+  /** The words of the question that the agent uses, each with its part of the coverage. */
+  words: [string, number][];
+  weight: number;
+  learning: number;
+  outcomes: number;
+  inScope: number;
+  share: number;
+  admitted: number;
+  toString(): string;
+}
+
+interface Found {
+  agent: Agent;
+  score: number;
+  confidence: number;
+  explanation: MatchExplanation;
+  text: string;
+}
+
+/** An agent that fits a question. */
+export class Match {
+  /** The agent. */
+  readonly agent: Agent;
+  /** What the ranking goes by. Comparable within one answer. */
+  readonly score: number;
+  /** Probability, 0 to 1, that this agent is the right one. */
+  readonly confidence: number;
+  readonly #explanation: MatchExplanation;
+
+  /** @internal */
+  constructor(found: Found) {
+    this.agent = found.agent;
+    this.score = found.score;
+    this.confidence = found.confidence;
+    this.#explanation = Object.defineProperty(found.explanation, 'toString', { value: () => found.text });
+  }
+
+  /** Where the score comes from. */
+  explain(): MatchExplanation {
+    return this.#explanation;
+  }
+}
+
+/** A member of a panel: how it fits the question, and what it adds. */
+export class Member extends Match {
+  /** What the member added to the panel's value. */
+  readonly gain: number;
+  /** The parts of the question that this member covers best, with its fit to each. */
+  readonly facets: [string, number][];
+  /** Capabilities that no earlier member had. */
+  readonly capabilities: string[];
+
+  /** @internal */
+  constructor(found: Found & { gain: number; facets: [string, number][]; capabilities: string[] }) {
+    super(found);
+    this.gain = found.gain;
+    this.facets = found.facets;
+    this.capabilities = found.capabilities;
+  }
+}
+
+/** What a panel covers: each part lies in 0 to 1. */
+export interface Coverage {
+  facets: number;
+  capabilities: number;
+  diversity: number;
+  relevance: number;
+  thrift: number;
+  /** The value that was maximised. */
+  value: number;
+  /** Each part of the question with the best fit of a member. */
+  byFacet: [string, number][];
+}
+
+/** Agents that complement each other, in the order in which they were chosen. */
+export class Panel {
+  /** The members. */
+  readonly members: Member[];
+  /** What they cover together. */
+  readonly coverage: Coverage;
+  readonly #text: string;
+
+  /** @internal */
+  constructor(found: { members: ConstructorParameters<typeof Member>[0][]; coverage: Coverage; text: string }) {
+    this.members = found.members.map((member) => new Member(member));
+    this.coverage = found.coverage;
+    this.#text = found.text;
+  }
+
+  /** Why these members: what each added. */
+  explain(): string {
+    return this.#text;
+  }
+}
+
+/** A version of an agent. */
+export interface AgentVersion {
+  /** The registry's revision that made it. */
+  revision: number;
+  /** The definition; null where the agent was removed. */
+  agent: Agent | null;
+}
+
+const MADE = Symbol('made');
+
+/**
+ * Agents, found by what they can do.
+ *
+ * `new AgentRegistry(...)` returns at once and opens on another thread; `await AgentRegistry.open(...)` waits for it, and fails
+ * here when it cannot be opened.
+ */
+export class AgentRegistry {
+  readonly #native: Native.AgentRegistry;
+
+  /** Codes: `locked`, `corrupt`, `format_version`, `embedder_mismatch`, and those of the catalogue and of the embedder. */
+  constructor(options?: RegistryOptions | null);
+  /** @internal */
+  constructor(made: typeof MADE, opened: Native.AgentRegistry);
+  constructor(given?: RegistryOptions | typeof MADE | null, opened?: Native.AgentRegistry) {
+    if (given === MADE) {
+      this.#native = opened!;
+      return;
+    }
+    const { path, embedder, catalog, ...rest } = checked(given as RegistryOptions | null | undefined);
+    const at = (value: string | URL | null | undefined) => (value instanceof URL ? place(value) : value);
+    const model = embedder instanceof Embedder ? undefined : at(embedder);
+    this.#native = native.AgentRegistry.open(
+      embedder instanceof Embedder ? nativeOf.get(embedder) : undefined,
+      { ...rest, path: at(path), model, catalog: at(catalog) },
+    );
+  }
+
+  /** Opens a registry and waits until it is open. */
+  static async open(options?: RegistryOptions | null): Promise<AgentRegistry> {
+    const registry = await settle(async () => new AgentRegistry(options));
+    await settle(() => registry.#native.ready());
+    return registry;
+  }
+
+  /** A handle for one tenant: it sees its own, shared and public agents, and changes only its own. */
+  async tenant(name: string): Promise<AgentRegistry> {
+    return new AgentRegistry(MADE, await settle(() => this.#native.tenant(name)));
+  }
+
+  /** Adds an agent and gives it back with all its defaults. Codes: `duplicate_id`, `unknown_capability`, `tenant_violation`. */
+  async add(agent: Agent): Promise<Agent> {
+    return parse(await settle(() => this.#native.add(agent)));
+  }
+
+  /** Replaces the definition of an agent. Codes: `unknown_id`, otherwise as {@link add}. */
+  async update(agent: Agent): Promise<Agent> {
+    return parse(await settle(() => this.#native.update(agent)));
+  }
+
+  /** Removes an agent and what was learnt about it. Codes: `unknown_id`, `tenant_violation`. */
+  async remove(id: string): Promise<void> {
+    await settle(() => this.#native.remove(id));
+  }
+
+  /** The agent with this id. Code: `unknown_id`. */
+  async get(id: string): Promise<Agent> {
+    return parse(await settle(() => this.#native.get(id)));
+  }
+
+  /** The agents that this handle sees, by id: those that match a filter or `{ where: filter }`, else all. */
+  async list(where?: Where | { where?: Where | null } | null): Promise<Agent[]> {
+    return parse(await settle(() => this.#native.list(filterIn(where))));
+  }
+
+  /** How many agents this handle sees. */
+  async count(): Promise<number> {
+    return settle(() => this.#native.count());
+  }
+
+  /** The best agents for a question, best first; none, never a guess, when nothing is confident and `abstain` is set. */
+  async match(question: string, options?: MatchOptions | null): Promise<Match[]> {
+    const found = parse<Found[]>(await settle(() => this.#native.match(question, checked(options))));
+    return found.map((one) => new Match(one));
+  }
+
+  /** Agents that complement each other on a question: not the top ones alike. */
+  async selectPanel(question: string, options?: PanelOptions | null): Promise<Panel> {
+    return new Panel(parse(await settle(() => this.#native.selectPanel(question, checked(options)))));
+  }
+
+  /** Records how well an agent did on a question: `reward` from 0 (useless) to 1. Matches learn from it. */
+  async recordOutcome(agentId: string, query: string, reward: number): Promise<void> {
+    await settle(() => this.#native.recordOutcome(agentId, query, reward));
+  }
+
+  /** Adds the agent that an A2A card describes: an object, or its JSON. */
+  async importCard(card: string | object): Promise<Agent> {
+    return parse(await settle(() => this.#native.importCard(card)));
+  }
+
+  /** The A2A card of an agent. Code: `unknown_id`. */
+  async exportCard(id: string): Promise<Record<string, unknown>> {
+    return parse(await settle(() => this.#native.exportCard(id)));
+  }
+
+  /** Adds the agents of a catalogue file, replacing those that are there already; says how many it has. */
+  async load(path: string | URL): Promise<number> {
+    return settle(() => this.#native.load(place(path)));
+  }
+
+  /** Writes the agents that this handle sees to a catalogue file: JSON when its name ends in `.json`, else YAML. */
+  async save(path: string | URL): Promise<void> {
+    await settle(() => this.#native.save(place(path)));
+  }
+
+  /** Every version of an agent, oldest first, also when it was removed. Code: `unknown_id`. */
+  async versions(id: string): Promise<AgentVersion[]> {
+    return parse(await settle(() => this.#native.versions(id)));
+  }
+
+  /** Lets go of the file, once the handles of tenants are closed too. Further calls fail with code `closed`. */
+  async close(): Promise<void> {
+    await settle(() => this.#native.close());
+  }
+
+  /** Closes at the end of an `await using` block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,424 @@
+// What does a panel decide, how firmly, and who differs?
+
+import { settle, parse } from '../call.js';
+import { invalid } from '../errors.js';
+import { native } from '../native.js';
+import type { KendallW } from './agreement.js';
+import { report, reportNow } from './call.js';
+import { isColumn, isNamed, named, packed, packedRows } from './data.js';
+import type { Numbers, Opinions } from './pooling.js';
+
+/** How an item's ratings moved since the previous round. */
+export interface DelphiStability {
+  /** Half the summed absolute difference of the shares of each rating: 0 same, 1 nothing in common. */
+  change: number;
+  medianShift: number;
+  iqrShift: number;
+  /** Whether `change` is below the limit. */
+  stable: boolean;
+}
+
+/** One item of a Delphi round. */
+export interface DelphiItem {
+  /** Experts who rated the item. */
+  n: number;
+  median: number;
+  q1: number;
+  q3: number;
+  /** `q3 - q1`. */
+  iqr: number;
+  /** Interpercentile range P70 - P30, on the scale 1 to 9. */
+  ipr: number;
+  /** Interpercentile range adjusted for symmetry, on the scale 1 to 9. */
+  ipras: number;
+  /** Whether `ipr > ipras`. */
+  disagreement: boolean;
+  /** RAND/UCLA: `appropriate`, `uncertain` or `inappropriate`. */
+  appropriateness: string;
+  /** Whether `iqr` is within the limit and there is no disagreement. */
+  consensus: boolean;
+  /** Comparison with the previous round, when there was one. */
+  stability: DelphiStability | null;
+}
+
+/** One value for ratings of one dimension, otherwise one for each item. */
+export type Each<T> = T | T[];
+
+/** The verdict on a round. */
+export interface DelphiRound {
+  items: DelphiItem[];
+  /** Kendall's W over the experts who rated every item. */
+  kendallW: KendallW;
+  /** Whether to stop. */
+  stop: boolean;
+  /** `consensus`, `stable_dissent`, `first_round` or `still_moving`. */
+  reason: string;
+  /** The reason in words. */
+  why: string;
+  median: Each<number>;
+  iqr: Each<number>;
+  ipr: Each<number>;
+  ipras: Each<number>;
+  disagreement: Each<boolean>;
+  stability: Each<DelphiStability | null>;
+}
+
+/** The decision of a honeybee swarm. */
+export interface Honeybee {
+  /** The option that first reached the quorum; null when none did. */
+  decision: number | null;
+  /** When it did, in the time of the model. */
+  decidedAt: number | null;
+  /** The share of the swarm committed to each option at the end. */
+  shares: number[];
+  uncommitted: number;
+  time: number;
+  /** Whether the swarm had come to rest. */
+  steady: boolean;
+  /** Whether it rests without a quorum. */
+  deadlock: boolean;
+}
+
+/** A pool found by a particle swarm. */
+export interface SwarmPool {
+  /** The distribution of least objective. */
+  pooled: number[];
+  /** The objective there. */
+  value: number;
+  objective: string;
+  iterations: number;
+  converged: boolean;
+  /** How far the particles are apart at the end. */
+  spread: number;
+  seed: number;
+}
+
+/** Answers grouped by meaning. */
+export interface SemanticClusters {
+  /** The members (positions in the input) of each cluster, the heaviest cluster first. */
+  clusters: number[][];
+  /** The share of weight of each cluster. */
+  shares: number[];
+  /** The most central member of each cluster. */
+  medoids: number[];
+  /** The cluster of each vector. */
+  assignment: number[];
+  /** Semantic entropy, in nats. */
+  entropy: number;
+  /** `entropy` divided by its greatest value for so many vectors. */
+  normalisedEntropy: number;
+}
+
+/** One member of a faction. */
+export interface FactionMember {
+  voter: string;
+  weight: number;
+  confidence: number;
+  /** `weight * confidence`. */
+  strength: number;
+  /** Identifier of the rationale. */
+  rationale: string | null;
+}
+
+/** Those who share a position. */
+export interface Faction {
+  position: string;
+  /** Summed weight of the members. */
+  weight: number;
+  /** `weight` divided by the weight of all. */
+  share: number;
+  /** Weighted mean confidence. */
+  confidence: number;
+  /** Every member, the strongest first. */
+  members: FactionMember[];
+}
+
+/** Every faction with its members. */
+export interface MinorityReport {
+  /** The faction or factions of greatest weight. */
+  leading: Faction[];
+  /** Every other faction above the threshold, the heaviest first. */
+  minorities: Faction[];
+  threshold: number;
+  /** How many factions were below it. */
+  below: number;
+  /** Their joint share. */
+  belowShare: number;
+}
+
+/** Agreement among the ballots, raw and corrected for chance. */
+export interface PanelAgreement {
+  /** The name of the coefficient. */
+  coefficient: string;
+  /** 1 full agreement, 0 what chance gives; null where it is undefined. */
+  value: number | null;
+  observed: number | null;
+  expected: number | null;
+  undefined: string | null;
+}
+
+/** An interval for something that the panel estimates. */
+export interface PanelInterval {
+  of: 'support' | 'number' | 'probability';
+  low: number;
+  high: number;
+  method: string;
+}
+
+/** What a panel decides, how firmly, and who differs. */
+export class PanelScore {
+  /** The option, the number, or the voter whose vector is most central; null when positions are level (see `tied`). */
+  readonly decision: string | number | null;
+  /** On the weighted share of the leading position. */
+  readonly level: 'unanimous' | 'strong' | 'moderate' | 'weak' | 'no_consensus';
+  /** The weighted share of the ballots that hold the leading position. */
+  readonly support: number;
+  readonly agreement: PanelAgreement;
+  /** Every faction with its members. */
+  readonly minority: MinorityReport;
+  /** How sure the panel is of its decision, 0 to 1. */
+  readonly confidence: number;
+  /** Intervals, that of the support first. */
+  readonly intervals: PanelInterval[];
+  /** The leading positions when they are level. */
+  readonly tied: string[];
+  /** The kind of the ballots. */
+  readonly kind: string;
+  /** Ballots of positive weight. */
+  readonly voters: number;
+  /** Their weight. */
+  readonly weight: number;
+  /** Kish's effective number of ballots. */
+  readonly effectiveVoters: number;
+  readonly #lines: string[];
+
+  /** @internal */
+  constructor(json: string, lines: string[]) {
+    const found = parse<Omit<PanelScore, 'decision' | 'tied' | 'explain'> & { decision: Record<string, unknown> }>(json);
+    const [kind, decision] = Object.entries(found.decision)[0] ?? ['tie', []];
+    this.decision = kind === 'tie' ? null : (decision as string | number);
+    this.level = found.level;
+    this.support = found.support;
+    this.agreement = found.agreement;
+    this.minority = found.minority;
+    this.confidence = found.confidence;
+    this.intervals = found.intervals;
+    this.tied = kind === 'tie' ? (decision as string[]) : [];
+    this.kind = found.kind;
+    this.voters = found.voters;
+    this.weight = found.weight;
+    this.effectiveVoters = found.effectiveVoters;
+    this.#lines = lines;
+  }
+
+  /** The arithmetic behind the score; each line can be recomputed by hand from the ones before and the ballots. */
+  explain(): string {
+    return this.#lines.join('\n');
+  }
+}
+
+/** The position that a ballot takes. */
+export interface Positions {
+  /** One option. */
+  choice: string;
+  /** Options, best first. */
+  ranking: readonly string[];
+  /** `{ option: probability }`; they sum to 1. */
+  probability: Readonly<Record<string, number>>;
+  number: number;
+  /** A vector, such as the embedding of an answer. */
+  vector: Numbers;
+}
+
+/** A position whose kind its type tells: text, list of texts, object of probabilities, number, list of numbers. */
+export type Position = Positions[keyof Positions];
+
+/** One member's ballot. Exactly one of the positions is given. */
+export interface Ballot extends Partial<Positions> {
+  /** Who votes; unique in the panel. */
+  voter: string;
+  /** In place of the five kinds. */
+  position?: Position;
+  /** How sure the voter is, 0 to 1. Default 1. */
+  confidence?: number;
+  /** How much the ballot counts. Default 1. */
+  weight?: number;
+  /** Identifier of the rationale. */
+  rationale?: string | null;
+}
+
+const KINDS = ['choice', 'ranking', 'probability', 'number', 'vector'] as const;
+const FIELDS: readonly string[] = [...KINDS, 'voter', 'position', 'confidence', 'weight', 'rationale'];
+
+/** What {@link delphiRound} may be told. */
+export interface DelphiOptions {
+  /** Ratings of the previous round. */
+  previous?: Numbers | readonly Numbers[] | null;
+  /** Lowest and highest rating. Default 1 and 9. */
+  scale?: readonly [number, number];
+  /** As a share of the width of the scale. Default 0.25. */
+  iqrLimit?: number;
+  /** Default 0.15. */
+  stabilityLimit?: number;
+}
+
+/**
+ * Judges one round of ratings, experts x items with NaN or null for no answer; one dimension is one item. Answers at once.
+ *
+ * IPRAS and disagreement by RAND/UCLA (Fitch et al. 2001); stability against the previous round (Scheibe, Skutsch and Schofer
+ * 1975).
+ */
+export function delphiRound(
+  ratings: Numbers | readonly ArrayLike<number | null>[],
+  previous?: Numbers | readonly ArrayLike<number | null>[] | DelphiOptions | null,
+  options?: DelphiOptions | null,
+): DelphiRound {
+  const args = named(options === undefined ? [ratings, previous] : [ratings, previous, options], ['ratings', 'previous']);
+  type Found = Pick<DelphiRound, 'items' | 'kendallW' | 'stop' | 'reason' | 'why'>;
+  const found = reportNow<Found>('delphiRound', {
+    ...args,
+    ratings: packedRows(args['ratings']),
+    previous: packedRows(args['previous']),
+  });
+  const single = isColumn(ratings) && !isColumn((ratings as ArrayLike<unknown>)[0]);
+  const each = <K extends keyof DelphiItem>(name: K): Each<DelphiItem[K]> =>
+    single ? found.items[0]![name] : found.items.map((item) => item[name]);
+  return {
+    ...found,
+    median: each('median'),
+    iqr: each('iqr'),
+    ipr: each('ipr'),
+    ipras: each('ipras'),
+    disagreement: each('disagreement'),
+    stability: each('stability'),
+  };
+}
+
+/** What {@link honeybee} may be told. */
+export interface HoneybeeOptions {
+  /** Cross-inhibition. Default 4. */
+  sigma?: number;
+  /** The share that decides. Default 0.5. */
+  quorum?: number;
+  seed?: number;
+  noise?: number;
+  maxTime?: number;
+}
+
+/** Best-of-n decision of a honeybee swarm (Seeley et al. 2012; Pais et al. 2013). `values`: the quality of each option, above 0. */
+export async function honeybee(
+  values: Numbers,
+  sigma?: number | HoneybeeOptions | null,
+  quorum?: number | HoneybeeOptions,
+  seed?: number | HoneybeeOptions,
+): Promise<Honeybee> {
+  return report('honeybee', () => named(trimmed([values, sigma, quorum, seed]), ['values', 'sigma', 'quorum', 'seed']));
+}
+
+/** What {@link swarmPool} minimises. */
+export type Objective = 'kl_to_pool' | 'kl_from_pool' | 'squared_distance' | 'hellinger' | 'total_variation';
+
+/** What {@link swarmPool} may be told. */
+export interface SwarmOptions {
+  weights?: Numbers | null;
+  /** Default `kl_to_pool`. */
+  objective?: Objective;
+  seed?: number;
+  particles?: number;
+  maxIter?: number;
+  tol?: number;
+}
+
+/** The distribution of least objective, found by a particle swarm on the simplex. */
+export async function swarmPool(
+  p: Opinions,
+  weights?: Numbers | SwarmOptions | null,
+  objective?: Objective | SwarmOptions,
+  seed?: number | SwarmOptions,
+): Promise<SwarmPool> {
+  return report('swarmPool', () => {
+    const given = named(trimmed([p, weights, objective, seed]), ['p', 'weights', 'objective', 'seed']);
+    return { ...given, p: packedRows(given['p']), weights: packed(given['weights']) };
+  });
+}
+
+/** Drops arguments at the end that were not given. */
+function trimmed(args: unknown[]): unknown[] {
+  while (args.length > 1 && args.at(-1) === undefined) args.pop();
+  return args;
+}
+
+/** What {@link semanticClusters} may be told. */
+export interface ClusterOptions {
+  /** The least cosine within a cluster. Default 0.8. */
+  threshold?: number;
+  weights?: Numbers | null;
+  linkage?: 'complete' | 'single';
+}
+
+/** Clusters vectors by cosine similarity and measures their semantic entropy (Farquhar et al. 2024, discrete form). */
+export async function semanticClusters(
+  vectors: readonly Numbers[],
+  threshold?: number | ClusterOptions | null,
+  options?: ClusterOptions | null,
+): Promise<SemanticClusters> {
+  return report('semanticClusters', () => {
+    const given = named(trimmed([vectors, threshold, options]), ['vectors', 'threshold']);
+    return { ...given, vectors: packedRows(given['vectors']) };
+  });
+}
+
+/** What {@link scorePanel} may be told. */
+export interface PanelScoreOptions {
+  /** All that could be chosen. */
+  options?: readonly string[] | null;
+  /** Lowest and highest number. */
+  scale?: readonly [number, number] | null;
+  /** How far numbers that agree may be apart. */
+  tolerance?: number | null;
+  /** Least cosine of vectors that agree. Default 0.8. */
+  similarity?: number;
+  /** Share below which a faction is only counted. Default 0. */
+  minorityThreshold?: number;
+}
+
+/**
+ * One call for a panel: decision, level, support, agreement, factions, confidence, and the arithmetic. `ballots`: one object each,
+ * or `{ voter: position }`.
+ */
+export async function scorePanel(
+  ballots: readonly Ballot[] | Readonly<Record<string, Position>> | ReadonlyMap<string, Position>,
+  options?: PanelScoreOptions | null,
+): Promise<PanelScore> {
+  if (options !== undefined && options !== null && !isNamed(options)) throw invalid('options are no object');
+  const list = listed(ballots).map(ballotOf);
+  const [json, lines] = (await settle(() => native.consensus('scorePanel', { ...options, ballots: list }))) as [string, string[]];
+  return new PanelScore(json, lines);
+}
+
+function listed(ballots: unknown): unknown[] {
+  if (Array.isArray(ballots)) return ballots;
+  if (ballots instanceof Map) return [...ballots].map(([voter, position]) => ({ voter, position }));
+  if (isNamed(ballots)) return Object.entries(ballots).map(([voter, position]) => ({ voter, position }));
+  throw invalid(`ballots are ${ballots === null ? 'null' : `a ${typeof ballots}`}; an array is expected`);
+}
+
+/** Voter, kind, position, confidence, weight, rationale. */
+function ballotOf(ballot: unknown, i: number): unknown[] {
+  if (!isNamed(ballot)) throw invalid(`ballots[${i}] is ${ballot === null ? 'null' : `a ${typeof ballot}`}; an object is expected`);
+  const unknown = Object.keys(ballot).find((name) => !FIELDS.includes(name));
+  if (unknown !== undefined) throw invalid(`ballots[${i}] has the unknown field '${unknown}'`);
+  if (ballot['voter'] === undefined) throw invalid(`ballots[${i}] names no voter`);
+  const there = (value: unknown) => value !== undefined && value !== null;
+  const given: [string, unknown][] = KINDS.filter((kind) => there(ballot[kind])).map((kind) => [kind, ballot[kind]]);
+  if (there(ballot['position'])) given.push([kindOf(ballot['position']), ballot['position']]);
+  const [only] = given;
+  if (given.length !== 1 || !only) throw invalid(`ballots[${i}] takes ${given.length} positions; one is expected`);
+  return [ballot['voter'], ...only, ballot['confidence'] ?? 1, ballot['weight'] ?? 1, ballot['rationale'] ?? null];
+}
+
+function kindOf(position: unknown): string {
+  if (typeof position === 'string') return 'choice';
+  if (isColumn(position)) return typeof position[0] === 'string' ? 'ranking' : 'vector';
+  return isNamed(position) ? 'probability' : 'number';
+}

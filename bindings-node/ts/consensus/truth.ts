@@ -1,0 +1,213 @@
+// What is true, when raters of unknown skill disagree?
+
+import { run } from './call.js';
+import { parse } from '../call.js';
+import { type Keyed, type Label, type Named, type RatingsArguments, type RatingsOptions, packed, ratings } from './data.js';
+
+/** What the native half says, before the arrays. */
+interface Report {
+  method: string;
+  items: Label[];
+  itemLabels: Label[];
+  classes: Label[];
+  raters: Label[];
+  raterSkills: number[];
+  classShares: number[] | null;
+  itemDifficulty: number[] | null;
+  logLikelihood: number[];
+  iterations: number;
+  converged: boolean;
+  ties: Label[];
+}
+
+/** What the raters say together, and how far each can be trusted. */
+export class Truth {
+  /** The name of the method. */
+  readonly method: string;
+  /** The ids of the items. */
+  readonly items: Label[];
+  /** The most probable label of each item, in the order of `items`; of equals, the first category. */
+  readonly itemLabels: Label[];
+  /** The categories. */
+  readonly classes: Label[];
+  /** Items x classes, row by row: the probability of each category; shares of the votes where the method has no model. */
+  readonly probabilityArray: Float64Array;
+  /** The ids of the raters. */
+  readonly raters: Label[];
+  /** The skill of each rater, as the method defines it, in the order of `raters`. */
+  readonly raterSkills: number[];
+  /** Raters x true classes x given classes: the probability of a given label; null without a model of it. */
+  readonly confusionArray: Float64Array | null;
+  /** The estimated share of each category among the items. */
+  readonly classShares: number[] | null;
+  /** How hard each item is (GLAD), in the order of `items`. */
+  readonly itemDifficulty: number[] | null;
+  /** What the method maximises, after each iteration; it never falls. */
+  readonly logLikelihood: number[];
+  /** Iterations made. */
+  readonly iterations: number;
+  /** Did the method reach its tolerance? */
+  readonly converged: boolean;
+  /** The items whose first place is shared by several categories. */
+  readonly ties: Label[];
+
+  /** @internal */
+  constructor([json, probabilities, confusion]: [string, Float64Array, Float64Array | undefined]) {
+    const found = parse<Report>(json);
+    this.method = found.method;
+    this.items = found.items;
+    this.itemLabels = found.itemLabels;
+    this.classes = found.classes;
+    this.probabilityArray = probabilities;
+    this.raters = found.raters;
+    this.raterSkills = found.raterSkills;
+    this.confusionArray = confusion ?? null;
+    this.classShares = found.classShares;
+    this.itemDifficulty = found.itemDifficulty;
+    this.logLikelihood = found.logLikelihood;
+    this.iterations = found.iterations;
+    this.converged = found.converged;
+    this.ties = found.ties;
+  }
+
+  /** `{ item: label }`. */
+  get labels(): Record<string, Label> {
+    return Object.fromEntries(this.items.map((item, i) => [String(item), this.itemLabels[i]!]));
+  }
+
+  /** `{ item: { category: probability } }`. */
+  get probabilities(): Record<string, Record<string, number>> {
+    const k = this.classes.length;
+    const row = (i: number) =>
+      Object.fromEntries(this.classes.map((label, c) => [String(label), this.probabilityArray[i * k + c]!]));
+    return Object.fromEntries(this.items.map((item, i) => [String(item), row(i)]));
+  }
+
+  /** `{ rater: skill }`. */
+  get skills(): Record<string, number> {
+    return Object.fromEntries(this.raters.map((rater, i) => [String(rater), this.raterSkills[i]!]));
+  }
+
+  /** `{ rater: matrix }`, true classes x given classes, in the order of `classes`; null without a model of it. */
+  get confusion(): Record<string, Float64Array[]> | null {
+    const array = this.confusionArray;
+    if (!array) return null;
+    const k = this.classes.length;
+    const matrix = (i: number) =>
+      this.classes.map((_, c) => array.subarray(i * k * k + c * k, i * k * k + (c + 1) * k));
+    return Object.fromEntries(this.raters.map((rater, i) => [String(rater), matrix(i)]));
+  }
+
+  /** `{ item: difficulty }` (GLAD: `exp(-beta)`). */
+  get difficulty(): Record<string, number> | null {
+    const hard = this.itemDifficulty;
+    return hard && Object.fromEntries(this.items.map((item, i) => [String(item), hard[i]!]));
+  }
+}
+
+/** What can be said about ratings from which truth is inferred. */
+export interface TruthOptions extends RatingsOptions {
+  /** The weight of each rater, 1 where not given. */
+  weights?: Keyed<number> | null;
+}
+
+/** True labels of items, where known. */
+export interface Gold {
+  gold?: Keyed<Label> | null;
+}
+
+/** The options of {@link dawidSkene}. The priors are counts of imagined items and votes. */
+export interface EmOptions extends TruthOptions, Gold {
+  /** Default 100. */
+  maxIter?: number;
+  /** Default 1e-5. */
+  tol?: number;
+  priorClass?: number;
+  priorCorrect?: number;
+  priorWrong?: number;
+}
+
+async function infer(method: string, args: readonly unknown[], more: (given: Named) => Named = (g) => g): Promise<Truth> {
+  return new Truth(await run(method, () => more(ratings(args, 'raters'))));
+}
+
+/** The label with most votes, each counting as `weights` says of its rater. */
+export async function majorityVote(...args: RatingsArguments<TruthOptions>): Promise<Truth> {
+  return infer('majorityVote', args);
+}
+
+/** Worker agreement with aggregate: votes weighted by each rater's agreement with the majority. */
+export async function wawa(...args: RatingsArguments<TruthOptions>): Promise<Truth> {
+  return infer('wawa', args);
+}
+
+/** A confusion matrix for each rater by expectation maximisation (Dawid and Skene 1979). */
+export async function dawidSkene(...args: RatingsArguments<EmOptions>): Promise<Truth> {
+  return infer('dawidSkene', args);
+}
+
+/** One probability of being right for each rater. */
+export async function oneCoin(...args: RatingsArguments<EmOptions>): Promise<Truth> {
+  return infer('oneCoin', args);
+}
+
+/** The options of {@link glad}. */
+export interface GladOptions extends TruthOptions, Gold {
+  maxIter?: number;
+  tol?: number;
+  abilityMean?: number;
+  easinessMean?: number;
+  classPrior?: ArrayLike<number> | null;
+}
+
+/** Abilities of raters and difficulties of items (Whitehill et al. 2009). */
+export async function glad(...args: RatingsArguments<GladOptions>): Promise<Truth> {
+  return infer('glad', args, (given) => ({ ...given, classPrior: packed(given['classPrior']) }));
+}
+
+/** The options of {@link mace}. */
+export interface MaceOptions extends TruthOptions, Gold {
+  /** Default 50. */
+  maxIter?: number;
+  tol?: number;
+  /** Default 10. */
+  restarts?: number;
+  seed?: number;
+  /** Default `variational`. */
+  method?: 'variational' | 'em';
+}
+
+/** Raters who know, or answer without looking (Hovy et al. 2013). */
+export async function mace(...args: RatingsArguments<MaceOptions>): Promise<Truth> {
+  return infer('mace', args);
+}
+
+/** The options of {@link kos} and {@link mMsr}. */
+export interface SeededOptions extends TruthOptions {
+  maxIter?: number;
+  tol?: number;
+  seed?: number;
+}
+
+/** Message passing between items and raters, for two categories (Karger, Oh and Shah 2014). */
+export async function kos(...args: RatingsArguments<SeededOptions>): Promise<Truth> {
+  return infer('kos', args);
+}
+
+/** Truth among hostile raters by completing a matrix of rank one (Ma and Olshevsky 2020). */
+export async function mMsr(...args: RatingsArguments<SeededOptions>): Promise<Truth> {
+  return infer('mMsr', args);
+}
+
+/** The options of {@link zeroBasedSkill}; the defaults are those of crowd-kit. */
+export interface ZeroBasedSkillOptions extends TruthOptions {
+  maxIter?: number;
+  learningRate?: number;
+  reduceEvery?: number;
+  reduceBy?: number;
+}
+
+/** Skills learnt step by step from the weighted majority. */
+export async function zeroBasedSkill(...args: RatingsArguments<ZeroBasedSkillOptions>): Promise<Truth> {
+  return infer('zeroBasedSkill', args);
+}

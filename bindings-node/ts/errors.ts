@@ -1,0 +1,131 @@
+// What went wrong, by family and by code?
+
+import { native } from './native.js';
+
+/** The stable names of errors, the same in Rust, Python and Node; `ERROR_CODES` says what each means. */
+export type ErrorCode =
+  | 'invalid_argument'
+  | 'invalid_shape'
+  | 'not_finite'
+  | 'empty_input'
+  | 'invalid_document'
+  | 'invalid_text'
+  | 'filter_syntax'
+  | 'filter_type'
+  | 'filter_field'
+  | 'query_syntax'
+  | 'too_large'
+  | 'model_invalid'
+  | 'model_unsupported'
+  | 'model_not_found'
+  | 'not_found'
+  | 'unknown_id'
+  | 'unknown_capability'
+  | 'duplicate_id'
+  | 'duplicate_entry'
+  | 'embedder_mismatch'
+  | 'version_conflict'
+  | 'include_cycle'
+  | 'tenant_violation'
+  | 'read_only'
+  | 'closed'
+  | 'locked'
+  | 'corrupt'
+  | 'format_version'
+  | 'io'
+  | 'disk_full'
+  | 'permission_denied'
+  | 'offline'
+  | 'remote_failed'
+  | 'remote_invalid'
+  | 'timeout'
+  | 'load_failed'
+  | 'callback'
+  | 'cancelled'
+  | 'unsupported'
+  | 'undefined'
+  | 'internal';
+
+/** Any error of quorate; by itself, a defect of the library (code `internal`). */
+export class QuorateError extends Error {
+  /** The stable name of the error, the same in Rust, Python and Node. */
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  static {
+    // The name is the class's, for subclasses too, and is not listed among an error's own members.
+    Object.defineProperty(this.prototype, 'name', {
+      configurable: true,
+      get(this: QuorateError) {
+        return this.constructor.name;
+      },
+    });
+  }
+}
+
+/** The caller gave something that cannot be used. */
+export class InvalidInput extends QuorateError {}
+
+/** What the caller named does not exist. */
+export class NotFound extends QuorateError {}
+
+/** What the caller asked for contradicts what is there. */
+export class Conflict extends QuorateError {}
+
+/** Another process holds the writer's lock. */
+export class Locked extends QuorateError {}
+
+/** Stored bytes are not what was written. */
+export class Corrupt extends QuorateError {}
+
+/** A resource (network, disk, model) cannot be reached or used at present. */
+export class Unavailable extends QuorateError {}
+
+/** The caller cancelled the work. */
+export class Cancelled extends QuorateError {}
+
+/** The operation has no meaning for this object, or was not compiled in. */
+export class Unsupported extends QuorateError {}
+
+const CLASSES: Record<string, typeof QuorateError> = {
+  InvalidInput,
+  NotFound,
+  Conflict,
+  Locked,
+  Corrupt,
+  Unavailable,
+  Cancelled,
+  Unsupported,
+};
+
+const TABLE = native.errorCodes();
+const CLASS_OF = new Map(TABLE.map(([code, kind]) => [code, CLASSES[kind] ?? QuorateError]));
+
+/** Every code with what it means. */
+export const ERROR_CODES: Readonly<Record<ErrorCode, string>> = Object.freeze(
+  Object.fromEntries(TABLE.map(([code, , meaning]) => [code, meaning])) as Record<ErrorCode, string>,
+);
+
+/** @internal The error of quorate behind what the native half has thrown; anything else as it is. */
+export function refine(error: unknown, cause?: unknown): unknown {
+  if (error instanceof QuorateError || !(error instanceof Error)) return error;
+  const code = (error as Error & { code?: unknown }).code;
+  if (typeof code !== 'string') return error;
+  const options = cause === undefined ? undefined : { cause };
+  const known = CLASS_OF.get(code);
+  if (known) return new known(code as ErrorCode, error.message, options);
+  // Node-API's own word for an argument that is not of the native class.
+  if (code === 'InvalidArg' || code.endsWith('Expected')) {
+    return new InvalidInput('invalid_argument', error.message, options);
+  }
+  return error;
+}
+
+/** @internal */
+export function invalid(message: string, options?: ErrorOptions): InvalidInput {
+  return new InvalidInput('invalid_argument', message, options);
+}

@@ -1,0 +1,59 @@
+// quorate: hybrid search, expert matching and consensus in one process.
+
+import { native } from './native.js';
+
+export * as consensus from './consensus/index.js';
+export * from './agents.js';
+export {
+  type Abortable,
+  type CacheStats,
+  CrossEncoder,
+  type CrossEncoderOptions,
+  Embedder,
+  type EmbedderOptions,
+  EmbeddingCache,
+  RemoteEmbedder,
+  type RemoteEmbedderOptions,
+} from './embed.js';
+export {
+  Cancelled,
+  Conflict,
+  Corrupt,
+  ERROR_CODES,
+  type ErrorCode,
+  InvalidInput,
+  Locked,
+  NotFound,
+  QuorateError,
+  Unavailable,
+  Unsupported,
+} from './errors.js';
+export * from './eval.js';
+export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue, type TermScore } from './hits.js';
+export {
+  type ChunkInput,
+  type ChunkOptions,
+  type ChunkStrategy,
+  type Citation,
+  type Context,
+  type ContextOptions,
+  type Document,
+  type DocumentInput,
+  KnowledgeBase,
+  type OpenOptions,
+  type Opening,
+  type RerankFunction,
+  type SearchOptions,
+  type Skipped,
+  type Stats,
+  type StreamStep,
+  type VectorSearchOptions,
+  type Version,
+  type Where,
+  type WriteOptions,
+  type WriteReport,
+  open,
+} from './kb.js';
+
+/** The version of the package. */
+export const version: string = native.version();

@@ -1,0 +1,237 @@
+import { Embedder } from './embed.js';
+import { type Where } from './kb.js';
+/** An expert that can be asked. Fields are in camelCase here; in catalogue files they are in snake_case, which is taken too. */
+export interface Agent {
+    /** Unique within its tenant: 1 to 128 letters, digits and `-_.:`. */
+    id: string;
+    /** The name that people read. */
+    name: string;
+    /** What the agent does, in a sentence or two. */
+    summary: string;
+    /** The field of work as a path, such as `regulatory/us/devices`. */
+    domain?: string;
+    /** What the agent is able to do, by names of the taxonomy. */
+    capabilities?: {
+        name: string;
+        level?: 'basic' | 'proficient' | 'expert';
+        evidence?: string[];
+    }[];
+    /** What the agent can be asked, with example questions. */
+    skills?: {
+        id: string;
+        name?: string;
+        description?: string;
+        examples?: string[];
+        tags?: string[];
+    }[];
+    /** What the agent does not answer, and who does. */
+    boundaries?: {
+        topic: string;
+        referTo?: string;
+    }[];
+    /** Names of the tools that the agent uses. */
+    tools?: string[];
+    /** Languages that the agent answers in, as BCP 47 tags. */
+    languages?: string[];
+    /** What the agent needs to be given. */
+    inputs?: {
+        name: string;
+        mediaType?: string;
+    }[];
+    /** What the agent hands back. */
+    outputs?: {
+        name: string;
+        mediaType?: string;
+    }[];
+    /** How large a model the agent needs. */
+    modelTier?: 'small' | 'medium' | 'large';
+    /** Expected cost of one call, in US dollars. */
+    costPerCall?: number;
+    /** How soon an answer can be expected. */
+    latency?: 'interactive' | 'standard' | 'batch';
+    /** The tenant that owns the agent; absent when all share it. */
+    tenant?: string | null;
+    /** Who can see an agent that a tenant owns. */
+    visibility?: 'private' | 'public';
+    /** Permissions that a caller needs to use the agent. */
+    permissions?: string[];
+    /** Free words for filtering. */
+    tags?: string[];
+    /** The version of this definition. */
+    version?: string;
+    /** Whether the agent is in use; only active agents are matched. */
+    status?: 'draft' | 'active' | 'deprecated';
+    /** Whether the agent can be called at present. */
+    available?: boolean;
+    /** Preference among equals, 0 to 10. */
+    weight?: number;
+    /** Where the agent is reached, when it runs elsewhere. */
+    url?: string | null;
+}
+/** How a registry is opened. */
+export interface RegistryOptions {
+    /** The file that keeps it. Default: none, it lives in memory. */
+    path?: string | URL | null;
+    /** A model folder, a hub id, or an Embedder. Default `builtin`. */
+    embedder?: Embedder | string | URL | null;
+    /** `healthcare`, the path of a catalogue file, or null for none. Default `healthcare`. */
+    catalog?: string | URL | null;
+}
+/** What a match must and may do. */
+export interface MatchOptions {
+    /** How many agents to return at most. Default 5. */
+    k?: number;
+    /** A condition on the agents' fields, in snake_case, such as `latency = 'interactive' AND tags CONTAINS 'ecg'`. */
+    where?: Where | null;
+    /** Capabilities that an agent must have, each itself or by a descendant. */
+    require?: readonly string[] | null;
+    /** Largest cost of a call, in US dollars. */
+    maxCost?: number | null;
+    /** A language that the agent must answer in. */
+    language?: string | null;
+    /** The permissions that the caller holds. Default: all. */
+    permissions?: readonly string[] | null;
+    /** On whose behalf. Default: shared and public agents only. */
+    tenant?: string | null;
+    /** Return nothing, never a guess, when nothing is confident. Default false. */
+    abstain?: boolean;
+    /** With `abstain`: the probability with which the right agent must be among those returned. Default 0.5. */
+    minConfidence?: number;
+    /** Whether outcomes take part in the ranking. Default true. */
+    learn?: boolean;
+}
+/** What a panel must be like. */
+export interface PanelOptions extends Omit<MatchOptions, 'k' | 'abstain' | 'minConfidence'> {
+    /** How many members, 1 to 64. Default 5. */
+    size?: number;
+    /** What counts beside relevance, 0 to 1. Default 0.3. */
+    diversity?: number;
+    /** How much a low cost of calls counts, 0 to 1. Default 0.05. */
+    thrift?: number;
+    /** How many of the most relevant agents are considered. Default 32. */
+    pool?: number;
+}
+/** A term of a weighted sum. */
+export interface Part {
+    value: number;
+    weight: number;
+}
+/** Where a match's score comes from: `dense + lexical + weight + learning`. As a string it is the same for people. */
+export interface MatchExplanation {
+    dense: number;
+    description: Part;
+    centroid: Part;
+    nearest: Part;
+    /** The example question that is nearest, and its cosine. */
+    bestExample: [string, number] | null;
+    lexical: number;
+    coverage: Part;
+    /** The words of the question that the agent uses, each with its part of the coverage. */
+    words: [string, number][];
+    weight: number;
+    learning: number;
+    outcomes: number;
+    inScope: number;
+    share: number;
+    admitted: number;
+    toString(): string;
+}
+/** An agent that fits a question. */
+export declare class Match {
+    #private;
+    /** The agent. */
+    readonly agent: Agent;
+    /** What the ranking goes by. Comparable within one answer. */
+    readonly score: number;
+    /** Probability, 0 to 1, that this agent is the right one. */
+    readonly confidence: number;
+    /** Where the score comes from. */
+    explain(): MatchExplanation;
+}
+/** A member of a panel: how it fits the question, and what it adds. */
+export declare class Member extends Match {
+    /** What the member added to the panel's value. */
+    readonly gain: number;
+    /** The parts of the question that this member covers best, with its fit to each. */
+    readonly facets: [string, number][];
+    /** Capabilities that no earlier member had. */
+    readonly capabilities: string[];
+}
+/** What a panel covers: each part lies in 0 to 1. */
+export interface Coverage {
+    facets: number;
+    capabilities: number;
+    diversity: number;
+    relevance: number;
+    thrift: number;
+    /** The value that was maximised. */
+    value: number;
+    /** Each part of the question with the best fit of a member. */
+    byFacet: [string, number][];
+}
+/** Agents that complement each other, in the order in which they were chosen. */
+export declare class Panel {
+    #private;
+    /** The members. */
+    readonly members: Member[];
+    /** What they cover together. */
+    readonly coverage: Coverage;
+    /** Why these members: what each added. */
+    explain(): string;
+}
+/** A version of an agent. */
+export interface AgentVersion {
+    /** The registry's revision that made it. */
+    revision: number;
+    /** The definition; null where the agent was removed. */
+    agent: Agent | null;
+}
+/**
+ * Agents, found by what they can do.
+ *
+ * `new AgentRegistry(...)` returns at once and opens on another thread; `await AgentRegistry.open(...)` waits for it, and fails
+ * here when it cannot be opened.
+ */
+export declare class AgentRegistry {
+    #private;
+    /** Codes: `locked`, `corrupt`, `format_version`, `embedder_mismatch`, and those of the catalogue and of the embedder. */
+    constructor(options?: RegistryOptions | null);
+    /** Opens a registry and waits until it is open. */
+    static open(options?: RegistryOptions | null): Promise<AgentRegistry>;
+    /** A handle for one tenant: it sees its own, shared and public agents, and changes only its own. */
+    tenant(name: string): Promise<AgentRegistry>;
+    /** Adds an agent and gives it back with all its defaults. Codes: `duplicate_id`, `unknown_capability`, `tenant_violation`. */
+    add(agent: Agent): Promise<Agent>;
+    /** Replaces the definition of an agent. Codes: `unknown_id`, otherwise as {@link add}. */
+    update(agent: Agent): Promise<Agent>;
+    /** Removes an agent and what was learnt about it. Codes: `unknown_id`, `tenant_violation`. */
+    remove(id: string): Promise<void>;
+    /** The agent with this id. Code: `unknown_id`. */
+    get(id: string): Promise<Agent>;
+    /** The agents that this handle sees, by id: those that match a filter or `{ where: filter }`, else all. */
+    list(where?: Where | {
+        where?: Where | null;
+    } | null): Promise<Agent[]>;
+    /** How many agents this handle sees. */
+    count(): Promise<number>;
+    /** The best agents for a question, best first; none, never a guess, when nothing is confident and `abstain` is set. */
+    match(question: string, options?: MatchOptions | null): Promise<Match[]>;
+    /** Agents that complement each other on a question: not the top ones alike. */
+    selectPanel(question: string, options?: PanelOptions | null): Promise<Panel>;
+    /** Records how well an agent did on a question: `reward` from 0 (useless) to 1. Matches learn from it. */
+    recordOutcome(agentId: string, query: string, reward: number): Promise<void>;
+    /** Adds the agent that an A2A card describes: an object, or its JSON. */
+    importCard(card: string | object): Promise<Agent>;
+    /** The A2A card of an agent. Code: `unknown_id`. */
+    exportCard(id: string): Promise<Record<string, unknown>>;
+    /** Adds the agents of a catalogue file, replacing those that are there already; says how many it has. */
+    load(path: string | URL): Promise<number>;
+    /** Writes the agents that this handle sees to a catalogue file: JSON when its name ends in `.json`, else YAML. */
+    save(path: string | URL): Promise<void>;
+    /** Every version of an agent, oldest first, also when it was removed. Code: `unknown_id`. */
+    versions(id: string): Promise<AgentVersion[]>;
+    /** Lets go of the file, once the handles of tenants are closed too. Further calls fail with code `closed`. */
+    close(): Promise<void>;
+    /** Closes at the end of an `await using` block. */
+    [Symbol.asyncDispose](): Promise<void>;
+}

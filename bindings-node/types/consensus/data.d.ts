@@ -1,0 +1,47 @@
+/** An id or a value: text or a number. A BigInt stands for a whole number beyond 2^53. */
+export type Label = string | number | bigint;
+/** Labels in one dimension. */
+export type Column = ArrayLike<Label | boolean | null | undefined> | BigInt64Array;
+/** Ratings as three columns of equal length; crowd-kit's names are taken too. */
+export type RatingsTable = {
+    items: Column;
+    raters: Column;
+    values: Column;
+} | {
+    item: Column;
+    rater: Column;
+    value: Column;
+} | {
+    task: Column;
+    worker: Column;
+    label: Column;
+};
+/** Ratings as one object each. */
+export type RatingsRows = readonly ({
+    items: Label;
+    raters: Label;
+    values: Label;
+} | {
+    item: Label;
+    rater: Label;
+    value: Label;
+} | {
+    task: Label;
+    worker: Label;
+    label: Label;
+})[];
+/** Ratings as raters x items, with null, undefined or NaN where one is missing. */
+export type RatingsMatrix = readonly Column[];
+/** Who rated what how, in any of the forms that are taken. */
+export type RatingsInput = RatingsTable | RatingsRows | RatingsMatrix;
+/** What can be said about ratings. */
+export interface RatingsOptions {
+    /** What to do when a rater rated an item twice. Default `error` (code `duplicate_entry`). */
+    duplicates?: 'error' | 'first' | 'last' | 'keep';
+    /** The possible values in their order. Default: those that appear, sorted. */
+    domain?: readonly Label[] | null;
+}
+/** Weights of raters, or true labels of items: an object, a Map, or pairs. */
+export type Keyed<T> = Record<string, T> | Map<Label, T> | readonly (readonly [Label, T])[];
+/** Three columns as arguments, then options; or one input, then options. */
+export type RatingsArguments<O> = [data: RatingsInput, options?: O | null] | [items: Column, raters: Column, values: Column, options?: O | null];

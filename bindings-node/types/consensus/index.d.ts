@@ -1,0 +1,6 @@
+export * from './agreement.js';
+export type { Column, Keyed, Label, RatingsArguments, RatingsInput, RatingsMatrix, RatingsOptions, RatingsRows, RatingsTable, } from './data.js';
+export * from './decide.js';
+export * from './pooling.js';
+export * from './ranking.js';
+export * from './truth.js';

@@ -1,0 +1,111 @@
+import { type Keyed, type Label, type RatingsArguments, type RatingsOptions } from './data.js';
+/** What the raters say together, and how far each can be trusted. */
+export declare class Truth {
+    /** The name of the method. */
+    readonly method: string;
+    /** The ids of the items. */
+    readonly items: Label[];
+    /** The most probable label of each item, in the order of `items`; of equals, the first category. */
+    readonly itemLabels: Label[];
+    /** The categories. */
+    readonly classes: Label[];
+    /** Items x classes, row by row: the probability of each category; shares of the votes where the method has no model. */
+    readonly probabilityArray: Float64Array;
+    /** The ids of the raters. */
+    readonly raters: Label[];
+    /** The skill of each rater, as the method defines it, in the order of `raters`. */
+    readonly raterSkills: number[];
+    /** Raters x true classes x given classes: the probability of a given label; null without a model of it. */
+    readonly confusionArray: Float64Array | null;
+    /** The estimated share of each category among the items. */
+    readonly classShares: number[] | null;
+    /** How hard each item is (GLAD), in the order of `items`. */
+    readonly itemDifficulty: number[] | null;
+    /** What the method maximises, after each iteration; it never falls. */
+    readonly logLikelihood: number[];
+    /** Iterations made. */
+    readonly iterations: number;
+    /** Did the method reach its tolerance? */
+    readonly converged: boolean;
+    /** The items whose first place is shared by several categories. */
+    readonly ties: Label[];
+    /** `{ item: label }`. */
+    get labels(): Record<string, Label>;
+    /** `{ item: { category: probability } }`. */
+    get probabilities(): Record<string, Record<string, number>>;
+    /** `{ rater: skill }`. */
+    get skills(): Record<string, number>;
+    /** `{ rater: matrix }`, true classes x given classes, in the order of `classes`; null without a model of it. */
+    get confusion(): Record<string, Float64Array[]> | null;
+    /** `{ item: difficulty }` (GLAD: `exp(-beta)`). */
+    get difficulty(): Record<string, number> | null;
+}
+/** What can be said about ratings from which truth is inferred. */
+export interface TruthOptions extends RatingsOptions {
+    /** The weight of each rater, 1 where not given. */
+    weights?: Keyed<number> | null;
+}
+/** True labels of items, where known. */
+export interface Gold {
+    gold?: Keyed<Label> | null;
+}
+/** The options of {@link dawidSkene}. The priors are counts of imagined items and votes. */
+export interface EmOptions extends TruthOptions, Gold {
+    /** Default 100. */
+    maxIter?: number;
+    /** Default 1e-5. */
+    tol?: number;
+    priorClass?: number;
+    priorCorrect?: number;
+    priorWrong?: number;
+}
+/** The label with most votes, each counting as `weights` says of its rater. */
+export declare function majorityVote(...args: RatingsArguments<TruthOptions>): Promise<Truth>;
+/** Worker agreement with aggregate: votes weighted by each rater's agreement with the majority. */
+export declare function wawa(...args: RatingsArguments<TruthOptions>): Promise<Truth>;
+/** A confusion matrix for each rater by expectation maximisation (Dawid and Skene 1979). */
+export declare function dawidSkene(...args: RatingsArguments<EmOptions>): Promise<Truth>;
+/** One probability of being right for each rater. */
+export declare function oneCoin(...args: RatingsArguments<EmOptions>): Promise<Truth>;
+/** The options of {@link glad}. */
+export interface GladOptions extends TruthOptions, Gold {
+    maxIter?: number;
+    tol?: number;
+    abilityMean?: number;
+    easinessMean?: number;
+    classPrior?: ArrayLike<number> | null;
+}
+/** Abilities of raters and difficulties of items (Whitehill et al. 2009). */
+export declare function glad(...args: RatingsArguments<GladOptions>): Promise<Truth>;
+/** The options of {@link mace}. */
+export interface MaceOptions extends TruthOptions, Gold {
+    /** Default 50. */
+    maxIter?: number;
+    tol?: number;
+    /** Default 10. */
+    restarts?: number;
+    seed?: number;
+    /** Default `variational`. */
+    method?: 'variational' | 'em';
+}
+/** Raters who know, or answer without looking (Hovy et al. 2013). */
+export declare function mace(...args: RatingsArguments<MaceOptions>): Promise<Truth>;
+/** The options of {@link kos} and {@link mMsr}. */
+export interface SeededOptions extends TruthOptions {
+    maxIter?: number;
+    tol?: number;
+    seed?: number;
+}
+/** Message passing between items and raters, for two categories (Karger, Oh and Shah 2014). */
+export declare function kos(...args: RatingsArguments<SeededOptions>): Promise<Truth>;
+/** Truth among hostile raters by completing a matrix of rank one (Ma and Olshevsky 2020). */
+export declare function mMsr(...args: RatingsArguments<SeededOptions>): Promise<Truth>;
+/** The options of {@link zeroBasedSkill}; the defaults are those of crowd-kit. */
+export interface ZeroBasedSkillOptions extends TruthOptions {
+    maxIter?: number;
+    learningRate?: number;
+    reduceEvery?: number;
+    reduceBy?: number;
+}
+/** Skills learnt step by step from the weighted majority. */
+export declare function zeroBasedSkill(...args: RatingsArguments<ZeroBasedSkillOptions>): Promise<Truth>;

@@ -1,0 +1,72 @@
+import type { Metadata } from './hits.js';
+/** `{ query: { document: score } }`. */
+export type Run = Record<string, Record<string, number>>;
+/** `{ query: { document: grade } }`; a grade of 1 or more is relevant. */
+export type Qrels = Record<string, Record<string, number>>;
+/** The measures that are computed unless others are named. */
+export declare const DEFAULT_METRICS: readonly string[];
+/** What {@link evaluate} may be told. */
+export interface EvaluateOptions {
+    /** `ndcg@k`, `recall@k`, `mrr@k`, `map`, `p@k`, `success@k`, `bpref`. */
+    metrics?: readonly string[];
+    /** Values of each query rather than their means. Default false. */
+    perQuery?: boolean;
+}
+/** Two runs on the same queries, compared by Fisher's paired randomisation test. */
+export interface Comparison {
+    /** Mean of the first run. */
+    a: number;
+    /** Mean of the second run. */
+    b: number;
+    /** `a - b`. */
+    difference: number;
+    /** Two-sided probability of a difference at least as large if the labels of the runs meant nothing. */
+    pValue: number;
+    /** Queries where the first run is better. */
+    wins: number;
+    /** Queries where both are equal. */
+    ties: number;
+    /** Queries where the first run is worse. */
+    losses: number;
+    /** Whether every assignment of signs was enumerated rather than sampled. */
+    exact: boolean;
+}
+/** A test collection. */
+export interface BeirDataset {
+    /** The documents in file order. */
+    corpus: {
+        id: string;
+        title: string;
+        text: string;
+        metadata: Metadata;
+    }[];
+    /** Query id to text; only queries that the split judges. */
+    queries: Record<string, string>;
+    /** The judgements. */
+    qrels: Qrels;
+}
+/**
+ * Scores `run` against `qrels`: `{ metric: mean }`, or `{ query: { metric: value } }` with `perQuery`. Measures follow trec_eval:
+ * ties by document id in descending order; a judged query that the run lacks counts as 0.
+ *
+ * Codes: `invalid_argument` (a metric), `empty_input` (no judged query), `not_finite` (a score).
+ */
+export declare function evaluate(run: Run, qrels: Qrels, options: EvaluateOptions & {
+    perQuery: true;
+}): Promise<Record<string, Record<string, number>>>;
+export declare function evaluate(run: Run, qrels: Qrels, options?: (EvaluateOptions & {
+    perQuery?: false;
+}) | readonly string[] | null): Promise<Record<string, number>>;
+/** Is `runA` better than `runB`, or just luckier? Fisher's paired randomisation test. */
+export declare function compare(runA: Run, runB: Run, qrels: Qrels, options?: {
+    metric?: string;
+    seed?: number;
+} | null): Promise<Comparison>;
+/** Reads `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv` of a BEIR folder. Codes: `not_found`, `load_failed`. */
+export declare function loadBeir(folder: string | URL, options?: {
+    split?: string;
+} | null): Promise<BeirDataset>;
+/** Reads a run in TREC's six columns. Codes: `not_found`, `load_failed`. */
+export declare function readTrecRun(path: string | URL): Promise<Run>;
+/** Writes a run in TREC's six columns. Codes: `io`, `permission_denied`, `invalid_argument`. */
+export declare function writeTrecRun(run: Run, path: string | URL): Promise<void>;

@@ -1,0 +1,323 @@
+import { type Abortable, CrossEncoder, Embedder } from './embed.js';
+import { type Hit, type Metadata, type MetadataValue } from './hits.js';
+/** A document to be added. */
+export interface DocumentInput {
+    /** Unique within its tenant; 1 to 1024 bytes. */
+    id: string;
+    /** The text that is cut into pieces, embedded and searched. */
+    text: string;
+    /** The title. */
+    title?: string | null;
+    /** Where it came from, such as a path or a URL. */
+    source?: string | null;
+    /** What is known about it; filters name its members, nested ones by dotted path. */
+    metadata?: Metadata | null;
+    /** The pieces, when the caller has cut the text; offsets in UTF-16 units, the whole text unless given. */
+    chunks?: ChunkInput[] | null;
+}
+/** A piece of a document that the caller has cut. */
+export interface ChunkInput {
+    start?: number;
+    end?: number;
+    /** The headings above it, outermost first. */
+    headings?: string[];
+    /** Its embedding, when the caller has one; it is brought to unit length. */
+    vector?: Float32Array | Float64Array | readonly number[];
+}
+/** A document as it is stored. */
+export interface Document {
+    id: string;
+    text: string;
+    title: string;
+    source: string;
+    metadata: Metadata;
+}
+/**
+ * A filter: text such as `year >= 2020 AND kind IN ('label', 'guideline')`, or an object such as `{ year: { $gte: 2020 } }` with
+ * `$eq $ne $gt $gte $lt $lte $in $nin $contains $exists $and $or $not`.
+ */
+export type Where = string | {
+    [field: string]: MetadataValue;
+};
+/** Where texts are cut. `auto`: `markdown` for a text with Markdown headings, `recursive` for any other. */
+export type ChunkStrategy = 'auto' | 'fixed' | 'sentence' | 'recursive' | 'markdown' | 'semantic' | 'code';
+/** How texts are cut. */
+export interface ChunkOptions {
+    /** Default `auto`. */
+    strategy?: ChunkStrategy;
+    /** Longest chunk, in tokens of the embedder. Default 512. */
+    maxTokens?: number;
+    /** Tokens that a chunk repeats of the one before it. Default 0. */
+    overlap?: number;
+    /** `semantic` cuts where the distance of neighbouring sentences is above this percentile. Default 90. */
+    breakpointPercentile?: number;
+    /** Embed title and headings before each chunk's text. Default true. */
+    contextualHeaders?: boolean;
+    /** Pool the token vectors of one pass over the document; only for embedders with token vectors. Default false. */
+    late?: boolean;
+}
+/** How a knowledge base is opened. */
+export interface OpenOptions {
+    /** A model folder, a hub id, or an Embedder. Default: what it was made with; the built-in model for a new one. */
+    embedder?: Embedder | string | URL | null;
+    /** The tenant that the handle sees. Default: the one without a name. */
+    tenant?: string | null;
+    /** Whether the handle only reads; any number of processes may. Default false. */
+    readOnly?: boolean;
+    /** The language of stemmer and stop words, fixed when it is created, such as `english`. Default English. */
+    language?: string | null;
+    /** What a write survives: a power cut, or the end of the process alone. Default `power_cut`. */
+    durability?: 'power_cut' | 'process';
+    /** How texts are cut: a strategy, or all of it. Default: as when it was created; `auto` for a new one. */
+    chunking?: ChunkStrategy | ChunkOptions | null;
+    /** How many past versions are kept for `at`. Default 100. */
+    keepVersions?: number;
+    /** Where the indexes of a knowledge base on an object store lie. Default: a folder in the user's cache. */
+    cacheFolder?: string | null;
+    /** Settings of the object store, such as `aws_region`. */
+    storageOptions?: Record<string, string> | null;
+}
+/** How documents are written. */
+export interface WriteOptions extends Abortable {
+    /** `stop`: a bad document fails all. `skip`: all others are stored, and the report lists the bad ones. Default `stop`. */
+    onError?: 'stop' | 'skip';
+    /** Called with documents done and documents in all, or true to have it written to standard error. */
+    progress?: boolean | ((done: number, total: number) => void) | null;
+}
+/** A document that was left out. */
+export interface Skipped {
+    /** Its place in what was given, from 0. */
+    index: number;
+    /** Its id; may be empty. */
+    id: string;
+    code: string;
+    message: string;
+}
+/** What a write did. */
+export interface WriteReport {
+    /** New documents. */
+    added: number;
+    /** Documents that were there before. */
+    replaced: number;
+    /** Pieces that were stored. */
+    chunks: number;
+    /** With `onError: 'skip'`, what was left out and why. */
+    skipped: Skipped[];
+    /** The version that holds the write. */
+    version: number;
+}
+/** One step of {@link KnowledgeBase.addStream}: a batch that is stored and searchable. */
+export interface StreamStep extends WriteReport {
+    /** Documents that were given so far, those left out included. */
+    done: number;
+}
+/** What a search by vector may be told. */
+export interface VectorSearchOptions extends Abortable {
+    /** The most hits to return. Default 10. */
+    k?: number;
+    /** How many of the best to leave out. Default 0. */
+    offset?: number;
+    /** Only documents that match. */
+    where?: Where | null;
+    /** Whether a filter that names a field of no document is an error (code `filter_field`). Default false. */
+    strict?: boolean;
+    /** `doc`: the best piece of each document. */
+    groupBy?: 'doc' | null;
+    /** Only hits with at least this score. */
+    minScore?: number | null;
+}
+/** What a search may be told. */
+export interface SearchOptions extends VectorSearchOptions {
+    /** Which legs run. Default `hybrid`. */
+    mode?: 'hybrid' | 'dense' | 'lexical';
+    /** How the legs are brought together: `convex` (min-max, with `alpha`), `rrf` (with `rrfK`) or `dbsf`. Default `convex`. */
+    fusion?: 'convex' | 'rrf' | 'dbsf';
+    /** The weight of the dense leg in `convex`, 0 to 1. Default 0.5. */
+    alpha?: number;
+    /** The constant of `rrf`. Default 60. */
+    rrfK?: number;
+    /**
+     * What gives the best candidates a better order: `mmr` (maximal marginal relevance), `late` (late interaction by the embedder's
+     * token vectors), a model, or a function. Default nothing.
+     */
+    rerank?: 'mmr' | 'late' | CrossEncoder | RerankFunction | null;
+    /** How many candidates are put in order at a time. Default 50. */
+    rerankDepth?: number;
+    /** The weight of the reranker's score against the one before, 0 to 1. Default 1. */
+    blend?: number;
+    /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.5. */
+    mmrLambda?: number;
+}
+/** A function that gives each hit a score, larger is better; it may be asynchronous. */
+export type RerankFunction = (query: string, hits: Hit[]) => ArrayLike<number> | PromiseLike<ArrayLike<number>>;
+/** What {@link KnowledgeBase.context} may be told. */
+export interface ContextOptions extends SearchOptions {
+    /** The most tokens of the whole text, as the embedder counts. Default 2000. */
+    maxTokens?: number;
+    /** In which order the passages stand. Default `score`: the best first. */
+    order?: 'score' | 'document' | 'lost_in_the_middle';
+    /** How many chunks before and after each passage are joined to it while the budget lasts. Default 1. */
+    neighbours?: number;
+    /** A passage that is at least so similar to a better one is left out, 0 to 1. Default 0.85. */
+    dedupe?: number;
+}
+/** Where a passage comes from: `documentText.slice(start, end)` is the passage. */
+export interface Citation {
+    /** What stands before the passage in the text: `[1]`, `[2]` and so on. */
+    marker: string;
+    docId: string;
+    /** The best chunk in it. */
+    chunkId: string;
+    /** In UTF-16 units. */
+    start: number;
+    /** In UTF-16 units. */
+    end: number;
+    title: string;
+    /** The score of the best chunk in it. */
+    score: number;
+}
+/** Passages of documents in one text, each under its marker. */
+export interface Context {
+    /** Empty when nothing was found or nothing fits. */
+    text: string;
+    /** One for each passage, in the order of the text. */
+    citations: Citation[];
+    /** The tokens of the text; at most `maxTokens`. */
+    tokens: number;
+}
+/** What a knowledge base holds, of one tenant. */
+export interface Stats {
+    documents: number;
+    chunks: number;
+    /** The newest version that this handle sees. */
+    version: number;
+    /** The fingerprint of the embedder. */
+    embedder: string;
+    /** Components of a vector. */
+    dim: number;
+    language: string;
+    /** Pieces that the indexes consist of. */
+    segments: number;
+    /** Bytes on disk of the tenant's documents; 0 on an object store. */
+    truthBytes: number;
+    /** Bytes on disk of the tenant's indexes. */
+    indexBytes: number;
+}
+/** A version that `at` can show. */
+export interface Version {
+    version: number;
+    /** When it was made, in milliseconds since 1970. */
+    timestamp: number;
+}
+/**
+ * Opens the knowledge base in a folder; creates it when it is absent.
+ *
+ * Codes: `locked`, `embedder_mismatch`, `not_found` (read-only and absent), `corrupt`, `format_version`, `io`,
+ * `permission_denied`.
+ */
+export declare function open(folder: string | URL, options?: OpenOptions | null): Promise<KnowledgeBase>;
+/**
+ * Documents that are kept and found; made by {@link open}. One handle may be used for any number of calls at a time, and each
+ * call runs on a thread of quorate's own.
+ */
+export declare class KnowledgeBase {
+    #private;
+    /**
+     * Adds documents: all or, with an error, none. They are durable and searchable when the Promise is resolved. A large array is
+     * copied part by part, so do not change the documents before then.
+     *
+     * Codes: `duplicate_id`, `invalid_document`, `too_large`, `read_only`, `closed`, `cancelled`, `callback`, and those of the
+     * embedder and of files.
+     */
+    add(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport>;
+    /** Adds documents and replaces those whose id exists. Otherwise as {@link add}. */
+    upsert(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport>;
+    /**
+     * Adds the documents of files: a file, a folder or a glob, or several, such as `docs/**\/*`. All or, with an error, none.
+     * Takes `.txt .md .html .pdf .docx .csv .jsonl`; `progress` counts files. Codes: `not_found`, `load_failed`, and as {@link add}.
+     */
+    addFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport>;
+    /** Adds the documents of files and replaces those whose id exists; what has not changed is not embedded again. */
+    upsertFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport>;
+    /**
+     * Adds documents as they come, batch by batch: each batch is atomic, durable and searchable when its step is yielded.
+     * `upsert`: replace documents whose id exists.
+     *
+     * ```js
+     * for await (const step of kb.addStream(readLines(), { batchSize: 500 })) console.log(step.done);
+     * ```
+     */
+    addStream(documents: Iterable<DocumentInput> | AsyncIterable<DocumentInput>, options?: (Omit<WriteOptions, 'progress'> & {
+        batchSize?: number;
+        upsert?: boolean;
+    }) | null): AsyncGenerator<StreamStep, void, undefined>;
+    /** Gives a document other metadata, without embedding it again. Codes: `unknown_id`, `invalid_document`. */
+    updateMetadata(id: string, metadata: Metadata): Promise<void>;
+    /** Deletes documents by id or by filter, and says how many. Codes: `filter_syntax`, `filter_type`, `read_only`. */
+    delete(which: {
+        ids: readonly string[];
+    } | {
+        where: Where;
+    } | readonly string[]): Promise<number>;
+    /**
+     * The `k` best pieces for a query, best first.
+     *
+     * Codes: `filter_syntax`, `filter_type`, `filter_field`, `invalid_argument`, `cancelled`, `closed`, and those of the embedder.
+     */
+    search(query: string, options?: SearchOptions | null): Promise<Hit[]>;
+    /** The hits of several queries, in parallel. */
+    searchBatch(queries: readonly string[], options?: SearchOptions | null): Promise<Hit[][]>;
+    /** The best pieces for one question in several wordings, the question itself first: each is searched for, then fused. */
+    searchMany(queries: readonly string[], options?: SearchOptions | null): Promise<Hit[]>;
+    /** Cited text for a question, within a budget of tokens. Codes: as {@link search}. */
+    context(query: string, options?: ContextOptions | null): Promise<Context>;
+    /**
+     * The hits of queries as they come, in their order, at most `concurrency` (16) searches ahead.
+     *
+     * ```js
+     * for await (const { query, hits } of kb.searchStream(queries, { k: 3 })) console.log(query, hits[0]?.docId);
+     * ```
+     */
+    searchStream(queries: Iterable<string> | AsyncIterable<string>, options?: (SearchOptions & {
+        concurrency?: number;
+    }) | null): AsyncGenerator<{
+        index: number;
+        query: string;
+        hits: Hit[];
+    }, void, undefined>;
+    /** The pieces whose vectors are most similar to this one, of `dim` components. Codes as in {@link search}, `invalid_shape`. */
+    searchVector(vector: Float32Array | Float64Array | readonly number[], options?: VectorSearchOptions | null): Promise<Hit[]>;
+    /** The document with this id. Codes: `unknown_id`, `closed`. */
+    get(id: string): Promise<Document>;
+    /** The ids of all documents, oldest first. */
+    ids(): Promise<string[]>;
+    /** How many documents match: a filter, or `{ where: filter }`. All of them without one. */
+    count(where?: Where | {
+        where?: Where | null;
+    } | null): Promise<number>;
+    /** What the knowledge base holds. */
+    stats(): Promise<Stats>;
+    /** The versions that {@link at} can show, oldest first. */
+    versions(): Promise<Version[]>;
+    /** The knowledge base as it was at a version, for reading. Codes: `unknown_id`, `closed`. */
+    at(version: number): Opening;
+    /**
+     * A handle that can neither see nor write anything but this tenant's documents. It can be awaited, or used at once:
+     * `kb.tenant('acme').search(query)`. Codes: `tenant_violation`, `invalid_argument`.
+     */
+    tenant(name: string): Opening;
+    /** The tenant that the handle sees; null for the one without a name. */
+    get tenantName(): string | null;
+    /** Takes over what other processes wrote since; says whether there was anything. */
+    refresh(): Promise<boolean>;
+    /** Rewrites what many small writes have left. Searching goes on meanwhile. */
+    compact(): Promise<void>;
+    /** Gives the writer's lock back. Further calls, of tenants' handles too, fail with code `closed`. */
+    close(): Promise<void>;
+    /** Closes at the end of an `await using` block. */
+    [Symbol.asyncDispose](): Promise<void>;
+}
+type Callable = Exclude<keyof KnowledgeBase, 'tenantName' | typeof Symbol.asyncDispose>;
+/** A handle that is being opened: a Promise of it, with its methods, which wait for it. */
+export type Opening = Promise<KnowledgeBase> & Pick<KnowledgeBase, Callable>;
+export {};

@@ -1,0 +1,69 @@
+// Which status does each error of quorate have?
+
+import { QuorateError } from 'quorate';
+
+/** @type {Record<import('quorate').ErrorCode, number>} */
+export const STATUS = {
+  // What the caller sent cannot be used.
+  invalid_argument: 422,
+  invalid_shape: 422,
+  not_finite: 422,
+  empty_input: 422,
+  invalid_document: 422,
+  invalid_text: 422,
+  filter_syntax: 422,
+  filter_field: 422,
+  query_syntax: 422,
+  load_failed: 422,
+  undefined: 422,
+  too_large: 413,
+  // It contradicts what is stored; whether the types of a filter fit depends on that too.
+  filter_type: 409,
+  duplicate_id: 409,
+  duplicate_entry: 409,
+  version_conflict: 409,
+  include_cycle: 409,
+  // It is not there, or not for this caller.
+  not_found: 404,
+  unknown_id: 404,
+  unknown_capability: 404,
+  read_only: 403,
+  tenant_violation: 403,
+  // The service cannot do it now.
+  closed: 503,
+  locked: 503,
+  offline: 503,
+  timeout: 504,
+  remote_failed: 502,
+  remote_invalid: 502,
+  disk_full: 507,
+  cancelled: 503,
+  unsupported: 501,
+  // The service is set up wrongly or broken; nothing the caller could change.
+  model_invalid: 500,
+  model_unsupported: 500,
+  model_not_found: 500,
+  embedder_mismatch: 500,
+  corrupt: 500,
+  format_version: 500,
+  io: 500,
+  permission_denied: 500,
+  callback: 500,
+  internal: 500,
+};
+
+/**
+ * The status and the body for an error: of quorate, of the request's schema, or any other.
+ *
+ * @param {Error & { statusCode?: number, validation?: unknown, code?: string }} error
+ * @returns {{ status: number, body: { code: string, message: string } }}
+ */
+export function problem(error) {
+  if (error instanceof QuorateError) {
+    return { status: STATUS[error.code] ?? 500, body: { code: error.code, message: error.message } };
+  }
+  if (error.validation) return { status: 422, body: { code: 'invalid_request', message: error.message } };
+  const status = error.statusCode ?? 500;
+  const code = status === 413 ? 'too_large' : status < 500 ? 'invalid_request' : 'internal';
+  return { status, body: { code, message: status < 500 ? error.message : 'the gateway has failed' } };
+}
