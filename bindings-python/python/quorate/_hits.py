@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-COLUMNS = ("score", "doc_id", "chunk_id", "title", "text", "source", "start", "end", "headings", "metadata")
+COLUMNS: tuple[str, ...] = ("score", "doc_id", "chunk_id", "title", "text", "source", "start", "end", "headings", "metadata")
 
 
 class Hits(Sequence[Hit]):
@@ -71,7 +71,7 @@ class Hits(Sequence[Hit]):
         rows = self.to_dicts()
         columns = {name: [row[name] for row in rows] for name in COLUMNS}
         kinds = {"score": "float64", "start": "int64", "end": "int64"}
-        return pandas.DataFrame(columns, columns=list(COLUMNS)).astype(kinds)
+        return pandas.DataFrame(columns).astype(kinds)
 
     def to_polars(self) -> polars.DataFrame:
         """A polars DataFrame; ``metadata`` is a struct, or JSON text where its values have no common type."""
