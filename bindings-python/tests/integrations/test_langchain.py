@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from pathlib import Path
+
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -130,6 +133,19 @@ def test_a_store_is_found_again_with_its_model_alone(tmp_path):
     with pytest.raises(quorate.Conflict) as caught:
         QuorateVectorStore(tmp_path, DeterministicFakeEmbedding(size=9))
     assert caught.value.code == "embedder_mismatch"
+
+
+def test_a_store_without_a_place_leaves_nothing_behind():
+    kept = QuorateVectorStore.from_texts(["one"], ids=["a"])
+    place = Path(kept.kb._place)
+    assert place.is_dir()
+    kept.close()
+    assert not place.exists()
+    dropped = QuorateVectorStore.from_texts(["one"])
+    place = Path(dropped.kb._place)
+    del dropped
+    gc.collect()
+    assert not place.exists()
 
 
 def test_an_embedding_that_fails_leaves_the_store_as_it_was(tmp_path):

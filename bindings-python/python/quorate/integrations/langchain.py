@@ -4,14 +4,17 @@
 >>> store = QuorateVectorStore.from_texts(["Metformin lowers glucose.", "The sky is blue."], ids=["a", "b"])
 >>> [document.id for document in store.similarity_search("blood sugar and metformin", k=1)]
 ['a']
+>>> store.close()
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 import uuid
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +87,8 @@ class QuorateVectorStore(VectorStore):
     ) -> None:
         self._embedding = embedding
         self._mode = mode
+        self._discard: weakref.finalize[..., QuorateVectorStore] | None = None
         self._borrowed = embedding is not None and not isinstance(embedding, QuorateEmbeddings)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         if isinstance(place, KnowledgeBase):
             self.kb = place
         else:
@@ -104,6 +107,8 @@ class QuorateVectorStore(VectorStore):
     def close(self) -> None:
         """Closes the knowledge base."""
         self.kb.close()
+        if self._discard is not None:
+            self._discard()
 
     def add_texts(
         self,
@@ -287,12 +292,12 @@ class QuorateVectorStore(VectorStore):
         **kwargs: Any,
     ) -> QuorateVectorStore:
         """A store with these texts. Without ``place`` it lives in a temporary folder, as long as the store."""
-        folder = None
-        if place is None:
-            folder = tempfile.TemporaryDirectory(prefix="quorate-", ignore_cleanup_errors=True)
-            place = folder.name
-        store = cls(place, embedding, **kwargs)
-        store._folder = folder
+        if place is not None:
+            store = cls(place, embedding, **kwargs)
+        else:
+            folder = tempfile.mkdtemp(prefix="quorate-")
+            store = cls(folder, embedding, **kwargs)
+            store._discard = weakref.finalize(store, _discard, store.kb, folder)
         store.add_texts(texts, metadatas, ids=ids)
         return store
 
@@ -387,6 +392,11 @@ class QuorateRetriever(BaseRetriever):
 
 
 _ALL = "id IS NOT NULL"
+
+
+def _discard(kb: KnowledgeBase, folder: str) -> None:
+    kb.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _name(embeddings: Embeddings) -> str:

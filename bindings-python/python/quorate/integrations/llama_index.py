@@ -9,7 +9,7 @@
 ['a', 'b']
 >>> store.query(VectorStoreQuery(query_embedding=[0.1, 0.9], similarity_top_k=1)).ids
 ['a']
->>> store.close()
+>>> store.close(); folder.cleanup()
 """
 
 from __future__ import annotations

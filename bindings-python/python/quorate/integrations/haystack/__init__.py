@@ -11,7 +11,7 @@ Haystack reads pipelines from files only with classes that it is told to trust:
 2
 >>> QuorateHybridRetriever(store, top_k=1).run(query="blood sugar and metformin")["documents"][0].content
 'Metformin lowers glucose.'
->>> store.close()
+>>> store.close(); folder.cleanup()
 """
 
 from __future__ import annotations
