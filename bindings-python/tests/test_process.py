@@ -42,8 +42,8 @@ import sys, threading, quorate
 e = quorate.Embedder('builtin')
 e.embed(['numpy is imported now'])
 texts = ['metformin in renal failure ' * 200] * 2000
-print('ready', flush=True)
 try:
+    print('ready', flush=True)
     while True: e.embed(texts)
 except KeyboardInterrupt: print('stopped', flush=True)
 print(e.embed(['still works']).shape[0])
