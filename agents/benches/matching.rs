@@ -3,9 +3,10 @@
 //! `cargo bench -p quorate-agents` prints the time on the healthcare catalogue and on 100,000 agents of a thousand
 //! tenants, with and without constraints. The latter are made of the catalogue's: each has the description of one and
 //! example questions of it, with some words replaced by words of others. Vectors are the built-in model's.
-//! `benches/compare/routing.py` compares with semantic-router.
+//! `benches/compare/routing.py` compares with semantic-router. On Linux the mean processor time of a match is
+//! printed too, which other processes do not lengthen.
 
-#![allow(missing_docs, clippy::unwrap_used)] // criterion's macros have no docs; a bench may panic
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)] // criterion's macros have no docs; a bench may panic and print
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -28,6 +29,7 @@ fn catalogue(c: &mut Criterion) {
     let registry = open();
     let questions = questions(&Catalog::healthcare().unwrap());
     let options = MatchOptions::default();
+    processor_time("match, healthcare catalogue", &registry, &questions, &options);
     let mut next = questions.iter().cycle();
     c.bench_function("match, healthcare catalogue", |b| {
         b.iter(|| {
@@ -36,6 +38,27 @@ fn catalogue(c: &mut Criterion) {
         });
     });
     c.bench_function("open, healthcare catalogue with the built-in model", |b| b.iter(open));
+}
+
+/// Nanoseconds that this thread has run, on Linux.
+fn ran() -> Option<u64> {
+    std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
+}
+
+/// Prints the mean processor time of a match.
+fn processor_time(
+    name: &str,
+    registry: &AgentRegistry,
+    questions: &[(String, Vec<f32>)],
+    options: &MatchOptions,
+) {
+    let before = ran();
+    for (question, vector) in questions {
+        black_box(registry.match_vector(question, vector, options).unwrap());
+    }
+    if let Some((before, after)) = before.zip(ran()) {
+        println!("{name}: processor time {:.1} us", (after - before) as f64 / 1e3 / questions.len() as f64);
+    }
 }
 
 /// The text with about a fifth of its words replaced by words of others.
@@ -58,7 +81,7 @@ fn hundred_thousand(c: &mut Criterion) {
         .map(|i| {
             let model = &catalog.agents[i % catalog.agents.len()];
             let examples: Vec<&str> = model.examples().collect();
-            let examples =
+            let examples: Vec<String> =
                 (0..2).map(|j| perturbed(examples[(i + j) % examples.len()], &words, &mut rng)).collect();
             Agent {
                 id: format!("agent{i}"),
@@ -99,6 +122,14 @@ fn hundred_thousand(c: &mut Criterion) {
         ),
     ];
     for (name, options) in &cases {
+        let admitted =
+            registry.match_vector(&questions[0].0, &questions[0].1, options).unwrap()[0].explain().admitted;
+        processor_time(
+            &format!("match, 100,000 agents, {name} ({admitted} admitted)"),
+            &registry,
+            &questions,
+            options,
+        );
         let mut next = questions.iter().cycle();
         c.bench_function(&format!("match, 100,000 agents, {name}"), |b| {
             b.iter(|| {

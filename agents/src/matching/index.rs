@@ -172,6 +172,8 @@ pub(crate) struct Segment {
     /// The rows of terms that many agents of a large segment use.
     common_terms: ByTerm<RowSet>,
     pub(crate) lengths: Vec<f32>,
+    /// Weight of the lexical part of each agent.
+    pub(crate) lexical: Vec<f32>,
     keys: HashMap<(Option<String>, String), u32>,
     /// Seen by every tenant.
     common: RowSet,
@@ -203,6 +205,7 @@ impl Segment {
             postings: ByTerm::default(),
             common_terms: ByTerm::default(),
             lengths: Vec::with_capacity(n),
+            lexical: Vec::with_capacity(n),
             keys: HashMap::with_capacity(n),
             common: RowSet::empty(n as u32),
             owned: HashMap::new(),
@@ -248,6 +251,7 @@ impl Segment {
             self.postings.entry(term).or_default().push((row, frequency));
         }
         self.lengths.push(entry.length);
+        self.lexical.push(entry.mix.lexical);
         self.keys.insert((agent.tenant.clone(), agent.id.clone()), row);
         match &agent.tenant {
             Some(tenant) if agent.visibility == crate::Visibility::Private => {

@@ -21,7 +21,13 @@ const EXAMPLES_PER_NEAREST: usize = 8;
 const COMPANY: usize = 10;
 
 /// Prototypes that are compared exactly after screening by signs.
-const SCREENED: usize = 1024;
+const SCREENED: usize = 768;
+
+/// Agents whose mean length is taken, at least, where there are so many.
+const LENGTHS: usize = 4096;
+
+/// Agents for which common words are looked up.
+const LOOKED_UP: usize = 256;
 
 /// What was learnt from outcomes, for one question.
 pub(crate) struct Learnt<'a> {
@@ -82,13 +88,14 @@ pub(crate) fn search(
         }
         admitted.push(slot.segment.admitted(&slot.live, options.tenant.as_deref(), options)?);
     }
-    let total: usize = admitted.iter().map(RowSet::count).sum();
+    let ids: Vec<Vec<u32>> = admitted.iter().map(|rows| rows.iter().collect()).collect();
+    let total: usize = ids.iter().map(Vec::len).sum();
     if total == 0 {
         return Ok(Vec::new());
     }
 
-    let words = Words::new(snapshot, &admitted, text, total);
-    let mut candidates = gather(snapshot, &admitted, vector, &words, options.k)?;
+    let words = Words::new(snapshot, &admitted, &ids, text);
+    let mut candidates = gather(snapshot, ids, vector, &words, options.k)?;
     let mut similar = Vec::new();
     for candidate in &mut candidates {
         finish(candidate, vector, tuning, learnt, &mut similar);
@@ -126,17 +133,18 @@ pub(crate) fn search(
 /// The agents worth a closer look: the best by prototype and coverage.
 fn gather<'a>(
     snapshot: &'a Snapshot,
-    admitted: &[RowSet],
+    admitted: Vec<Vec<u32>>,
     vector: &[f32],
     words: &Words<'_>,
     k: usize,
 ) -> Result<Vec<Candidate<'a>>> {
     let limit = MIN_CANDIDATES.max(4 * k);
-    let mut top = TopK::new(limit);
-    let mut pool: Vec<(usize, u32, f32, f32)> = Vec::new();
-    for (s, (slot, rows)) in snapshot.slots.iter().zip(admitted).enumerate() {
+    let mut pool: Vec<(usize, u32, f32)> = Vec::new();
+    // Common words weigh little: they are looked up only for the best by everything else.
+    let mut first = TopK::new(limit.max(LOOKED_UP));
+    for (s, (slot, ids)) in snapshot.slots.iter().zip(admitted).enumerate() {
         let segment = &*slot.segment;
-        let ids = screened(segment, rows, vector, &words.coverage[s])?;
+        let ids = screened(segment, ids, vector, &words.coverage[s])?;
         let mut scores = vec![0.0; ids.len()];
         if ids.len() == segment.entries.len() {
             dot_rows(vector, &segment.prototypes, &mut scores);
@@ -144,21 +152,30 @@ fn gather<'a>(
             dot_subset(vector, &segment.prototypes, &ids, &mut scores);
         }
         for (&row, &prototype) in ids.iter().zip(&scores) {
-            let coverage = words.of(s, row, &segment.entries[row as usize]);
-            let weight = segment.entries[row as usize].mix.lexical;
-            top.push(pool.len() as u32, prototype + weight * coverage);
-            pool.push((s, row, prototype, coverage));
+            let rare = segment.lexical[row as usize] * words.rare(s, row);
+            first.push(pool.len() as u32, prototype + rare);
+            pool.push((s, row, prototype));
         }
+    }
+    let mut top = TopK::new(limit);
+    let mut coverage = Vec::new();
+    let first = first.into_sorted();
+    for scored in &first {
+        let (s, row, prototype) = pool[scored.index as usize];
+        let segment = &*snapshot.slots[s].segment;
+        let share = words.of(s, row, &segment.entries[row as usize]);
+        top.push(coverage.len() as u32, prototype + segment.lexical[row as usize] * share);
+        coverage.push(share);
     }
     Ok(top
         .into_sorted()
         .iter()
         .map(|scored| {
-            let (s, row, prototype, coverage) = pool[scored.index as usize];
+            let (s, row, prototype) = pool[first[scored.index as usize].index as usize];
             Candidate {
                 entry: &snapshot.slots[s].segment.entries[row as usize],
                 prototype,
-                coverage,
+                coverage: coverage[scored.index as usize],
                 lexical: 0.0,
                 nearest: 0.0,
                 weight: 0.0,
@@ -171,24 +188,35 @@ fn gather<'a>(
 }
 
 /// The admitted rows; where there are many, those with the most similar signs and those with the best coverage.
-fn screened(segment: &Segment, rows: &RowSet, vector: &[f32], coverage: &Covered) -> Result<Vec<u32>> {
-    let ids: Vec<u32> = rows.iter().collect();
+fn screened(segment: &Segment, ids: Vec<u32>, vector: &[f32], coverage: &Covered) -> Result<Vec<u32>> {
     if ids.len() <= SCREEN_FROM || segment.entries.len() < SCREEN_FROM {
         return Ok(ids);
     }
     let query = segment.signs.prepare(vector)?;
     let mut similar = vec![0.0; ids.len()];
     segment.signs.score_subset(&query, &ids, &mut similar);
-    let mut top = TopK::new(SCREENED);
-    for (&row, &score) in ids.iter().zip(&similar) {
-        top.push(row, score);
-    }
+    // There are few different numbers of differing signs, so counting selects faster than a heap.
+    let dim = segment.dim;
+    let differing = |score: f32| ((1.0 - score) * dim as f32 * 0.5 + 0.5) as usize;
+    let mut counts = vec![0usize; dim + 2];
+    similar.iter().for_each(|&score| counts[differing(score).min(dim + 1)] += 1);
+    let mut within = 0;
+    let last = counts.iter().take_while(|&&count| {
+        within += count;
+        within < SCREENED
+    });
+    let last = last.count();
+    let mut out: Vec<u32> = ids
+        .iter()
+        .zip(&similar)
+        .filter(|(_, score)| differing(**score) <= last)
+        .map(|(&row, _)| row)
+        .collect();
     let mut covering = TopK::new(SCREENED / 8);
     for &row in &coverage.touched {
         covering.push(row, coverage.shares[row as usize]);
     }
-    let mut out: Vec<u32> =
-        top.into_sorted().iter().chain(&covering.into_sorted()).map(|scored| scored.index).collect();
+    out.extend(covering.into_sorted().iter().map(|scored| scored.index));
     out.sort_unstable();
     out.dedup();
     Ok(out)
@@ -263,18 +291,23 @@ struct Covered {
 }
 
 impl<'q> Words<'q> {
-    fn new(snapshot: &Snapshot, admitted: &[RowSet], text: &'q str, total: usize) -> Self {
+    fn new(snapshot: &Snapshot, admitted: &[RowSet], ids: &[Vec<u32>], text: &'q str) -> Self {
         let mut known: Vec<(Term, &str)> = Vec::new();
         each_term(text, |term, word| {
             if !known.iter().any(|(t, _)| *t == term) {
                 known.push((term, word));
             }
         });
-        let mut length = 0.0;
-        for (slot, rows) in snapshot.slots.iter().zip(admitted) {
-            length += rows.iter().map(|row| f64::from(slot.segment.lengths[row as usize])).sum::<f64>();
+        let total: usize = ids.iter().map(Vec::len).sum();
+        let step = (total / LENGTHS).max(1);
+        let (mut length, mut counted) = (0.0, 0.0);
+        for (slot, rows) in snapshot.slots.iter().zip(ids) {
+            for &row in rows.iter().step_by(step) {
+                length += f64::from(slot.segment.lengths[row as usize]);
+                counted += 1.0;
+            }
         }
-        let mean_length = (length / total as f64) as f32;
+        let mean_length = (length / f64::max(counted, 1.0)) as f32;
         let mut words = Words {
             idf: Vec::with_capacity(known.len()),
             terms: known,
@@ -323,6 +356,12 @@ impl<'q> Words<'q> {
             }
         }
         words
+    }
+
+    /// The share of the question's weight that an agent covers by words that are not common.
+    fn rare(&self, slot: usize, row: u32) -> f32 {
+        let share = self.coverage[slot].shares.get(row as usize).copied().unwrap_or(0.0);
+        if self.total > 0.0 { share / self.total } else { 0.0 }
     }
 
     /// The share of the question's weight that an agent covers.
