@@ -193,6 +193,7 @@ test('versions can be read as they were', () =>
     assert.ok(past instanceof KnowledgeBase);
     assert.equal(await past.count(), 3);
     assert.equal(await kb.at(version).count(), 3);
+    assert.equal(await kb.at((await kb.versions()).find((one) => one.version === version)).count(), 3);
     assert.equal(await kb.count(), 2);
     await assert.rejects(past.add([{ id: 'x', text: 'y' }]), fails(Conflict, 'read_only'));
     await assert.rejects(kb.at(99999).count(), fails(NotFound, 'unknown_id'));

@@ -91,6 +91,8 @@ async function perform({ on, call, args: given, keep }, handles, folder) {
     handles[keep] = found;
     handles[`${keep} embedder`] = new quorate.Embedder('builtin');
   }
+  // The fixture names versions by their numbers.
+  if (call === 'versions') return found.map(({ version }) => version);
   return HANDLES.some((kind) => found instanceof kind) ? null : found;
 }
 

@@ -467,9 +467,10 @@ export class KnowledgeBase {
     return parse(await settle(() => this.#native.versions()));
   }
 
-  /** The knowledge base as it was at a version, for reading. Codes: `unknown_id`, `closed`. */
-  at(version: number): Opening {
-    return opening(settle(() => this.#native.at(version)).then((made) => new KnowledgeBase(MADE, made)));
+  /** The knowledge base as it was at a version, a number or one of {@link versions}. Codes: `unknown_id`, `closed`. */
+  at(version: number | Version): Opening {
+    const number = typeof version === 'object' && version !== null ? version.version : version;
+    return opening(settle(() => this.#native.at(number)).then((made) => new KnowledgeBase(MADE, made)));
   }
 
   /**

@@ -299,8 +299,8 @@ export declare class KnowledgeBase {
     stats(): Promise<Stats>;
     /** The versions that {@link at} can show, oldest first. */
     versions(): Promise<Version[]>;
-    /** The knowledge base as it was at a version, for reading. Codes: `unknown_id`, `closed`. */
-    at(version: number): Opening;
+    /** The knowledge base as it was at a version, a number or one of {@link versions}. Codes: `unknown_id`, `closed`. */
+    at(version: number | Version): Opening;
     /**
      * A handle that can neither see nor write anything but this tenant's documents. It can be awaited, or used at once:
      * `kb.tenant('acme').search(query)`. Codes: `tenant_violation`, `invalid_argument`.
