@@ -14,6 +14,7 @@ python=$cache/venv-compare/bin/python
 cargo build --release --locked --workspace --examples
 scripts/python.sh build
 out=$(mktemp -d)
+export QUORATE_COMPARE_ROWS=$out/rows.jsonl
 trap 'rm -rf "$out"' EXIT
 
 # run NAME COMMAND...: keeps what the command prints; a failed comparison fails the whole.
@@ -39,7 +40,7 @@ run vectors "$python" benches/compare/vectors.py "$bin/vector_scan"
 for rows in 40000 100000; do
   run "ann-$rows" "$python" benches/compare/ann.py "$bin/ann_bench" "$vectors" "$rows" "hnswlib,usearch f32,usearch int8,zvec"
   run "speed-$rows" "$bin/engine_bench" speed "$glosses" "$model" "$rows" 500 "$vectors"
-  run "peers-$rows" "$python" benches/compare/engine.py --glosses "$glosses" --vectors "$vectors" --model "$model" --rows "$rows"
+  run "peers-$rows" "$python" benches/compare/engine.py --glosses "$glosses" --vectors "$vectors" --model "$model" --rows "$rows" --scifact "$QUORATE_DATA/scifact"
 done
 run routing "$python" benches/compare/routing.py --model "$model" --data "$QUORATE_DATA/routing" --work "$out/routing" --binary "$bin/routing_eval"
 run consensus "$python" benches/compare/consensus.py

@@ -22,6 +22,7 @@ import hnswlib
 import numpy as np
 import usearch.index
 import zvec
+from rows import row
 
 K, DIM, RECALL, QUERIES, THREADS = 10, 384, 0.99, 500, 2
 STEPS = [1, 2, 10, 100, 1000]
@@ -173,9 +174,12 @@ def main(binary, vectors, count, only="hnswlib,usearch f32,usearch int8,zvec,hns
             f"| {name} | {best['recall']:.4f} | {best['per_s']:,} | {own['recall']:.4f}: {own['per_s']:,} | {own['per_s'] / best['per_s']:.2f} "
             f"| {peer['build_s']:.1f} | {ours['build_s']:.1f} | {peer['build_s'] / ours['build_s']:.2f} |"
         )
+        row(f"HNSW alone, {len(rows):,} rows, recall as {name}'s", "queries/s", own["per_s"], {name: best["per_s"]}, more_is_better=True)
+    row(f"HNSW build, {len(rows):,} rows, two threads", "s", ours["build_s"], {name: peer["build_s"] for name, peer in peers.items()})
     memory = ours["head"]["codes"] + ours["head"]["graph"]
     if "hnswlib" in peers:
         print(f"\ncodes + graph {memory:,} bytes, {memory / peers['hnswlib']['bytes']:.3f} of hnswlib's {peers['hnswlib']['bytes']:,}")
+        row(f"codes and graph, {len(rows):,} rows", "bytes", memory, {"hnswlib": peers["hnswlib"]["bytes"]})
     print(f"\n{ours['tail']}")
     if "zvec" not in peers:
         return
@@ -184,6 +188,7 @@ def main(binary, vectors, count, only="hnswlib,usearch f32,usearch int8,zvec,hns
         theirs = fastest(peers["zvec"]["filters"][step], RECALL) or peers["zvec"]["filters"][step][-1]
         own = fastest(ours["filters"][step], RECALL) or ours["filters"][step][-1]
         print(f"| {100 / step:g}% | {theirs['recall']:.4f} | {theirs['p50_us']} | {own['recall']:.4f} | {own['p50_us']} | {theirs['p50_us'] / own['p50_us']:.2f} |")
+
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -14,6 +14,7 @@ import tempfile
 import time
 
 import numpy as np
+from rows import row
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -47,6 +48,7 @@ def timed(run):
 def report(name, target, peer_name, peer, mine, note):
     seconds = mine["build"] + mine["run"]
     print(f"{name:<44} quorate {seconds:8.4f} s   {peer_name} {peer:8.3f} s   ratio {peer / seconds:8.1f}   (target {target})   {note}", flush=True)
+    row(name, "s", seconds, {peer_name: peer})
 
 
 def truth_inference(binary, name, size, make, target, *rest):

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from rows import row
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 32
@@ -147,6 +148,8 @@ def speed(arguments, texts, report):
         for name, seconds in sorted(best.items(), key=lambda item: item[1]):
             print(f"  {name:32} {tokens / seconds:9.0f} tokens/s   {base / seconds:5.2f} x ONNX Runtime f32")
         for name in quorate:
+            others = {peer: tokens / seconds for peer, seconds in best.items() if not peer.startswith("quorate")}
+            row(f"embedding with MiniLM, {name}", "tokens/s", tokens / best[f"quorate {name}"], others, more_is_better=True)
             cosines = (seen[f"quorate {name}"] * seen["ONNX Runtime f32"]).sum(1)
             print(f"  smallest cosine of quorate {name} to ONNX Runtime f32: {cosines.min():.7f}")
 

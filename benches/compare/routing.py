@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from rows import row
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--model", required=True)
@@ -163,3 +164,8 @@ speed["semantic_router_index_us_p50"] = 1e6 * float(np.median(index_times))
 speed["times_faster"] = speed["semantic_router_us_p50"] / speed["match_us_p50"]
 speed["times_faster_than_index"] = speed["semantic_router_index_us_p50"] / speed["match_us_p50"]
 print(json.dumps(report, indent=2))
+healthcare = report["healthcare_routing"]
+own, peers = healthcare["quorate_by_in_scope"], (healthcare["semantic_router"], healthcare["semantic_router_with_a_route_for_nobody"])
+for measure, unit in [("top1", "top-1"), ("accuracy_at_fitted_threshold", "accuracy with abstention"), ("auroc", "AUROC")]:
+    row("healthcare routing", unit, own[measure], {"semantic-router": max(peer[measure] for peer in peers)}, more_is_better=True)
+row("match in the healthcare catalogue", "us, p50", speed["match_us_p50"], {"semantic-router": speed["semantic_router_us_p50"]})
