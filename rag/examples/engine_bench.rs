@@ -94,6 +94,9 @@ fn quality(folder: &str, split: &str, model: &str, more: &[&str]) -> Result<()> 
     runs.extend(
         [0.3, 0.4, 0.5, 0.6, 0.7].map(|a| (format!("convex {a}"), fused(Fusion::Convex { alpha: a }))),
     );
+    let alone = Bm25 { neighbours: 0.0, ..Bm25::default() };
+    runs.push(("lexical, neighbours 0".into(), SearchOptions { bm25: alone, ..lexical(0.0) }));
+    runs.push(("hybrid, neighbours 0".into(), SearchOptions { bm25: alone, ..base.clone() }));
     runs.push(("hybrid, title boost 0.25".into(), boosted(0.25)));
     runs.push(("hybrid, k 100".into(), SearchOptions { k: 100, ..base.clone() }));
     for lambda in [0.9, 0.7, 0.5] {

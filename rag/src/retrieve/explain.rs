@@ -130,9 +130,13 @@ impl fmt::Display for Explanation {
         if let Some(lexical) = &self.lexical {
             writeln!(f, "  lexical: {}, BM25 {:.6}", rank(lexical.rank), lexical.score)?;
             for t in &lexical.terms {
+                let nearby = match t.nearby {
+                    0 => String::new(),
+                    n => format!(", x{n} nearby"),
+                };
                 writeln!(
                     f,
-                    "    {:.6} {} in {} (x{}, in {} rows, idf {:.4})",
+                    "    {:.6} {} in {} (x{}{nearby}, in {} rows, idf {:.4})",
                     t.score, t.term, t.field, t.frequency, t.rows_with_term, t.idf
                 )?;
             }

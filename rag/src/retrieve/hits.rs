@@ -144,7 +144,7 @@ impl Hit {
             Some(plan) if *mode != Mode::Dense => Some(LexicalExplanation {
                 rank: lexical.rank,
                 score: lexical.score,
-                terms: plan.explain(&self.segment().lexical, at.row)?,
+                terms: plan.explain(&self.segment().lexical, &self.segment().catalog, at.row)?,
             }),
             _ => None,
         };

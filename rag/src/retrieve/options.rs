@@ -41,6 +41,12 @@ pub struct Bm25 {
     /// instead of .585 on MedQuAD and .696 instead of .688 on SciFact's test queries, but .674 instead of .678 on SciFact
     /// cut into twice as many chunks.
     pub title_boost: f32,
+    /// What a word in the chunk before or after, in the same document, counts beside one in the chunk itself, 0 to 1
+    /// (BM25F: Robertson, Zaragoza & Taylor 2004); a chunk without any word of the query is never found by words. Default
+    /// .5: with chunks of 206 tokens nDCG@10 by words is .694 instead of .685 on all of SciFact's queries and .852 instead
+    /// of .847 on MedQuAD; of the hybrid search .741 instead of .732, and .924 instead of .921. A document of one chunk
+    /// has no neighbours, and a structured query does not look at them.
+    pub neighbours: f32,
 }
 
 /// How to search. Fields have the defaults named.
@@ -135,12 +141,13 @@ impl Bm25 {
             && self.k1 >= 0.0
             && (0.0..=1.0).contains(&self.b)
             && self.title_boost.is_finite()
-            && self.title_boost >= 0.0;
+            && self.title_boost >= 0.0
+            && (0.0..=1.0).contains(&self.neighbours);
         match fits {
             true => Ok(()),
             false => Err(Error::invalid(format!(
-                "bm25 needs k1 >= 0, b in 0..1 and title_boost >= 0; given {}, {}, {}",
-                self.k1, self.b, self.title_boost
+                "bm25 needs k1 >= 0, b in 0..1, title_boost >= 0 and neighbours in 0..1; given {}, {}, {}, {}",
+                self.k1, self.b, self.title_boost, self.neighbours
             ))),
         }
     }
@@ -148,6 +155,6 @@ impl Bm25 {
 
 impl Default for Bm25 {
     fn default() -> Self {
-        Bm25 { k1: 1.2, b: 0.75, title_boost: 0.0 }
+        Bm25 { k1: 1.2, b: 0.75, title_boost: 0.0, neighbours: 0.5 }
     }
 }

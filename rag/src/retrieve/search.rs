@@ -181,6 +181,7 @@ impl<'a> FirstStage<'a> {
         for (i, view) in self.snapshot.views().iter().enumerate() {
             plan.search(
                 &view.segment.lexical,
+                &view.segment.catalog,
                 i as u32,
                 self.admitted.sets[i].as_ref(),
                 &mut scores,
@@ -217,6 +218,7 @@ pub(crate) fn lexical_views(snapshot: &Snapshot) -> Vec<LexicalView<'_>> {
             segment: &view.segment.lexical,
             dead: &view.live.dead_terms,
             live_rows: view.live.row_count,
+            live_docs: view.live.doc_count,
         })
         .collect()
 }

@@ -10,5 +10,6 @@ mod failpoints;
 mod files;
 mod kill;
 mod knowledge_base;
+mod neighbours;
 mod rerank;
 mod tenants;

@@ -90,6 +90,7 @@ impl Node {
                         term: format!("\"{}\"", phrase.text),
                         field: field_name(phrase.field),
                         frequency,
+                        nearby: 0,
                         rows_with_term: 0,
                         idf: phrase.idf,
                         score,

@@ -2,12 +2,13 @@
 //!
 //! A segment's inverted index is a tantivy segment that is never changed: its document numbers are the segment's
 //! rows. Two fields are indexed: the title, and the title followed by the text, so that with a title boost of zero
-//! the score is BM25 (Robertson & Zaragoza 2009) over the whole document. Statistics are those of the live rows of
-//! all segments together; nothing depends on how the rows are spread.
+//! the score is BM25 (Robertson & Zaragoza 2009) over both. Statistics are those of the live rows of all segments
+//! together; nothing depends on how the rows are spread.
 
 mod analyzer;
 mod dead;
 mod eval;
+mod near;
 mod query;
 mod score;
 

@@ -14,10 +14,11 @@ use tantivy::postings::{Postings, SegmentPostings};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, Term};
 
+use super::near::{Lengths, Near};
 use super::query::{self, LexicalQuery, Node};
 use super::{Analyzer, CONTENT, DeadTerms, FIELDS, LexicalSegment, TITLE};
 use crate::RowSet;
-use crate::index::TopRows;
+use crate::index::{Catalog, TopRows};
 use crate::retrieve::Bm25;
 
 /// A segment and the statistics of its dead rows.
@@ -25,6 +26,7 @@ pub(crate) struct LexicalView<'a> {
     pub(crate) segment: &'a LexicalSegment,
     pub(crate) dead: &'a DeadTerms,
     pub(crate) live_rows: u32,
+    pub(crate) live_docs: u32,
 }
 
 /// What one term of the query adds to the score of one row.
@@ -36,6 +38,8 @@ pub struct TermScore {
     pub field: &'static str,
     /// How often the row has it.
     pub frequency: u32,
+    /// How often the chunks before and after it have it, where these count.
+    pub nearby: u32,
     /// How many rows of the tenant have it; 0 for a phrase.
     pub rows_with_term: u64,
     /// Inverse document frequency.
@@ -48,6 +52,8 @@ pub struct TermScore {
 pub(crate) struct Plan {
     root: Node,
     norms: Norms,
+    /// Where the chunks beside a chunk count.
+    near: Option<Lengths>,
 }
 
 /// k1 * (1 - b + b * |d| / avg) by length code, per field.
@@ -133,12 +139,23 @@ impl<'a> Weigher<'a> {
         Ok(clauses)
     }
 
+    /// Mean length of the live rows, in words.
+    fn average(&self, field: usize) -> f32 {
+        let tokens: u64 =
+            self.views.iter().map(|v| v.segment.tokens(field).saturating_sub(v.dead.tokens(field))).sum();
+        tokens as f32 / self.rows.max(1) as f32
+    }
+
+    fn near(&self) -> Option<Lengths> {
+        let Bm25 { k1, b, neighbours, .. } = *self.bm25;
+        let docs = self.views.iter().map(|v| u64::from(v.live_docs)).sum();
+        (neighbours > 0.0).then(|| Lengths::new(neighbours, k1, b, self.average(CONTENT), self.rows, docs))
+    }
+
     fn norms(&self) -> Norms {
         let Bm25 { k1, b, .. } = *self.bm25;
         std::array::from_fn(|field| {
-            let tokens: u64 =
-                self.views.iter().map(|v| v.segment.tokens(field).saturating_sub(v.dead.tokens(field))).sum();
-            let average = tokens as f32 / self.rows.max(1) as f32;
+            let average = self.average(field);
             Box::new(std::array::from_fn(|code| {
                 let length = FieldNormReader::id_to_fieldnorm(code as u8) as f32;
                 k1 * (1.0 - b + b * if average > 0.0 { length / average } else { 1.0 })
@@ -200,14 +217,14 @@ impl Plan {
         views: &[LexicalView<'_>],
     ) -> Result<Self> {
         let weigher = Weigher::new(views, bm25);
-        let root = match structured {
-            None => Node::Sum(weigher.words(text, CONTENT, 1.0, analyzer)?),
+        let (root, near) = match structured {
+            None => (Node::Sum(weigher.words(text, CONTENT, 1.0, analyzer)?), weigher.near()),
             Some(structured) => {
                 structured.validate()?;
-                query::compile(structured, query::DEFAULT_FIELD, 1.0, analyzer, &weigher)?
+                (query::compile(structured, query::DEFAULT_FIELD, 1.0, analyzer, &weigher)?, None)
             }
         };
-        Ok(Plan { root, norms: weigher.norms() })
+        Ok(Plan { root, norms: weigher.norms(), near })
     }
 
     /// Offers the rows of segment `at` that score above zero to `top`. `admit` restricts them. All scores are left in
@@ -215,6 +232,7 @@ impl Plan {
     pub(crate) fn search(
         &self,
         segment: &LexicalSegment,
+        catalog: &Catalog,
         at: u32,
         admit: Option<&RowSet>,
         scores: &mut Scores,
@@ -224,8 +242,13 @@ impl Plan {
             Node::Sum(clauses) if clauses.is_empty() => return Ok(()),
             Node::Sum(clauses) => {
                 let scores = scores.zeros(at, segment.rows as usize);
-                for clause in clauses {
-                    segment.accumulate(clause, &self.norms, scores)?;
+                match self.near(segment, catalog) {
+                    None => {
+                        for clause in clauses {
+                            segment.accumulate(clause, &self.norms, scores)?;
+                        }
+                    }
+                    Some(near) => self.accumulate_near(segment, clauses, &near, scores)?,
                 }
             }
             node => {
@@ -247,10 +270,61 @@ impl Plan {
     }
 
     /// What each term adds to the score of a row, in the order of the sum; empty when no term does.
-    pub(crate) fn explain(&self, segment: &LexicalSegment, row: u32) -> Result<Vec<TermScore>> {
+    pub(crate) fn explain(
+        &self,
+        segment: &LexicalSegment,
+        catalog: &Catalog,
+        row: u32,
+    ) -> Result<Vec<TermScore>> {
         let mut out = Vec::new();
-        self.root.explain(segment, &self.norms, row, &mut out)?;
+        match (&self.root, self.near(segment, catalog)) {
+            (Node::Sum(clauses), Some(near)) => {
+                for clause in clauses {
+                    out.extend(match clause.field {
+                        CONTENT => near
+                            .term(segment, clause, row)?
+                            .map(|(own, nearby, score)| TermScore { nearby, ..clause.explain(own, score) }),
+                        _ => segment.term_score(clause, &self.norms, row)?,
+                    });
+                }
+                if out.iter().all(|term| term.frequency == 0) {
+                    out.clear();
+                }
+            }
+            (root, _) => {
+                root.explain(segment, &self.norms, row, &mut out)?;
+            }
+        }
         Ok(out)
+    }
+
+    fn near<'a>(&'a self, segment: &'a LexicalSegment, catalog: &'a Catalog) -> Option<Near<'a>> {
+        self.near.as_ref().and_then(|lengths| Near::new(segment, catalog, lengths))
+    }
+
+    /// The titles of a document's chunks are the same, so that neighbours count in the content alone.
+    fn accumulate_near(
+        &self,
+        segment: &LexicalSegment,
+        clauses: &[Clause],
+        near: &Near<'_>,
+        scores: &mut [f32],
+    ) -> Result<()> {
+        let (mut own, mut gaps) = (RowSet::empty(segment.rows), Vec::new());
+        for clause in clauses {
+            match clause.field {
+                CONTENT => near.accumulate(segment, clause, scores, &mut own, &mut gaps)?,
+                _ => segment.accumulate(clause, &self.norms, scores)?,
+            }
+        }
+        for row in gaps {
+            if !own.contains(row)
+                && let Some(score) = scores.get_mut(row as usize)
+            {
+                *score = 0.0;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -298,24 +372,34 @@ impl LexicalSegment {
 
     /// What a term gives a row; none when the row lacks it.
     pub(super) fn term_score(&self, clause: &Clause, norms: &Norms, row: u32) -> Result<Option<TermScore>> {
-        let Some(mut postings) = self.postings(clause.field, &clause.text, IndexRecordOption::WithFreqs)?
-        else {
-            return Ok(None);
-        };
-        if postings.doc() > row || postings.seek(row) != row {
-            return Ok(None);
-        }
-        let frequency = postings.term_freq();
+        let frequency = self.frequency(clause, row)?;
         let tf = frequency as f32;
         let norm = norms[clause.field][self.fields[clause.field].norms.fieldnorm_id(row) as usize];
-        Ok(Some(TermScore {
-            term: clause.text.clone(),
-            field: field_name(clause.field),
+        Ok((frequency > 0).then(|| clause.explain(frequency, clause.weight * tf / (tf + norm))))
+    }
+
+    /// How often a row has a term.
+    pub(super) fn frequency(&self, clause: &Clause, row: u32) -> Result<u32> {
+        let Some(mut postings) = self.postings(clause.field, &clause.text, IndexRecordOption::WithFreqs)?
+        else {
+            return Ok(0);
+        };
+        let has = postings.doc() <= row && postings.seek(row) == row;
+        Ok(if has { postings.term_freq() } else { 0 })
+    }
+}
+
+impl Clause {
+    fn explain(&self, frequency: u32, score: f32) -> TermScore {
+        TermScore {
+            term: self.text.clone(),
+            field: field_name(self.field),
             frequency,
-            rows_with_term: clause.rows_with_term,
-            idf: clause.idf,
-            score: clause.weight * tf / (tf + norm),
-        }))
+            nearby: 0,
+            rows_with_term: self.rows_with_term,
+            idf: self.idf,
+            score,
+        }
     }
 }
 
