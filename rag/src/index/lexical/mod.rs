@@ -13,7 +13,7 @@ mod query;
 mod score;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use quorate_core::{Code, Error, Result};
 use tantivy::directory::{MmapDirectory, RamDirectory};
@@ -26,11 +26,13 @@ use tantivy::{BitSet, Directory, Index, IndexSettings, InvertedIndexReader, Segm
 pub(crate) use analyzer::Analyzer;
 pub use analyzer::Language;
 pub(crate) use dead::DeadTerms;
+use near::Place;
 pub use query::LexicalQuery;
 pub use score::TermScore;
 pub(crate) use score::{LexicalView, Plan, Scores};
 
 use crate::RowSet;
+use crate::index::Catalog;
 
 /// Title followed by text.
 pub(crate) const CONTENT: usize = 0;
@@ -50,6 +52,8 @@ pub(crate) struct LexicalSegment {
     index: Index,
     fields: [FieldReader; FIELDS],
     rows: u32,
+    /// What each row is to those beside it; computed at first use.
+    places: OnceLock<Box<[Place]>>,
 }
 
 struct FieldReader {
@@ -134,11 +138,15 @@ impl LexicalSegment {
             Ok::<_, Error>(FieldReader { field, inverted, norms })
         };
         let fields = [open("content")?, open("title")?];
-        Ok(LexicalSegment { fields, rows: reader.max_doc(), index })
+        Ok(LexicalSegment { fields, rows: reader.max_doc(), index, places: OnceLock::new() })
     }
 
     pub(crate) fn rows(&self) -> u32 {
         self.rows
+    }
+
+    fn places(&self, catalog: &Catalog) -> &[Place] {
+        self.places.get_or_init(|| Place::all(self, catalog))
     }
 
     fn tokens(&self, field: usize) -> u64 {

@@ -15,10 +15,41 @@ use super::{CONTENT, LexicalSegment};
 use crate::RowSet;
 use crate::index::Catalog;
 
+/// What a row is to the rows beside it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place {
+    /// Words of the row.
+    own: u32,
+    /// Words of the rows beside it in the same document.
+    around: u32,
+    /// Whether the row before it is one of these.
+    follows: bool,
+    /// Whether the row after it is one of these.
+    goes_on: bool,
+}
+
+impl Place {
+    /// Of each row of a segment.
+    pub(super) fn all(segment: &LexicalSegment, catalog: &Catalog) -> Box<[Place]> {
+        let norms = &segment.fields[CONTENT].norms;
+        let rows = segment.rows.min(catalog.chunks());
+        let length = |row: u32| FieldNormReader::id_to_fieldnorm(norms.fieldnorm_id(row));
+        (0..rows)
+            .map(|row| {
+                let doc = catalog.doc_of(row);
+                let follows = row > 0 && catalog.doc_of(row - 1) == doc;
+                let goes_on = row + 1 < rows && catalog.doc_of(row + 1) == doc;
+                let before = if follows { length(row - 1) } else { 0 };
+                let after = if goes_on { length(row + 1) } else { 0 };
+                Place { own: length(row), around: before.saturating_add(after), follows, goes_on }
+            })
+            .collect()
+    }
+}
+
 /// How a row's score depends on the rows beside it, in one segment.
 pub(super) struct Near<'a> {
-    catalog: &'a Catalog,
-    norms: &'a FieldNormReader,
+    places: &'a [Place],
     lengths: &'a Lengths,
 }
 
@@ -42,32 +73,19 @@ impl Lengths {
 
 impl<'a> Near<'a> {
     /// None where each document is one chunk.
-    pub(super) fn new(
-        segment: &'a LexicalSegment,
-        catalog: &'a Catalog,
-        lengths: &'a Lengths,
-    ) -> Option<Self> {
-        let norms = &segment.fields[CONTENT].norms;
-        (!catalog.one_to_one()).then_some(Near { catalog, norms, lengths })
+    pub(super) fn new(segment: &'a LexicalSegment, catalog: &Catalog, lengths: &'a Lengths) -> Option<Self> {
+        (!catalog.one_to_one()).then(|| Near { places: segment.places(catalog), lengths })
     }
 
-    /// Whether two rows are chunks of one document.
-    fn joined(&self, a: u32, b: u32) -> bool {
-        a.max(b) < self.catalog.chunks() && self.catalog.doc_of(a) == self.catalog.doc_of(b)
-    }
-
-    /// The rows beside one.
-    fn beside(&self, row: u32) -> impl Iterator<Item = u32> + '_ {
-        [row.checked_sub(1), row.checked_add(1)].into_iter().flatten().filter(move |&at| self.joined(row, at))
+    fn place(&self, row: u32) -> Place {
+        self.places.get(row as usize).copied().unwrap_or_default()
     }
 
     /// What a term gives a row that has it `own` times, and whose neighbours have it `nearby` times.
-    fn score(&self, clause: &Clause, row: u32, own: u32, nearby: u32) -> f32 {
-        let length = |row: u32| FieldNormReader::id_to_fieldnorm(self.norms.fieldnorm_id(row)) as f32;
-        let around: f32 = self.beside(row).map(length).sum();
+    fn score(&self, clause: &Clause, place: Place, own: u32, nearby: u32) -> f32 {
         let Lengths { weight, base, slope } = *self.lengths;
         let tf = own as f32 + weight * nearby as f32;
-        clause.weight * tf / (tf + base + slope * (length(row) + weight * around))
+        clause.weight * tf / (tf + base + slope * (place.own as f32 + weight * place.around as f32))
     }
 
     /// Adds to each row's score what a term gives it. Rows that have the term are put into `own`, those whose
@@ -92,26 +110,39 @@ impl<'a> Near<'a> {
             posted.extend(block.docs().iter().copied().zip(block.freqs().iter().copied()));
             block.advance();
         }
-        let mut scored = None;
-        for (i, &(row, tf)) in posted.iter().enumerate() {
-            let around = &posted[i.saturating_sub(1)..posted.len().min(i + 2)];
-            let times = |row: u32| around.iter().find(|&&(at, _)| at == row).map_or(0, |&(_, tf)| tf);
-            own.insert(row);
-            for at in [row.checked_sub(1), Some(row), row.checked_add(1)].into_iter().flatten() {
-                // Rows that have the term come in their own turn; a gap between two comes with the first.
-                let later = at > row && times(at) > 0;
-                if later || scored.is_some_and(|last| at <= last) || (at != row && !self.joined(row, at)) {
-                    continue;
-                }
-                let nearby = self.beside(at).map(times).sum();
-                if let Some(score) = scores.get_mut(at as usize) {
-                    *score += self.score(clause, at, if at == row { tf } else { 0 }, nearby);
-                }
-                if at != row {
-                    gaps.push(at);
-                }
-                scored = Some(at);
+        let mut add = |row: u32, place: Place, times: u32, nearby: u32| {
+            if let Some(score) = scores.get_mut(row as usize) {
+                *score += self.score(clause, place, times, nearby);
             }
+        };
+        let none = (u32::MAX, 0);
+        for (i, &(row, tf)) in posted.iter().enumerate() {
+            let before = if i == 0 { none } else { posted[i - 1] };
+            let after = posted.get(i + 1).copied().unwrap_or(none);
+            let place = self.place(row);
+            own.insert(row);
+            let mut nearby = 0;
+            if place.follows {
+                let gap = self.place(row - 1);
+                if before.0 == row - 1 {
+                    nearby += before.1;
+                } else if !(gap.follows && before.0 == row.wrapping_sub(2)) {
+                    // Otherwise the row before the gap has filled it.
+                    add(row - 1, gap, 0, tf);
+                    gaps.push(row - 1);
+                }
+            }
+            if place.goes_on {
+                let gap = self.place(row + 1);
+                if after.0 == row + 1 {
+                    nearby += after.1;
+                } else {
+                    let beyond = if gap.goes_on && after.0 == row + 2 { after.1 } else { 0 };
+                    add(row + 1, gap, 0, tf + beyond);
+                    gaps.push(row + 1);
+                }
+            }
+            add(row, place, tf, nearby);
         }
         Ok(())
     }
@@ -123,11 +154,15 @@ impl<'a> Near<'a> {
         clause: &Clause,
         row: u32,
     ) -> Result<Option<(u32, u32, f32)>> {
+        let place = self.place(row);
         let own = segment.frequency(clause, row)?;
         let mut nearby = 0;
-        for at in self.beside(row) {
-            nearby += segment.frequency(clause, at)?;
+        if place.follows {
+            nearby += segment.frequency(clause, row - 1)?;
         }
-        Ok((own + nearby > 0).then(|| (own, nearby, self.score(clause, row, own, nearby))))
+        if place.goes_on {
+            nearby += segment.frequency(clause, row + 1)?;
+        }
+        Ok((own + nearby > 0).then(|| (own, nearby, self.score(clause, place, own, nearby))))
     }
 }
