@@ -70,7 +70,6 @@ pub fn blocking<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(&Host) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
-    crate::fork::prepare();
     if let Some(cancel) = SERVING.with_borrow(Clone::clone) {
         let host = Host { cancel, raised: Arc::default(), desk: None };
         let outcome = py.detach(|| contain(|| work(&host)));

@@ -358,8 +358,9 @@ impl KnowledgeBase {
         from_document(py, document, chunks)
     }
 
-    fn ids(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        quick(py, || self.kb.ids())
+    fn ids(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<String>> {
+        let filter = filter(r#where)?;
+        quick(py, || self.kb.ids_of(filter.as_ref()))
     }
 
     fn count(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {

@@ -9,7 +9,6 @@ mod door;
 mod embed;
 mod errors;
 mod eval;
-mod fork;
 mod hits;
 mod kb;
 mod metadata;

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 
 import pytest
 
@@ -199,3 +202,58 @@ print('leaving')
     assert (done.stdout.strip(), done.returncode) == ("leaving", 0), done.stderr
     with quorate.open(tmp_path / "kb") as kb:
         assert kb.count() in (0, 5000)
+
+
+SERVED = """
+import json, os, quorate
+
+PLACE = os.environ['QUORATE_TEST_PLACE']
+with quorate.open(PLACE) as writer:
+    writer.add([{'id': str(n), 'text': f'metformin document {n}'} for n in range(300)])
+    writer.search_batch(['metformin', 'document'])
+kb = quorate.open(PLACE, read_only=True)
+registry = quorate.AgentRegistry()
+loaded = os.getpid()
+
+def answer(own):
+    assert os.getpid() != loaded
+    return json.dumps({'pid': os.getpid(), 'found': own, 'experts': len(registry.match('Is a 510(k) needed?'))}).encode()
+
+def sync(environ, start):
+    assert len(kb.search_batch(['metformin', 'document 7'])) == 2
+    body = answer(kb.search('document 7', mode='lexical', k=1)[0].doc_id)
+    start('200 OK', [('content-length', str(len(body)))])
+    return [body]
+
+async def asgi(scope, receive, send):
+    if scope['type'] == 'http':
+        body = answer((await kb.aio.search('document 7', mode='lexical', k=1))[0].doc_id)
+        await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-length', str(len(body)).encode())]})
+        await send({'type': 'http.response.body', 'body': body})
+"""
+
+
+@posix
+@pytest.mark.parametrize("worker", ["sync", "asgi"])
+def test_workers_of_gunicorn_with_preload(tmp_path, worker):
+    pytest.importorskip("gunicorn")
+    (tmp_path / "served.py").write_text(SERVED)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--worker-class", worker]
+        command += ["--bind", f"fd://{door.fileno()}", "--chdir", str(tmp_path), "--no-control-socket", f"served:{worker}"]
+        told = {**os.environ, "QUORATE_TEST_PLACE": str(tmp_path / "kb")}
+        with open(tmp_path / "log", "wb") as log:
+            child = subprocess.Popen(command, pass_fds=[door.fileno()], env=told, stdout=log, stderr=log)
+        try:
+            answers = []
+            while len({answer["pid"] for answer in answers}) < 2 and len(answers) < 500:
+                # Waits in the queue of the door until a worker takes it.
+                with urllib.request.urlopen(f"http://127.0.0.1:{door.getsockname()[1]}/", timeout=60) as response:
+                    answers.append(json.load(response))
+        finally:
+            child.terminate()
+            child.wait(30)
+    said = (tmp_path / "log").read_text()
+    assert len({answer["pid"] for answer in answers}) == 2, said
+    assert all(answer["found"] == "7" and answer["experts"] > 0 for answer in answers), said
+    assert "SIGSEGV" not in said and "SIGABRT" not in said and child.returncode == 0, said

@@ -3,6 +3,9 @@
 //! One private tokio runtime serves the whole process. It is started by the first call, never at import. A forked
 //! child has none of the parent's threads, so the child's first call starts a runtime of its own.
 
+#[cfg(unix)]
+mod sleepers;
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -50,6 +53,8 @@ fn runtime() -> Result<&'static Runtime> {
         // SAFETY: a pointer in RUNTIME comes from Box::into_raw below and is never freed.
         return Ok(unsafe { &*current });
     }
+    #[cfg(unix)]
+    sleepers::make_room();
     let fresh = Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("quorate-async")

@@ -483,9 +483,9 @@ class KnowledgeBase:
         found: Record = self._native.get(id, chunks)
         return found
 
-    def ids(self) -> list[str]:
-        """The ids of all documents, oldest first. Codes: ``closed``."""
-        return self._native.ids()
+    def ids(self, where: Where = None) -> list[str]:
+        """The ids of the documents that match, oldest first; all without a filter. Codes as of :meth:`count`."""
+        return self._native.ids(where)
 
     def count(self, where: Where = None) -> int:
         """How many documents match; all of them without a filter. Codes: ``filter_syntax``, ``filter_type``, ``closed``."""

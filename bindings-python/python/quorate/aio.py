@@ -59,40 +59,47 @@ async def _run(lane: str, function: Callable[..., _R], args: tuple[Any, ...], kw
         if callable(given) and (name == "progress" or inspect.iscoroutinefunction(given)):
             kwargs = {**kwargs, name: _on_loop(loop, given, cancel)}
 
-    def settle(result: Any, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    def work() -> None:
-        result: Any = None
-        raised: BaseException | None = None
-        try:
-            result = context.run(functools.partial(cancel.run, function, *args, **kwargs))
-        except StopIteration as error:
-            # A future cannot hold it.
-            raised = RuntimeError(f"{function!r} raised StopIteration")
-            raised.__cause__ = error
-        except BaseException as error:
-            raised = error
-        try:
-            loop.call_soon_threadsafe(settle, result, raised)
-        except RuntimeError:
-            # The loop is closed: nobody waits.
-            pass
-
-    _pool.submit(lane, cancel, work)
+    call = functools.partial(context.run, functools.partial(cancel.run, function, *args, **kwargs))
+    _pool.submit(lane, cancel, functools.partial(_work, loop, future, call))
     try:
         return await future
     except asyncio.CancelledError:
         cancel.cancel()
         raise
     finally:
-        # The traceback of an exception refers to this frame: no cycle.
+        # As below.
         del future
+
+
+def _work(loop: asyncio.AbstractEventLoop, future: asyncio.Future[_R], call: Callable[[], _R]) -> None:
+    """Calls on a worker's thread, and hands over what came of it."""
+    result: Any = None
+    raised: BaseException | None = None
+    try:
+        result = call()
+    except StopIteration as error:
+        # A future cannot hold it.
+        raised = RuntimeError("the function raised StopIteration")
+        raised.__cause__ = error
+    except BaseException as error:
+        raised = error
+    try:
+        loop.call_soon_threadsafe(_settle, future, result, raised)
+    except RuntimeError:
+        # The loop is closed: nobody waits.
+        pass
+    # The traceback of an exception refers to this frame: no cycle.
+    del raised
+
+
+def _settle(future: asyncio.Future[_R], result: Any, error: BaseException | None) -> None:
+    # A cancelled task waits no more.
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], cancel: _quorate.Cancel) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from llama_index.core import MockEmbedding, StorageContext, VectorStoreIndex
 from llama_index.core.schema import MetadataMode, NodeRelationship, RelatedNodeInfo, TextNode
@@ -17,7 +16,6 @@ from llama_index.core.vector_stores.types import (
 )
 
 import quorate
-from quorate.integrations._given import search
 from quorate.integrations.llama_index import QuorateVectorStore
 
 
@@ -158,21 +156,6 @@ def test_an_index_over_the_store(tmp_path):
     again = VectorStoreIndex.from_vector_store(QuorateVectorStore(path=str(tmp_path), dim=4), MockEmbedding(embed_dim=4))
     assert {found.text for found in again.as_retriever(similarity_top_k=3).retrieve("x")} == {"one", "two", "three"}
     again.vector_store.close()
-
-
-@pytest.mark.parametrize("how", [{}, {"alpha": 0.2}, {"fusion": "rrf"}, {"fusion": "dbsf"}, {"where": "year >= 2020"}], ids=str)
-def test_fusion_with_a_given_vector_is_that_of_the_library(tmp_path, how):
-    """With the model's own vectors given, the answer is the one that the library gives when it embeds."""
-    words = ["metformin", "glucose", "warfarin", "insulin", "renal", "blood", "skin", "sugar"]
-    rng = np.random.default_rng(3)
-    texts = [" ".join(rng.choice(words, rng.integers(3, 9))) for _ in range(60)]
-    with quorate.open(tmp_path) as kb:
-        kb.add([{"id": f"{i:02}", "text": text, "metadata": {"year": 2000 + i}} for i, text in enumerate(texts)])
-        query = "metformin glucose renal"
-        expected = kb.search(query, k=10, group_by="doc", **how)
-        found = search(kb, query, kb.embedder.embed_query(query), k=10, **how)
-        assert [one.score for one in found] == pytest.approx([hit.score for hit in expected], abs=1e-5)
-        assert {one.doc_id for one in found[:5]} == {hit.doc_id for hit in expected[:5]}
 
 
 def test_replaced_and_wrong_dimension(store):

@@ -127,13 +127,20 @@ impl KnowledgeBase {
 
     /// The ids of all documents, oldest first. Errors: `closed`.
     pub fn ids(&self) -> Result<Vec<String>> {
+        self.ids_of(None)
+    }
+
+    /// The ids of the documents that match, oldest first; all without a filter. Errors: `filter_type`, `closed`.
+    pub fn ids_of(&self, filter: Option<&Filter>) -> Result<Vec<String>> {
         self.base.check_open()?;
         let snapshot = self.collection.snapshot();
-        let ids = snapshot
-            .views()
-            .iter()
-            .flat_map(|view| view.live.docs.iter().map(|doc| view.segment.catalog.doc(doc).id.to_owned()));
-        Ok(ids.collect())
+        let selected = filter.map(|filter| snapshot.select(filter, false)).transpose()?;
+        let mut ids = Vec::new();
+        for (i, view) in snapshot.views().iter().enumerate() {
+            let docs = selected.as_ref().map_or(&view.live.docs, |selected| &selected[i]);
+            ids.extend(docs.iter().map(|doc| view.segment.catalog.doc(doc).id.to_owned()));
+        }
+        Ok(ids)
     }
 
     /// How many documents match; all without a filter. Errors: `filter_type`, `closed`.

@@ -8,6 +8,8 @@ mod damage;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod files;
+#[cfg(unix)]
+mod fork;
 mod kill;
 mod knowledge_base;
 mod neighbours;

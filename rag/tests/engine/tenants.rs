@@ -105,6 +105,12 @@ proptest! {
             let mut ids = tenants[t].ids().unwrap();
             ids.sort_unstable_by_key(|id| id.parse::<u8>().unwrap());
             prop_assert_eq!(ids, model.keys().map(u8::to_string).collect::<Vec<_>>());
+            let filter = Filter::parse("tag >= 2").unwrap();
+            let some = tenants[t].ids_of(Some(&filter)).unwrap();
+            prop_assert_eq!(some.len(), tenants[t].count(Some(&filter)).unwrap());
+            for id in some {
+                prop_assert!(tenants[t].get(&id).unwrap().metadata["tag"].as_i64() >= Some(2));
+            }
             for mode in [Mode::Lexical, Mode::Dense, Mode::Hybrid] {
                 for filter in [None, Some(Filter::parse("tag >= 2").unwrap())] {
                     let options = SearchOptions { mode, filter, k: 20, ..SearchOptions::default() };

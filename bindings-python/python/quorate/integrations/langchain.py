@@ -27,9 +27,7 @@ from langchain_core.vectorstores import VectorStore
 from .._errors import NotFound
 from .._kb import KnowledgeBase, Where, open
 from .._quorate import Embedder, Hit
-from ..aio import run
-from ._diverse import diverse
-from ._given import Found, given_vectors, search, searchable
+from ._given import given_vectors, searchable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,8 +192,7 @@ class QuorateVectorStore(VectorStore):
     ) -> list[tuple[Document, float]]:
         """The ``k`` best documents with their scores."""
         keywords = self._keywords(k, filter, kwargs)
-        vector = self._vector(query, keywords)
-        return self._whole(self._search(query, vector, keywords))
+        return self._whole(self.kb.search(query, vector=self._vector(query, keywords), **keywords))
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, filter: Where = None, **kwargs: Any
@@ -203,21 +200,21 @@ class QuorateVectorStore(VectorStore):
         """The asyncio twin of :meth:`similarity_search_with_score`."""
         keywords = self._keywords(k, filter, kwargs)
         vector = await self._avector(query, keywords)
-        return await self._awhole(await run(self._search, query, vector, keywords))
+        return await self._awhole(await self.kb.aio.search(query, vector=vector, **keywords))
 
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Where = None, **kwargs: Any
     ) -> list[Document]:
         """The ``k`` documents whose vectors are most similar to this one."""
         hits = self.kb.search_vector(_array(embedding), k=k, where=filter, group_by="doc", **kwargs)
-        return [document for document, _ in self._whole(map(Found.of, hits))]
+        return [document for document, _ in self._whole(hits)]
 
     async def asimilarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Where = None, **kwargs: Any
     ) -> list[Document]:
         """The asyncio twin of :meth:`similarity_search_by_vector`."""
         hits = await self.kb.aio.search_vector(_array(embedding), k=k, where=filter, group_by="doc", **kwargs)
-        return [document for document, _ in await self._awhole(map(Found.of, hits))]
+        return [document for document, _ in await self._awhole(hits)]
 
     def max_marginal_relevance_search(
         self,
@@ -230,11 +227,11 @@ class QuorateVectorStore(VectorStore):
     ) -> list[Document]:
         """``k`` of the ``fetch_k`` best documents, each weighed against its likeness to those chosen before.
 
-        ``lambda_mult``: 1 for the best alone, 0 for the most different (Carbonell and Goldstein 1998).
+        ``lambda_mult``: 1 for the best alone, 0 for the most different, as ``mmr_lambda`` of
+        :meth:`quorate.KnowledgeBase.search`.
         """
-        keywords = self._keywords(max(fetch_k, k), filter, kwargs)
-        vector = self._vector(query, keywords)
-        hits = diverse(self._search(query, vector, keywords), k, lambda_mult)
+        keywords = {**self._keywords(k, filter, kwargs), **_diverse(fetch_k, lambda_mult)}
+        hits = self.kb.search(query, vector=self._vector(query, keywords), **keywords)
         return [document for document, _ in self._whole(hits)]
 
     async def amax_marginal_relevance_search(
@@ -247,9 +244,8 @@ class QuorateVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """The asyncio twin of :meth:`max_marginal_relevance_search`."""
-        keywords = self._keywords(max(fetch_k, k), filter, kwargs)
-        vector = await self._avector(query, keywords)
-        hits = diverse(await run(self._search, query, vector, keywords), k, lambda_mult)
+        keywords = {**self._keywords(k, filter, kwargs), **_diverse(fetch_k, lambda_mult)}
+        hits = await self.kb.aio.search(query, vector=await self._avector(query, keywords), **keywords)
         return [document for document, _ in await self._awhole(hits)]
 
     def max_marginal_relevance_search_by_vector(
@@ -262,8 +258,9 @@ class QuorateVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """As :meth:`max_marginal_relevance_search`, from a vector."""
-        hits = self.kb.search_vector(_array(embedding), k=max(fetch_k, k), where=filter, group_by="doc", **kwargs)
-        return [document for document, _ in self._whole(diverse(map(Found.of, hits), k, lambda_mult))]
+        keywords = {"group_by": "doc", **kwargs, **_diverse(fetch_k, lambda_mult)}
+        hits = self.kb.search_vector(_array(embedding), k=k, where=filter, **keywords)
+        return [document for document, _ in self._whole(hits)]
 
     async def amax_marginal_relevance_search_by_vector(
         self,
@@ -275,10 +272,9 @@ class QuorateVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """The asyncio twin of :meth:`max_marginal_relevance_search_by_vector`."""
-        hits = await self.kb.aio.search_vector(
-            _array(embedding), k=max(fetch_k, k), where=filter, group_by="doc", **kwargs
-        )
-        return [document for document, _ in await self._awhole(diverse(map(Found.of, hits), k, lambda_mult))]
+        keywords = {"group_by": "doc", **kwargs, **_diverse(fetch_k, lambda_mult)}
+        hits = await self.kb.aio.search_vector(_array(embedding), k=k, where=filter, **keywords)
+        return [document for document, _ in await self._awhole(hits)]
 
     @classmethod
     def from_texts(
@@ -324,7 +320,7 @@ class QuorateVectorStore(VectorStore):
         raise NotImplementedError("BM25 has no upper end, so it gives no relevance between 0 and 1; use another mode")
 
     def _keywords(self, k: int, filter: Where, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"mode": self._mode, **given, "k": k, "where": filter}
+        return {"mode": self._mode, "group_by": "doc", **given, "k": k, "where": filter}
 
     def _vector(self, query: str, keywords: Mapping[str, Any]) -> Any:
         """The query's vector, where the model is LangChain's and the search needs it."""
@@ -337,15 +333,10 @@ class QuorateVectorStore(VectorStore):
             return None
         return _array(await self._embedding.aembed_query(query))
 
-    def _search(self, query: str, vector: Any, keywords: dict[str, Any]) -> list[Found]:
-        if self._borrowed:
-            return search(self.kb, query, vector, **keywords)
-        return [Found.of(hit) for hit in self.kb.search(query, **{"group_by": "doc", **keywords})]
-
-    def _whole(self, hits: Iterable[Found]) -> list[tuple[Document, float]]:
+    def _whole(self, hits: Iterable[Hit]) -> list[tuple[Document, float]]:
         return [(_document(self.kb.get(hit.doc_id)), hit.score) for hit in hits]
 
-    async def _awhole(self, hits: Iterable[Found]) -> list[tuple[Document, float]]:
+    async def _awhole(self, hits: Iterable[Hit]) -> list[tuple[Document, float]]:
         return [(_document(await self.kb.aio.get(hit.doc_id)), hit.score) for hit in hits]
 
 
@@ -392,6 +383,11 @@ class QuorateRetriever(BaseRetriever):
 
 
 _ALL = "id IS NOT NULL"
+
+
+def _diverse(depth: int, weight: float) -> dict[str, Any]:
+    """The keywords of a search for variety among the ``depth`` best."""
+    return {"rerank": "mmr", "rerank_depth": depth, "mmr_lambda": weight}
 
 
 def _discard(kb: KnowledgeBase, folder: str) -> None:

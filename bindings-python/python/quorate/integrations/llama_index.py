@@ -35,9 +35,9 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 
 from .._errors import InvalidInput, NotFound, Unsupported
 from .._kb import KnowledgeBase
+from .._hits import Hits
 from . import _where
-from ._diverse import diverse
-from ._given import Found, ids, search, searchable
+from ._given import searchable
 from ._lease import Lease
 
 __all__ = ["QuorateVectorStore"]
@@ -139,7 +139,7 @@ class QuorateVectorStore(BasePydanticVectorStore):
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> list[BaseNode]:
         """Nodes by id and by filter, oldest first, without embeddings; all of them without either."""
-        found = ids(self.client, _selection(node_ids=node_ids, filters=filters))
+        found = self.client.ids(where=_selection(node_ids=node_ids, filters=filters))
         return [node for node in map(self._node, found) if node is not None]
 
     async def aget_nodes(
@@ -149,7 +149,8 @@ class QuorateVectorStore(BasePydanticVectorStore):
         return await asyncio.to_thread(self.get_nodes, node_ids, filters)
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """The nodes that fit best, with their scores: cosines in mode ``default``, BM25 in ``text_search``."""
+        """The nodes that fit best, with their scores: cosines in mode ``default``, BM25 in ``text_search``, relevance less
+        likeness in ``mmr``."""
         found = [(self._node(hit.doc_id), hit) for hit in self._hits(query)]
         kept = [(node, hit) for node, hit in found if node is not None]
         return VectorStoreQueryResult(
@@ -162,24 +163,24 @@ class QuorateVectorStore(BasePydanticVectorStore):
         """The asyncio twin of :meth:`query`."""
         return await asyncio.to_thread(lambda: self.query(query, **kwargs))
 
-    def _hits(self, query: VectorStoreQuery) -> list[Found]:
+    def _hits(self, query: VectorStoreQuery) -> Hits:
         mode = query.mode
         # An index over a store that keeps texts gives an empty list for "any".
         where = _selection(query.node_ids or None, query.filters, query.doc_ids or None)
         k = query.similarity_top_k
         if mode in (VectorStoreQueryMode.TEXT_SEARCH, VectorStoreQueryMode.SPARSE):
             k = query.sparse_top_k or k
-            return search(self.client, _words(query), None, k=k, mode="lexical", where=where)
+            return self.client.search(_words(query), k=k, mode="lexical", where=where, group_by="doc")
         if mode in (VectorStoreQueryMode.HYBRID, VectorStoreQueryMode.SEMANTIC_HYBRID):
             alpha = 0.5 if query.alpha is None else query.alpha
-            k = query.hybrid_top_k or k
-            fusion = self.fusion
-            return search(self.client, _words(query), _vector(query), k=k, where=where, fusion=fusion, alpha=alpha)
+            keywords: dict[str, Any] = {"where": where, "fusion": self.fusion, "alpha": alpha, "group_by": "doc"}
+            return self.client.search(_words(query), vector=_vector(query), k=query.hybrid_top_k or k, **keywords)
         if mode == VectorStoreQueryMode.DEFAULT:
-            return search(self.client, "", _vector(query), k=k, mode="dense", where=where)
+            return self.client.search_vector(_vector(query), k=k, where=where, group_by="doc")
         if mode == VectorStoreQueryMode.MMR:
-            wide = search(self.client, "", _vector(query), k=max(20, 4 * k), mode="dense", where=where)
-            return diverse(wide, k, 0.5 if query.mmr_threshold is None else query.mmr_threshold)
+            weight = 0.5 if query.mmr_threshold is None else query.mmr_threshold
+            diverse: dict[str, Any] = {"rerank": "mmr", "rerank_depth": max(20, 4 * k), "mmr_lambda": weight}
+            return self.client.search_vector(_vector(query), k=k, where=where, group_by="doc", **diverse)
         raise Unsupported(
             "unsupported",
             f"mode '{mode.value}'; known are default, text_search, sparse, hybrid, semantic_hybrid and mmr",

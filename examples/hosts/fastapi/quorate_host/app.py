@@ -112,7 +112,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _host(request: Request) -> Host:
+async def _host(request: Request) -> Host:
+    # A coroutine function: what is no coroutine function runs on a thread of a pool, two hand-overs a request.
     host: Host = request.app.state.host
     return host
 

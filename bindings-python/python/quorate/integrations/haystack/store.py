@@ -15,10 +15,8 @@ from haystack.document_stores.types import DuplicatePolicy
 
 from ..._errors import Conflict, NotFound
 from ..._kb import KnowledgeBase
+from ..._quorate import Hit
 from .. import _where
-from .._given import Found
-from .._given import ids as matching
-from .._given import search as search_given
 from .._lease import Lease
 from .filters import Filters, filtering, test, where
 from .records import EMBEDDED, document, record
@@ -115,7 +113,7 @@ class QuorateDocumentStore:
             first: dict[str, Document] = {}
             for one in documents:
                 first.setdefault(one.id, one)
-            for id in matching(self.kb, _where.one_of(_where.own("id"), first).yes):
+            for id in self.kb.ids(where=_where.one_of(_where.own("id"), first).yes):
                 del first[id]
             documents = list(first.values())
         try:
@@ -225,16 +223,11 @@ class QuorateDocumentStore:
         ``query_embedding`` may be left out when quorate embeds. ``fusion`` and ``alpha`` as in
         :meth:`quorate.KnowledgeBase.search`.
         """
-        chosen = where(filters)
-        keywords: dict[str, Any] = {"k": top_k, "where": chosen, "fusion": fusion, "alpha": alpha}
-        if query_embedding is not None:
-            found = filtering(lambda: search_given(self.kb, query, query_embedding, **keywords))
-        elif self.embedder is not None:
-            hits = filtering(lambda: self.kb.search(query, group_by="doc", **keywords))
-            found = [Found.of(hit) for hit in hits]
-        else:
+        if query_embedding is None and self.embedder is None:
             raise ValueError("query_embedding is missing; this store holds embeddings that its host computes")
-        return self._found(found, return_embedding)
+        keywords: dict[str, Any] = {"k": top_k, "where": where(filters), "fusion": fusion, "alpha": alpha, "group_by": "doc"}
+        hits = filtering(lambda: self.kb.search(query, vector=query_embedding, **keywords))
+        return self._found(hits, return_embedding)
 
     async def count_documents_async(self) -> int:
         """The asyncio twin of :meth:`count_documents`."""
@@ -312,12 +305,12 @@ class QuorateDocumentStore:
         return await asyncio.to_thread(lambda: self.hybrid_retrieval(query, query_embedding, **keywords))
 
     def _ids(self, filters: Filters | None) -> list[str]:
-        return filtering(lambda: matching(self.kb, where(filters)))
+        return filtering(lambda: self.kb.ids(where=where(filters)))
 
     def _metadata(self, filters: Filters | None) -> list[dict[str, Any]]:
         return [one.meta for one in self.filter_documents(filters)]
 
-    def _found(self, hits: Iterable[Any], return_embedding: bool) -> list[Document]:
+    def _found(self, hits: Iterable[Hit], return_embedding: bool) -> list[Document]:
         found = []
         for hit in hits:
             try:
