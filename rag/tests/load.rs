@@ -100,11 +100,12 @@ fn plain_text_in_its_encodings() {
 
 #[test]
 fn markdown_with_front_matter() {
-    let text = "---\ntitle: Label\nyear: 2024\ntags: [fda, ema]\ndate: 2024-02-29\n---\n# Heading\nbody";
+    let text = "---\ntitle: Label\nyear: 2024\ntags: [fda, ema]\nanswers: [y, no, true]\ndate: 2024-02-29\n---\n# Heading\nbody";
     let doc = &load("a.md", text)[0];
     assert_eq!((doc.title.as_str(), doc.text.as_str()), ("Label", "# Heading\nbody"));
     assert_eq!(doc.metadata["year"], 2024);
     assert_eq!(doc.metadata["tags"], serde_json::json!(["fda", "ema"]));
+    assert_eq!(doc.metadata["answers"], serde_json::json!(["y", "no", true]));
     assert_eq!(doc.metadata["date"], "2024-02-29");
     assert_eq!(load("a.md", "# Heading\nbody")[0].title, "Heading");
     assert_eq!(load("a.md", "---\nno front matter")[0].text, "---\nno front matter");

@@ -27,8 +27,11 @@ fn front_matter(text: &str) -> Result<(Map<String, Json>, &str)> {
     for line in rest.split_inclusive('\n') {
         if matches!(line.trim_end(), "---" | "...") {
             let body = &rest[at + line.len()..];
-            let yaml: Json =
-                serde_saphyr::from_str(&rest[..at]).map_err(|e| failed(format!("front matter: {e}")))?;
+            // YAML 1.2: a tag `y` or a language `no` is a string.
+            let mut options = serde_saphyr::Options::default();
+            options.strict_booleans = true;
+            let yaml: Json = serde_saphyr::from_str_with_options(&rest[..at], options)
+                .map_err(|e| failed(format!("front matter: {e}")))?;
             return match yaml {
                 Json::Object(members) => Ok((members, body)),
                 Json::Null => Ok((Map::new(), body)),

@@ -89,12 +89,41 @@ impl Language {
         }
     }
 
-    /// The language of a name. Errors: `invalid_argument`, listing the names.
+    /// Its ISO 639-1 code; none for none.
+    pub fn code(self) -> Option<&'static str> {
+        Some(match self {
+            Language::Arabic => "ar",
+            Language::Danish => "da",
+            Language::Dutch => "nl",
+            Language::English => "en",
+            Language::Finnish => "fi",
+            Language::French => "fr",
+            Language::German => "de",
+            Language::Greek => "el",
+            Language::Hungarian => "hu",
+            Language::Italian => "it",
+            Language::Norwegian => "no",
+            Language::Portuguese => "pt",
+            Language::Romanian => "ro",
+            Language::Russian => "ru",
+            Language::Spanish => "es",
+            Language::Swedish => "sv",
+            Language::Tamil => "ta",
+            Language::Turkish => "tr",
+            Language::None => return None,
+        })
+    }
+
+    /// The language of a name or an ISO 639-1 code. Errors: `invalid_argument`, listing the names.
     pub fn from_name(name: &str) -> Result<Self> {
         let wanted = name.to_ascii_lowercase();
-        Language::ALL.iter().copied().find(|l| l.name() == wanted).ok_or_else(|| {
+        Language::ALL.iter().copied().find(|l| l.name() == wanted || l.code() == Some(&wanted)).ok_or_else(|| {
             let names: Vec<&str> = Language::ALL.iter().map(|l| l.name()).collect();
-            Error::invalid(format!("language '{name}' is not known; use one of {}", names.join(", ")))
+            Error::invalid(format!(
+                "language '{name}' is not known; use one of {}. Chinese, Japanese and Korean are found by pairs of characters \
+                 whichever is chosen",
+                names.join(", ")
+            ))
         })
     }
 
@@ -335,6 +364,7 @@ mod tests {
     fn every_language_has_a_name() {
         for &language in Language::ALL {
             assert_eq!(Language::from_name(language.name()).unwrap(), language);
+            assert!(language.code().is_none_or(|code| Language::from_name(code).unwrap() == language));
             let _ = terms(language, "one Two drei; ''' é 1.5");
         }
         assert!(Language::from_name("klingon").is_err());
