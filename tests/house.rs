@@ -23,7 +23,7 @@ const NAMES: [(&str, &[&str]); 9] = [
 const UNSAFE: [&str; 7] = [
     "core/src/vector/",
     "core/src/embed/",
-    "core/src/runtime.rs",
+    "core/src/runtime",
     "rag/src/index/dense/",
     "rag/src/index/bytes.rs",
     "bindings-python/",

@@ -14,15 +14,30 @@ use crate::document::code_points;
 use crate::door::Host;
 use crate::embed::Embedder;
 use crate::errors::{OrRaise, invalid};
+use crate::scalar::{field, object};
 
 /// The options of a context besides those of its search, as given by keyword.
-#[derive(FromPyObject)]
 pub struct Keywords<'py> {
     max_tokens: usize,
     order: String,
     neighbours: usize,
     dedupe: f32,
     tokenizer: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> FromPyObject<'_, 'py> for Keywords<'py> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let given = &*given;
+        Ok(Keywords {
+            max_tokens: field(given, "max_tokens")?,
+            order: field(given, "order")?,
+            neighbours: field(given, "neighbours")?,
+            dedupe: field(given, "dedupe")?,
+            tokenizer: object(given, "tokenizer")?,
+        })
+    }
 }
 
 /// A context that is ready to be put together on any thread.

@@ -63,10 +63,15 @@ fn number(value: &Bound<'_, PyAny>, gaps: bool, what: impl FnOnce() -> String) -
             invalid(format!("{what} is of type {}; a number is expected", type_name(value)))
         }
     };
-    if value.is_instance_of::<PyString>() {
+    if value.is_instance_of::<PyString>() || is_complex(value) {
         return Err(refuse(what()));
     }
     value.extract().map_err(|_| refuse(what()))
+}
+
+/// Is this a complex number? Python's refuse to become real ones, numpy's only warn.
+fn is_complex(value: &Bound<'_, PyAny>) -> bool {
+    value.get_type().name().is_ok_and(|name| name.to_string_lossy().starts_with("complex"))
 }
 
 /// Is this None, or what pandas uses in its place?
@@ -226,6 +231,7 @@ pub fn label(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Option<Label>> {
         return whole(value, what).map(Some);
     }
     if value.hasattr("__float__")?
+        && !is_complex(value)
         && let Ok(x) = value.extract::<f64>()
     {
         return Ok(Some(Label::from(x)));

@@ -13,6 +13,7 @@ use quorate::{CachedEmbedder, CrossEncoderOptions, Embed, EmbedderOptions, Preci
 use crate::convert::{array1, array2, text, texts, type_name};
 use crate::door::{blocking, quick};
 use crate::errors::{OrRaise, invalid};
+use crate::scalar::scalar;
 
 /// A model that turns texts into vectors of unit length.
 #[pyclass(frozen, subclass, module = "quorate", name = "Embedder")]
@@ -100,20 +101,22 @@ pub fn refs(texts: &[String]) -> Vec<&str> {
 #[pymethods]
 impl Embedder {
     #[new]
-    #[pyo3(signature = (source, *, precision="f32", threads=None, batch_size=32, max_tokens=None,
-        query_prefix=None, document_prefix=None, dimensions=None, download=true, cache=None))]
+    #[pyo3(signature = (source, *, precision="f32".to_owned(), threads=None, batch_size=32, max_tokens=None,
+        query_prefix=None, document_prefix=None, dimensions=None, download=true, cache=None),
+        text_signature = "(source, *, precision='f32', threads=None, batch_size=32, max_tokens=None, \
+        query_prefix=None, document_prefix=None, dimensions=None, download=True, cache=None)")]
     #[allow(clippy::too_many_arguments)] // they are keyword arguments
     fn new(
         py: Python<'_>,
         source: &Bound<'_, PyAny>,
-        precision: &str,
-        threads: Option<usize>,
-        batch_size: usize,
-        max_tokens: Option<usize>,
-        query_prefix: Option<String>,
-        document_prefix: Option<String>,
-        dimensions: Option<usize>,
-        download: bool,
+        #[pyo3(from_py_with = scalar)] precision: String,
+        #[pyo3(from_py_with = scalar)] threads: Option<usize>,
+        #[pyo3(from_py_with = scalar)] batch_size: usize,
+        #[pyo3(from_py_with = scalar)] max_tokens: Option<usize>,
+        #[pyo3(from_py_with = scalar)] query_prefix: Option<String>,
+        #[pyo3(from_py_with = scalar)] document_prefix: Option<String>,
+        #[pyo3(from_py_with = scalar)] dimensions: Option<usize>,
+        #[pyo3(from_py_with = scalar)] download: bool,
         cache: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let source = place(source, "the model")?;
@@ -212,21 +215,23 @@ impl Embedder {
 impl RemoteEmbedder {
     #[new]
     #[pyo3(signature = (url, *, model, api_key=None, dimensions=None, batch_size=128, concurrency=4, timeout=60.0,
-        retries=5, max_tokens=8191, query_prefix="", document_prefix="", cache=None))]
+        retries=5, max_tokens=8191, query_prefix=String::new(), document_prefix=String::new(), cache=None),
+        text_signature = "(url, *, model, api_key=None, dimensions=None, batch_size=128, concurrency=4, timeout=60.0, \
+        retries=5, max_tokens=8191, query_prefix='', document_prefix='', cache=None)")]
     #[allow(clippy::too_many_arguments)] // they are keyword arguments
     fn new(
         py: Python<'_>,
         url: &Bound<'_, PyAny>,
         model: &Bound<'_, PyAny>,
-        api_key: Option<String>,
-        dimensions: Option<usize>,
-        batch_size: usize,
-        concurrency: usize,
-        timeout: f64,
-        retries: usize,
-        max_tokens: usize,
-        query_prefix: &str,
-        document_prefix: &str,
+        #[pyo3(from_py_with = scalar)] api_key: Option<String>,
+        #[pyo3(from_py_with = scalar)] dimensions: Option<usize>,
+        #[pyo3(from_py_with = scalar)] batch_size: usize,
+        #[pyo3(from_py_with = scalar)] concurrency: usize,
+        #[pyo3(from_py_with = scalar)] timeout: f64,
+        #[pyo3(from_py_with = scalar)] retries: usize,
+        #[pyo3(from_py_with = scalar)] max_tokens: usize,
+        #[pyo3(from_py_with = scalar)] query_prefix: String,
+        #[pyo3(from_py_with = scalar)] document_prefix: String,
         cache: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let url = text(url, "url")?;
@@ -241,8 +246,8 @@ impl RemoteEmbedder {
             timeout,
             retries,
             max_tokens,
-            query_prefix: query_prefix.to_owned(),
-            document_prefix: document_prefix.to_owned(),
+            query_prefix,
+            document_prefix,
             ..RemoteOptions::default()
         };
         let model = blocking(py, move |_| quorate::RemoteEmbedder::new(&url, options))?;
@@ -255,7 +260,11 @@ impl RemoteEmbedder {
 impl EmbeddingCache {
     #[new]
     #[pyo3(signature = (folder, *, max_bytes=1_073_741_824))]
-    fn new(py: Python<'_>, folder: PathBuf, max_bytes: u64) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        #[pyo3(from_py_with = scalar)] folder: PathBuf,
+        #[pyo3(from_py_with = scalar)] max_bytes: u64,
+    ) -> PyResult<Self> {
         let path = folder.clone();
         let cache = blocking(py, move |_| quorate::EmbeddingCache::open(path, max_bytes))?;
         Ok(EmbeddingCache { cache, folder })
@@ -281,15 +290,16 @@ impl EmbeddingCache {
 #[pymethods]
 impl CrossEncoder {
     #[new]
-    #[pyo3(signature = (source, *, precision="f32", threads=None, batch_size=None, max_tokens=None, download=true))]
+    #[pyo3(signature = (source, *, precision="f32".to_owned(), threads=None, batch_size=None, max_tokens=None, download=true),
+        text_signature = "(source, *, precision='f32', threads=None, batch_size=None, max_tokens=None, download=True)")]
     fn new(
         py: Python<'_>,
         source: &Bound<'_, PyAny>,
-        precision: &str,
-        threads: Option<usize>,
-        batch_size: Option<usize>,
-        max_tokens: Option<usize>,
-        download: bool,
+        #[pyo3(from_py_with = scalar)] precision: String,
+        #[pyo3(from_py_with = scalar)] threads: Option<usize>,
+        #[pyo3(from_py_with = scalar)] batch_size: Option<usize>,
+        #[pyo3(from_py_with = scalar)] max_tokens: Option<usize>,
+        #[pyo3(from_py_with = scalar)] download: bool,
     ) -> PyResult<Self> {
         let source = place(source, "the model")?;
         let defaults = CrossEncoderOptions::default();

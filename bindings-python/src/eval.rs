@@ -8,6 +8,7 @@ use quorate::rag::eval::{Qrels, Run};
 
 use crate::convert::{from_json, grade, nested, report, score, texts};
 use crate::door::blocking;
+use crate::scalar::scalar;
 
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -32,7 +33,7 @@ fn evaluate<'py>(
     run: &Bound<'py, PyAny>,
     qrels: &Bound<'py, PyAny>,
     metrics: &Bound<'py, PyAny>,
-    per_query: bool,
+    #[pyo3(from_py_with = scalar)] per_query: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let (run, qrels, metrics) = (run_of(run, "run")?, qrels_of(qrels)?, texts(metrics, "metrics")?);
     let names = metrics.clone();
@@ -63,8 +64,8 @@ fn compare<'py>(
     run_a: &Bound<'py, PyAny>,
     run_b: &Bound<'py, PyAny>,
     qrels: &Bound<'py, PyAny>,
-    metric: String,
-    seed: u64,
+    #[pyo3(from_py_with = scalar)] metric: String,
+    #[pyo3(from_py_with = scalar)] seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (a, b, qrels) = (run_of(run_a, "run_a")?, run_of(run_b, "run_b")?, qrels_of(qrels)?);
     let comparison = blocking(py, move |_| quorate::compare(&a, &b, &qrels, &metric, seed))?;
@@ -74,8 +75,8 @@ fn compare<'py>(
 #[pyfunction]
 fn load_beir<'py>(
     py: Python<'py>,
-    folder: PathBuf,
-    split: String,
+    #[pyo3(from_py_with = scalar)] folder: PathBuf,
+    #[pyo3(from_py_with = scalar)] split: String,
 ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyDict>, Bound<'py, PyDict>)> {
     let dataset = blocking(py, move |_| quorate::load_beir(folder, &split))?;
     let corpus = PyList::empty(py);
@@ -99,13 +100,20 @@ fn load_beir<'py>(
 }
 
 #[pyfunction]
-fn read_trec_run(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
+fn read_trec_run(
+    py: Python<'_>,
+    #[pyo3(from_py_with = scalar)] path: PathBuf,
+) -> PyResult<Bound<'_, PyDict>> {
     let run = blocking(py, move |_| quorate::read_trec_run(path))?;
     from_nested(py, &run)
 }
 
 #[pyfunction]
-fn write_trec_run(py: Python<'_>, run: &Bound<'_, PyAny>, path: PathBuf) -> PyResult<()> {
+fn write_trec_run(
+    py: Python<'_>,
+    run: &Bound<'_, PyAny>,
+    #[pyo3(from_py_with = scalar)] path: PathBuf,
+) -> PyResult<()> {
     let run = run_of(run, "run")?;
     blocking(py, move |_| quorate::write_trec_run(&run, path))
 }

@@ -1,5 +1,7 @@
 //! How is a knowledge base used from Python?
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,13 +18,14 @@ use serde_json::Value;
 
 use crate::choose;
 use crate::context;
-use crate::convert::{record, text, texts, type_name, vector};
+use crate::convert::{describe, record, text, texts, type_name, vector};
 use crate::document::{documents, from_document};
 use crate::door::{Host, blocking, quick};
 use crate::embed::{Embedder, refs};
 use crate::errors::{OrRaise, invalid, raise};
 use crate::hits::{Hit, hits};
-use crate::metadata::{dict, filter, metadata, object, wrong};
+use crate::metadata::{dict, filter, metadata, wrong};
+use crate::scalar::{field, object, scalar};
 use crate::search::Keywords;
 
 const ON_ERROR: [(&str, OnError); 2] = [("stop", OnError::Stop), ("skip", OnError::Skip)];
@@ -44,7 +47,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// What `open` takes by keyword.
-#[derive(FromPyObject)]
 struct Settings<'py> {
     embedder: Option<Bound<'py, PyAny>>,
     tenant: Option<Bound<'py, PyAny>>,
@@ -53,9 +55,29 @@ struct Settings<'py> {
     language: Option<String>,
     chunking: Option<Bound<'py, PyAny>>,
     keep_versions: usize,
-    cache_folder: Option<std::path::PathBuf>,
-    storage_options: Option<std::collections::HashMap<String, String>>,
-    progress: Option<Py<PyAny>>,
+    cache_folder: Option<PathBuf>,
+    storage_options: Option<Bound<'py, PyAny>>,
+    progress: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> FromPyObject<'_, 'py> for Settings<'py> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let given = &*given;
+        Ok(Settings {
+            embedder: object(given, "embedder")?,
+            tenant: object(given, "tenant")?,
+            read_only: field(given, "read_only")?,
+            durability: field(given, "durability")?,
+            language: field(given, "language")?,
+            chunking: object(given, "chunking")?,
+            keep_versions: field(given, "keep_versions")?,
+            cache_folder: field(given, "cache_folder")?,
+            storage_options: object(given, "storage_options")?,
+            progress: object(given, "progress")?,
+        })
+    }
 }
 
 #[pyfunction]
@@ -70,7 +92,7 @@ fn open(py: Python<'_>, place: &Bound<'_, PyAny>, settings: Settings<'_>) -> PyR
         chunking: settings.chunking.map(|given| chunking(&given)).transpose()?,
         keep_versions: settings.keep_versions,
         cache_folder: settings.cache_folder,
-        storage_options: settings.storage_options.unwrap_or_default(),
+        storage_options: settings.storage_options.map(|given| words(&given)).transpose()?.unwrap_or_default(),
         ..OpenOptions::default()
     };
     let mut slow = false;
@@ -85,7 +107,7 @@ fn open(py: Python<'_>, place: &Bound<'_, PyAny>, settings: Settings<'_>) -> PyR
             }
         }
     }
-    let progress = settings.progress;
+    let progress = settings.progress.map(Bound::unbind);
     let kb = blocking(py, move |host| {
         options.progress = progress.map(|function| telling(host, function));
         quorate::rag::KnowledgeBase::open(place, options)
@@ -93,10 +115,20 @@ fn open(py: Python<'_>, place: &Bound<'_, PyAny>, settings: Settings<'_>) -> PyR
     Ok(KnowledgeBase::new(kb, slow))
 }
 
+/// The options of an object store.
+fn words(given: &Bound<'_, PyAny>) -> PyResult<HashMap<String, String>> {
+    given.extract().map_err(|_| {
+        invalid(format!(
+            "storage_options is {}; a dict whose names and values are strings is expected",
+            describe(given)
+        ))
+    })
+}
+
 /// How texts are cut: the name of a strategy, or the options as a dict.
 fn chunking(given: &Bound<'_, PyAny>) -> PyResult<ChunkOptions> {
     let value = match dict(given)? {
-        Some(fields) => Value::Object(object(&fields, "chunking", Code::InvalidArgument)?),
+        Some(fields) => Value::Object(crate::metadata::object(&fields, "chunking", Code::InvalidArgument)?),
         None => {
             let mut fields = serde_json::Map::new();
             fields.insert("strategy".to_owned(), Value::String(text(given, "chunking")?));
@@ -169,12 +201,12 @@ impl KnowledgeBase {
         &self,
         py: Python<'py>,
         documents: &Bound<'py, PyAny>,
-        replace: bool,
-        on_error: &str,
+        #[pyo3(from_py_with = scalar)] replace: bool,
+        #[pyo3(from_py_with = scalar)] on_error: String,
         vectors: Option<&Bound<'py, PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let on_error = choose("on_error", on_error, &ON_ERROR)?;
+        let on_error = choose("on_error", &on_error, &ON_ERROR)?;
         let documents = self::documents(documents, vectors)?;
         let kb = Arc::clone(&self.kb);
         let report = blocking(py, move |host| {
@@ -323,14 +355,14 @@ impl KnowledgeBase {
         &self,
         py: Python<'py>,
         patterns: &Bound<'py, PyAny>,
-        replace: bool,
-        on_error: &str,
+        #[pyo3(from_py_with = scalar)] replace: bool,
+        #[pyo3(from_py_with = scalar)] on_error: String,
         progress: Option<Py<PyAny>>,
-        max_bytes: Option<u64>,
-        timeout: Option<f64>,
+        #[pyo3(from_py_with = scalar)] max_bytes: Option<u64>,
+        #[pyo3(from_py_with = scalar)] timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let patterns = texts(patterns, "patterns")?;
-        let on_error = choose("on_error", on_error, &ON_ERROR)?;
+        let on_error = choose("on_error", &on_error, &ON_ERROR)?;
         let mut load = LoadOptions::default();
         load.max_bytes = max_bytes.unwrap_or(load.max_bytes);
         if let Some(seconds) = timeout {
@@ -352,7 +384,12 @@ impl KnowledgeBase {
     }
 
     /// The document with this id, as a dict.
-    fn get<'py>(&self, py: Python<'py>, id: &Bound<'_, PyAny>, chunks: bool) -> PyResult<Bound<'py, PyAny>> {
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        id: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = scalar)] chunks: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let id = text(id, "id")?;
         let document = quick(py, || self.kb.get(&id))?;
         from_document(py, document, chunks)

@@ -12,6 +12,7 @@ mod eval;
 mod hits;
 mod kb;
 mod metadata;
+mod scalar;
 mod search;
 
 use pyo3::prelude::*;

@@ -12,9 +12,9 @@ use crate::door::Host;
 use crate::embed::CrossEncoder;
 use crate::errors::invalid;
 use crate::hits::Hit;
+use crate::scalar::{field, object};
 
 /// The options of a search, as given by keyword.
-#[derive(FromPyObject)]
 pub struct Keywords<'py> {
     k: usize,
     offset: usize,
@@ -29,6 +29,29 @@ pub struct Keywords<'py> {
     rerank_depth: usize,
     blend: f32,
     mmr_lambda: f32,
+}
+
+impl<'py> FromPyObject<'_, 'py> for Keywords<'py> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let given = &*given;
+        Ok(Keywords {
+            k: field(given, "k")?,
+            offset: field(given, "offset")?,
+            mode: field(given, "mode")?,
+            fusion: field(given, "fusion")?,
+            alpha: field(given, "alpha")?,
+            rrf_k: field(given, "rrf_k")?,
+            strict: field(given, "strict")?,
+            group_by: field(given, "group_by")?,
+            min_score: field(given, "min_score")?,
+            rerank: object(given, "rerank")?,
+            rerank_depth: field(given, "rerank_depth")?,
+            blend: field(given, "blend")?,
+            mmr_lambda: field(given, "mmr_lambda")?,
+        })
+    }
 }
 
 /// A search that is ready to run on any thread.

@@ -49,7 +49,8 @@ def test_citations_resolve(kb):
     assert "metformin" in {citation.doc_id for citation in context.citations}
     html = context._repr_html_()
     assert "citations" in html and "💊" in html
-    json.dumps([vars(citation) for citation in context.citations])
+    json.dumps([dict(citation) for citation in context.citations])
+    assert {"marker", "doc_id", "chunk_id", "start", "end", "title"} <= set(context.citations[0])
 
 
 def test_budget_and_tokenizers(kb):

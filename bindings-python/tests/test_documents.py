@@ -64,6 +64,13 @@ def test_polars(kb):
     assert kb.upsert(frame.lazy()).replaced == 3
 
 
+def test_a_column_is_no_table(kb):
+    polars = pytest.importorskip("polars")
+    with pytest.raises(quorate.InvalidInput, match="Series, which is no table") as caught:
+        kb.add(polars.Series(["text"]))
+    assert caught.value.code == "invalid_document"
+
+
 def test_arrow(kb):
     pyarrow = pytest.importorskip("pyarrow")
     table = pyarrow.table(TABLE)

@@ -165,7 +165,7 @@ def open(
     with telling(progress, "pieces") as tell:
         settings = _Settings(
             embedder, tenant, read_only, durability, language, chunking, keep_versions, cache_folder,
-            None if storage_options is None else dict(storage_options), tell,
+            dict(storage_options) if isinstance(storage_options, Mapping) else storage_options, tell,
         )
         return KnowledgeBase(_quorate.open(place, settings), os.fspath(place), embedder)
 

@@ -21,7 +21,7 @@ def telling(progress: Progress, unit: str) -> Iterator[Tell | None]:
             from tqdm.auto import tqdm
         except ImportError:
             raise Unsupported("unsupported", "progress=True shows a bar of tqdm; install it with: pip install tqdm") from None
-        with tqdm(unit=unit) as bar:
+        with tqdm(unit=f" {unit}") as bar:
 
             def show(done: int, total: int) -> None:
                 bar.total = total

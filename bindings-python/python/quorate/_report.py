@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -25,6 +26,16 @@ class Report:
         if isinstance(name, str) and not name.startswith("_") and hasattr(self, name):
             return getattr(self, name)
         raise KeyError(name)
+
+    def keys(self) -> list[str]:
+        """The names of the fields, so that ``dict(...)`` of the result has them all."""
+        return [field.name for field in fields(self) if field.repr]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
 
     def _shown(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.repr}

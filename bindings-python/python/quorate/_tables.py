@@ -56,10 +56,11 @@ def _of_arrow(given: Any) -> Iterable[Mapping[str, Any]]:
                 "or give dicts",
             ) from None
         return polars.DataFrame(given).iter_rows(named=True)
-    if hasattr(given, "__arrow_c_stream__"):
-        table = pyarrow.table(given)
-    else:
-        table = pyarrow.table(pyarrow.record_batch(given))
+    try:
+        table = pyarrow.table(given if hasattr(given, "__arrow_c_stream__") else pyarrow.record_batch(given))
+    except (TypeError, ValueError) as error:
+        kind = type(given).__name__
+        raise InvalidInput("invalid_document", f"documents is of type {kind}, which is no table: {error}") from error
     rows: list[Mapping[str, Any]] = []
     for batch in table.to_batches():
         rows.extend(batch.to_pylist())

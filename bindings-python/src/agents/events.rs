@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::convert::record;
 use crate::door::blocking;
 use crate::errors::invalid;
+use crate::scalar::scalar;
 
 /// How long a listener waits before it looks for cancellation.
 const LISTEN: Duration = Duration::from_millis(50);
@@ -69,7 +70,11 @@ impl Events {
 impl Events {
     /// The next event (``revision``, ``kind``, ``tenant``, ``id``), or None when there is none within ``timeout`` seconds.
     #[pyo3(signature = (timeout=None))]
-    fn get<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] timeout: Option<f64>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let limit = match timeout.map(Duration::try_from_secs_f64).transpose() {
             Ok(limit) => limit,
             Err(_) => {

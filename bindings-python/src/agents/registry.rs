@@ -15,6 +15,7 @@ use crate::convert::{report, sequence, text, texts};
 use crate::door::{blocking, quick};
 use crate::errors::OrRaise;
 use crate::metadata::filter;
+use crate::scalar::{field, object, scalar};
 
 /// Agents, found by what they can do; ``quorate.AgentRegistry`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "AgentRegistry")]
@@ -35,7 +36,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn open_registry(
     py: Python<'_>,
-    path: Option<PathBuf>,
+    #[pyo3(from_py_with = scalar)] path: Option<PathBuf>,
     embedder: &Bound<'_, PyAny>,
     catalog: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<AgentRegistry> {
@@ -47,10 +48,8 @@ fn open_registry(
 }
 
 /// What a match must and may do, as given by keyword.
-#[derive(FromPyObject)]
 struct Constraints<'py> {
     k: usize,
-    #[pyo3(attribute("where"))]
     condition: Option<Bound<'py, PyAny>>,
     require: Option<Bound<'py, PyAny>>,
     max_cost: Option<f64>,
@@ -60,6 +59,26 @@ struct Constraints<'py> {
     language: Option<String>,
     permissions: Option<Bound<'py, PyAny>>,
     learn: bool,
+}
+
+impl<'py> FromPyObject<'_, 'py> for Constraints<'py> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let given = &*given;
+        Ok(Constraints {
+            k: field(given, "k")?,
+            condition: object(given, "where")?,
+            require: object(given, "require")?,
+            max_cost: field(given, "max_cost")?,
+            tenant: field(given, "tenant")?,
+            abstain: field(given, "abstain")?,
+            min_confidence: field(given, "min_confidence")?,
+            language: field(given, "language")?,
+            permissions: object(given, "permissions")?,
+            learn: field(given, "learn")?,
+        })
+    }
 }
 
 impl Constraints<'_> {
@@ -169,10 +188,10 @@ impl AgentRegistry {
         &self,
         py: Python<'_>,
         question: &Bound<'_, PyAny>,
-        size: usize,
-        diversity: f64,
-        thrift: f64,
-        pool: usize,
+        #[pyo3(from_py_with = scalar)] size: usize,
+        #[pyo3(from_py_with = scalar)] diversity: f64,
+        #[pyo3(from_py_with = scalar)] thrift: f64,
+        #[pyo3(from_py_with = scalar)] pool: usize,
         constraints: Constraints<'_>,
     ) -> PyResult<Panel> {
         let question = text(question, "question")?;
@@ -185,7 +204,7 @@ impl AgentRegistry {
         py: Python<'_>,
         id: &Bound<'_, PyAny>,
         question: &Bound<'_, PyAny>,
-        reward: f64,
+        #[pyo3(from_py_with = scalar)] reward: f64,
     ) -> PyResult<()> {
         let (id, question) = (text(id, "agent_id")?, text(question, "query")?);
         self.run(py, move |registry| registry.record_outcome(&id, &question, reward))
@@ -202,11 +221,11 @@ impl AgentRegistry {
         report(py, &card)
     }
 
-    fn load(&self, py: Python<'_>, path: PathBuf) -> PyResult<usize> {
+    fn load(&self, py: Python<'_>, #[pyo3(from_py_with = scalar)] path: PathBuf) -> PyResult<usize> {
         self.run(py, move |registry| registry.load(path))
     }
 
-    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    fn save(&self, py: Python<'_>, #[pyo3(from_py_with = scalar)] path: PathBuf) -> PyResult<()> {
         self.run(py, move |registry| registry.save(path))
     }
 

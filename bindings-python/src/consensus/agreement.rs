@@ -11,6 +11,7 @@ use crate::choose;
 use crate::convert::{report, rows, text};
 use crate::door::{blocking, quick};
 use crate::errors::OrRaise;
+use crate::scalar::scalar;
 
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -26,18 +27,18 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 fn krippendorff_alpha<'py>(
     py: Python<'py>,
     data: &Ratings,
-    level: &str,
-    bootstrap: usize,
-    seed: u64,
-    resample: &str,
-    confidence: f64,
-    circumference: Option<f64>,
+    #[pyo3(from_py_with = scalar)] level: String,
+    #[pyo3(from_py_with = scalar)] bootstrap: usize,
+    #[pyo3(from_py_with = scalar)] seed: u64,
+    #[pyo3(from_py_with = scalar)] resample: String,
+    #[pyo3(from_py_with = scalar)] confidence: f64,
+    #[pyo3(from_py_with = scalar)] circumference: Option<f64>,
     poles: Option<(f64, f64)>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let options = AlphaOptions {
         level: choose(
             "level",
-            level,
+            &level,
             &[
                 ("nominal", Level::Nominal),
                 ("ordinal", Level::Ordinal),
@@ -48,7 +49,7 @@ fn krippendorff_alpha<'py>(
             ],
         )?,
         bootstrap,
-        resample: choose("resample", resample, &[("pairs", Resample::Pairs), ("items", Resample::Items)])?,
+        resample: choose("resample", &resample, &[("pairs", Resample::Pairs), ("items", Resample::Items)])?,
         seed,
         confidence,
     };
@@ -87,7 +88,7 @@ fn cohen_kappa<'py>(
     a: &Bound<'py, PyAny>,
     b: &Bound<'py, PyAny>,
     weights: Option<&Bound<'py, PyAny>>,
-    confidence: f64,
+    #[pyo3(from_py_with = scalar)] confidence: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let options = kappa_options(weights, confidence)?;
     let (a, b) = (Cells::read(a, "a")?, Cells::read(b, "b")?);
@@ -100,14 +101,14 @@ type Method = fn(&quorate::consensus::Ratings, &KappaOptions) -> quorate::Result
 #[pyfunction]
 fn coefficient<'py>(
     py: Python<'py>,
-    method: &str,
+    #[pyo3(from_py_with = scalar)] method: String,
     data: &Ratings,
     weights: Option<&Bound<'py, PyAny>>,
-    confidence: f64,
+    #[pyo3(from_py_with = scalar)] confidence: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let method: Method = choose(
         "method",
-        method,
+        &method,
         &[
             ("cohen_kappa", agreement::cohen_kappa_of as Method),
             ("fleiss_kappa", agreement::fleiss_kappa),
@@ -132,7 +133,12 @@ fn kendall_w<'py>(py: Python<'py>, data: &Ratings) -> PyResult<Bound<'py, PyAny>
 }
 
 #[pyfunction]
-fn icc<'py>(py: Python<'py>, data: &Ratings, form: &str, confidence: f64) -> PyResult<Bound<'py, PyAny>> {
+fn icc<'py>(
+    py: Python<'py>,
+    data: &Ratings,
+    #[pyo3(from_py_with = scalar)] form: String,
+    #[pyo3(from_py_with = scalar)] confidence: f64,
+) -> PyResult<Bound<'py, PyAny>> {
     let form: IccForm = form.parse().or_raise()?;
     let data = Arc::clone(&data.0);
     report(py, &blocking(py, move |_| agreement::icc(&data, form, confidence))?)

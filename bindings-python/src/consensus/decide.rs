@@ -12,6 +12,7 @@ use crate::choose;
 use crate::convert::{floats, is_flat, report, rows, score, text, texts, type_name};
 use crate::door::{blocking, quick};
 use crate::errors::invalid;
+use crate::scalar::scalar;
 
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -37,8 +38,8 @@ fn delphi_round<'py>(
     ratings: &Bound<'py, PyAny>,
     previous: Option<&Bound<'py, PyAny>>,
     scale: (f64, f64),
-    iqr_limit: f64,
-    stability_limit: f64,
+    #[pyo3(from_py_with = scalar)] iqr_limit: f64,
+    #[pyo3(from_py_with = scalar)] stability_limit: f64,
 ) -> PyResult<(Bound<'py, PyAny>, bool)> {
     let (now, flat) = self::ratings(ratings, "ratings")?;
     let before = previous.map(|p| self::ratings(p, "previous")).transpose()?.map(|(p, _)| p);
@@ -51,11 +52,11 @@ fn delphi_round<'py>(
 fn honeybee<'py>(
     py: Python<'py>,
     values: &Bound<'py, PyAny>,
-    sigma: f64,
-    quorum: f64,
-    seed: u64,
-    noise: f64,
-    max_time: f64,
+    #[pyo3(from_py_with = scalar)] sigma: f64,
+    #[pyo3(from_py_with = scalar)] quorum: f64,
+    #[pyo3(from_py_with = scalar)] seed: u64,
+    #[pyo3(from_py_with = scalar)] noise: f64,
+    #[pyo3(from_py_with = scalar)] max_time: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let values = floats(values, "values", false)?;
     let config = HoneybeeConfig { sigma, quorum, noise, max_time, seed };
@@ -68,11 +69,11 @@ fn swarm_pool<'py>(
     py: Python<'py>,
     p: &Bound<'py, PyAny>,
     weights: Option<&Bound<'py, PyAny>>,
-    objective: &str,
-    seed: u64,
-    particles: usize,
-    max_iter: usize,
-    tol: f64,
+    #[pyo3(from_py_with = scalar)] objective: String,
+    #[pyo3(from_py_with = scalar)] seed: u64,
+    #[pyo3(from_py_with = scalar)] particles: usize,
+    #[pyo3(from_py_with = scalar)] max_iter: usize,
+    #[pyo3(from_py_with = scalar)] tol: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (opinions, _) = opinions(p, "p")?;
     let weights = weights_of(weights)?;
@@ -83,7 +84,7 @@ fn swarm_pool<'py>(
         ("hellinger", Objective::Hellinger),
         ("total_variation", Objective::TotalVariation),
     ];
-    let objective = choose("objective", objective, &objectives)?;
+    let objective = choose("objective", &objective, &objectives)?;
     let config = SwarmConfig { objective, particles, max_iter, tol, seed };
     report(py, &blocking(py, move |_| swarm::swarm_pool(&opinions, weights.as_deref(), &config))?)
 }
@@ -92,14 +93,14 @@ fn swarm_pool<'py>(
 fn semantic_clusters<'py>(
     py: Python<'py>,
     vectors: &Bound<'py, PyAny>,
-    threshold: f64,
+    #[pyo3(from_py_with = scalar)] threshold: f64,
     weights: Option<&Bound<'py, PyAny>>,
-    linkage: &str,
+    #[pyo3(from_py_with = scalar)] linkage: String,
 ) -> PyResult<Bound<'py, PyAny>> {
     let vectors = rows(vectors, "vectors", false)?;
     let weights = weights_of(weights)?;
     let linkage =
-        choose("linkage", linkage, &[("complete", Linkage::Complete), ("single", Linkage::Single)])?;
+        choose("linkage", &linkage, &[("complete", Linkage::Complete), ("single", Linkage::Single)])?;
     let config = ClusterConfig { threshold, linkage };
     report(py, &blocking(py, move |_| text::semantic_clusters(&vectors, weights.as_deref(), &config))?)
 }
@@ -136,9 +137,9 @@ fn score_panel<'py>(
     ballots: &Bound<'py, PyList>,
     options: Option<&Bound<'py, PyAny>>,
     scale: Option<(f64, f64)>,
-    tolerance: Option<f64>,
-    similarity: f64,
-    minority_threshold: f64,
+    #[pyo3(from_py_with = scalar)] tolerance: Option<f64>,
+    #[pyo3(from_py_with = scalar)] similarity: f64,
+    #[pyo3(from_py_with = scalar)] minority_threshold: f64,
 ) -> PyResult<(Bound<'py, PyAny>, Vec<String>)> {
     let mut read = Vec::with_capacity(ballots.len());
     for (i, ballot) in ballots.iter().enumerate() {

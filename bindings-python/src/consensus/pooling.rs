@@ -8,6 +8,7 @@ use crate::choose;
 use crate::convert::{array1, booleans, floats, indices, is_flat, report, rows, sequence};
 use crate::door::{blocking, quick};
 use crate::errors::{OrRaise, shape};
+use crate::scalar::scalar;
 
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -39,14 +40,14 @@ pub fn weights_of(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Vec<f64>>
 #[pyfunction]
 fn pool<'py>(
     py: Python<'py>,
-    method: &str,
+    #[pyo3(from_py_with = scalar)] method: String,
     p: &Bound<'py, PyAny>,
     weights: Option<&Bound<'py, PyAny>>,
-    a: f64,
+    #[pyo3(from_py_with = scalar)] a: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (opinions, event) = opinions(p, "p")?;
     let weights = weights_of(weights)?;
-    let method = choose("method", method, &[("linear", 0u8), ("log", 1), ("extremized", 2)])?;
+    let method = choose("method", &method, &[("linear", 0u8), ("log", 1), ("extremized", 2)])?;
     let pooled = quick(py, || match method {
         0 => pooling::linear_pool(&opinions, weights.as_deref()),
         1 => pooling::log_pool(&opinions, weights.as_deref()),
@@ -76,9 +77,9 @@ fn cooke_weights<'py>(
     seeds: &Bound<'py, PyAny>,
     answers: &Bound<'py, PyAny>,
     probabilities: Option<&Bound<'py, PyAny>>,
-    cutoff: f64,
-    overshoot: f64,
-    background: &str,
+    #[pyo3(from_py_with = scalar)] cutoff: f64,
+    #[pyo3(from_py_with = scalar)] overshoot: f64,
+    #[pyo3(from_py_with = scalar)] background: String,
 ) -> PyResult<Bound<'py, PyAny>> {
     let seeds = sequence(seeds, "seeds")?
         .enumerate()
@@ -93,7 +94,7 @@ fn cooke_weights<'py>(
         overshoot,
         background: choose(
             "background",
-            background,
+            &background,
             &[("uniform", Background::Uniform), ("log_uniform", Background::LogUniform)],
         )?,
     };
@@ -111,7 +112,12 @@ fn brier_score(py: Python<'_>, p: &Bound<'_, PyAny>, outcomes: &Bound<'_, PyAny>
 }
 
 #[pyfunction]
-fn log_score(py: Python<'_>, p: &Bound<'_, PyAny>, outcomes: &Bound<'_, PyAny>, clip: f64) -> PyResult<f64> {
+fn log_score(
+    py: Python<'_>,
+    p: &Bound<'_, PyAny>,
+    outcomes: &Bound<'_, PyAny>,
+    #[pyo3(from_py_with = scalar)] clip: f64,
+) -> PyResult<f64> {
     if is_flat(p)? {
         let (p, outcomes) = (floats(p, "p", false)?, booleans(outcomes, "outcomes")?);
         return quick(py, || pooling::log_score(&p, &outcomes, clip));
@@ -153,8 +159,8 @@ fn bayesian_truth_serum<'py>(
     py: Python<'py>,
     votes: &Bound<'py, PyAny>,
     predictions: &Bound<'py, PyAny>,
-    alpha: f64,
-    clip: f64,
+    #[pyo3(from_py_with = scalar)] alpha: f64,
+    #[pyo3(from_py_with = scalar)] clip: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let votes = indices(votes, "votes")?;
     let predictions = Opinions::from_rows(&rows(predictions, "predictions", false)?).or_raise()?;

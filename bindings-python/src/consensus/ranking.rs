@@ -10,6 +10,7 @@ use crate::choose;
 use crate::convert::report;
 use crate::door::blocking;
 use crate::errors::OrRaise;
+use crate::scalar::scalar;
 
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -55,16 +56,16 @@ type Method = fn(&Profile, &VoteConfig) -> quorate::Result<Outcome>;
 #[pyfunction]
 fn vote<'py>(
     py: Python<'py>,
-    method: &str,
+    #[pyo3(from_py_with = scalar)] method: String,
     rankings: Rankings,
-    unranked: &str,
-    strength: &str,
-    tie_break: Option<&str>,
-    seed: u64,
+    #[pyo3(from_py_with = scalar)] unranked: String,
+    #[pyo3(from_py_with = scalar)] strength: String,
+    #[pyo3(from_py_with = scalar)] tie_break: Option<String>,
+    #[pyo3(from_py_with = scalar)] seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let method: Method = choose(
         "method",
-        method,
+        &method,
         &[
             ("borda", ranking::borda as Method),
             ("copeland", ranking::copeland),
@@ -76,12 +77,12 @@ fn vote<'py>(
     let config = VoteConfig {
         strength: choose(
             "strength",
-            strength,
+            &strength,
             &[("margins", Strength::Margins), ("winning_votes", Strength::WinningVotes)],
         )?,
-        tie_break: tie_break_of(tie_break, seed)?,
+        tie_break: tie_break_of(tie_break.as_deref(), seed)?,
     };
-    let profile = profile(rankings, unranked)?;
+    let profile = profile(rankings, &unranked)?;
     report(py, &blocking(py, move |_| method(&profile, &config))?)
 }
 
@@ -90,12 +91,12 @@ fn vote<'py>(
 fn kemeny<'py>(
     py: Python<'py>,
     rankings: Rankings,
-    unranked: &str,
-    exact_options: Option<usize>,
-    max_orders: Option<usize>,
-    restarts: Option<usize>,
-    tie_break: Option<&str>,
-    seed: u64,
+    #[pyo3(from_py_with = scalar)] unranked: String,
+    #[pyo3(from_py_with = scalar)] exact_options: Option<usize>,
+    #[pyo3(from_py_with = scalar)] max_orders: Option<usize>,
+    #[pyo3(from_py_with = scalar)] restarts: Option<usize>,
+    #[pyo3(from_py_with = scalar)] tie_break: Option<String>,
+    #[pyo3(from_py_with = scalar)] seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let defaults = KemenyConfig::default();
     let config = KemenyConfig {
@@ -103,9 +104,9 @@ fn kemeny<'py>(
         max_orders: max_orders.unwrap_or(defaults.max_orders),
         restarts: restarts.unwrap_or(defaults.restarts),
         seed,
-        tie_break: tie_break_of(tie_break, seed)?,
+        tie_break: tie_break_of(tie_break.as_deref(), seed)?,
     };
-    let profile = profile(rankings, unranked)?;
+    let profile = profile(rankings, &unranked)?;
     report(py, &blocking(py, move |_| ranking::kemeny(&profile, &config))?)
 }
 
@@ -113,24 +114,24 @@ fn kemeny<'py>(
 fn instant_runoff<'py>(
     py: Python<'py>,
     rankings: Rankings,
-    unranked: &str,
-    last_place_ties: &str,
-    tie_break: Option<&str>,
-    seed: u64,
+    #[pyo3(from_py_with = scalar)] unranked: String,
+    #[pyo3(from_py_with = scalar)] last_place_ties: String,
+    #[pyo3(from_py_with = scalar)] tie_break: Option<String>,
+    #[pyo3(from_py_with = scalar)] seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let config = RunoffConfig {
         last_place_ties: choose(
             "last_place_ties",
-            last_place_ties,
+            &last_place_ties,
             &[
                 ("together", LastPlaceTies::Together),
                 ("tie_break", LastPlaceTies::TieBreak),
                 ("parallel_universes", LastPlaceTies::ParallelUniverses),
             ],
         )?,
-        tie_break: tie_break_of(tie_break, seed)?,
+        tie_break: tie_break_of(tie_break.as_deref(), seed)?,
     };
-    let profile = profile(rankings, unranked)?;
+    let profile = profile(rankings, &unranked)?;
     report(py, &blocking(py, move |_| ranking::instant_runoff(&profile, &config))?)
 }
 
@@ -149,16 +150,16 @@ fn strengths(
 fn plackett_luce<'py>(
     py: Python<'py>,
     rankings: Rankings,
-    unranked: &str,
-    alpha: Option<f64>,
-    max_iter: usize,
-    tol: f64,
-    tie_break: Option<&str>,
-    seed: u64,
+    #[pyo3(from_py_with = scalar)] unranked: String,
+    #[pyo3(from_py_with = scalar)] alpha: Option<f64>,
+    #[pyo3(from_py_with = scalar)] max_iter: usize,
+    #[pyo3(from_py_with = scalar)] tol: f64,
+    #[pyo3(from_py_with = scalar)] tie_break: Option<String>,
+    #[pyo3(from_py_with = scalar)] seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let config = strengths(alpha, max_iter, tol, tie_break, seed)?;
-    let silence = unranked_of(unranked)?;
-    let profile = profile(rankings, unranked)?;
+    let config = strengths(alpha, max_iter, tol, tie_break.as_deref(), seed)?;
+    let silence = unranked_of(&unranked)?;
+    let profile = profile(rankings, &unranked)?;
     report(py, &blocking(py, move |_| ranking::plackett_luce(&profile, silence, &config))?)
 }
 
@@ -166,18 +167,18 @@ fn plackett_luce<'py>(
 #[allow(clippy::too_many_arguments)] // they are keyword arguments of the package
 fn paired<'py>(
     py: Python<'py>,
-    method: &str,
+    #[pyo3(from_py_with = scalar)] method: String,
     options: Vec<String>,
     wins: Vec<(String, String, f64)>,
     ties: Vec<(String, String, f64)>,
-    alpha: Option<f64>,
-    max_iter: usize,
-    tol: f64,
-    tie_break: Option<&str>,
-    seed: u64,
+    #[pyo3(from_py_with = scalar)] alpha: Option<f64>,
+    #[pyo3(from_py_with = scalar)] max_iter: usize,
+    #[pyo3(from_py_with = scalar)] tol: f64,
+    #[pyo3(from_py_with = scalar)] tie_break: Option<String>,
+    #[pyo3(from_py_with = scalar)] seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let config = strengths(alpha, max_iter, tol, tie_break, seed)?;
-    let centrality = choose("method", method, &[("bradley_terry", false), ("rank_centrality", true)])?;
+    let config = strengths(alpha, max_iter, tol, tie_break.as_deref(), seed)?;
+    let centrality = choose("method", &method, &[("bradley_terry", false), ("rank_centrality", true)])?;
     let mut comparisons = Comparisons::new(options).or_raise()?;
     for (winner, loser, weight) in &wins {
         comparisons.add(winner, loser, *weight).or_raise()?;

@@ -11,6 +11,7 @@ use crate::choose;
 use crate::convert::{from_labels, indices, label, labels, may_be_array, score, sequence};
 use crate::door::quick;
 use crate::errors::{invalid, shape};
+use crate::scalar::scalar;
 
 /// Who rated what how.
 #[pyclass(frozen, module = "quorate.consensus", name = "Ratings")]
@@ -103,11 +104,11 @@ impl Ratings {
         items: &Bound<'_, PyAny>,
         raters: &Bound<'_, PyAny>,
         values: &Bound<'_, PyAny>,
-        duplicates: &str,
+        #[pyo3(from_py_with = scalar)] duplicates: String,
         weights: Option<&Bound<'_, PyDict>>,
         domain: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let options = options(duplicates, weights, domain)?;
+        let options = options(&duplicates, weights, domain)?;
         let (items, raters, values) =
             (Cells::read(items, "items")?, Cells::read(raters, "raters")?, Cells::read(values, "values")?);
         let ratings = quick(py, || {
@@ -126,13 +127,13 @@ impl Ratings {
     fn from_table(
         py: Python<'_>,
         cells: &Bound<'_, PyAny>,
-        n_raters: usize,
-        n_items: usize,
-        duplicates: &str,
+        #[pyo3(from_py_with = scalar)] n_raters: usize,
+        #[pyo3(from_py_with = scalar)] n_items: usize,
+        #[pyo3(from_py_with = scalar)] duplicates: String,
         weights: Option<&Bound<'_, PyDict>>,
         domain: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let options = options(duplicates, weights, domain)?;
+        let options = options(&duplicates, weights, domain)?;
         let cells = Cells::read(cells, "values")?;
         let ratings = quick(py, || {
             quorate::consensus::Ratings::from_table(cells.column(), n_raters, n_items, &options)

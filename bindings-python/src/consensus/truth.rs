@@ -16,6 +16,7 @@ use crate::choose;
 use crate::convert::{array1, array2, floats, from_labels, label};
 use crate::door::blocking;
 use crate::errors::invalid;
+use crate::scalar::scalar;
 
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -77,13 +78,13 @@ fn wawa<'py>(py: Python<'py>, data: &Ratings) -> PyResult<Bound<'py, PyDict>> {
 #[allow(clippy::too_many_arguments)] // they are keyword arguments of the package
 fn dawid_skene<'py>(
     py: Python<'py>,
-    one_coin: bool,
+    #[pyo3(from_py_with = scalar)] one_coin: bool,
     data: &Ratings,
-    max_iter: usize,
-    tol: f64,
-    prior_class: f64,
-    prior_correct: f64,
-    prior_wrong: f64,
+    #[pyo3(from_py_with = scalar)] max_iter: usize,
+    #[pyo3(from_py_with = scalar)] tol: f64,
+    #[pyo3(from_py_with = scalar)] prior_class: f64,
+    #[pyo3(from_py_with = scalar)] prior_correct: f64,
+    #[pyo3(from_py_with = scalar)] prior_wrong: f64,
     gold: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let options =
@@ -98,10 +99,10 @@ fn dawid_skene<'py>(
 fn glad<'py>(
     py: Python<'py>,
     data: &Ratings,
-    max_iter: usize,
-    tol: f64,
-    ability_mean: f64,
-    easiness_mean: f64,
+    #[pyo3(from_py_with = scalar)] max_iter: usize,
+    #[pyo3(from_py_with = scalar)] tol: f64,
+    #[pyo3(from_py_with = scalar)] ability_mean: f64,
+    #[pyo3(from_py_with = scalar)] easiness_mean: f64,
     class_prior: Option<&Bound<'py, PyAny>>,
     gold: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyDict>> {
@@ -116,11 +117,11 @@ fn glad<'py>(
 fn mace<'py>(
     py: Python<'py>,
     data: &Ratings,
-    max_iter: usize,
-    tol: f64,
-    restarts: usize,
-    seed: u64,
-    method: &str,
+    #[pyo3(from_py_with = scalar)] max_iter: usize,
+    #[pyo3(from_py_with = scalar)] tol: f64,
+    #[pyo3(from_py_with = scalar)] restarts: usize,
+    #[pyo3(from_py_with = scalar)] seed: u64,
+    #[pyo3(from_py_with = scalar)] method: String,
     gold: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let methods = [("variational", MaceMethod::Variational), ("em", MaceMethod::Em)];
@@ -129,7 +130,7 @@ fn mace<'py>(
         tol,
         restarts,
         seed,
-        method: choose("method", method, &methods)?,
+        method: choose("method", &method, &methods)?,
         gold: self::gold(gold)?,
         ..MaceOptions::default()
     };
@@ -140,9 +141,9 @@ fn mace<'py>(
 fn kos<'py>(
     py: Python<'py>,
     data: &Ratings,
-    max_iter: usize,
-    tol: f64,
-    seed: u64,
+    #[pyo3(from_py_with = scalar)] max_iter: usize,
+    #[pyo3(from_py_with = scalar)] tol: f64,
+    #[pyo3(from_py_with = scalar)] seed: u64,
 ) -> PyResult<Bound<'py, PyDict>> {
     let options = KosOptions { max_iter, tol, seed };
     infer(py, data, move |data| truth::kos(data, &options))
@@ -152,9 +153,9 @@ fn kos<'py>(
 fn m_msr<'py>(
     py: Python<'py>,
     data: &Ratings,
-    max_iter: usize,
-    tol: f64,
-    seed: u64,
+    #[pyo3(from_py_with = scalar)] max_iter: usize,
+    #[pyo3(from_py_with = scalar)] tol: f64,
+    #[pyo3(from_py_with = scalar)] seed: u64,
 ) -> PyResult<Bound<'py, PyDict>> {
     let options = MsrOptions { max_iter, tol, seed };
     infer(py, data, move |data| truth::m_msr(data, &options))
@@ -164,10 +165,10 @@ fn m_msr<'py>(
 fn zero_based_skill<'py>(
     py: Python<'py>,
     data: &Ratings,
-    max_iter: usize,
-    learning_rate: f64,
-    reduce_every: usize,
-    reduce_by: f64,
+    #[pyo3(from_py_with = scalar)] max_iter: usize,
+    #[pyo3(from_py_with = scalar)] learning_rate: f64,
+    #[pyo3(from_py_with = scalar)] reduce_every: usize,
+    #[pyo3(from_py_with = scalar)] reduce_by: f64,
 ) -> PyResult<Bound<'py, PyDict>> {
     let options = ZeroBasedSkillOptions { max_iter, learning_rate, reduce_every, reduce_by };
     infer(py, data, move |data| truth::zero_based_skill(data, &options))

@@ -137,20 +137,20 @@ class _Names:
 
 def _profile(rankings: Any, weights: Any, options: Any) -> tuple[_Names, tuple[Any, Any, Any]]:
     names = _Names()
-    listed = [names.add(option, f"options[{i}]") for i, option in enumerate(options)] if options is not None else []
+    listed = _listed(options, names)
     if isinstance(rankings, Mapping):
         if weights is not None:
             raise InvalidInput("invalid_argument", "give counts in the dict or weights, not both")
         weights = list(rankings.values())
     tiers = []
-    for i, ranking in enumerate(rankings):
+    for i, ranking in enumerate(_each(rankings, "rankings")):
         if isinstance(ranking, (str, bytes)) or not isinstance(ranking, Iterable):
             raise InvalidInput(
                 "invalid_argument",
                 f"rankings[{i}] is of type {type(ranking).__name__}; a list of options, the best first, is expected",
             )
         tiers.append([_tier(tier, names, f"rankings[{i}][{j}]") for j, tier in enumerate(ranking)])
-    weights = [1.0] * len(tiers) if weights is None else [_weight(w, i) for i, w in enumerate(weights)]
+    weights = [1.0] * len(tiers) if weights is None else [_weight(w, i) for i, w in enumerate(_each(weights, "weights"))]
     if len(weights) != len(tiers):
         raise InvalidInput("invalid_shape", f"there are {len(tiers)} rankings and {len(weights)} weights")
     if options is not None:
@@ -158,6 +158,19 @@ def _profile(rankings: Any, weights: Any, options: Any) -> tuple[_Names, tuple[A
     else:
         every = sorted(names.of, key=lambda name: _key(names.of[name]))
     return names, (every, tiers, weights)
+
+
+def _listed(options: Any, names: _Names) -> list[str]:
+    if options is None:
+        return []
+    return [names.add(option, f"options[{i}]") for i, option in enumerate(_each(options, "options"))]
+
+
+def _each(given: Any, what: str) -> Iterable[Any]:
+    """What can be iterated over, except a string."""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise InvalidInput("invalid_argument", f"{what} is of type {type(given).__name__}; a list is expected")
+    return given
 
 
 def _weight(weight: Any, i: int) -> float:
@@ -339,7 +352,7 @@ def _paired(
     tie_break: str | None, seed: int,
 ) -> Strengths:
     names = _Names()
-    listed = [names.add(option, f"options[{i}]") for i, option in enumerate(options)] if options is not None else None
+    listed = None if options is None else _listed(options, names)
     wins, draws = _pairs(comparisons, names, "comparisons"), _pairs(ties, names, "ties")
     every = listed if listed is not None else sorted(names.of, key=lambda name: _key(names.of[name]))
     found = _quorate.paired(method, every, wins, draws, alpha, max_iter, tol, tie_break, seed)
@@ -348,7 +361,7 @@ def _paired(
 
 def _pairs(given: Any, names: _Names, what: str) -> list[tuple[str, str, float]]:
     pairs = []
-    for i, entry in enumerate(given):
+    for i, entry in enumerate(_each(given, what)):
         if isinstance(entry, (str, bytes)) or not hasattr(entry, "__len__") or len(entry) not in (2, 3):
             raise InvalidInput("invalid_shape", f"{what}[{i}] is {entry!r}; (winner, loser) or (winner, loser, weight)")
         weight = _weight(entry[2], i) if len(entry) == 3 else 1.0
