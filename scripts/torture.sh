@@ -12,4 +12,8 @@ flags="${CARGO_FLAGS:---release --locked}"
 for test in kill::nothing_acknowledged_is_lost concurrent:: adds::; do
     cargo test $flags -p quorate-rag --test engine "$test" -- --nocapture
 done
-cargo test $flags -p quorate-rag --lib fuzz_
+# A process for each target, so that one that fails or is slow holds up none of the others.
+for target in $(cargo test $flags -p quorate-rag --lib -- --list fuzz_ | sed -n 's/: test$//p'); do
+    cargo test $flags -p quorate-rag --lib "$target" -- --exact || failed="${failed:-} $target"
+done
+[ -z "${failed:-}" ] || { echo "torture: failed:$failed" >&2; exit 1; }

@@ -42,3 +42,9 @@ test('an error tells where the call came from', async () => {
   }
   await assert.rejects(mine(), (error) => /mine/.test(error.stack) && error.code !== 'internal');
 });
+
+test('an object store needs its feature', async () => {
+  const refused = (error) =>
+    error instanceof quorate.Unsupported && error.code === 'unsupported' && /'aws'/.test(error.message);
+  await assert.rejects(async () => quorate.open('s3://bucket/kb'), refused);
+});

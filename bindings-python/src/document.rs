@@ -3,37 +3,73 @@
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
+use quorate::rag::Skipped;
 use quorate::{Chunk, Code, Document, Error};
 use serde_json::Value;
 
 use crate::convert::{array1, from_json, sequence, text, texts, vector, vectors};
 use crate::door::breathe;
-use crate::errors::{raise, shape};
+use crate::errors::{raise, refused, shape};
 use crate::metadata::{dict, metadata, wrong};
 
 /// After so many documents other threads get a turn, and signals are looked for.
 const TURN: usize = 128;
 
-/// Documents from anything that yields dicts, with the embeddings that are given for them.
-pub fn documents(value: &Bound<'_, PyAny>, given: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Document>> {
+/// What a caller gave to be written.
+#[derive(Default)]
+pub struct Parts {
+    /// The documents.
+    pub documents: Vec<Document>,
+    /// The place of each in what was given.
+    pub places: Vec<usize>,
+    /// What was no document.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Documents from anything that yields dicts, with the embeddings that are given for them. With `skip`, what is no
+/// document is listed rather than refused.
+pub fn documents(value: &Bound<'_, PyAny>, given: Option<&Bound<'_, PyAny>>, skip: bool) -> PyResult<Parts> {
     let py = value.py();
-    let mut out = Vec::new();
+    let mut out = Parts::default();
+    let mut count = 0;
     for (i, one) in sequence(value, "documents")?.enumerate() {
         if i % TURN == TURN - 1 {
             breathe(py)?;
         }
-        out.push(document(&one?, &format!("documents[{i}]"))?);
+        let one = one?;
+        count += 1;
+        match document(&one, &format!("documents[{i}]")) {
+            Ok(document) => {
+                out.documents.push(document);
+                out.places.push(i);
+            }
+            Err(raised) => match refused(py, &raised).filter(|_| skip) {
+                Some(error) => out.skipped.push(Skipped { index: i, id: id_of(&one), error }),
+                None => return Err(raised),
+            },
+        }
     }
     let Some(given) = given else { return Ok(out) };
     let rows = vectors(given, "vectors")?;
-    if rows.len() != out.len() {
+    if rows.len() != count {
         return Err(shape(format!(
-            "vectors has {} rows for {} documents; one row for each is expected",
-            rows.len(),
-            out.len()
+            "vectors has {} rows for {count} documents; one row for each is expected",
+            rows.len()
         )));
     }
-    Ok(out.into_iter().zip(rows).map(|(document, vector)| document.vector(vector)).collect())
+    let mut rows: Vec<Option<Vec<f32>>> = rows.into_iter().map(Some).collect();
+    for (document, &place) in out.documents.iter_mut().zip(&out.places) {
+        if let Some(vector) = rows[place].take() {
+            *document = std::mem::take(document).vector(vector);
+        }
+    }
+    Ok(out)
+}
+
+/// The id of what is no document, where it has one.
+fn id_of(given: &Bound<'_, PyAny>) -> String {
+    let id = dict(given).ok().flatten().and_then(|fields| fields.get_item("id").ok().flatten());
+    id.and_then(|id| text(&id, "id").ok()).unwrap_or_default()
 }
 
 fn document(given: &Bound<'_, PyAny>, what: &str) -> PyResult<Document> {

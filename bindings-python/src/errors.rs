@@ -28,6 +28,19 @@ pub fn raise(error: Error) -> PyErr {
     }
 }
 
+/// The error that an exception of class `InvalidInput` was raised for; nothing for any other exception.
+pub fn refused(py: Python<'_>, raised: &PyErr) -> Option<Error> {
+    let class = py.import("quorate._errors").ok()?.getattr("InvalidInput").ok()?;
+    let value = raised.value(py);
+    if !value.is_instance(&class).ok()? {
+        return None;
+    }
+    let code: String = value.getattr("code").ok()?.extract().ok()?;
+    let message: String = value.getattr("message").ok()?.extract().ok()?;
+    let code = Code::ALL.iter().find(|known| known.as_str() == code)?;
+    Some(Error::new(*code, message))
+}
+
 /// A result of quorate as a result of Python.
 pub trait OrRaise<T> {
     /// The value, or the exception of the error.

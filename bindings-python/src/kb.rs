@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::choose;
 use crate::context;
 use crate::convert::{describe, record, text, texts, type_name, vector};
-use crate::document::{documents, from_document};
+use crate::document::{Parts, documents, from_document};
 use crate::door::{Host, blocking, quick};
 use crate::embed::{Embedder, refs};
 use crate::errors::{OrRaise, invalid, raise};
@@ -207,13 +207,20 @@ impl KnowledgeBase {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let on_error = choose("on_error", &on_error, &ON_ERROR)?;
-        let documents = self::documents(documents, vectors)?;
+        let Parts { documents, places, skipped } =
+            self::documents(documents, vectors, on_error == OnError::Skip)?;
         let kb = Arc::clone(&self.kb);
-        let report = blocking(py, move |host| {
+        let mut report = blocking(py, move |host| {
             let progress = progress.map(|function| telling(host, function));
             let options = WriteOptions { on_error, progress, cancel: host.cancel.clone() };
             if replace { kb.upsert_with(documents, &options) } else { kb.add_with(documents, &options) }
         })?;
+        // Places in what was given, where those that were no documents count too.
+        for one in &mut report.skipped {
+            one.index = places.get(one.index).copied().unwrap_or(one.index);
+        }
+        report.skipped.extend(skipped);
+        report.skipped.sort_by_key(|one| one.index);
         written(py, &report)
     }
 

@@ -322,3 +322,32 @@ def test_embedders(tmp_path):
         assert isinstance(kb.embedder, quorate.Embedder) and kb.embedder.id == quorate.Embedder("builtin").id
     with pytest.raises(quorate.NotFound):
         quorate.open(tmp_path / "none", read_only=True)
+
+
+def test_what_is_no_document_is_skipped_like_what_cannot_be_stored(tmp_path):
+    given = [
+        {"id": "a", "text": "fine"},
+        {"id": "b", "text": 5},
+        "nothing of the kind",
+        {"id": "a", "text": "twice"},
+        {"id": "c", "text": "also fine", "metadata": {"x": {1, 2}}},
+        {"text": "without an id"},
+        {"id": "d", "text": "\ud800"},
+        {"id": "e", "text": "fine too"},
+        {"id": "f", "text": "fine", "colour": "red"},
+    ]
+    with quorate.open(tmp_path / "kb") as kb:
+        for write in (kb.add, kb.upsert):
+            with pytest.raises(quorate.InvalidInput):
+                write(given)
+            assert kb.count() == 0
+        report = kb.add(given, on_error="skip")
+        assert (report.added, sorted(kb.ids())) == (2, ["a", "e"])
+        assert [one.index for one in report.skipped] == [1, 2, 3, 4, 5, 6, 8]
+        assert [one.id for one in report.skipped] == ["b", "", "a", "c", "", "d", "f"]
+        assert "documents[1]['text']" in report.skipped[0].message
+        assert report.skipped[2].code == "duplicate_id"
+        vectors = np.eye(len(given), kb.stats()["dim"], dtype=np.float32)
+        report = kb.upsert(given, vectors=vectors, on_error="skip")
+        assert (report.replaced, len(report.skipped)) == (2, 7)
+        assert kb.search_vector(vectors[7], k=1)[0].doc_id == "e"

@@ -8,8 +8,15 @@ use rand_chacha::ChaCha8Rng;
 
 /// The longest time for one input.
 const LIMIT: Duration = Duration::from_secs(60);
+/// The name of the thread that inputs are tried on.
+const NAME: &str = "fuzz-inputs";
 /// Inputs do not grow beyond this.
 const MAX_BYTES: usize = 1 << 14;
+
+/// A folder in memory, where the system has one: a target that writes files writes each of them a million times.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
 
 /// How many inputs a target gets.
 pub(crate) fn inputs(otherwise: usize) -> usize {
@@ -26,6 +33,14 @@ pub(crate) fn run(
     target: impl Fn(Vec<u8>) + Send + Sync,
 ) {
     let (send, receive) = sync_channel(1024);
+    // Some parsers panic as a matter of course, which their callers make errors of; telling of each takes most of the
+    // time.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(NAME) {
+            tell(panic);
+        }
+    }));
     let worker = |send: std::sync::mpsc::SyncSender<usize>| {
         for number in 0..inputs(otherwise) {
             target(input(number, seeds, dictionary));
@@ -35,7 +50,7 @@ pub(crate) fn run(
         }
     };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(256 << 20);
+        let thread = std::thread::Builder::new().name(NAME.into()).stack_size(256 << 20);
         let handle = thread.spawn_scoped(scope, || worker(send)).unwrap();
         let mut last = None;
         loop {
@@ -49,7 +64,11 @@ pub(crate) fn run(
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        assert!(handle.join().is_ok(), "the input after {last:?} failed");
+        if let Err(panic) = handle.join() {
+            let why = panic.downcast_ref::<String>().map(String::as_str);
+            let why = why.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+            panic!("the input after {last:?} failed: {why}");
+        }
     });
 }
 

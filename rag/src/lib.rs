@@ -6,6 +6,8 @@ pub mod chunk;
 pub mod context;
 mod document;
 pub mod eval;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 pub mod filter;
 #[cfg(test)]
 mod fuzz;

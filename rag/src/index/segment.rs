@@ -118,15 +118,15 @@ impl Segment {
     }
 
     /// One segment of what is live in `views`, in their order; in memory, or stored in the new folder `home`.
-    pub(crate) fn merge(views: &[View], home: Option<&Path>) -> Result<Self> {
-        let mut merged = Segment::merge_without_graph(views, home)?;
+    pub(crate) fn merge(views: &[View], home: Option<&Path>, analyzer: &Analyzer) -> Result<Self> {
+        let mut merged = Segment::merge_without_graph(views, home, analyzer)?;
         // The first rows of the new segment are all those of the first old one.
         merged.seed =
             views.first().filter(|view| !view.has_dead()).and_then(|view| view.segment.graph.clone());
         Ok(merged)
     }
 
-    fn merge_without_graph(views: &[View], home: Option<&Path>) -> Result<Self> {
+    fn merge_without_graph(views: &[View], home: Option<&Path>, analyzer: &Analyzer) -> Result<Self> {
         let records: Vec<Record> = views.iter().flat_map(|view| view.records()).collect();
         let catalog = Catalog::build(records.iter())?;
         drop(records);
@@ -138,10 +138,8 @@ impl Segment {
                 floats.extend_from_slice(view.segment.vectors.row(row));
             }
         }
-        let parts: Vec<_> =
-            views.iter().map(|view| (view.segment.lexical.as_ref(), &view.live.rows)).collect();
         let Some(home) = home else {
-            let lexical = LexicalSegment::merge(&parts, None)?;
+            let lexical = merge_lexical(views, None, analyzer)?;
             return Segment::assemble(catalog, lexical, Vectors::new(floats, dim), end_seq, None);
         };
         std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
@@ -149,7 +147,8 @@ impl Segment {
         write(&home.join(CATALOG), catalog.as_bytes())?;
         write(&home.join(VECTORS), bytemuck::cast_slice(&floats))?;
         drop((catalog, floats));
-        let lexical = LexicalSegment::merge(&parts, Some(&home.join(LEXICAL)))?;
+        fail::fail_point!("shadow-lexical", |kind| Err(crate::failpoint::refused(kind)));
+        let lexical = merge_lexical(views, Some(&home.join(LEXICAL)), analyzer)?;
         let catalog = Catalog::open(Bytes::map(&home.join(CATALOG))?)?;
         let vectors = Vectors::open(Bytes::map(&home.join(VECTORS))?, dim, rows)?;
         Segment::assemble(catalog, lexical, vectors, end_seq, Some(home.to_owned()))
@@ -196,6 +195,7 @@ impl Segment {
         }
         graph.link(threads)?;
         if let Some(home) = &self.home {
+            fail::fail_point!("shadow-graph", |kind| Err(crate::failpoint::refused(kind)));
             graph.save(&home.join(GRAPH), self.end_seq)?;
         }
         Ok(Segment {
@@ -248,8 +248,29 @@ const CATALOG: &str = "catalog.bin";
 const VECTORS: &str = "vectors.f32";
 const LEXICAL: &str = "lexical";
 
+/// One lexical index of what is live. Those on disk are read by their paths, and are made anew from the texts, which are
+/// mapped, when their folder has been deleted meanwhile.
+fn merge_lexical(views: &[View], home: Option<&Path>, analyzer: &Analyzer) -> Result<LexicalSegment> {
+    if views.iter().all(|view| view.segment.home.is_none() || view.is_stored()) {
+        let parts: Vec<_> =
+            views.iter().map(|view| (view.segment.lexical.as_ref(), &view.live.rows)).collect();
+        return LexicalSegment::merge(&parts, home);
+    }
+    let rows: Vec<(&str, &str)> = views
+        .iter()
+        .flat_map(|view| {
+            let catalog = &view.segment.catalog;
+            view.live
+                .rows
+                .iter()
+                .map(move |row| (catalog.doc(catalog.doc_of(row)).title, catalog.chunk_text(row)))
+        })
+        .collect();
+    LexicalSegment::build(home, analyzer, rows.into_iter())
+}
+
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fail::fail_point!("shadow-write", |_| Err(Error::new(Code::DiskFull, "failpoint: no space left")));
+    fail::fail_point!("shadow-write", |kind| Err(crate::failpoint::refused(kind)));
     std::fs::write(path, bytes).map_err(|e| Error::io(path, e))
 }
 
@@ -286,6 +307,14 @@ impl View {
         let texts = rows.iter().map(|&row| (catalog.doc(catalog.doc_of(row)).title, catalog.chunk_text(row)));
         live.dead_terms = live.dead_terms.with(analyzer, texts);
         View { segment: self.segment.clone(), live: Arc::new(live) }
+    }
+
+    /// Whether it lies on disk, from where its folder may have been deleted meanwhile.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.segment
+            .home
+            .as_ref()
+            .is_some_and(|home| home.join(CATALOG).exists() && home.join(LEXICAL).exists())
     }
 
     /// Whether anything is dead.

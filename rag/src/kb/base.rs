@@ -57,15 +57,12 @@ impl Base {
     pub(super) fn open(place: &str, options: &OpenOptions) -> Result<(Self, Table)> {
         options.validate()?;
         let remote = place.contains("://");
-        if remote && place.starts_with("s3://") && !cfg!(feature = "aws") {
-            return Err(Error::new(
-                Code::Unsupported,
-                format!("{place}: this build has no object stores; build with the feature 'aws'"),
-            ));
+        if remote {
+            check_scheme(place)?;
         }
         let folder = match (&options.cache_folder, remote) {
             (Some(cache), true) => cache.clone(),
-            (None, true) => cache_of(place),
+            (None, true) => cache_root().join(remote_name(place, &options.storage_options)),
             (_, false) => PathBuf::from(place),
         };
         let truth = match remote {
@@ -82,7 +79,14 @@ impl Base {
             None
         } else {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
-            Some(WriterLock::take(&folder.join("lock"))?)
+            let lock = WriterLock::take(&folder.join("lock"))?;
+            Some(match remote {
+                true => {
+                    let name = remote_name(place, &options.storage_options);
+                    lock.and(&std::env::temp_dir().join(format!("quorate-{name}.lock")))?
+                }
+                false => lock,
+            })
         };
         let fsync = options.durability == Durability::PowerCut;
         let database = Database::connect(&truth, &options.storage_options, fsync)?;
@@ -294,11 +298,40 @@ fn read_properties(table: &Table, place: &str) -> Result<(String, Settings)> {
     Ok((embedder.to_owned(), serde_json::from_str(settings).map_err(|_| damaged())?))
 }
 
-/// Where the indexes of a remote knowledge base lie on this machine.
-fn cache_of(place: &str) -> PathBuf {
-    let root = std::env::var_os("XDG_CACHE_HOME")
+/// Whether knowledge bases can be at such a place. Errors: `unsupported`.
+fn check_scheme(place: &str) -> Result<()> {
+    if cfg!(feature = "aws") && place.starts_with("s3://") {
+        return Ok(());
+    }
+    let why = match (place.starts_with("s3://"), cfg!(feature = "aws")) {
+        (true, _) => "this build has no object stores; build with the feature 'aws', or give a folder",
+        (false, true) => "a knowledge base is in a folder, given as a path, or at an s3:// URI",
+        (false, false) => "a knowledge base is in a folder, given as a path",
+    };
+    Err(Error::new(Code::Unsupported, format!("{place}: {why}")))
+}
+
+/// Where the indexes of remote knowledge bases lie on this machine.
+fn cache_root() -> PathBuf {
+    std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
-        .unwrap_or_else(std::env::temp_dir);
-    root.join("quorate").join(&blake3::hash(place.as_bytes()).to_hex()[..32])
+        .unwrap_or_else(std::env::temp_dir)
+        .join("quorate")
+}
+
+/// What tells a remote place from any other one: its URI and the endpoint that serves it.
+fn remote_name(place: &str, options: &HashMap<String, String>) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(place.trim_end_matches('/').as_bytes());
+    let mut endpoints: Vec<&str> = options
+        .iter()
+        .filter(|(key, _)| key.to_ascii_lowercase().contains("endpoint"))
+        .map(|(_, value)| value.trim_end_matches('/'))
+        .collect();
+    endpoints.sort_unstable();
+    for endpoint in endpoints {
+        hash.update(b"\0").update(endpoint.as_bytes());
+    }
+    hash.finalize().to_hex()[..32].to_owned()
 }

@@ -245,7 +245,7 @@ impl Collection {
         if views.len() - from < 2 {
             return Ok(views);
         }
-        let merged = Segment::merge(&views[from..], None)?;
+        let merged = Segment::merge(&views[from..], None, &self.analyzer)?;
         views.truncate(from);
         views.push(View::whole(merged));
         Ok(views)

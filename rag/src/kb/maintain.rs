@@ -109,7 +109,7 @@ fn cores() -> usize {
 fn plan(snapshot: &Snapshot, everything: bool) -> Option<Step> {
     let views = snapshot.views();
     let rows = |view: &View| view.live.row_count;
-    let stored = views.iter().take_while(|view| view.segment.home.is_some()).count();
+    let stored = views.iter().take_while(|view| view.is_stored()).count();
     if everything {
         let whole = views.len() == 1 && stored == 1 && !views[0].has_dead();
         if !views.is_empty() && !whole {
@@ -172,7 +172,7 @@ impl Collection {
     pub(crate) fn flush(&self) -> Result<()> {
         let _one_at_a_time = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.snapshot();
-        let stored = snapshot.views().iter().take_while(|view| view.segment.home.is_some()).count();
+        let stored = snapshot.views().iter().take_while(|view| view.is_stored()).count();
         if stored < snapshot.views().len() {
             let never = AtomicBool::new(false);
             self.step(Step::Merge(stored..snapshot.views().len()), Graphs::None, &never)?;
@@ -191,7 +191,12 @@ impl Collection {
             Step::Graph(at) => (&snapshot.views()[at..at + 1], false),
         };
         let merged = match renumbered {
-            true => Some(Segment::merge(old, Some(&self.new_folder(old)))?),
+            true => {
+                let folder = self.new_folder(old);
+                let merged = Segment::merge(old, Some(&folder), &self.analyzer);
+                // On a full disk what was begun takes room that others need.
+                Some(merged.inspect_err(|_| drop(std::fs::remove_dir_all(&folder)))?)
+            }
             false => None,
         };
         let segment = merged.as_ref().unwrap_or(&old[0].segment);
@@ -263,9 +268,7 @@ impl Collection {
         let Some(table) = writer.table.as_mut() else { return Ok(()) };
         table.merge_fragments()?;
         table.prune(self.keep_versions)?;
-        let version = table.version();
-        let now = self.snapshot();
-        self.publish(Snapshot::new(now.views().to_vec(), now.dim(), version, now.next_seq));
+        self.catch_up(&mut writer)?;
         writer.fragments_after_merge = writer.table.as_ref().map_or(0, |table| table.fragments());
         Ok(())
     }

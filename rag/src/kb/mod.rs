@@ -70,9 +70,13 @@ impl KnowledgeBase {
     /// Opens the knowledge base at a folder or an object-store URI; creates it when it is not there (unless
     /// `read_only`).
     ///
+    /// One handle may write at a time: a second one on the same machine is refused. Between machines that write to one
+    /// object store no lock holds: each commit must follow the state that its writer has seen, or fails with
+    /// `version_conflict` and changes nothing; the writer has then seen the other's documents and can try again.
+    ///
     /// Errors: `locked` when another handle is writing there, `embedder_mismatch`, `not_found` (read-only and not
-    /// there), `format_version`, `corrupt`, `io`, `permission_denied`, `unsupported` (an object store that was not
-    /// compiled in).
+    /// there, or no such bucket), `format_version`, `corrupt`, `io`, `permission_denied`, `unsupported` (an object
+    /// store that was not compiled in); of an object store `offline`, `timeout` and `remote_failed` too.
     pub fn open(place: impl AsRef<str>, options: OpenOptions) -> Result<Self> {
         let (base, main) = Base::open(place.as_ref(), &options)?;
         let base = Arc::new(base);

@@ -42,13 +42,16 @@ pub struct OpenOptions {
     pub chunking: Option<ChunkOptions>,
     /// How many past versions are kept for [`at`](crate::KnowledgeBase::at). Default 100.
     pub keep_versions: usize,
-    /// Where the indexes of a knowledge base on an object store lie. Default a folder in the user's cache.
+    /// Where the indexes of a knowledge base on an object store lie. Default a folder in the user's cache, another one
+    /// for each URI and endpoint.
     pub cache_folder: Option<PathBuf>,
     /// Told how many chunks of how many are indexed while indexes are built again from the documents: when their folder
     /// was deleted or damaged, or the last writer did not come to store them. Called on the opening thread, and on that
     /// of [`tenant`](crate::KnowledgeBase::tenant) for a tenant's own indexes. Default nobody.
     pub progress: Option<Arc<Progress>>,
-    /// Settings of the object store, by the names that Lance gives them (`aws_endpoint`, `aws_region`, ...).
+    /// Settings of the object store, by the names that Lance gives them (`aws_endpoint`, `aws_region`,
+    /// `aws_access_key_id`, `aws_secret_access_key`, `allow_http`; `timeout` of one request, `client_max_retries`, and
+    /// `client_retry_timeout`, the seconds for which a request is tried again, by default 30).
     pub storage_options: HashMap<String, String>,
 }
 

@@ -84,7 +84,8 @@ pub(crate) fn load(
     None
 }
 
-fn try_load(
+/// The same, once, with the reason. Errors: `corrupt`, `not_found`, `io`, `permission_denied`.
+pub(super) fn try_load(
     home: &Path,
     truth: &str,
     version: u64,
@@ -163,7 +164,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 /// longer listed. Errors: `io`, `disk_full`, `permission_denied`; the former list then stays.
 pub(crate) fn save(home: &Path, truth: &str, snapshot: &Snapshot, known: &mut Known) -> Result<()> {
     let views = snapshot.views();
-    let stored: Vec<&View> = views.iter().take_while(|view| view.segment.home.is_some()).collect();
+    let stored: Vec<&View> = views.iter().take_while(|view| view.is_stored()).collect();
     let mut segments = Vec::with_capacity(stored.len());
     for view in &stored {
         let Some(folder) = &view.segment.home else { continue };
@@ -192,7 +193,7 @@ pub(crate) fn save(home: &Path, truth: &str, snapshot: &Snapshot, known: &mut Kn
         .map_err(|e| Error::new(Code::Internal, format!("the list of segments cannot be written: {e}")))?;
     let text = format!("{:08x}\n{body}", crc32fast::hash(body.as_bytes()));
     std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
-    fail::fail_point!("shadow-manifest", |_| Err(Error::new(Code::DiskFull, "failpoint: no space left")));
+    fail::fail_point!("shadow-manifest", |kind| Err(crate::failpoint::refused(kind)));
     let mut file = tempfile::NamedTempFile::new_in(home).map_err(|e| Error::io(home, e))?;
     file.write_all(text.as_bytes()).map_err(|e| Error::io(file.path(), e))?;
     let path = home.join(MANIFEST);

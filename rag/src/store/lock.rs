@@ -1,6 +1,6 @@
 //! Who may write?
 //!
-//! One process at a time. The operating system releases the lock when its holder ends, however it ends.
+//! One process of a machine at a time. The operating system releases the lock when its holder ends, however it ends.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use quorate_core::{Code, Error, Result};
 
 use super::forks;
 
-/// The right to write below a folder, held until it is dropped.
+/// The right to write at a place, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
-    _file: File,
+    _files: Vec<File>,
     path: PathBuf,
     forks: u64,
 }
@@ -28,11 +28,20 @@ impl WriterLock {
             .write(true)
             .open(path)
             .map_err(|e| Error::io(path, e))?;
-        match file.try_lock_exclusive() {
-            Ok(true) => Ok(WriterLock { _file: file, path: path.to_owned(), forks: forks() }),
-            Ok(false) => Err(locked(path, "another handle, in this process or another one, is writing here")),
-            Err(e) => Err(Error::io(path, e)),
+        take(&file, path)?;
+        Ok(WriterLock { _files: vec![file], path: path.to_owned(), forks: forks() })
+    }
+
+    /// Takes a second lock file, where there is a place for it: two handles of one object store may keep their indexes
+    /// in different folders. Errors: `locked`, `io`.
+    pub(crate) fn and(mut self, path: &Path) -> Result<Self> {
+        // Whoever made the file may be another user; reading is enough to lock it.
+        let made = OpenOptions::new().create(true).append(true).open(path);
+        if let Ok(file) = made.or_else(|_| File::open(path)) {
+            take(&file, path)?;
+            self._files.push(file);
         }
+        Ok(self)
     }
 
     /// Whether this process may write. A forked child shares its parent's lock file and may not.
@@ -45,6 +54,14 @@ impl WriterLock {
             ));
         }
         Ok(())
+    }
+}
+
+fn take(file: &File, path: &Path) -> Result<()> {
+    match file.try_lock_exclusive() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(locked(path, "another handle, in this process or another one, is writing here")),
+        Err(e) => Err(Error::io(path, e)),
     }
 }
 

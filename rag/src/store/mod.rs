@@ -4,8 +4,11 @@
 //! what remains after all entries up to it. An append is one Lance commit, so that all documents of a call become
 //! visible together or not at all. This is the only module that names lancedb, lance and arrow.
 
+mod commit;
+mod failure;
 mod lock;
 mod schema;
+mod sums;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,8 @@ use quorate_core::runtime::block_on;
 pub(crate) use quorate_core::runtime::forks;
 use quorate_core::{Code, Error, Result};
 
+use commit::InOrder;
+use failure::{opening, reading, writing, writing_db};
 pub(crate) use lock::WriterLock;
 pub(crate) use schema::{Entry, Numbered};
 
@@ -31,6 +36,9 @@ pub(crate) use schema::{Entry, Numbered};
 const METADATA_CACHE_BYTES: usize = 64 << 20;
 /// Lance indexes are not used; their cache is kept near nothing.
 const INDEX_CACHE_BYTES: usize = 1 << 20;
+/// For how long a request to an object store is tried again, unless the caller says otherwise.
+const RETRY_TIMEOUT: &str = "client_retry_timeout";
+const RETRY_SECONDS: u64 = 30;
 /// The property that overwriting sets.
 const BASE_SEQ: &str = "quorate.base_seq";
 /// Fragments below this many rows are merged in the background.
@@ -43,6 +51,7 @@ pub(crate) struct Database {
     folder: Option<PathBuf>,
     uri: String,
     fsync: bool,
+    commits: Arc<InOrder>,
 }
 
 /// One tenant's table.
@@ -53,6 +62,7 @@ pub(crate) struct Table {
     folder: Option<PathBuf>,
     fsync: bool,
     name: String,
+    commits: Arc<InOrder>,
 }
 
 /// One commit of a table.
@@ -69,15 +79,26 @@ impl Database {
     pub(crate) fn connect(uri: &str, options: &HashMap<String, String>, fsync: bool) -> Result<Self> {
         let local = !uri.contains("://");
         let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default()));
-        let builder = lancedb::connect(uri).session(session).storage_options(options.clone());
-        let connection = block_on(async { builder.execute().await.map_err(|e| opening(e, uri)) })?;
+        let mut options = options.clone();
+        if !local && !options.keys().any(|key| key.eq_ignore_ascii_case(RETRY_TIMEOUT)) {
+            options.insert(RETRY_TIMEOUT.to_owned(), RETRY_SECONDS.to_string());
+        }
+        let builder = lancedb::connect(uri).session(session).storage_options(options);
+        let (connection, commits) = block_on(async {
+            let connection = builder.execute().await.map_err(|e| opening(e, uri))?;
+            let commits = InOrder::new(uri).await.map_err(|e| opening(e.into(), uri))?;
+            Ok((connection, commits))
+        })?;
         let folder = local.then(|| PathBuf::from(uri));
-        Ok(Database { connection, folder, uri: uri.to_owned(), fsync: fsync && local })
+        Ok(Database { connection, folder, uri: uri.to_owned(), fsync: fsync && local, commits })
     }
 
     /// Opens a table; `None` when there is none of this name. Errors: `corrupt`, `io`.
     pub(crate) fn open(&self, name: &str) -> Result<Option<Table>> {
-        let dataset = block_on(async {
+        if let Some(folder) = self.table_folder(name) {
+            sums::check_newest(&folder)?;
+        }
+        let dataset = contained(&self.table_place(name), async {
             let table = match self.connection.open_table(name).execute().await {
                 Ok(table) => table,
                 Err(lancedb::Error::TableNotFound { .. }) => return Ok(None),
@@ -104,6 +125,7 @@ impl Database {
         dim: usize,
         properties: HashMap<String, String>,
     ) -> Result<Table> {
+        fail::fail_point!("store-create", |kind| Err(crate::failpoint::refused(kind)));
         let schema = schema::table_schema(dim, properties);
         let place = self.table_place(name);
         let dataset = block_on(async {
@@ -127,7 +149,8 @@ impl Database {
             }
         };
         let folder = self.table_folder(name);
-        Ok(Table { dataset, schema, dim, folder, fsync: self.fsync, name: self.table_place(name) })
+        let (name, commits) = (self.table_place(name), self.commits.clone());
+        Ok(Table { dataset, schema, dim, folder, fsync: self.fsync, name, commits })
     }
 
     fn table_folder(&self, name: &str) -> Option<PathBuf> {
@@ -186,7 +209,7 @@ impl Table {
     }
 
     fn write(&mut self, batches: Vec<RecordBatch>, mode: WriteMode) -> Result<()> {
-        fail::fail_point!("store-write", |_| Err(Error::new(Code::DiskFull, "failpoint: no space left")));
+        fail::fail_point!("store-write", |kind| Err(crate::failpoint::refused(kind)));
         let dataset = self.dataset.clone();
         let params = WriteParams { mode, skip_auto_cleanup: true, ..WriteParams::default() };
         let transaction = block_on(async {
@@ -204,9 +227,11 @@ impl Table {
             _ => Vec::new(),
         };
         self.sync_data(&files)?;
-        fail::fail_point!("store-commit", |_| Err(Error::new(Code::Io, "failpoint: commit refused")));
+        fail::fail_point!("store-commit", |kind| Err(crate::failpoint::refused(kind)));
         let committed = block_on(async {
+            let _in_order = self.commits.only(self.dataset.version_id() + 1);
             CommitBuilder::new(dataset)
+                .with_commit_handler(self.commits.clone())
                 .with_skip_auto_cleanup(true)
                 .execute(transaction)
                 .await
@@ -220,7 +245,10 @@ impl Table {
     pub(crate) fn refresh(&mut self) -> Result<bool> {
         let mut dataset = Dataset::clone(&self.dataset);
         let before = self.version();
-        self.dataset = block_on(async {
+        if let Some(folder) = &self.folder {
+            sums::check_newest(folder)?;
+        }
+        self.dataset = contained(&self.name, async {
             dataset.checkout_latest().await.map_err(|e| reading(e, &self.name))?;
             Ok(Arc::new(dataset))
         })?;
@@ -230,14 +258,11 @@ impl Table {
 
     /// The table as it was after commit `version`. Errors: `unknown_id`.
     pub(crate) fn at(&self, version: u64) -> Result<Table> {
-        let dataset = block_on(async {
-            self.dataset.checkout_version(version).await.map_err(|e| {
-                Error::with_source(
-                    Code::UnknownId,
-                    format!("version {version} is not there; it was never made or has been pruned"),
-                    e,
-                )
-            })
+        if let Some(folder) = &self.folder {
+            sums::check(folder, version)?;
+        }
+        let dataset = contained(&self.name, async {
+            self.dataset.checkout_version(version).await.map_err(|e| failure::version(e, version, &self.name))
         })?;
         Ok(Table {
             schema: Arc::new(arrow_schema::Schema::from(dataset.schema())),
@@ -246,12 +271,13 @@ impl Table {
             folder: self.folder.clone(),
             fsync: self.fsync,
             name: self.name.clone(),
+            commits: self.commits.clone(),
         })
     }
 
     /// All commits that can still be read, oldest first.
     pub(crate) fn versions(&self) -> Result<Vec<Version>> {
-        let mut versions: Vec<Version> = block_on(async {
+        let mut versions: Vec<Version> = contained(&self.name, async {
             let all = self.dataset.versions().await.map_err(|e| reading(e, &self.name))?;
             Ok(all
                 .into_iter()
@@ -265,7 +291,7 @@ impl Table {
     /// The entries numbered `from` and later, in order. Errors: `corrupt` (naming the file), `io`.
     pub(crate) fn read(&self, from: u64) -> Result<Vec<Numbered>> {
         let scan = |fragments: Option<Vec<_>>| {
-            block_on(async {
+            contained(&self.name, async {
                 let mut scanner = self.dataset.scan();
                 if let Some(fragments) = fragments {
                     scanner.with_fragments(fragments);
@@ -280,6 +306,9 @@ impl Table {
         let whole = scan(None)
             .and_then(|batches| schema::decode(&batches, self.dim).map_err(|e| e.context(&self.name)));
         let Err(error) = whole else { return whole };
+        if !matches!(error.code(), Code::Corrupt | Code::Io | Code::Internal) {
+            return Err(error);
+        }
         // Something is damaged: say which file.
         for fragment in self.dataset.fragments().iter() {
             let files: Vec<&str> = fragment.files.iter().map(|f| f.path.as_str()).collect();
@@ -321,6 +350,7 @@ impl Table {
 
     /// Removes all but the newest `keep` commits, and every file that no remaining one uses. Errors: `io`.
     pub(crate) fn prune(&self, keep: usize) -> Result<()> {
+        fail::fail_point!("store-prune", |kind| Err(crate::failpoint::refused(kind)));
         let versions = self.versions()?;
         let Some(oldest) = versions.len().checked_sub(keep.max(1)).and_then(|i| versions.get(i)) else {
             return Ok(());
@@ -333,7 +363,11 @@ impl Table {
         };
         block_on(async {
             self.dataset.cleanup_with_policy(policy).await.map_err(|e| writing(e, &self.name)).map(|_| ())
-        })
+        })?;
+        if let Some(folder) = &self.folder {
+            sums::prune(folder, oldest.version);
+        }
+        Ok(())
     }
 
     fn sync_data(&self, files: &[String]) -> Result<()> {
@@ -345,9 +379,13 @@ impl Table {
         if files.is_empty() { Ok(()) } else { sync_path(&data) }
     }
 
-    /// Brings the newest commit itself to the disk.
+    /// Brings the newest commit itself to the disk, and notes its checksum.
     fn sync_commit(&self) -> Result<()> {
-        let Some(folder) = self.folder.as_ref().filter(|_| self.fsync) else { return Ok(()) };
+        let Some(folder) = &self.folder else { return Ok(()) };
+        sums::note(folder, self.version());
+        if !self.fsync {
+            return Ok(());
+        }
         let versions = folder.join("_versions");
         if let Some(name) = self.dataset.manifest_location().path.filename() {
             sync_path(&versions.join(name))?;
@@ -371,6 +409,17 @@ async fn native(table: &lancedb::Table, place: &str) -> Result<Arc<Dataset>> {
     }
 }
 
+/// What comes of reading. Lance panics on some damage; that is an error like other damage.
+fn contained<T: Send>(place: &str, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    block_on(work).map_err(|error| match error.code() {
+        Code::Internal => {
+            let message = format!("{place}: it cannot be read: {}", error.message());
+            Error::with_source(Code::Corrupt, message, error)
+        }
+        _ => error,
+    })
+}
+
 fn has_files(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
@@ -383,67 +432,4 @@ fn sync_path(path: &Path) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(Error::io(path, e)),
     }
-}
-
-fn opening(error: lancedb::Error, place: &str) -> Error {
-    match error {
-        lancedb::Error::Lance { source } => reading(source, place),
-        lancedb::Error::TableCorrupted { .. } => {
-            with_code(Code::Corrupt, place, error.to_string(), Box::new(error))
-        }
-        other => from_source(Code::Io, place, Box::new(other)),
-    }
-}
-
-fn writing_db(error: lancedb::Error, place: &str) -> Error {
-    match error {
-        lancedb::Error::Lance { source } => writing(source, place),
-        other => from_source(Code::Io, place, Box::new(other)),
-    }
-}
-
-fn reading(error: lance::Error, place: &str) -> Error {
-    from_source(Code::Corrupt, place, Box::new(error))
-}
-
-fn writing(error: lance::Error, place: &str) -> Error {
-    let code = match &error {
-        lance::Error::CommitConflict { .. }
-        | lance::Error::RetryableCommitConflict { .. }
-        | lance::Error::IncompatibleTransaction { .. }
-        | lance::Error::TooMuchWriteContention { .. } => Code::VersionConflict,
-        lance::Error::CorruptFile { .. } => Code::Corrupt,
-        _ => Code::Io,
-    };
-    from_source(code, place, Box::new(error))
-}
-
-type Source = Box<dyn std::error::Error + Send + Sync>;
-
-/// The operating system's reason, where there is one in the chain of causes, decides the code.
-fn from_source(otherwise: Code, place: &str, error: Source) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
-    let mut code = otherwise;
-    while let Some(e) = cause {
-        if let Some(io) = e.downcast_ref::<std::io::Error>() {
-            use std::io::ErrorKind;
-            code = match io.kind() {
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Code::PermissionDenied,
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::DiskFull,
-                _ => code,
-            };
-        }
-        cause = e.source();
-    }
-    let text = error.to_string();
-    if code == otherwise && text.contains("No space left on device") {
-        code = Code::DiskFull;
-    } else if code == otherwise && text.contains("Permission denied") {
-        code = Code::PermissionDenied;
-    }
-    with_code(code, place, text, error)
-}
-
-fn with_code(code: Code, place: &str, text: String, error: Source) -> Error {
-    Error::with_source(code, format!("{place}: {text}"), error)
 }

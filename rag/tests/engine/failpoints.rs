@@ -1,47 +1,151 @@
 //! What does a write leave behind when the disk fails at its worst moment? Failpoints hold for the whole process, so this runs alone:
-//! `cargo test --release -p quorate-rag --features failpoints --test engine failpoints`.
+//! `cargo test --release -p quorate-rag --features failpoints --test engine failpoints -- --test-threads 1`.
 
 use crate::common::open;
 use quorate_core::Code;
-use quorate_rag::{Document, Mode, SearchOptions};
+use quorate_rag::{Document, Filter, KnowledgeBase, Mode, SearchOptions};
+
+/// What a failpoint is set to, and the code that its failure has.
+const KINDS: [(&str, Code); 2] = [("return", Code::DiskFull), ("return(permission)", Code::PermissionDenied)];
 
 fn docs(from: usize, to: usize) -> Vec<Document> {
-    (from..to).map(|i| Document::new(format!("{i}"), format!("number{i} of many"))).collect()
+    (from..to)
+        .map(|i| Document::new(format!("{i}"), format!("number{i} of many")).metadata_field("n", i as i64))
+        .collect()
+}
+
+/// Whether exactly the documents of these numbers are there and found, by words and by vectors.
+fn holds(kb: &KnowledgeBase, numbers: impl Iterator<Item = usize>) {
+    let numbers: Vec<usize> = numbers.collect();
+    assert_eq!(kb.count(None).unwrap(), numbers.len());
+    assert_eq!(kb.count(Some(&Filter::parse("n >= 0").unwrap())).unwrap(), numbers.len());
+    for mode in [Mode::Lexical, Mode::Dense] {
+        for &n in numbers.iter().step_by(numbers.len().div_ceil(7)) {
+            let options = SearchOptions { mode, k: 1, ..SearchOptions::default() };
+            assert_eq!(
+                kb.search(&format!("number{n} of many"), &options).unwrap()[0].doc_id(),
+                n.to_string()
+            );
+        }
+    }
 }
 
 #[test]
 fn a_failed_write_changes_nothing_and_the_next_one_works() {
     let scenario = fail::FailScenario::setup();
-    for (point, code) in [("store-write", Code::DiskFull), ("store-commit", Code::Io)] {
+    for point in ["store-write", "store-commit"] {
+        for (kind, code) in KINDS {
+            let folder = tempfile::tempdir().unwrap();
+            let kb = open(folder.path());
+            kb.add(docs(0, 5)).unwrap();
+            kb.delete(&["4"]).unwrap();
+            let versions = kb.versions().unwrap();
+            fail::cfg(point, kind).unwrap();
+            assert_eq!(kb.add(docs(5, 9)).unwrap_err().code(), code);
+            assert_eq!(kb.upsert(docs(3, 7)).unwrap_err().code(), code);
+            assert_eq!(kb.delete(&["1"]).unwrap_err().code(), code);
+            assert_eq!(kb.delete_where(&Filter::parse("n < 3").unwrap()).unwrap_err().code(), code);
+            assert_eq!(kb.update_metadata("1", docs(9, 10)[0].metadata.clone()).unwrap_err().code(), code);
+            assert_eq!(kb.compact().unwrap_err().code(), code);
+            holds(&kb, 0..4);
+            assert_eq!(kb.versions().unwrap(), versions);
+            fail::cfg(point, "off").unwrap();
+            kb.add(docs(5, 9)).unwrap();
+            holds(&kb, (0..4).chain(5..9));
+            kb.compact().unwrap();
+            drop(kb);
+            holds(&open(folder.path()), (0..4).chain(5..9));
+        }
+    }
+    scenario.teardown();
+}
+
+#[test]
+fn a_tenant_that_cannot_be_created_can_be_later() {
+    let scenario = fail::FailScenario::setup();
+    for (kind, code) in KINDS {
+        let folder = tempfile::tempdir().unwrap();
+        let kb = open(folder.path());
+        let acme = kb.tenant("acme").unwrap();
+        fail::cfg("store-create", kind).unwrap();
+        assert_eq!(acme.add(docs(0, 3)).unwrap_err().code(), code);
+        assert_eq!(acme.count(None).unwrap(), 0);
+        fail::cfg("store-create", "off").unwrap();
+        acme.add(docs(0, 3)).unwrap();
+        holds(&acme, 0..3);
+        kb.close().unwrap();
+        holds(&open(folder.path()).tenant("acme").unwrap(), 0..3);
+    }
+    scenario.teardown();
+}
+
+#[test]
+fn versions_that_cannot_be_removed_harm_nothing() {
+    let scenario = fail::FailScenario::setup();
+    for (kind, code) in KINDS {
         let folder = tempfile::tempdir().unwrap();
         let kb = open(folder.path());
         kb.add(docs(0, 5)).unwrap();
-        fail::cfg(point, "return").unwrap();
-        assert_eq!(kb.add(docs(5, 9)).unwrap_err().code(), code);
-        assert_eq!(kb.upsert(docs(3, 7)).unwrap_err().code(), code);
-        assert_eq!(kb.delete(&["1"]).unwrap_err().code(), code);
-        assert_eq!(kb.count(None).unwrap(), 5);
-        fail::cfg(point, "off").unwrap();
-        kb.add(docs(5, 9)).unwrap();
-        assert_eq!(kb.count(None).unwrap(), 9);
-        drop(kb);
-        assert_eq!(open(folder.path()).count(None).unwrap(), 9);
+        kb.delete(&["2"]).unwrap();
+        fail::cfg("store-prune", kind).unwrap();
+        assert_eq!(kb.compact().unwrap_err().code(), code);
+        holds(&kb, [0, 1, 3, 4].into_iter());
+        kb.add(docs(5, 6)).unwrap();
+        fail::cfg("store-prune", "off").unwrap();
+        kb.compact().unwrap();
+        assert_eq!(kb.versions().unwrap().len(), 1);
+        kb.close().unwrap();
+        holds(&open(folder.path()), [0, 1, 3, 4, 5].into_iter());
     }
-    // A shadow that cannot be stored costs nothing but the next opening's time.
-    for point in ["shadow-write", "shadow-manifest"] {
-        let folder = tempfile::tempdir().unwrap();
-        let kb = open(folder.path());
-        kb.add(docs(0, 50)).unwrap();
-        fail::cfg(point, "return").unwrap();
-        assert_eq!(kb.compact().unwrap_err().code(), Code::DiskFull);
-        kb.add(docs(50, 60)).unwrap();
-        let lexical = SearchOptions { mode: Mode::Lexical, ..SearchOptions::default() };
-        assert_eq!(kb.search("number55", &lexical).unwrap().len(), 1);
-        assert!(kb.close().is_err());
-        fail::cfg(point, "off").unwrap();
-        let kb = open(folder.path());
-        assert_eq!(kb.count(None).unwrap(), 60);
-        assert_eq!(kb.search("number55", &lexical).unwrap().len(), 1);
+    scenario.teardown();
+}
+
+/// A shadow that cannot be stored costs nothing but the next opening's time.
+#[test]
+fn indexes_that_cannot_be_stored_stay_in_memory() {
+    let scenario = fail::FailScenario::setup();
+    for point in ["shadow-write", "shadow-lexical", "shadow-manifest"] {
+        for (kind, code) in KINDS {
+            let folder = tempfile::tempdir().unwrap();
+            let kb = open(folder.path());
+            kb.add(docs(0, 50)).unwrap();
+            fail::cfg(point, kind).unwrap();
+            assert_eq!(kb.compact().unwrap_err().code(), code);
+            kb.add(docs(50, 60)).unwrap();
+            holds(&kb, 0..60);
+            assert_eq!(kb.close().unwrap_err().code(), code);
+            fail::cfg(point, "off").unwrap();
+            let kb = open(folder.path());
+            holds(&kb, 0..60);
+            kb.close().unwrap();
+            assert!(folder.path().join("index/documents/MANIFEST").exists());
+            holds(&open(folder.path()), 0..60);
+        }
     }
+    scenario.teardown();
+}
+
+#[test]
+fn a_graph_that_cannot_be_stored_is_built_later() {
+    let scenario = fail::FailScenario::setup();
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    for (kind, code) in KINDS {
+        fail::cfg("shadow-graph", kind).unwrap();
+        let n = kb.count(None).unwrap();
+        kb.add(docs(n, n + 4500)).unwrap();
+        assert_eq!(kb.compact().unwrap_err().code(), code);
+        let options = SearchOptions { mode: Mode::Lexical, k: 1, ..SearchOptions::default() };
+        assert_eq!(kb.search("number4321", &options).unwrap()[0].doc_id(), "4321");
+    }
+    fail::cfg("shadow-graph", "off").unwrap();
+    kb.compact().unwrap();
+    kb.close().unwrap();
+    let mut graphs = 0;
+    for entry in std::fs::read_dir(folder.path().join("index/documents")).unwrap().flatten() {
+        graphs += usize::from(entry.path().join("dense.hnsw").exists());
+    }
+    assert_eq!(graphs, 1);
+    assert_eq!(open(folder.path()).count(None).unwrap(), 9000);
     scenario.teardown();
 }

@@ -434,3 +434,18 @@ fn the_builtin_model_is_the_default_and_is_remembered() {
     let error = KnowledgeBase::open(place, OpenOptions { read_only: true, ..options() }).unwrap_err();
     assert_eq!(error.code(), Code::EmbedderMismatch);
 }
+
+#[cfg(not(feature = "aws"))]
+#[test]
+fn an_object_store_needs_its_feature() {
+    for read_only in [true, false] {
+        let error =
+            KnowledgeBase::open("s3://bucket/kb", OpenOptions { read_only, ..options() }).unwrap_err();
+        assert_eq!(error.code(), Code::Unsupported);
+        assert!(error.message().contains("'aws'") && error.message().contains("s3://bucket/kb"), "{error}");
+    }
+    for place in ["gs://bucket/kb", "file:///tmp/kb"] {
+        assert_eq!(KnowledgeBase::open(place, options()).unwrap_err().code(), Code::Unsupported);
+    }
+    assert!(!std::path::Path::new("s3:").exists());
+}

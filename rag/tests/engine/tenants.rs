@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::common::options;
 use proptest::prelude::*;
 use quorate_core::Code;
-use quorate_rag::{Document, Durability, Filter, KnowledgeBase, Mode, OpenOptions, SearchOptions};
+use quorate_rag::{
+    ContextOptions, Document, Durability, Filter, GroupBy, KnowledgeBase, Mode, OpenOptions, SearchOptions,
+};
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -46,6 +48,52 @@ fn handles(place: &str) -> (KnowledgeBase, Vec<KnowledgeBase>) {
         KnowledgeBase::open(place, OpenOptions { durability: Durability::Process, ..options() }).unwrap();
     let all = TENANTS.iter().map(|t| t.map_or(kb.clone(), |name| kb.tenant(name).unwrap())).collect();
     (kb, all)
+}
+
+/// What is read in other ways than by a search is of the tenant's own too.
+fn every_other_verb(tenant: usize, kb: &KnowledgeBase, model: &Model) -> Result<(), TestCaseError> {
+    let own = format!("tenant{tenant}");
+    for id in 0..12 {
+        match kb.get(&id.to_string()) {
+            Ok(document) => prop_assert!(model.contains_key(&id) && document.text.contains(&own)),
+            Err(error) => prop_assert!(!model.contains_key(&id) && error.code() == Code::UnknownId),
+        }
+    }
+    for tag in 0..5 {
+        let filter = Filter::parse(&format!("tag = {tag}")).unwrap();
+        prop_assert_eq!(kb.count(Some(&filter)).unwrap(), model.values().filter(|(_, t)| *t == tag).count());
+    }
+    let context =
+        kb.context("word1 shared", &ContextOptions { max_tokens: 400, ..Default::default() }).unwrap();
+    for citation in &context.citations {
+        let document = kb.get(&citation.doc_id).unwrap();
+        prop_assert!(context.text.contains(&document.text[citation.start..citation.end]));
+    }
+    prop_assert!(context.text.matches("tenant").count() == context.text.matches(&own).count());
+    let grouped = SearchOptions { group_by: Some(GroupBy::Doc), k: 20, ..SearchOptions::default() };
+    let query = kb.embedder().unwrap().embed_query("word1 shared").unwrap();
+    for hits in [
+        kb.search("word1 shared", &grouped).unwrap(),
+        kb.search_vector(&query, &grouped).unwrap(),
+        kb.search_batch(&["word1 shared"], &grouped).unwrap().remove(0),
+        kb.search_many(&["word1", "shared"], &grouped).unwrap(),
+    ] {
+        prop_assert_eq!(hits.len(), model.len());
+        prop_assert!(hits.iter().all(|hit| hit.document_text().contains(&own)));
+    }
+    // The past is the tenant's own as well, and its versions are no business of the others.
+    let versions = kb.versions().unwrap();
+    for version in versions.iter().rev().take(2) {
+        let past = kb.at(version.version).unwrap();
+        for id in past.ids().unwrap() {
+            prop_assert!(past.get(&id).unwrap().text.contains(&own));
+        }
+    }
+    if let Some(newest) = versions.last() {
+        prop_assert_eq!(kb.at(newest.version).unwrap().count(None).unwrap(), model.len());
+    }
+    prop_assert_eq!(kb.stats().unwrap().documents, model.len());
+    Ok(())
 }
 
 proptest! {
@@ -111,6 +159,7 @@ proptest! {
             for id in some {
                 prop_assert!(tenants[t].get(&id).unwrap().metadata["tag"].as_i64() >= Some(2));
             }
+            every_other_verb(t, &tenants[t], model)?;
             for mode in [Mode::Lexical, Mode::Dense, Mode::Hybrid] {
                 for filter in [None, Some(Filter::parse("tag >= 2").unwrap())] {
                     let options = SearchOptions { mode, filter, k: 20, ..SearchOptions::default() };

@@ -108,7 +108,8 @@ pub(super) struct Arena {
     /// The first node of each segment.
     starts: Vec<u32>,
     len: u32,
-    /// The node of each row, or [`NONE`].
+    /// One more than the node of each row, or 0: a table of zeros takes memory only where it is written, however large
+    /// the numbers are that a snapshot gives to its rows.
     nodes: Arc<Vec<u32>>,
     /// Rows that were inserted and not removed.
     live: Arc<RowSet>,
@@ -147,15 +148,16 @@ impl Arena {
             return Err(corrupt("sections of different lengths"));
         }
         let mut arena = Arena::new(dim);
-        let mut nodes = vec![NONE; rows.iter().max().map_or(0, |&max| max.min(MAX_ROW) as usize + 1)];
+        let mut nodes = vec![0; rows.iter().max().map_or(0, |&max| max.min(MAX_ROW) as usize + 1)];
         let mut live_rows = RowSet::empty(nodes.len() as u32);
         for (node, &row) in rows.iter().enumerate() {
             match nodes.get_mut(row as usize) {
-                Some(slot) if *slot == NONE => *slot = node as u32,
+                Some(slot) if *slot == 0 => *slot = node as u32 + 1,
                 _ => return Err(corrupt("a row number that is too large or appears twice")),
             }
             if live[node / 64] >> (node % 64) & 1 == 1 {
                 live_rows.insert(row);
+                arena.live_count += 1;
             }
         }
         arena.longest = longest;
@@ -163,7 +165,6 @@ impl Arena {
             return Err(corrupt("a vector that is not finite"));
         }
         arena.len = n as u32;
-        arena.live_count = live_rows.count();
         arena.nodes = Arc::new(nodes);
         arena.live = Arc::new(live_rows);
         arena.segments.push(Arc::new(segment));
@@ -237,9 +238,9 @@ impl Arena {
         let live = Arc::make_mut(&mut self.live);
         for (i, &row) in rows.iter().enumerate() {
             if row as usize >= nodes.len() {
-                nodes.resize(row as usize + 1, NONE);
+                nodes.resize(row as usize + 1, 0);
             }
-            nodes[row as usize] = self.len + i as u32;
+            nodes[row as usize] = self.len + i as u32 + 1;
             live.insert(row);
         }
         self.live_count += rows.len();
@@ -296,7 +297,7 @@ impl Arena {
 
     /// The node of a row, removed or not.
     pub(super) fn node(&self, row: u32) -> Option<u32> {
-        self.nodes.get(row as usize).copied().filter(|&node| node != NONE)
+        self.nodes.get(row as usize)?.checked_sub(1)
     }
 
     /// Live nodes in the order of their rows, those outside `admit` left out.

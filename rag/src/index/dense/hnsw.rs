@@ -131,14 +131,23 @@ impl HnswIndex {
     /// vectors stay in the file, which is mapped. The index can be added to.
     /// Errors: `corrupt`, `format_version`, `not_found`, `io`.
     pub fn load(path: &Path) -> Result<(Self, u64)> {
-        let Snapshot { arena, graph, stamp } = snapshot::read(path)?;
-        let Some((graph, config)) = graph else {
-            return Err(Error::new(
-                Code::FormatVersion,
-                format!("{}: not the snapshot of a graph", path.display()),
-            ));
-        };
-        Ok((HnswIndex { config, arena, graph: Arc::new(graph) }, stamp))
+        let read = snapshot::read(path)?;
+        let stamp = read.stamp;
+        let index = Self::of(read).map_err(|e| e.context(path.display()))?;
+        Ok((index, stamp))
+    }
+
+    /// The same from bytes in memory.
+    #[cfg(test)]
+    pub(crate) fn load_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::of(snapshot::read_bytes(bytes)?)
+    }
+
+    fn of(read: Snapshot) -> Result<Self> {
+        match read.graph {
+            Some((graph, config)) => Ok(HnswIndex { config, arena: read.arena, graph: Arc::new(graph) }),
+            None => Err(Error::new(Code::FormatVersion, "not the snapshot of a graph")),
+        }
     }
 
     /// How the index was made.

@@ -199,6 +199,15 @@ pub(super) fn read(path: &Path) -> Result<Snapshot> {
     parse(&Arc::new(map)).map_err(|e| e.context(path.display()))
 }
 
+/// Reads a snapshot that is in memory.
+#[cfg(test)]
+pub(super) fn read_bytes(bytes: &[u8]) -> Result<Snapshot> {
+    let failed = |e: std::io::Error| Error::new(Code::Io, e.to_string());
+    let mut map = memmap2::MmapMut::map_anon(bytes.len()).map_err(failed)?;
+    map.copy_from_slice(bytes);
+    parse(&Arc::new(map.make_read_only().map_err(failed)?))
+}
+
 /// Takes a mapped snapshot apart. Errors: `corrupt`, `format_version`.
 fn parse(map: &Arc<Mmap>) -> Result<Snapshot> {
     let corrupt = |what: &str| Error::new(Code::Corrupt, what.to_string());
