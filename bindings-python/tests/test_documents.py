@@ -322,3 +322,18 @@ def test_embedders(tmp_path):
         assert isinstance(kb.embedder, quorate.Embedder) and kb.embedder.id == quorate.Embedder("builtin").id
     with pytest.raises(quorate.NotFound):
         quorate.open(tmp_path / "none", read_only=True)
+
+
+class Interrupted:
+    """Something that Ctrl-C meets while it is asked what it is."""
+
+    @property
+    def __class__(self):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_not_lost_in_a_question_about_types(kb):
+    for documents in ([Interrupted()], [{"id": "a", "text": "x", "metadata": {"of": Interrupted()}}], Interrupted()):
+        with pytest.raises(KeyboardInterrupt):
+            kb.add(documents)
+    assert kb.count() == 0
