@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray};
 use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 use quorate::consensus::Label;
 use quorate::{Code, Error};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::door::breathe;
 use crate::errors::{invalid, raise, shape};
 
 /// The name of an object's type, for messages.
@@ -38,6 +40,9 @@ pub fn texts(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<String>> {
     sequence(value, what)?.enumerate().map(|(i, item)| text(&item?, &format!("{what}[{i}]"))).collect()
 }
 
+/// After so many items other threads get a turn, and signals are looked for.
+const TURN: usize = 1024;
+
 /// The items of anything that can be iterated over, except a string or a mapping.
 pub fn sequence<'py>(
     value: &Bound<'py, PyAny>,
@@ -45,10 +50,28 @@ pub fn sequence<'py>(
 ) -> PyResult<impl Iterator<Item = PyResult<Bound<'py, PyAny>>> + use<'py>> {
     let refuse =
         || invalid(format!("{what} is of type {}; a list, tuple or array is expected", type_name(value)));
-    if value.is_instance_of::<PyString>() || value.cast::<PyMapping>().is_ok() {
+    if value.is_instance_of::<PyString>() || is_mapping(value)? {
         return Err(refuse());
     }
-    value.try_iter().map_err(|_| refuse())
+    let (py, items) = (value.py(), value.try_iter().map_err(|_| refuse())?);
+    Ok(items.enumerate().map(move |(i, item)| {
+        if i % TURN == TURN - 1 {
+            breathe(py)?;
+        }
+        item
+    }))
+}
+
+/// Is this a mapping? What its type's code raises, Ctrl-C above all, is passed on.
+pub fn is_mapping(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static MAPPING: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    if value.is_instance_of::<PyDict>() {
+        return Ok(true);
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        return Ok(false);
+    }
+    value.is_instance(MAPPING.import(value.py(), "collections.abc", "Mapping")?)
 }
 
 /// A number. `None` is NaN where `gaps` are allowed.

@@ -1,12 +1,12 @@
 //! How do metadata, filters and definitions, which are JSON to the library, come from Python's own values?
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use quorate::rag::{Filter, Metadata};
 use quorate::{Code, Error};
 use serde_json::Value;
 
-use crate::convert::{describe, is_missing, sequence, text, type_name};
+use crate::convert::{describe, is_mapping, is_missing, sequence, text, type_name};
 use crate::errors::{OrRaise, raise};
 
 /// The deepest nesting that is read; a list that contains itself ends here and not in the stack.
@@ -46,7 +46,7 @@ pub fn dict<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict
     if let Ok(dict) = value.cast::<PyDict>() {
         return Ok(Some(dict.clone()));
     }
-    if value.cast::<PyMapping>().is_err() {
+    if !is_mapping(value)? {
         return Ok(None);
     }
     let dict = value.py().get_type::<PyDict>().call1((value,))?;

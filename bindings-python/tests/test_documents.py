@@ -351,3 +351,19 @@ def test_what_is_no_document_is_skipped_like_what_cannot_be_stored(tmp_path):
         report = kb.upsert(given, vectors=vectors, on_error="skip")
         assert (report.replaced, len(report.skipped)) == (2, 7)
         assert kb.search_vector(vectors[7], k=1)[0].doc_id == "e"
+
+
+class Interrupted:
+    """Something that Ctrl-C meets while it is asked what it is."""
+
+    @property
+    def __class__(self):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_not_lost_in_a_question_about_types(kb):
+    for documents in ([Interrupted()], [{"id": "a", "text": "x", "metadata": {"of": Interrupted()}}], Interrupted()):
+        for on_error in ("stop", "skip"):
+            with pytest.raises(KeyboardInterrupt):
+                kb.add(documents, on_error=on_error)
+    assert kb.count() == 0

@@ -15,6 +15,7 @@ from quorate import consensus
 
 from . import errors
 from .jobs import Jobs
+from .limits import BodyLimit
 from .models import (
     Batch,
     Citation,
@@ -104,9 +105,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=quorate.__version__,
         description="Search, context, experts and consensus over one quorate knowledge base.",
         lifespan=lifespan,
-        responses={status: {"model": Problem} for status in (400, 422, 500, 503)},
+        responses={status: {"model": Problem} for status in (400, 413, 422, 500, 503)},
     )
     errors.install(app)
+    app.add_middleware(BodyLimit)
     _routes(app)
     return app
 
@@ -133,7 +135,6 @@ DocumentId = Annotated[Id, Path()]
 WRITES: dict[int | str, dict[str, Any]] = {
     403: {"model": Problem, "description": "This process only reads."},
     409: {"model": Problem, "description": "It contradicts what is stored."},
-    413: {"model": Problem},
     507: {"model": Problem, "description": "The disk is full."},
 }
 MISFIT: dict[int | str, dict[str, Any]] = {409: {"model": Problem, "description": "A filter's type does not fit the field."}}

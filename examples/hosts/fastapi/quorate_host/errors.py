@@ -67,20 +67,21 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(quorate.QuorateError)
     async def of_quorate(request: Request, error: quorate.QuorateError) -> JSONResponse:
-        return _answer(STATUS.get(error.code, 500), error.code, error.message)
+        return answer(STATUS.get(error.code, 500), error.code, error.message)
 
     @app.exception_handler(RequestValidationError)
     async def of_request(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        return _answer(422, "invalid_request", f"{place}: {first['msg']}")
+        return answer(422, "invalid_request", f"{place}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> JSONResponse:
         headers = None
         if error.status_code == 405:
             headers = {"allow": ", ".join(sorted(_methods(app, request.url.path)))}
-        return _answer(error.status_code, "invalid_request", str(error.detail), headers)
+        code = "too_large" if error.status_code == 413 else "invalid_request"
+        return answer(error.status_code, code, str(error.detail), headers)
 
 
 def _methods(app: FastAPI, path: str) -> set[str]:
@@ -90,5 +91,6 @@ def _methods(app: FastAPI, path: str) -> set[str]:
     return {method for route in routes if route.path == first for method in route.methods or ()}
 
 
-def _answer(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def answer(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """A problem, as it is sent."""
     return JSONResponse(Problem(code=code, message=message).model_dump(), status, headers)

@@ -80,7 +80,7 @@ class DocumentOut(BaseModel):
 class Batch(Strict):
     """Documents that are written together: all or none."""
 
-    documents: Annotated[list[DocumentIn], Field(min_length=1, max_length=10_000)]
+    documents: Annotated[list[DocumentIn], Field(min_length=1, max_length=1_000)]
     on_conflict: Literal["error", "replace"] = "error"
     """What to do about ids that exist."""
 
@@ -181,7 +181,7 @@ class Vote(Strict):
 class ConsensusIn(Strict):
     """Votes of several raters on several items."""
 
-    votes: Annotated[list[Vote], Field(min_length=1, max_length=100_000)]
+    votes: Annotated[list[Vote], Field(min_length=1, max_length=10_000)]
     method: Literal["majority_vote", "dawid_skene", "one_coin", "glad", "mace", "wawa"] = "dawid_skene"
     duplicates: Literal["first", "last"] = "last"
     """Which vote counts when a rater voted on an item twice."""

@@ -120,7 +120,7 @@ def test_an_ingest_that_fails_says_why(filled):
 
 
 def test_an_ingest_can_be_stopped(client):
-    documents = [{"id": f"d{i}", "text": f"Document {i} about metformin. " * 400} for i in range(3000)]
+    documents = [{"id": f"d{i}", "text": f"Document {i} about metformin. " * 200} for i in range(1000)]
     job = client.post("/ingest", json={"documents": documents}).json()["id"]
     assert client.delete(f"/ingest/jobs/{job}").status_code == 202
     told = events(client.get("/ingest/stream", params={"job": job}).text)
@@ -133,12 +133,26 @@ def test_what_was_stored_is_there_after_a_restart(app, tmp_path):
         with TestClient(app, headers=ACME) as client:
             assert client.post("/documents", json={"documents": [LABEL]}).status_code == expected
     with TestClient(app, headers=ACME) as client:
-        job = client.post("/ingest", json={"documents": [{"id": str(i), "text": "x " * 999} for i in range(2000)]}).json()
+        job = client.post("/ingest", json={"documents": [{"id": str(i), "text": "x " * 999} for i in range(1000)]}).json()
         assert job["status"] == "running"
     # The service went down with an ingest under way: all of it is there, or nothing.
     with TestClient(app, headers=ACME) as client:
-        found = [client.get(f"/documents/{i}").status_code for i in (0, 1999)]
+        found = [client.get(f"/documents/{i}").status_code for i in (0, 999)]
         assert found in ([200, 200], [404, 404])
+
+
+def test_what_would_keep_the_loop_from_its_work_is_refused(client):
+    many = [{"id": str(i), "text": "x"} for i in range(1001)]
+    votes = [{"item": str(i), "rater": "a", "label": "b"} for i in range(10_001)]
+    long = [{"id": str(i), "text": "x" * 1_000_000} for i in range(9)]
+    asked = [("/documents", {"documents": many}, 422), ("/consensus", {"votes": votes}, 422), ("/documents", {"documents": long}, 413)]
+    for path, body, status in asked:
+        answer = client.post(path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (status, "too_large" if status == 413 else "invalid_request")
+    # Its length is not announced.
+    answer = client.post("/documents", content=(b" " * 1_000_000 for _ in range(9)), headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert client.get("/documents/0").status_code == 404
 
 
 def test_health_tells_of_the_event_loop(filled):
