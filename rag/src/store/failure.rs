@@ -83,6 +83,9 @@ fn code_of(otherwise: Code, place: &str, error: &(dyn Cause + 'static)) -> Code 
         }
         cause = e.source();
     }
+    if is_remote(place) && (code == otherwise || code == Code::RemoteFailed) {
+        return told(&error.to_string()).unwrap_or(code);
+    }
     if code == otherwise {
         let text = error.to_string();
         if text.contains("No space left on device") {
@@ -122,12 +125,33 @@ fn remote(code: Code, cause: &(dyn Cause + 'static)) -> Code {
     code
 }
 
+/// The code of a failure of an object store that comes as a text only, as it does from the opening of a database.
+fn told(text: &str) -> Option<Code> {
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if says(&["status: 401", "status: 403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"]) {
+        Some(Code::PermissionDenied)
+    } else if says(&["NoSuchBucket", "status: 404"]) {
+        Some(Code::NotFound)
+    } else if says(&["kind: Timeout"]) {
+        Some(Code::Timeout)
+    } else if says(&["kind: Connect"]) {
+        Some(Code::Offline)
+    } else if says(&["RetryError", "status: 5"]) {
+        Some(Code::RemoteFailed)
+    } else {
+        None
+    }
+}
+
 fn with_code(code: Code, place: &str, text: String, error: Source) -> Error {
     Error::with_source(code, format!("{place}: {}", without_location(&text)), error)
 }
 
 /// Lance ends its messages with the line of its own source that they come from.
 fn without_location(text: &str) -> &str {
+    if let Some((message, _)) = text.split_once(", location: Location {") {
+        return message;
+    }
     match text.rsplit_once(", ") {
         Some((message, line)) if line.contains(".rs:") && !line.contains(' ') => without_location(message),
         _ => text,
@@ -147,6 +171,10 @@ mod tests {
         assert!(error.message().starts_with("kb/truth: ") && !error.message().contains(".rs:"), "{error}");
         assert_eq!(error.code(), Code::Io);
         assert_eq!(writing(lance::Error::not_found("x"), "s3://b/kb").code(), Code::NotFound);
+        assert_eq!(
+            without_location("IO { kind: Connect }, location: Location { file: 3 }"),
+            "IO { kind: Connect }"
+        );
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl Embed for Words {
     }
 }
 
+#[allow(dead_code)] // not every binary of tests opens folders
 pub fn open(folder: &std::path::Path) -> KnowledgeBase {
     KnowledgeBase::open(folder.to_str().unwrap(), options()).unwrap()
 }
