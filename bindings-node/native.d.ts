@@ -152,8 +152,8 @@ export declare class KnowledgeBase {
   context(query: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<string>
   /** The document with this id, as JSON. */
   get(id: unknown): Promise<string>
-  /** The ids of all documents, oldest first. */
-  ids(): Promise<Array<string>>
+  /** The ids of the documents that match, oldest first. */
+  ids(by: unknown): Promise<Array<string>>
   /** How many documents match. */
   count(by: unknown): Promise<number>
   /** What the knowledge base holds, as JSON. */

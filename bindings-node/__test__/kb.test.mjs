@@ -25,6 +25,8 @@ test('documents are added, found, and come back as they were', () =>
     assert.equal(stored.text.slice(hit.start, hit.end), hit.text);
     assert.equal((await kb.get('asthma')).source, 'https://example.org/asthma');
     assert.deepEqual(await kb.ids(), DOCUMENTS.map((d) => d.id));
+    assert.deepEqual(await kb.ids({ id: DOCUMENTS[1].id }), [DOCUMENTS[1].id]);
+    assert.deepEqual(await kb.ids({ where: "id = 'nobody'" }), []);
   }));
 
 test('a hit shows itself, as JSON and in the console', () =>

@@ -9,7 +9,7 @@ use napi_derive::napi;
 use quorate::core::embed::Embed;
 use quorate::rag::chunk::ChunkOptions;
 use quorate::rag::{
-    Durability, FileOptions, KnowledgeBase, Language, ModelSource, OnError, OpenOptions, WriteOptions,
+    Durability, FileOptions, Filter, KnowledgeBase, Language, ModelSource, OnError, OpenOptions, WriteOptions,
 };
 use quorate::{Code, Document, Error, Result};
 use serde_json::{Value, json};
@@ -70,6 +70,14 @@ fn open_options(env: &Env, options: &Unknown<'_>) -> Result<OpenOptions> {
     };
     args.done()?;
     Ok(out)
+}
+
+/// A filter, or none where none is given.
+fn optional_filter(env: &Env, by: &Unknown<'_>) -> Result<Option<Filter>, Thrown> {
+    arg(env, by, "where", |given, what| match given.is_missing() {
+        true => Ok(None),
+        false => filter(given, what).map(Some),
+    })
 }
 
 /// How texts are cut: the name of a strategy, or the options.
@@ -331,19 +339,19 @@ impl NativeKnowledgeBase {
         })
     }
 
-    /// The ids of all documents, oldest first.
+    /// The ids of the documents that match, oldest first.
     #[napi(ts_return_type = "Promise<Array<string>>")]
-    pub fn ids(&self, env: Env) -> Result<Promised, Thrown> {
-        self.run(&env, Lane::Quick, |kb| Ok(Out::List(kb.ids()?.into_iter().map(Out::Text).collect())))
+    pub fn ids(&self, env: Env, by: Unknown<'_>) -> Result<Promised, Thrown> {
+        let by = optional_filter(&env, &by)?;
+        self.run(&env, Lane::Quick, move |kb| {
+            Ok(Out::List(kb.ids_of(by.as_ref())?.into_iter().map(Out::Text).collect()))
+        })
     }
 
     /// How many documents match.
     #[napi(ts_return_type = "Promise<number>")]
     pub fn count(&self, env: Env, by: Unknown<'_>) -> Result<Promised, Thrown> {
-        let by = arg(&env, &by, "where", |given, what| match given.is_missing() {
-            true => Ok(None),
-            false => filter(given, what).map(Some),
-        })?;
+        let by = optional_filter(&env, &by)?;
         self.run(&env, Lane::Quick, move |kb| kb.count(by.as_ref()).map(Out::count))
     }
 

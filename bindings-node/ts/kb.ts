@@ -447,9 +447,9 @@ export class KnowledgeBase {
     return parse(await settle(() => this.#native.get(id)));
   }
 
-  /** The ids of all documents, oldest first. */
-  async ids(): Promise<string[]> {
-    return settle(() => this.#native.ids());
+  /** The ids of the documents that match, oldest first: a filter, or `{ where: filter }`. All of them without one. */
+  async ids(where?: Where | { where?: Where | null } | null): Promise<string[]> {
+    return settle(() => this.#native.ids(filterIn(where)));
   }
 
   /** How many documents match: a filter, or `{ where: filter }`. All of them without one. */

@@ -289,8 +289,10 @@ export declare class KnowledgeBase {
     searchVector(vector: Float32Array | Float64Array | readonly number[], options?: VectorSearchOptions | null): Promise<Hit[]>;
     /** The document with this id. Codes: `unknown_id`, `closed`. */
     get(id: string): Promise<Document>;
-    /** The ids of all documents, oldest first. */
-    ids(): Promise<string[]>;
+    /** The ids of the documents that match, oldest first: a filter, or `{ where: filter }`. All of them without one. */
+    ids(where?: Where | {
+        where?: Where | null;
+    } | null): Promise<string[]>;
     /** How many documents match: a filter, or `{ where: filter }`. All of them without one. */
     count(where?: Where | {
         where?: Where | null;
