@@ -17,6 +17,8 @@ export interface TermScore {
     score: number;
     /** How often it stands there. */
     frequency: number;
+    /** How often it stands in the pieces before and after, of the same document, where these count. */
+    nearby: number;
     /** In how many pieces it stands. */
     rowsWithTerm: number;
     /** Its inverse document frequency. */
