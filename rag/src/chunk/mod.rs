@@ -104,9 +104,16 @@ impl ChunkOptions {
 
     /// The longest chunk for an embedder, in tokens without its special ones. Errors: `invalid_argument` where the
     /// embedder has no room for text at all.
-    fn limit(&self, embedder: &dyn Embed) -> Result<usize> {
+    fn limit(&self, title: &str, headings: &Headings, embedder: &dyn Embed) -> Result<usize> {
         let room = embedder.max_tokens().saturating_sub(embedder.special_tokens());
-        let header = if self.contextual_headers && !self.late { MAX_HEADER_TOKENS.min(room / 4) } else { 0 };
+        let most = MAX_HEADER_TOKENS.min(room / 4);
+        let header = match self.contextual_headers && !self.late {
+            true if !headings.is_empty() => most,
+            true if title.trim().is_empty() => 0,
+            // One for the end of its line.
+            true => most.min(embedder.tokenize(title.trim())?.len() + 1),
+            false => 0,
+        };
         match self.max_tokens.min(room - header) {
             0 => {
                 Err(Error::invalid(format!("embedder '{}' has no room for text in its limit", embedder.id())))
@@ -117,18 +124,19 @@ impl ChunkOptions {
 }
 
 /// Cuts a text into chunks without vectors; a chunk neither begins nor ends with white space. White space alone gives
-/// no chunk. Errors: `invalid_argument`, `cancelled`, and what the embedder
-/// raises.
+/// no chunk. The title takes room where it is embedded with each chunk; it may be empty. Errors: `invalid_argument`,
+/// `cancelled`, and what the embedder raises.
 pub fn chunk(
+    title: &str,
     text: &str,
     options: &ChunkOptions,
     embedder: &dyn Embed,
     cancel: &Cancel,
 ) -> Result<Vec<Chunk>> {
     options.validate()?;
-    let limit = options.limit(embedder)?;
-    let tokens = Tokens::new(text, embedder)?;
     let headings = Headings::read(text);
+    let limit = options.limit(title, &headings, embedder)?;
+    let tokens = Tokens::new(text, embedder)?;
     let overlap = options.overlap.min((limit - 1) / 2);
     let strategy = match options.strategy {
         ChunkStrategy::Auto if headings.is_empty() => ChunkStrategy::Recursive,

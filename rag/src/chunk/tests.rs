@@ -78,7 +78,7 @@ const STRATEGIES: [ChunkStrategy; 7] = [
 ];
 
 fn cut(text: &str, options: &ChunkOptions) -> Vec<Chunk> {
-    chunk(text, options, &Toy { limit: 514 }, &Cancel::new()).unwrap()
+    chunk("", text, options, &Toy { limit: 514 }, &Cancel::new()).unwrap()
 }
 
 fn check_laws(text: &str, options: &ChunkOptions) {
@@ -186,7 +186,7 @@ fn late_vectors_are_means_of_token_vectors() {
     let toy = Toy { limit: 6 };
     let options =
         ChunkOptions { strategy: ChunkStrategy::Fixed, max_tokens: 2, late: true, ..Default::default() };
-    let chunks = chunk(text, &options, &toy, &Cancel::new()).unwrap();
+    let chunks = chunk("", text, &options, &toy, &Cancel::new()).unwrap();
     assert_eq!(chunks.len(), 4);
     let vectors = embed_late(text, &chunks, &toy, &Cancel::new()).unwrap();
     for (row, chunk) in vectors.iter().zip(&chunks) {
@@ -200,10 +200,22 @@ fn headers_leave_room_for_the_text() {
     let toy = Toy { limit: 42 };
     let options = ChunkOptions::default();
     let text = "word ".repeat(200);
-    for piece in chunk(&text, &options, &toy, &Cancel::new()).unwrap() {
-        let title = "very long title ".repeat(30);
-        let embedded = with_header(&title, &["Dose".into()], &text[piece.range], &toy).unwrap();
-        assert!(toy.tokenize(&embedded).unwrap().len() + 2 <= 42);
+    let count = |text: &str| toy.tokenize(text).unwrap().len();
+    let mut longest = Vec::new();
+    for title in ["", "Dose of it", &"very long title ".repeat(30)] {
+        let pieces = chunk(title, &text, &options, &toy, &Cancel::new()).unwrap();
+        longest.push(pieces.iter().map(|piece| count(&text[piece.range.clone()])).max().unwrap());
+        for piece in pieces {
+            let embedded = with_header(title, &piece.headings, &text[piece.range], &toy).unwrap();
+            assert!(count(&embedded) + 2 <= 42);
+        }
+    }
+    // No more than the title needs is kept free.
+    assert!(longest[0] > longest[1] && longest[1] > longest[2], "{longest:?}");
+    let under = format!("# Dose\n\n{text}");
+    for piece in chunk("very long title", &under, &options, &toy, &Cancel::new()).unwrap() {
+        let embedded = with_header("very long title", &piece.headings, &under[piece.range], &toy).unwrap();
+        assert!(count(&embedded) + 2 <= 42);
     }
     assert_eq!(with_header(" ", &[], "x", &toy).unwrap(), "x");
     assert_eq!(with_header("T", &["H".into()], "x", &toy).unwrap(), "T > H\nx");

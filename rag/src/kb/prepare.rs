@@ -123,7 +123,8 @@ impl<'a> Batch<'a> {
         let (model, dim) = (&self.base.model, self.base.dim);
         let Some(given) = &document.chunks else {
             let embedder = model.get()?.as_ref();
-            let chunks = chunk(&document.text, &self.base.chunking, embedder, &self.options.cancel)
+            let Document { title, text, .. } = document;
+            let chunks = chunk(title, text, &self.base.chunking, embedder, &self.options.cancel)
                 .map_err(|e| e.context(format!("document '{}'", shorten(&document.id))))?;
             // A document without text is found by its title.
             return Ok(if chunks.is_empty() { vec![Chunk::default()] } else { chunks });
