@@ -229,15 +229,15 @@ fn bad_options_and_empty_texts() {
         ChunkOptions { max_tokens: 10, overlap: 5, ..Default::default() },
         ChunkOptions { breakpoint_percentile: f64::NAN, ..Default::default() },
     ] {
-        assert_eq!(chunk("x", &options, &toy, &Cancel::new()).unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(chunk("", "x", &options, &toy, &Cancel::new()).unwrap_err().code(), Code::InvalidArgument);
     }
     for strategy in STRATEGIES {
         let options = ChunkOptions { strategy, ..Default::default() };
-        assert!(chunk("", &options, &toy, &Cancel::new()).unwrap().is_empty());
-        assert!(chunk(" \n\t ", &options, &toy, &Cancel::new()).unwrap().is_empty());
+        assert!(chunk("", "", &options, &toy, &Cancel::new()).unwrap().is_empty());
+        assert!(chunk("", " \n\t ", &options, &toy, &Cancel::new()).unwrap().is_empty());
     }
-    assert!(chunk("x", &ChunkOptions::default(), &Toy { limit: 2 }, &Cancel::new()).is_err());
+    assert!(chunk("", "x", &ChunkOptions::default(), &Toy { limit: 2 }, &Cancel::new()).is_err());
     let cancel = Cancel::new();
     cancel.cancel();
-    assert_eq!(chunk("x", &ChunkOptions::default(), &toy, &cancel).unwrap_err().code(), Code::Cancelled);
+    assert_eq!(chunk("", "x", &ChunkOptions::default(), &toy, &cancel).unwrap_err().code(), Code::Cancelled);
 }
