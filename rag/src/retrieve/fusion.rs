@@ -20,8 +20,8 @@ pub enum Fusion {
     /// min-max mapping whose minimum is the score of what has nothing to do with the query, 0 for BM25 as for the
     /// cosine (Bruch, Gai & Ingber 2023, with a theoretical minimum). A negative cosine counts as 0. Unlike a mapping
     /// from the least of the leg, it does not depend on `k`. With the built-in model nDCG@10 on SciFact's test queries
-    /// is .703 at alpha .5 (.701 at .3, .693 at .6; reciprocal ranks .667, distribution-based .691); with MiniLM .736
-    /// (.720, .737; .717, .737).
+    /// is .703 at alpha .5 (.701 at .3, .693 at .6; reciprocal ranks .667, distribution-based .691); with MiniLM .731
+    /// (.718, .729; .713, .734).
     Convex {
         /// Weight of the dense leg, 0 to 1.
         alpha: f32,

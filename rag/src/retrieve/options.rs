@@ -39,7 +39,7 @@ pub struct Bm25 {
     /// What a term in the title counts on top of what it counts as part of the text; at least 0. Default 0. What it
     /// gives depends on the collection and on the size of chunks: by words alone, nDCG@10 with .25 instead of 0 is .621
     /// instead of .589 on MedQuAD and .702 instead of .685 on SciFact's test queries, but of the hybrid search with MiniLM,
-    /// for which SciFact is cut into twice as many chunks, .734 instead of .736.
+    /// for which SciFact is cut into twice as many chunks, .728 instead of .731.
     pub title_boost: f32,
     /// What a word in the chunk before or after, in the same document, counts beside one in the chunk itself, 0 to 1
     /// (BM25F: Robertson, Zaragoza & Taylor 2004); a chunk without any word of the query is never found by words. Default
