@@ -37,8 +37,8 @@ pub struct Bm25 {
     /// How much long texts are discounted, 0 to 1. Default 0.75.
     pub b: f32,
     /// What a term in the title counts on top of what it counts as part of the text; at least 0. Default 0. What it
-    /// gives depends on the collection and on the size of chunks: by words alone, nDCG@10 with .25 instead of 0 is .621
-    /// instead of .589 on MedQuAD and .702 instead of .685 on SciFact's test queries, but of the hybrid search with MiniLM,
+    /// gives depends on the collection and on the size of chunks: by words alone, nDCG@10 with .25 instead of 0 is .619
+    /// instead of .587 on MedQuAD and .699 instead of .685 on SciFact's test queries, but of the hybrid search with MiniLM,
     /// for which SciFact is cut into twice as many chunks, .728 instead of .731.
     pub title_boost: f32,
     /// What a word in the chunk before or after, in the same document, counts beside one in the chunk itself, 0 to 1
