@@ -156,29 +156,6 @@ pub(crate) fn shorten(text: &str) -> String {
     }
 }
 
-/// A document that is ready to be stored: cut, embedded, with its metadata as JSON text.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Record {
-    pub(crate) id: String,
-    pub(crate) title: String,
-    pub(crate) source: String,
-    /// A JSON object.
-    pub(crate) metadata: String,
-    pub(crate) text: String,
-    pub(crate) chunks: Vec<Span>,
-    /// One row of the embedder's dimension per chunk.
-    pub(crate) vectors: Vec<f32>,
-}
-
-/// Where a chunk stands.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-    /// A JSON array of headings; empty for none.
-    pub(crate) headings: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

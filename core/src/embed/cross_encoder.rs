@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use serde_json::Value;
 
 use super::architecture::{Architecture, EncoderConfig};
@@ -18,7 +17,7 @@ use super::source;
 use super::tokenization::Tokenizer;
 use super::transformer::limit;
 use super::weights::Weights;
-use super::workers::Workers;
+use crate::parallel::{self, Workers};
 use crate::{Cancel, Code, Error, Result};
 
 /// What can be chosen when a [`CrossEncoder`] is opened.
@@ -26,7 +25,7 @@ use crate::{Cancel, Code, Error, Result};
 pub struct CrossEncoderOptions {
     /// Arithmetic of the matrix products.
     pub precision: Precision,
-    /// Threads of this model alone; `None` shares rayon's global pool.
+    /// Threads of this model alone; `None` shares those of all work.
     pub threads: Option<usize>,
     /// Pairs that go through the model together. It changes speed and memory, not scores.
     pub batch_size: usize,
@@ -147,7 +146,7 @@ impl Inner {
             }
             Ok(sequence)
         };
-        let mut sequences: Vec<Sequence> = passages.par_iter().map(pair).collect::<Result<_>>()?;
+        let mut sequences: Vec<Sequence> = parallel::try_map(passages, pair)?;
         let mut order: Vec<usize> = (0..passages.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(sequences[i].ids.len()));
         let mut scores = vec![0.0; passages.len()];

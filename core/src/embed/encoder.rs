@@ -16,7 +16,7 @@ pub(crate) struct Sequence {
 /// The layers of a transformer between token ids and the hidden states of the last layer.
 pub(crate) trait Encoder: Send + Sync {
     /// Calls `each` once for each sequence, with its index and the hidden states of the last layer (tokens x hidden
-    /// size, row-major), in any order and from any thread of the current rayon pool. The states of a sequence do not
+    /// size, row-major), in any order and from any thread. The states of a sequence do not
     /// depend on its neighbours in `batch`. No sequence is empty.
     fn encode(&self, batch: &[Sequence], each: &(dyn Fn(usize, &[f32]) + Sync)) -> Result<()>;
 }

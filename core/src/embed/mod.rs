@@ -26,7 +26,6 @@ mod transformer;
 mod tuned;
 mod weights;
 mod wordpiece;
-mod workers;
 
 pub use cache::{CacheStats, CachedEmbedder, EmbeddingCache};
 pub use cross_encoder::{CrossEncoder, CrossEncoderOptions};

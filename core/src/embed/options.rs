@@ -48,7 +48,7 @@ impl std::str::FromStr for Precision {
 pub struct EmbedderOptions {
     /// Arithmetic of the matrix products.
     pub precision: Precision,
-    /// Threads of this model alone; `None` shares rayon's global pool.
+    /// Threads of this model alone; `None` shares those of all work.
     pub threads: Option<usize>,
     /// Texts that go through the model together. It changes speed and memory, not vectors.
     pub batch_size: usize,

@@ -23,10 +23,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rayon::prelude::*;
-
 use super::traits::{Embed, TokenEmbeddings};
 use super::wordpiece::{UNKNOWN, WordPiece};
+use crate::parallel;
 use crate::vector::Matrix;
 use crate::{Cancel, Code, Error, Result};
 
@@ -163,13 +162,11 @@ impl Embed for StaticModel {
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Matrix> {
         let mut out = Matrix::zeros(texts.len(), self.dim);
-        out.as_mut_slice().par_chunks_mut(self.dim).zip(texts).with_min_len(16).try_for_each(
-            |(row, text)| {
-                cancel.check()?;
-                self.embed_into(text, row);
-                Ok::<(), Error>(())
-            },
-        )?;
+        parallel::try_for_each_chunk_mut(out.as_mut_slice(), self.dim, 16, |i, row| {
+            cancel.check()?;
+            self.embed_into(texts[i], row);
+            Ok(())
+        })?;
         Ok(out)
     }
 

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::encoder::{Encoder, Sequence, encode_map};
 use super::fast::FastEncoder;
 use super::folder::ModelFolder;
@@ -14,7 +12,7 @@ use super::pooling::{self, Pooling, Step};
 use super::tokenization::Tokenizer;
 use super::traits::{Embed, TokenEmbeddings};
 use super::weights::Weights;
-use super::workers::Workers;
+use crate::parallel::{self, Workers};
 use crate::vector::Matrix;
 use crate::{Cancel, Code, Error, Result};
 
@@ -133,7 +131,7 @@ impl Transformer {
             cancel.check()?;
             self.tokenizer.encode(&prefixed(prefix, text))
         };
-        let mut sequences: Vec<Sequence> = texts.par_iter().map(tokenise).collect::<Result<_>>()?;
+        let mut sequences: Vec<Sequence> = parallel::try_map(texts, tokenise)?;
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(sequences[i].ids.len()));
         for rows in order.chunks(self.batch_size) {

@@ -7,7 +7,7 @@ use super::options::EmbedderOptions;
 use super::pooling;
 use super::static_model::StaticModel;
 use super::traits::{Embed, TokenEmbeddings};
-use super::workers::Workers;
+use crate::parallel::Workers;
 use crate::vector::Matrix;
 use crate::{Cancel, Error, Result};
 

@@ -1,9 +1,8 @@
 //! Which stored vectors are nearest to a query, exactly?
 
-use rayon::prelude::*;
-
 use super::kernel;
 use super::{Matrix, Scored, TopK};
+use crate::parallel;
 use crate::{Code, Error, Result};
 
 /// Rows scored at a time: their scores stay in the first-level cache.
@@ -76,7 +75,7 @@ pub fn nearest<S: Scan>(rows: &S, query: &[f32], k: usize, subset: Option<&[u32]
     Ok(top.into_sorted())
 }
 
-/// [`nearest`] for each row of `queries`, with all threads of the current rayon pool; the answers do not depend
+/// [`nearest`] for each row of `queries`, with all threads; the answers do not depend
 /// on their number. Errors: as [`nearest`].
 pub fn nearest_batch<S: Scan>(
     rows: &S,
@@ -92,32 +91,29 @@ pub fn nearest_batch<S: Scan>(
     check_query(queries.row(0), rows.dim())?;
     check_subset(subset, rows.rows())?;
     let starts: Vec<usize> = (0..queries.rows()).step_by(GROUP).collect();
-    let groups: Result<Vec<Vec<Vec<Scored>>>> = starts
-        .into_par_iter()
-        .map(|start| {
-            let group = start..queries.rows().min(start + GROUP);
-            if subset.is_some() {
-                return group.map(|i| nearest(rows, queries.row(i), k, subset)).collect();
+    let groups: Vec<Vec<Vec<Scored>>> = parallel::try_map(&starts, |&start| {
+        let group = start..queries.rows().min(start + GROUP);
+        if subset.is_some() {
+            return group.map(|i| nearest(rows, queries.row(i), k, subset)).collect();
+        }
+        let mut prepared = Vec::with_capacity(GROUP);
+        for i in group {
+            check_query(queries.row(i), rows.dim())?;
+            prepared.push(rows.prepare(queries.row(i))?);
+        }
+        let mut tops: Vec<TopK> = prepared.iter().map(|_| TopK::new(k)).collect();
+        let mut scores = vec![0f32; prepared.len() * BLOCK];
+        for first in (0..rows.rows()).step_by(BLOCK) {
+            let n = BLOCK.min(rows.rows() - first);
+            let out = &mut scores[..prepared.len() * n];
+            rows.score_block(&prepared, first, n, out);
+            for (top, line) in tops.iter_mut().zip(out.chunks_exact(n)) {
+                top.push_all(first as u32, line);
             }
-            let mut prepared = Vec::with_capacity(GROUP);
-            for i in group {
-                check_query(queries.row(i), rows.dim())?;
-                prepared.push(rows.prepare(queries.row(i))?);
-            }
-            let mut tops: Vec<TopK> = prepared.iter().map(|_| TopK::new(k)).collect();
-            let mut scores = vec![0f32; prepared.len() * BLOCK];
-            for first in (0..rows.rows()).step_by(BLOCK) {
-                let n = BLOCK.min(rows.rows() - first);
-                let out = &mut scores[..prepared.len() * n];
-                rows.score_block(&prepared, first, n, out);
-                for (top, line) in tops.iter_mut().zip(out.chunks_exact(n)) {
-                    top.push_all(first as u32, line);
-                }
-            }
-            Ok(tops.into_iter().map(TopK::into_sorted).collect())
-        })
-        .collect();
-    Ok(groups?.into_iter().flatten().collect())
+        }
+        Ok(tops.into_iter().map(TopK::into_sorted).collect())
+    })?;
+    Ok(groups.into_iter().flatten().collect())
 }
 
 /// The best `k * factor` rows by the scores of `rows`, of which the best `k` by the exact scores of `exact` are

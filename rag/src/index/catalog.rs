@@ -8,7 +8,7 @@ use std::ops::Range;
 use quorate_core::{Code, Error, Result};
 
 use super::bytes::{Bytes, Numbers};
-use crate::document::{Record, Span};
+use quorate_store::{Record, Span};
 
 const MAGIC: &[u8; 8] = b"QRCAT\0\0\x01";
 

@@ -3,8 +3,8 @@
 use super::bytes::Bytes;
 use super::dense::{DenseIndex, HnswConfig, HnswIndex};
 use super::{Catalog, Vectors};
-use crate::document::{Record, Span};
 use crate::fuzz;
+use quorate_store::{Record, Span};
 
 fn record(id: &str, text: &str, cuts: &[u32]) -> Record {
     let ends = cuts.iter().copied().chain([text.len() as u32]);

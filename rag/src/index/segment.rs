@@ -11,9 +11,9 @@ use super::dense::{DenseIndex, HnswConfig, HnswIndex};
 use super::lexical::{Analyzer, DeadTerms, LexicalSegment};
 use super::{Catalog, Vectors};
 use crate::RowSet;
-use crate::document::Record;
 use crate::filter::Columns;
 use crate::kb::Progress;
+use quorate_store::Record;
 
 /// Documents that were added one after the other, searchable. Never changed once made.
 pub(crate) struct Segment {
@@ -147,7 +147,7 @@ impl Segment {
         write(&home.join(CATALOG), catalog.as_bytes())?;
         write(&home.join(VECTORS), bytemuck::cast_slice(&floats))?;
         drop((catalog, floats));
-        fail::fail_point!("shadow-lexical", |kind| Err(crate::failpoint::refused(kind)));
+        fail::fail_point!("shadow-lexical", |kind| Err(quorate_store::failpoint::refused(kind)));
         let lexical = merge_lexical(views, Some(&home.join(LEXICAL)), analyzer)?;
         let catalog = Catalog::open(Bytes::map(&home.join(CATALOG))?)?;
         let vectors = Vectors::open(Bytes::map(&home.join(VECTORS))?, dim, rows)?;
@@ -195,7 +195,7 @@ impl Segment {
         }
         graph.link(threads)?;
         if let Some(home) = &self.home {
-            fail::fail_point!("shadow-graph", |kind| Err(crate::failpoint::refused(kind)));
+            fail::fail_point!("shadow-graph", |kind| Err(quorate_store::failpoint::refused(kind)));
             graph.save(&home.join(GRAPH), self.end_seq)?;
         }
         Ok(Segment {
@@ -270,7 +270,7 @@ fn merge_lexical(views: &[View], home: Option<&Path>, analyzer: &Analyzer) -> Re
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fail::fail_point!("shadow-write", |kind| Err(crate::failpoint::refused(kind)));
+    fail::fail_point!("shadow-write", |kind| Err(quorate_store::failpoint::refused(kind)));
     std::fs::write(path, bytes).map_err(|e| Error::io(path, e))
 }
 

@@ -13,7 +13,7 @@ use super::model::{Model, ModelSource, mismatch};
 use super::options::{Durability, OpenOptions, Progress, Settings};
 use crate::chunk::ChunkOptions;
 use crate::index::lexical::Analyzer;
-use crate::store::{Database, Table, WriterLock};
+use quorate_store::{Database, Table, WriterLock};
 
 /// The format of tables that this release writes and reads.
 const FORMAT: &str = "1";

@@ -8,10 +8,10 @@ use quorate_core::{Code, Error, Result};
 use super::base::{nonce, truth_id};
 use super::shadow::{self, Known};
 use super::{Progress, Snapshot};
-use crate::document::Record;
 use crate::index::lexical::Analyzer;
 use crate::index::{Segment, View};
-use crate::store::{Entry, Numbered, Table};
+use quorate_store::Record;
+use quorate_store::{Entry, Numbered, Table};
 
 /// So many segments in memory are searched one by one; more are merged.
 const MAX_SMALL: usize = 8;

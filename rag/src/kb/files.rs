@@ -4,14 +4,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use quorate_core::{Code, Error, Result};
-use rayon::prelude::*;
 
 use super::KnowledgeBase;
 use super::options::{WriteOptions, WriteReport};
 use super::prepare::Batch;
 use crate::Document;
 use crate::load::{LoadOptions, expand, is_supported, load_file};
-use crate::store::forks;
+use quorate_core::parallel;
 
 /// At most so many files are read at a time.
 const GROUP_FILES: usize = 32;
@@ -145,10 +144,7 @@ fn load_group(files: &[File], options: &LoadOptions) -> Vec<Option<Result<Vec<Do
         let read = file.named || is_supported(&file.path);
         read.then(|| load_file(&file.path, options))
     };
-    match forks() {
-        0 => files.par_iter().map(load).collect(),
-        _ => files.iter().map(load).collect(),
-    }
+    parallel::map(files, load)
 }
 
 fn unsupported(path: &Path) -> Error {

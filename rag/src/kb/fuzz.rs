@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use quorate_core::filter::{Columns, Filter, RowSet};
+use serde_json::{Value as Json, json};
+
 use super::base::truth_id;
 use super::shadow;
 use super::{Durability, KnowledgeBase, OpenOptions};
@@ -19,6 +22,67 @@ fn made(folder: &Path) -> KnowledgeBase {
     kb.add(documents.collect()).unwrap();
     kb.delete(&["1"]).unwrap();
     kb
+}
+
+#[test]
+fn fuzz_filters() {
+    let seeds: [&[u8]; 5] = [
+        b"NOT kind = 'draft' AND year >= 2020 OR (tags CONTAINS 'fda' AND score BETWEEN .5 AND 3e0)",
+        b"kind LIKE 'gu_de%\\_' AND `nested.deep.x` IN (1, -2, 3.5) AND when < '2024-01-01T00:00:00Z'",
+        b"id NOT IN ('a', \"b\") AND draft IS NOT NULL AND NOT title IS NULL",
+        br#"{"$or": [{"year": {"$gte": 2020, "$ne": 2021.5}}, {"tags": {"$contains": "fda"}}, {"$not": {"kind": "note"}}]}"#,
+        br#"{"nested.deep.x": {"$in": [1, "2", true, null]}, "when": {"$lt": "2024-01-01T00:00:00Z"}, "draft": {"$exists": true}}"#,
+    ];
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
+    let words: [&[u8]; 26] = [
+        b"(",
+        b")",
+        b"NOT ",
+        b" AND ",
+        b" OR ",
+        b" IN ",
+        b"''",
+        b"'",
+        b"`",
+        b" LIKE '%%%_%'",
+        b" BETWEEN ",
+        b" IS NULL",
+        b"-",
+        b"9223372036854775808",
+        b"1e309",
+        b"{\"$not\": ",
+        b"{\"$and\": [",
+        b"]",
+        b"}",
+        b"\"$gt\": ",
+        b"\"year\": ",
+        b",",
+        b"2024-02-30T25:61:61Z",
+        b"0001-01-01T00:00:00-23:59",
+        b"true",
+        b"x.",
+    ];
+    let mut columns = Columns::default();
+    let rows = [
+        json!({"year": 2019, "kind": "label", "tags": ["fda", "ema"], "score": 0.5, "when": "2024-01-01T00:00:00Z"}),
+        json!({"year": 2021.5, "kind": "note", "nested": {"deep": {"x": 1}}, "when": "2023-06-01", "draft": true}),
+        json!({"kind": null, "draft": false, "title": "inner", "tags": []}),
+    ];
+    for (row, metadata) in (0..).zip(&rows) {
+        columns.push(row, [("id", "a"), ("title", "Other")], metadata.as_object().unwrap());
+    }
+    fuzz::run(4000, &seeds, &words, |bytes| {
+        let all = RowSet::full(3);
+        if let Ok(json) = serde_json::from_slice::<Json>(&bytes)
+            && let Ok(filter) = Filter::from_json(&json)
+        {
+            let _ = columns.select(&filter, &all, false);
+        }
+        if let Ok(filter) = Filter::parse(&String::from_utf8_lossy(&bytes)) {
+            let _ = columns.select(&filter, &all, false);
+            let _ = columns.select(&filter, &all, true);
+        }
+    });
 }
 
 #[test]

@@ -28,9 +28,10 @@ use options::check_tenant;
 pub use options::{Durability, OnError, OpenOptions, Progress, Skipped, Stats, WriteOptions, WriteReport};
 pub(crate) use snapshot::Snapshot;
 
-use crate::document::{Document, Record, shorten};
+use crate::document::{Document, shorten};
 use crate::filter::Filter;
-use crate::store::Version;
+use quorate_store::Record;
+use quorate_store::Version;
 
 /// Documents of one tenant, durable and searchable. Clones are the same handle; it may be used by many threads.
 ///

@@ -12,7 +12,8 @@ use super::base::Base;
 use super::model::Model;
 use super::options::{OnError, Skipped, WriteOptions};
 use crate::chunk::{ChunkOptions, chunk, embed_late, with_header};
-use crate::document::{Chunk, Document, Record, Span, shorten};
+use crate::document::{Chunk, Document, shorten};
+use quorate_store::{Record, Span};
 
 /// Documents are embedded in groups of about this many chunks.
 const GROUP_CHUNKS: usize = 256;
@@ -285,7 +286,7 @@ fn reuse(mut document: Document, snapshot: &Snapshot, dim: usize) -> Document {
 /// The chunks of a record with their vectors.
 pub(super) fn chunks_of(record: &Record, dim: usize) -> Vec<Chunk> {
     let vectors = record.vectors.chunks_exact(dim.max(1));
-    let chunk = |(span, vector): (&crate::document::Span, &[f32])| Chunk {
+    let chunk = |(span, vector): (&quorate_store::Span, &[f32])| Chunk {
         range: span.start as usize..span.end as usize,
         headings: serde_json::from_str(&span.headings).unwrap_or_default(),
         vector: Some(vector.to_vec()),

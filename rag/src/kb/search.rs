@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use quorate_core::embed::Embed;
 use quorate_core::{Code, Error, Result};
-use rayon::prelude::*;
 
 use super::KnowledgeBase;
 use super::prepare::normalize;
 use crate::context::{Context, ContextOptions};
 use crate::retrieve::{Hits, Mode, Query, Ready, SearchOptions, search, search_many};
-use crate::store::forks;
+use quorate_core::parallel;
 
 impl KnowledgeBase {
     /// The best chunks for a text. Errors: `invalid_argument`, `filter_type`, `filter_field`, `unsupported` (without an
@@ -37,10 +36,7 @@ impl KnowledgeBase {
             let vector = vectors.as_ref().map_or(&[][..], |matrix| matrix.row(i));
             self.search_with_vector(queries[i], vector, options)
         };
-        if forks() > 0 {
-            return (0..queries.len()).map(one).collect();
-        }
-        (0..queries.len()).into_par_iter().map(one).collect()
+        parallel::try_map_range(queries.len(), one)
     }
 
     /// The best chunks for one question in several wordings, the question itself first: each is searched for, and the

@@ -10,13 +10,12 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use quorate_core::{Code, Error, Result};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
 use crate::index::lexical::Analyzer;
 use crate::index::{Segment, View};
-use crate::store::forks;
+use quorate_core::parallel;
 
 const MANIFEST: &str = "MANIFEST";
 /// The format of stored segments that this release writes and reads.
@@ -112,11 +111,8 @@ pub(super) fn try_load(
         let segment = opened.map_err(|_| corrupt(&folder, "it cannot be read"))??;
         Ok(View::whole(segment).without(&listed.dead, analyzer))
     };
-    let views: Result<Vec<View>> = match forks() {
-        0 => manifest.segments.par_iter().map(open).collect(),
-        _ => manifest.segments.iter().map(open).collect(),
-    };
-    Ok(Some(Stored { views: views?, version: manifest.version, next_seq: manifest.next_seq }))
+    let views = parallel::try_map(&manifest.segments, open)?;
+    Ok(Some(Stored { views, version: manifest.version, next_seq: manifest.next_seq }))
 }
 
 /// What a list of segments says. Errors: `corrupt`.
@@ -144,17 +140,14 @@ fn verify(folder: &Path, file: &File) -> Result<()> {
 /// CRC-32 of large files, in parallel pieces.
 fn checksum(bytes: &[u8]) -> u32 {
     const PIECE: usize = 8 << 20;
-    if bytes.len() <= PIECE || forks() > 0 {
+    if bytes.len() <= PIECE {
         return crc32fast::hash(bytes);
     }
-    let pieces: Vec<crc32fast::Hasher> = bytes
-        .par_chunks(PIECE)
-        .map(|piece| {
-            let mut hasher = crc32fast::Hasher::new();
-            hasher.update(piece);
-            hasher
-        })
-        .collect();
+    let pieces = parallel::map_chunks(bytes, PIECE, |piece| {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(piece);
+        hasher
+    });
     let mut whole = crc32fast::Hasher::new();
     pieces.iter().for_each(|piece| whole.combine(piece));
     whole.finalize()
@@ -193,7 +186,7 @@ pub(crate) fn save(home: &Path, truth: &str, snapshot: &Snapshot, known: &mut Kn
         .map_err(|e| Error::new(Code::Internal, format!("the list of segments cannot be written: {e}")))?;
     let text = format!("{:08x}\n{body}", crc32fast::hash(body.as_bytes()));
     std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
-    fail::fail_point!("shadow-manifest", |kind| Err(crate::failpoint::refused(kind)));
+    fail::fail_point!("shadow-manifest", |kind| Err(quorate_store::failpoint::refused(kind)));
     let mut file = tempfile::NamedTempFile::new_in(home).map_err(|e| Error::io(home, e))?;
     file.write_all(text.as_bytes()).map_err(|e| Error::io(file.path(), e))?;
     let path = home.join(MANIFEST);

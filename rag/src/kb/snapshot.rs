@@ -7,7 +7,7 @@ use crate::RowSet;
 use crate::filter::{Columns, Filter};
 use crate::index::lexical::Analyzer;
 use crate::index::{Segment, View};
-use crate::store::{Entry, Numbered};
+use quorate_store::{Entry, Numbered};
 
 /// The knowledge base of one tenant at one version. Never changed once made.
 pub(crate) struct Snapshot {

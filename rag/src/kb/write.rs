@@ -6,8 +6,9 @@ use super::KnowledgeBase;
 use super::collection::Writer;
 use super::options::{OnError, Skipped, WriteOptions, WriteReport};
 use super::prepare::{Batch, Prepared, duplicate};
-use crate::document::{Document, Metadata, Record};
+use crate::document::{Document, Metadata};
 use crate::filter::Filter;
+use quorate_store::Record;
 
 impl KnowledgeBase {
     /// Adds documents: all of them or, with an error, none. They are durable and searchable on return.

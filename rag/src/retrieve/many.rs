@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use quorate_core::Result;
-use rayon::prelude::*;
 
 use super::explain::QueryExplanation;
 use super::rerank::{Ready, page};
@@ -12,7 +11,7 @@ use super::search::{Admitted, FirstStage, Query, check_dim, layer};
 use super::{Fusion, Hit, Hits, SearchOptions};
 use crate::index::lexical::Analyzer;
 use crate::kb::Snapshot;
-use crate::store::forks;
+use quorate_core::parallel;
 
 /// Searches a snapshot for several queries and fuses their hits by reciprocal rank (Cormack, Clarke & Buettcher 2009).
 /// Errors: as [`search`](super::search).
@@ -41,10 +40,7 @@ pub(crate) fn search_many(
         while depth < n {
             depth *= 2;
         }
-        let lists: Vec<Vec<Hit>> = match forks() {
-            0 => stages.par_iter().map(|stage| stage.candidates(depth)).collect::<Result<_>>()?,
-            _ => stages.iter().map(|stage| stage.candidates(depth)).collect::<Result<_>>()?,
-        };
+        let lists: Vec<Vec<Hit>> = parallel::try_map(&stages, |stage| stage.candidates(depth))?;
         let mut fused = fuse(&texts, lists, layer, options.group_by.is_some());
         fused.truncate(n);
         Ok(fused)

@@ -14,7 +14,7 @@ use crate::index::dense::DenseIndex;
 use crate::index::lexical::{Analyzer, LexicalView, Plan, Scores};
 use crate::index::{Scored, TopRows};
 use crate::kb::Snapshot;
-use crate::store::forks;
+use quorate_core::parallel;
 
 /// The least depth of a leg of a hybrid search.
 const MIN_DEPTH: usize = 100;
@@ -161,7 +161,7 @@ impl<'a> FirstStage<'a> {
             Mode::Lexical => Ok(single(self.lexical(depth)?.0, |fused| &mut fused.lexical)),
             Mode::Dense => Ok(single(self.dense(depth)?, |fused| &mut fused.dense)),
             Mode::Hybrid => {
-                let (lexical, dense) = join(|| self.lexical(depth), || self.dense(depth));
+                let (lexical, dense) = parallel::join(|| self.lexical(depth), || self.dense(depth));
                 let ((lexical, scores), dense) = (lexical?, dense?);
                 let exhausted = lexical.len() < depth && dense.len() < depth;
                 let similarity = |segment: u32, row: u32| {
@@ -221,9 +221,4 @@ pub(crate) fn lexical_views(snapshot: &Snapshot) -> Vec<LexicalView<'_>> {
             live_docs: view.live.doc_count,
         })
         .collect()
-}
-
-/// Both at once where that is possible: a forked child has none of its parent's worker threads.
-fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    if forks() > 0 { (a(), b()) } else { rayon::join(a, b) }
 }

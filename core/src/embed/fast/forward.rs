@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
-
 use super::aligned::Aligned;
 use super::attention::{self, Head, attend};
 use super::int8::Bytes;
@@ -15,6 +13,7 @@ use crate::embed::architecture::EncoderConfig;
 use crate::embed::encoder::{Encoder, Sequence};
 use crate::embed::options::Precision;
 use crate::embed::weights::Weights;
+use crate::parallel;
 use crate::{Code, Error, Result};
 
 /// Tokens that one thread takes through all layers together: enough to make the reading of the weights cheap, few
@@ -201,7 +200,7 @@ impl Encoder for FastEncoder {
     fn encode(&self, batch: &[Sequence], each: &(dyn Fn(usize, &[f32]) + Sync)) -> Result<()> {
         self.check(batch)?;
         let total: usize = batch.iter().map(|s| s.ids.len()).sum();
-        let share = total.div_ceil(rayon::current_num_threads().max(1)).min(TOKENS_AT_ONCE);
+        let share = total.div_ceil(parallel::threads()).min(TOKENS_AT_ONCE);
         let groups = group(batch, share);
         let run = |group: &Range<usize>| {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -218,7 +217,7 @@ impl Encoder for FastEncoder {
         };
         match groups.as_slice() {
             [one] => run(one),
-            many => many.par_iter().with_max_len(1).for_each(run),
+            many => parallel::for_each_task(many, run),
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use crate::embed::json::JsonFile;
 use crate::embed::options::Precision;
 use crate::embed::reference::CandleEncoder;
 use crate::embed::weights::Weights;
+use crate::parallel::Workers;
 
 const SIZES: [(usize, usize, usize); 9] = [
     (1, 1, 1),
@@ -390,9 +391,9 @@ fn a_sequence_is_the_same_in_every_batch_order_and_thread_count() {
             let alone: Vec<Vec<f32>> =
                 batch.iter().map(|s| encode(&encoder, std::slice::from_ref(s)).remove(0)).collect();
             for threads in [1, 3] {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let workers = Workers::new(Some(threads));
                 let (together, mut reversed) =
-                    pool.install(|| (encode(&encoder, &batch), encode(&encoder, &backward)));
+                    workers.run(|| (encode(&encoder, &batch), encode(&encoder, &backward))).unwrap();
                 reversed.reverse();
                 assert!(alone == together && alone == reversed, "{isa:?} {precision:?} {threads} threads");
             }

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use ::hnsw_rs::prelude::{Distance, Hnsw};
+use quorate_core::parallel::Workers;
 use quorate_core::vector::{check_query, dot};
 use quorate_core::{Code, Error, Result};
 
@@ -65,12 +66,7 @@ impl DenseIndex for HnswRsIndex {
             data.iter().for_each(|&one| self.graph.insert_slice(one));
             return Ok(());
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|e| Error::with_source(Code::Internal, "threads could not be started", e))?;
-        pool.install(|| self.graph.parallel_insert_slice(&data));
-        Ok(())
+        Workers::new(Some(threads)).run(|| self.graph.parallel_insert_slice(&data))
     }
 
     /// Errors: always `unsupported`.

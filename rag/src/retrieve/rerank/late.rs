@@ -3,11 +3,10 @@
 use quorate_core::embed::{Embed, TokenEmbeddings};
 use quorate_core::vector::dot;
 use quorate_core::{Cancel, Code, Error, Result};
-use rayon::prelude::*;
 
 use super::Hit;
 use crate::chunk::with_header;
-use crate::store::forks;
+use quorate_core::parallel;
 
 /// MaxSim of the query with each candidate. Errors: `cancelled`, and those of the embedder.
 pub(super) fn scores(
@@ -21,10 +20,7 @@ pub(super) fn scores(
         let text = with_header(hit.title(), &hit.headings(), hit.text(), embedder)?;
         max_sim(query, &embedder.embed_tokens(&text)?)
     };
-    match forks() {
-        0 => candidates.par_iter().map(score).collect(),
-        _ => candidates.iter().map(score).collect(),
-    }
+    parallel::try_map(candidates, score)
 }
 
 /// The mean over the query's tokens of the largest cosine with a token of the chunk (Khattab & Zaharia 2020 take the

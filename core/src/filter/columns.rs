@@ -5,20 +5,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use quorate_core::{Code, Error, Result};
+use crate::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::RowSet;
 use super::like::Pattern;
 use super::value::{Value, compare_int_float, instant};
 use super::{Filter, Node, Order, Test, column_of_field, column_of_metadata};
-use crate::RowSet;
 
 /// Ids, titles, sources and metadata of documents, held by column for filtering.
 ///
 /// ```
-/// use quorate_rag::RowSet;
-/// use quorate_rag::filter::{Columns, Filter};
+/// use quorate_core::filter::{Columns, Filter, RowSet};
 /// let mut columns = Columns::default();
 /// columns.push(0, [("id", "a")], serde_json::json!({"year": 2019}).as_object().unwrap());
 /// columns.push(1, [("id", "b")], serde_json::json!({"year": 2024}).as_object().unwrap());

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use fs4::fs_std::FileExt;
 use quorate_core::{Code, Error, Result};
 
-use super::forks;
+use quorate_core::forks;
 
 /// The right to write at a place, held until it is dropped.
 #[derive(Debug)]
-pub(crate) struct WriterLock {
+pub struct WriterLock {
     _files: Vec<File>,
     path: PathBuf,
     forks: u64,
@@ -20,7 +20,7 @@ pub(crate) struct WriterLock {
 
 impl WriterLock {
     /// Takes the lock file at `path`. Errors: `locked` when another handle has it, `io`, `permission_denied`.
-    pub(crate) fn take(path: &Path) -> Result<Self> {
+    pub fn take(path: &Path) -> Result<Self> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -34,7 +34,7 @@ impl WriterLock {
 
     /// Takes a second lock file, where there is a place for it: two handles of one object store may keep their indexes
     /// in different folders. Errors: `locked`, `io`.
-    pub(crate) fn and(mut self, path: &Path) -> Result<Self> {
+    pub fn and(mut self, path: &Path) -> Result<Self> {
         // Whoever made the file may be another user; reading is enough to lock it.
         let made = OpenOptions::new().create(true).append(true).open(path);
         if let Ok(file) = made.or_else(|_| File::open(path)) {
@@ -46,7 +46,7 @@ impl WriterLock {
 
     /// Whether this process may write. A forked child shares its parent's lock file and may not.
     /// Errors: `locked`.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if self.forks != forks() {
             return Err(locked(
                 &self.path,

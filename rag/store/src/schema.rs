@@ -15,11 +15,11 @@ use arrow_array::types::{Float32Type, UInt8Type, UInt32Type, UInt64Type};
 use arrow_schema::{DataType, Field, Schema};
 use quorate_core::{Code, Error, Result};
 
-use crate::document::{Record, Span};
+use crate::record::{Record, Span};
 
 /// A change of the knowledge base. The state is what remains after all of them, in the order of their numbers.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Entry {
+pub enum Entry {
     /// A document is there from now on, instead of any other of the same id.
     Put(Record),
     /// Documents are gone from now on.
@@ -28,7 +28,7 @@ pub(crate) enum Entry {
 
 impl Entry {
     /// The rows that it takes, which is also the count of numbers that it uses up.
-    pub(crate) fn rows(&self) -> u64 {
+    pub fn rows(&self) -> u64 {
         match self {
             Entry::Put(record) => record.chunks.len() as u64,
             Entry::Delete(_) => 1,
@@ -38,9 +38,9 @@ impl Entry {
 
 /// An entry and the number of its first row.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Numbered {
-    pub(crate) seq: u64,
-    pub(crate) entry: Entry,
+pub struct Numbered {
+    pub seq: u64,
+    pub entry: Entry,
 }
 
 const PUT: u8 = 0;
@@ -49,7 +49,7 @@ const DELETE: u8 = 1;
 /// Rows beyond this size start another record batch: 32-bit string offsets end at 2 GiB.
 const BATCH_BYTES: usize = 64 << 20;
 
-pub(crate) fn table_schema(dim: usize, properties: HashMap<String, String>) -> Arc<Schema> {
+pub fn table_schema(dim: usize, properties: HashMap<String, String>) -> Arc<Schema> {
     let item = Arc::new(Field::new("item", DataType::Float32, true));
     let columns = vec![
         Field::new("seq", DataType::UInt64, false),
@@ -71,7 +71,7 @@ pub(crate) fn table_schema(dim: usize, properties: HashMap<String, String>) -> A
 }
 
 /// The rows of `entries`, numbered from `first`, as batches of bounded size.
-pub(crate) fn encode(schema: &Arc<Schema>, dim: usize, entries: &[Numbered]) -> Result<Vec<RecordBatch>> {
+pub fn encode(schema: &Arc<Schema>, dim: usize, entries: &[Numbered]) -> Result<Vec<RecordBatch>> {
     let mut batches = Vec::new();
     let mut rows = Rows::new(dim);
     for Numbered { seq, entry } in entries {
@@ -128,7 +128,7 @@ pub(crate) fn encode(schema: &Arc<Schema>, dim: usize, entries: &[Numbered]) -> 
 }
 
 /// The entries in `batches`, in the order of their numbers. Errors: `corrupt`.
-pub(crate) fn decode(batches: &[RecordBatch], dim: usize) -> Result<Vec<Numbered>> {
+pub fn decode(batches: &[RecordBatch], dim: usize) -> Result<Vec<Numbered>> {
     let views = batches.iter().map(|batch| View::new(batch, dim)).collect::<Result<Vec<_>>>()?;
     let mut order: Vec<(u64, u32, u32)> = Vec::with_capacity(batches.iter().map(|b| b.num_rows()).sum());
     for (b, (batch, view)) in batches.iter().zip(&views).enumerate() {
@@ -184,7 +184,7 @@ pub(crate) fn decode(batches: &[RecordBatch], dim: usize) -> Result<Vec<Numbered
 }
 
 /// Whether each row is as it was written. Errors: `corrupt`.
-pub(crate) fn checksums(batches: &[RecordBatch], dim: usize) -> Result<()> {
+pub fn checksums(batches: &[RecordBatch], dim: usize) -> Result<()> {
     for batch in batches {
         let view = View::new(batch, dim)?;
         for r in 0..batch.num_rows() {

@@ -1,6 +1,6 @@
 //! Which words is a filter text made of?
 
-use quorate_core::{Code, Error, Result};
+use crate::{Code, Error, Result};
 
 use super::Order;
 use super::value::Value;

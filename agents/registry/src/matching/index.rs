@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
+use quorate_core::filter::Columns;
+use quorate_core::filter::RowSet;
 use quorate_core::vector::{BinaryMatrix, dot, dot_rows};
 use quorate_core::{Code, Error, Result};
-use quorate_rag::RowSet;
-use quorate_rag::filter::Columns;
 use serde_json::json;
 
 use super::lexical::{self, ByTerm, Term};

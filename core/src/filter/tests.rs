@@ -1,10 +1,10 @@
 //! The language against a row-by-row reading of its definition.
 
+use super::RowSet;
 use super::value::{compare_int_float, instant};
 use super::*;
-use crate::RowSet;
+use crate::Code;
 use proptest::prelude::*;
-use quorate_core::Code;
 use serde_json::{Value as Json, json};
 use std::cmp::Ordering;
 
@@ -359,59 +359,6 @@ fn document() -> impl Strategy<Value = Json> {
         prop::option::of(prop::collection::vec(string().prop_map(json_of), 0..3)),
     )
         .prop_map(|(n, s, b, l)| json!({"n": n, "s": s, "b": b, "l": l}))
-}
-
-#[test]
-fn fuzz_filters() {
-    let seeds: [&[u8]; 5] = [
-        b"NOT kind = 'draft' AND year >= 2020 OR (tags CONTAINS 'fda' AND score BETWEEN .5 AND 3e0)",
-        b"kind LIKE 'gu_de%\\_' AND `nested.deep.x` IN (1, -2, 3.5) AND when < '2024-01-01T00:00:00Z'",
-        b"id NOT IN ('a', \"b\") AND draft IS NOT NULL AND NOT title IS NULL",
-        br#"{"$or": [{"year": {"$gte": 2020, "$ne": 2021.5}}, {"tags": {"$contains": "fda"}}, {"$not": {"kind": "note"}}]}"#,
-        br#"{"nested.deep.x": {"$in": [1, "2", true, null]}, "when": {"$lt": "2024-01-01T00:00:00Z"}, "draft": {"$exists": true}}"#,
-    ];
-    let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
-    let words: [&[u8]; 26] = [
-        b"(",
-        b")",
-        b"NOT ",
-        b" AND ",
-        b" OR ",
-        b" IN ",
-        b"''",
-        b"'",
-        b"`",
-        b" LIKE '%%%_%'",
-        b" BETWEEN ",
-        b" IS NULL",
-        b"-",
-        b"9223372036854775808",
-        b"1e309",
-        b"{\"$not\": ",
-        b"{\"$and\": [",
-        b"]",
-        b"}",
-        b"\"$gt\": ",
-        b"\"year\": ",
-        b",",
-        b"2024-02-30T25:61:61Z",
-        b"0001-01-01T00:00:00-23:59",
-        b"true",
-        b"x.",
-    ];
-    let columns = columns();
-    crate::fuzz::run(4000, &seeds, &words, |bytes| {
-        let all = RowSet::full(5);
-        if let Ok(json) = serde_json::from_slice::<Json>(&bytes)
-            && let Ok(filter) = Filter::from_json(&json)
-        {
-            let _ = columns.select(&filter, &all, false);
-        }
-        if let Ok(filter) = Filter::parse(&String::from_utf8_lossy(&bytes)) {
-            let _ = columns.select(&filter, &all, false);
-            let _ = columns.select(&filter, &all, true);
-        }
-    });
 }
 
 proptest! {

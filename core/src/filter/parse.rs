@@ -3,7 +3,7 @@
 //! Grammar, loosest binding first: `or := and (OR and)*`, `and := not (AND not)*`, `not := NOT not | primary`,
 //! `primary := ( or ) | field test`.
 
-use quorate_core::{Code, Error, Result};
+use crate::{Code, Error, Result};
 
 use super::lex::{Keyword, Kind, Token, lex, syntax};
 use super::value::Value;

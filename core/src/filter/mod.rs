@@ -1,7 +1,7 @@
 //! Which documents does the caller want to see?
 //!
 //! A filter is written as text (`year >= 2020 AND kind IN ('label', 'guideline')`) or as JSON
-//! (`{"year": {"$gte": 2020}}`). Both become one [`Filter`], which [`Columns`] turns into a [`RowSet`](crate::RowSet).
+//! (`{"year": {"$gte": 2020}}`). Both become one [`Filter`], which [`Columns`] turns into a [`RowSet`].
 //!
 //! A comparison with a field that a document lacks is neither true nor false (SQL's three-valued logic), so such
 //! a document matches neither `year = 2020` nor `NOT (year = 2020)`; `year IS NULL` finds it.
@@ -11,14 +11,16 @@ mod json;
 mod lex;
 mod like;
 mod parse;
+mod rows;
 mod value;
 
 pub use columns::Columns;
+pub use rows::RowSet;
 pub use value::Value;
 
 use std::borrow::Cow;
 
-use quorate_core::Result;
+use crate::Result;
 
 /// A parsed condition on documents.
 ///
@@ -28,7 +30,7 @@ use quorate_core::Result;
 /// or double quotes. JSON form: equality, `$eq $ne $gt $gte $lt $lte $in $nin $contains $exists $and $or $not`.
 ///
 /// ```
-/// use quorate_rag::filter::Filter;
+/// use quorate_core::filter::Filter;
 /// let text = Filter::parse("NOT kind = 'draft' AND year >= 2020").unwrap();
 /// let json = Filter::from_json(&serde_json::json!({"kind": {"$ne": "draft"}, "year": {"$gte": 2020}})).unwrap();
 /// assert_eq!(text, json);
@@ -68,7 +70,7 @@ impl Filter {
 }
 
 impl std::str::FromStr for Filter {
-    type Err = quorate_core::Error;
+    type Err = crate::Error;
 
     fn from_str(text: &str) -> Result<Self> {
         Filter::parse(text)

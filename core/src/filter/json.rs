@@ -1,6 +1,6 @@
 //! What does a filter in JSON say?
 
-use quorate_core::{Code, Error, Result};
+use crate::{Code, Error, Result};
 use serde_json::{Map, Value as Json};
 
 use super::value::Value;

@@ -18,8 +18,8 @@ pub(crate) use search::{Learnt, search};
 
 use std::sync::Arc;
 
+use quorate_core::filter::Filter;
 use quorate_core::{Error, Result};
-use quorate_rag::filter::Filter;
 use serde::{Deserialize, Serialize};
 
 use crate::Agent;

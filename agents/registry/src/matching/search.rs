@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use quorate_core::filter::RowSet;
 use quorate_core::vector::{Scan, TopK, dot, dot_rows, dot_subset};
 use quorate_core::{Code, Error, Result};
-use quorate_rag::RowSet;
 
 use super::index::{Entry, SCREEN_FROM, Segment, Snapshot};
 use super::lexical::{Term, each_term, idf, saturation};

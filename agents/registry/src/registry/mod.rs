@@ -11,10 +11,10 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use quorate_core::embed::Embed;
+use quorate_core::filter::Filter;
+use quorate_core::filter::RowSet;
 use quorate_core::vector::Matrix;
 use quorate_core::{Cancel, Code, Error, Result};
-use quorate_rag::RowSet;
-use quorate_rag::filter::Filter;
 
 use events::Listeners;
 pub use events::{Event, EventKind};

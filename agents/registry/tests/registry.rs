@@ -13,8 +13,8 @@ use quorate_agents::{
     Agent, AgentRegistry, Calibration, Capability, EventKind, Level, MatchOptions, PanelOptions,
     RegistryOptions, Skill, Status, Visibility,
 };
+use quorate_core::filter::Filter;
 use quorate_core::{Code, Result};
-use quorate_rag::filter::Filter;
 
 fn empty() -> AgentRegistry {
     AgentRegistry::open(None, RegistryOptions::empty(Words::named("words"))).unwrap()

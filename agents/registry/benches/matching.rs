@@ -14,7 +14,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use quorate_agents::{Agent, AgentRegistry, Catalog, MatchOptions, RegistryOptions, Skill};
 use quorate_core::embed::{Embed, StaticModel};
-use quorate_rag::filter::Filter;
+use quorate_core::filter::Filter;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

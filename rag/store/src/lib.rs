@@ -2,11 +2,16 @@
 //!
 //! Each tenant has one LanceDB table that is a log: rows are appended, never changed, and the state at a version is
 //! what remains after all entries up to it. An append is one Lance commit, so that all documents of a call become
-//! visible together or not at all. This is the only module that names lancedb, lance and arrow.
+//! visible together or not at all. This is the only crate that names lancedb, lance and arrow.
+
+#![warn(missing_docs)]
 
 mod commit;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
 mod failure;
 mod lock;
+mod record;
 mod schema;
 mod sums;
 
@@ -24,13 +29,13 @@ use lance::dataset::{CommitBuilder, InsertBuilder, WriteMode, WriteParams};
 use lance::session::Session;
 use lancedb::Connection;
 use quorate_core::runtime::block_on;
-pub(crate) use quorate_core::runtime::forks;
 use quorate_core::{Code, Error, Result};
 
 use commit::InOrder;
 use failure::{opening, reading, writing, writing_db};
-pub(crate) use lock::WriterLock;
-pub(crate) use schema::{Entry, Numbered};
+pub use lock::WriterLock;
+pub use record::{Record, Span};
+pub use schema::{Entry, Numbered};
 
 /// Bytes of Lance metadata kept in memory per knowledge base.
 const METADATA_CACHE_BYTES: usize = 64 << 20;
@@ -45,7 +50,7 @@ const BASE_SEQ: &str = "quorate.base_seq";
 const FRAGMENT_ROWS: usize = 8192;
 
 /// A database: one table per tenant.
-pub(crate) struct Database {
+pub struct Database {
     connection: Connection,
     /// The folder, for a local database.
     folder: Option<PathBuf>,
@@ -55,7 +60,7 @@ pub(crate) struct Database {
 }
 
 /// One tenant's table.
-pub(crate) struct Table {
+pub struct Table {
     dataset: Arc<Dataset>,
     schema: Arc<arrow_schema::Schema>,
     dim: usize,
@@ -76,7 +81,7 @@ pub struct Version {
 
 impl Database {
     /// Connects to a folder or an object-store URI; nothing is read yet. Errors: `io`, `unsupported`.
-    pub(crate) fn connect(uri: &str, options: &HashMap<String, String>, fsync: bool) -> Result<Self> {
+    pub fn connect(uri: &str, options: &HashMap<String, String>, fsync: bool) -> Result<Self> {
         let local = !uri.contains("://");
         let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default()));
         let mut options = options.clone();
@@ -94,7 +99,7 @@ impl Database {
     }
 
     /// Opens a table; `None` when there is none of this name. Errors: `corrupt`, `io`.
-    pub(crate) fn open(&self, name: &str) -> Result<Option<Table>> {
+    pub fn open(&self, name: &str) -> Result<Option<Table>> {
         if let Some(folder) = self.table_folder(name) {
             sums::check_newest(&folder)?;
         }
@@ -119,12 +124,7 @@ impl Database {
     }
 
     /// Creates an empty table. Errors: `io`, `disk_full`, `permission_denied`.
-    pub(crate) fn create(
-        &self,
-        name: &str,
-        dim: usize,
-        properties: HashMap<String, String>,
-    ) -> Result<Table> {
+    pub fn create(&self, name: &str, dim: usize, properties: HashMap<String, String>) -> Result<Table> {
         fail::fail_point!("store-create", |kind| Err(crate::failpoint::refused(kind)));
         let schema = schema::table_schema(dim, properties);
         let place = self.table_place(name);
@@ -164,40 +164,40 @@ impl Database {
 
 impl Table {
     /// Components of a vector.
-    pub(crate) fn dim(&self) -> usize {
+    pub fn dim(&self) -> usize {
         self.dim
     }
 
     /// What was said when the table was created.
-    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+    pub fn property(&self, name: &str) -> Option<&str> {
         self.schema.metadata().get(name).map(String::as_str)
     }
 
     /// The commit that is looked at.
-    pub(crate) fn version(&self) -> u64 {
+    pub fn version(&self) -> u64 {
         self.dataset.version_id()
     }
 
     /// How many files of rows it has.
-    pub(crate) fn fragments(&self) -> usize {
+    pub fn fragments(&self) -> usize {
         self.dataset.count_fragments()
     }
 
     /// Appends entries in one commit, which is durable on return (after a power cut too, with `fsync`).
     /// Errors: `io`, `disk_full`, `permission_denied`, `version_conflict`.
-    pub(crate) fn append(&mut self, entries: &[Numbered]) -> Result<()> {
+    pub fn append(&mut self, entries: &[Numbered]) -> Result<()> {
         let batches = schema::encode(&self.schema, self.dim, entries)?;
         self.write(batches, WriteMode::Append)
     }
 
     /// The number up to which entries may have been left out by [`overwrite`](Table::overwrite). Whoever has not seen
     /// all entries below it must read the whole table.
-    pub(crate) fn base_seq(&self) -> u64 {
+    pub fn base_seq(&self) -> u64 {
         self.property(BASE_SEQ).and_then(|n| n.parse().ok()).unwrap_or(0)
     }
 
     /// Replaces all rows by those of `entries`, in one commit; they sum up all entries below `base_seq`.
-    pub(crate) fn overwrite(&mut self, entries: &[Numbered], base_seq: u64) -> Result<()> {
+    pub fn overwrite(&mut self, entries: &[Numbered], base_seq: u64) -> Result<()> {
         let mut properties = self.schema.metadata().clone();
         properties.insert(BASE_SEQ.to_owned(), base_seq.to_string());
         self.schema = schema::table_schema(self.dim, properties);
@@ -242,7 +242,7 @@ impl Table {
     }
 
     /// Looks at the newest commit; whether that is another one. Errors: `corrupt`, `io`.
-    pub(crate) fn refresh(&mut self) -> Result<bool> {
+    pub fn refresh(&mut self) -> Result<bool> {
         let mut dataset = Dataset::clone(&self.dataset);
         let before = self.version();
         if let Some(folder) = &self.folder {
@@ -257,7 +257,7 @@ impl Table {
     }
 
     /// The table as it was after commit `version`. Errors: `unknown_id`.
-    pub(crate) fn at(&self, version: u64) -> Result<Table> {
+    pub fn at(&self, version: u64) -> Result<Table> {
         if let Some(folder) = &self.folder {
             sums::check(folder, version)?;
         }
@@ -276,7 +276,7 @@ impl Table {
     }
 
     /// All commits that can still be read, oldest first.
-    pub(crate) fn versions(&self) -> Result<Vec<Version>> {
+    pub fn versions(&self) -> Result<Vec<Version>> {
         let mut versions: Vec<Version> = contained(&self.name, async {
             let all = self.dataset.versions().await.map_err(|e| reading(e, &self.name))?;
             Ok(all
@@ -289,7 +289,7 @@ impl Table {
     }
 
     /// The entries numbered `from` and later, in order. Errors: `corrupt` (naming the file), `io`.
-    pub(crate) fn read(&self, from: u64) -> Result<Vec<Numbered>> {
+    pub fn read(&self, from: u64) -> Result<Vec<Numbered>> {
         let scan = |fragments: Option<Vec<_>>| {
             contained(&self.name, async {
                 let mut scanner = self.dataset.scan();
@@ -329,7 +329,7 @@ impl Table {
     }
 
     /// Merges small fragments; their rows stay as they are. Errors: `io`, `corrupt`.
-    pub(crate) fn merge_fragments(&mut self) -> Result<()> {
+    pub fn merge_fragments(&mut self) -> Result<()> {
         let mut dataset = Dataset::clone(&self.dataset);
         let options = CompactionOptions { target_rows_per_fragment: FRAGMENT_ROWS, ..Default::default() };
         self.dataset = block_on(async {
@@ -349,7 +349,7 @@ impl Table {
     }
 
     /// Removes all but the newest `keep` commits, and every file that no remaining one uses. Errors: `io`.
-    pub(crate) fn prune(&self, keep: usize) -> Result<()> {
+    pub fn prune(&self, keep: usize) -> Result<()> {
         fail::fail_point!("store-prune", |kind| Err(crate::failpoint::refused(kind)));
         let versions = self.versions()?;
         let Some(oldest) = versions.len().checked_sub(keep.max(1)).and_then(|i| versions.get(i)) else {
