@@ -39,7 +39,9 @@ impl Entry {
 /// An entry and the number of its first row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Numbered {
+    /// Its place in the log.
     pub seq: u64,
+    /// What happened.
     pub entry: Entry,
 }
 
