@@ -96,6 +96,14 @@ codes! {
     RemoteFailed, "remote_failed", Unavailable, "A remote service answered with an error.";
     RemoteInvalid, "remote_invalid", Unavailable, "A remote service answered with something that cannot be used.";
     Timeout, "timeout", Unavailable, "The work took longer than its limit.";
+    RateLimited, "rate_limited", Unavailable, "A service takes no more requests or tokens at present, or its quota is used up.";
+    CircuitOpen, "circuit_open", Unavailable, "A service failed so often that it is not asked for a while.";
+    StreamIncomplete, "stream_incomplete", Unavailable, "A stream ended before its end; what had come is in the partial result.";
+    ContextOverflow, "context_overflow", InvalidInput, "The messages are longer than the model reads.";
+    ModelRefused, "model_refused", Unavailable, "The model declined to give the output that was asked for.";
+    OutputInvalid, "output_invalid", Unavailable, "A model's output does not fit the schema; the message gives the path.";
+    ToolArguments, "tool_arguments", InvalidInput, "The arguments of a tool call are not valid JSON, or do not fit the tool's schema.";
+    ReplayMismatch, "replay_mismatch", Conflict, "A request is not the recorded one; the message gives the difference.";
     LoadFailed, "load_failed", InvalidInput, "A file could not be read as what its name says; the message gives the reason.";
     Callback, "callback", InvalidInput, "A function given by the host failed.";
     Cancelled, "cancelled", Cancelled, "The caller cancelled the work.";
@@ -120,10 +128,17 @@ struct Inner {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// The longest message, in bytes. Of a longer one the middle is left out, so that no error is as long as what was given.
+pub const MAX_MESSAGE_BYTES: usize = 3_000;
+
+/// How much of a message that is too long comes after what is left out: its end says what was expected.
+const END_BYTES: usize = 800;
+
 impl Error {
-    /// An error with a message that says what was given, what was expected and what to do.
+    /// An error with a message that says what was given, what was expected and what to do. Of a message beyond
+    /// [`MAX_MESSAGE_BYTES`] the middle is left out.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { code, message: message.into(), source: None }))
+        Error(Box::new(Inner { code, message: bounded(message.into()), source: None }))
     }
 
     /// The same, keeping the error that caused it.
@@ -132,7 +147,7 @@ impl Error {
         message: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Error(Box::new(Inner { code, message: message.into(), source: Some(source.into()) }))
+        Error(Box::new(Inner { code, message: bounded(message.into()), source: Some(source.into()) }))
     }
 
     /// An argument outside its domain (code `invalid_argument`).
@@ -167,11 +182,40 @@ impl Error {
         &self.0.message
     }
 
-    /// The same error with `prefix` and a colon before its message, to say where it happened.
-    pub fn context(mut self, prefix: impl fmt::Display) -> Self {
-        self.0.message = format!("{prefix}: {}", self.0.message);
+    /// The same error with `suffix` after its message, to say what to do.
+    pub fn followed_by(mut self, suffix: impl fmt::Display) -> Self {
+        self.0.message = format!("{}{suffix}", self.0.message);
         self
     }
+
+    /// The same error with `prefix` and a colon before its message, to say where it happened.
+    pub fn context(mut self, prefix: impl fmt::Display) -> Self {
+        self.0.message = bounded(format!("{prefix}: {}", self.0.message));
+        self
+    }
+}
+
+/// The start of a text, for a message that quotes what was given: at most 60 characters, then an ellipsis.
+///
+/// ```
+/// assert_eq!(quorate_core::shorten("metformin"), "metformin");
+/// assert_eq!(quorate_core::shorten(&"i".repeat(200_000)).len(), 63);
+/// ```
+pub fn shorten(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn bounded(message: String) -> String {
+    const ELLIPSIS: &str = " ... ";
+    if message.len() <= MAX_MESSAGE_BYTES {
+        return message;
+    }
+    let start = message.floor_char_boundary(MAX_MESSAGE_BYTES - END_BYTES - ELLIPSIS.len());
+    let end = message.ceil_char_boundary(message.len() - END_BYTES);
+    format!("{}{ELLIPSIS}{}", &message[..start], &message[end..])
 }
 
 impl fmt::Display for Error {
@@ -204,6 +248,25 @@ mod tests {
             assert!(code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '_'));
             assert!(code.meaning().ends_with('.') || code.meaning().contains(';'));
         }
+    }
+
+    #[test]
+    fn no_message_is_as_long_as_what_was_given() {
+        let given = "\u{e9}".repeat(200_000);
+        for error in [
+            Error::invalid(format!("field '{given}' is not there; a field is expected")),
+            Error::invalid("a field is expected").context(&given),
+            Error::with_source(Code::Io, given.clone(), std::io::Error::other("why")),
+        ] {
+            assert!(error.message().len() <= MAX_MESSAGE_BYTES, "{}", error.message().len());
+            assert!(error.message().contains(" ... "));
+        }
+        let error = Error::invalid(format!("field '{given}' is not there; a field is expected"));
+        assert!(
+            error.message().starts_with("field '\u{e9}") && error.message().ends_with("a field is expected")
+        );
+        let exact = "x".repeat(MAX_MESSAGE_BYTES);
+        assert_eq!(Error::invalid(exact.as_str()).message(), exact);
     }
 
     #[test]

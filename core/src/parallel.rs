@@ -4,7 +4,7 @@
 //! the library uses the global pool, and a forked child, where that pool has no threads, a pool of its own. Results never
 //! depend on the number of threads: each function keeps the order of its items.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -166,7 +166,13 @@ impl Workers {
     }
 
     fn pool(&self, process: u64, threads: usize) -> Result<Arc<ThreadPool>> {
-        let mut slot = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = match self.pool.try_lock() {
+            Ok(slot) => slot,
+            Err(TryLockError::Poisoned(slot)) => slot.into_inner(),
+            // As a child may find it: held by a thread of the parent, which is not here to let go.
+            Err(TryLockError::WouldBlock) if process > 0 => return Ok(Arc::new(pool(threads)?)),
+            Err(TryLockError::WouldBlock) => self.pool.lock().unwrap_or_else(PoisonError::into_inner),
+        };
         if let Some((owner, pool)) = slot.as_ref()
             && *owner == process
         {

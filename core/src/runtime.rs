@@ -8,6 +8,7 @@ mod sleepers;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -42,8 +43,13 @@ fn runtime() -> Result<&'static Runtime> {
     RUNTIME.get(|| {
         #[cfg(unix)]
         sleepers::make_room();
-        let built =
-            Builder::new_multi_thread().worker_threads(2).thread_name("quorate-async").enable_all().build();
+        let built = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("quorate-async")
+            // Threads for blocking work come as needed; those that wait longer for some are given back.
+            .thread_keep_alive(Duration::from_secs(1))
+            .enable_all()
+            .build();
         built.map_err(|e| {
             Error::with_source(Code::Io, format!("the threads for asynchronous work cannot start: {e}"), e)
         })

@@ -1,5 +1,6 @@
 //! How does a caller stop long work?
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,6 +17,11 @@ use crate::{Code, Error, Result};
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
+thread_local! {
+    /// The flag that covers what this thread is doing, where there is one.
+    static COVER: RefCell<Option<Cancel>> = const { RefCell::new(None) };
+}
+
 impl Cancel {
     /// A flag that is not raised.
     pub fn new() -> Self {
@@ -30,6 +36,33 @@ impl Cancel {
     /// Whether the flag is raised.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// Runs `work` under this flag: the calls that it makes on this thread take it by [`Cancel::current`], so that pure
+    /// computations (all of consensus) can be stopped although they have no argument for it.
+    ///
+    /// ```
+    /// let cancel = quorate_core::Cancel::new();
+    /// cancel.cancel();
+    /// assert!(cancel.cover(|| quorate_core::Cancel::current().check()).is_err());
+    /// assert!(quorate_core::Cancel::current().check().is_ok());
+    /// ```
+    pub fn cover<T>(&self, work: impl FnOnce() -> T) -> T {
+        /// Puts back what was there, also when the work panics.
+        struct Restore(Option<Cancel>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                COVER.set(self.0.take());
+            }
+        }
+        let _restore = Restore(COVER.replace(Some(self.clone())));
+        work()
+    }
+
+    /// The flag that covers this thread's work (see [`Cancel::cover`]); one that nobody can raise where there is none. Whoever hands work to
+    /// other threads asks first, and gives them the flag.
+    pub fn current() -> Cancel {
+        COVER.with_borrow(Clone::clone).unwrap_or_default()
     }
 
     /// An error with code `cancelled` once the flag is raised.

@@ -144,6 +144,14 @@ fn token_vectors_have_unit_length_and_point_at_their_text() {
 }
 
 #[test]
+fn token_vectors_of_a_long_text_end_at_the_limit() {
+    let model = StaticModel::builtin().unwrap();
+    let tokens = model.embed_tokens(&"renal failure ".repeat(400_000)).unwrap();
+    assert_eq!(tokens.vectors.rows(), model.max_tokens());
+    assert_eq!(tokens.offsets.len(), model.max_tokens());
+}
+
+#[test]
 fn cancelled_work_stops() {
     let cancel = Cancel::new();
     cancel.cancel();

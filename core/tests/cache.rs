@@ -149,3 +149,50 @@ fn threads_share_one_cache() {
         }
     });
 }
+
+/// Parent and child put and get at the same time; neither may read what the other moved, nor miss what the other kept.
+#[cfg(unix)]
+#[test]
+fn a_forked_child_shares_the_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, embedder, _) = cached(folder.path(), "m", 1 << 24);
+    let texts = |who: &str| (0..400).map(|i| format!("{who} {i}")).collect::<Vec<_>>();
+    let embed = |texts: &[String]| {
+        let refs: Vec<&str> = texts.iter().map(String::as_str).collect();
+        embedder.embed(&refs, &Cancel::new()).unwrap()
+    };
+    let before = embed(&texts("before"));
+    let right = |texts: &[String], rows: &Matrix| {
+        texts
+            .iter()
+            .zip(rows.iter())
+            .all(|(text, row)| row == [text.len() as f32, f32::from(text.as_bytes()[0])])
+    };
+    assert!(right(&texts("before"), &before));
+    let work = |who: &str| {
+        (0..20).all(|_| {
+            let own = texts(who);
+            right(&own, &embed(&own)) && right(&texts("before"), &embed(&texts("before")))
+        })
+    };
+    // SAFETY: the child only embeds and leaves by `_exit`, without unwinding into the test's harness.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let done = work("child");
+        // SAFETY: `_exit` ends the child without running what the parent registered.
+        unsafe { libc::_exit(if done { 0 } else { 1 }) };
+    }
+    assert!(work("parent"));
+    let mut status = 0;
+    // SAFETY: `status` is a place for the child's status, and the child is this process's own.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+    // Nothing that either has put in is lost to a new process.
+    let (inner, embedder, _) = cached(folder.path(), "m", 1 << 24);
+    for who in ["before", "parent", "child"] {
+        let own = texts(who);
+        let refs: Vec<&str> = own.iter().map(String::as_str).collect();
+        assert!(right(&own, &embedder.embed(&refs, &Cancel::new()).unwrap()));
+    }
+    assert_eq!(inner.texts.load(Ordering::SeqCst), 0);
+}

@@ -84,6 +84,36 @@ fn a_model_comes_whole_and_once() {
 }
 
 #[test]
+fn several_that_want_one_model_at_once_all_get_it() {
+    let _guard = ENVIRONMENT.lock().unwrap_or_else(|e| e.into_inner());
+    let cache = tempfile::tempdir().unwrap();
+    let sha256 = weights_sha256();
+    let server = serve(move |_, seen| match seen.path.as_str() {
+        path if path.starts_with("/api/models/org/tiny/") => {
+            Answer::Full(200, "", listing(&sha256).into_bytes())
+        }
+        path => {
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            let name = path.strip_prefix("/org/tiny/resolve/abc123/").unwrap();
+            Answer::Full(200, "", std::fs::read(fixture().join(name)).unwrap())
+        }
+    });
+    set("HF_HUB_CACHE", cache.path().to_str().unwrap());
+    set("HF_ENDPOINT", &server.base);
+    let opened = std::thread::scope(|scope| {
+        let open = |_| {
+            scope.spawn(|| Embedder::open("org/tiny", EmbedderOptions::default()).map(|e| e.id().to_owned()))
+        };
+        let threads: Vec<_> = (0..6).map(open).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    let ids: std::collections::BTreeSet<String> = opened.into_iter().map(|id| id.unwrap()).collect();
+    assert_eq!(ids.len(), 1);
+    let asked = server.seen.lock().unwrap();
+    assert_eq!(asked.iter().filter(|seen| seen.path.ends_with("model.safetensors")).count(), 1);
+}
+
+#[test]
 fn damage_and_absence_are_clear() {
     let _guard = ENVIRONMENT.lock().unwrap_or_else(|e| e.into_inner());
     let cache = tempfile::tempdir().unwrap();

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 const EMBEDDERS: [&str; 6] =
     ["bert-mean", "bert-cls-dense", "distilbert-max", "xlm-roberta-plain", "roberta-last", "mpnet-f16"];
+/// The id that 0.1.0 gave the fixture `bert-mean`, which stands in knowledge bases.
+const OLD_ID: &str = "bert-16-f32-49e4306f14283fb761bdd7ee71623e20";
 const CROSS_ENCODERS: [&str; 4] = ["cross-bert", "cross-distilbert", "cross-xlm-roberta", "cross-mpnet"];
 
 fn fixture(name: &str) -> PathBuf {
@@ -552,10 +554,112 @@ fn damaged_numbers_are_an_error_and_never_a_vector() {
     let tail = bytes.len() - 64;
     bytes[tail..].fill(0xff);
     fs::write(&path, bytes).unwrap();
-    let model = open(folder.path(), EmbedderOptions::default()).unwrap();
-    assert_eq!(model.embed(&["a", "b"], &Cancel::new()).unwrap_err().code(), Code::NotFinite);
-    assert_eq!(model.embed_query("a").unwrap_err().code(), Code::NotFinite);
-    assert_eq!(model.embed_tokens("a").unwrap_err().code(), Code::NotFinite);
+    let error = open(folder.path(), EmbedderOptions::default()).unwrap_err();
+    assert_eq!(error.code(), Code::ModelInvalid, "{error}");
+    assert!(error.message().contains(folder.path().to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn weights_of_zeros_are_no_model() {
+    check_broken("bert-mean", Code::ModelInvalid, &["zeros"], |f| {
+        let path = f.join("model.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + header..].fill(0);
+        fs::write(path, bytes).unwrap();
+    });
+}
+
+#[test]
+fn a_config_that_contradicts_the_weights_is_refused() {
+    let set = |field: &'static str, value: Value| {
+        move |f: &Path| edit(f, "config.json", |json| json[field] = value.clone())
+    };
+    let layers = |name: &str| {
+        let config: Value =
+            serde_json::from_slice(&fs::read(fixture(name).join("config.json")).unwrap()).unwrap();
+        config["num_hidden_layers"].as_u64().or(config["n_layers"].as_u64()).unwrap()
+    };
+    for name in ["bert-mean", "roberta-last", "mpnet-f16"] {
+        assert!(layers(name) > 1, "{name}");
+        check_broken(
+            name,
+            Code::ModelInvalid,
+            &["layers"],
+            set("num_hidden_layers", json!(layers(name) - 1)),
+        );
+    }
+    check_broken("distilbert-max", Code::ModelInvalid, &["layers"], set("n_layers", json!(1)));
+    check_broken(
+        "bert-mean",
+        Code::ModelInvalid,
+        &["architectures", "RobertaModel"],
+        set("architectures", json!(["RobertaModel"])),
+    );
+    check_broken("bert-mean", Code::ModelInvalid, &["architectures"], set("model_type", json!("roberta")));
+}
+
+#[test]
+fn a_tokenizer_that_cannot_read_every_text_is_refused() {
+    check_broken("bert-mean", Code::ModelInvalid, &["tokenizer.json", "vocabulary"], |f| {
+        edit(f, "tokenizer.json", |json| {
+            json["model"]["vocab"].as_object_mut().unwrap().remove("[UNK]").unwrap();
+            json["added_tokens"].as_array_mut().unwrap().retain(|token| token["content"] != "[UNK]");
+        });
+    });
+    check_broken("bert-mean", Code::ModelInvalid, &["tokenizer.json", "times as long"], |f| {
+        edit(f, "tokenizer.json", |json| {
+            let double = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"});
+            json["normalizer"] = json!({"type": "Sequence", "normalizers": vec![double; 60]});
+        });
+    });
+}
+
+#[test]
+fn what_follows_pooling_is_part_of_the_id() {
+    let id = |change: &dyn Fn(&Path)| {
+        let folder = copy("bert-cls-dense");
+        change(folder.path());
+        open(folder.path(), EmbedderOptions::default()).unwrap().id().to_owned()
+    };
+    let act = |name: &'static str| {
+        move |f: &Path| {
+            edit(f, "2_Dense/config.json", |json| {
+                json["activation_function"] = json!(format!("torch.nn.modules.{name}"))
+            })
+        }
+    };
+    let ids = [
+        id(&act("activation.Tanh")),
+        id(&act("activation.ReLU")),
+        id(&act("linear.Identity")),
+        id(&|f| {
+            act("linear.Identity")(f);
+            edit(f, "modules.json", |json| {
+                let dense = json[2].clone();
+                let normalize = json!({"idx": 2, "name": "2", "path": "3_Normalize", "type": "sentence_transformers.models.Normalize"});
+                *json = json!([json[0], json[1], normalize, dense]);
+            });
+        }),
+    ];
+    let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    // The ids of models without such layers are those of 0.1.0.
+    assert_eq!(embedder("bert-mean").id(), OLD_ID);
+}
+
+#[test]
+fn counts_have_limits() {
+    for options in [
+        EmbedderOptions { threads: Some(1 << 31), ..Default::default() },
+        EmbedderOptions { batch_size: usize::MAX, ..Default::default() },
+    ] {
+        assert_eq!(open(&fixture("bert-mean"), options.clone()).unwrap_err().code(), Code::TooLarge);
+        assert_eq!(Embedder::open("builtin", options).unwrap_err().code(), Code::TooLarge);
+    }
+    let options = CrossEncoderOptions { threads: Some(100_000), ..Default::default() };
+    let error = CrossEncoder::open(fixture("cross-bert").to_str().unwrap(), options).unwrap_err();
+    assert_eq!(error.code(), Code::TooLarge);
 }
 
 #[test]

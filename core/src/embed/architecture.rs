@@ -7,7 +7,7 @@
 
 use super::json::JsonFile;
 use super::weights::Weights;
-use crate::Result;
+use crate::{Code, Error, Result};
 
 /// Distances from which relative position buckets grow logarithmically end here (MPNet's constant).
 const MAX_DISTANCE: f32 = 128.0;
@@ -73,6 +73,13 @@ impl EncoderConfig {
             }
             None => return Err(json.invalid("model_type", "is missing")),
         };
+        if let Some(class) = json.value("architectures").and_then(|list| list.get(0)?.as_str())
+            && let Some(other) = Architecture::of_class(class)
+            && other != architecture
+        {
+            let what = format!("names the class {class}, but 'model_type' is {}", architecture.as_str());
+            return Err(json.invalid("architectures", what));
+        }
         if let Some(kind) = json.text("position_embedding_type")?
             && kind != "absolute"
         {
@@ -169,6 +176,20 @@ impl EncoderConfig {
             .collect()
     }
 
+    /// Whether `weights` hold more layers than the configuration says, of which the last would silently be left out.
+    /// Errors: `model_invalid`.
+    pub(crate) fn fits(&self, weights: &Weights) -> Result<()> {
+        let more = format!("encoder.layer.{}.", self.layers);
+        let more = self.locate(weights, &more);
+        match weights.names().find(|name| name.starts_with(&more)) {
+            None => Ok(()),
+            Some(name) => Err(Error::new(
+                Code::ModelInvalid,
+                format!("config.json says {} layers, but the weights hold '{name}'", self.layers),
+            )),
+        }
+    }
+
     /// The tensor that BERT calls `name` (such as `encoder.layer.0.attention.self.query.weight`), of the given shape.
     /// Errors: `model_invalid` when it is missing or has another shape.
     pub(crate) fn tensor(&self, weights: &Weights, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
@@ -205,6 +226,19 @@ impl Architecture {
             Architecture::DistilBert => "distilbert",
             Architecture::Mpnet => "mpnet",
         }
+    }
+
+    /// The architecture of a class of transformers, by the beginning of its name.
+    fn of_class(class: &str) -> Option<Self> {
+        let known = [
+            ("DistilBert", Architecture::DistilBert),
+            ("XLMRoberta", Architecture::Roberta),
+            ("Camembert", Architecture::Roberta),
+            ("Roberta", Architecture::Roberta),
+            ("MPNet", Architecture::Mpnet),
+            ("Bert", Architecture::Bert),
+        ];
+        known.iter().find(|(name, _)| class.starts_with(name)).map(|&(_, architecture)| architecture)
     }
 
     /// What stands before the names of the encoder's tensors in a checkpoint with a head.

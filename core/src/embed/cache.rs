@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::traits::{Embed, TokenEmbeddings};
 use crate::vector::Matrix;
-use crate::{Cancel, Code, Error, Result};
+use crate::{Cancel, Code, Error, Result, forks};
 
 /// First bytes of each record; the last is the format's version.
 const MAGIC: [u8; 4] = *b"qec\x01";
@@ -58,7 +57,8 @@ struct State {
     by_name: HashMap<String, usize>,
     own: Option<usize>,
     looked: Option<Instant>,
-    process: u32,
+    /// The number of forks before the process that opened the segments.
+    process: u64,
 }
 
 struct Segment {
@@ -142,7 +142,14 @@ impl EmbeddingCache {
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic cannot leave the state half-changed in a way that a checksum does not catch.
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if state.process != forks() {
+            // A forked child writes a segment of its own, and reads its parent's as that grows.
+            state.own = None;
+            state.process = forks();
+            state.looked = None;
+        }
+        state
     }
 
     /// Reads what other processes (or an earlier one) have written since the last look.
@@ -177,11 +184,6 @@ impl Inner {
     }
 
     fn append(&self, state: &mut State, key: &[u8; 32], vector: &[f32]) -> Result<()> {
-        if state.process != std::process::id() {
-            // A forked child writes a segment of its own.
-            state.own = None;
-            state.process = std::process::id();
-        }
         let full = |segment: &Segment| segment.read >= self.max_bytes / SEGMENTS;
         if state.own.and_then(|own| state.segments[own].as_ref()).is_none_or(full) {
             state.own = Some(self.new_segment(state)?);
@@ -192,11 +194,7 @@ impl Inner {
         };
         let at = segment.read;
         let record = record(key, vector);
-        segment
-            .file
-            .seek(SeekFrom::Start(at))
-            .and_then(|_| segment.file.write_all(&record))
-            .map_err(|e| Error::io(self.folder.join(&segment.name), e))?;
+        write_at(&segment.file, &record, at).map_err(|e| Error::io(self.folder.join(&segment.name), e))?;
         segment.read += record.len() as u64;
         state.places.insert(*key, Place { segment: own, at, dim: vector.len() });
         Ok(())
@@ -254,12 +252,9 @@ impl State {
     /// Reads the whole records beyond what was read before; stops at the first that is not whole.
     fn scan(&mut self, i: usize) {
         let Some(segment) = self.segments[i].as_mut() else { return };
-        let mut rest = Vec::new();
-        let read = segment
-            .file
-            .seek(SeekFrom::Start(segment.read))
-            .and_then(|_| segment.file.read_to_end(&mut rest));
-        if read.is_err() {
+        let Ok(length) = segment.file.metadata().map(|meta| meta.len()) else { return };
+        let mut rest = vec![0; length.saturating_sub(segment.read) as usize];
+        if read_at(&segment.file, &mut rest, segment.read).is_err() {
             return;
         }
         let mut at = 0;
@@ -273,12 +268,36 @@ impl State {
     fn read(&mut self, place: Place, key: &[u8; 32]) -> Option<Vec<f32>> {
         let segment = self.segments[place.segment].as_mut()?;
         let mut record = vec![0; HEADER + place.dim * 4];
-        segment.file.seek(SeekFrom::Start(place.at)).ok()?;
-        segment.file.read_exact(&mut record).ok()?;
+        read_at(&segment.file, &mut record, place.at).ok()?;
         let (found, dim) = whole_record(&record)?;
         let numbers = record[HEADER..].as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
         (found == *key && dim == place.dim).then(|| numbers.collect())
     }
+}
+
+/// Fills `bytes` from a place in the file. A forked child shares the parent's position in an open file, so that is not used.
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+/// Writes `bytes` at a place in the file.
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+/// Where there is no fork, the position may be used.
+#[cfg(not(unix))]
+fn read_at(mut file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes))
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+    use std::io::{Seek, SeekFrom, Write};
+    file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes))
 }
 
 fn record(key: &[u8; 32], vector: &[f32]) -> Vec<u8> {

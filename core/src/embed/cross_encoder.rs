@@ -12,7 +12,7 @@ use super::encoder::{Encoder, Sequence, encode_map};
 use super::fast::FastEncoder;
 use super::folder::max_tokens;
 use super::json::JsonFile;
-use super::options::{Precision, at_least_one};
+use super::options::{MAX_BATCH, MAX_THREADS, Precision, within};
 use super::source;
 use super::tokenization::Tokenizer;
 use super::transformer::limit;
@@ -25,9 +25,9 @@ use crate::{Cancel, Code, Error, Result};
 pub struct CrossEncoderOptions {
     /// Arithmetic of the matrix products.
     pub precision: Precision,
-    /// Threads of this model alone; `None` shares those of all work.
+    /// Threads of this model alone, 1 to [`MAX_THREADS`](super::MAX_THREADS); `None` shares those of all work.
     pub threads: Option<usize>,
-    /// Pairs that go through the model together. It changes speed and memory, not scores.
+    /// Pairs that go through the model together, 1 to [`MAX_BATCH`](super::MAX_BATCH). It changes speed and memory, not scores.
     pub batch_size: usize,
     /// Tokens after which a pair is cut, special tokens included; `None` takes the model's own limit.
     pub max_tokens: Option<usize>,
@@ -48,11 +48,11 @@ impl Default for CrossEncoderOptions {
 }
 
 impl CrossEncoderOptions {
-    /// Checks each value by itself. Errors: `invalid_argument`.
+    /// Checks each value by itself. Errors: `invalid_argument` for a 0, `too_large` above a limit.
     pub fn validate(&self) -> Result<()> {
-        at_least_one("threads", self.threads)?;
-        at_least_one("batch_size", Some(self.batch_size))?;
-        at_least_one("max_tokens", self.max_tokens)
+        within("threads", self.threads, MAX_THREADS)?;
+        within("batch_size", Some(self.batch_size), MAX_BATCH)?;
+        within("max_tokens", self.max_tokens, usize::MAX)
     }
 }
 
@@ -87,6 +87,7 @@ impl CrossEncoder {
         let json = JsonFile::require(&folder.join("config.json"))?;
         let config = EncoderConfig::from_json(&json)?;
         let weights = Weights::open(&folder)?;
+        config.fits(&weights).map_err(|e| e.context(folder.display()))?;
         let head = head(&json, &config, &weights)?;
         let sentence = JsonFile::open(&folder.join("sentence_bert_config.json"))?;
         let own = max_tokens(&folder, sentence.as_ref(), &config)?;

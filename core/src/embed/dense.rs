@@ -35,6 +35,16 @@ impl Nonlinearity {
         }
     }
 
+    /// The name in fingerprints.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Nonlinearity::Identity => "identity",
+            Nonlinearity::Tanh => "tanh",
+            Nonlinearity::Relu => "relu",
+            Nonlinearity::Sigmoid => "sigmoid",
+        }
+    }
+
     /// The function at `x`.
     pub(crate) fn apply(self, x: f32) -> f32 {
         match self {
@@ -74,6 +84,11 @@ impl Dense {
     /// The components of a result.
     pub(crate) fn outputs(&self) -> usize {
         self.bias.len()
+    }
+
+    /// What follows the product.
+    pub(crate) fn then(&self) -> Nonlinearity {
+        self.then
     }
 
     /// The layer's output for `x`, which has as many components as the layer has inputs.

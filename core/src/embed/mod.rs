@@ -5,6 +5,7 @@
 
 mod architecture;
 mod cache;
+mod callback;
 mod cross_encoder;
 mod dense;
 mod embedder;
@@ -26,11 +27,13 @@ mod transformer;
 mod tuned;
 mod weights;
 mod wordpiece;
+mod words;
 
 pub use cache::{CacheStats, CachedEmbedder, EmbeddingCache};
+pub use callback::CallbackEmbedder;
 pub use cross_encoder::{CrossEncoder, CrossEncoderOptions};
 pub use embedder::Embedder;
-pub use options::{EmbedderOptions, Precision};
+pub use options::{EmbedderOptions, MAX_BATCH, MAX_THREADS, Precision};
 #[cfg(feature = "http")]
 pub use remote::{RemoteEmbedder, RemoteOptions};
 pub use static_model::StaticModel;

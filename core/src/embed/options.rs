@@ -1,6 +1,12 @@
 //! What can be chosen when a local embedding model is opened?
 
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
+
+/// The most threads that one model may have of its own.
+pub const MAX_THREADS: usize = 512;
+
+/// The most texts or pairs that go through a model together.
+pub const MAX_BATCH: usize = 65_536;
 
 /// The arithmetic of a model's matrix products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,9 +54,9 @@ impl std::str::FromStr for Precision {
 pub struct EmbedderOptions {
     /// Arithmetic of the matrix products.
     pub precision: Precision,
-    /// Threads of this model alone; `None` shares those of all work.
+    /// Threads of this model alone, 1 to [`MAX_THREADS`]; `None` shares those of all work.
     pub threads: Option<usize>,
-    /// Texts that go through the model together. It changes speed and memory, not vectors.
+    /// Texts that go through the model together, 1 to [`MAX_BATCH`]. It changes speed and memory, not vectors.
     pub batch_size: usize,
     /// Tokens after which a text is cut, special tokens included; `None` takes the model's own limit.
     pub max_tokens: Option<usize>,
@@ -81,19 +87,22 @@ impl Default for EmbedderOptions {
 }
 
 impl EmbedderOptions {
-    /// Checks each value by itself. Errors: `invalid_argument`.
+    /// Checks each value by itself. Errors: `invalid_argument` for a 0, `too_large` above a limit.
     pub fn validate(&self) -> Result<()> {
-        at_least_one("threads", self.threads)?;
-        at_least_one("batch_size", Some(self.batch_size))?;
-        at_least_one("max_tokens", self.max_tokens)?;
-        at_least_one("dimensions", self.dimensions)
+        within("threads", self.threads, MAX_THREADS)?;
+        within("batch_size", Some(self.batch_size), MAX_BATCH)?;
+        within("max_tokens", self.max_tokens, usize::MAX)?;
+        within("dimensions", self.dimensions, usize::MAX)
     }
 }
 
-/// Errors: `invalid_argument` when `value` is 0.
-pub(super) fn at_least_one(name: &str, value: Option<usize>) -> Result<()> {
+/// Errors: `invalid_argument` when `value` is 0, `too_large` when it is over `most`.
+pub(super) fn within(name: &str, value: Option<usize>, most: usize) -> Result<()> {
     match value {
         Some(0) => Err(Error::invalid(format!("{name} is 0; at least 1 is needed"))),
+        Some(n) if n > most => {
+            Err(Error::new(Code::TooLarge, format!("{name} is {n}; at most {most} are allowed")))
+        }
         _ => Ok(()),
     }
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
 
+use super::options::{MAX_BATCH, within};
 use super::traits::Embed;
-use crate::http::{Http, Secret};
+use super::words::{CHARS_PER_TOKEN, estimate};
+use crate::http::{Address, Http, Secret};
 use crate::vector::Matrix;
 use crate::{Cancel, Code, Error, Result, runtime};
 
@@ -22,15 +24,15 @@ pub struct RemoteOptions {
     /// Components of a vector; `None` to take the model's own number (a known model's, or found out by one request
     /// when the embedder is made). It is sent to the service only when given.
     pub dimensions: Option<usize>,
-    /// Most texts in one request.
+    /// Most texts in one request, 1 to 65,536.
     pub batch_size: usize,
     /// Most tokens (by estimate) in one request.
     pub batch_tokens: usize,
-    /// Requests under way at once.
+    /// Requests under way at once, 1 to 256.
     pub concurrency: usize,
-    /// Time for one try.
+    /// Time for one request: all its tries, the pauses between them and what the service asks to wait. At most a day.
     pub timeout: Duration,
-    /// Tries after the first.
+    /// Tries after the first, at most 100.
     pub retries: usize,
     /// The first pause between tries; each later one is longer, and all are jittered.
     pub first_wait: Duration,
@@ -62,21 +64,20 @@ impl Default for RemoteOptions {
 }
 
 impl RemoteOptions {
-    /// Errors: `invalid_argument`.
+    /// Errors: `invalid_argument`, `too_large` above a limit.
     pub fn validate(&self) -> Result<()> {
         if self.model.is_empty() {
             return Err(Error::invalid("a remote embedder needs the name of a model"));
         }
-        for (name, value) in [
-            ("batch_size", self.batch_size),
-            ("batch_tokens", self.batch_tokens),
-            ("concurrency", self.concurrency),
-            ("max_tokens", self.max_tokens),
-            ("dimensions", self.dimensions.unwrap_or(1)),
-        ] {
-            if value == 0 {
-                return Err(Error::invalid(format!("{name} is 0, expected 1 or more")));
-            }
+        within("batch_size", Some(self.batch_size), MAX_BATCH)?;
+        within("batch_tokens", Some(self.batch_tokens), usize::MAX)?;
+        within("concurrency", Some(self.concurrency), 256)?;
+        within("max_tokens", Some(self.max_tokens), usize::MAX)?;
+        within("dimensions", self.dimensions, 65_536)?;
+        within("retries", Some(self.retries.max(1)), 100)?;
+        if self.timeout.is_zero() || self.timeout > DAY {
+            let what = format!("timeout is {:?}; more than 0 and at most a day are allowed", self.timeout);
+            return Err(Error::invalid(what));
         }
         Ok(())
     }
@@ -93,7 +94,7 @@ impl RemoteOptions {
 /// ```
 pub struct RemoteEmbedder {
     http: Http,
-    url: String,
+    to: Address,
     id: String,
     dim: usize,
     options: RemoteOptions,
@@ -103,8 +104,8 @@ pub struct RemoteEmbedder {
 const KNOWN: [(&str, usize); 3] =
     [("text-embedding-3-small", 1536), ("text-embedding-3-large", 3072), ("text-embedding-ada-002", 1536)];
 
-/// Characters that a token is taken to hold at least, so that the estimate is not too low.
-const CHARS_PER_TOKEN: usize = 4;
+/// The longest timeout.
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl RemoteEmbedder {
     /// An embedder that asks the service at `base` (without `/embeddings`). A model of unknown dimension is asked once
@@ -113,19 +114,19 @@ impl RemoteEmbedder {
         options.validate()?;
         if !base.starts_with("https://") && !base.starts_with("http://") {
             return Err(Error::invalid(format!(
-                "'{base}' is no base URL; it starts with https:// or http://"
+                "'{}' is no base URL; it starts with https:// or http://",
+                base.split('@').next_back().unwrap_or_default()
             )));
         }
         let secret = options.api_key.take().map(Secret::new);
         if let Some(secret) = &secret {
-            secret.bearer()?;
+            secret.expose()?;
         }
         let http = Http::new(secret, options.timeout, options.retries, options.first_wait)?;
-        let base = base.trim_end_matches('/');
         let known = KNOWN.iter().find(|(name, _)| *name == options.model).map(|&(_, dim)| dim);
         let mut embedder = RemoteEmbedder {
             http,
-            url: format!("{base}/embeddings"),
+            to: Address::below(base, "embeddings"),
             id: String::new(),
             dim: options.dimensions.or(known).unwrap_or(0),
             options,
@@ -136,6 +137,7 @@ impl RemoteEmbedder {
         }
         let prefixes = format!("{}\0{}", embedder.options.query_prefix, embedder.options.document_prefix);
         let prefixes = &blake3::hash(prefixes.as_bytes()).to_hex()[..8];
+        let base = Address::plain(base);
         embedder.id = format!("remote:{base}:{}:{}:{prefixes}", embedder.options.model, embedder.dim);
         Ok(embedder)
     }
@@ -154,15 +156,19 @@ impl RemoteEmbedder {
                     self.dim
                 )));
             }
-            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-            let unit = if norm > 0.0 { 1.0 / norm } else { 0.0 };
-            out.row_mut(i).iter_mut().zip(row).for_each(|(to, from)| *to = from * unit);
+            // Divided by the largest first, so that neither tiny nor huge components are lost in their squares.
+            let largest = row.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+            if largest == 0.0 {
+                return Err(self.invalid(format!("a vector of zeros for text {i}")));
+            }
+            let norm = row.iter().map(|x| (x / largest).powi(2)).sum::<f64>().sqrt();
+            out.row_mut(i).iter_mut().zip(row).for_each(|(to, from)| *to = (from / largest / norm) as f32);
         }
         Ok(out)
     }
 
     /// Asks for all texts in batches, several at once; vectors come back in the order of the texts.
-    fn ask(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+    fn ask(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f64>>> {
         // A loop, since a closure over borrowed batches is not general enough for the compiler.
         let mut asks = Vec::new();
         for batch in self.batches(texts) {
@@ -197,12 +203,12 @@ impl RemoteEmbedder {
         batches
     }
 
-    async fn ask_batch(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+    async fn ask_batch(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f64>>> {
         let request =
             Request { model: &self.options.model, input: texts, dimensions: self.options.dimensions };
         let body = serde_json::to_string(&request)
             .map_err(|e| Error::with_source(Code::Internal, "the request cannot be written", e))?;
-        let answer = self.http.post(&self.url, &body, cancel).await?;
+        let answer = self.http.post(&self.to, &body, cancel).await?;
         let answer: Answer = serde_json::from_slice(&answer)
             .map_err(|e| self.invalid(format!("a body that is not as agreed ({e})")))?;
         if answer.data.len() != texts.len() {
@@ -224,7 +230,7 @@ impl RemoteEmbedder {
     }
 
     fn invalid(&self, what: String) -> Error {
-        Error::new(Code::RemoteInvalid, format!("{} answered with {what}", self.url))
+        Error::new(Code::RemoteInvalid, format!("{} answered with {what}", self.to.shown))
     }
 }
 
@@ -254,26 +260,10 @@ impl Embed for RemoteEmbedder {
         self.embed_prefixed(&self.options.query_prefix, texts, cancel)
     }
 
-    /// The service's tokenizer is not known here: a token is taken to be a run of at most four letters or digits, or
-    /// any other character, which is more tokens than byte-pair encodings make of ordinary text.
+    /// The service's tokenizer is not known here: an estimate, which is more tokens than byte-pair encodings make of
+    /// ordinary text.
     fn tokenize(&self, text: &str) -> Result<Vec<Range<usize>>> {
-        let mut tokens: Vec<Range<usize>> = Vec::new();
-        let mut run = 0;
-        for (at, c) in text.char_indices() {
-            let end = at + c.len_utf8();
-            if c.is_whitespace() {
-                run = 0;
-            } else if c.is_alphanumeric() && run > 0 && run < CHARS_PER_TOKEN {
-                run += 1;
-                if let Some(last) = tokens.last_mut() {
-                    last.end = end;
-                }
-            } else {
-                run = usize::from(c.is_alphanumeric());
-                tokens.push(at..end);
-            }
-        }
-        Ok(tokens)
+        Ok(estimate(text))
     }
 
     fn special_tokens(&self) -> usize {
@@ -309,5 +299,5 @@ struct Answer {
 #[derive(Deserialize)]
 struct Item {
     index: Option<usize>,
-    embedding: Vec<f32>,
+    embedding: Vec<f64>,
 }

@@ -180,12 +180,12 @@ impl Embed for StaticModel {
         self.embed(texts, cancel)
     }
 
-    /// One unit vector for each known token.
+    /// One unit vector for each of the first [`max_tokens`](Embed::max_tokens) known tokens.
     fn embed_tokens(&self, text: &str) -> Result<TokenEmbeddings> {
         let mut data = Vec::new();
         let mut offsets = Vec::new();
         self.pieces.cut(text, |token, range| {
-            if token != UNKNOWN {
+            if token != UNKNOWN && offsets.len() < Self::SUGGESTED_TOKENS {
                 let start = data.len();
                 data.resize(start + self.dim, 0.0);
                 add_row(&mut data[start..], self.row(token), self.scales[token as usize]);

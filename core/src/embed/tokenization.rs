@@ -15,6 +15,10 @@ use crate::{Code, Error, Result};
 /// megabyte costs what its first thousands of words cost.
 const BYTES_PER_TOKEN: usize = 16;
 
+/// How many times as long the replacements of a tokenizer may make a text. Those of published models make it at most
+/// nine times as long; nested ones grow without limit.
+const MAX_GROWTH: f64 = 1000.0;
+
 /// The tokenizer of one model, with the longest sequence that the model takes.
 pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -23,7 +27,8 @@ pub(crate) struct Tokenizer {
 
 impl Tokenizer {
     /// Reads `path` (a `tokenizer.json`). Padding and truncation that it asks for are ignored.
-    /// Errors: `model_invalid` when it cannot be read or gives ids from `vocab_size` on.
+    /// Errors: `model_invalid` when it cannot be read, gives ids from `vocab_size` on, lacks the token for unknown words, or makes a
+    /// text longer than [`MAX_GROWTH`] allows.
     pub(crate) fn open(path: &Path, vocab_size: usize, max_tokens: usize, lower_case: bool) -> Result<Self> {
         if !path.is_file() {
             let advice = "is missing; save it with AutoTokenizer.from_pretrained(...).save_pretrained(...) of transformers";
@@ -36,6 +41,7 @@ impl Tokenizer {
                 e,
             )
         })?;
+        growth(path)?;
         let largest = inner.get_vocab(true).into_iter().map(|(token, id)| (id, token)).max();
         match largest {
             None => return Err(invalid_file(path, "has an empty vocabulary")),
@@ -55,6 +61,12 @@ impl Tokenizer {
             inner.with_normalizer(Some(Normalizers::new(steps))).map_err(|e| invalid_file(path, e))?;
         }
         let tokenizer = Tokenizer { inner, max_tokens };
+        // A letter of no alphabet, which no vocabulary holds, and a word longer than any in it.
+        for text in ["a", "\u{10FFFD}", &"q".repeat(200)] {
+            if let Err(e) = tokenizer.inner.encode_fast(text, true) {
+                return Err(invalid_file(path, format!("its vocabulary is incomplete: {e}")));
+            }
+        }
         if tokenizer.special_tokens(true) >= max_tokens {
             return Err(Error::invalid(format!(
                 "max_tokens is {max_tokens}; the special tokens of this model alone are {}",
@@ -146,6 +158,42 @@ impl Tokenizer {
             second.take_overflowing();
         }
         self.inner.post_process(first, second, true).map_err(failed)
+    }
+}
+
+/// Whether the replacements that the tokenizer file asks for, one after the other, keep a text within bounds.
+/// Errors: `model_invalid`.
+fn growth(path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| invalid_file(path, e))?;
+    let mut times = 1.0;
+    for part in ["normalizer", "pre_tokenizer"] {
+        times *= replaced(&json[part]);
+    }
+    if times > MAX_GROWTH {
+        let what = format!(
+            "its replacements can make a text {times:.0} times as long; at most {MAX_GROWTH} are run"
+        );
+        return Err(invalid_file(path, what));
+    }
+    Ok(())
+}
+
+/// How many times as long the `Replace` steps in `part` can make a text. A pattern by expression may match a single byte.
+fn replaced(part: &serde_json::Value) -> f64 {
+    match part {
+        serde_json::Value::Array(parts) => parts.iter().map(replaced).product(),
+        serde_json::Value::Object(fields) => {
+            let inner: f64 = fields.values().map(replaced).product();
+            if fields.get("type").and_then(|kind| kind.as_str()) != Some("Replace") {
+                return inner;
+            }
+            let pattern = fields.get("pattern").and_then(|p| p.get("String")).and_then(|p| p.as_str());
+            let matched = pattern.map_or(1, str::len).max(1);
+            let content = fields.get("content").and_then(|c| c.as_str()).map_or(0, str::len);
+            inner * (content as f64 / matched as f64).max(1.0)
+        }
+        _ => 1.0,
     }
 }
 

@@ -45,7 +45,7 @@ pub trait Embed: Send + Sync {
         Ok(out)
     }
 
-    /// One vector per token of `text`. Errors: `unsupported` where the model has no token vectors.
+    /// One vector per token of `text`, of which no more than [`max_tokens`](Embed::max_tokens) are read. Errors: `unsupported` where the model has no token vectors.
     fn embed_tokens(&self, text: &str) -> Result<TokenEmbeddings> {
         let _ = text;
         Err(Error::new(Code::Unsupported, format!("embedder '{}' gives no token vectors", self.id())))

@@ -63,6 +63,8 @@ impl Transformer {
             ));
         }
         let weights = Weights::open(&model.encoder_folder)?;
+        let unfit = |e: Error| e.context(model.encoder_folder.display());
+        model.config.fits(&weights).map_err(unfit)?;
         let tokenizer_file = model.encoder_folder.join("tokenizer.json");
         let tokenizer =
             Tokenizer::open(&tokenizer_file, model.config.vocab_size, max_tokens, model.lower_case)?;
@@ -79,7 +81,7 @@ impl Transformer {
             "encoder": format!("{:?}", model.config),
             "precision": options.precision.as_str(),
             "pooling": model.pooling.as_str(),
-            "steps": model.steps.len(),
+            "steps": steps_fingerprint(&model.steps),
             "lower_case": model.lower_case,
             "max_tokens": max_tokens,
             "dimensions": dim,
@@ -89,7 +91,7 @@ impl Transformer {
         hasher.update(settings.to_string().as_bytes());
         let digest = hasher.finalize().to_hex();
 
-        Ok(Transformer {
+        let model = Transformer {
             id: format!(
                 "{}-{dim}-{}-{}",
                 model.config.architecture.as_str(),
@@ -106,7 +108,24 @@ impl Transformer {
             pooling: model.pooling,
             steps: model.steps,
             workers: Workers::new(options.threads),
-        })
+        };
+        model.probe(folder)?;
+        Ok(model)
+    }
+
+    /// Whether the model gives vectors at all. Errors: `model_invalid` when its vectors are zero or not finite.
+    fn probe(&self, folder: &Path) -> Result<()> {
+        let vector = self.embed_query("a dose of 500 mg").map_err(|e| match e.code() {
+            Code::NotFinite => {
+                Error::new(Code::ModelInvalid, format!("{}: {}", folder.display(), e.message()))
+            }
+            _ => e,
+        })?;
+        if vector.iter().all(|&x| x == 0.0) {
+            let what = "the weights give a vector of zeros for a text; they are empty or damaged";
+            return Err(Error::new(Code::ModelInvalid, format!("{}: {what}", folder.display())));
+        }
+        Ok(())
     }
 
     fn embed_all(&self, texts: &[&str], prefix: &str, cancel: &Cancel) -> Result<Matrix> {
@@ -209,6 +228,20 @@ pub(crate) fn limit(asked: Option<usize>, own: usize, positions: usize) -> Resul
             Err(Error::invalid(format!("max_tokens is {asked}; the model has positions for {positions}")))
         }
     }
+}
+
+/// What follows pooling, for the fingerprint: the number of steps where at most a normalisation is among them, which
+/// changes nothing before the last one, and otherwise what they are, in their order. (Knowledge bases of 0.1.0 hold the
+/// number.)
+fn steps_fingerprint(steps: &[Step]) -> serde_json::Value {
+    let name = |step: &Step| match step {
+        Step::Normalize => "normalize".to_owned(),
+        Step::Dense(layer) => format!("dense {}", layer.then().as_str()),
+    };
+    if steps.iter().all(|step| matches!(step, Step::Normalize)) {
+        return steps.len().into();
+    }
+    steps.iter().map(name).collect()
 }
 
 fn prefixed<'a>(prefix: &str, text: &'a str) -> Cow<'a, str> {

@@ -76,6 +76,11 @@ impl Weights {
         self.place.contains_key(name)
     }
 
+    /// The names of all tensors, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.place.keys().map(String::as_str)
+    }
+
     /// The tensor `name` as f32, row-major. Errors: `model_invalid` when it is missing, has another shape than
     /// `shape`, or holds no floating-point numbers.
     pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use super::RowSet;
 use super::like::Pattern;
 use super::value::{Value, compare_int_float, instant};
-use super::{Filter, Node, Order, Test, column_of_field, column_of_metadata};
+use super::{Filter, Node, Order, Test, clip, column_of_field, column_of_metadata, is_text_only};
 
 /// Ids, titles, sources and metadata of documents, held by column for filtering.
 ///
@@ -32,36 +32,38 @@ pub struct Columns {
 
 /// One field: what its rows hold, by type. `lists` holds the members of lists.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Field {
-    present: Vec<u32>,
-    scalars: Typed,
-    lists: Typed,
+pub(super) struct Field {
+    pub(super) present: Vec<u32>,
+    pub(super) scalars: Typed,
+    pub(super) lists: Typed,
     /// Rows whose value is a list, also an empty one.
     list_rows: Vec<u32>,
+    /// Rows whose value is an object.
+    object_rows: Vec<u32>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Typed {
-    ints: Column<i64>,
-    floats: Column<f64>,
-    bools: Column<bool>,
-    strings: Column<u32>,
+pub(super) struct Typed {
+    pub(super) ints: Column<i64>,
+    pub(super) floats: Column<f64>,
+    pub(super) bools: Column<bool>,
+    pub(super) strings: Column<u32>,
     /// The distinct strings; `strings` holds indexes into it.
-    dictionary: Dictionary,
+    pub(super) dictionary: Dictionary,
     /// Instants of the distinct strings that are timestamps, by index.
-    instants: HashMap<u32, i128>,
+    pub(super) instants: HashMap<u32, i128>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Column<T> {
-    rows: Vec<u32>,
-    values: Vec<T>,
+pub(super) struct Column<T> {
+    pub(super) rows: Vec<u32>,
+    pub(super) values: Vec<T>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
-struct Dictionary {
-    strings: Vec<String>,
+pub(super) struct Dictionary {
+    pub(super) strings: Vec<String>,
     codes: HashMap<String, u32>,
 }
 
@@ -90,6 +92,7 @@ impl Columns {
         for field in self.fields.values_mut() {
             field.present.retain(|&row| !rows.contains(row));
             field.list_rows.retain(|&row| !rows.contains(row));
+            field.object_rows.retain(|&row| !rows.contains(row));
             field.scalars.remove(rows);
             field.lists.remove(rows);
         }
@@ -114,6 +117,11 @@ impl Columns {
         Ok(rows)
     }
 
+    /// What is held of a field as a filter names it.
+    pub(super) fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.get(column_of_field(name))
+    }
+
     fn field_mut(&mut self, name: &str) -> &mut Field {
         if !self.fields.contains_key(name) {
             self.fields.insert(name.to_owned(), Field::default());
@@ -130,6 +138,9 @@ impl Columns {
         match value {
             Json::Null => {}
             Json::Object(members) => {
+                let field = self.field_mut(&column_of_metadata(path));
+                field.present.push(row);
+                field.object_rows.push(row);
                 for (key, member) in members {
                     self.push_json(row, path, key, member);
                 }
@@ -173,57 +184,79 @@ fn node(parts: &[(&Columns, &RowSet)], of: &Node, strict: bool) -> Result<Vec<Ro
             }
             Ok(rows)
         }
-        Node::Leaf { field: name, test } => {
-            let fields: Vec<(Option<&Field>, &RowSet)> = parts
-                .iter()
-                .map(|&(columns, scope)| {
-                    let field = columns.fields.get(column_of_field(name));
-                    (field.filter(|field| any_in(&field.present, scope)), scope)
-                })
-                .collect();
+        Node::Null { field: name, negated } => {
+            let fields = there(parts, name, strict)?;
+            let one = |(field, scope): (Option<&Field>, &RowSet)| {
+                let mut rows = RowSet::empty(scope.universe());
+                field.into_iter().flat_map(|field| &field.present).for_each(|&row| mark(&mut rows, row));
+                if !negated {
+                    rows.complement();
+                }
+                rows
+            };
+            Ok(fields.into_iter().map(one).collect())
+        }
+        Node::Leaf { field: name, test, negated } => {
+            let fields = there(parts, name, strict)?;
             let present: Vec<(&Field, &RowSet)> =
                 fields.iter().filter_map(|&(field, scope)| field.map(|field| (field, scope))).collect();
-            if present.is_empty() && strict {
-                return Err(Error::new(
-                    Code::FilterField,
-                    format!(
-                        "filter: no document has the field '{name}'; check its spelling, or leave strict off"
-                    ),
-                ));
-            }
             if !present.is_empty() {
                 check(&present, name, test)?;
             }
-            Ok(fields
-                .into_iter()
-                .map(|(field, scope)| match (field, test) {
-                    (Some(field), test) => field.select(test, scope),
-                    (None, Test::IsNull) => scope.clone(),
-                    (None, _) => RowSet::empty(scope.universe()),
-                })
-                .collect())
+            let one = |(field, scope): (Option<&Field>, &RowSet)| {
+                let Some(field) = field else { return RowSet::empty(scope.universe()) };
+                let rows = field.select(test, scope, is_text_only(name));
+                if !negated {
+                    return rows;
+                }
+                // What is there passes a test or its negation.
+                let mut others = RowSet::empty(scope.universe());
+                field.present.iter().for_each(|&row| mark(&mut others, row));
+                others.subtract(&rows);
+                others
+            };
+            Ok(fields.into_iter().map(one).collect())
         }
     }
+}
+
+/// Of each part, the field where some row of the scope has it. Errors: with `strict` `filter_field` when none has.
+fn there<'a>(
+    parts: &[(&'a Columns, &'a RowSet)],
+    name: &str,
+    strict: bool,
+) -> Result<Vec<(Option<&'a Field>, &'a RowSet)>> {
+    let fields: Vec<(Option<&Field>, &RowSet)> = parts
+        .iter()
+        .map(|&(columns, scope)| (columns.field(name).filter(|field| any_in(&field.present, scope)), scope))
+        .collect();
+    if strict && fields.iter().all(|(field, _)| field.is_none()) {
+        return Err(Error::new(
+            Code::FilterField,
+            format!(
+                "filter: no document has the field '{}'; check its spelling, or leave strict off",
+                clip(name)
+            ),
+        ));
+    }
+    Ok(fields)
 }
 
 /// An error unless the field can be tested so in some part.
 fn check(fields: &[(&Field, &RowSet)], name: &str, test: &Test) -> Result<()> {
     match test {
-        Test::IsNotNull | Test::IsNull => Ok(()),
         Test::Compare(order, value) => check_scalar(fields, name, value, *order),
-        Test::In(values) | Test::NotIn(values) => {
+        Test::In(values) => {
             values.iter().try_for_each(|value| check_scalar(fields, name, value, Order::Equal))
         }
-        Test::Like(_) | Test::NotLike(_) => {
-            check_scalar(fields, name, &Value::String(String::new()), Order::Equal)
-        }
-        Test::Contains(value) | Test::NotContains(value) => check_list(fields, name, value),
+        Test::Like(_) => check_scalar(fields, name, &Value::String(String::new()), Order::Equal),
+        Test::Contains(value) => check_list(fields, name, value),
     }
 }
 
 /// An error unless some row of the scopes has a value that `value` can be compared with.
 fn check_scalar(fields: &[(&Field, &RowSet)], name: &str, value: &Value, order: Order) -> Result<()> {
-    if matches!(value, Value::Bool(_)) && !matches!(order, Order::Equal | Order::NotEqual) {
+    if matches!(value, Value::Bool(_)) && order != Order::Equal {
         return Err(type_error(name, "bools have no order; use = or !="));
     }
     if fields.iter().any(|(field, scope)| field.scalars.has_type_of(value, scope)) {
@@ -266,33 +299,17 @@ fn held<'a>(
 }
 
 impl Field {
-    /// The rows that pass a test that [`check`] found to fit.
-    fn select(&self, test: &Test, scope: &RowSet) -> RowSet {
+    /// The rows whose value passes a test that [`check`] found to fit. `text_only`: no text is read as a time.
+    fn select(&self, test: &Test, scope: &RowSet, text_only: bool) -> RowSet {
         let mut out = RowSet::empty(scope.universe());
         match test {
-            Test::IsNotNull => self.present.iter().for_each(|&row| mark(&mut out, row)),
-            Test::IsNull => {
-                self.present.iter().for_each(|&row| mark(&mut out, row));
-                out.complement();
-            }
-            Test::Compare(order, value) => self.scalars.compare(*order, value, &mut out),
-            Test::In(values) | Test::NotIn(values) => {
-                self.scalars.member_of(values, matches!(test, Test::In(_)), &mut out);
-            }
-            Test::Like(pattern) | Test::NotLike(pattern) => {
+            Test::Compare(order, value) => self.scalars.compare(*order, value, text_only, &mut out),
+            Test::In(values) => self.scalars.member_of(values, text_only, &mut out),
+            Test::Like(pattern) => {
                 let matcher = Pattern::new(pattern);
-                let positive = matches!(test, Test::Like(_));
-                self.scalars.strings_where(|text| matcher.matches(text) == positive, &mut out);
+                self.scalars.strings_where(|text| matcher.matches(text), &mut out);
             }
-            Test::Contains(value) | Test::NotContains(value) => {
-                self.lists.compare(Order::Equal, value, &mut out);
-                if matches!(test, Test::NotContains(_)) {
-                    let mut without = RowSet::empty(scope.universe());
-                    self.list_rows.iter().for_each(|&row| mark(&mut without, row));
-                    without.subtract(&out);
-                    return without;
-                }
-            }
+            Test::Contains(value) => self.lists.compare(Order::Equal, value, text_only, &mut out),
         }
         out
     }
@@ -302,12 +319,15 @@ impl Field {
         if any_in(&self.list_rows, scope) {
             held.push("list");
         }
+        if any_in(&self.object_rows, scope) {
+            held.push("object");
+        }
         held
     }
 }
 
 fn type_error(name: &str, what: &str) -> Error {
-    Error::new(Code::FilterType, format!("filter: the type does not fit field '{name}': {what}"))
+    Error::new(Code::FilterType, format!("filter: the type does not fit field '{}': {what}", clip(name)))
 }
 
 impl Typed {
@@ -374,7 +394,7 @@ impl Typed {
         columns.iter().filter(|(_, rows)| any_in(rows, scope)).map(|&(name, _)| name).collect()
     }
 
-    fn compare(&self, order: Order, value: &Value, out: &mut RowSet) {
+    fn compare(&self, order: Order, value: &Value, text_only: bool, out: &mut RowSet) {
         match value {
             Value::Bool(want) => self.bools.select(|got| order.accepts(got.cmp(want)), out),
             Value::Int(want) => {
@@ -386,7 +406,7 @@ impl Typed {
                 // Metadata holds no NaN: JSON has none.
                 self.floats.select(|got| got.partial_cmp(want).is_some_and(|o| order.accepts(o)), out);
             }
-            Value::String(want) => match (instant(want), order) {
+            Value::String(want) => match (instant(want).filter(|_| !text_only), order) {
                 (None, Order::Equal) => {
                     if let Some(want) = self.dictionary.codes.get(want) {
                         self.strings.select(|code| code == want, out);
@@ -404,14 +424,13 @@ impl Typed {
         }
     }
 
-    /// Rows whose value equals one of `values` (`positive`), or that have a value and equal none.
-    fn member_of(&self, values: &[Value], positive: bool, out: &mut RowSet) {
+    /// Rows whose value equals one of `values`.
+    fn member_of(&self, values: &[Value], text_only: bool, out: &mut RowSet) {
         let mut ints = Vec::new();
         let mut floats = Vec::new();
         let mut bools = Vec::new();
         let mut instants = Vec::new();
         let mut codes = vec![false; self.dictionary.strings.len()];
-        let (mut numeric, mut textual) = (false, false);
         for value in values {
             match value {
                 Value::Int(int) => ints.push(*int),
@@ -421,42 +440,38 @@ impl Typed {
                     if let Some(&code) = self.dictionary.codes.get(text) {
                         codes[code as usize] = true;
                     }
-                    instants.extend(instant(text));
+                    if !text_only {
+                        instants.extend(instant(text));
+                    }
                 }
             }
-            numeric |= matches!(value, Value::Int(_) | Value::Float(_));
-            textual |= matches!(value, Value::String(_));
         }
         ints.sort_unstable();
         floats.sort_unstable_by(f64::total_cmp);
+        instants.sort_unstable();
         if !instants.is_empty() {
-            instants.sort_unstable();
             for (&code, when) in &self.instants {
                 codes[code as usize] |= instants.binary_search(when).is_ok();
             }
         }
-        // Of an empty list every value is "none of it".
-        let all = values.is_empty() && !positive;
-        if numeric || all {
+        if !(ints.is_empty() && floats.is_empty()) {
             let has = |int: i64| {
                 ints.binary_search(&int).is_ok()
                     || floats.binary_search_by(|&float| compare_int_float(int, float).reverse()).is_ok()
             };
-            self.ints.select(|&got| has(got) == positive, out);
+            self.ints.select(|&got| has(got), out);
             let has = |float: f64| {
                 floats
                     .binary_search_by(|other| other.partial_cmp(&float).unwrap_or(std::cmp::Ordering::Less))
                     .is_ok()
                     || ints.binary_search_by(|&int| compare_int_float(int, float)).is_ok()
             };
-            self.floats.select(|&got| has(got) == positive, out);
+            self.floats.select(|&got| has(got), out);
         }
-        if !bools.is_empty() || all {
-            self.bools.select(|got| bools.contains(got) == positive, out);
+        if !bools.is_empty() {
+            self.bools.select(|got| bools.contains(got), out);
         }
-        if textual || all {
-            self.strings.select(|&code| codes[code as usize] == positive, out);
-        }
+        self.strings.select(|&code| codes[code as usize], out);
     }
 
     fn strings_where(&self, accept: impl Fn(&str) -> bool, out: &mut RowSet) {

@@ -4,7 +4,7 @@ use crate::{Code, Error, Result};
 use serde_json::{Map, Value as Json};
 
 use super::value::Value;
-use super::{MAX_FILTER_DEPTH, MAX_FILTER_SIZE, Node, Order, Test};
+use super::{MAX_FILTER_DEPTH, MAX_FILTER_SIZE, Node, Order, Test, clip};
 
 pub(super) fn from_json(value: &Json) -> Result<Node> {
     let mut reader = Reader { path: vec!["$".into()], nodes: 0 };
@@ -18,7 +18,8 @@ struct Reader {
 
 impl Reader {
     fn error(&self, what: impl std::fmt::Display) -> Error {
-        Error::new(Code::FilterSyntax, format!("filter: {what} at position {}", self.path.join(".")))
+        let path: Vec<_> = self.path.iter().map(|step| clip(step)).collect();
+        Error::new(Code::FilterSyntax, format!("filter: {what} at position {}", path.join(".")))
     }
 
     /// Reads one member, one level deeper.
@@ -46,15 +47,14 @@ impl Reader {
         };
         let mut parts = Vec::new();
         for (key, member) in members {
-            let part =
-                self.within(key, |reader| match key.as_str() {
-                    "$and" => Ok(Node::all(reader.objects(member)?)),
-                    "$or" => Ok(Node::any(reader.objects(member)?)),
-                    "$not" => Ok(reader.object(member)?.negated()),
-                    key if key.starts_with('$') => Err(reader
-                        .error(format!("unknown operator {key}; here stand fields, $and, $or and $not"))),
-                    field => reader.field(field, member),
-                })?;
+            let part = self.within(key, |reader| match key.as_str() {
+                "$and" => Ok(Node::all(reader.objects(member)?)),
+                "$or" => Ok(Node::any(reader.objects(member)?)),
+                "$not" => Ok(reader.object(member)?.negated()),
+                key if key.starts_with('$') => Err(reader
+                    .error(format!("unknown operator {}; here stand fields, $and, $or and $not", clip(key)))),
+                field => reader.field(field, member),
+            })?;
             parts.push(part);
         }
         Ok(Node::all(parts))
@@ -74,7 +74,7 @@ impl Reader {
     fn field(&mut self, field: &str, value: &Json) -> Result<Node> {
         match value {
             Json::Object(operators) if !operators.is_empty() => self.operators(field, operators),
-            other => self.compare(field, Order::Equal, other),
+            other => self.equals(field, other),
         }
     }
 
@@ -83,18 +83,18 @@ impl Reader {
         for (operator, value) in operators {
             let part = self.within(operator, |reader| {
                 let test = match operator.as_str() {
-                    "$eq" => return reader.compare(field, Order::Equal, value),
-                    "$ne" => return reader.compare(field, Order::NotEqual, value),
+                    "$eq" => return reader.equals(field, value),
+                    "$ne" => return Ok(reader.equals(field, value)?.negated()),
                     "$gt" => Test::Compare(Order::Greater, reader.value(value)?),
                     "$gte" => Test::Compare(Order::GreaterEqual, reader.value(value)?),
                     "$lt" => Test::Compare(Order::Less, reader.value(value)?),
                     "$lte" => Test::Compare(Order::LessEqual, reader.value(value)?),
                     "$in" => Test::In(reader.values(value)?),
-                    "$nin" => Test::NotIn(reader.values(value)?),
+                    "$nin" => return Ok(Node::leaf(field, Test::In(reader.values(value)?)).negated()),
                     "$contains" => Test::Contains(reader.value(value)?),
                     "$exists" => match value {
-                        Json::Bool(true) => Test::IsNotNull,
-                        Json::Bool(false) => Test::IsNull,
+                        Json::Bool(true) => return Ok(Node::null(field).negated()),
+                        Json::Bool(false) => return Ok(Node::null(field)),
                         other => {
                             return Err(reader.error(format!("$exists needs true or false, not {}", name(other))));
                         }
@@ -102,7 +102,8 @@ impl Reader {
                     "$not" => return Ok(reader.field(field, value)?.negated()),
                     other => {
                         return Err(reader.error(format!(
-                            "unknown operator {other}; known are $eq $ne $gt $gte $lt $lte $in $nin $contains $exists $not"
+                            "unknown operator {}; known are $eq $ne $gt $gte $lt $lte $in $nin $contains $exists $not",
+                            clip(other)
                         )));
                     }
                 };
@@ -113,14 +114,12 @@ impl Reader {
         Ok(Node::all(parts))
     }
 
-    /// Equality and inequality, where null asks for absence.
-    fn compare(&mut self, field: &str, order: Order, value: &Json) -> Result<Node> {
-        let test = match (value, order) {
-            (Json::Null, Order::Equal) => Test::IsNull,
-            (Json::Null, _) => Test::IsNotNull,
-            (value, order) => Test::Compare(order, self.value(value)?),
-        };
-        Ok(Node::leaf(field, test))
+    /// Equality, where null asks for absence.
+    fn equals(&mut self, field: &str, value: &Json) -> Result<Node> {
+        match value {
+            Json::Null => Ok(Node::null(field)),
+            value => Ok(Node::leaf(field, Test::Compare(Order::Equal, self.value(value)?))),
+        }
     }
 
     fn values(&mut self, value: &Json) -> Result<Vec<Value>> {

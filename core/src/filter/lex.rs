@@ -2,8 +2,8 @@
 
 use crate::{Code, Error, Result};
 
-use super::Order;
 use super::value::Value;
+use super::{Order, clip};
 
 /// A word with the position of its first character, counted in characters from 0.
 #[derive(Clone, Debug)]
@@ -19,7 +19,8 @@ pub(super) enum Kind {
     /// A word in backticks or double quotes: a field where a field is due, else a string.
     Quoted(String),
     Literal(Value),
-    Compare(Order),
+    /// A comparison, and whether it is meant the other way round.
+    Compare(Order, bool),
     Keyword(Keyword),
     Open,
     Close,
@@ -88,11 +89,11 @@ pub(super) fn lex(text: &str) -> Result<Vec<Token>> {
             '=' | '!' | '<' | '>' => {
                 chars.next();
                 let second = chars.peek().map(|&(_, c)| c);
+                let differs = matches!((c, second), ('!', Some('=')) | ('<', Some('>')));
                 let (order, two) = match (c, second) {
+                    _ if differs => (Order::Equal, true),
                     ('=', Some('=')) => (Order::Equal, true),
                     ('=', _) => (Order::Equal, false),
-                    ('!', Some('=')) => (Order::NotEqual, true),
-                    ('<', Some('>')) => (Order::NotEqual, true),
                     ('<', Some('=')) => (Order::LessEqual, true),
                     ('<', _) => (Order::Less, false),
                     ('>', Some('=')) => (Order::GreaterEqual, true),
@@ -102,7 +103,7 @@ pub(super) fn lex(text: &str) -> Result<Vec<Token>> {
                 if two {
                     chars.next();
                 }
-                Kind::Compare(order)
+                Kind::Compare(order, differs)
             }
             '-' => {
                 chars.next();
@@ -118,7 +119,9 @@ pub(super) fn lex(text: &str) -> Result<Vec<Token>> {
                     word.push(c);
                     chars.next();
                 }
-                Kind::Literal(number(&word).ok_or_else(|| syntax(at, format!("'{word}' is not a number")))?)
+                Kind::Literal(
+                    number(&word).ok_or_else(|| syntax(at, format!("'{}' is not a number", clip(&word))))?,
+                )
             }
             c if c.is_alphabetic() || c == '_' || c == '$' => {
                 let mut word = String::new();

@@ -4,18 +4,27 @@
 //! (`{"year": {"$gte": 2020}}`). Both become one [`Filter`], which [`Columns`] turns into a [`RowSet`].
 //!
 //! A comparison with a field that a document lacks is neither true nor false (SQL's three-valued logic), so such
-//! a document matches neither `year = 2020` nor `NOT (year = 2020)`; `year IS NULL` finds it.
+//! a document matches neither `year = 2020` nor `NOT (year = 2020)`; `year IS NULL` finds it. Of a value that is
+//! there each test is either true or false, whatever its type: the number 0, a list and an object all differ from the
+//! text `'no'`, so that they match `part != 'no'`, and of the documents that have a field each matches exactly one of a
+//! test and its negation. A field that holds an object is there (`IS NOT NULL`).
+//!
+//! The document's own fields `id`, `title` and `source` are texts and equal themselves only. A text in metadata that is
+//! a time (RFC 3339; one without a zone is UTC) compares as the instant that it denotes with others that are.
 
 mod columns;
+mod facets;
 mod json;
 mod lex;
 mod like;
 mod parse;
 mod rows;
+mod sort;
 mod value;
 
 pub use columns::Columns;
 pub use rows::RowSet;
+pub use sort::{Sort, SortKey};
 pub use value::Value;
 
 use std::borrow::Cow;
@@ -58,6 +67,11 @@ impl Filter {
         Ok(Filter { root: json::from_json(value)? })
     }
 
+    /// Whether the filter says nothing, so that every document matches it: `{}`, or lists that hold such a one.
+    pub fn is_empty(&self) -> bool {
+        self.root.is_empty()
+    }
+
     /// Documents that match both.
     pub fn and(self, other: Filter) -> Self {
         Filter { root: Node::all(vec![self.root, other.root]) }
@@ -84,28 +98,24 @@ pub(crate) enum Node {
     All(Vec<Node>),
     /// True when any is; false when there is none.
     Any(Vec<Node>),
-    /// A test of one field.
-    Leaf { field: String, test: Test },
+    /// Where the field is there and the test of its value is true or, when `negated`, false.
+    Leaf { field: String, test: Test, negated: bool },
+    /// Where the field is not there or, when `negated`, where it is.
+    Null { field: String, negated: bool },
 }
 
-/// A test of one field's value. `Not…` is true only where the positive test is false, not where it is unknown.
+/// A test of one field's value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Test {
     Compare(Order, Value),
     In(Vec<Value>),
-    NotIn(Vec<Value>),
     Like(String),
-    NotLike(String),
     Contains(Value),
-    NotContains(Value),
-    IsNull,
-    IsNotNull,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Equal,
-    NotEqual,
     Less,
     LessEqual,
     Greater,
@@ -116,29 +126,30 @@ impl Order {
     pub(crate) fn accepts(self, ordering: std::cmp::Ordering) -> bool {
         match self {
             Order::Equal => ordering.is_eq(),
-            Order::NotEqual => ordering.is_ne(),
             Order::Less => ordering.is_lt(),
             Order::LessEqual => ordering.is_le(),
             Order::Greater => ordering.is_gt(),
             Order::GreaterEqual => ordering.is_ge(),
         }
     }
-
-    fn negated(self) -> Self {
-        match self {
-            Order::Equal => Order::NotEqual,
-            Order::NotEqual => Order::Equal,
-            Order::Less => Order::GreaterEqual,
-            Order::LessEqual => Order::Greater,
-            Order::Greater => Order::LessEqual,
-            Order::GreaterEqual => Order::Less,
-        }
-    }
 }
 
 impl Node {
     pub(crate) fn leaf(field: impl Into<String>, test: Test) -> Self {
-        Node::Leaf { field: field.into(), test }
+        Node::Leaf { field: field.into(), test, negated: false }
+    }
+
+    /// Where a field is not there.
+    pub(crate) fn null(field: impl Into<String>) -> Self {
+        Node::Null { field: field.into(), negated: false }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Node::All(parts) => parts.iter().all(Node::is_empty),
+            Node::Any(parts) => parts.iter().any(Node::is_empty),
+            Node::Leaf { .. } | Node::Null { .. } => false,
+        }
     }
 
     /// A conjunction; nested conjunctions are joined, so that equal filters compare equal.
@@ -171,26 +182,28 @@ impl Node {
         match self {
             Node::All(parts) => Node::any(parts.into_iter().map(Node::negated).collect()),
             Node::Any(parts) => Node::all(parts.into_iter().map(Node::negated).collect()),
-            Node::Leaf { field, test } => Node::Leaf {
-                field,
-                test: match test {
-                    Test::Compare(order, value) => Test::Compare(order.negated(), value),
-                    Test::In(values) => Test::NotIn(values),
-                    Test::NotIn(values) => Test::In(values),
-                    Test::Like(pattern) => Test::NotLike(pattern),
-                    Test::NotLike(pattern) => Test::Like(pattern),
-                    Test::Contains(value) => Test::NotContains(value),
-                    Test::NotContains(value) => Test::Contains(value),
-                    Test::IsNull => Test::IsNotNull,
-                    Test::IsNotNull => Test::IsNull,
-                },
-            },
+            Node::Leaf { field, test, negated } => Node::Leaf { field, test, negated: !negated },
+            Node::Null { field, negated } => Node::Null { field, negated: !negated },
         }
     }
 }
 
 /// Fields of the document itself; a metadata member of the same name is reached as `metadata.NAME`.
 const OWN_FIELDS: [&str; 3] = ["id", "title", "source"];
+
+/// Whether a field is one of the document's own, which are texts: their values are never read as times.
+fn is_text_only(field: &str) -> bool {
+    OWN_FIELDS.contains(&field)
+}
+
+/// A part of what the caller gave, short enough for a message.
+fn clip(text: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
 
 /// The column that a field named in a filter is held in.
 fn column_of_field(field: &str) -> &str {

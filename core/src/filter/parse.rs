@@ -7,7 +7,7 @@ use crate::{Code, Error, Result};
 
 use super::lex::{Keyword, Kind, Token, lex, syntax};
 use super::value::Value;
-use super::{MAX_FILTER_DEPTH, MAX_FILTER_SIZE, Node, Order, Test};
+use super::{MAX_FILTER_DEPTH, MAX_FILTER_SIZE, Node, Order, Test, clip};
 
 pub(super) fn parse(text: &str) -> Result<Node> {
     if text.len() > MAX_FILTER_SIZE {
@@ -126,29 +126,29 @@ impl Parser {
     }
 
     fn test(&mut self, field: String) -> Result<Node> {
-        if let Kind::Compare(order) = *self.peek() {
+        if let Kind::Compare(order, negated) = *self.peek() {
             self.take();
-            return Ok(Node::leaf(field, Test::Compare(order, self.value()?)));
+            let node = Node::leaf(field, Test::Compare(order, self.value()?));
+            return Ok(if negated { node.negated() } else { node });
         }
         if self.accept(Keyword::Is) {
             let not = self.accept(Keyword::Not);
             if !self.accept(Keyword::Null) {
                 return Err(self.unexpected(&describe(self.peek()), "NULL"));
             }
-            return Ok(Node::leaf(field, if not { Test::IsNotNull } else { Test::IsNull }));
+            let node = Node::null(field);
+            return Ok(if not { node.negated() } else { node });
         }
         let not = self.accept(Keyword::Not);
         let test = match self.peek() {
             Kind::Keyword(Keyword::In) => {
                 self.take();
-                let values = self.list()?;
-                if not { Test::NotIn(values) } else { Test::In(values) }
+                Test::In(self.list()?)
             }
             Kind::Keyword(Keyword::Like) => {
                 self.take();
                 let at = self.at();
                 match self.value()? {
-                    Value::String(pattern) if not => Test::NotLike(pattern),
                     Value::String(pattern) => Test::Like(pattern),
                     other => {
                         return Err(syntax(at, format!("LIKE needs a string, not {}", other.type_name())));
@@ -157,8 +157,7 @@ impl Parser {
             }
             Kind::Keyword(Keyword::Contains) => {
                 self.take();
-                let value = self.value()?;
-                if not { Test::NotContains(value) } else { Test::Contains(value) }
+                Test::Contains(self.value()?)
             }
             Kind::Keyword(Keyword::Between) => {
                 self.take();
@@ -169,7 +168,8 @@ impl Parser {
                 return Err(self.unexpected(&got, "a comparison, IN, BETWEEN, LIKE, CONTAINS or IS"));
             }
         };
-        Ok(Node::leaf(field, test))
+        let node = Node::leaf(field, test);
+        Ok(if not { node.negated() } else { node })
     }
 
     fn between(&mut self, field: String, not: bool) -> Result<Node> {
@@ -237,7 +237,10 @@ impl Parser {
             }
             Kind::Name(name) => Err(syntax(
                 self.at(),
-                format!("expected a value, found the word {name}; strings stand in single quotes: '{name}'"),
+                format!(
+                    "expected a value, found the word {0}; strings stand in single quotes: '{0}'",
+                    clip(&name)
+                ),
             )),
             other => Err(self.unexpected(&describe(&other), "a value")),
         }
@@ -246,17 +249,17 @@ impl Parser {
 
 fn describe(kind: &Kind) -> String {
     match kind {
-        Kind::Name(name) => format!("'{name}'"),
+        Kind::Name(name) => format!("'{}'", clip(name)),
         Kind::Quoted(text) => format!("\"{}\"", clip(text)),
         Kind::Literal(Value::String(text)) => format!("the string '{}'", clip(text)),
         Kind::Literal(Value::Int(int)) => int.to_string(),
         Kind::Literal(Value::Float(float)) => float.to_string(),
         Kind::Literal(Value::Bool(bool)) => bool.to_string(),
-        Kind::Compare(order) => format!(
+        Kind::Compare(order, negated) => format!(
             "'{}'",
             match order {
+                Order::Equal if *negated => "!=",
                 Order::Equal => "=",
-                Order::NotEqual => "!=",
                 Order::Less => "<",
                 Order::LessEqual => "<=",
                 Order::Greater => ">",
@@ -270,9 +273,4 @@ fn describe(kind: &Kind) -> String {
         Kind::Minus => "'-'".into(),
         Kind::End => "the end".into(),
     }
-}
-
-fn clip(text: &str) -> String {
-    let short: String = text.chars().take(40).collect();
-    if short.len() < text.len() { format!("{short}…") } else { short }
 }

@@ -90,6 +90,103 @@ fn text_form() {
     check("(year = 2019 OR year = 2020) AND kind = 'guideline'", "b");
     check("score > -1e3", "ae");
     check("year > -9223372036854775808", "abce");
+    check("nested IS NOT NULL", "c");
+    check("nested.deep IS NULL", "abde");
+    check("metadata.nested.deep IS NOT NULL", "c");
+}
+
+/// SQL's rules, over values of several types in one field: the decision of issues 2221, 1252, 1424 and 4316 of chroma.
+#[test]
+fn what_is_there_passes_a_test_or_its_negation() {
+    let mut columns = Columns::default();
+    let values =
+        [json!("no"), json!("yes"), json!(0), json!(["no"]), json!({"x": 1}), json!(true), json!(null)];
+    for (row, value) in (0..).zip(&values) {
+        columns.push(row, [], json!({"part": value}).as_object().unwrap());
+    }
+    let everything = RowSet::full(7);
+    let select = |filter: &Filter| {
+        let rows = columns.select(filter, &everything, false).unwrap();
+        rows.iter().map(|row| row.to_string()).collect::<String>()
+    };
+    let text = |text: &str| select(&Filter::parse(text).unwrap());
+    let object = |value: Json| select(&Filter::from_json(&value).unwrap());
+    assert_eq!(text("part = 'no'"), "0");
+    for others in
+        ["part != 'no'", "part <> 'no'", "NOT part = 'no'", "part NOT IN ('no')", "NOT part IN ('no')"]
+    {
+        assert_eq!(text(others), "12345", "{others}");
+    }
+    for others in
+        [json!({"part": {"$ne": "no"}}), json!({"part": {"$nin": ["no"]}}), json!({"$not": {"part": "no"}})]
+    {
+        assert_eq!(object(others.clone()), "12345", "{others}");
+    }
+    assert_eq!(text("part > 'o'"), "1");
+    assert_eq!(text("NOT part > 'o'"), "02345");
+    assert_eq!(text("part NOT LIKE '%e%'"), "02345");
+    assert_eq!(text("part CONTAINS 'no'"), "3");
+    assert_eq!(text("part NOT CONTAINS 'no'"), "01245");
+    assert_eq!(text("part NOT IN ()"), "012345");
+    assert_eq!((text("part IS NULL"), text("part IS NOT NULL")), ("6".into(), "012345".into()));
+    assert_eq!(object(json!({"part": {"$exists": true}})), "012345");
+}
+
+#[test]
+fn ids_titles_and_sources_are_texts() {
+    let mut columns = Columns::default();
+    let same = ["2024-01-01", "2024-01-01T00:00:00Z", "2024-01-01T01:00:00+01:00"];
+    for (row, text) in (0..).zip(same) {
+        let metadata = json!({"id": text, "at": text, "list": [text]});
+        columns.push(row, [("id", text), ("title", text), ("source", text)], metadata.as_object().unwrap());
+    }
+    let count =
+        |text: &str| columns.select(&Filter::parse(text).unwrap(), &RowSet::full(3), false).unwrap().count();
+    for field in ["id", "title", "source"] {
+        assert_eq!(count(&format!("{field} = '2024-01-01'")), 1);
+        assert_eq!(count(&format!("{field} IN ('2024-01-01', '2023-12-31T23:00:00-01:00')")), 1);
+        assert_eq!(count(&format!("{field} != '2024-01-01'")), 2);
+        assert_eq!(count(&format!("{field} <= '2024-01-01'")), 1);
+        assert_eq!(count(&format!("metadata.{field} = '2024-01-01'")), if field == "id" { 3 } else { 0 });
+    }
+    for equal in ["2024-01-01", "2024-01-01T00:00:00", "2024-01-01 00:00", "2023-12-31T23:00:00-01:00"] {
+        assert_eq!(count(&format!("at = '{equal}'")), 3, "{equal}");
+        assert_eq!(count(&format!("at < '{equal}' OR at > '{equal}'")), 0, "{equal}");
+        assert_eq!(count(&format!("list CONTAINS '{equal}'")), 3, "{equal}");
+    }
+}
+
+#[test]
+fn a_filter_that_says_nothing_is_known() {
+    for empty in
+        [json!({}), json!({"$and": []}), json!({"$or": [{"x": 1}, {}]}), json!({"$not": {"$or": []}})]
+    {
+        assert!(Filter::from_json(&empty).unwrap().is_empty(), "{empty}");
+    }
+    for says in [json!({"x": 1}), json!({"$or": []}), json!({"$and": [{}, {"x": null}]})] {
+        assert!(!Filter::from_json(&says).unwrap().is_empty(), "{says}");
+    }
+}
+
+#[test]
+fn messages_are_short_whatever_is_given() {
+    let long = "x".repeat(200_000);
+    for text in [
+        format!("{long} ="),
+        format!("a = {long}"),
+        format!("a {long} 3"),
+        format!("a = '{long}' 'b'"),
+        format!("a = 1{long}"),
+        format!("a = `{long}` b"),
+    ] {
+        assert!(Filter::parse(&text).unwrap_err().message().len() < 400);
+    }
+    let named = |name: &str| Json::Object([(name.to_owned(), json!({"$gt": null}))].into_iter().collect());
+    for value in [named(&long), named(&format!("${long}")), json!({"a": {format!("${long}"): 1}})] {
+        assert!(Filter::from_json(&value).unwrap_err().message().len() < 400);
+    }
+    let field = Filter::parse(&format!("{long} = 3")).unwrap();
+    assert!(columns().select(&field, &RowSet::full(5), true).unwrap_err().message().len() < 400);
 }
 
 #[test]
@@ -259,27 +356,22 @@ fn holds(node: &Node, metadata: &Json) -> Option<bool> {
                 all.into_iter().collect::<Option<Vec<_>>>().map(|_| false)
             }
         }
-        Node::Leaf { field, test } => {
+        Node::Null { field, negated } => Some(metadata[field.as_str()].is_null() != *negated),
+        Node::Leaf { field, test, negated } => {
             let got = &metadata[field.as_str()];
-            let equal = |value: &Value| order(got, value).map(Ordering::is_eq);
-            match test {
-                Test::IsNull => Some(got.is_null()),
-                Test::IsNotNull => Some(!got.is_null()),
-                Test::Compare(by, value) => order(got, value).map(|o| by.accepts(o)),
-                Test::In(values) => {
-                    values.iter().map(equal).collect::<Option<Vec<_>>>().map(|v| v.contains(&true))
-                }
-                Test::NotIn(values) => {
-                    values.iter().map(equal).collect::<Option<Vec<_>>>().map(|v| !v.contains(&true))
-                }
-                Test::Contains(value) => {
-                    got.as_array().map(|list| list.iter().any(|m| order(m, value) == Some(Ordering::Equal)))
-                }
-                Test::NotContains(value) => {
-                    got.as_array().map(|list| !list.iter().any(|m| order(m, value) == Some(Ordering::Equal)))
-                }
-                Test::Like(_) | Test::NotLike(_) => unreachable!(),
+            if got.is_null() {
+                return None;
             }
+            let equals = |value: &Value, other: &Json| order(other, value) == Some(Ordering::Equal);
+            let passes = match test {
+                Test::Compare(by, value) => order(got, value).is_some_and(|o| by.accepts(o)),
+                Test::In(values) => values.iter().any(|value| equals(value, got)),
+                Test::Contains(value) => {
+                    got.as_array().is_some_and(|list| list.iter().any(|member| equals(value, member)))
+                }
+                Test::Like(_) => unreachable!(),
+            };
+            Some(passes != *negated)
         }
     }
 }
@@ -314,21 +406,23 @@ fn string() -> impl Strategy<Value = Value> {
 
 fn any_order() -> impl Strategy<Value = Order> {
     use Order::*;
-    prop::sample::select(vec![Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual])
+    prop::sample::select(vec![Equal, Less, LessEqual, Greater, GreaterEqual])
 }
 
 fn leaf() -> impl Strategy<Value = Node> {
     prop_oneof![
         (any_order(), number()).prop_map(|(o, v)| Node::leaf("n", Test::Compare(o, v))),
         (any_order(), string()).prop_map(|(o, v)| Node::leaf("s", Test::Compare(o, v))),
-        (any::<bool>(), any::<bool>()).prop_map(|(e, v)| Node::leaf(
-            "b",
-            Test::Compare(if e { Order::Equal } else { Order::NotEqual }, Value::Bool(v))
-        )),
+        any::<bool>().prop_map(|v| Node::leaf("b", Test::Compare(Order::Equal, Value::Bool(v)))),
+        (any_order(), prop_oneof![number(), string()])
+            .prop_map(|(o, v)| Node::leaf("m", Test::Compare(o, v))),
+        prop::collection::vec(prop_oneof![number(), string(), any::<bool>().prop_map(Value::Bool)], 0..4)
+            .prop_map(|v| Node::leaf("m", Test::In(v))),
+        string().prop_map(|v| Node::leaf("m", Test::Contains(v))),
         prop::collection::vec(number(), 1..4).prop_map(|v| Node::leaf("n", Test::In(v))),
         prop::collection::vec(string(), 1..4).prop_map(|v| Node::leaf("s", Test::In(v))),
         string().prop_map(|v| Node::leaf("l", Test::Contains(v))),
-        prop::sample::select(vec!["n", "s", "b", "l", "x"]).prop_map(|f| Node::leaf(f, Test::IsNull)),
+        prop::sample::select(vec!["n", "s", "b", "l", "m", "x"]).prop_map(Node::null),
     ]
 }
 
@@ -352,22 +446,36 @@ fn json_of(value: Value) -> Json {
 }
 
 fn document() -> impl Strategy<Value = Json> {
+    let any_value = prop_oneof![
+        number().prop_map(json_of),
+        string().prop_map(json_of),
+        any::<bool>().prop_map(Json::Bool),
+        prop::collection::vec(string().prop_map(json_of), 0..3).prop_map(Json::Array),
+        Just(json!({})),
+        Just(json!({"deep": 1})),
+    ];
     (
         prop::option::of(number().prop_map(json_of)),
         prop::option::of(string().prop_map(json_of)),
         prop::option::of(any::<bool>()),
         prop::option::of(prop::collection::vec(string().prop_map(json_of), 0..3)),
+        prop::option::of(any_value),
     )
-        .prop_map(|(n, s, b, l)| json!({"n": n, "s": s, "b": b, "l": l}))
+        .prop_map(|(n, s, b, l, m)| json!({"n": n, "s": s, "b": b, "l": l, "m": m}))
 }
 
 proptest! {
     #[test]
     fn columns_equal_the_definition(root in node(), documents in prop::collection::vec(document(), 0..20)) {
         let mut columns = Columns::default();
-        // A first row of every type, so that no test is a type error.
-        let seed = json!({"n": 0, "s": "", "b": true, "l": ["a"]});
-        let all: Vec<&Json> = std::iter::once(&seed).chain(&documents).collect();
+        // Rows of every type, so that no test is a type error.
+        let seed = [
+            json!({"n": 0, "s": "", "b": true, "l": ["a"], "m": 0}),
+            json!({"m": ""}),
+            json!({"m": true}),
+            json!({"m": ["a"]}),
+        ];
+        let all: Vec<&Json> = seed.iter().chain(&documents).collect();
         for (row, document) in (0..).zip(&all) {
             columns.push(row, [], document.as_object().unwrap());
         }

@@ -2,25 +2,31 @@
 //!
 //! Files land in the standard cache layout (`models--OWNER--NAME/{refs,blobs,snapshots}`), so that other tools find
 //! them. A file is written beside its place, resumed where it broke off, checked against the hub's checksum (SHA-256)
-//! or size, and moved into place whole.
+//! or size, and moved into place whole. Of several that want one model at once (threads or processes), one downloads while the
+//! others wait for it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fs4::fs_std::FileExt;
 use reqwest::StatusCode;
 use reqwest::header::RANGE;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Failure, Http, Secret};
+use super::Secret;
+use super::service::{Failure, Http};
 use crate::{Cancel, Code, Error, Result, runtime};
 
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// Time for one try at one file.
-const TIMEOUT: Duration = Duration::from_secs(1800);
+/// Time for one file, all tries included.
+const TIMEOUT: Duration = Duration::from_secs(4 * 3600);
+
+/// How often it is looked whether another download of the same model has ended.
+const TURN: Duration = Duration::from_millis(100);
 
 /// Files of a model folder that loading reads.
 const WANTED: [&str; 11] = [
@@ -83,7 +89,7 @@ impl Hub<'_> {
     async fn fetch(&self, folder: &Path, cancel: &Cancel) -> Result<PathBuf> {
         let url = format!("{}/api/models/{}/revision/main?blobs=true", self.base, self.id);
         let get = || async {
-            let request = self.http.authorized(self.http.client.get(&url))?;
+            let request = self.http.authorized(self.http.client()?.get(&url))?;
             let answer = request.send().await.map_err(|e| self.http.lost(&url, e))?;
             self.http.read(&url, self.http.accepted(&url, answer).await?).await
         };
@@ -95,19 +101,27 @@ impl Hub<'_> {
         }
         let snapshots = folder.join("snapshots");
         make_dir(&snapshots)?;
+        let _turn = turn(&folder.join("download.lock"), cancel).await?;
         let snapshot = snapshots.join(&model.sha);
+        if snapshot.exists() {
+            return self.named(folder, snapshot);
+        }
         // Files gather beside the snapshots, so that a snapshot is there whole or not at all.
         let gathering = folder.join(format!("incomplete-{}", model.sha));
         let safe = model.siblings.iter().any(|file| file.rfilename.starts_with("model.safetensors"));
         for file in model.siblings.iter().filter(|file| wanted(&file.rfilename, safe)) {
             self.file(&model.sha, file, folder, &gathering, cancel).await?;
         }
-        if !snapshot.exists() {
-            fs::rename(&gathering, &snapshot).map_err(|e| Error::io(&snapshot, e))?;
-        }
+        fs::rename(&gathering, &snapshot).map_err(|e| Error::io(&snapshot, e))?;
+        self.named(folder, snapshot)
+    }
+
+    /// Notes that `snapshot` is the newest.
+    fn named(&self, folder: &Path, snapshot: PathBuf) -> Result<PathBuf> {
         let refs = folder.join("refs");
         make_dir(&refs)?;
-        write_whole(&refs.join("main"), model.sha.as_bytes())?;
+        let sha = snapshot.file_name().unwrap_or_default();
+        write_whole(&refs.join("main"), sha.as_encoded_bytes())?;
         Ok(snapshot)
     }
 
@@ -159,7 +173,7 @@ impl Hub<'_> {
     async fn part(&self, url: &str, part: &Path, cancel: &Cancel) -> Result<(), Failure> {
         let io = |e| Failure::lasting(Error::io(part, e));
         let have = fs::metadata(part).map(|meta| meta.len()).unwrap_or(0);
-        let mut request = self.http.authorized(self.http.client.get(url))?;
+        let mut request = self.http.authorized(self.http.client()?.get(url))?;
         if have > 0 {
             request = request.header(RANGE, format!("bytes={have}-"));
         }
@@ -183,6 +197,17 @@ impl Hub<'_> {
         }
         file.sync_all().map_err(io)
     }
+}
+
+/// The right to download into one folder, given back when the file is dropped. Errors: `cancelled`, `io`.
+async fn turn(path: &Path, cancel: &Cancel) -> Result<File> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(|e| Error::io(path, e))?;
+    while !file.try_lock_exclusive().map_err(|e| Error::io(path, e))? {
+        cancel.check()?;
+        tokio::time::sleep(TURN).await;
+    }
+    Ok(file)
 }
 
 fn wanted(name: &str, safe: bool) -> bool {

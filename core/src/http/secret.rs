@@ -2,29 +2,29 @@
 
 use std::fmt;
 
-use reqwest::header::HeaderValue;
-
 use crate::{Error, Result};
 
 /// A key that never shows.
 #[derive(Clone)]
-pub(crate) struct Secret(String);
+pub struct Secret(String);
 
 impl Secret {
-    pub(crate) fn new(key: String) -> Self {
+    /// Keeps `key` from showing.
+    pub fn new(key: String) -> Self {
         Secret(key)
     }
 
-    pub(crate) fn bearer(&self) -> Result<HeaderValue> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0))
-            .map_err(|_| Error::invalid("the API key has characters that no HTTP header may hold"))?;
-        value.set_sensitive(true);
-        Ok(value)
+    /// The key itself, to be sent and nothing else. Errors: `invalid_argument` when no HTTP header may hold it.
+    pub fn expose(&self) -> Result<&str> {
+        if self.0.bytes().all(|b| b == b'\t' || (b' '..0x7f).contains(&b)) {
+            return Ok(&self.0);
+        }
+        Err(Error::invalid("the API key has characters that no HTTP header may hold"))
     }
 
-    /// `text` with the key replaced.
-    pub(crate) fn scrub(&self, text: &str) -> String {
-        if self.0.is_empty() { text.to_owned() } else { text.replace(&self.0, "[key]") }
+    /// `text` with the key replaced. Keys of fewer than 6 characters hide nothing and would tear words apart.
+    pub fn scrub(&self, text: &str) -> String {
+        if self.0.len() < 6 { text.to_owned() } else { text.replace(&self.0, "[key]") }
     }
 }
 
