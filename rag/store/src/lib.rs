@@ -12,6 +12,7 @@ pub mod failpoint;
 mod failure;
 mod lock;
 mod record;
+mod rewrite;
 mod schema;
 mod sums;
 
@@ -20,21 +21,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use lance::Dataset;
+use lance::dataset::builder::DatasetBuilder;
 use lance::dataset::cleanup::CleanupPolicy;
 use lance::dataset::optimize::{CompactionOptions, compact_files};
-use lance::dataset::transaction::Operation;
+use lance::dataset::transaction::Transaction;
 use lance::dataset::{CommitBuilder, InsertBuilder, WriteMode, WriteParams};
 use lance::session::Session;
 use lancedb::Connection;
 use quorate_core::runtime::block_on;
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Code, Error, Result, files};
 
 use commit::InOrder;
 use failure::{opening, reading, writing, writing_db};
 pub use lock::WriterLock;
 pub use record::{Record, Span};
+pub use rewrite::Rewrite;
 pub use schema::{Entry, Numbered};
 
 /// Bytes of Lance metadata kept in memory per knowledge base.
@@ -44,19 +47,29 @@ const INDEX_CACHE_BYTES: usize = 1 << 20;
 /// For how long a request to an object store is tried again, unless the caller says otherwise.
 const RETRY_TIMEOUT: &str = "client_retry_timeout";
 const RETRY_SECONDS: u64 = 30;
-/// The property that overwriting sets.
+/// On an object store, files that no version names are left alone until they are so old, in days.
+pub const STRAY_DAYS: u32 = 7;
+/// Lists of versions that are read at a time.
+const READ_AHEAD: usize = 16;
+/// How often the newest version is looked at again when the writer replaces it meanwhile.
+const ATTEMPTS: usize = 50;
+/// The property that rewriting sets.
 const BASE_SEQ: &str = "quorate.base_seq";
-/// Fragments below this many rows are merged in the background.
-const FRAGMENT_ROWS: usize = 8192;
+/// How the folders of removed tables begin; Lance's end in `.lance`.
+const REMOVED: &str = "removed-";
+
+/// The URI of a database in memory. Each connection has its own.
+pub const IN_MEMORY: &str = "memory://quorate";
 
 /// A database: one table per tenant.
 pub struct Database {
     connection: Connection,
+    session: Arc<Session>,
+    options: HashMap<String, String>,
     /// The folder, for a local database.
     folder: Option<PathBuf>,
     uri: String,
     fsync: bool,
-    commits: Arc<InOrder>,
 }
 
 /// One tenant's table.
@@ -65,7 +78,6 @@ pub struct Table {
     schema: Arc<arrow_schema::Schema>,
     dim: usize,
     folder: Option<PathBuf>,
-    fsync: bool,
     name: String,
     commits: Arc<InOrder>,
 }
@@ -79,8 +91,15 @@ pub struct Version {
     pub timestamp_ms: i64,
 }
 
+/// Makes a copy of a table's folder whole that was made while others wrote: it forgets versions that were noted after the
+/// lists were copied. Errors: `io`, `disk_full`, `permission_denied`.
+pub fn settle_copy(folder: &Path) -> Result<()> {
+    sums::settle(folder)
+}
+
 impl Database {
-    /// Connects to a folder or an object-store URI; nothing is read yet. Errors: `io`, `unsupported`.
+    /// Connects to a folder, given by its absolute path, or to an object-store URI; nothing is read yet. With `fsync`
+    /// what is written to a folder is on its disk when a call returns. Errors: `io`, `unsupported`.
     pub fn connect(uri: &str, options: &HashMap<String, String>, fsync: bool) -> Result<Self> {
         let local = !uri.contains("://");
         let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default()));
@@ -88,31 +107,68 @@ impl Database {
         if !local && !options.keys().any(|key| key.eq_ignore_ascii_case(RETRY_TIMEOUT)) {
             options.insert(RETRY_TIMEOUT.to_owned(), RETRY_SECONDS.to_string());
         }
-        let builder = lancedb::connect(uri).session(session).storage_options(options);
-        let (connection, commits) = block_on(async {
-            let connection = builder.execute().await.map_err(|e| opening(e, uri))?;
-            let commits = InOrder::new(uri).await.map_err(|e| opening(e.into(), uri))?;
-            Ok((connection, commits))
-        })?;
+        let builder = lancedb::connect(uri).session(session.clone()).storage_options(options.clone());
+        let connection = block_on(async { builder.execute().await.map_err(|e| opening(e, uri)) })?;
         let folder = local.then(|| PathBuf::from(uri));
-        Ok(Database { connection, folder, uri: uri.to_owned(), fsync: fsync && local, commits })
+        Ok(Database { connection, session, options, folder, uri: uri.to_owned(), fsync: fsync && local })
+    }
+
+    /// The folder, for a database in one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// The names of all tables, sorted. Errors: `io`, `permission_denied`, and those of an object store.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let mut names = block_on(async {
+            let names = self.connection.table_names().execute().await;
+            names.map_err(|e| opening(e, &self.uri))
+        })?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes a table with all that it holds, readable or not. In a folder it is out of sight in one step, which is durable
+    /// on return; on an object store a removal that is interrupted has to be repeated.
+    /// Errors: `not_found`, `io`, `permission_denied`.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let place = self.table_place(name);
+        let (Some(folder), Some(table)) = (&self.folder, self.table_folder(name)) else {
+            return block_on(async {
+                self.connection.drop_table(name, &[]).await.map_err(|e| writing_db(e, &place))
+            });
+        };
+        let aside = (0u32..).map(|n| folder.join(format!("{REMOVED}{n}"))).find(|path| !path.exists());
+        let aside =
+            aside.ok_or_else(|| Error::new(Code::Io, format!("{place}: it cannot be moved aside")))?;
+        std::fs::rename(&table, &aside).map_err(|e| Error::io(&table, e))?;
+        if self.fsync {
+            files::sync_folder(folder)?;
+        }
+        std::fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e))
+    }
+
+    /// Finishes removals that the end of a process has interrupted. What cannot be removed now is removed another time.
+    pub fn sweep(&self) {
+        let entries = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok());
+        for entry in entries.into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(REMOVED)) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     /// Opens a table; `None` when there is none of this name. Errors: `corrupt`, `io`.
     pub fn open(&self, name: &str) -> Result<Option<Table>> {
-        if let Some(folder) = self.table_folder(name) {
-            sums::check_newest(&folder)?;
-        }
-        let dataset = contained(&self.table_place(name), async {
-            let table = match self.connection.open_table(name).execute().await {
-                Ok(table) => table,
-                Err(lancedb::Error::TableNotFound { .. }) => return Ok(None),
-                Err(e) => return Err(opening(e, &self.table_place(name))),
-            };
-            native(&table, &self.table_place(name)).await.map(Some)
+        let folder = self.table_folder(name);
+        let opened = while_it_changes(folder.as_deref(), || {
+            if let Some(folder) = &folder {
+                sums::check_newest(folder)?;
+            }
+            self.dataset(name)
         })?;
-        if dataset.is_none()
-            && let Some(folder) = self.table_folder(name)
+        if opened.is_none()
+            && let Some(folder) = folder
             && has_files(&folder.join("data"))
         {
             return Err(Error::new(
@@ -120,7 +176,26 @@ impl Database {
                 format!("{}: there is data but no readable list of versions", folder.display()),
             ));
         }
-        dataset.map(|dataset| self.table(name, dataset)).transpose()
+        opened.map(|(dataset, commits)| self.table(name, dataset, commits)).transpose()
+    }
+
+    fn dataset(&self, name: &str) -> Result<Option<(Arc<Dataset>, Arc<InOrder>)>> {
+        let place = self.table_place(name);
+        contained(&place, async {
+            let folder = self.table_folder(name).filter(|_| self.fsync);
+            let commits = InOrder::new(&place, folder).await.map_err(|e| opening(e.into(), &place))?;
+            let mut builder = DatasetBuilder::from_uri(&place)
+                .with_session(self.session.clone())
+                .with_commit_handler(commits.clone());
+            if !self.options.is_empty() {
+                builder = builder.with_storage_options(self.options.clone());
+            }
+            match builder.load().await {
+                Ok(dataset) => Ok(Some((Arc::new(dataset), commits))),
+                Err(lance::Error::DatasetNotFound { .. }) => Ok(None),
+                Err(e) => Err(opening(e.into(), &place)),
+            }
+        })
     }
 
     /// Creates an empty table. Errors: `io`, `disk_full`, `permission_denied`.
@@ -128,16 +203,57 @@ impl Database {
         fail::fail_point!("store-create", |kind| Err(crate::failpoint::refused(kind)));
         let schema = schema::table_schema(dim, properties);
         let place = self.table_place(name);
-        let dataset = block_on(async {
-            let made = self.connection.create_empty_table(name, schema).execute().await;
-            native(&made.map_err(|e| writing_db(e, &place))?, &place).await
+        match self.table_folder(name) {
+            Some(folder) => self.create_in(&folder, &place, schema)?,
+            None => block_on(async {
+                let made = self.connection.create_empty_table(name, schema).execute().await;
+                made.map(|_| ()).map_err(|e| writing_db(e, &place))
+            })?,
+        }
+        let (dataset, commits) = self.dataset(name)?.ok_or_else(|| {
+            Error::new(Code::Io, format!("{place}: the table that was made just now is not there"))
         })?;
-        let table = self.table(name, dataset)?;
-        table.sync_commit()?;
+        let table = self.table(name, dataset, commits)?;
+        if let Some(folder) = &table.folder {
+            sums::note(folder, table.version());
+        }
         Ok(table)
     }
 
-    fn table(&self, name: &str, dataset: Arc<Dataset>) -> Result<Table> {
+    /// Creates a table in a folder, whose first commit is on the disk as any later one is.
+    fn create_in(&self, folder: &Path, place: &str, schema: Arc<arrow_schema::Schema>) -> Result<()> {
+        files::make_folder(folder, self.fsync)?;
+        let commits = block_on(async {
+            let synced = self.fsync.then(|| folder.to_owned());
+            let commits = InOrder::new(place, synced).await.map_err(|e| opening(e.into(), place))?;
+            let params = WriteParams {
+                mode: WriteMode::Create,
+                commit_handler: Some(commits.clone()),
+                session: Some(self.session.clone()),
+                ..WriteParams::default()
+            };
+            let made = InsertBuilder::new(place)
+                .with_params(&params)
+                .execute(vec![RecordBatch::new_empty(schema)])
+                .await;
+            match made {
+                Ok(_) => Ok(commits),
+                Err(e @ lance::Error::DatasetAlreadyExists { .. }) => Err(Error::with_source(
+                    Code::VersionConflict,
+                    format!("{place}: the table is there already"),
+                    e,
+                )),
+                Err(e) => Err(writing(e, place)),
+            }
+        })?;
+        match commits.unconfirmed() {
+            Some(error) => Err(error),
+            None if self.fsync => files::sync_folder(folder),
+            None => Ok(()),
+        }
+    }
+
+    fn table(&self, name: &str, dataset: Arc<Dataset>, commits: Arc<InOrder>) -> Result<Table> {
         let schema = Arc::new(arrow_schema::Schema::from(dataset.schema()));
         let dim = match schema.field_with_name("vector").map(|f| f.data_type().clone()) {
             Ok(arrow_schema::DataType::FixedSizeList(_, dim)) => dim as usize,
@@ -148,9 +264,8 @@ impl Database {
                 ));
             }
         };
-        let folder = self.table_folder(name);
-        let (name, commits) = (self.table_place(name), self.commits.clone());
-        Ok(Table { dataset, schema, dim, folder, fsync: self.fsync, name, commits })
+        let (folder, name) = (self.table_folder(name), self.table_place(name));
+        Ok(Table { dataset, schema, dim, folder, name, commits })
     }
 
     fn table_folder(&self, name: &str) -> Option<PathBuf> {
@@ -183,80 +298,99 @@ impl Table {
         self.dataset.count_fragments()
     }
 
+    /// How many rows it has, with those that were replaced or deleted since.
+    pub fn rows(&self) -> u64 {
+        self.dataset.manifest().fragments.iter().filter_map(|f| f.physical_rows).sum::<usize>() as u64
+    }
+
     /// Appends entries in one commit, which is durable on return (after a power cut too, with `fsync`).
-    /// Errors: `io`, `disk_full`, `permission_denied`, `version_conflict`.
+    /// Errors: `io`, `disk_full`, `permission_denied`, `version_conflict`. The version then says whether the commit was
+    /// made all the same: what is unknown is only whether it would outlast a power cut.
     pub fn append(&mut self, entries: &[Numbered]) -> Result<()> {
-        let batches = schema::encode(&self.schema, self.dim, entries)?;
-        self.write(batches, WriteMode::Append)
-    }
-
-    /// The number up to which entries may have been left out by [`overwrite`](Table::overwrite). Whoever has not seen
-    /// all entries below it must read the whole table.
-    pub fn base_seq(&self) -> u64 {
-        self.property(BASE_SEQ).and_then(|n| n.parse().ok()).unwrap_or(0)
-    }
-
-    /// Replaces all rows by those of `entries`, in one commit; they sum up all entries below `base_seq`.
-    pub fn overwrite(&mut self, entries: &[Numbered], base_seq: u64) -> Result<()> {
-        let mut properties = self.schema.metadata().clone();
-        properties.insert(BASE_SEQ.to_owned(), base_seq.to_string());
-        self.schema = schema::table_schema(self.dim, properties);
-        let mut batches = schema::encode(&self.schema, self.dim, entries)?;
-        if batches.is_empty() {
-            batches.push(RecordBatch::new_empty(self.schema.clone()));
-        }
-        self.write(batches, WriteMode::Overwrite)
-    }
-
-    fn write(&mut self, batches: Vec<RecordBatch>, mode: WriteMode) -> Result<()> {
         fail::fail_point!("store-write", |kind| Err(crate::failpoint::refused(kind)));
-        let dataset = self.dataset.clone();
-        let params = WriteParams { mode, skip_auto_cleanup: true, ..WriteParams::default() };
+        let batches = schema::encode(&self.schema, self.dim, entries)?;
         let transaction = block_on(async {
-            InsertBuilder::new(dataset.clone())
-                .with_params(&params)
+            InsertBuilder::new(self.dataset.clone())
+                .with_params(&write_params(WriteMode::Append))
                 .execute_uncommitted(batches)
                 .await
                 .map_err(|e| writing(e, &self.name))
         })?;
-        // The rows reach the disk before the commit that makes them part of the table does.
-        let files: Vec<String> = match &transaction.operation {
-            Operation::Append { fragments } | Operation::Overwrite { fragments, .. } => {
-                fragments.iter().flat_map(|f| f.files.iter().map(|file| file.path.clone())).collect()
-            }
-            _ => Vec::new(),
-        };
-        self.sync_data(&files)?;
+        self.commit(transaction)
+    }
+
+    /// Makes the version after the one that is looked at. Errors: as [`append`](Table::append).
+    fn commit(&mut self, transaction: Transaction) -> Result<()> {
         fail::fail_point!("store-commit", |kind| Err(crate::failpoint::refused(kind)));
         let committed = block_on(async {
             let _in_order = self.commits.only(self.dataset.version_id() + 1);
-            CommitBuilder::new(dataset)
+            CommitBuilder::new(self.dataset.clone())
                 .with_commit_handler(self.commits.clone())
                 .with_skip_auto_cleanup(true)
                 .execute(transaction)
                 .await
                 .map_err(|e| writing(e, &self.name))
         })?;
-        self.dataset = Arc::new(committed);
-        self.sync_commit()
+        self.show(Arc::new(committed));
+        self.committed()
+    }
+
+    /// Looks at a version.
+    fn show(&mut self, dataset: Arc<Dataset>) {
+        self.schema = Arc::new(arrow_schema::Schema::from(dataset.schema()));
+        self.dataset = dataset;
+    }
+
+    /// What is left to do behind a commit. Errors: `io`, when the disk did not confirm it.
+    fn committed(&self) -> Result<()> {
+        if let Some(folder) = &self.folder {
+            sums::note(folder, self.version());
+        }
+        match self.commits.unconfirmed() {
+            None => Ok(()),
+            Some(error) => Err(error.context(format!(
+                "{}: version {} is written and is there from now on, but the disk did not confirm it, and a power cut may \
+                 lose it",
+                self.name,
+                self.version()
+            ))),
+        }
+    }
+
+    /// The number up to which entries may have been left out by [`rewrite`](Table::rewrite). Whoever has not seen
+    /// all entries below it must read the whole table.
+    pub fn base_seq(&self) -> u64 {
+        self.property(BASE_SEQ).and_then(|n| n.parse().ok()).unwrap_or(0)
     }
 
     /// Looks at the newest commit; whether that is another one. Errors: `corrupt`, `io`.
     pub fn refresh(&mut self) -> Result<bool> {
-        let mut dataset = Dataset::clone(&self.dataset);
         let before = self.version();
-        if let Some(folder) = &self.folder {
-            sums::check_newest(folder)?;
-        }
-        self.dataset = contained(&self.name, async {
-            dataset.checkout_latest().await.map_err(|e| reading(e, &self.name))?;
-            Ok(Arc::new(dataset))
+        let newest = while_it_changes(self.folder.as_deref(), || {
+            let mut dataset = Dataset::clone(&self.dataset);
+            if let Some(folder) = &self.folder {
+                sums::check_newest(folder)?;
+            }
+            contained(&self.name, async {
+                dataset.checkout_latest().await.map_err(|e| reading(e, &self.name))?;
+                Ok(Arc::new(dataset))
+            })
         })?;
-        self.schema = Arc::new(arrow_schema::Schema::from(self.dataset.schema()));
+        self.show(newest);
         Ok(self.version() != before)
     }
 
-    /// The table as it was after commit `version`. Errors: `unknown_id`.
+    /// Whether the version that is looked at can be given by [`at`](Table::at): nobody has pruned it. Errors: as
+    /// [`versions`](Table::versions).
+    pub fn is_there(&self) -> Result<bool> {
+        match &self.folder {
+            Some(folder) => Ok(sums::is_there(folder, self.version())),
+            None => Ok(self.numbers()?.contains(&self.version())),
+        }
+    }
+
+    /// The table as it was after commit `version`. Errors: `unknown_id` when it was never made or has been pruned,
+    /// `corrupt`, `io`.
     pub fn at(&self, version: u64) -> Result<Table> {
         if let Some(folder) = &self.folder {
             sums::check(folder, version)?;
@@ -269,23 +403,44 @@ impl Table {
             dataset: Arc::new(dataset),
             dim: self.dim,
             folder: self.folder.clone(),
-            fsync: self.fsync,
             name: self.name.clone(),
             commits: self.commits.clone(),
         })
     }
 
-    /// All commits that can still be read, oldest first.
+    /// All commits that can still be read, oldest first. Errors: `corrupt`, `io`.
     pub fn versions(&self) -> Result<Vec<Version>> {
-        let mut versions: Vec<Version> = contained(&self.name, async {
-            let all = self.dataset.versions().await.map_err(|e| reading(e, &self.name))?;
-            Ok(all
-                .into_iter()
-                .map(|v| Version { version: v.version, timestamp_ms: v.timestamp.timestamp_millis() })
-                .collect())
+        let listed = self.numbers()?;
+        let read = contained(&self.name, async {
+            let one = |version: u64| async move { (version, self.dataset.checkout_version(version).await) };
+            Ok(futures::stream::iter(listed).map(one).buffered(READ_AHEAD).collect::<Vec<_>>().await)
         })?;
-        versions.sort_unstable_by_key(|v| v.version);
+        let mut left: Option<Vec<u64>> = None;
+        let mut versions = Vec::with_capacity(read.len());
+        for (version, dataset) in read {
+            match dataset {
+                Ok(dataset) => versions
+                    .push(Version { version, timestamp_ms: dataset.version().timestamp.timestamp_millis() }),
+                // The writer may have pruned it since it was listed.
+                Err(error) => {
+                    if left.is_none() {
+                        left = Some(self.numbers()?);
+                    }
+                    if left.as_ref().is_some_and(|left| left.contains(&version)) {
+                        return Err(reading(error, &self.name));
+                    }
+                }
+            }
+        }
         Ok(versions)
+    }
+
+    /// The numbers of all commits that are listed, oldest first.
+    fn numbers(&self) -> Result<Vec<u64>> {
+        contained(&self.name, async {
+            let all = self.dataset.version_refs().await.map_err(|e| reading(e, &self.name))?;
+            Ok(all.into_iter().map(|version| version.version).collect())
+        })
     }
 
     /// The entries numbered `from` and later, in order. Errors: `corrupt` (naming the file), `io`.
@@ -328,36 +483,45 @@ impl Table {
         Err(error)
     }
 
-    /// Merges small fragments; their rows stay as they are. Errors: `io`, `corrupt`.
-    pub fn merge_fragments(&mut self) -> Result<()> {
+    /// Merges files of fewer rows than `small`; the rows stay as they are. Errors: `io`, `corrupt`.
+    pub fn merge_fragments(&mut self, small: usize) -> Result<()> {
         let mut dataset = Dataset::clone(&self.dataset);
-        let options = CompactionOptions { target_rows_per_fragment: FRAGMENT_ROWS, ..Default::default() };
-        self.dataset = block_on(async {
+        let options = CompactionOptions { target_rows_per_fragment: small, ..Default::default() };
+        let merged = block_on(async {
             compact_files(&mut dataset, options, None).await.map_err(|e| writing(e, &self.name))?;
             Ok(Arc::new(dataset))
         })?;
-        let files: Vec<String> = self
-            .dataset
-            .fragments()
-            .iter()
-            .rev()
-            .take(2)
-            .flat_map(|f| f.files.iter().map(|file| file.path.clone()))
-            .collect();
-        self.sync_data(&files)?;
-        self.sync_commit()
+        if merged.version_id() == self.version() {
+            return Ok(());
+        }
+        self.show(merged);
+        self.committed()
     }
 
-    /// Removes all but the newest `keep` commits, and every file that no remaining one uses. Errors: `io`.
+    /// Removes all but the newest `keep` commits, and every file that no remaining one uses: in a folder at once, since
+    /// nobody else writes there; on an object store only such files of which the removed commits say that they are
+    /// theirs, and others when they are [`STRAY_DAYS`] days old, since another machine may have uploaded what it has not
+    /// committed yet. Errors: `io`.
     pub fn prune(&self, keep: usize) -> Result<()> {
         fail::fail_point!("store-prune", |kind| Err(crate::failpoint::refused(kind)));
-        let versions = self.versions()?;
-        let Some(oldest) = versions.len().checked_sub(keep.max(1)).and_then(|i| versions.get(i)) else {
+        let versions = self.numbers()?;
+        let Some(&oldest) = versions.len().checked_sub(keep.max(1)).and_then(|i| versions.get(i)) else {
             return Ok(());
         };
+        if let Some(folder) = &self.folder {
+            // The lists go before what they list, so that a reader who finds one finds the rest, or sees that it is gone.
+            for &version in versions.iter().take_while(|&&version| version < oldest) {
+                let list = sums::manifest(folder, version);
+                match std::fs::remove_file(&list) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(list, e)),
+                    _ => {}
+                }
+            }
+            files::sync_folder(&folder.join("_versions"))?;
+        }
         let policy = CleanupPolicy {
-            before_version: Some(oldest.version),
-            delete_unverified: true,
+            before_version: Some(oldest),
+            delete_unverified: self.folder.is_some(),
             error_if_tagged_old_versions: false,
             ..CleanupPolicy::default()
         };
@@ -365,48 +529,35 @@ impl Table {
             self.dataset.cleanup_with_policy(policy).await.map_err(|e| writing(e, &self.name)).map(|_| ())
         })?;
         if let Some(folder) = &self.folder {
-            sums::prune(folder, oldest.version);
-        }
-        Ok(())
-    }
-
-    fn sync_data(&self, files: &[String]) -> Result<()> {
-        let Some(folder) = self.folder.as_ref().filter(|_| self.fsync) else { return Ok(()) };
-        let data = folder.join("data");
-        for file in files {
-            sync_path(&data.join(file))?;
-        }
-        if files.is_empty() { Ok(()) } else { sync_path(&data) }
-    }
-
-    /// Brings the newest commit itself to the disk, and notes its checksum.
-    fn sync_commit(&self) -> Result<()> {
-        let Some(folder) = &self.folder else { return Ok(()) };
-        sums::note(folder, self.version());
-        if !self.fsync {
-            return Ok(());
-        }
-        let versions = folder.join("_versions");
-        if let Some(name) = self.dataset.manifest_location().path.filename() {
-            sync_path(&versions.join(name))?;
-        }
-        sync_path(&versions)?;
-        if let Some(name) = &self.dataset.manifest().transaction_file {
-            let transactions = folder.join("_transactions");
-            sync_path(&transactions.join(name))?;
-            sync_path(&transactions)?;
+            sums::prune(folder, oldest);
+            files::remove_leftovers(folder);
         }
         Ok(())
     }
 }
 
-async fn native(table: &lancedb::Table, place: &str) -> Result<Arc<Dataset>> {
-    match table.dataset() {
-        Some(dataset) => dataset.get().await.map_err(|e| opening(e, place)),
-        None => {
-            Err(Error::new(Code::Unsupported, format!("{place}: only tables that Lance keeps can be used")))
+fn write_params(mode: WriteMode) -> WriteParams {
+    WriteParams { mode, skip_auto_cleanup: true, ..WriteParams::default() }
+}
+
+/// What comes of looking at the newest version of a table, while its writer makes and prunes some: a failure counts when
+/// the newest version is still the same afterwards.
+fn while_it_changes<T>(folder: Option<&Path>, look: impl Fn() -> Result<T>) -> Result<T> {
+    let Some(folder) = folder else { return look() };
+    let mut seen = sums::newest(folder);
+    for _ in 0..ATTEMPTS {
+        match look() {
+            Ok(seen) => return Ok(seen),
+            Err(error) => {
+                let now = sums::newest(folder);
+                if now == seen {
+                    return Err(error);
+                }
+                seen = now;
+            }
         }
     }
+    look()
 }
 
 /// What comes of reading. Lance panics on some damage; that is an error like other damage.
@@ -424,12 +575,5 @@ fn has_files(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-fn sync_path(path: &Path) -> Result<()> {
-    // A folder cannot be opened for synchronisation everywhere (not on Windows); its files are synchronised then.
-    match std::fs::File::open(path) {
-        Ok(file) => file.sync_all().map_err(|e| Error::io(path, e)),
-        Err(_) if cfg!(windows) && path.is_dir() => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Error::io(path, e)),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,9 @@ pub struct Numbered {
     pub entry: Entry,
 }
 
-const PUT: u8 = 0;
+/// The kind of a row that belongs to a document.
+pub const PUT: u8 = 0;
+/// The kind of a row that lists ids that are gone.
 const DELETE: u8 = 1;
 
 /// Rows beyond this size start another record batch: 32-bit string offsets end at 2 GiB.
@@ -183,6 +185,15 @@ pub fn decode(batches: &[RecordBatch], dim: usize) -> Result<Vec<Numbered>> {
         0 => Ok(out),
         n => Err(damaged(format!("the last document lacks {n} chunks"))),
     }
+}
+
+/// The kind of each row. Errors: `corrupt`.
+pub fn kinds(batch: &RecordBatch) -> Result<&[u8]> {
+    batch
+        .column_by_name("kind")
+        .and_then(|column| column.as_primitive_opt::<UInt8Type>())
+        .map(|kinds| &kinds.values()[..])
+        .ok_or_else(|| damaged("column 'kind' is not in the table".to_owned()))
 }
 
 /// Whether each row is as it was written. Errors: `corrupt`.

@@ -2,15 +2,20 @@
 //!
 //! Lance's manifests carry no checksum, and with one flipped bit a table can look whole and hold something else. So one
 //! file beside them keeps the checksum of each. A line of it that is not whole itself counts as not there, and a
-//! manifest without a line is not checked: the file makes nothing worse, whatever becomes of it.
+//! manifest without a line is not checked. A line is written when its manifest is where it belongs, so that a manifest
+//! with a line was acknowledged: when the newest one is gone, that is damage, and not the version before.
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Code, Error, Result, files};
 
 const NAME: &str = "quorate.sums";
+/// How often, and after how long, a folder is listed again that does not have what must be there.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Notes the checksum of the manifest of `version`, which was written just now.
 pub(super) fn note(folder: &Path, version: u64) {
@@ -42,17 +47,51 @@ pub(super) fn check(folder: &Path, version: u64) -> Result<()> {
     }
 }
 
-/// The same for the newest version that is there. Errors: `corrupt`.
+/// The same for the newest version that was written, which must be there. Errors: `corrupt`.
 pub(super) fn check_newest(folder: &Path) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(folder.join("_versions")) else { return Ok(()) };
+    for attempt in 1.. {
+        // What was noted before the folder is looked at is there then, or a later one is.
+        let noted = known(folder).into_keys().max();
+        match (noted, newest(folder)) {
+            // A folder that changes while it is listed may hide what has just come; it does not do so for long.
+            (Some(noted), there) if there.is_none_or(|there| there < noted) => {
+                if attempt >= ATTEMPTS {
+                    return Err(gone(folder, noted));
+                }
+                std::thread::sleep(PAUSE);
+            }
+            (_, Some(newest)) => return check(folder, newest),
+            (_, None) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+fn gone(folder: &Path, version: u64) -> Error {
+    Error::new(
+        Code::Corrupt,
+        format!(
+            "{}: the list of version {version}, the newest that was written, is not there; put a copy of the file in its \
+             place, or give up what was written with it by deleting {}",
+            manifest(folder, version).display(),
+            folder.join(NAME).display()
+        ),
+    )
+}
+
+/// The newest version whose list is there.
+pub(super) fn newest(folder: &Path) -> Option<u64> {
     let version = |name: &str| {
         let digits = name.strip_suffix(".manifest").filter(|digits| digits.len() == 20)?;
         Some(u64::MAX - digits.parse::<u64>().ok()?)
     };
-    match entries.flatten().filter_map(|entry| version(entry.file_name().to_str()?)).max() {
-        Some(newest) => check(folder, newest),
-        None => Ok(()),
-    }
+    let entries = std::fs::read_dir(folder.join("_versions")).ok()?;
+    entries.flatten().filter_map(|entry| version(entry.file_name().to_str()?)).max()
+}
+
+/// Whether the list of `version` is there.
+pub(super) fn is_there(folder: &Path, version: u64) -> bool {
+    manifest(folder, version).exists()
 }
 
 /// Forgets the versions before `oldest`.
@@ -61,16 +100,25 @@ pub(super) fn prune(folder: &Path, oldest: u64) {
         known(folder).into_iter().filter(|(version, _)| *version >= oldest).collect();
     kept.sort_unstable();
     let text: String = kept.into_iter().map(|(version, sum)| line(version, sum)).collect();
-    let replaced = tempfile::NamedTempFile::new_in(folder)
-        .and_then(|mut file| file.write_all(text.as_bytes()).map(|()| file))
-        .and_then(|file| file.persist(folder.join(NAME)).map_err(|e| e.error));
+    let replaced = files::replace(&folder.join(NAME), false, |out| out.write_all(text.as_bytes()));
     if let Err(error) = replaced {
         tracing::debug!(folder = %folder.display(), %error, "the checksums of removed versions stay");
     }
 }
 
+/// Forgets what was noted of versions whose lists are not there: in a copy of the folder that was made while others wrote.
+/// Errors: `io`, `disk_full`, `permission_denied`.
+pub(super) fn settle(folder: &Path) -> Result<()> {
+    let known = known(folder);
+    let mut kept: Vec<(u64, u32)> =
+        known.into_iter().filter(|&(version, _)| is_there(folder, version)).collect();
+    kept.sort_unstable();
+    let text: String = kept.into_iter().map(|(version, sum)| line(version, sum)).collect();
+    files::replace(&folder.join(NAME), true, |out| out.write_all(text.as_bytes()))
+}
+
 /// Lance's name of a manifest: the number counts down, so that the newest comes first in a listing.
-fn manifest(folder: &Path, version: u64) -> PathBuf {
+pub(super) fn manifest(folder: &Path, version: u64) -> PathBuf {
     folder.join("_versions").join(format!("{:020}.manifest", u64::MAX - version))
 }
 
@@ -107,6 +155,15 @@ mod tests {
             note(folder, version);
         }
         check_newest(folder).unwrap();
+        // The newest one is gone.
+        std::fs::rename(manifest(folder, 4), folder.join("away")).unwrap();
+        let error = check_newest(folder).unwrap_err();
+        assert!(error.code() == Code::Corrupt && error.message().contains("18446744073709551611.manifest"));
+        std::fs::rename(folder.join("away"), manifest(folder, 4)).unwrap();
+        // One that nobody has noted may be there.
+        std::fs::write(manifest(folder, 5), "list 5").unwrap();
+        check_newest(folder).unwrap();
+        std::fs::remove_file(manifest(folder, 5)).unwrap();
         std::fs::write(manifest(folder, 4), "list 5").unwrap();
         let error = check_newest(folder).unwrap_err();
         assert!(error.code() == Code::Corrupt && error.message().contains("18446744073709551611.manifest"));
