@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+pub(crate) use quorate_core::shorten;
 use quorate_core::{Code, Error, Result};
 
 /// What is known about a document besides its text: a JSON object, whose members (also nested ones, by dotted
@@ -145,14 +146,6 @@ impl Document {
             }
         }
         Ok(())
-    }
-}
-
-/// At most the first 60 characters, for messages.
-pub(crate) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -15,12 +15,15 @@ pub mod retrieve;
 
 pub use context::{Citation, Context, ContextOptions, ContextOrder, CountTokens};
 pub use document::{Chunk, Document, MAX_ID_BYTES, MAX_TEXT_BYTES, Metadata};
-pub use index::lexical::{Language, LexicalQuery};
+pub use index::lexical::{Asking, FuzzyAsked, Language, Lexical, LexicalQuery, PhraseAsked};
+#[doc(hidden)]
+pub use kb::Tuning;
 pub use kb::{
-    Durability, FileOptions, KnowledgeBase, ModelSource, OnError, OpenOptions, Progress, Skipped, Stats,
-    WriteOptions, WriteReport,
+    CopyOptions, CopyReport, DocumentPage, Durability, FileOptions, KnowledgeBase, ListOptions, ModelSource,
+    OnError, OpenOptions, Part, Problem, Progress, ReembedOptions, Skipped, Stats, SyncOptions, SyncReport,
+    VerifyReport, WriteOptions, WriteReport,
 };
-pub use quorate_core::filter::{self, Filter, RowSet};
+pub use quorate_core::filter::{self, Filter, RowSet, Sort, Value};
 pub use quorate_store::Version;
 pub use retrieve::{
     Bm25, Explanation, Fusion, GroupBy, Hit, Hits, Mode, Rerank, RerankFn, Reranker, SearchOptions,

@@ -80,3 +80,39 @@ fn broken_files_name_file_and_line() {
     let data = load_beir(folder.path(), "test").unwrap();
     assert_eq!((data.corpus.len(), data.queries["q"].as_str(), data.qrels["q"]["d"]), (1, "?", 1));
 }
+
+#[test]
+fn the_first_judgement_is_no_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("q.tsv");
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        read_trec_qrels(&path)
+    };
+    let one =
+        |text: &str| read(text).unwrap().into_iter().map(|(q, docs)| (q, docs.len())).collect::<Vec<_>>();
+    let q = |n| vec![("q".to_owned(), n)];
+    assert_eq!(one("query-id\tcorpus-id\tscore\nq\td\t1\n"), q(1));
+    assert_eq!(one("query 0 doc Relevance\nq 0 d 1\n"), q(1));
+    assert_eq!(one("\u{feff}q 0 d 1\r\nq 0 e 0\r\n"), q(2));
+    for broken in ["q 0 d 1.5\nq 0 e 1\n", "q d x\nq e 1\n", "q 0 d one\n", "q 0 d 1\nquery 0 doc score\n"] {
+        let error = read(broken).unwrap_err();
+        assert_eq!(error.code().as_str(), "load_failed", "{broken:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn endless_runs_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for endless in [pipe.to_str().unwrap(), "/dev/zero"] {
+        assert_eq!(read_trec_run(endless).unwrap_err().code().as_str(), "unsupported");
+        assert_eq!(read_trec_qrels(endless).unwrap_err().code().as_str(), "unsupported");
+    }
+    std::fs::create_dir(folder.path().join("qrels")).unwrap();
+    std::fs::write(folder.path().join("qrels/test.tsv"), "q d 1\n").unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("corpus.jsonl")).unwrap();
+    assert_eq!(load_beir(folder.path(), "test").unwrap_err().code().as_str(), "unsupported");
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use quorate_rag::Document;
 use quorate_rag::load::{LoadOptions, expand, load_file};
+use serde_json::json;
 
 fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
     let path = folder.join(name);
@@ -86,7 +87,7 @@ const WORD: &str = r#"<?xml version="1.0"?><w:document xmlns:w="x"><w:body>
 fn plain_text_in_its_encodings() {
     let utf8 = &load("a.txt", "Größe — 10 mg")[0];
     assert_eq!((utf8.text.as_str(), utf8.title.as_str()), ("Größe — 10 mg", "a"));
-    assert!(!utf8.metadata.contains_key("encoding"));
+    assert_eq!(utf8.metadata["encoding"], "UTF-8");
     assert!(utf8.metadata["modified"].as_str().unwrap().ends_with('Z'));
     let latin = &load("a.txt", b"Gr\xf6\xdfe")[0];
     assert_eq!(
@@ -192,11 +193,124 @@ fn tables_and_records() {
     assert_eq!(code("a.jsonl", "[1]"), "load_failed");
 }
 
+/// The metadata of a table's rows without what every file tells.
+fn columns(name: &str, text: &str, options: serde_json::Value) -> Vec<serde_json::Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = serde_json::from_value(options).unwrap();
+    let options = LoadOptions { csv, ..LoadOptions::default() };
+    let docs = load_file(write(folder.path(), name, text), &options).unwrap();
+    let told = ["file_type", "modified", "language"];
+    let own = |mut doc: Document| {
+        told.iter().for_each(|name| drop(doc.metadata.remove(*name)));
+        serde_json::json!([doc.id.rsplit('/').next(), doc.title, doc.text, doc.metadata])
+    };
+    docs.into_iter().map(own).collect()
+}
+
+#[test]
+fn a_column_has_one_type_and_keeps_its_digits() {
+    let text = "key,text,plz,paid,valid,p,icd,price,wide\n\
+        a,x,01067,12,true,0.05,250.00,12.50,18446744073709551616\n\
+        b,y,94110,250,false,1e-7,401.9,3.00,1\n";
+    let rows = columns("a.csv", text, json!({}));
+    assert_eq!(
+        rows[0][3],
+        json!({"key": "a", "plz": "01067", "paid": 12, "valid": true, "p": 0.05, "icd": "250.00", "price": 12.5,
+            "wide": "18446744073709551616"})
+    );
+    assert_eq!(
+        rows[1][3],
+        json!({"key": "b", "plz": "94110", "paid": 250, "valid": false, "p": 1e-7, "icd": "401.9", "price": 3.0,
+            "wide": "1"})
+    );
+    // The text of a row without a text column has its cells as they are written.
+    assert_eq!(columns("a.csv", "drug,dose\nx,12.50\n", json!({}))[0][2], "drug: x\ndose: 12.50");
+    let lines = "{\"text\": \"x\", \"n\": 123456789012345678901234567890, \"m\": [-9223372036854775809]}";
+    let want = json!({"n": "123456789012345678901234567890", "m": ["-9223372036854775809"]});
+    assert_eq!(columns("a.jsonl", lines, json!({}))[0][3], want);
+}
+
+#[test]
+fn tables_are_read_as_the_caller_says() {
+    let text = "nr;titel;befund;rat;ort\n1;T;'a; b';c;Graz\n2;U;;d;\n";
+    let options = json!({"quote": "'", "id": "nr", "title": "titel", "text": ["befund", "rat"], "metadata": ["ort", "nr"]});
+    assert_eq!(
+        columns("a.csv", text, options),
+        [json!(["1", "T", "a; b\nc", {"ort": "Graz", "nr": 1}]), json!(["2", "U", "d", {"nr": 2}])]
+    );
+    assert_eq!(
+        columns("a.csv", "x|y\n", json!({"header": false}))[0],
+        json!([
+            "a.csv#row=1", "", "column1: x\ncolumn2: y", {"column1": "x", "column2": "y"}
+        ])
+    );
+    let named = json!({"header": ["text", "n"], "delimiter": " "});
+    assert_eq!(columns("a.tsv", "word 7\n", named)[0], json!(["a.tsv#row=1", "", "word", {"n": 7}]));
+    assert_eq!(
+        columns("a.jsonl", "{\"key\": 1, \"note\": \"x\", \"b\": 2}", json!({"id": "key", "text": "note"}))
+            [0],
+        json!(["1", "", "x", {"b": 2}])
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "a.csv", "a,b\n1,2\n");
+    let code = |options: serde_json::Value| {
+        let options = LoadOptions { csv: serde_json::from_value(options).unwrap(), ..LoadOptions::default() };
+        load_file(&path, &options).unwrap_err()
+    };
+    let error = code(json!({"text": "c"}));
+    assert_eq!(error.code().as_str(), "load_failed");
+    assert!(error.message().contains("'c'") && error.message().contains("'a', 'b'"), "{error}");
+    for wrong in
+        [json!({"delimiter": "é"}), json!({"quote": ","}), json!({"header": []}), json!({"text": []})]
+    {
+        assert_eq!(code(wrong.clone()).code().as_str(), "invalid_argument", "{wrong}");
+    }
+}
+
+#[test]
+fn synonyms_leave_the_metadata_complete() {
+    assert_eq!(
+        columns("a.csv", "id,name,description,kind\n1,Metformin,lowers glucose,drug\n", json!({}))[0],
+        json!(["1", "Metformin", "lowers glucose",
+            {"name": "Metformin", "description": "lowers glucose", "kind": "drug"}])
+    );
+    assert_eq!(
+        columns(
+            "a.jsonl",
+            "{\"_id\": \"1\", \"headline\": \"H\", \"body\": \"B\", \"title\": \"T\"}",
+            json!({})
+        )[0],
+        json!(["1", "T", "B", {"headline": "H", "body": "B"}])
+    );
+    // What is called so is not repeated, and a text column that is empty in a row is no other column.
+    assert_eq!(
+        columns("a.csv", "Title,Text,body\nT,,long\n", json!({}))[0],
+        json!(["a.csv#row=1", "T", "", {"body": "long"}])
+    );
+    // Two columns of one name are both kept.
+    assert_eq!(columns("a.csv", "text,a,a\nx,1,2\n", json!({}))[0][3], json!({"a": 1, "a_2": 2}));
+}
+
+#[test]
+fn rows_that_are_short_long_or_never_closed() {
+    assert_eq!(load("a.csv", "id,text,city\ne,Fifth clinic\nf,Sixth,Rome,,\n").len(), 2);
+    let folder = tempfile::tempdir().unwrap();
+    let message = |text: &str| {
+        let path = write(folder.path(), "a.csv", text);
+        load_file(&path, &LoadOptions::default()).unwrap_err().message().to_owned()
+    };
+    let long = message("id,text\na,x\nb,y, z\n");
+    assert!(long.contains("row 2 (line 3)") && long.contains("3 cells"), "{long}");
+    let open = message("id,text\na,\"x\nb,y\nc,z\n");
+    assert!(open.contains("row 1 (line 2)") && open.contains("never closed"), "{open}");
+    assert_eq!(load("a.csv", "id,text\na,\"x\ny\"\nb,a 5\" disk\n").len(), 2);
+}
+
 #[test]
 fn patterns_name_files() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("sub")).unwrap();
-    for name in ["b.txt", "a.md", "sub/c.pdf", ".hidden.txt", "d.png"] {
+    for name in ["b.txt", "a.md", "sub/c.pdf", ".hidden.txt", "d.png", "sub/[x] 1*.txt"] {
         write(folder.path(), name, "x");
     }
     let root = folder.path().to_str().unwrap();
@@ -204,13 +318,61 @@ fn patterns_name_files() {
         let found = expand(&pattern).unwrap();
         found.iter().map(|p| p.strip_prefix(root).unwrap().to_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(names(format!("{root}/**/*")), ["a.md", "b.txt", "d.png", "sub/c.pdf"]);
-    assert_eq!(names(root.to_owned()), ["a.md", "b.txt", "d.png", "sub/c.pdf"]);
+    let all = ["a.md", "b.txt", "d.png", "sub/[x] 1*.txt", "sub/c.pdf"];
+    assert_eq!(names(format!("{root}/**/*")), all);
+    assert_eq!(names(root.to_owned()), all);
+    assert_eq!(names(format!("{root}/./sub/..//")), all);
     assert_eq!(names(format!("{root}/*.txt")), ["b.txt"]);
+    assert_eq!(names(format!("{root}/.h*")), [".hidden.txt"]);
+    assert_eq!(names(format!("{root}/*/c.*")), ["sub/c.pdf"]);
     assert_eq!(names(format!("{root}/a.md")), ["a.md"]);
-    assert_eq!(expand(&format!("{root}/none*")).unwrap_err().code().as_str(), "not_found");
-    assert_eq!(expand("a[").unwrap_err().code().as_str(), "invalid_argument");
+    assert_eq!(names(format!("{root}/sub/[x] 1*.txt")), ["sub/[x] 1*.txt"]);
+    for nothing in ["none*", "none", "a.md/x", "a.md/*", "none/*"] {
+        assert_eq!(
+            expand(format!("{root}/{nothing}")).unwrap_err().code().as_str(),
+            "not_found",
+            "{nothing}"
+        );
+    }
+    for bad in ["a[", "", "a\0b"] {
+        assert_eq!(expand(bad).unwrap_err().code().as_str(), "invalid_argument", "{bad:?}");
+    }
     assert_eq!(code("d.png", "x"), "unsupported");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_stay_in_the_folder_and_endless_files_are_refused() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let secret = write(outside.path(), "secret.txt", "not for everyone");
+    let inside = folder.path().join("docs");
+    std::fs::create_dir_all(inside.join("deep")).unwrap();
+    write(&inside, "real.txt", "x");
+    symlink(&secret, inside.join("away.txt")).unwrap();
+    symlink(outside.path(), inside.join("away")).unwrap();
+    symlink("..", inside.join("deep/loop")).unwrap();
+    symlink("real.txt", inside.join("again.txt")).unwrap();
+    symlink("nothing.txt", inside.join("dangling.txt")).unwrap();
+    assert_eq!(expand(&inside).unwrap(), [inside.join("real.txt")]);
+    assert_eq!(expand(inside.join("**/*")).unwrap(), [inside.join("real.txt")]);
+    // What the caller names is followed.
+    assert_eq!(expand(inside.join("away.txt")).unwrap(), [inside.join("away.txt")]);
+    assert_eq!(expand(inside.join("away/*.txt")).unwrap(), [inside.join("away/secret.txt")]);
+
+    symlink("/dev/zero", inside.join("zero.txt")).unwrap();
+    symlink("/dev/zero", inside.join("zero.csv")).unwrap();
+    let pipe = inside.join("pipe.txt");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for endless in ["zero.txt", "zero.csv", "pipe.txt"] {
+        let error = load_file(inside.join(endless), &LoadOptions::default()).unwrap_err();
+        assert_eq!(error.code().as_str(), "unsupported", "{error}");
+    }
+    let options = LoadOptions { max_bytes: 1 << 20, ..LoadOptions::default() };
+    let sparse = inside.join("sparse.txt");
+    std::fs::File::create(&sparse).unwrap().set_len(1 << 40).unwrap();
+    assert_eq!(load_file(&sparse, &options).unwrap_err().code().as_str(), "too_large");
 }
 
 proptest! {

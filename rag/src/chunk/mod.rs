@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::Chunk;
 
 use headings::Headings;
+pub(crate) use headings::{MAX_HEADING_BYTES, cut, first_title};
 use tokens::Tokens;
 
 /// Where texts are cut.
@@ -81,6 +82,9 @@ impl Default for ChunkOptions {
 /// The most tokens that title and heading path may take of the embedder's limit.
 pub const MAX_HEADER_TOKENS: usize = 48;
 
+/// So many tokens have no more bytes in any text that is of use.
+const MAX_HEADER_BYTES: usize = 4096;
+
 impl ChunkOptions {
     /// Errors: `invalid_argument`.
     pub fn validate(&self) -> Result<()> {
@@ -111,7 +115,7 @@ impl ChunkOptions {
             true if !headings.is_empty() => most,
             true if title.trim().is_empty() => 0,
             // One for the end of its line.
-            true => most.min(embedder.tokenize(title.trim())?.len() + 1),
+            true => most.min(embedder.tokenize(cut(title.trim(), MAX_HEADER_BYTES))?.len() + 1),
             false => 0,
         };
         match self.max_tokens.min(room - header) {
@@ -153,9 +157,9 @@ pub fn chunk(
             ChunkStrategy::Fixed => pieces::fixed(text, &tokens, limit, overlap),
             ChunkStrategy::Sentence => pieces::sentences(text, &tokens, limit, overlap),
             ChunkStrategy::Auto | ChunkStrategy::Recursive => {
-                pieces::recursive(text, &tokens, limit, overlap)?
+                pieces::recursive(text, &tokens, limit, overlap, cancel)?
             }
-            ChunkStrategy::Markdown => pieces::markdown(text, &tokens, limit)?,
+            ChunkStrategy::Markdown => pieces::markdown(text, &tokens, limit, cancel)?,
             ChunkStrategy::Code => code::definitions(text, &tokens, limit),
             ChunkStrategy::Semantic => {
                 semantic::topics(text, &tokens, limit, options.breakpoint_percentile, embedder, cancel)?
@@ -175,7 +179,8 @@ pub fn chunk(
 /// The text that is embedded for a chunk: title and heading path, then the chunk itself.
 pub fn with_header(title: &str, headings: &[String], text: &str, embedder: &dyn Embed) -> Result<String> {
     let path = std::iter::once(title).chain(headings.iter().map(String::as_str));
-    let parts: Vec<&str> = path.map(str::trim).filter(|part| !part.is_empty()).collect();
+    let parts = path.map(|part| cut(part.trim(), MAX_HEADER_BYTES));
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
     if parts.is_empty() {
         return Ok(text.to_owned());
     }

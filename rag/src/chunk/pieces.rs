@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Result};
 use text_splitter::{ChunkConfig, MarkdownSplitter, TextSplitter};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -82,24 +82,106 @@ pub(super) fn pack(
     ranges
 }
 
-/// At the strongest break that fits: paragraph, line, sentence, word, character.
+/// At the strongest break that fits: paragraph, line, sentence, word, character. Each piece but the first begins with the
+/// last words of the one before it, as many as `overlap` tokens hold.
 pub(super) fn recursive(
     text: &str,
     tokens: &Tokens<'_>,
     limit: usize,
     overlap: usize,
+    cancel: &Cancel,
 ) -> Result<Vec<Range<usize>>> {
-    let config = ChunkConfig::new(limit).with_sizer(tokens).with_overlap(overlap).map_err(unexpected)?;
-    let splitter = TextSplitter::new(config);
-    Ok(splitter.chunk_indices(text).map(|(at, piece)| trim(text, at..at + piece.len())).collect())
+    let splitter = TextSplitter::new(ChunkConfig::new(limit - overlap).with_sizer(tokens));
+    let mut ranges = windowed(text, tokens, limit - overlap, cancel, |window, ranges| {
+        ranges.extend(splitter.chunk_indices(window).map(|(at, piece)| at..at + piece.len()));
+    })?;
+    if overlap > 0 {
+        // The piece before has its own repetition already.
+        for i in 1..ranges.len() {
+            let before = ranges[i - 1].clone();
+            let from = trim(text, tokens.start_before(ranges[i].start, overlap)..ranges[i].end).start;
+            let start = word_start(text, from, before.end);
+            // A piece that is repeated as a whole is no piece of its own.
+            if start > before.start {
+                ranges[i].start = start;
+            } else if let Some(start) = second_word(text, &before) {
+                ranges[i].start = start;
+            }
+        }
+    }
+    Ok(ranges)
+}
+
+/// The first start of a word at `from` or after it and before `to`; `from` itself where no word begins there.
+fn word_start(text: &str, from: usize, to: usize) -> usize {
+    if from >= to || text[..from].ends_with(char::is_whitespace) {
+        return from;
+    }
+    let rest = &text[from..to];
+    let space = rest.find(char::is_whitespace);
+    let word = space.map(|at| at + (rest.len() - at - rest[at..].trim_start().len()));
+    word.filter(|&at| at < rest.len()).map_or(from, |at| from + at)
+}
+
+/// Where the second word of a range begins; none where it is one word.
+fn second_word(text: &str, range: &Range<usize>) -> Option<usize> {
+    let piece = &text[range.clone()];
+    let space = piece.find(char::is_whitespace)?;
+    let word = space + (piece.len() - space - piece[space..].trim_start().len());
+    (word < piece.len()).then_some(range.start + word)
 }
 
 /// The same with Markdown's structure as the strongest breaks.
-pub(super) fn markdown(text: &str, tokens: &Tokens<'_>, limit: usize) -> Result<Vec<Range<usize>>> {
+pub(super) fn markdown(
+    text: &str,
+    tokens: &Tokens<'_>,
+    limit: usize,
+    cancel: &Cancel,
+) -> Result<Vec<Range<usize>>> {
     let splitter = MarkdownSplitter::new(ChunkConfig::new(limit).with_sizer(tokens));
-    Ok(splitter.chunk_indices(text).map(|(at, piece)| trim(text, at..at + piece.len())).collect())
+    windowed(text, tokens, limit, cancel, |window, ranges| {
+        ranges.extend(splitter.chunk_indices(window).map(|(at, piece)| at..at + piece.len()));
+    })
 }
 
-fn unexpected(error: text_splitter::ChunkConfigError) -> Error {
-    Error::with_source(Code::Internal, format!("chunking: {error}"), error)
+/// A splitter looks through all that is left of its text for each piece, so a long text is given to it in windows of this
+/// many pieces.
+const WINDOW_PIECES: usize = 32;
+
+/// The pieces that `split` makes of windows of the text, which end at the strongest break of their last eighth.
+fn windowed(
+    text: &str,
+    tokens: &Tokens<'_>,
+    limit: usize,
+    cancel: &Cancel,
+    split: impl Fn(&str, &mut Vec<Range<usize>>),
+) -> Result<Vec<Range<usize>>> {
+    let size = limit.saturating_mul(WINDOW_PIECES);
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    while start < text.len() {
+        cancel.check()?;
+        let most = tokens.end_after(start, size);
+        let end = match most < text.len() {
+            true => break_before(text, tokens.end_after(start, size - size / 8), most),
+            false => text.len(),
+        };
+        let mut pieces = Vec::new();
+        split(&text[start..end], &mut pieces);
+        ranges.extend(pieces.into_iter().map(|piece| trim(text, start + piece.start..start + piece.end)));
+        start = end;
+    }
+    ranges.retain(|range| !range.is_empty());
+    Ok(ranges)
+}
+
+/// The last strong break after `from` and not after `to`: behind a blank line, a line, a word, or `to` itself.
+fn break_before(text: &str, from: usize, to: usize) -> usize {
+    let tail = &text[from..to];
+    let behind = |at: usize| {
+        let rest = &tail[at..];
+        from + at + (rest.len() - rest.trim_start().len())
+    };
+    let found = tail.rfind("\n\n").or_else(|| tail.rfind('\n')).or_else(|| tail.rfind(char::is_whitespace));
+    found.map(behind).filter(|&at| from < at && at <= to).unwrap_or(to)
 }

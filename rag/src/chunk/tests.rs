@@ -241,3 +241,91 @@ fn bad_options_and_empty_texts() {
     cancel.cancel();
     assert_eq!(chunk("", "x", &ChunkOptions::default(), &toy, &cancel).unwrap_err().code(), Code::Cancelled);
 }
+
+#[test]
+fn a_long_text_of_few_words_takes_time_in_proportion() {
+    let toy = Toy { limit: 514 };
+    let time = |text: &str| {
+        let start = std::time::Instant::now();
+        let chunks = chunk("", text, &ChunkOptions::default(), &toy, &Cancel::new()).unwrap();
+        assert!(chunks.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start));
+        let covered: usize = chunks.iter().map(|chunk| chunk.range.len()).sum();
+        assert!(covered + chunks.len() + 1 >= text.len(), "{covered} of {}", text.len());
+        start.elapsed()
+    };
+    let headings = "# a\n".repeat(40_000);
+    for unit in ["ab cd. ", "ab cd ", "# A\n\nab cd ab cd ", &headings] {
+        let of = |bytes: usize| format!("{unit}{}", "ab cd. ".repeat(bytes / 7));
+        let (short, long) = (of(200_000), of(1_600_000));
+        let (short, long) = (time(&short).max(std::time::Duration::from_millis(20)), time(&long));
+        // Eight times the text; sixty-four times the time where it was quadratic.
+        assert!(long < short * 30, "{unit:.20}: {short:?}, then {long:?}");
+    }
+}
+
+#[test]
+fn laws_hold_beyond_one_window() {
+    let prose =
+        "One two three. Four five? Six, seven eight nine.\n\nTen eleven é twelve.\r\n\r\n* item 漢字 one\n";
+    let long = format!("# Title\n\n{}```\ncode here\n```\n{}", prose.repeat(60), "ab cd ".repeat(900));
+    for strategy in STRATEGIES {
+        for overlap in [0, 5] {
+            let options = ChunkOptions { strategy, max_tokens: 12, overlap, ..Default::default() };
+            check_laws(&long, &options);
+            let starts: Vec<usize> = cut(&long, &options).iter().map(|chunk| chunk.range.start).collect();
+            assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "{options:?}");
+        }
+    }
+    let recursive = |overlap| {
+        let options = ChunkOptions {
+            strategy: ChunkStrategy::Recursive,
+            max_tokens: 12,
+            overlap,
+            ..Default::default()
+        };
+        let chunks = cut(&"ab cd ".repeat(900), &options);
+        chunks.windows(2).filter(|pair| pair[1].range.start < pair[0].range.end).count() + 1 == chunks.len()
+    };
+    assert!(recursive(4) && !recursive(0));
+}
+
+#[test]
+fn an_overlap_that_is_asked_for_is_there() {
+    let toy = Toy { limit: 514 };
+    let text = "Sentences of more words than the overlap holds stand here; they are cut. ".repeat(8)
+        + "\n\n"
+        + &"漢字かなの文はここに続く。".repeat(20);
+    let overlaps = |options: &ChunkOptions| {
+        let chunks = cut(&text, options);
+        let pairs: Vec<_> = chunks.windows(2).collect();
+        let shared = pairs.iter().filter_map(|pair| text.get(pair[1].range.start..pair[0].range.end));
+        let counts: Vec<usize> = shared.map(|piece| toy.tokenize(piece).unwrap().len()).collect();
+        assert!(pairs.iter().all(|pair| pair[0].range.start < pair[1].range.start), "{options:?}");
+        (counts.iter().filter(|&&count| count > 0).count(), pairs.len(), counts.into_iter().max())
+    };
+    for strategy in [ChunkStrategy::Recursive, ChunkStrategy::Fixed] {
+        let options = ChunkOptions { strategy, max_tokens: 20, overlap: 5, ..Default::default() };
+        let (shared, pairs, most) = overlaps(&options);
+        assert_eq!(shared, pairs, "{options:?}");
+        assert!(most <= Some(5), "{options:?}: {most:?}");
+        check_laws(&text, &options);
+    }
+}
+
+#[test]
+fn late_vectors_of_chunks_in_any_order() {
+    let text = "aa bb cc dd ee ff gg hh";
+    let toy = Toy { limit: 6 };
+    let ranges = [12..17, 0..5, 3..8, 0..23, 0..0];
+    let chunks: Vec<Chunk> =
+        ranges.iter().map(|range| Chunk { range: range.clone(), ..Chunk::default() }).collect();
+    let vectors = embed_late(text, &chunks, &toy, &Cancel::new()).unwrap();
+    for (row, range) in vectors.iter().zip(&ranges).take(3) {
+        let want = toy.embed_query(&text[range.clone()]).unwrap();
+        assert!(row.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-6), "{range:?}: {row:?} {want:?}");
+    }
+    // No token begins in the last one.
+    assert!(vectors.row(4).iter().all(|&x| x == 0.0));
+    let outside = [Chunk { range: 3..99, ..Chunk::default() }];
+    assert_eq!(embed_late(text, &outside, &toy, &Cancel::new()).unwrap_err().code(), Code::InvalidDocument);
+}

@@ -35,6 +35,14 @@ impl<'a> Tokens<'a> {
         self.starts.get(self.before(start) + limit).copied().unwrap_or(self.text.len())
     }
 
+    /// Where the last `count` tokens before `at` begin; `at` for none.
+    pub(super) fn start_before(&self, at: usize, count: usize) -> usize {
+        match count {
+            0 => at,
+            _ => self.starts.get(self.before(at).saturating_sub(count)).copied().unwrap_or(at),
+        }
+    }
+
     fn before(&self, at: usize) -> usize {
         self.starts.partition_point(|&start| start < at)
     }

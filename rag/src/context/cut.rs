@@ -7,18 +7,16 @@ use unicode_segmentation::UnicodeSegmentation;
 /// sentence fits, the longest that ends with a word (or a run of other characters). Without white space at its end; 0
 /// when nothing fits. `fits` holds for all beginnings shorter than one for which it holds, as good as.
 pub(super) fn beginning(text: &str, words: bool, fits: impl Fn(usize) -> Result<bool>) -> Result<usize> {
+    // A line break can be a sentence of its own; the text before it then ends where its last word does.
+    let blank = |piece: &str| piece.trim().is_empty();
     let end_of = |(at, piece): (usize, &str)| at + piece.trim_end().len();
-    let ends: Vec<usize> = text
-        .split_sentence_bound_indices()
-        .map(end_of)
-        .filter(|&end| !text[..end].trim().is_empty())
-        .collect();
+    let sentences = text.split_sentence_bound_indices().filter(|(_, piece)| !blank(piece));
+    let ends: Vec<usize> = sentences.map(end_of).collect();
     let sentences = longest(&ends, &fits)?;
     if sentences > 0 || !words {
         return Ok(sentences);
     }
     let within = ends.first().copied().unwrap_or(text.len());
-    let blank = |piece: &str| piece.trim().is_empty();
     let ends: Vec<usize> =
         text[..within].split_word_bound_indices().filter(|(_, piece)| !blank(piece)).map(end_of).collect();
     longest(&ends, &fits)
@@ -57,6 +55,13 @@ mod tests {
         assert_eq!(cut(text, false, 9), "");
         assert_eq!(cut("", true, 9), "");
         assert_eq!(cut("  \n", true, 9), "");
+        let lines = "First one.\n\n \nSecond one.\r\n\r\n";
+        for bytes in 0..=lines.len() {
+            let cut = cut(lines, true, bytes);
+            assert_eq!(cut, cut.trim_end(), "{bytes} bytes");
+        }
+        assert_eq!(cut(lines, true, 14), "First one.");
+        assert_eq!(cut(lines, true, lines.len()), "First one.\n\n \nSecond one.");
         assert_eq!(cut("日本語の文。次の文。", true, 18), "日本語の文。");
     }
 }

@@ -212,6 +212,8 @@ fn overlap(a: &Hit, b: &Hit) -> bool {
 
 /// The title on one line, not too long.
 fn one_line(title: &str) -> String {
+    // More of it would not be shown.
+    let title = &title[..title.floor_char_boundary(MAX_TITLE_BYTES * 4)];
     let mut line = title.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.len() > MAX_TITLE_BYTES {
         line.truncate(line.floor_char_boundary(MAX_TITLE_BYTES));

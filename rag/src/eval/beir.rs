@@ -1,8 +1,6 @@
 //! How is a BEIR folder read?
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use quorate_core::{Code, Error, Result};
@@ -10,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::Qrels;
-use super::trec::read_trec_qrels;
+use super::trec::{each_line, read_trec_qrels};
 
 /// A document of a BEIR corpus.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -47,7 +45,8 @@ pub struct BeirDataset {
 }
 
 /// Reads `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv` (Thakur et al. 2021).
-/// Errors: `not_found`, `io`, `load_failed` with file and line.
+/// Errors: `load_failed` with file and line, `not_found`, `permission_denied`, `io`, `unsupported` (no regular file),
+/// `too_large` (above 64 GiB, or a line above 256 MiB).
 pub fn load_beir(folder: impl AsRef<Path>, split: &str) -> Result<BeirDataset> {
     let folder = folder.as_ref();
     let qrels = read_trec_qrels(folder.join("qrels").join(format!("{split}.tsv")))?;
@@ -57,18 +56,17 @@ pub fn load_beir(folder: impl AsRef<Path>, split: &str) -> Result<BeirDataset> {
     Ok(BeirDataset { corpus, queries, qrels })
 }
 
+/// The largest corpus that is read, in bytes; all of it is in memory afterwards.
+const MAX_CORPUS_BYTES: u64 = 64 << 30;
+
 fn read_lines<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
     let mut items = Vec::new();
-    for (number, line) in (1..).zip(BufReader::new(file).lines()) {
-        let line = line.map_err(|e| Error::io(path, e))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        items.push(serde_json::from_str(&line).map_err(|e| {
+    each_line(path, MAX_CORPUS_BYTES, |number, line| {
+        items.push(serde_json::from_str(line).map_err(|e| {
             let message = format!("{}:{number}: {e}", path.display());
             Error::with_source(Code::LoadFailed, message, e)
         })?);
-    }
+        Ok(())
+    })?;
     Ok(items)
 }

@@ -12,7 +12,7 @@ mod trec;
 pub use beir::{BeirDataset, BeirDocument, load_beir};
 pub use metrics::Metric;
 pub use significance::{Comparison, compare};
-pub use trec::{read_trec_qrels, read_trec_run, write_trec_run};
+pub use trec::{MAX_RUN_BYTES, read_trec_qrels, read_trec_run, write_trec_run};
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,7 @@ mod top;
 mod vectors;
 
 pub(crate) use catalog::{Catalog, DocView};
-pub(crate) use segment::{Segment, View};
+pub(crate) use segment::{GRAPH, Segment, View};
 pub(crate) use top::{Scored, TopRows};
 pub(crate) use vectors::Vectors;
 

@@ -1,16 +1,16 @@
 //! How do documents, words and vectors of one segment belong together?
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 
 use super::bytes::Bytes;
 use super::dense::{DenseIndex, HnswConfig, HnswIndex};
 use super::lexical::{Analyzer, DeadTerms, LexicalSegment};
 use super::{Catalog, Vectors};
 use crate::RowSet;
+use crate::chunk::{MAX_HEADING_BYTES, cut};
 use crate::filter::Columns;
 use crate::kb::Progress;
 use quorate_store::Record;
@@ -29,6 +29,8 @@ pub(crate) struct Segment {
     pub(crate) end_seq: u64,
     /// The folder that it is stored in.
     pub(crate) home: Option<PathBuf>,
+    /// Made to stay, by maintenance, of a knowledge base that has no folder.
+    pub(crate) settled: bool,
 }
 
 /// A segment as one snapshot sees it.
@@ -64,9 +66,9 @@ impl Segment {
         let mut rows = Vec::with_capacity(catalog.chunks() as usize);
         for record in records {
             vectors.extend_from_slice(&record.vectors);
-            for span in &record.chunks {
+            for (i, span) in record.chunks.iter().enumerate() {
                 let text = record.text.get(span.start as usize..span.end as usize).unwrap_or_default();
-                rows.push((record.title.as_str(), text));
+                rows.push((title_at(&record.title, i == 0), text));
             }
         }
         if vectors.len() != rows.len() * dim {
@@ -114,55 +116,81 @@ impl Segment {
             columns: Arc::default(),
             end_seq,
             home,
+            settled: false,
         })
     }
 
-    /// One segment of what is live in `views`, in their order; in memory, or stored in the new folder `home`.
-    pub(crate) fn merge(views: &[View], home: Option<&Path>, analyzer: &Analyzer) -> Result<Self> {
-        let mut merged = Segment::merge_without_graph(views, home, analyzer)?;
+    /// One segment of what is live in `views`, in their order; in memory, or stored in the new folder `home`. Given up
+    /// when `stop` is raised. Errors: `cancelled`, `io`, `disk_full`.
+    pub(crate) fn merge(
+        views: &[View],
+        home: Option<&Path>,
+        analyzer: &Analyzer,
+        stop: &Cancel,
+    ) -> Result<Self> {
+        let mut merged = Segment::merge_without_graph(views, home, analyzer, stop)?;
         // The first rows of the new segment are all those of the first old one.
         merged.seed =
             views.first().filter(|view| !view.has_dead()).and_then(|view| view.segment.graph.clone());
         Ok(merged)
     }
 
-    fn merge_without_graph(views: &[View], home: Option<&Path>, analyzer: &Analyzer) -> Result<Self> {
-        let records: Vec<Record> = views.iter().flat_map(|view| view.records()).collect();
+    fn merge_without_graph(
+        views: &[View],
+        home: Option<&Path>,
+        analyzer: &Analyzer,
+        stop: &Cancel,
+    ) -> Result<Self> {
+        let mut records: Vec<Record> = Vec::new();
+        for record in views.iter().flat_map(|view| view.records()) {
+            if records.len().is_multiple_of(STOP_ROWS) {
+                stop.check()?;
+            }
+            records.push(record);
+        }
         let catalog = Catalog::build(records.iter())?;
         drop(records);
         let dim = views.first().map_or(0, |view| view.segment.vectors.dim());
         let end_seq = views.last().map_or(0, |view| view.segment.end_seq);
         let mut floats = Vec::with_capacity(catalog.chunks() as usize * dim);
         for view in views {
+            stop.check()?;
             for row in view.live.rows.iter() {
                 floats.extend_from_slice(view.segment.vectors.row(row));
             }
         }
         let Some(home) = home else {
-            let lexical = merge_lexical(views, None, analyzer)?;
+            let lexical = merge_lexical(views, None, analyzer, stop)?;
             return Segment::assemble(catalog, lexical, Vectors::new(floats, dim), end_seq, None);
         };
+        stop.check()?;
         std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
         let rows = catalog.chunks() as usize;
         write(&home.join(CATALOG), catalog.as_bytes())?;
         write(&home.join(VECTORS), bytemuck::cast_slice(&floats))?;
         drop((catalog, floats));
         fail::fail_point!("shadow-lexical", |kind| Err(quorate_store::failpoint::refused(kind)));
-        let lexical = merge_lexical(views, Some(&home.join(LEXICAL)), analyzer)?;
+        let lexical = merge_lexical(views, Some(&home.join(LEXICAL)), analyzer, stop)?;
         let catalog = Catalog::open(Bytes::map(&home.join(CATALOG))?)?;
         let vectors = Vectors::open(Bytes::map(&home.join(VECTORS))?, dim, rows)?;
         Segment::assemble(catalog, lexical, vectors, end_seq, Some(home.to_owned()))
     }
 
-    /// Opens what [`merge`](Segment::merge) stored in `home`. Errors: `corrupt`, `io`.
-    pub(crate) fn open(home: &Path, dim: usize, end_seq: u64, analyzer: &Analyzer) -> Result<Self> {
+    /// Opens what [`merge`](Segment::merge) stored in `home`, `with_graph` if it has one that is whole. Errors: `corrupt`,
+    /// `io`.
+    pub(crate) fn open(
+        home: &Path,
+        dim: usize,
+        end_seq: u64,
+        analyzer: &Analyzer,
+        with_graph: bool,
+    ) -> Result<Self> {
         let catalog = Catalog::open(Bytes::map(&home.join(CATALOG))?)?;
         let vectors = Vectors::open(Bytes::map(&home.join(VECTORS))?, dim, catalog.chunks() as usize)?;
         let lexical = LexicalSegment::open(&home.join(LEXICAL), analyzer)?;
         let mut segment = Segment::assemble(catalog, lexical, vectors, end_seq, Some(home.to_owned()))?;
-        let graph = home.join(GRAPH);
-        if graph.exists() {
-            let (graph, _) = HnswIndex::load(&graph)?;
+        if with_graph {
+            let (graph, _) = HnswIndex::load(&home.join(GRAPH))?;
             if graph.dim() != dim || graph.len() as u32 != segment.catalog.chunks() {
                 return Err(Error::new(
                     Code::Corrupt,
@@ -176,7 +204,7 @@ impl Segment {
 
     /// The same segment with a graph over its vectors, which is stored beside them. Built with `threads` threads in
     /// steps, between which `stop` is looked at. Errors: `cancelled`, `io`, `disk_full`.
-    pub(crate) fn with_graph(&self, threads: usize, stop: &AtomicBool) -> Result<Segment> {
+    pub(crate) fn with_graph(&self, threads: usize, stop: &Cancel) -> Result<Segment> {
         let rows = self.catalog.chunks();
         let mut graph = match &self.seed {
             Some(seed) => HnswIndex::clone(seed),
@@ -184,9 +212,7 @@ impl Segment {
         };
         let mut from = graph.len() as u32;
         while from < rows {
-            if stop.load(Ordering::Acquire) {
-                return Err(Error::new(Code::Cancelled, "the knowledge base is being closed"));
-            }
+            stop.check()?;
             let numbers: Vec<u32> = (from..rows.min(from + GRAPH_STEP)).collect();
             let dim = self.vectors.dim();
             let floats = &self.vectors.as_slice()[from as usize * dim..(from as usize + numbers.len()) * dim];
@@ -207,6 +233,7 @@ impl Segment {
             columns: self.columns.clone(),
             end_seq: self.end_seq,
             home: self.home.clone(),
+            settled: self.settled,
         })
     }
 
@@ -239,34 +266,50 @@ impl Segment {
 
 /// So many chunks are indexed between two words on how far it is.
 const TELL_ROWS: usize = 1000;
+/// So many documents are copied between looks at whether to stop.
+const STOP_ROWS: usize = 4096;
 /// So many vectors are linked between looks at whether to stop.
 const GRAPH_STEP: u32 = 2048;
 
 /// The files of a stored segment.
-const GRAPH: &str = "dense.hnsw";
+pub(crate) const GRAPH: &str = "dense.hnsw";
 const CATALOG: &str = "catalog.bin";
 const VECTORS: &str = "vectors.f32";
 const LEXICAL: &str = "lexical";
 
 /// One lexical index of what is live. Those on disk are read by their paths, and are made anew from the texts, which are
 /// mapped, when their folder has been deleted meanwhile.
-fn merge_lexical(views: &[View], home: Option<&Path>, analyzer: &Analyzer) -> Result<LexicalSegment> {
+fn merge_lexical(
+    views: &[View],
+    home: Option<&Path>,
+    analyzer: &Analyzer,
+    stop: &Cancel,
+) -> Result<LexicalSegment> {
     if views.iter().all(|view| view.segment.home.is_none() || view.is_stored()) {
         let parts: Vec<_> =
-            views.iter().map(|view| (view.segment.lexical.as_ref(), &view.live.rows)).collect();
-        return LexicalSegment::merge(&parts, home);
+            views.iter().map(|v| (v.segment.lexical.as_ref(), &v.live.rows, &v.live.dead_terms)).collect();
+        return LexicalSegment::merge(&parts, home, stop);
     }
     let rows: Vec<(&str, &str)> = views
         .iter()
         .flat_map(|view| {
             let catalog = &view.segment.catalog;
-            view.live
-                .rows
-                .iter()
-                .map(move |row| (catalog.doc(catalog.doc_of(row)).title, catalog.chunk_text(row)))
+            view.live.rows.iter().map(move |row| row_texts(catalog, row))
         })
         .collect();
     LexicalSegment::build(home, analyzer, rows.into_iter())
+}
+
+/// What is indexed of a title with a chunk: all of it with the first one, and with others no more than is of use, so that a
+/// title as long as its text does not multiply it.
+fn title_at(title: &str, first: bool) -> &str {
+    if first { title } else { cut(title, MAX_HEADING_BYTES) }
+}
+
+/// What is indexed of a row: title and text.
+fn row_texts(catalog: &Catalog, row: u32) -> (&str, &str) {
+    let doc = catalog.doc_of(row);
+    (title_at(catalog.doc(doc).title, catalog.rows_of(doc).start == row), catalog.chunk_text(row))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -276,7 +319,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 
 impl View {
     /// A segment of which everything is live.
-    pub(crate) fn whole(segment: Segment) -> Self {
+    pub(crate) fn whole(segment: impl Into<Arc<Segment>>) -> Self {
+        let segment = segment.into();
         let (docs, rows) = (segment.catalog.docs(), segment.catalog.chunks());
         let live = Live {
             docs: RowSet::full(docs),
@@ -285,7 +329,7 @@ impl View {
             row_count: rows,
             dead_terms: DeadTerms::default(),
         };
-        View { segment: Arc::new(segment), live: Arc::new(live) }
+        View { segment, live: Arc::new(live) }
     }
 
     /// The same without some documents.
@@ -304,7 +348,7 @@ impl View {
         rows.iter().for_each(|&row| live.rows.remove(row));
         live.doc_count -= gone.len() as u32;
         live.row_count -= rows.len() as u32;
-        let texts = rows.iter().map(|&row| (catalog.doc(catalog.doc_of(row)).title, catalog.chunk_text(row)));
+        let texts = rows.iter().map(|&row| row_texts(catalog, row));
         live.dead_terms = live.dead_terms.with(analyzer, texts);
         View { segment: self.segment.clone(), live: Arc::new(live) }
     }
@@ -315,6 +359,11 @@ impl View {
             .home
             .as_ref()
             .is_some_and(|home| home.join(CATALOG).exists() && home.join(LEXICAL).exists())
+    }
+
+    /// Whether it is done with: it lies on disk, or was made to stay in memory.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.segment.settled || self.is_stored()
     }
 
     /// Whether anything is dead.

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Code, Error, Result, files, forks};
 
-use super::collection::Collection;
+use super::collection::{Collection, Opening, Role};
 use super::maintain::Maintainer;
 use super::model::{Model, ModelSource, mismatch};
-use super::options::{Durability, OpenOptions, Progress, Settings};
+use super::options::{Durability, OpenOptions, Progress, Settings, Tuning};
 use crate::chunk::ChunkOptions;
 use crate::index::lexical::Analyzer;
 use quorate_store::{Database, Table, WriterLock};
@@ -29,56 +29,76 @@ const MAIN: &str = "documents";
 
 /// What the handles of all tenants share.
 pub(super) struct Base {
+    /// As it was given; for messages.
     pub(super) place: String,
+    /// The folder of the tables, where they lie in one.
+    pub(super) truth: Option<PathBuf>,
     pub(super) database: Database,
-    /// The folder of all indexes.
-    index: PathBuf,
+    /// The folder of all indexes; none when they stay in memory.
+    pub(super) index: Option<PathBuf>,
     /// The right to write; let go by `close`.
     lock: Mutex<Option<WriterLock>>,
     read_only: bool,
+    forks: u64,
     pub(super) model: Model,
     /// The model's source as it is stored in each table.
-    model_property: Option<String>,
+    pub(super) model_property: Option<String>,
     /// How this opening cuts texts.
     pub(super) chunking: ChunkOptions,
     pub(super) dim: usize,
     pub(super) settings: Settings,
     pub(super) keep_versions: usize,
-    collections: Mutex<HashMap<String, Arc<Collection>>>,
+    pub(super) tuning: Tuning,
+    collections: Mutex<HashMap<String, Arc<Slot>>>,
     pub(super) maintainer: Maintainer,
     /// Told how far the indexes are, when they are built again.
     progress: Option<Arc<Progress>>,
     closed: AtomicBool,
+    /// Whether closing is done; held by who closes.
+    closing: Mutex<bool>,
 }
+
+/// One tenant's collection, or the place for it, held by who opens it: others are opened meanwhile.
+type Slot = Mutex<Option<Arc<Collection>>>;
 
 impl Base {
     /// Opens or creates what all tenants share, and the table of the tenant without a name. Errors: as
     /// [`KnowledgeBase::open`](super::KnowledgeBase::open).
-    pub(super) fn open(place: &str, options: &OpenOptions) -> Result<(Self, Table)> {
+    pub(super) fn open(place: Option<&str>, options: &OpenOptions) -> Result<(Self, Table)> {
         options.validate()?;
-        let remote = place.contains("://");
+        let memory = place.is_none();
+        let place = place.unwrap_or("in memory");
+        check_place(place)?;
+        let remote = !memory && place.contains("://");
         if remote {
             check_scheme(place)?;
         }
+        if place.is_empty() {
+            return Err(Error::invalid("the place is empty; give a folder"));
+        }
+        // The working directory may be another one later; the place stays what it is now. A tilde is nothing special.
         let folder = match (&options.cache_folder, remote) {
-            (Some(cache), true) => cache.clone(),
-            (None, true) => cache_root().join(remote_name(place, &options.storage_options)),
-            (_, false) => PathBuf::from(place),
+            (Some(cache), true) => absolute(cache)?,
+            (None, true) => absolute(&cache_root())?.join(remote_name(place, &options.storage_options)),
+            (_, false) => absolute(Path::new(place))?,
         };
-        let truth = match remote {
-            true => place.to_owned(),
-            false => folder.join("truth").display().to_string(),
-        };
-        if options.read_only && !remote && !Path::new(&truth).is_dir() {
+        let there = memory || remote || (is_folder(&folder)? && is_folder(&folder.join("truth"))?);
+        if options.read_only && (memory || !there) {
             return Err(Error::new(
                 Code::NotFound,
                 format!("{place}: there is no knowledge base here, and read_only does not create one"),
             ));
         }
+        let fsync = options.durability == Durability::PowerCut && !remote && !memory;
+        if !options.read_only && !memory {
+            files::make_folder(&folder, fsync)?;
+        }
+        let folder = if memory { folder } else { real(folder) };
         let lock = if options.read_only {
             None
+        } else if memory {
+            Some(WriterLock::in_memory())
         } else {
-            std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
             let lock = WriterLock::take(&folder.join("lock"))?;
             Some(match remote {
                 true => {
@@ -88,8 +108,26 @@ impl Base {
                 false => lock,
             })
         };
-        let fsync = options.durability == Durability::PowerCut;
-        let database = Database::connect(&truth, &options.storage_options, fsync)?;
+        let truth = (!memory && !remote).then(|| folder.join("truth"));
+        if let Some(truth) = &truth
+            && !options.read_only
+        {
+            files::make_folder(truth, fsync)?;
+            if fsync {
+                files::sync_folder(&folder)?;
+            }
+        }
+        let uri = match &truth {
+            None if memory => quorate_store::IN_MEMORY,
+            None => place,
+            Some(truth) => truth.to_str().ok_or_else(|| {
+                Error::invalid(format!("{place}: the path of the folder is not valid Unicode"))
+            })?,
+        };
+        let database = Database::connect(uri, &options.storage_options, fsync)?;
+        if !options.read_only {
+            database.sweep();
+        }
         let main = match database.open(MAIN)? {
             Some(table) => table,
             None if options.read_only => {
@@ -121,48 +159,85 @@ impl Base {
         }
         let base = Base {
             place: place.to_owned(),
+            truth,
             dim: main.dim(),
-            index: folder.join("index"),
+            index: (!memory).then(|| folder.join("index")),
             database,
             lock: Mutex::new(lock),
             read_only: options.read_only,
+            forks: forks(),
             model,
             model_property: main.property(PROPERTY_MODEL).map(str::to_owned),
             chunking: options.chunking.clone().unwrap_or_else(|| settings.chunking.clone()),
             settings,
             keep_versions: options.keep_versions,
+            tuning: options.tuning.clone(),
             collections: Mutex::new(HashMap::new()),
-            maintainer: Maintainer::default(),
+            maintainer: Maintainer::new(),
             progress: options.progress.clone(),
             closed: AtomicBool::new(false),
+            closing: Mutex::new(false),
         };
         Ok((base, main))
     }
 
+    /// The collection of a tenant, opened when it is not open yet. Only who asks for the same one waits for that.
     pub(super) fn collection(&self, tenant: Option<&str>, main: Option<Table>) -> Result<Arc<Collection>> {
         let name = table_name(tenant);
-        let mut open = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(collection) = open.get(&name) {
+        let slot = {
+            let mut open = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
+            open.entry(name.clone()).or_default().clone()
+        };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(collection) = slot.as_ref() {
             return Ok(collection.clone());
         }
         let table = match main {
             Some(main) if tenant.is_none() => Some(main),
             _ => self.database.open(&name)?,
         };
-        let collection = Arc::new(Collection::open(
-            name.clone(),
-            Some(self.index.join(&name)),
-            table,
-            self.dim,
-            Analyzer::new(self.settings.language),
-            self.keep_versions,
-            self.progress.as_deref(),
-        )?);
+        let role = if self.read_only { Role::Reader } else { Role::Writer };
+        let collection = Arc::new(self.open_collection(name, role, table, self.progress.as_deref())?);
+        // Who has closed meanwhile did not wait for this one.
+        self.check_open()?;
         if !self.read_only {
             self.maintainer.notify(&collection);
         }
-        open.insert(name, collection.clone());
+        *slot = Some(collection.clone());
         Ok(collection)
+    }
+
+    /// A tenant's table and indexes, as they are open already or opened for the caller alone.
+    pub(super) fn peek(&self, tenant: Option<&str>) -> Result<Arc<Collection>> {
+        let name = table_name(tenant);
+        let slot = self.collections.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if let Some(slot) = slot
+            && let Some(collection) = slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
+        {
+            return Ok(collection.clone());
+        }
+        let table = self.database.open(&name)?;
+        Ok(Arc::new(self.open_collection(name, Role::Reader, table, None)?))
+    }
+
+    fn open_collection(
+        &self,
+        name: String,
+        role: Role,
+        table: Option<Table>,
+        progress: Option<&Progress>,
+    ) -> Result<Collection> {
+        Collection::open(Opening {
+            home: self.index.as_ref().map(|index| index.join(&name)),
+            name,
+            role,
+            table,
+            dim: self.dim,
+            analyzer: Analyzer::new(self.settings.language),
+            keep_versions: self.keep_versions,
+            tuning: self.tuning.clone(),
+            progress,
+        })
     }
 
     pub(super) fn create_table(&self, name: &str, tenant: Option<&str>) -> Result<Table> {
@@ -183,28 +258,53 @@ impl Base {
         if past {
             return refuse("a past version cannot be changed");
         }
-        match self.lock.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some(lock) => lock.check(),
-            None => refuse("the handle was opened for reading only"),
+        if self.read_only {
+            return refuse("the handle was opened for reading only");
         }
+        if self.forks != forks() {
+            let why =
+                "this handle was opened before the process forked, and the parent keeps the right to write";
+            return Err(Error::new(Code::Locked, format!("{}: {why}", self.place)));
+        }
+        Ok(())
     }
 
     pub(super) fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) {
+        self.closed.store(true, Ordering::Release);
+        // A forked child has neither the thread nor the right to write, and must not wait for threads of its parent.
+        if self.forks != forks() {
+            return Ok(());
+        }
+        let mut done = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *done {
             return Ok(());
         }
         self.maintainer.stop();
-        let mut result = Ok(());
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock.as_ref().is_some_and(|lock| lock.check().is_ok()) {
+        let open: Vec<(String, Arc<Slot>)> = {
             let open = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut names: Vec<&String> = open.keys().collect();
-            names.sort_unstable();
-            for name in names {
-                result = result.and(open[name].flush());
-            }
+            open.iter().map(|(name, slot)| (name.clone(), slot.clone())).collect()
+        };
+        let mut collections: Vec<(String, Arc<Collection>)> = Vec::with_capacity(open.len());
+        for (name, slot) in open {
+            let slot = match slot.try_lock() {
+                Ok(slot) => slot,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // It is being opened; its opener will see that the knowledge base is closed.
+                Err(TryLockError::WouldBlock) => continue,
+            };
+            collections.extend(slot.as_ref().map(|collection| (name, collection.clone())));
         }
-        *lock = None;
+        collections.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut result = Ok(());
+        for (_, collection) in &collections {
+            // Whoever is writing finishes first; who comes later sees that the handle is closed.
+            if !self.read_only {
+                result = result.and(collection.flush());
+            }
+            collection.forget();
+        }
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *done = true;
         result
     }
 }
@@ -217,7 +317,21 @@ impl Drop for Base {
     }
 }
 
-fn table_name(tenant: Option<&str>) -> String {
+/// The absolute path of a place. Errors: `invalid_argument`, `io`.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io(path, e))
+}
+
+/// The path without links and dots, which all parts of the library then read alike.
+fn real(path: PathBuf) -> PathBuf {
+    // On Windows such a path has a form of its own that not everything takes.
+    match path.canonicalize() {
+        Ok(real) if !cfg!(windows) && real.to_str().is_some() => real,
+        _ => path,
+    }
+}
+
+pub(super) fn table_name(tenant: Option<&str>) -> String {
     match tenant {
         None => MAIN.to_owned(),
         Some(tenant) => {
@@ -225,6 +339,58 @@ fn table_name(tenant: Option<&str>) -> String {
             format!("tenant_{hex}")
         }
     }
+}
+
+/// The tenant whose table has this name; none for the tenant without a name, and for what is no table of ours.
+pub(super) fn tenant_of(table: &str) -> Option<String> {
+    let hex = table.strip_prefix("tenant_")?.as_bytes();
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let bytes: Option<Vec<u8>> = hex
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
+            _ => None,
+        })
+        .collect();
+    String::from_utf8(bytes?).ok().filter(|name| !name.is_empty() && table_name(Some(name)) == table)
+}
+
+/// Whether text can be the name of a place at all. Errors: `invalid_argument`.
+pub(super) fn check_place(place: &str) -> Result<()> {
+    if place.is_empty() {
+        return Err(Error::invalid(
+            "the place is empty; give a folder, or nothing at all for a knowledge base in memory",
+        ));
+    }
+    if place.contains('\0') {
+        return Err(Error::invalid("the place has a NUL character, which no folder can have"));
+    }
+    Ok(())
+}
+
+/// Whether a folder is at a path; false when nothing is and a folder can be made. Errors: `invalid_argument` when something
+/// else stands in the way, `permission_denied`, `io`.
+pub(super) fn is_folder(path: &Path) -> Result<bool> {
+    for part in path.ancestors() {
+        let what = match std::fs::metadata(part) {
+            Ok(meta) if meta.is_dir() => return Ok(part == path),
+            Ok(_) => "is a file",
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => return Err(Error::io(part, e)),
+            Err(e) => match std::fs::symlink_metadata(part) {
+                Ok(meta) if meta.is_symlink() => "is a link that leads to nothing",
+                Ok(_) => return Err(Error::io(part, e)),
+                Err(_) if is_absence(&e) => continue,
+                Err(_) => return Err(Error::io(part, e)),
+            },
+        };
+        return Err(Error::invalid(format!("{} {what}; a folder is expected", part.display())));
+    }
+    Ok(false)
+}
+
+/// Whether nothing is there, or something above it is no folder, which is found out there.
+fn is_absence(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 fn create_main(database: &Database, place: &str, options: &OpenOptions) -> Result<Table> {
@@ -299,7 +465,7 @@ fn read_properties(table: &Table, place: &str) -> Result<(String, Settings)> {
 }
 
 /// Whether knowledge bases can be at such a place. Errors: `unsupported`.
-fn check_scheme(place: &str) -> Result<()> {
+pub(super) fn check_scheme(place: &str) -> Result<()> {
     if cfg!(feature = "aws") && place.starts_with("s3://") {
         return Ok(());
     }

@@ -1,35 +1,67 @@
 //! How does one tenant's part of a knowledge base change, while others read it?
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result, forks};
 
 use super::base::{nonce, truth_id};
-use super::shadow::{self, Known};
+use super::options::Tuning;
+use super::shadow::{self, Found, Known, Stored, Want};
 use super::{Progress, Snapshot};
 use crate::index::lexical::Analyzer;
 use crate::index::{Segment, View};
 use quorate_store::Record;
 use quorate_store::{Entry, Numbered, Table};
 
-/// So many segments in memory are searched one by one; more are merged.
-const MAX_SMALL: usize = 8;
-/// Merges of up to this many rows are done by the writer itself.
-const SMALL_ROWS: u32 = 4096;
+/// How often a reader looks at the newest version again when the writer has stored indexes of a later one meanwhile.
+const ATTEMPTS: usize = 20;
 
-/// One tenant's table and indexes.
-pub(crate) struct Collection {
+/// What a collection is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Writing.
+    Writer,
+    /// Following a writer.
+    Reader,
+    /// One past version, which is shown or is an error.
+    Past,
+}
+
+/// How a collection is opened.
+pub(crate) struct Opening<'a> {
     /// The name of the table.
     pub(crate) name: String,
     /// The folder of the indexes; none when they stay in memory.
     pub(crate) home: Option<PathBuf>,
+    pub(crate) role: Role,
+    pub(crate) table: Option<Table>,
+    pub(crate) dim: usize,
     pub(crate) analyzer: Analyzer,
     pub(crate) keep_versions: usize,
+    pub(crate) tuning: Tuning,
+    /// Told how many chunks of how many are indexed of those that no stored index has.
+    pub(crate) progress: Option<&'a Progress>,
+}
+
+/// One tenant's table and indexes.
+pub(crate) struct Collection {
+    pub(crate) name: String,
+    pub(crate) home: Option<PathBuf>,
+    role: Role,
+    pub(crate) analyzer: Analyzer,
+    pub(crate) keep_versions: usize,
+    pub(crate) tuning: Tuning,
     /// Held by who merges or stores segments.
     pub(crate) maintenance: Mutex<()>,
+    /// Whether the truth has become many small files or holds much that does not count any more.
+    pub(crate) due: AtomicBool,
+    /// Whether the background thread has been told and has not begun yet.
+    pub(crate) told: AtomicBool,
     writer: Mutex<Writer>,
     snapshot: RwLock<Arc<Snapshot>>,
+    forks: u64,
 }
 
 /// What only one thread at a time may touch.
@@ -38,42 +70,62 @@ pub(crate) struct Writer {
     pub(crate) table: Option<Table>,
     /// The files of stored segments.
     pub(crate) known: Known,
+    /// The segments that are being merged into another one. Nobody else may merge them, or documents would be in two
+    /// segments, of which the stored one would count them as dead.
+    pub(crate) claimed: Vec<Arc<Segment>>,
+    /// The list of segments on disk as it was last seen, and the first entry that it does not reflect.
+    pub(crate) listed: Option<u32>,
+    pub(crate) listed_seq: u64,
     /// How many files of rows remained when they were last merged.
     pub(crate) fragments_after_merge: usize,
 }
 
+impl Writer {
+    /// What is known at first.
+    fn new(table: Option<Table>) -> Self {
+        Writer {
+            table,
+            known: Known::default(),
+            claimed: Vec::new(),
+            listed: None,
+            listed_seq: 0,
+            fragments_after_merge: 0,
+        }
+    }
+
+    /// Forgets what was known of another table; what is being merged stays claimed.
+    pub(crate) fn forget(&mut self) {
+        let claimed = std::mem::take(&mut self.claimed);
+        *self = Writer { claimed, ..Writer::new(self.table.take()) };
+    }
+}
+
 impl Collection {
-    /// Reads the table, if there is one, and makes it searchable; `progress` is told how many chunks of how many are
-    /// indexed of those that no stored index has. Errors: `corrupt`, `io`.
-    pub(crate) fn open(
-        name: String,
-        home: Option<PathBuf>,
-        table: Option<Table>,
-        dim: usize,
-        analyzer: Analyzer,
-        keep_versions: usize,
-        progress: Option<&Progress>,
-    ) -> Result<Self> {
-        let stored = match (&home, &table) {
-            (Some(home), Some(table)) => {
-                shadow::load(home, &truth_id(table), table.version(), dim, &analyzer)
-            }
-            _ => None,
-        };
-        let snapshot = match stored {
-            Some(stored) => Snapshot::new(stored.views, dim, stored.version, stored.next_seq),
-            None => Snapshot::empty(dim),
-        };
+    /// Reads the table, if there is one, and makes it searchable. Errors: `corrupt`, `io`; `unknown_id` for a past version
+    /// that has been pruned.
+    pub(crate) fn open(opening: Opening<'_>) -> Result<Self> {
+        let Opening { name, home, role, table, dim, analyzer, keep_versions, tuning, progress } = opening;
         let collection = Collection {
             name,
             home,
+            role,
             analyzer,
             keep_versions,
+            tuning,
             maintenance: Mutex::new(()),
-            writer: Mutex::new(Writer { table, known: Known::default(), fragments_after_merge: 0 }),
-            snapshot: RwLock::new(Arc::new(snapshot)),
+            due: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            writer: Mutex::new(Writer::new(table)),
+            snapshot: RwLock::new(Arc::new(Snapshot::empty(dim))),
+            forks: forks(),
         };
-        collection.catch_up_telling(&mut collection.lock(), progress)?;
+        let mut writer = collection.lock()?;
+        if let Some(stored) = collection.stored(&mut writer)? {
+            collection.publish(Snapshot::new(stored.views, dim, stored.version, stored.next_seq));
+        }
+        collection.catch_up_telling(&mut writer, progress)?;
+        collection.look(&writer);
+        drop(writer);
         Ok(collection)
     }
 
@@ -82,9 +134,29 @@ impl Collection {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for the right to change something.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for the right to change something. Errors: `locked` in a forked child, when another thread of its parent had
+    /// it at the fork: that thread is not here to give it back.
+    pub(crate) fn lock(&self) -> Result<MutexGuard<'_, Writer>> {
+        if self.forks == forks() {
+            return Ok(self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        match self.writer.try_lock() {
+            Ok(writer) => Ok(writer),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(Error::new(
+                Code::Locked,
+                "another thread of the parent process was using this handle when the process forked; open the knowledge \
+                 base anew in the child",
+            )),
+        }
+    }
+
+    /// The same, with the snapshot at the table's commit: what is written is numbered after it. Errors: as
+    /// [`lock`](Collection::lock), and `corrupt`, `io` when what is new cannot be read; nothing may be written then.
+    pub(crate) fn lock_current(&self) -> Result<MutexGuard<'_, Writer>> {
+        let mut writer = self.lock()?;
+        self.catch_up(&mut writer)?;
+        Ok(writer)
     }
 
     /// A folder for a segment that is made of `views`, under a name that was never used.
@@ -95,7 +167,25 @@ impl Collection {
     }
 
     pub(crate) fn publish(&self, snapshot: Snapshot) {
-        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        let mut fresh = Arc::new(snapshot);
+        std::mem::swap(&mut *self.snapshot.write().unwrap_or_else(PoisonError::into_inner), &mut fresh);
+        // What nobody sees any more is given back here, while readers go on.
+        drop(fresh);
+    }
+
+    /// Lets go of all files; nothing is found from then on.
+    pub(crate) fn forget(&self) {
+        if let Ok(mut writer) = self.lock() {
+            writer.table = None;
+            self.publish(Snapshot::empty(self.snapshot().dim()));
+        }
+    }
+
+    /// Takes a table that was made just now.
+    pub(crate) fn adopt(&self, writer: &mut Writer, table: Table) {
+        let now = self.snapshot();
+        self.publish(Snapshot::new(now.views().to_vec(), now.dim(), table.version(), now.next_seq));
+        writer.table = Some(table);
     }
 
     /// Brings the snapshot to the table's commit. Errors: `corrupt`, `io`.
@@ -104,17 +194,26 @@ impl Collection {
     }
 
     fn catch_up_telling(&self, writer: &mut Writer, progress: Option<&Progress>) -> Result<()> {
-        let Some(table) = &mut writer.table else { return Ok(()) };
-        let now = self.snapshot();
-        let empty = Arc::new(Snapshot::empty(now.dim()));
         loop {
-            if now.version == table.version() {
-                return Ok(());
+            let now = self.snapshot();
+            match &writer.table {
+                Some(table) if table.version() != now.version => {}
+                _ => return Ok(()),
             }
-            // What was compacted away cannot be seen any more by who has not seen it before.
-            let from = if now.next_seq < table.base_seq() { &empty } else { &now };
+            let from = self.base_to_follow(writer, &now)?;
+            let Some(table) = &mut writer.table else { return Ok(()) };
             let entries = match table.read(from.next_seq) {
                 Ok(entries) => entries,
+                Err(error) if self.role == Role::Past => {
+                    return Err(match table.is_there() {
+                        Ok(false) => Error::with_source(
+                            Code::UnknownId,
+                            format!("version {} has been pruned", table.version()),
+                            error,
+                        ),
+                        _ => error,
+                    });
+                }
                 // Another process may have pruned the commit meanwhile; then there is a newer one.
                 Err(error) => match table.refresh() {
                     Ok(true) => continue,
@@ -125,13 +224,70 @@ impl Collection {
                 true => Snapshot::new(from.views().to_vec(), now.dim(), table.version(), from.next_seq),
                 false => from.after(entries, table.version(), &self.analyzer, progress)?,
             };
-            self.publish(next.not_before(table.base_seq()));
+            let base_seq = table.base_seq();
+            self.publish(next.not_before(base_seq));
+            self.tidy(writer);
             return Ok(());
         }
     }
 
+    /// The snapshot from which the new entries follow: the present one, or what the writer has stored meanwhile.
+    fn base_to_follow(&self, writer: &mut Writer, now: &Arc<Snapshot>) -> Result<Arc<Snapshot>> {
+        // What was compacted away cannot be seen any more by who has not seen it before.
+        let needed = |writer: &Writer| writer.table.as_ref().map_or(0, Table::base_seq);
+        if (self.role == Role::Reader || now.next_seq < needed(writer))
+            && let Some(stored) = self.stored(writer)?
+            // Looking for it may have shown a later commit.
+            && stored.next_seq >= needed(writer)
+        {
+            return Ok(Arc::new(Snapshot::new(stored.views, now.dim(), stored.version, stored.next_seq)));
+        }
+        match now.next_seq < needed(writer) {
+            true => Ok(Arc::new(Snapshot::empty(now.dim()))),
+            false => Ok(now.clone()),
+        }
+    }
+
+    /// The segments on disk, where they are others than those that were seen last. They may be of a later commit than the
+    /// table, which is then looked at anew. Errors: `corrupt`, `io`.
+    fn stored(&self, writer: &mut Writer) -> Result<Option<Stored>> {
+        let (Some(home), Some(table)) = (&self.home, &mut writer.table) else { return Ok(None) };
+        let now = self.snapshot();
+        for _ in 0..ATTEMPTS {
+            let truth = truth_id(table);
+            let want = Want {
+                truth: &truth,
+                version: table.version(),
+                dim: now.dim(),
+                analyzer: &self.analyzer,
+                open: now.views(),
+                known: writer.listed,
+            };
+            match shadow::load(home, &want) {
+                Found::Nothing | Found::Same => return Ok(None),
+                Found::Stored(stored) => {
+                    writer.listed = Some(stored.stamp);
+                    writer.listed_seq = stored.next_seq;
+                    return Ok(Some(stored));
+                }
+                Found::Later(version) => {
+                    if !table.refresh()? && table.version() < version {
+                        tracing::warn!(
+                            home = %home.display(),
+                            version,
+                            "an index is of a later version than the documents, and is built again"
+                        );
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Stores records and deletions in one commit, and makes them searchable. Of each id there is one record at
-    /// most. Errors: `io`, `disk_full`, `permission_denied`, `version_conflict`; then nothing has changed.
+    /// most. Errors: `io`, `disk_full`, `permission_denied`, `version_conflict`; then nothing has changed, unless the
+    /// message says that the commit is there.
     pub(crate) fn write(
         &self,
         writer: &mut Writer,
@@ -143,6 +299,13 @@ impl Collection {
             .table
             .as_mut()
             .ok_or_else(|| Error::new(Code::Internal, "a table is written before it is there"))?;
+        if table.version() != now.version {
+            let (seen, there) = (now.version, table.version());
+            return Err(Error::new(
+                Code::VersionConflict,
+                format!("'{}' is at version {there}, and this handle has seen {seen}; refresh it", self.name),
+            ));
+        }
         if records.is_empty() && deleted.is_empty() {
             return Ok(table.version());
         }
@@ -166,7 +329,11 @@ impl Collection {
             seq += numbered.entry.rows();
             entries.push(numbered);
         }
-        if let Err(error) = table.append(&entries) {
+        let appended = table.append(&entries);
+        let version = table.version();
+        if version == now.version
+            && let Err(error) = appended
+        {
             // Whether the commit happened is for the table to say.
             let _ = table.refresh();
             let seen = self.catch_up(writer);
@@ -176,79 +343,103 @@ impl Collection {
             });
         }
         views.extend(fresh.map(View::whole));
-        let version = table.version();
-        let views = self.merge_small(views)?;
         self.publish(Snapshot::new(views, now.dim(), version, next_seq));
-        Ok(version)
+        self.tidy(writer);
+        self.look(writer);
+        // A commit that the disk did not confirm is made all the same.
+        appended.map(|()| version)
     }
 
-    /// Rewrites the truth without what was deleted or replaced, and without its past. Errors: `corrupt`, `io`,
-    /// `disk_full`, `permission_denied`; then nothing has changed.
-    pub(crate) fn compact_truth(&self) -> Result<()> {
-        let mut writer = self.lock();
-        self.catch_up(&mut writer)?;
+    /// Whether the truth should be looked after.
+    pub(crate) fn look(&self, writer: &Writer) {
+        let Some(table) = &writer.table else { return };
+        let many = table.fragments() >= writer.fragments_after_merge + self.tuning.commits;
+        self.due.store(many || self.has_garbage(table), Ordering::Release);
+    }
+
+    /// Whether much of the truth does not count any more.
+    pub(crate) fn has_garbage(&self, table: &Table) -> bool {
+        let live = self.snapshot().chunks() as u64;
+        table.rows() > 2 * live + self.tuning.garbage_rows
+    }
+
+    /// Rewrites the truth without what was deleted or replaced, and keeps `keep` versions of its past; `cancel` is looked
+    /// at before the commit. Errors: `cancelled`, `corrupt`, `io`, `disk_full`, `permission_denied`; then nothing has
+    /// changed.
+    pub(crate) fn rewrite_truth(&self, writer: &mut Writer, keep: usize, cancel: &Cancel) -> Result<()> {
+        self.catch_up(writer)?;
         let now = self.snapshot();
         let Some(table) = writer.table.as_mut() else { return Ok(()) };
-        let mut entries = table.read(0)?;
-        let before = entries.len();
-        // Of each id the last entry counts, and the snapshot knows whether that is a document.
-        let mut last = std::collections::HashMap::new();
-        for numbered in &entries {
-            if let Entry::Put(record) = &numbered.entry {
-                last.insert(record.id.clone(), numbered.seq);
-            }
-        }
-        entries.retain(|numbered| match &numbered.entry {
-            Entry::Put(record) => {
-                last.get(&record.id) == Some(&numbered.seq) && now.find(&record.id).is_some()
-            }
-            Entry::Delete(_) => false,
-        });
-        if entries.len() != now.docs() {
+        // Who has the stored segments, or has seen more, goes on from there. What came before them is needed by nobody.
+        let base_seq = match self.home {
+            Some(_) => writer.listed_seq.min(now.next_seq).max(table.base_seq()),
+            None => now.next_seq,
+        };
+        let plan = table.plan_rewrite(base_seq)?;
+        if plan.documents() != now.docs() {
             return Err(Error::new(
                 Code::Corrupt,
                 format!(
                     "the truth of '{}' has {} documents, its indexes have {}; nothing was changed",
                     self.name,
-                    entries.len(),
+                    plan.documents(),
                     now.docs()
                 ),
             ));
         }
-        if entries.len() != before || table.fragments() > 1 {
-            table.overwrite(&entries, now.next_seq)?;
+        if plan.rows() != table.rows() || table.fragments() > 1 {
+            table.rewrite(&plan, cancel)?;
         }
-        table.prune(1)?;
         let version = table.version();
-        writer.fragments_after_merge = 0;
         self.publish(Snapshot::new(now.views().to_vec(), now.dim(), version, now.next_seq));
-        Ok(())
+        writer.fragments_after_merge = 0;
+        self.due.store(false, Ordering::Release);
+        match writer.table.as_ref() {
+            Some(table) => table.prune(keep),
+            None => Ok(()),
+        }
     }
 
-    /// Merges the newest segments when there are many, so that each row takes part in few merges.
-    fn merge_small(&self, mut views: Vec<View>) -> Result<Vec<View>> {
-        let small = |view: &View| view.segment.home.is_none() && view.live.row_count <= SMALL_ROWS;
-        let start = views.len() - views.iter().rev().take_while(|view| small(view)).count();
-        if views.len() - start <= MAX_SMALL {
-            return Ok(views);
+    /// Merges the newest segments when there are many, so that each row takes part in few merges. What fails here costs
+    /// nothing but time: the segments stay as they are.
+    fn tidy(&self, writer: &Writer) {
+        let now = self.snapshot();
+        match self.merge_small(now.views(), &writer.claimed) {
+            Ok(None) => {}
+            Ok(Some(views)) => self.publish(Snapshot::new(views, now.dim(), now.version, now.next_seq)),
+            Err(error) => tracing::warn!(%error, "small segments are not merged"),
+        }
+    }
+
+    fn merge_small(&self, views: &[View], claimed: &[Arc<Segment>]) -> Result<Option<Vec<View>>> {
+        let Tuning { small_segments, small_rows, .. } = self.tuning;
+        // A writer's larger segments are merged when they are stored; nobody does it for a reader.
+        let limit = if self.role == Role::Writer { small_rows } else { u32::MAX };
+        let free = |view: &View| {
+            view.segment.home.is_none()
+                && view.live.row_count <= limit
+                && !claimed.iter().any(|claimed| Arc::ptr_eq(claimed, &view.segment))
+        };
+        let start = views.len() - views.iter().rev().take_while(|view| free(view)).count();
+        if views.len() - start <= small_segments {
+            return Ok(None);
         }
         let mut from = views.len() - 1;
         let mut rows = views[from].live.row_count;
         while from > start {
             let next = views[from - 1].live.row_count;
-            if next > 2 * rows || rows + next > SMALL_ROWS {
+            if next > rows.saturating_mul(2) || rows.saturating_add(next) > limit {
                 break;
             }
             rows += next;
             from -= 1;
         }
         if views.len() - from < 2 {
-            return Ok(views);
+            return Ok(None);
         }
-        let merged = Segment::merge(&views[from..], None, &self.analyzer)?;
-        views.truncate(from);
-        views.push(View::whole(merged));
-        Ok(views)
+        fail::fail_point!("shadow-small", |kind| Err(quorate_store::failpoint::refused(kind)));
+        let merged = Segment::merge(&views[from..], None, &self.analyzer, &Cancel::new())?;
+        Ok(Some(views[..from].iter().cloned().chain([View::whole(merged)]).collect()))
     }
 }
 

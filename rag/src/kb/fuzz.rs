@@ -116,10 +116,16 @@ fn fuzz_queries() {
     fuzz::run(3000, &seeds, &words, |bytes| {
         let text = String::from_utf8_lossy(&bytes);
         let mut options = SearchOptions { mode: Mode::Lexical, ..SearchOptions::default() };
-        // A plain text is never an error.
-        for hit in &kb.search(&text, &options).unwrap() {
-            assert!(hit.score().is_finite());
-            hit.explain().unwrap();
+        // A plain text is never an error, unless it says nothing.
+        match kb.search(&text, &options) {
+            Ok(hits) => hits.iter().for_each(|hit| {
+                assert!(hit.score().is_finite());
+                hit.explain().unwrap();
+            }),
+            Err(error) => {
+                assert_eq!(error.code(), quorate_core::Code::EmptyInput);
+                assert!(!text.contains(char::is_alphanumeric), "{text:?}");
+            }
         }
         if let Ok(query) = serde_json::from_slice::<LexicalQuery>(&bytes) {
             options.lexical = Some(query);
@@ -140,12 +146,18 @@ fn fuzz_stored_indexes() {
     let kb = made(folder.path());
     kb.compact().unwrap();
     let (home, truth, version) = {
-        let writer = kb.collection.lock();
+        let writer = kb.collection.lock().unwrap();
         let table = writer.table.as_ref().unwrap();
         (kb.collection.home.clone().unwrap(), truth_id(table), table.version())
     };
     let (dim, analyzer) = (kb.base.dim, &kb.collection.analyzer);
-    let load = || shadow::try_load(&home, &truth, version, dim, analyzer).ok().flatten();
+    let load = || {
+        let want = shadow::Want { truth: &truth, version, dim, analyzer, open: &[], known: None };
+        match shadow::try_load(&home, &want) {
+            Ok(shadow::Found::Stored(stored)) => Some(stored),
+            _ => None,
+        }
+    };
     assert!(load().is_some());
     let manifest = home.join("MANIFEST");
     let good = std::fs::read_to_string(&manifest).unwrap();

@@ -1,50 +1,53 @@
-//! When are segments merged, stored and given graphs, and by whom?
+//! When are segments merged, stored and given graphs, and the truth kept small, and by whom?
 //!
 //! One background thread per writing handle does the long work on snapshots; only the exchange of segments at its
-//! end takes the writer's lock. Nothing depends on it for correctness: what it has not done yet is searched exactly,
-//! and what was not stored is read from the truth again.
+//! end, and the rewriting of the truth, take the writer's lock. Nothing depends on it for correctness: what it has not
+//! done yet is searched exactly, and what was not stored is read from the truth again.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Result, forks};
 
 use super::base::truth_id;
 use super::collection::{Collection, Writer};
+use super::options::Tuning;
 use super::shadow;
 use super::snapshot::Snapshot;
 use crate::index::{Segment, View};
 
-/// Rows in memory from which on they are stored.
-const FLUSH_ROWS: u32 = 4096;
 /// A stored segment is merged with its successors when it has not this many times their rows.
 const MERGE_RATIO: u32 = 4;
-/// Rows from which on a graph is worth it; fewer are scanned.
-const GRAPH_ROWS: u32 = 4096;
 /// A stored segment is written again when it has lost more than one row in this many.
 const DEAD_SHARE: u32 = 4;
-/// Files of rows from which on the small ones are merged.
-const MAX_FRAGMENTS: usize = 64;
 
 /// The background thread.
-#[derive(Default)]
 pub(crate) struct Maintainer {
     thread: Mutex<Option<(Sender<Arc<Collection>>, JoinHandle<()>)>>,
-    stop: Arc<AtomicBool>,
+    /// Raised when the knowledge base is closed; who works then gives up.
+    pub(crate) stop: Cancel,
+    forks: u64,
 }
 
 impl Maintainer {
+    pub(crate) fn new() -> Self {
+        Maintainer { thread: Mutex::new(None), stop: Cancel::new(), forks: forks() }
+    }
+
     /// Has a collection looked after, unless there is nothing to do.
     pub(crate) fn notify(&self, collection: &Arc<Collection>) {
-        let snapshot = collection.snapshot();
-        if plan(&snapshot, false).is_none() && !collection.wants_merge() {
+        let due = collection.due.load(Ordering::Acquire);
+        if !collection.tuning.background
+            || !due && plan(&collection.snapshot(), &collection.tuning, false).is_none()
+            || collection.told.swap(true, Ordering::AcqRel)
+        {
             return;
         }
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if thread.is_none() && !self.stop.load(Ordering::Acquire) {
+        if thread.is_none() && !self.stop.is_cancelled() {
             let (sender, receiver) = channel();
             let stop = self.stop.clone();
             let spawned = std::thread::Builder::new()
@@ -55,27 +58,43 @@ impl Maintainer {
                 Err(error) => tracing::warn!(%error, "the thread that stores indexes cannot start"),
             }
         }
-        if let Some((sender, _)) = thread.as_ref() {
-            let _ = sender.send(collection.clone());
+        match thread.as_ref() {
+            Some((sender, _)) => drop(sender.send(collection.clone())),
+            None => collection.told.store(false, Ordering::Release),
         }
     }
 
-    /// Ends the thread; what it is doing is given up.
+    /// Ends the thread; what it is doing is given up. In a forked child there is none.
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        if self.forks != forks() {
+            return;
+        }
+        self.stop.cancel();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((sender, handle)) = thread {
             drop(sender);
-            let _ = handle.join();
+            // The thread itself may let go of the last handle.
+            if handle.thread().id() != std::thread::current().id() {
+                let _ = handle.join();
+            }
         }
     }
 }
 
-fn work(receiver: &Receiver<Arc<Collection>>, stop: &AtomicBool) {
+impl Drop for Maintainer {
+    fn drop(&mut self) {
+        self.stop();
+        // A forked child has neither the thread nor who would take what is sent.
+        std::mem::forget(self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+fn work(receiver: &Receiver<Arc<Collection>>, stop: &Cancel) {
     while let Ok(collection) = receiver.recv() {
-        if stop.load(Ordering::Acquire) {
+        if stop.is_cancelled() {
             return;
         }
+        collection.told.store(false, Ordering::Release);
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| collection.maintain(stop)));
         match done {
             Ok(Ok(())) => {}
@@ -97,6 +116,7 @@ enum Step {
 }
 
 /// Whether large segments are given graphs at once, and with how many threads.
+#[derive(Clone, Copy)]
 enum Graphs {
     None,
     Threads(usize),
@@ -106,10 +126,14 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn plan(snapshot: &Snapshot, everything: bool) -> Option<Step> {
+fn stored(snapshot: &Snapshot) -> usize {
+    snapshot.views().iter().take_while(|view| view.is_settled()).count()
+}
+
+fn plan(snapshot: &Snapshot, tuning: &Tuning, everything: bool) -> Option<Step> {
     let views = snapshot.views();
     let rows = |view: &View| view.live.row_count;
-    let stored = views.iter().take_while(|view| view.is_stored()).count();
+    let stored = stored(snapshot);
     if everything {
         let whole = views.len() == 1 && stored == 1 && !views[0].has_dead();
         if !views.is_empty() && !whole {
@@ -117,7 +141,7 @@ fn plan(snapshot: &Snapshot, everything: bool) -> Option<Step> {
         }
     }
     let in_memory: u32 = views[stored..].iter().map(rows).sum();
-    if in_memory >= FLUSH_ROWS {
+    if in_memory >= tuning.flush_rows {
         return Some(Step::Merge(with_smaller_ones(views, stored)..views.len()));
     }
     let from = with_smaller_ones(&views[..stored], stored);
@@ -126,13 +150,19 @@ fn plan(snapshot: &Snapshot, everything: bool) -> Option<Step> {
     }
     for (i, view) in views[..stored].iter().enumerate() {
         let all = view.segment.catalog.chunks();
-        if all > FLUSH_ROWS && (all - rows(view)) > all / DEAD_SHARE {
+        if all > tuning.flush_rows && (all - rows(view)) > all / DEAD_SHARE {
             return Some(Step::Merge(i..i + 1));
         }
     }
     let lacks_graph =
-        |view: &View| view.segment.graph.is_none() && view.segment.catalog.chunks() >= GRAPH_ROWS;
+        |view: &View| view.segment.graph.is_none() && view.segment.catalog.chunks() >= tuning.graph_rows;
     views[..stored].iter().position(lacks_graph).map(Step::Graph)
+}
+
+/// What is in memory only becomes one stored segment.
+fn plan_flush(snapshot: &Snapshot) -> Option<Step> {
+    let stored = stored(snapshot);
+    (stored < snapshot.views().len()).then(|| Step::Merge(stored..snapshot.views().len()))
 }
 
 /// Where a merge of the segments from `from` on begins, when it takes in older ones that are not much larger.
@@ -146,73 +176,116 @@ fn with_smaller_ones(views: &[View], mut from: usize) -> usize {
 }
 
 impl Collection {
-    /// Does what is to be done, until nothing is left or `stop` is raised (code `cancelled`).
-    pub(crate) fn maintain(&self, stop: &AtomicBool) -> Result<()> {
+    /// Does what is to be done, until nothing is left or `stop` is raised (code `cancelled`). What fails does not keep the
+    /// rest from being done.
+    pub(crate) fn maintain(&self, stop: &Cancel) -> Result<()> {
         let _one_at_a_time = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
-        self.merge_truth()?;
-        let threads = (cores() / 2).max(1);
-        while let Some(step) = plan(&self.snapshot(), false) {
-            self.step(step, Graphs::Threads(threads), stop)?;
-        }
-        Ok(())
+        let truth = self.merge_truth();
+        let graphs = Graphs::Threads((cores() / 2).max(1));
+        let indexes = self.steps(|snapshot| plan(snapshot, &self.tuning, false), graphs, stop);
+        truth.and(indexes).and_then(|()| self.remove_garbage(stop))
     }
 
-    /// Makes one stored segment of everything. Errors: `io`, `disk_full`, `permission_denied`.
-    pub(crate) fn merge_all(&self) -> Result<()> {
+    /// Brings everything into its smallest form; `may` says whether this handle may still write. Errors: those of `may`,
+    /// `cancelled`, `corrupt`, `io`, `disk_full`, `permission_denied`.
+    pub(crate) fn compact(&self, stop: &Cancel, may: impl Fn() -> Result<()>) -> Result<()> {
         let _one_at_a_time = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
-        let never = AtomicBool::new(false);
-        while let Some(step) = plan(&self.snapshot(), true) {
-            self.step(step, Graphs::Threads(cores()), &never)?;
-        }
-        let mut writer = self.lock();
+        may()?;
+        drop(self.lock_current()?);
+        self.steps(|snapshot| plan(snapshot, &self.tuning, true), Graphs::Threads(cores()), stop)?;
+        let mut writer = self.lock()?;
+        may()?;
+        // The list comes first, so that who reads goes on from it, and again behind the commit, which it names.
+        self.save(&mut writer)?;
+        self.rewrite_truth(&mut writer, 1, stop)?;
         self.save(&mut writer)
     }
 
     /// Stores what is in memory, without building graphs. Errors: `io`, `disk_full`, `permission_denied`.
     pub(crate) fn flush(&self) -> Result<()> {
+        if self.home.is_none() {
+            return Ok(());
+        }
         let _one_at_a_time = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
-        let snapshot = self.snapshot();
-        let stored = snapshot.views().iter().take_while(|view| view.is_stored()).count();
-        if stored < snapshot.views().len() {
-            let never = AtomicBool::new(false);
-            self.step(Step::Merge(stored..snapshot.views().len()), Graphs::None, &never)?;
-        }
-        let mut writer = self.lock();
+        self.steps(plan_flush, Graphs::None, &Cancel::new())?;
+        let mut writer = self.lock()?;
         self.save(&mut writer)
     }
 
-    fn step(&self, step: Step, graphs: Graphs, stop: &AtomicBool) -> Result<()> {
-        if stop.load(Ordering::Acquire) {
-            return Err(Error::new(Code::Cancelled, "the knowledge base is being closed"));
-        }
-        let snapshot = self.snapshot();
-        let (old, renumbered) = match step {
-            Step::Merge(range) => (&snapshot.views()[range], true),
-            Step::Graph(at) => (&snapshot.views()[at..at + 1], false),
-        };
-        let merged = match renumbered {
-            true => {
-                let folder = self.new_folder(old);
-                let merged = Segment::merge(old, Some(&folder), &self.analyzer);
-                // On a full disk what was begun takes room that others need.
-                Some(merged.inspect_err(|_| drop(std::fs::remove_dir_all(&folder)))?)
-            }
-            false => None,
-        };
-        let segment = merged.as_ref().unwrap_or(&old[0].segment);
-        let with_graph = match graphs {
-            Graphs::Threads(threads) if segment.catalog.chunks() >= GRAPH_ROWS => {
-                Some(segment.with_graph(threads, stop)?)
-            }
-            _ => None,
-        };
-        let Some(fresh) = with_graph.or(merged) else { return Ok(()) };
-        let mut writer = self.lock();
-        self.exchange(old, fresh, renumbered);
-        self.save(&mut writer)
+    fn steps(&self, next: impl Fn(&Snapshot) -> Option<Step>, graphs: Graphs, stop: &Cancel) -> Result<()> {
+        while self.step(&next, graphs, stop)? {}
+        Ok(())
     }
 
-    /// Puts `fresh` in the place of the segments that it was made of. What has died of these meanwhile is dead in it.
+    /// Does the next step; whether there was one.
+    fn step(&self, next: &impl Fn(&Snapshot) -> Option<Step>, graphs: Graphs, stop: &Cancel) -> Result<bool> {
+        stop.check()?;
+        let (old, renumbered) = {
+            let mut writer = self.lock()?;
+            let snapshot = self.snapshot();
+            let (range, renumbered) = match next(&snapshot) {
+                None => return Ok(false),
+                Some(Step::Merge(range)) => (range, true),
+                Some(Step::Graph(at)) => (at..at + 1, false),
+            };
+            let old = snapshot.views()[range].to_vec();
+            writer.claimed = old.iter().map(|view| view.segment.clone()).collect();
+            (old, renumbered)
+        };
+        self.tuning.at("claimed");
+        let built = self.build(&old, renumbered, graphs, stop);
+        self.tuning.at("built");
+        let mut writer = self.lock()?;
+        writer.claimed.clear();
+        let Some((fresh, files)) = built? else { return Ok(true) };
+        if let Some(folder) = &fresh.home {
+            writer.known.learn(folder, files);
+        }
+        self.exchange(&old, fresh, renumbered);
+        self.save(&mut writer)?;
+        drop(writer);
+        self.tuning.at("saved");
+        Ok(true)
+    }
+
+    /// The segment that is to take the place of `old`, and the checksums of its files.
+    fn build(
+        &self,
+        old: &[View],
+        renumbered: bool,
+        graphs: Graphs,
+        stop: &Cancel,
+    ) -> Result<Option<(Segment, Vec<shadow::File>)>> {
+        let folder = self.home.is_some().then(|| self.new_folder(old));
+        let build = || -> Result<Option<(Segment, Vec<shadow::File>)>> {
+            let merged = match renumbered {
+                true => {
+                    let mut merged = Segment::merge(old, folder.as_deref(), &self.analyzer, stop)?;
+                    merged.settled = folder.is_none();
+                    Some(merged)
+                }
+                false => None,
+            };
+            let segment = merged.as_ref().unwrap_or(&old[0].segment);
+            let with_graph = match graphs {
+                Graphs::Threads(threads) if segment.catalog.chunks() >= self.tuning.graph_rows => {
+                    Some(segment.with_graph(threads, stop)?)
+                }
+                _ => None,
+            };
+            let Some(fresh) = with_graph.or(merged) else { return Ok(None) };
+            stop.check()?;
+            let files = fresh.home.as_deref().map(shadow::checksums).transpose()?;
+            Ok(Some((fresh, files.unwrap_or_default())))
+        };
+        // On a full disk what was begun takes room that others need.
+        build().inspect_err(|_| {
+            folder.iter().filter(|_| renumbered).for_each(|folder| drop(std::fs::remove_dir_all(folder)));
+        })
+    }
+
+    /// Puts `fresh` in the place of the segments that it was made of. What has died of these meanwhile is dead in it: they
+    /// were claimed, so that nothing of them can have moved to another segment.
     fn exchange(&self, old: &[View], fresh: Segment, renumbered: bool) {
         let now = self.snapshot();
         let mut views = Vec::with_capacity(now.views().len());
@@ -256,26 +329,41 @@ impl Collection {
         let snapshot = self.snapshot();
         let Some(truth) = writer.table.as_ref().map(truth_id) else { return Ok(()) };
         let (Some(home), known) = (&self.home, &mut writer.known) else { return Ok(()) };
-        shadow::save(home, &truth, &snapshot, known)
+        writer.listed_seq = shadow::save(home, &truth, &snapshot, known)?;
+        Ok(())
     }
 
     /// Merges small files of the truth, and prunes its old versions.
     fn merge_truth(&self) -> Result<()> {
-        if !self.wants_merge() {
+        if !self.due.load(Ordering::Acquire) {
             return Ok(());
         }
-        let mut writer = self.lock();
+        let mut writer = self.lock()?;
         let Some(table) = writer.table.as_mut() else { return Ok(()) };
-        table.merge_fragments()?;
-        table.prune(self.keep_versions)?;
+        let merged = table.merge_fragments(self.tuning.fragment_rows);
+        let pruned = table.prune(self.keep_versions);
         self.catch_up(&mut writer)?;
         writer.fragments_after_merge = writer.table.as_ref().map_or(0, |table| table.fragments());
-        Ok(())
+        self.look(&writer);
+        merged.and(pruned)
     }
 
-    /// Whether the truth has become many small files.
-    pub(crate) fn wants_merge(&self) -> bool {
-        let writer = self.lock();
-        writer.table.as_ref().is_some_and(|t| t.fragments() >= writer.fragments_after_merge + MAX_FRAGMENTS)
+    /// Rewrites the truth when most of it does not count any more.
+    fn remove_garbage(&self, stop: &Cancel) -> Result<()> {
+        {
+            let writer = self.lock()?;
+            if !writer.table.as_ref().is_some_and(|table| self.has_garbage(table)) {
+                return Ok(());
+            }
+        }
+        // Who reads goes on from what is stored, so everything is.
+        self.steps(plan_flush, Graphs::None, stop)?;
+        let mut writer = self.lock()?;
+        self.save(&mut writer)?;
+        self.rewrite_truth(&mut writer, self.keep_versions, stop)?;
+        self.save(&mut writer)?;
+        drop(writer);
+        self.tuning.at("rewritten");
+        Ok(())
     }
 }

@@ -1,7 +1,11 @@
 //! What can a host do with a knowledge base?
 
+mod backup;
 mod base;
+pub(crate) mod beside;
+mod browse;
 mod collection;
+mod copies;
 mod files;
 #[cfg(test)]
 mod fuzz;
@@ -9,24 +13,33 @@ mod maintain;
 mod model;
 mod options;
 mod prepare;
+mod reembed;
 mod search;
 mod shadow;
 mod snapshot;
+mod sources;
+mod tenants;
+mod verify;
 mod write;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use quorate_core::embed::Embed;
 use quorate_core::{Code, Error, Result};
 
 use base::Base;
-use collection::{Collection, folder_bytes};
-pub use files::FileOptions;
+pub use browse::{DocumentPage, ListOptions};
+use collection::{Collection, Opening, Role, folder_bytes};
+pub use copies::{CopyOptions, CopyReport};
+pub use files::{FileOptions, SyncOptions, SyncReport};
 pub use model::ModelSource;
 use options::check_tenant;
-pub use options::{Durability, OnError, OpenOptions, Progress, Skipped, Stats, WriteOptions, WriteReport};
+pub use options::{
+    Durability, OnError, OpenOptions, Progress, Skipped, Stats, Tuning, WriteOptions, WriteReport,
+};
+pub use reembed::ReembedOptions;
 pub(crate) use snapshot::Snapshot;
+pub use verify::{Part, Problem, VerifyReport};
 
 use crate::document::{Document, shorten};
 use crate::filter::Filter;
@@ -79,7 +92,25 @@ impl KnowledgeBase {
     /// there, or no such bucket), `format_version`, `corrupt`, `io`, `permission_denied`, `unsupported` (an object
     /// store that was not compiled in); of an object store `offline`, `timeout` and `remote_failed` too.
     pub fn open(place: impl AsRef<str>, options: OpenOptions) -> Result<Self> {
-        let (base, main) = Base::open(place.as_ref(), &options)?;
+        KnowledgeBase::start(Some(place.as_ref()), options)
+    }
+
+    /// An empty knowledge base in memory, gone with its last handle; [`backup`](KnowledgeBase::backup) keeps a copy. It needs
+    /// about three times the memory of its texts and vectors. Errors: `not_found` with `read_only`, and those of the embedder.
+    ///
+    /// ```
+    /// use quorate_rag::{Document, KnowledgeBase, OpenOptions};
+    /// let kb = KnowledgeBase::in_memory(OpenOptions::default())?;
+    /// kb.add(vec![Document::new("a", "Metformin lowers glucose.")])?;
+    /// assert_eq!(kb.count(None)?, 1);
+    /// # Ok::<(), quorate_core::Error>(())
+    /// ```
+    pub fn in_memory(options: OpenOptions) -> Result<Self> {
+        KnowledgeBase::start(None, options)
+    }
+
+    fn start(place: Option<&str>, options: OpenOptions) -> Result<Self> {
+        let (base, main) = Base::open(place, &options)?;
         let base = Arc::new(base);
         let collection = base.collection(options.tenant.as_deref(), Some(main))?;
         Ok(KnowledgeBase { base, collection, tenant: options.tenant, past: false })
@@ -162,7 +193,7 @@ impl KnowledgeBase {
     pub fn stats(&self) -> Result<Stats> {
         self.base.check_open()?;
         let snapshot = self.collection.snapshot();
-        let truth = Path::new(&self.base.place).join("truth").join(format!("{}.lance", self.collection.name));
+        let table = format!("{}.lance", self.collection.name);
         Ok(Stats {
             documents: snapshot.docs(),
             chunks: snapshot.chunks(),
@@ -171,24 +202,26 @@ impl KnowledgeBase {
             dim: self.base.dim,
             language: self.base.settings.language,
             segments: snapshot.views().len(),
-            truth_bytes: folder_bytes(&truth),
+            truth_bytes: self.base.truth.as_ref().map_or(0, |truth| folder_bytes(&truth.join(table))),
             index_bytes: self.collection.home.as_deref().map_or(0, folder_bytes),
         })
     }
 
-    /// The versions that [`at`](KnowledgeBase::at) can show, oldest first. Errors: `closed`, `corrupt`, `io`.
+    /// The versions that [`at`](KnowledgeBase::at) can show, oldest first; a writer may prune some at any time. Errors:
+    /// `closed`, `corrupt`, `io`.
     pub fn versions(&self) -> Result<Vec<Version>> {
         self.base.check_open()?;
-        match &self.collection.lock().table {
+        match &self.collection.lock()?.table {
             Some(table) => table.versions(),
             None => Ok(Vec::new()),
         }
     }
 
-    /// The knowledge base as it was at a version, for reading. Errors: `unknown_id`, `closed`, `corrupt`.
+    /// The knowledge base as it was at a version, for reading: that version, whole, or an error. Errors: `unknown_id` when
+    /// it was never made or has been pruned, `closed`, `corrupt`, `io`.
     pub fn at(&self, version: u64) -> Result<Self> {
         self.base.check_open()?;
-        let table = match &self.collection.lock().table {
+        let table = match &self.collection.lock()?.table {
             Some(table) => table.at(version)?,
             None => {
                 return Err(Error::new(
@@ -197,15 +230,17 @@ impl KnowledgeBase {
                 ));
             }
         };
-        let collection = Collection::open(
-            self.collection.name.clone(),
-            None,
-            Some(table),
-            self.base.dim,
-            self.collection.analyzer.clone(),
-            self.base.keep_versions,
-            None,
-        )?;
+        let collection = Collection::open(Opening {
+            name: self.collection.name.clone(),
+            home: None,
+            role: Role::Past,
+            table: Some(table),
+            dim: self.base.dim,
+            analyzer: self.collection.analyzer.clone(),
+            keep_versions: self.base.keep_versions,
+            tuning: self.base.tuning.clone(),
+            progress: None,
+        })?;
         Ok(KnowledgeBase {
             base: self.base.clone(),
             collection: Arc::new(collection),
@@ -220,29 +255,34 @@ impl KnowledgeBase {
         if self.past {
             return Ok(false);
         }
-        let mut writer = self.collection.lock();
+        let mut writer = self.collection.lock()?;
         let before = self.collection.snapshot().version;
-        match &mut writer.table {
-            Some(table) => {
-                table.refresh()?;
-            }
-            None => writer.table = self.base.database.open(&self.collection.name)?,
-        }
+        let replaced = self.look_again(&mut writer)?;
         self.collection.catch_up(&mut writer)?;
-        Ok(self.collection.snapshot().version != before)
+        Ok(replaced || self.collection.snapshot().version != before)
     }
 
     /// Brings everything into its smallest and fastest form: one segment of indexes, no deleted or replaced documents
-    /// and no past versions in the truth. Searching goes on meanwhile. Errors: `read_only`, `closed`, `corrupt`, `io`,
-    /// `disk_full`, `permission_denied`.
+    /// and no past versions in the truth. Searching goes on meanwhile, writing waits while the truth is rewritten. Memory:
+    /// the ids of all documents, and what an index takes while it is built. Errors: `read_only`, `closed`, `corrupt`,
+    /// `io`, `disk_full`, `permission_denied`.
     pub fn compact(&self) -> Result<()> {
-        self.base.check_writable(self.past)?;
-        self.collection.compact_truth()?;
-        self.collection.merge_all()
+        let may = || self.base.check_writable(self.past);
+        may()?;
+        // Whoever closes meanwhile ends this.
+        self.collection.compact(&self.base.maintainer.stop, may).or_else(|error| may().and(Err(error)))
     }
 
-    /// Stores the indexes of what was added last, and lets go of the files and of the right to write. All handles of
-    /// this opening fail with `closed` from then on. Errors: `io`, `disk_full`, `permission_denied` (the documents are
+    /// Does at once what the background thread would do. Errors: as [`compact`](KnowledgeBase::compact).
+    #[doc(hidden)]
+    pub fn maintain(&self) -> Result<()> {
+        self.base.check_writable(self.past)?;
+        self.collection.maintain(&self.base.maintainer.stop)
+    }
+
+    /// Stores the indexes of what was added last, and lets go of the files and of the right to write, also where a forked
+    /// child lives on; a long merge is given up. All handles of this opening fail with `closed` from then on. In a forked
+    /// child nothing is stored, and the parent's handle stays open. Errors: `io`, `disk_full`, `permission_denied` (the documents are
     /// durable in any case).
     pub fn close(&self) -> Result<()> {
         self.base.close()

@@ -1,10 +1,13 @@
 //! Which model embeds, and how is it found again when the knowledge base is opened without one?
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use quorate_core::embed::{Embed, Embedder, EmbedderOptions, Precision, StaticModel};
 use quorate_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::retrieve::Judge;
 
 /// How a model is opened again: what names it, and with which options.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +79,11 @@ pub(crate) struct Model {
     pub(crate) id: String,
     source: Option<ModelSource>,
     opened: OnceLock<Arc<dyn Embed>>,
+    judge: OnceLock<Arc<Judge>>,
+    /// Who tells relevance while the model is not open.
+    blind: Arc<Judge>,
+    /// Whether it has embedded a query here.
+    pub(crate) answered: AtomicBool,
 }
 
 impl Model {
@@ -84,7 +92,16 @@ impl Model {
         if let Some(given) = given {
             let _ = opened.set(given);
         }
-        Model { id, source, opened }
+        let blind = Arc::new(Judge::new(None));
+        Model { id, source, opened, judge: OnceLock::new(), blind, answered: AtomicBool::new(false) }
+    }
+
+    /// Tells relevance, by what the model computes where it is open.
+    pub(crate) fn judge(&self) -> &Arc<Judge> {
+        match self.opened.get() {
+            Some(model) => self.judge.get_or_init(|| Arc::new(Judge::new(Some(model.clone())))),
+            None => &self.blind,
+        }
     }
 
     /// The model. Errors: `unsupported` when nothing says how to open it, `embedder_mismatch`, and those of opening.
@@ -96,7 +113,8 @@ impl Model {
             return Err(Error::new(
                 Code::Unsupported,
                 format!(
-                    "the knowledge base was made with embedder '{}' and opened without it; give it, search lexically, or give vectors",
+                    "the knowledge base was made with embedder '{}' and opened without it: pass vector=, search with mode lexical, or \
+                     open it with embedder=",
                     self.id
                 ),
             ));

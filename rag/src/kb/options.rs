@@ -18,7 +18,8 @@ pub enum Durability {
     /// The end of the process and of the machine: files and folders are synchronised to the disk (fsync). The default.
     #[default]
     PowerCut,
-    /// The end of the process, however it ends; a power cut may lose the last seconds.
+    /// The end of the process, however it ends. A power cut may lose the last seconds; where the list of their versions is
+    /// half there, opening says `corrupt`, and how to give them up.
     Process,
 }
 
@@ -40,7 +41,8 @@ pub struct OpenOptions {
     pub language: Option<Language>,
     /// How texts are cut. Default: as when the knowledge base was created; [`ChunkOptions::default`] for a new one.
     pub chunking: Option<ChunkOptions>,
-    /// How many past versions are kept for [`at`](crate::KnowledgeBase::at). Default 100.
+    /// How many past versions are kept for [`at`](crate::KnowledgeBase::at); up to 68 more until the next pruning. Default
+    /// 100. On the disk lie at most the rows that are there twice over, 8,192 more, and those that these versions show.
     pub keep_versions: usize,
     /// Where the indexes of a knowledge base on an object store lie. Default a folder in the user's cache, another one
     /// for each URI and endpoint.
@@ -53,6 +55,56 @@ pub struct OpenOptions {
     /// `aws_access_key_id`, `aws_secret_access_key`, `allow_http`; `timeout` of one request, `client_max_retries`, and
     /// `client_retry_timeout`, the seconds for which a request is tried again, by default 30).
     pub storage_options: HashMap<String, String>,
+    #[doc(hidden)]
+    pub tuning: Tuning,
+}
+
+/// When the engine does its own work. The defaults are measured; tests let everything happen early, and look in between.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct Tuning {
+    /// Rows in memory from which on they are stored.
+    pub flush_rows: u32,
+    /// Merges of up to this many rows are done by the writer itself.
+    pub small_rows: u32,
+    /// So many segments in memory are searched one by one; more are merged.
+    pub small_segments: usize,
+    /// Rows from which on a graph is worth it; fewer are scanned.
+    pub graph_rows: u32,
+    /// So many commits after the last time, the small files of the truth are merged and its past is pruned.
+    pub commits: usize,
+    /// Files of the truth with fewer rows are small.
+    pub fragment_rows: usize,
+    /// The truth is rewritten when it has this many rows, and more than the half, that do not count any more.
+    pub garbage_rows: u64,
+    /// Whether a thread does it, or only [`maintain`](crate::KnowledgeBase::maintain).
+    pub background: bool,
+    /// Called between the steps of that work, with the name of the place.
+    pub hook: Option<Arc<dyn Fn(&'static str) + Send + Sync>>,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Tuning {
+            flush_rows: 4096,
+            small_rows: 4096,
+            small_segments: 8,
+            graph_rows: 4096,
+            commits: 64,
+            fragment_rows: 8192,
+            garbage_rows: 8192,
+            background: true,
+            hook: None,
+        }
+    }
+}
+
+impl Tuning {
+    pub(super) fn at(&self, place: &'static str) {
+        if let Some(hook) = &self.hook {
+            hook(place);
+        }
+    }
 }
 
 impl OpenOptions {
@@ -92,6 +144,7 @@ impl Default for OpenOptions {
             cache_folder: None,
             progress: None,
             storage_options: HashMap::new(),
+            tuning: Tuning::default(),
         }
     }
 }
@@ -144,7 +197,7 @@ pub struct WriteOptions {
     pub on_error: OnError,
     /// Called after each group of documents, on the calling thread. Default nobody.
     pub progress: Option<Arc<Progress>>,
-    /// Stops the work before anything is stored. Default never.
+    /// Stops the work before anything is stored; of files, before the next batch is. Default never.
     pub cancel: Cancel,
 }
 
@@ -169,6 +222,11 @@ pub struct WriteReport {
     pub added: usize,
     /// Documents that replaced others of their ids.
     pub replaced: usize,
+    /// Documents that are stored as they were given already; they were not written again. Of
+    /// [`upsert`](crate::KnowledgeBase::upsert) and of files.
+    pub unchanged: usize,
+    /// Documents that were deleted because their file no longer holds them.
+    pub deleted: usize,
     /// Chunks that were stored.
     pub chunks: usize,
     /// Documents that were not stored.

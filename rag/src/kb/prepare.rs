@@ -9,28 +9,54 @@ use quorate_core::{Code, Error, Result};
 
 use super::Snapshot;
 use super::base::Base;
+use super::beside;
 use super::model::Model;
 use super::options::{OnError, Skipped, WriteOptions};
 use crate::chunk::{ChunkOptions, chunk, embed_late, with_header};
-use crate::document::{Chunk, Document, shorten};
+use crate::document::{Chunk, Document, Metadata, shorten};
+use crate::index::DocView;
 use quorate_store::{Record, Span};
 
 /// Documents are embedded in groups of about this many chunks.
 const GROUP_CHUNKS: usize = 256;
 
-/// Documents on their way to one commit.
+/// Documents on their way to one commit, or to several one after the other.
 pub(super) struct Batch<'a> {
     base: &'a Base,
     options: &'a WriteOptions,
     /// What was there when the batch began.
     before: Arc<Snapshot>,
-    /// Whether stored documents of the same ids are replaced.
-    replace: bool,
+    how: How,
+    /// What documents are marked with that are cut and embedded here.
+    mark: String,
     records: Vec<(usize, Record)>,
     skipped: Vec<Skipped>,
-    seen: HashSet<String>,
-    group: Vec<(usize, Document, Vec<Chunk>)>,
+    unchanged: usize,
+    /// The hashes of the ids that were given so far, also for former commits.
+    seen: HashSet<u128>,
+    group: Vec<Waiting>,
     group_chunks: usize,
+    bytes: usize,
+}
+
+/// What becomes of a document whose id is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// It is refused.
+    Add,
+    /// It is refused, unless it says what the stored one says: then it is unchanged.
+    Resume,
+    /// It replaces the stored one, unless that says the same.
+    Replace,
+}
+
+/// A document that is cut and waits to be embedded.
+struct Waiting {
+    index: usize,
+    document: Document,
+    chunks: Vec<Chunk>,
+    /// Whether the chunks and vectors are none of the caller's.
+    ours: bool,
 }
 
 /// What [`Batch`] made of its documents, each with its place.
@@ -38,53 +64,84 @@ pub(super) struct Prepared {
     pub(super) before: Arc<Snapshot>,
     pub(super) records: Vec<(usize, Record)>,
     pub(super) skipped: Vec<Skipped>,
+    /// Documents that say what the stored ones of their ids say.
+    pub(super) unchanged: usize,
+    /// Ids of documents to be deleted in the same commit, unless they are stored in it.
+    pub(super) removed: Vec<String>,
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(
-        base: &'a Base,
-        before: Arc<Snapshot>,
-        options: &'a WriteOptions,
-        replace: bool,
-    ) -> Self {
+    pub(super) fn new(base: &'a Base, before: Arc<Snapshot>, options: &'a WriteOptions, how: How) -> Self {
         Batch {
             base,
             options,
             before,
-            replace,
+            how,
+            mark: beside::mark(&base.chunking),
             records: Vec::new(),
             skipped: Vec::new(),
+            unchanged: 0,
             seen: HashSet::new(),
             group: Vec::new(),
             group_chunks: 0,
+            bytes: 0,
         }
     }
 
     /// Takes a document from place `index`, or from a `file` there. Whether a group was embedded. Errors: why the
     /// document cannot be stored, with [`OnError::Stop`]; `cancelled`, and those of the embedder.
     pub(super) fn push(&mut self, index: usize, document: Document, file: Option<&Path>) -> Result<bool> {
-        let document = match self.replace && self.base.chunking == self.base.settings.chunking {
-            true => reuse(document, &self.before, self.base.dim),
-            false => document,
+        let named = |error: Error| match file.map(|file| file.display().to_string()) {
+            Some(file) if !error.message().contains(&file) => error.context(file),
+            _ => error,
         };
-        match self.check(&document).and_then(|()| self.cut(&document)) {
-            Ok(chunks) => {
-                self.group_chunks += chunks.len();
-                self.group.push((index, document, chunks));
+        let ours = document.chunks.is_none();
+        match self.check(&document, file.is_some()) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.unchanged += 1;
+                return Ok(false);
             }
             Err(error) => {
-                let error = match file.map(|file| file.display().to_string()) {
-                    Some(file) if !error.message().contains(&file) => error.context(file),
-                    _ => error,
-                };
-                self.refuse(index, document.id, error)?;
+                self.refuse(index, document.id, named(error))?;
+                return Ok(false);
             }
+        }
+        let document = if self.how == How::Replace { self.reuse(document) } else { document };
+        match self.cut(&document) {
+            Ok(chunks) => {
+                self.group_chunks += chunks.len();
+                self.bytes += document.text.len() + chunks.len() * 4 * self.base.dim;
+                self.group.push(Waiting { index, document, chunks, ours });
+            }
+            Err(error) => self.refuse(index, document.id, named(error))?,
         }
         let full = self.group_chunks >= GROUP_CHUNKS;
         if full {
             self.embed()?;
         }
         Ok(full)
+    }
+
+    /// How many documents wait for the next commit, and about how many bytes they have.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.records.len() + self.group.len(), self.bytes)
+    }
+
+    /// How many were refused since the last commit.
+    pub(super) fn refused(&self) -> usize {
+        self.skipped.len()
+    }
+
+    /// Whether a document of this id was given.
+    pub(super) fn has_seen(&self, id: &str) -> bool {
+        self.seen.contains(&key(id))
+    }
+
+    /// The document that is stored under an id.
+    pub(super) fn stored(&self, id: &str) -> Option<DocView<'_>> {
+        let (segment, doc) = self.before.find(id)?;
+        Some(self.before.views()[segment].segment.catalog.doc(doc))
     }
 
     /// Leaves out what cannot be stored. Errors: the given one with [`OnError::Stop`], or when it says that the caller
@@ -102,22 +159,75 @@ impl<'a> Batch<'a> {
         self.skipped.push(Skipped { index, id, error });
     }
 
-    /// Embeds what is left.
-    pub(super) fn finish(mut self) -> Result<Prepared> {
+    /// Embeds what is left, for one commit; further documents are compared with what is there `after` it.
+    pub(super) fn finish(&mut self) -> Result<Prepared> {
         self.embed()?;
         self.options.cancel.check()?;
-        Ok(Prepared { before: self.before, records: self.records, skipped: self.skipped })
+        self.bytes = 0;
+        Ok(Prepared {
+            before: self.before.clone(),
+            records: std::mem::take(&mut self.records),
+            skipped: std::mem::take(&mut self.skipped),
+            unchanged: std::mem::take(&mut self.unchanged),
+            removed: Vec::new(),
+        })
     }
 
-    fn check(&mut self, document: &Document) -> Result<()> {
+    /// Goes on after a commit.
+    pub(super) fn renew(&mut self, now: Arc<Snapshot>) {
+        self.before = now;
+    }
+
+    /// Whether the document is to be stored; not where it is there already, as it is.
+    fn check(&mut self, document: &Document, of_file: bool) -> Result<bool> {
         document.validate()?;
-        if !self.replace && self.before.find(&document.id).is_some() {
-            return Err(duplicate(&document.id, "exists already; use upsert to replace it"));
+        if !self.seen.insert(key(&document.id)) {
+            return Err(duplicate(&document.id, "is given twice"));
         }
-        if !self.seen.insert(document.id.clone()) {
-            return Err(duplicate(&document.id, "is in this batch twice"));
+        match self.how {
+            How::Add if self.stored(&document.id).is_some() => Err(taken(&document.id)),
+            How::Add => Ok(true),
+            How::Resume | How::Replace if self.is_unchanged(document, of_file) => Ok(false),
+            How::Resume if self.stored(&document.id).is_some() => Err(taken(&document.id)),
+            How::Resume | How::Replace => Ok(true),
         }
-        Ok(())
+    }
+
+    /// Whether the same is stored, cut and embedded as it would be now. When a file was last touched is no part of what
+    /// it says.
+    fn is_unchanged(&self, document: &Document, of_file: bool) -> bool {
+        let Some(stored) = self.stored(&document.id) else { return false };
+        document.chunks.is_none()
+            && (stored.text, stored.title, stored.source)
+                == (&*document.text, &*document.title, &*document.source)
+            && same_metadata(stored.metadata, &document.metadata, of_file)
+            && self.is_ours(&document.id)
+    }
+
+    /// Whether what is stored of a document was cut and embedded as it would be now.
+    fn is_ours(&self, id: &str) -> bool {
+        self.before.find(id).is_some_and(|(segment, doc)| {
+            let catalog = &self.before.views()[segment].segment.catalog;
+            let first = catalog.rows_of(doc).start;
+            beside::is_by(catalog.headings(first), &self.mark)
+        })
+    }
+
+    /// The document with the chunks and vectors that are stored for it, if its text and title are unchanged and it would be
+    /// cut and embedded in the same way.
+    fn reuse(&self, mut document: Document) -> Document {
+        if document.chunks.is_none()
+            && let Some((segment, doc)) = self.before.find(&document.id)
+        {
+            let view = &self.before.views()[segment];
+            let stored = view.segment.catalog.doc(doc);
+            if (stored.text, stored.title) == (&*document.text, &*document.title)
+                && self.is_ours(&document.id)
+            {
+                document.chunks = Some(chunks_of(&view.record(doc), self.base.dim));
+            }
+        }
+        document
     }
 
     fn cut(&self, document: &Document) -> Result<Vec<Chunk>> {
@@ -155,8 +265,48 @@ impl<'a> Batch<'a> {
         self.group_chunks = 0;
         let group = std::mem::take(&mut self.group);
         let Base { dim, model, chunking, .. } = self.base;
-        embed(group, *dim, model, chunking, self.options, &mut self.records)
+        let first = self.records.len();
+        embed(group, *dim, model, chunking, &self.mark, self.options, &mut self.records)?;
+        if self.how == How::Replace {
+            // What the caller has cut or embedded is only now known to be what is stored.
+            let (before, unchanged) = (&self.before, &mut self.unchanged);
+            let fresh = self.records.split_off(first);
+            self.records.extend(fresh.into_iter().filter(|(_, record)| {
+                let same = before.find(&record.id).is_some_and(|(segment, doc)| {
+                    let view = &before.views()[segment];
+                    view.segment.catalog.doc(doc).text == record.text && view.record(doc) == *record
+                });
+                *unchanged += usize::from(same);
+                !same
+            }));
+        }
+        Ok(())
     }
+}
+
+/// What tells an id from any other one, in less memory than the id.
+fn key(id: &str) -> u128 {
+    let hash = blake3::hash(id.as_bytes());
+    hash.as_bytes().iter().take(16).fold(0, |key, &byte| key << 8 | u128::from(byte))
+}
+
+/// Whether metadata are those that are stored.
+pub(super) fn same_metadata(stored: &str, given: &Metadata, of_file: bool) -> bool {
+    let Ok(mut stored) = serde_json::from_str::<Metadata>(stored) else { return false };
+    if !of_file {
+        return stored == *given;
+    }
+    let given_touched = given.get(TOUCHED);
+    stored.remove(TOUCHED);
+    stored.len() + usize::from(given_touched.is_some()) == given.len()
+        && given.iter().all(|(name, value)| name == TOUCHED || stored.get(name) == Some(value))
+}
+
+/// The member of the metadata that says when a file was written last.
+const TOUCHED: &str = "modified";
+
+fn taken(id: &str) -> Error {
+    duplicate(id, "exists already; use upsert to replace it")
 }
 
 /// The error of an id that is taken.
@@ -179,10 +329,11 @@ fn text_to_embed(
 }
 
 fn embed(
-    group: Vec<(usize, Document, Vec<Chunk>)>,
+    group: Vec<Waiting>,
     dim: usize,
     model: &Model,
     chunking: &ChunkOptions,
+    mark: &str,
     options: &WriteOptions,
     records: &mut Vec<(usize, Record)>,
 ) -> Result<()> {
@@ -190,17 +341,20 @@ fn embed(
     let lacks_vector = |chunk: &&Chunk| chunk.vector.is_none();
     let mut group = group;
     if chunking.late {
-        for (_, document, chunks) in &mut group {
+        for Waiting { document, chunks, .. } in &mut group {
             if chunks.iter().any(|chunk| chunk.vector.is_none()) {
                 let pooled = embed_late(&document.text, chunks, model.get()?.as_ref(), &options.cancel)?;
                 for (chunk, vector) in chunks.iter_mut().zip(pooled.iter()) {
-                    chunk.vector.get_or_insert_with(|| vector.to_vec());
+                    // A chunk without a token, such as that of a title without text, is embedded like any other.
+                    if vector.iter().any(|&x| x != 0.0) {
+                        chunk.vector.get_or_insert_with(|| vector.to_vec());
+                    }
                 }
             }
         }
     }
     let mut texts = Vec::new();
-    for (_, document, chunks) in &group {
+    for Waiting { document, chunks, .. } in &group {
         for chunk in chunks.iter().filter(lacks_vector) {
             texts.push(text_to_embed(document, chunk, chunking, model.get()?.as_ref())?);
         }
@@ -211,7 +365,7 @@ fn embed(
         false => Some(model.get()?.embed(&texts, &options.cancel)?),
     };
     let mut rows = embedded.iter().flat_map(|matrix| matrix.iter());
-    for (index, document, chunks) in group {
+    for Waiting { index, document, chunks, ours } in group {
         let mut vectors = Vec::with_capacity(chunks.len() * dim);
         let mut spans = Vec::with_capacity(chunks.len());
         for chunk in chunks {
@@ -230,10 +384,8 @@ fn embed(
                     vectors.extend_from_slice(row);
                 }
             }
-            let headings = match chunk.headings.is_empty() {
-                true => String::new(),
-                false => serde_json::Value::from(chunk.headings).to_string(),
-            };
+            let first = spans.is_empty();
+            let headings = beside::column(chunk.headings, (ours && first).then_some(mark));
             spans.push(Span { start: chunk.range.start as u32, end: chunk.range.end as u32, headings });
         }
         if let Some(bad) = vectors.iter().position(|x| !x.is_finite()) {
@@ -269,26 +421,12 @@ pub(crate) fn normalize(vector: &mut [f32]) {
     }
 }
 
-/// The document with the chunks and vectors that are stored for it, if its text and title are unchanged.
-fn reuse(mut document: Document, snapshot: &Snapshot, dim: usize) -> Document {
-    if document.chunks.is_none()
-        && let Some((segment, doc)) = snapshot.find(&document.id)
-    {
-        let view = &snapshot.views()[segment];
-        let stored = view.segment.catalog.doc(doc);
-        if stored.text == document.text && stored.title == document.title {
-            document.chunks = Some(chunks_of(&view.record(doc), dim));
-        }
-    }
-    document
-}
-
 /// The chunks of a record with their vectors.
 pub(super) fn chunks_of(record: &Record, dim: usize) -> Vec<Chunk> {
     let vectors = record.vectors.chunks_exact(dim.max(1));
     let chunk = |(span, vector): (&quorate_store::Span, &[f32])| Chunk {
         range: span.start as usize..span.end as usize,
-        headings: serde_json::from_str(&span.headings).unwrap_or_default(),
+        headings: beside::headings(&span.headings),
         vector: Some(vector.to_vec()),
     };
     record.chunks.iter().zip(vectors).map(chunk).collect()

@@ -7,16 +7,19 @@ use crate::fuzz;
 /// Loads bytes as the given kind. A panic of a parser is what `load_file` makes an error of; everything else counts.
 fn target(kind: Kind) -> impl Fn(Vec<u8>) + Send + Sync {
     move |bytes| {
-        let work = || load_bytes(kind, "fuzz", bytes, 1 << 24);
-        let Ok(loaded) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) else { return };
-        match loaded {
-            Ok(documents) => {
-                for document in documents {
-                    assert!(!document.id.is_empty());
-                }
+        let fair =
+            |error: &Error| assert!(matches!(error.code(), Code::LoadFailed | Code::TooLarge), "{error}");
+        let options = LoadOptions { max_bytes: 1 << 24, ..LoadOptions::default() };
+        let mut each = |document: Result<Document>| {
+            match document {
+                Ok(document) => assert!(!document.id.is_empty()),
+                Err(error) => fair(&error),
             }
-            Err(error) => assert!(matches!(error.code(), Code::LoadFailed | Code::TooLarge), "{error}"),
-        }
+            Ok(())
+        };
+        let work = || load_bytes(kind, "fuzz", bytes, &options, &mut each);
+        let Ok(loaded) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) else { return };
+        loaded.unwrap_or_else(|error| fair(&error));
     }
 }
 

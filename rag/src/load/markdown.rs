@@ -4,17 +4,20 @@ use quorate_core::Result;
 use serde_json::{Map, Value as Json};
 
 use crate::Document;
+pub(super) use crate::chunk::first_title as first_heading;
 
-use super::text::decode;
-use super::{failed, stem};
+use super::text::without_data_uris;
+use super::{encoding, failed, stem};
 
-pub(super) fn load(name: &str, bytes: Vec<u8>) -> Result<Document> {
-    let (text, _) = decode(bytes);
-    let (mut metadata, body) = front_matter(&text)?;
+pub(super) fn load(name: &str, bytes: Vec<u8>, chosen: Option<&str>) -> Result<Document> {
+    let decoded = encoding::decode(bytes, chosen)?;
+    let (mut metadata, body) = front_matter(&decoded.text)?;
+    let body = without_data_uris(body);
     let title = match metadata.remove("title") {
         Some(Json::String(title)) if !title.trim().is_empty() => title,
-        _ => first_heading(body).unwrap_or_else(|| stem(name)),
+        _ => first_heading(&body).unwrap_or_else(|| stem(name)),
     };
+    metadata.entry("encoding").or_insert_with(|| decoded.encoding.into());
     Ok(Document::new(name, body).title(title).metadata(metadata))
 }
 
@@ -42,11 +45,4 @@ fn front_matter(text: &str) -> Result<(Map<String, Json>, &str)> {
         at += line.len();
     }
     Ok((Map::new(), text))
-}
-
-/// The first `# ` heading.
-pub(super) fn first_heading(text: &str) -> Option<String> {
-    let line = text.lines().find_map(|line| line.strip_prefix("# "))?;
-    let title = line.trim().trim_end_matches('#').trim();
-    (!title.is_empty()).then(|| title.to_owned())
 }

@@ -6,48 +6,108 @@ use serde_json::{Map, Value as Json};
 use crate::Document;
 
 use super::failed;
+use super::table::CsvOptions;
 
 const IDS: [&str; 3] = ["id", "_id", "doc_id"];
 const TITLES: [&str; 3] = ["title", "name", "headline"];
 const TEXTS: [&str; 7] = ["text", "content", "body", "abstract", "passage", "document", "description"];
 
-/// A document from a record. The members named `id`, `title` and `text` (or a usual synonym) become the document's
-/// own; a member `metadata` that is an object is spread; all others become metadata. A record without a text member
-/// becomes lines of `name: value`. `fallback_id` serves a record without an id, or
-/// with an empty one.
-pub(super) fn document(mut record: Map<String, Json>, fallback_id: String) -> Result<Document> {
-    let id = take(&mut record, &IDS).filter(|id| !id.is_empty()).unwrap_or(fallback_id);
-    let text = match take(&mut record, &TEXTS) {
-        Some(text) => text,
-        None => {
-            let lines = record.iter().filter_map(|(name, value)| Some(format!("{name}: {}", plain(value)?)));
-            lines.collect::<Vec<_>>().join("\n")
+/// A member of a record.
+pub(super) struct Member {
+    pub(super) name: String,
+    /// What it is as metadata; none for an empty cell.
+    pub(super) value: Option<Json>,
+    /// How it is written; none for a list or an object, and for null.
+    pub(super) written: Option<String>,
+}
+
+/// What the members of records are, by their names.
+pub(super) struct Roles {
+    id: Option<String>,
+    title: Option<String>,
+    /// Empty when a text is made of all members.
+    texts: Vec<String>,
+    /// Those that are not repeated in the metadata.
+    own: Vec<String>,
+    metadata: Option<Vec<String>>,
+}
+
+impl Roles {
+    /// Of records with such members: those that the caller names, and otherwise those with a usual name, the first of the
+    /// list that is there.
+    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str> + Clone, options: &CsvOptions) -> Self {
+        let usual = |known: &[&str]| {
+            let of = |known: &&str| names.clone().find(|name| name.eq_ignore_ascii_case(known));
+            known.iter().find_map(of).map(str::to_owned)
+        };
+        let id = options.id.clone().or_else(|| usual(&IDS));
+        let title = options.title.clone().or_else(|| usual(&TITLES));
+        let texts = match &options.text {
+            Some(names) => names.all().to_vec(),
+            None => usual(&TEXTS).into_iter().collect(),
+        };
+        // A synonym that was taken for the title or the text is metadata too: what it is called may mean something.
+        let is_own = |name: &&String| {
+            IDS.iter().chain([&TITLES[0], &TEXTS[0]]).any(|own| own.eq_ignore_ascii_case(name))
+                || options.title.as_ref() == Some(name)
+                || options.text.as_ref().is_some_and(|names| names.all().contains(name))
+        };
+        let own = title.iter().chain(&texts).filter(is_own).chain(&id).cloned().collect();
+        Roles { id, title, texts, own, metadata: options.metadata.clone() }
+    }
+
+    /// The document of a record. A member `metadata` that is an object is spread; a record without a text member becomes
+    /// lines of `name: value`. `fallback_id` serves a record without an id, or with an empty one. Errors: `load_failed`
+    /// for a record without text and title.
+    pub(super) fn document(&self, members: Vec<Member>, fallback_id: String) -> Result<Document> {
+        let written = |name: &String| {
+            members.iter().find(|member| member.name == *name).and_then(|member| member.written.as_deref())
+        };
+        let id = self.id.as_ref().and_then(written).filter(|id| !id.trim().is_empty());
+        let id = id.map_or(fallback_id, str::to_owned);
+        let title = self.title.as_ref().and_then(written).unwrap_or_default().to_owned();
+        let text = match self.texts.is_empty() {
+            false => {
+                let parts = self.texts.iter().filter_map(written).filter(|part| !part.trim().is_empty());
+                parts.collect::<Vec<_>>().join("\n")
+            }
+            true => {
+                let of_text = |member: &&Member| self.id.as_ref() != Some(&member.name);
+                let line = |member: &Member| {
+                    let written = member.written.as_deref().filter(|text| !text.trim().is_empty())?;
+                    Some(format!("{}: {written}", member.name))
+                };
+                members.iter().filter(of_text).filter_map(line).collect::<Vec<_>>().join("\n")
+            }
+        };
+        if text.trim().is_empty() && title.trim().is_empty() {
+            return Err(failed(format!(
+                "record '{}' has neither text nor title",
+                crate::document::shorten(&id)
+            )));
         }
-    };
-    let title = take(&mut record, &TITLES).unwrap_or_default();
-    if text.trim().is_empty() && title.trim().is_empty() {
-        return Err(failed(format!("record '{id}' has neither text nor title")));
+        let mut metadata = Map::new();
+        let mut spread = None;
+        for Member { name, value, .. } in members {
+            let wanted = match &self.metadata {
+                Some(names) => names.contains(&name),
+                None => !self.own.contains(&name),
+            };
+            match value {
+                Some(Json::Object(inner)) if wanted && name == "metadata" => spread = Some(inner),
+                Some(value) if wanted => {
+                    metadata.insert(name, value);
+                }
+                _ => {}
+            }
+        }
+        metadata.extend(spread.unwrap_or_default());
+        Ok(Document::new(id, text).title(title).metadata(metadata))
     }
-    if let Some(Json::Object(_)) = record.get("metadata")
-        && let Some(Json::Object(inner)) = record.remove("metadata")
-    {
-        record.extend(inner);
-    }
-    Ok(Document::new(id, text).title(title).metadata(record))
 }
 
-/// Removes the first of the names that is there with a plain value.
-fn take(record: &mut Map<String, Json>, names: &[&str]) -> Option<String> {
-    let key = record.keys().find(|key| names.iter().any(|name| key.eq_ignore_ascii_case(name))).cloned();
-    let best =
-        names.iter().find_map(|name| record.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned());
-    let key = best.or(key)?;
-    let value = plain(record.get(&key)?)?;
-    record.remove(&key);
-    Some(value)
-}
-
-fn plain(value: &Json) -> Option<String> {
+/// A plain value as it is written.
+pub(super) fn plain(value: &Json) -> Option<String> {
     match value {
         Json::String(text) => Some(text.clone()),
         Json::Number(number) => Some(number.to_string()),

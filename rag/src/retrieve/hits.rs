@@ -1,18 +1,20 @@
 //! What does a search give back?
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use quorate_core::Result;
 
 use super::explain::{
     DenseExplanation, Explanation, FusionExplanation, LexicalExplanation, QueryExplanation, RerankExplanation,
 };
-use super::fusion::{Fused, Part};
+use super::fusion::Fused;
+use super::relevance::Judge;
+use super::search::lexical_views;
 use super::{Fusion, Mode};
 use crate::document::Metadata;
 use crate::index::DocView;
-use crate::index::lexical::Plan;
+use crate::index::lexical::{Analyzer, Asked, Plan};
 use crate::kb::Snapshot;
 
 /// The hits of one query, best first. Use it as a slice.
@@ -38,6 +40,22 @@ pub(crate) struct Origin {
     pub(crate) mode: Mode,
     pub(crate) fusion: Fusion,
     pub(crate) plan: Option<Plan>,
+    /// The words of the query; empty where a vector alone was given.
+    pub(crate) text: Box<str>,
+    pub(crate) analyzer: Analyzer,
+    pub(crate) judge: Arc<Judge>,
+    /// The query's words with their weights; computed when relevance is asked for.
+    pub(crate) asked: OnceLock<Asked>,
+}
+
+impl Origin {
+    fn asked(&self, snapshot: &Snapshot) -> Result<&Asked> {
+        if let Some(asked) = self.asked.get() {
+            return Ok(asked);
+        }
+        let asked = Asked::new(&self.text, &self.analyzer, &lexical_views(snapshot))?;
+        Ok(self.asked.get_or_init(|| asked))
+    }
 }
 
 impl Hit {
@@ -49,6 +67,26 @@ impl Hit {
     /// How good it is; larger is better. Comparable within one search only.
     pub fn score(&self) -> f32 {
         self.score
+    }
+
+    /// The cosine of the query and the chunk; none in a lexical search, and where the query has no meaning to the model.
+    pub fn similarity(&self) -> Option<f32> {
+        let cosine = self.fused.dense.score;
+        (self.origin.mode != Mode::Lexical && cosine != 0.0).then_some(cosine)
+    }
+
+    /// The share of the query's words, weighed by their inverse document frequency, that the chunk has; none where the
+    /// query has no words. Errors: `corrupt` when the lexical index cannot be read.
+    pub fn coverage(&self) -> Result<Option<f32>> {
+        self.origin.asked(&self.snapshot)?.coverage(&self.segment().lexical, self.fused.at.row)
+    }
+
+    /// How likely the chunk is about the question at all, 0 to 1, whatever the mode, the fusion and the other hits are:
+    /// calibrated by the cosine and the share of words that the chunk has, for the built-in model and all-MiniLM-L6-v2; with
+    /// another model, and in a lexical search, by the words alone. None where there are neither words nor a known model.
+    /// Errors: `corrupt` when the lexical index cannot be read.
+    pub fn relevance(&self) -> Result<Option<f32>> {
+        Ok(self.origin.judge.relevance(self.similarity(), self.coverage()?))
     }
 
     /// The text of the chunk.
@@ -101,7 +139,7 @@ impl Hit {
 
     /// The headings above the chunk, outermost first.
     pub fn headings(&self) -> Vec<String> {
-        serde_json::from_str(self.segment().catalog.headings(self.fused.at.row)).unwrap_or_default()
+        crate::kb::beside::headings(self.segment().catalog.headings(self.fused.at.row))
     }
 
     /// Where the chunk starts in its document's text, in UTF-8 bytes.
@@ -138,8 +176,8 @@ impl Hit {
 
     /// Where the score comes from. Errors: `corrupt` when the lexical index cannot be read.
     pub fn explain(&self) -> Result<Explanation> {
-        let Fused { at, lexical, dense } = &self.fused;
-        let Origin { mode, fusion, plan } = self.origin.as_ref();
+        let Fused { at, lexical, dense, .. } = &self.fused;
+        let Origin { mode, fusion, plan, .. } = self.origin.as_ref();
         let lexical_part = match plan {
             Some(plan) if *mode != Mode::Dense => Some(LexicalExplanation {
                 rank: lexical.rank,
@@ -247,11 +285,5 @@ impl<'a> IntoIterator for &'a Hits {
 
     fn into_iter(self) -> Self::IntoIter {
         self.hits.iter()
-    }
-}
-
-impl Part {
-    pub(crate) fn leg(rank: usize, score: f32) -> Self {
-        Part { rank: Some(rank as u32 + 1), score, mapped: score }
     }
 }

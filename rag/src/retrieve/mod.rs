@@ -5,6 +5,7 @@ mod fusion;
 mod hits;
 mod many;
 mod options;
+mod relevance;
 mod rerank;
 mod search;
 
@@ -16,6 +17,7 @@ pub use fusion::Fusion;
 pub use hits::{Hit, Hits};
 pub(crate) use many::search_many;
 pub use options::{Bm25, GroupBy, Mode, SearchOptions};
+pub(crate) use relevance::Judge;
 pub(crate) use rerank::Ready;
 pub use rerank::{Rerank, RerankFn, Reranker};
 pub(crate) use search::{Query, search};

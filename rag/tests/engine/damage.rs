@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::common::{open, options};
+use crate::common::{copy, open, options};
 use quorate_core::Code;
 use quorate_rag::{Document, KnowledgeBase, Mode, OpenOptions, SearchOptions};
 
@@ -282,9 +282,20 @@ fn a_damaged_list_of_versions_is_reported_and_left_alone() {
             assert_eq!(std::fs::read(newest).unwrap(), damaged);
         }
     }
-    // Without it there is still the version before.
+    // What was acknowledged with it is not simply gone when it is.
     std::fs::remove_file(newest).unwrap();
-    assert_eq!(open(folder.path()).count(None).unwrap(), 60);
+    for read_only in [true, false] {
+        let error = KnowledgeBase::open(place, OpenOptions { read_only, ..options() }).unwrap_err();
+        assert_eq!(error.code(), Code::Corrupt);
+        assert!(error.message().contains(name) && error.message().contains("quorate.sums"), "{error}");
+    }
+    // A copy helps, or giving it up, as the message says.
+    let given_up = tempfile::tempdir().unwrap();
+    copy(folder.path(), given_up.path());
+    std::fs::remove_file(given_up.path().join("truth/documents.lance/quorate.sums")).unwrap();
+    assert_eq!(open(given_up.path()).count(None).unwrap(), 60);
+    std::fs::write(newest, &bytes).unwrap();
+    assert_eq!(open(folder.path()).count(None).unwrap(), 59);
     // An old version is checked when it is looked at.
     let kb = open(folder.path());
     let version = kb.versions().unwrap()[1].clone();
@@ -295,5 +306,5 @@ fn a_damaged_list_of_versions_is_reported_and_left_alone() {
     std::fs::write(&old, flipped).unwrap();
     let error = kb.at(version.version).unwrap_err();
     assert!(error.code() == Code::Corrupt && error.message().contains(".manifest"), "{error}");
-    assert_eq!(kb.count(None).unwrap(), 61);
+    assert_eq!(kb.count(None).unwrap(), 60);
 }

@@ -149,3 +149,47 @@ fn a_graph_that_cannot_be_stored_is_built_later() {
     assert_eq!(open(folder.path()).count(None).unwrap(), 9000);
     scenario.teardown();
 }
+
+/// The commit is made, and the disk does not confirm it: what is there is shown, and the error says so.
+#[test]
+fn a_commit_that_the_disk_does_not_confirm_is_there_and_said_to_be() {
+    let scenario = fail::FailScenario::setup();
+    for (kind, code) in KINDS {
+        let folder = tempfile::tempdir().unwrap();
+        let kb = open(folder.path());
+        kb.add(docs(0, 5)).unwrap();
+        fail::cfg("store-sync", kind).unwrap();
+        let error = kb.add(docs(5, 9)).unwrap_err();
+        assert!(error.code() == code && error.message().contains("is there from now on"), "{error}");
+        holds(&kb, 0..9);
+        assert_eq!(kb.add(docs(8, 10)).unwrap_err().code(), Code::DuplicateId);
+        assert!(kb.delete(&["0"]).unwrap_err().message().contains("is there from now on"));
+        holds(&kb, 1..9);
+        assert!(kb.compact().unwrap_err().message().contains("is there from now on"));
+        fail::cfg("store-sync", "off").unwrap();
+        kb.add(docs(9, 12)).unwrap();
+        holds(&kb, 1..12);
+        kb.close().unwrap();
+        holds(&open(folder.path()), 1..12);
+    }
+    scenario.teardown();
+}
+
+/// What is only tidying fails behind the commit, and costs nothing.
+#[test]
+fn small_segments_that_cannot_be_merged_stay_as_they_are() {
+    let scenario = fail::FailScenario::setup();
+    fail::cfg("shadow-small", "return").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    for i in 0..30 {
+        kb.add(docs(i, i + 1)).unwrap();
+    }
+    holds(&kb, 0..30);
+    fail::cfg("shadow-small", "off").unwrap();
+    kb.add(docs(30, 31)).unwrap();
+    assert!(kb.stats().unwrap().segments < 20);
+    drop(kb);
+    holds(&open(folder.path()), 0..31);
+    scenario.teardown();
+}

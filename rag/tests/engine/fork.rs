@@ -1,12 +1,14 @@
-//! Does a forked child search and write, while its parent's threads sleep?
+//! Does a forked child search and write, while its parent's threads sleep, and does it leave its parent's handles alone?
 //!
 //! The test starts itself again as a process that forks, because threads of other tests would hold locks at the fork.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::common::{open, options};
+use crate::common::{self, open, options};
+use quorate_core::Code;
 use quorate_rag::{Document, KnowledgeBase, OpenOptions, SearchOptions};
 
 const FOLDER: &str = "QUORATE_FORK_FOLDER";
@@ -50,13 +52,109 @@ fn child_of(folder: &str, reader: &KnowledgeBase) {
     own.close().unwrap();
 }
 
-#[test]
-fn a_forked_child_works() {
+fn alone(name: &str) {
     let folder = tempfile::tempdir().unwrap();
     let done = Command::new(std::env::current_exe().unwrap())
-        .args(["fork::parent", "--exact", "--nocapture"])
+        .args([&format!("fork::{name}"), "--exact", "--nocapture"])
         .env(FOLDER, folder.path())
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_forked_child_works() {
+    alone("parent");
+}
+
+#[test]
+fn a_handle_that_a_child_has_inherited_is_its_parents() {
+    alone("owner");
+}
+
+/// Forks; the child does `work` and leaves.
+fn fork(work: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: the child does no more than a host's child does: it calls the library, and leaves with `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let fine = catch_unwind(AssertUnwindSafe(work)).is_ok();
+        // SAFETY: ends this process, which no test runner waits for.
+        unsafe { libc::_exit(i32::from(!fine)) };
+    }
+    child
+}
+
+/// How a child ended; it is killed when it has not within a minute.
+fn ended(child: libc::pid_t) -> Option<i32> {
+    for _ in 0..1200 {
+        let mut status = 0;
+        // SAFETY: waits for a child of this process; `status` lives as long as the call.
+        if unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == child {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // SAFETY: it is this process's own child.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    None
+}
+
+/// What the process does that has a writing handle and forks.
+#[test]
+fn owner() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let place = Path::new(&folder).join("kb");
+    let tuning = common::early();
+    let with_thread =
+        || KnowledgeBase::open(place.to_str().unwrap(), OpenOptions { tuning: tuning.clone(), ..options() });
+    let kb = with_thread().unwrap();
+    for i in 0..30 {
+        kb.add(vec![Document::new(i.to_string(), "shared")]).unwrap();
+    }
+    // A child that is made while a thread of its parent stores segments could not look at what that thread holds.
+    kb.compact().unwrap();
+    // The child has neither the thread nor the right to write, and closing says nothing to the parent.
+    let child = fork(|| {
+        assert_eq!(kb.add(vec![Document::new("child", "shared")]).unwrap_err().code(), Code::Locked);
+        assert_eq!(kb.count(None).unwrap(), 30);
+        kb.refresh().unwrap();
+        assert_eq!(with_thread().unwrap_err().code(), Code::Locked);
+        kb.close().unwrap();
+        kb.close().unwrap();
+        assert_eq!(kb.count(None).unwrap_err().code(), Code::Closed);
+        assert_eq!(with_thread().unwrap_err().code(), Code::Locked);
+    });
+    assert_eq!(ended(child), Some(0));
+    // Dropping the last handle in a child is no more than closing it.
+    let held = std::mem::ManuallyDrop::new(kb.clone());
+    let child = fork(|| drop(std::mem::ManuallyDrop::into_inner(held)));
+    assert_eq!(ended(child), Some(0));
+    kb.add(vec![Document::new("after", "shared")]).unwrap();
+    assert_eq!(kb.count(None).unwrap(), 31);
+
+    // A child that lives on keeps no lock, neither when the parent closes
+    let sleeping = fork(|| std::thread::sleep(Duration::from_secs(300)));
+    kb.close().unwrap();
+    let again = with_thread().unwrap();
+    again.add(vec![Document::new("again", "shared")]).unwrap();
+    again.close().unwrap();
+    // nor when the parent is killed.
+    let middle = fork(|| {
+        let kb = with_thread().unwrap();
+        let child = fork(|| std::thread::sleep(Duration::from_secs(300)));
+        std::fs::write(place.join("../child"), child.to_string()).unwrap();
+        std::mem::forget(kb);
+        // SAFETY: ends this process at once, as a kill would.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+    });
+    assert_eq!(ended(middle).map(|status| libc::WTERMSIG(status)), Some(libc::SIGKILL));
+    let orphan: libc::pid_t = std::fs::read_to_string(place.join("../child")).unwrap().parse().unwrap();
+    // SAFETY: asks whether the process is there.
+    assert_eq!(unsafe { libc::kill(orphan, 0) }, 0);
+    let next = with_thread();
+    for child in [sleeping, orphan] {
+        // SAFETY: both are processes that this test has made.
+        unsafe { libc::kill(child, libc::SIGKILL) };
+    }
+    assert_eq!(next.unwrap().count(None).unwrap(), 32);
 }

@@ -94,9 +94,15 @@ fn filters_give_exactly_what_matches() {
     assert_eq!(kb.search("renal", &where_("year > 2050")).unwrap().len(), 0);
     assert_eq!(kb.count(Some(&Filter::parse("title LIKE '%label'").unwrap())).unwrap(), 3);
     assert_eq!(kb.search("x", &where_("year = 'no'")).unwrap_err().code(), Code::FilterType);
+    for empty in [json!({}), json!({"$and": [{}]})] {
+        let error = kb.delete_where(&Filter::from_json(&empty).unwrap()).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+    }
+    assert_eq!(kb.count(None).unwrap(), 4);
     assert_eq!(kb.delete_where(&Filter::parse("year < 2020").unwrap()).unwrap(), 1);
     assert_eq!(kb.count(None).unwrap(), 3);
     assert!(kb.search("metformin", &lexical()).unwrap().is_empty());
+    assert_eq!((kb.delete_all().unwrap(), kb.count(None).unwrap(), kb.delete_all().unwrap()), (3, 0, 0));
 }
 
 #[test]
@@ -396,21 +402,28 @@ fn no_text_is_a_syntax_error() {
     let kb = open(folder.path());
     kb.add(corpus()).unwrap();
     let long = "metformin ".repeat(20_000);
-    for text in [
-        "",
-        " ",
-        "AND OR (",
-        "\"unclosed",
-        "+-!{}[]^~*?:\\/",
-        "\u{0}\u{7f}",
-        "a:b:c",
-        "肝臓病",
-        "é\u{301}'",
-        &long,
-    ] {
+    for text in
+        ["AND OR (", "\"unclosed", "+-!{}[]^~*?:\\/", "\u{0}\u{7f}", "a:b:c", "肝臓病", "é\u{301}'", &long]
+    {
         for mode in [Mode::Hybrid, Mode::Lexical, Mode::Dense] {
             let options = SearchOptions { mode, ..SearchOptions::default() };
             kb.search(text, &options).unwrap();
+        }
+    }
+    // What is no text at all is refused, and said to be.
+    for empty in ["", " ", "\n\t\u{3000}"] {
+        for mode in [Mode::Hybrid, Mode::Lexical, Mode::Dense] {
+            let options = SearchOptions { mode, ..SearchOptions::default() };
+            assert_eq!(kb.search(empty, &options).unwrap_err().code(), Code::EmptyInput);
+            let batch = kb.search_batch(&["text", empty], &options).unwrap_err();
+            assert_eq!(batch.code(), Code::EmptyInput);
+            assert!(batch.message().contains("query 1"), "{batch}");
+            assert_eq!(kb.search_many(&[empty], &options).unwrap_err().code(), Code::EmptyInput);
+            let given = kb.search_with_vector(empty, &[1.0; 32], &options).map(|hits| hits.len());
+            match mode {
+                Mode::Dense => assert_eq!(given.unwrap(), 4),
+                _ => assert_eq!(given.unwrap_err().code(), Code::EmptyInput),
+            }
         }
     }
 }
@@ -448,4 +461,143 @@ fn an_object_store_needs_its_feature() {
         assert_eq!(KnowledgeBase::open(place, options()).unwrap_err().code(), Code::Unsupported);
     }
     assert!(!std::path::Path::new("s3:").exists());
+}
+
+#[test]
+fn what_is_unchanged_is_not_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    kb.add(corpus()).unwrap();
+    let before = kb.stats().unwrap();
+    let report = kb.upsert(corpus()).unwrap();
+    assert_eq!((report.added, report.replaced, report.unchanged, report.version), (0, 0, 4, before.version));
+    let metadata = kb.get("ecg").unwrap().metadata;
+    kb.update_metadata("ecg", metadata).unwrap();
+    let after = kb.stats().unwrap();
+    assert_eq!((after.version, after.truth_bytes), (before.version, before.truth_bytes));
+    // Whatever else changes, the document is written: text, title, source, metadata, chunks, vectors.
+    let one = || corpus().into_iter().find(|doc| doc.id == "ecg").unwrap();
+    let cut = |range| vec![quorate_rag::Chunk { range, ..Default::default() }];
+    let mut vector = vec![0.0; before.dim];
+    vector[0] = 1.0;
+    for changed in [
+        one().title("other"),
+        one().source("other"),
+        one().metadata_field("year", 1.5),
+        one().chunks(cut(0..3)),
+        one().chunks(cut(0..4)),
+        one().vector(vector.clone()),
+        one(),
+    ] {
+        let again = changed.clone();
+        assert_eq!(kb.upsert(vec![changed]).unwrap().replaced, 1, "{again:?}");
+        let report = kb.upsert(vec![again.clone()]).unwrap();
+        assert_eq!((report.replaced, report.unchanged), (0, 1), "{again:?}");
+    }
+}
+
+#[test]
+fn an_upserted_document_is_cut_and_embedded_as_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap();
+    let text: String = (0..100).map(|i| format!("Sentence number {i} is here. ")).collect();
+    let sized = |max_tokens| {
+        let chunking = quorate_rag::chunk::ChunkOptions { max_tokens, ..Default::default() };
+        KnowledgeBase::open(place, OpenOptions { chunking: Some(chunking), ..options() }).unwrap()
+    };
+    let kb = sized(400);
+    kb.add(vec![Document::new("a", &text)]).unwrap();
+    let want = kb.stats().unwrap().chunks;
+    kb.close().unwrap();
+    let kb = sized(40);
+    assert_eq!(kb.upsert(vec![Document::new("a", &text)]).unwrap().replaced, 1);
+    assert!(kb.stats().unwrap().chunks > want);
+    kb.close().unwrap();
+    // As it was made.
+    let kb = open(folder.path());
+    assert_eq!(kb.upsert(vec![Document::new("a", &text)]).unwrap().replaced, 1);
+    assert_eq!(kb.stats().unwrap().chunks, want);
+    assert_eq!(kb.upsert(vec![Document::new("a", &text)]).unwrap().unchanged, 1);
+    // A vector that was given is not taken for the embedder's.
+    let metformin = || Document::new("b", "Metformin lowers glucose.");
+    let mut own = vec![0.0; kb.stats().unwrap().dim];
+    own[0] = 1.0;
+    kb.add(vec![metformin().vector(own.clone())]).unwrap();
+    kb.upsert(vec![metformin()]).unwrap();
+    let stored = kb.get("b").unwrap().chunks.unwrap().remove(0).vector.unwrap();
+    assert_eq!(stored, kb.embedder().unwrap().embed_query("Metformin lowers glucose.").unwrap());
+    // Nor is one that was given with a document whose metadata change.
+    kb.upsert(vec![metformin().vector(own.clone())]).unwrap();
+    kb.update_metadata("b", json!({"year": 1}).as_object().unwrap().clone()).unwrap();
+    kb.upsert(vec![metformin()]).unwrap();
+    assert_eq!(kb.get("b").unwrap().chunks.unwrap().remove(0).vector.unwrap(), stored);
+}
+
+#[test]
+fn headings_survive_what_is_kept_beside_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    let text =
+        format!("# Dose\n\n{}\n\n## Renal\n\n{}", "one two three. ".repeat(300), "four five. ".repeat(300));
+    kb.add(vec![Document::new("a", &text)]).unwrap();
+    let headings = |kb: &KnowledgeBase| -> Vec<Vec<String>> {
+        kb.get("a").unwrap().chunks.unwrap().into_iter().map(|chunk| chunk.headings).collect()
+    };
+    let found = headings(&kb);
+    assert_eq!(
+        (found.first().unwrap().join("/"), found.last().unwrap().join("/")),
+        ("Dose".into(), "Dose/Renal".into())
+    );
+    assert_eq!(kb.search("three", &lexical()).unwrap()[0].headings(), ["Dose"]);
+    kb.compact().unwrap();
+    kb.close().unwrap();
+    assert_eq!(headings(&open(folder.path())), found);
+}
+
+#[test]
+fn late_chunking_finds_a_title_without_text_and_takes_chunks_in_any_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let chunking = quorate_rag::chunk::ChunkOptions { late: true, ..Default::default() };
+    let options = OpenOptions { chunking: Some(chunking), ..OpenOptions::default() };
+    let kb = KnowledgeBase::open(folder.path().to_str().unwrap(), options).unwrap();
+    let cut = |range| quorate_rag::Chunk { range, ..Default::default() };
+    kb.add(vec![
+        Document::new("invoice", "An unpaid invoice of the garage."),
+        Document::new("title", "").title("Metformin in renal failure"),
+        Document::new("cut", "Sun and moon. Rain and wind.").chunks(vec![cut(14..28), cut(0..13)]),
+    ])
+    .unwrap();
+    let dense = SearchOptions { mode: Mode::Dense, ..SearchOptions::default() };
+    let hits = kb.search("metformin and kidneys", &dense).unwrap();
+    assert_eq!(hits[0].doc_id(), "title");
+    assert!(hits[0].score() > 0.3, "{}", hits[0].score());
+}
+
+#[test]
+fn long_headings_and_titles_are_not_multiplied() {
+    let bytes = |document: Document| {
+        let folder = tempfile::tempdir().unwrap();
+        let given = (document.text.len() + document.title.len()) as f64;
+        let kb = open(folder.path());
+        let last = document.title.rsplit(' ').next().unwrap_or_default().to_owned();
+        kb.add(vec![document]).unwrap();
+        if !last.is_empty() {
+            assert!(!kb.search(&last, &lexical()).unwrap().is_empty(), "the end of a long title is found");
+        }
+        kb.close().unwrap();
+        let stats = open(folder.path()).stats().unwrap();
+        (stats.truth_bytes + stats.index_bytes) as f64 / given
+    };
+    let words = |n: usize, seed: usize| -> String {
+        (0..n).map(|i| format!("word{} ", (i * 7919 + seed) % 5003)).collect::<String>().trim_end().to_owned()
+    };
+    for n in [2_000, 20_000] {
+        let (text, title) = (words(n, 1), words(n, 2) + " lastword");
+        let shares = [
+            bytes(Document::new("a", &text)),
+            bytes(Document::new("a", format!("# {title}\n\n{text}"))),
+            bytes(Document::new("a", &text).title(&title)),
+        ];
+        assert!(shares.iter().all(|&share| share < 20.0), "{n} words: {shares:?}");
+    }
 }

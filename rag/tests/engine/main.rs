@@ -1,10 +1,12 @@
 //! Does the engine keep its promises? One binary, since each one is linked with all of the store.
 
 mod adds;
+mod browse;
 mod common;
 mod concurrent;
 mod context;
 mod damage;
+mod durability;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod files;
@@ -12,6 +14,12 @@ mod files;
 mod fork;
 mod kill;
 mod knowledge_base;
+mod model;
 mod neighbours;
+mod operations;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod rerank;
+mod search;
 mod tenants;
+mod versions;

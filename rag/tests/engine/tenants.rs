@@ -116,7 +116,13 @@ proptest! {
                 }
                 Change::Upsert(t, id, word) => {
                     let report = tenants[t].upsert(vec![document(t, id, (word, word))]).unwrap();
-                    prop_assert_eq!(report.replaced == 1, models[t].insert(id, (word, word)).is_some());
+                    let before = models[t].insert(id, (word, word));
+                    let now = (report.added, report.replaced, report.unchanged);
+                    prop_assert_eq!(now, match before {
+                        None => (1, 0, 0),
+                        Some(before) if before == (word, word) => (0, 0, 1),
+                        Some(_) => (0, 1, 0),
+                    });
                 }
                 Change::Delete(t, id) => {
                     let there = models[t].remove(&id).is_some();

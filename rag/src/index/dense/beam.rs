@@ -183,8 +183,8 @@ impl Scratch {
         }
     }
 
-    /// Leaves the `ef` best nodes near `start` on `level` in [`found`](Scratch::found). With `twins`, those of
-    /// each node found are found with it.
+    /// Leaves the `ef` best linked nodes near `start` on `level` in [`found`](Scratch::found). Twins take no part: copies
+    /// of what is near must not end a walk that has not seen what is nearer.
     pub(super) fn walk<L: Links, S: Scorer>(
         &mut self,
         links: &L,
@@ -192,14 +192,10 @@ impl Scratch {
         level: u8,
         start: Found,
         ef: usize,
-        twins: bool,
     ) {
         self.forget(links.nodes());
         Self::first_visit(&mut self.visited, start.node);
         self.list.push(Entry { found: start, expanded: false });
-        if twins {
-            self.add_twins(links, start, ef);
-        }
         let mut next = 0;
         while next < self.list.len() {
             if self.list[next].expanded {
@@ -218,9 +214,6 @@ impl Scratch {
                 let found = Found { score: self.scores[i], node: self.ids[i] };
                 if let Some(at) = self.offer(found, ef, false) {
                     next = next.min(at);
-                    if twins {
-                        self.add_twins(links, found, ef);
-                    }
                 }
             }
         }
@@ -242,16 +235,8 @@ impl Scratch {
         Some(at)
     }
 
-    /// Twins need no expansion: they have no links.
-    fn add_twins<L: Links>(&mut self, links: &L, of: Found, ef: usize) {
-        let mut node = links.twin(of.node);
-        while node != NONE {
-            self.offer(Found { score: of.score, node }, ef, true);
-            node = links.twin(node);
-        }
-    }
-
-    /// Leaves the `ef` best nodes that `admits` accepts in [`found`](Scratch::found), walking all on level 0.
+    /// Leaves the `ef` best linked nodes that `admits` accepts, or a twin of them, in [`found`](Scratch::found), walking
+    /// all on level 0.
     /// False when more than `budget` nodes were scored before the end.
     pub(super) fn walk_filtered<L: Links, S: Scorer>(
         &mut self,
@@ -265,7 +250,7 @@ impl Scratch {
         self.forget(links.nodes());
         Self::first_visit(&mut self.visited, start.node);
         self.open.push(start);
-        self.admit_with_twins(links, start, ef, &admits);
+        self.admit(links, start, ef, &admits);
         let mut scored = 0;
         while let Some(node) = self.open.pop() {
             if self.list.len() >= ef && self.list.last().is_some_and(|last| last.found.before(&node)) {
@@ -285,7 +270,7 @@ impl Scratch {
                     self.list.len() < ef || self.list.last().is_some_and(|last| found.before(&last.found));
                 if near {
                     self.open.push(found);
-                    self.admit_with_twins(links, found, ef, &admits);
+                    self.admit(links, found, ef, &admits);
                 }
             }
         }
@@ -294,11 +279,12 @@ impl Scratch {
         true
     }
 
-    fn admit_with_twins<L: Links>(&mut self, links: &L, of: Found, ef: usize, admits: impl Fn(u32) -> bool) {
-        let mut node = of.node;
+    fn admit<L: Links>(&mut self, links: &L, found: Found, ef: usize, admits: impl Fn(u32) -> bool) {
+        let mut node = found.node;
         while node != NONE {
             if admits(node) {
-                self.offer(Found { score: of.score, node }, ef, true);
+                self.offer(found, ef, true);
+                return;
             }
             node = links.twin(node);
         }

@@ -174,13 +174,13 @@ impl<'a> Growing<'a> {
             starts[level as usize] = here;
             here = scratch.climb(self, scorer, level, here);
         }
-        scratch.walk(self, scorer, 0, here, self.ef, false);
+        scratch.walk(self, scorer, 0, here, self.ef);
         if let Some(twin) = self.twin_among(node, &scratch.found) {
             return self.hang(node, twin);
         }
         self.connect(0, node, scratch);
         for level in 1..=top_of_node.min(top) {
-            scratch.walk(self, scorer, level, starts[level as usize], self.ef, false);
+            scratch.walk(self, scorer, level, starts[level as usize], self.ef);
             self.connect(level, node, scratch);
         }
         if top_of_node > top {
@@ -333,7 +333,7 @@ impl<'a> Growing<'a> {
         for level in (1..=top).rev() {
             here = scratch.climb(self, scorer, level, here);
         }
-        scratch.walk(self, scorer, 0, here, self.ef, false);
+        scratch.walk(self, scorer, 0, here, self.ef);
     }
 
     /// Links the first of `parents` that can spare a slot to `node`: a free one, or one of a neighbour that

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use quorate_core::vector::{check_query, dot, quantize_int8};
 use quorate_core::{Code, Error, Result};
 
-use super::arena::{Arena, View};
+use super::arena::{Arena, NONE, View};
 use super::beam::{ByF32, ByInt8, Found, Scorer, Scratch};
 use super::build::{grow, reachable, score_one};
-use super::graph::Graph;
+use super::graph::{Graph, Links};
 use super::snapshot::{self, Snapshot};
 use super::{DenseIndex, Neighbor};
 use crate::RowSet;
@@ -282,7 +282,7 @@ impl HnswIndex {
                 here = scratch.climb(&links, scorer, level, here);
             }
             match mask {
-                None => scratch.walk(&links, scorer, 0, here, ef, true),
+                None => scratch.walk(&links, scorer, 0, here, ef),
                 Some(mask) => {
                     if !scratch.walk_filtered(
                         &links,
@@ -362,18 +362,35 @@ impl DenseIndex for HnswIndex {
             let Some(scale) = self.candidates(view, query, ef, mask.as_ref(), 2 * matches, scratch)? else {
                 return Ok(None);
             };
-            if scratch.found.len() < want {
-                return Ok(None);
-            }
             // A component's error is uniform over one step, so that a product's has a standard deviation of 0.29
             // scales times the other vector's length; five of them, for the query and for the row, are let in.
-            let last = scratch.found[want - 1];
             let length = dot(query, query).sqrt();
-            let bound = last.score - 1.5 * (scale * self.arena.longest() + view.scale(last.node) * length);
-            let close = scratch.found.partition_point(|f| f.score >= bound);
-            let nodes: Vec<u32> = scratch.found[..close].iter().map(|f| f.node).collect();
-            nodes.iter().for_each(|&node| view.prefetch_f32(node));
-            Ok(Some(view.rank(query, k, &nodes)))
+            let least = |last: &Found| {
+                last.score - 1.5 * (scale * self.arena.longest() + view.scale(last.node) * length)
+            };
+            let links = self.graph.links();
+            let admits = |node: u32| mask.as_ref().is_none_or(|mask| mask.contains(view.row(node)));
+            let mut nodes: Vec<u32> = Vec::with_capacity(2 * want);
+            let mut bound = f32::NEG_INFINITY;
+            for found in &scratch.found {
+                if found.score < bound {
+                    break;
+                }
+                let before = nodes.len();
+                let mut node = found.node;
+                while node != NONE {
+                    if admits(node) {
+                        view.prefetch_f32(node);
+                        nodes.push(node);
+                    }
+                    // Vectors that wait outside the graph have no twins.
+                    node = if node < self.graph.len() { links.twin(node) } else { NONE };
+                }
+                if before < want && nodes.len() >= want {
+                    bound = least(found);
+                }
+            }
+            Ok((nodes.len() >= want).then(|| view.rank(query, k, &nodes)))
         })?;
         match best {
             Some(best) => Ok(best),

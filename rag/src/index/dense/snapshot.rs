@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 use memmap2::Mmap;
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Code, Error, Result, files};
 
 use super::arena::{Arena, MAX_ROW, NONE, Segment, Store};
 use super::graph::{Graph, extend_levels, level};
@@ -136,36 +136,23 @@ pub(super) fn write(
     for node in (0..arena.len()).filter(|&node| arena.live().contains(view.row(node))) {
         live[node as usize / 64] |= 1 << (node % 64);
     }
-    let failed = |e: std::io::Error| Error::io(path, e);
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    let mut out = Hashed {
-        inner: BufWriter::with_capacity(1 << 20, file.as_file_mut()),
-        hash: blake3::Hasher::new(),
-        at: 0,
-    };
     let parts = arena.segments();
-    out.put(bytemuck::bytes_of(&header)).map_err(failed)?;
-    out.section(parts.iter().map(|s| bytemuck::cast_slice(s.rows.as_slice()))).map_err(failed)?;
-    out.section(std::iter::once(bytemuck::cast_slice(&live[..]))).map_err(failed)?;
-    out.section(parts.iter().map(|s| bytemuck::cast_slice(s.scales.as_slice()))).map_err(failed)?;
-    out.section(parts.iter().map(|s| bytemuck::cast_slice(s.codes.as_slice()))).map_err(failed)?;
-    for words in graph.iter().flat_map(|(graph, _)| [&graph.level0, &graph.upper, &graph.twins]) {
-        out.section(std::iter::once(bytemuck::cast_slice(words.as_slice()))).map_err(failed)?;
-    }
-    out.section(parts.iter().map(|s| bytemuck::cast_slice(s.vectors.as_slice()))).map_err(failed)?;
-    let hash = out.hash.finalize();
-    out.inner.write_all(hash.as_bytes()).and_then(|()| out.inner.flush()).map_err(failed)?;
-    drop(out);
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    // The rename itself is durable once the folder is; not every system lets a folder be opened.
-    #[cfg(unix)]
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(())
+    files::replace(path, true, |file| {
+        let mut out =
+            Hashed { inner: BufWriter::with_capacity(1 << 20, file), hash: blake3::Hasher::new(), at: 0 };
+        out.put(bytemuck::bytes_of(&header))?;
+        out.section(parts.iter().map(|s| bytemuck::cast_slice(s.rows.as_slice())))?;
+        out.section(std::iter::once(bytemuck::cast_slice(&live[..])))?;
+        out.section(parts.iter().map(|s| bytemuck::cast_slice(s.scales.as_slice())))?;
+        out.section(parts.iter().map(|s| bytemuck::cast_slice(s.codes.as_slice())))?;
+        for words in graph.iter().flat_map(|(graph, _)| [&graph.level0, &graph.upper, &graph.twins]) {
+            out.section(std::iter::once(bytemuck::cast_slice(words.as_slice())))?;
+        }
+        out.section(parts.iter().map(|s| bytemuck::cast_slice(s.vectors.as_slice())))?;
+        let hash = out.hash.finalize();
+        out.inner.write_all(hash.as_bytes())?;
+        out.inner.flush()
+    })
 }
 
 /// A writer that hashes what passes through it.

@@ -462,3 +462,36 @@ fn every_one_of_100k_vectors_finds_itself() {
         assert_eq!(lost, 0, "{threads} threads");
     }
 }
+
+/// Copies of one vector must not fill the list that bounds a walk, or it would end in front of what is nearer. The
+/// nearest by brute force decide.
+#[test]
+fn copies_do_not_hide_what_is_nearer() {
+    let (n, dim, k) = (6000, 48, 10);
+    for distinct in [3, 50, 500] {
+        let unique = clustered(distinct, dim, distinct, 5);
+        let vectors: Vec<f32> =
+            (0..n).flat_map(|i| unique[i % distinct * dim..][..dim].iter().copied()).collect();
+        let rows: Vec<u32> = (0..n as u32).collect();
+        let queries = clustered(100, dim, 100, 7);
+        for precision in [Precision::Int8, Precision::F32] {
+            let mut index = HnswIndex::new(dim, HnswConfig { precision, ..HnswConfig::default() }).unwrap();
+            index.insert(&rows, &vectors, 1).unwrap();
+            index.link(1).unwrap();
+            let even: RowSet = rows.iter().copied().filter(|row| row % 2 == 0).collect();
+            for admit in [None, Some(&even)] {
+                let mut sum = 0.0;
+                for query in queries.chunks(dim) {
+                    let got = index.search(query, k, 20, admit).unwrap();
+                    let want = brute(&vectors, dim, &rows, query, k, |row| {
+                        admit.is_none_or(|set| set.contains(row))
+                    });
+                    assert_eq!(got.len(), k);
+                    assert!(got.iter().all(|g| admit.is_none_or(|set| set.contains(g.row))));
+                    sum += recall(&got, &want);
+                }
+                assert!(sum >= 95.0, "{distinct} vectors, {precision:?}, filter {}: {sum}", admit.is_some());
+            }
+        }
+    }
+}

@@ -35,7 +35,7 @@ impl Node {
                 }
                 Ok(out)
             }
-            Node::All { parts, without } => {
+            Node::All { parts, optional, without } => {
                 let mut lists = parts.iter().map(|part| part.rows(segment, norms));
                 let Some(first) = lists.next() else { return Ok(Vec::new()) };
                 let mut out = first?;
@@ -48,6 +48,14 @@ impl Node {
                         }
                         Err(_) => false,
                     });
+                }
+                for part in optional {
+                    let list = part.rows(segment, norms)?;
+                    for (row, score) in &mut out {
+                        if let Ok(at) = list.binary_search_by_key(row, |&(r, _)| r) {
+                            *score += list[at].1;
+                        }
+                    }
                 }
                 for part in without {
                     let list = part.rows(segment, norms)?;
@@ -97,8 +105,13 @@ impl Node {
                     });
                 }
             }
-            Node::Any(parts) | Node::All { parts, .. } => {
+            Node::Any(parts) => {
                 for part in parts {
+                    part.explain(segment, norms, row, out)?;
+                }
+            }
+            Node::All { parts, optional, .. } => {
+                for part in parts.iter().chain(optional) {
                     part.explain(segment, norms, row, out)?;
                 }
             }
@@ -144,25 +157,78 @@ fn union(a: Vec<(u32, f32)>, b: Vec<(u32, f32)>, both: impl Fn(f32, f32) -> f32)
     }
 }
 
-impl Phrase {
-    fn postings(&self, segment: &LexicalSegment) -> Result<Option<Vec<SegmentPostings>>> {
-        let mut all = Vec::with_capacity(self.terms.len());
-        for (_, term) in &self.terms {
-            match segment.postings(self.field, term, IndexRecordOption::WithFreqsAndPositions)? {
-                Some(postings) => all.push(postings),
-                None => return Ok(None),
+/// A word of a phrase: the rows that have any of the terms that it is found by.
+struct Slot {
+    terms: Vec<SegmentPostings>,
+}
+
+impl Slot {
+    fn doc(&self) -> u32 {
+        self.terms.iter().map(SegmentPostings::doc).min().unwrap_or(TERMINATED)
+    }
+
+    fn advance(&mut self) -> u32 {
+        let row = self.doc();
+        for postings in &mut self.terms {
+            if postings.doc() == row && row != TERMINATED {
+                postings.advance();
             }
+        }
+        self.doc()
+    }
+
+    /// To the first row from `row` on.
+    fn seek(&mut self, row: u32) -> u32 {
+        for postings in &mut self.terms {
+            if postings.doc() < row {
+                postings.seek(row);
+            }
+        }
+        self.doc()
+    }
+
+    /// Where the word stands in the row at hand, ascending.
+    fn places(&mut self) -> Vec<u32> {
+        let row = self.doc();
+        let mut places = Vec::new();
+        for postings in self.terms.iter_mut().filter(|postings| postings.doc() == row) {
+            let mut list = Vec::new();
+            postings.positions(&mut list);
+            places.extend(list);
+        }
+        if self.terms.len() > 1 {
+            places.sort_unstable();
+            places.dedup();
+        }
+        places
+    }
+}
+
+impl Phrase {
+    /// None where the segment lacks a word.
+    fn slots(&self, segment: &LexicalSegment) -> Result<Option<Vec<Slot>>> {
+        let mut all = Vec::with_capacity(self.terms.len());
+        for (_, terms) in &self.terms {
+            let mut slot = Slot { terms: Vec::with_capacity(terms.len()) };
+            for term in terms {
+                let found = segment.postings(self.field, term, IndexRecordOption::WithFreqsAndPositions)?;
+                slot.terms.extend(found);
+            }
+            if slot.terms.is_empty() {
+                return Ok(None);
+            }
+            all.push(slot);
         }
         Ok(Some(all))
     }
 
     fn rows(&self, segment: &LexicalSegment, norms: &Norms) -> Result<Vec<(u32, f32)>> {
         let mut out = Vec::new();
-        let Some(mut all) = self.postings(segment)? else { return Ok(out) };
+        let Some(mut all) = self.slots(segment)? else { return Ok(out) };
         let mut row = all[0].doc();
         'rows: while row != TERMINATED {
-            for postings in &mut all {
-                let at = if postings.doc() < row { postings.seek(row) } else { postings.doc() };
+            for slot in &mut all {
+                let at = slot.seek(row);
                 if at != row {
                     row = at;
                     continue 'rows;
@@ -178,9 +244,9 @@ impl Phrase {
     }
 
     fn at(&self, segment: &LexicalSegment, norms: &Norms, row: u32) -> Result<Option<(u32, f32)>> {
-        let Some(mut all) = self.postings(segment)? else { return Ok(None) };
-        for postings in &mut all {
-            if postings.doc() > row || postings.seek(row) != row {
+        let Some(mut all) = self.slots(segment)? else { return Ok(None) };
+        for slot in &mut all {
+            if slot.seek(row) != row {
                 return Ok(None);
             }
         }
@@ -193,16 +259,11 @@ impl Phrase {
         self.weight * times as f32 / (times as f32 + norm)
     }
 
-    /// How often the phrase occurs in the row that all postings stand at: for each occurrence of the first term, the
+    /// How often the phrase occurs in the row that all words stand at: for each occurrence of the first word, the
     /// others in order, with at most `slop` words more between them than in the phrase.
-    fn times(&self, all: &mut [SegmentPostings]) -> u32 {
-        let mut places: Vec<Vec<u32>> = Vec::with_capacity(all.len());
-        for postings in all {
-            let mut list = Vec::new();
-            postings.positions(&mut list);
-            places.push(list);
-        }
-        let span = self.terms.last().map_or(0, |&(at, _)| at) + self.slop;
+    fn times(&self, all: &mut [Slot]) -> u32 {
+        let places: Vec<Vec<u32>> = all.iter_mut().map(Slot::places).collect();
+        let span = self.terms.last().map_or(0, |&(at, _)| at).saturating_add(self.slop);
         let mut times = 0;
         'starts: for &start in &places[0] {
             let mut last = start;

@@ -6,8 +6,13 @@
 //! together; nothing depends on how the rows are spread.
 
 mod analyzer;
+mod ask;
+mod coverage;
 mod dead;
+mod disk;
 mod eval;
+mod fold;
+mod language;
 mod near;
 mod query;
 mod score;
@@ -15,8 +20,8 @@ mod score;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use quorate_core::{Code, Error, Result};
-use tantivy::directory::{MmapDirectory, RamDirectory};
+use quorate_core::{Cancel, Code, Error, Result};
+use tantivy::directory::RamDirectory;
 use tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::indexer::merge_filtered_segments;
@@ -24,8 +29,11 @@ use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextO
 use tantivy::{BitSet, Directory, Index, IndexSettings, InvertedIndexReader, SegmentReader, TantivyDocument};
 
 pub(crate) use analyzer::Analyzer;
-pub use analyzer::Language;
+pub use ask::{Asking, FuzzyAsked, Lexical, PhraseAsked};
+pub(crate) use coverage::Asked;
 pub(crate) use dead::DeadTerms;
+use disk::Disk;
+pub use language::Language;
 use near::Place;
 pub use query::LexicalQuery;
 pub use score::TermScore;
@@ -47,11 +55,19 @@ const LARGE_BUDGET: usize = 64 << 20;
 /// From this many rows on the larger budget is worth its allocation.
 const LARGE_ROWS: usize = 4096;
 
+/// The file of a stored segment that says how many words its rows have, by field: 64-bit little-endian numbers.
+const WORDS: &str = "words.bin";
+
+/// A segment to be merged: its index, its live rows, and what is dead of it.
+pub(crate) type Part<'a> = (&'a LexicalSegment, &'a RowSet, &'a DeadTerms);
+
 /// The inverted index of one segment.
 pub(crate) struct LexicalSegment {
     index: Index,
     fields: [FieldReader; FIELDS],
     rows: u32,
+    /// Words of all rows, by field. Tantivy only estimates them when it merges segments of which rows are dead.
+    tokens: [u64; FIELDS],
     /// What each row is to those beside it; computed at first use.
     places: OnceLock<Box<[Place]>>,
 }
@@ -76,7 +92,7 @@ impl LexicalSegment {
         let mut writer = Index::builder()
             .schema(schema)
             .tokenizers(tokenizers)
-            .single_segment_index_writer(directory(home)?, budget)
+            .single_segment_index_writer(directory(home, &Cancel::new())?, budget)
             .map_err(failed)?;
         for (heading, text) in rows {
             let mut document = TantivyDocument::new();
@@ -87,22 +103,40 @@ impl LexicalSegment {
             document.add_text(content, text);
             writer.add_document(document).map_err(failed)?;
         }
-        LexicalSegment::read(writer.finalize().map_err(failed)?)
+        let segment = LexicalSegment::read(writer.finalize().map_err(failed)?, None)?;
+        segment.write_tokens(home)?;
+        Ok(segment)
     }
 
     /// Opens what [`build`](LexicalSegment::build) wrote into `home`. Errors: `corrupt`, `io`.
     pub(crate) fn open(home: &Path, analyzer: &Analyzer) -> Result<Self> {
-        let index = Index::open(MmapDirectory::open(home).map_err(|e| broken(home, e))?)
-            .map_err(|e| broken(home, e))?;
+        let index = Index::open(Disk::open(home, Cancel::new())?).map_err(|e| broken(home, e))?;
         index.tokenizers().register(TOKENIZER, analyzer.for_index());
-        LexicalSegment::read(index).map_err(|e| e.context(home.display()))
+        let path = home.join(WORDS);
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let mut tokens = [0; FIELDS];
+        if bytes.len() != 8 * FIELDS {
+            return Err(Error::new(
+                Code::Corrupt,
+                format!("{}: it is not as it was written", path.display()),
+            ));
+        }
+        for (count, bytes) in tokens.iter_mut().zip(bytes.chunks_exact(8)) {
+            *count = bytes.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte));
+        }
+        LexicalSegment::read(index, Some(tokens)).map_err(|e| e.context(home.display()))
     }
 
-    /// One segment of the live rows of several, in their order. Errors: `io`, `disk_full`.
-    pub(crate) fn merge(parts: &[(&LexicalSegment, &RowSet)], home: Option<&Path>) -> Result<Self> {
+    /// One segment of the live rows of several, in their order; given up when `stop` is raised. Errors: `cancelled`, `io`,
+    /// `disk_full`.
+    pub(crate) fn merge(parts: &[Part<'_>], home: Option<&Path>, stop: &Cancel) -> Result<Self> {
         let mut segments = Vec::new();
         let mut filters = Vec::new();
-        for (part, alive) in parts {
+        let mut tokens = [0; FIELDS];
+        for (part, alive, dead) in parts {
+            for (field, count) in tokens.iter_mut().enumerate() {
+                *count += part.tokens[field].saturating_sub(dead.tokens(field));
+            }
             segments.extend(part.index.searchable_segments().map_err(failed)?);
             filters.push(if alive.count() == part.rows as usize {
                 None
@@ -117,12 +151,23 @@ impl LexicalSegment {
                 Some(AliveBitSet::open(tantivy::directory::OwnedBytes::new(bytes)))
             });
         }
-        let merged = merge_filtered_segments(&segments, IndexSettings::default(), filters, directory(home)?)
-            .map_err(failed)?;
-        LexicalSegment::read(merged)
+        let merged =
+            merge_filtered_segments(&segments, IndexSettings::default(), filters, directory(home, stop)?);
+        stop.check()?;
+        let segment = LexicalSegment::read(merged.map_err(failed)?, Some(tokens))?;
+        segment.write_tokens(home)?;
+        Ok(segment)
     }
 
-    fn read(index: Index) -> Result<Self> {
+    fn write_tokens(&self, home: Option<&Path>) -> Result<()> {
+        let Some(home) = home else { return Ok(()) };
+        let path = home.join(WORDS);
+        let bytes: Vec<u8> = self.tokens.iter().flat_map(|count| count.to_le_bytes()).collect();
+        std::fs::write(&path, bytes).map_err(|e| Error::io(&path, e))
+    }
+
+    /// `tokens`: the words of the rows, by field; none where the index has counted them itself.
+    fn read(index: Index, tokens: Option<[u64; FIELDS]>) -> Result<Self> {
         let segments = index.searchable_segments().map_err(failed)?;
         let [segment] = segments.as_slice() else {
             return Err(Error::new(
@@ -138,7 +183,9 @@ impl LexicalSegment {
             Ok::<_, Error>(FieldReader { field, inverted, norms })
         };
         let fields = [open("content")?, open("title")?];
-        Ok(LexicalSegment { fields, rows: reader.max_doc(), index, places: OnceLock::new() })
+        let tokens =
+            tokens.unwrap_or_else(|| fields.each_ref().map(|field| field.inverted.total_num_tokens()));
+        Ok(LexicalSegment { fields, rows: reader.max_doc(), tokens, index, places: OnceLock::new() })
     }
 
     pub(crate) fn rows(&self) -> u32 {
@@ -150,7 +197,7 @@ impl LexicalSegment {
     }
 
     fn tokens(&self, field: usize) -> u64 {
-        self.fields[field].inverted.total_num_tokens()
+        self.tokens[field]
     }
 }
 
@@ -165,12 +212,12 @@ fn schema() -> (Schema, [Field; FIELDS]) {
     (builder.build(), [content, title])
 }
 
-fn directory(home: Option<&Path>) -> Result<Box<dyn Directory>> {
+fn directory(home: Option<&Path>, stop: &Cancel) -> Result<Box<dyn Directory>> {
     match home {
         None => Ok(Box::new(RamDirectory::create())),
         Some(home) => {
             std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
-            Ok(Box::new(MmapDirectory::open(home).map_err(|e| broken(home, e))?))
+            Ok(Box::new(Disk::open(home, stop.clone())?))
         }
     }
 }

@@ -50,6 +50,23 @@ pub enum LexicalQuery {
     All(Vec<LexicalQuery>),
     /// What matches at least one; scores add up.
     Any(Vec<LexicalQuery>),
+    /// What matches all of `must` and none of `must_not`; scores of `must` and of what else matches of `should` add up.
+    /// Where `must` is empty, at least one of `should` has to match; where both are, any row matches that the words of
+    /// the search match. At the top of a structured query, what `must` and `must_not` say holds for the whole search:
+    /// the dense leg brings nothing else either.
+    Bool {
+        /// Each has to match.
+        #[serde(default)]
+        must: Vec<LexicalQuery>,
+        /// Adds to the score.
+        #[serde(default)]
+        should: Vec<LexicalQuery>,
+        /// None may match.
+        #[serde(default)]
+        must_not: Vec<LexicalQuery>,
+    },
+    /// All of the words of a text, in any order; scores add up.
+    AllWords(String),
     /// What does not match; only possible within `All`, beside something that does.
     Not(Box<LexicalQuery>),
     /// A query whose score is multiplied.
@@ -89,7 +106,22 @@ impl LexicalQuery {
             ));
         }
         match self {
-            LexicalQuery::Words(_) | LexicalQuery::Prefix(_) | LexicalQuery::Phrase { .. } => Ok(()),
+            LexicalQuery::AllWords(text) | LexicalQuery::Prefix(text)
+                if depth > 0 && text.trim().is_empty() =>
+            {
+                refuse("an entry without a word; leave it out")
+            }
+            LexicalQuery::Words(_)
+            | LexicalQuery::AllWords(_)
+            | LexicalQuery::Prefix(_)
+            | LexicalQuery::Phrase { .. } => Ok(()),
+            LexicalQuery::Bool { must, should, must_not } => {
+                if depth > 0 && must.is_empty() && should.is_empty() {
+                    return refuse("a part needs something that is to match; give must or should");
+                }
+                let mut all = must.iter().chain(should).chain(must_not);
+                all.try_for_each(|part| part.check(depth + 1, false, parts))
+            }
             LexicalQuery::Fuzzy { distance, .. } if *distance > 2 => {
                 refuse(&format!("a fuzzy word may be 0 to 2 errors away, not {distance}"))
             }
@@ -117,6 +149,28 @@ impl LexicalQuery {
     }
 }
 
+impl LexicalQuery {
+    /// Whether there is any word to look for: stop words alone ask for nothing.
+    pub(super) fn asks(&self, analyzer: &Analyzer) -> bool {
+        match self {
+            LexicalQuery::AllWords(text) | LexicalQuery::Phrase { text, .. } => {
+                !analyzer.query_terms(text).is_empty()
+            }
+            _ => true,
+        }
+    }
+
+    /// What has to hold for the whole search; none where the query says nothing of that kind.
+    pub(crate) fn conditions(&self) -> Option<(&[LexicalQuery], &[LexicalQuery])> {
+        match self {
+            LexicalQuery::Bool { must, must_not, .. } if !(must.is_empty() && must_not.is_empty()) => {
+                Some((must, must_not))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A query whose words have been looked up and weighed.
 pub(super) enum Node {
     /// Scores of all that match add up.
@@ -126,6 +180,8 @@ pub(super) enum Node {
     Phrase(Phrase),
     All {
         parts: Vec<Node>,
+        /// What adds to the score and need not match.
+        optional: Vec<Node>,
         without: Vec<Node>,
     },
     Any(Vec<Node>),
@@ -133,28 +189,56 @@ pub(super) enum Node {
 
 pub(super) struct Phrase {
     pub(super) field: usize,
-    /// The terms with their places.
-    pub(super) terms: Vec<(u32, String)>,
+    /// The places of the words, and the terms that each is found by.
+    pub(super) terms: Vec<(u32, Vec<String>)>,
     pub(super) slop: u32,
     pub(super) idf: f32,
     pub(super) weight: f32,
     pub(super) text: String,
 }
 
-/// Looks up and weighs the words of a query.
+/// Looks up and weighs the words of a query. `words` are those of the search itself.
 pub(super) fn compile(
     query: &LexicalQuery,
+    words: &str,
     field: usize,
     boost: f32,
     analyzer: &Analyzer,
     weigher: &Weigher<'_>,
 ) -> Result<Node> {
-    let deeper = |query: &LexicalQuery| compile(query, field, boost, analyzer, weigher);
+    let deeper = |query: &LexicalQuery| compile(query, words, field, boost, analyzer, weigher);
+    let each = |list: &[LexicalQuery]| list.iter().map(deeper).collect::<Result<Vec<_>>>();
     Ok(match query {
         LexicalQuery::Words(text) => Node::Sum(weigher.words(text, field, boost, analyzer)?),
-        LexicalQuery::Title(inner) => compile(inner, TITLE, boost, analyzer, weigher)?,
-        LexicalQuery::Boost { by, query } => compile(query, field, boost * by, analyzer, weigher)?,
-        LexicalQuery::Any(list) => Node::Any(list.iter().map(deeper).collect::<Result<_>>()?),
+        LexicalQuery::Title(inner) => compile(inner, words, TITLE, boost, analyzer, weigher)?,
+        LexicalQuery::Boost { by, query } => compile(query, words, field, boost * by, analyzer, weigher)?,
+        LexicalQuery::Any(list) => Node::Any(each(list)?),
+        LexicalQuery::AllWords(text) => {
+            let mut parts = Vec::new();
+            for (_, terms) in analyzer.query_terms(text) {
+                let share = 1.0 / terms.len() as f32;
+                let mut clauses = Vec::new();
+                for term in &terms {
+                    clauses.extend(weigher.clause(field, term, boost * share)?);
+                }
+                parts.push(Node::Sum(clauses));
+            }
+            match parts.is_empty() {
+                true => Node::Any(parts),
+                false => Node::All { parts, optional: Vec::new(), without: Vec::new() },
+            }
+        }
+        LexicalQuery::Bool { must, should, must_not } => {
+            let must: Vec<LexicalQuery> = must.iter().filter(|part| part.asks(analyzer)).cloned().collect();
+            let (must, mut should, without) = (each(&must)?, each(should)?, each(must_not)?);
+            if must.is_empty() && should.is_empty() {
+                should.push(Node::Sum(weigher.words(words, field, boost, analyzer)?));
+            }
+            match must.is_empty() {
+                true => Node::All { parts: vec![Node::Any(should)], optional: Vec::new(), without },
+                false => Node::All { parts: must, optional: should, without },
+            }
+        }
         // `validate` has seen to it that a lone "not" does not occur.
         LexicalQuery::Not(_) => Node::Any(Vec::new()),
         LexicalQuery::All(list) => {
@@ -165,18 +249,22 @@ pub(super) fn compile(
                     part => parts.push(deeper(part)?),
                 }
             }
-            Node::All { parts, without }
+            Node::All { parts, optional: Vec::new(), without }
         }
         LexicalQuery::Phrase { text, slop } => {
-            let terms = analyzer.terms(text);
+            let terms = analyzer.query_terms(text);
             match terms.as_slice() {
                 [] => Node::Sum(Vec::new()),
                 [_] => Node::Sum(weigher.words(text, field, boost, analyzer)?),
                 [(first, _), ..] => {
                     let first = *first;
                     let mut idf = 0.0;
-                    for (_, term) in &terms {
-                        idf += weigher.idf(weigher.rows_with(field, term)?);
+                    for (_, terms) in &terms {
+                        let mut rows_with = 0;
+                        for term in terms {
+                            rows_with = weigher.rows_with(field, term)?.max(rows_with);
+                        }
+                        idf += weigher.idf(rows_with);
                     }
                     Node::Phrase(Phrase {
                         field,
@@ -184,16 +272,14 @@ pub(super) fn compile(
                         idf,
                         weight: boost * idf * weigher.saturation(),
                         text: text.clone(),
-                        terms: terms.into_iter().map(|(at, term)| ((at - first) as u32, term)).collect(),
+                        terms: terms.into_iter().map(|(at, terms)| ((at - first) as u32, terms)).collect(),
                     })
                 }
             }
         }
         LexicalQuery::Prefix(prefix) => {
             let mut found = BTreeMap::new();
-            for word in
-                analyzer.words(prefix).into_iter().chain(analyzer.terms(prefix).into_iter().map(|(_, t)| t))
-            {
+            for word in analyzer.words(prefix).into_iter().chain(stems(analyzer, prefix)) {
                 for view in weigher.views {
                     expand_prefix(view, field, &word, &mut found)?;
                 }
@@ -202,9 +288,7 @@ pub(super) fn compile(
         }
         LexicalQuery::Fuzzy { word, distance } => {
             let mut found = BTreeMap::new();
-            for word in
-                analyzer.words(word).into_iter().chain(analyzer.terms(word).into_iter().map(|(_, t)| t))
-            {
+            for word in analyzer.words(word).into_iter().chain(stems(analyzer, word)) {
                 for view in weigher.views {
                     expand_fuzzy(view, field, &word, *distance, &mut found)?;
                 }
@@ -212,6 +296,11 @@ pub(super) fn compile(
             Node::Best(best_clauses(found, field, boost, weigher)?)
         }
     })
+}
+
+/// The terms that the words of a text are found by.
+fn stems(analyzer: &Analyzer, text: &str) -> impl Iterator<Item = String> {
+    analyzer.query_terms(text).into_iter().flat_map(|(_, terms)| terms)
 }
 
 /// Terms with the share of the boost that they deserve.

@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     norms: Norms,
     /// Where the chunks beside a chunk count.
     near: Option<Lengths>,
+    /// What each row of the search has to match, and what none may.
+    conditions: Option<(Vec<Node>, Vec<Node>)>,
 }
 
 /// k1 * (1 - b + b * |d| / avg) by length code, per field.
@@ -76,7 +78,7 @@ pub(super) struct Weigher<'a> {
 }
 
 impl<'a> Weigher<'a> {
-    fn new(views: &'a [LexicalView<'a>], bm25: &'a Bm25) -> Self {
+    pub(super) fn new(views: &'a [LexicalView<'a>], bm25: &'a Bm25) -> Self {
         Weigher { views, bm25, rows: views.iter().map(|v| u64::from(v.live_rows)).sum() }
     }
 
@@ -119,9 +121,11 @@ impl<'a> Weigher<'a> {
         boost: f32,
         analyzer: &Analyzer,
     ) -> Result<Vec<Clause>> {
-        let mut times: BTreeMap<String, u32> = BTreeMap::new();
-        for (_, term) in analyzer.terms(text) {
-            *times.entry(term).or_default() += 1;
+        let mut times: BTreeMap<String, f32> = BTreeMap::new();
+        for (_, terms) in analyzer.query_terms(text) {
+            // A word that is found by several terms counts once in all.
+            let share = 1.0 / terms.len() as f32;
+            terms.into_iter().for_each(|term| *times.entry(term).or_default() += share);
         }
         let mut clauses = Vec::new();
         let mut fields = vec![(field, boost)];
@@ -130,7 +134,7 @@ impl<'a> Weigher<'a> {
         }
         for (field, boost) in fields {
             for (term, &times) in &times {
-                clauses.extend(self.clause(field, term, boost * times as f32)?);
+                clauses.extend(self.clause(field, term, boost * times)?);
             }
         }
         clauses.sort_by(|a, b| {
@@ -217,14 +221,45 @@ impl Plan {
         views: &[LexicalView<'_>],
     ) -> Result<Self> {
         let weigher = Weigher::new(views, bm25);
+        let compile =
+            |query: &LexicalQuery| query::compile(query, text, query::DEFAULT_FIELD, 1.0, analyzer, &weigher);
+        let mut conditions = None;
         let (root, near) = match structured {
             None => (Node::Sum(weigher.words(text, CONTENT, 1.0, analyzer)?), weigher.near()),
             Some(structured) => {
                 structured.validate()?;
-                (query::compile(structured, query::DEFAULT_FIELD, 1.0, analyzer, &weigher)?, None)
+                if let Some((must, must_not)) = structured.conditions() {
+                    let all = |list: &[LexicalQuery]| {
+                        let asked = list.iter().filter(|part| part.asks(analyzer));
+                        asked.map(compile).collect::<Result<Vec<_>>>()
+                    };
+                    conditions = Some((all(must)?, all(must_not)?));
+                }
+                (compile(structured)?, None)
             }
         };
-        Ok(Plan { root, norms: weigher.norms(), near })
+        Ok(Plan { root, norms: weigher.norms(), near, conditions })
+    }
+
+    /// Whether the query says what holds for the whole search.
+    pub(crate) fn has_conditions(&self) -> bool {
+        self.conditions.is_some()
+    }
+
+    /// Takes from the rows of a segment that may be found (none for all) those that do not meet the conditions.
+    pub(crate) fn restrict(&self, segment: &LexicalSegment, admit: &mut Option<RowSet>) -> Result<()> {
+        let Some((must, must_not)) = &self.conditions else { return Ok(()) };
+        let set = admit.get_or_insert_with(|| RowSet::full(segment.rows));
+        let matches = |part: &Node| -> Result<RowSet> {
+            Ok(part.rows(segment, &self.norms)?.into_iter().map(|(row, _)| row).collect())
+        };
+        for part in must {
+            set.intersect(&matches(part)?);
+        }
+        for part in must_not {
+            set.subtract(&matches(part)?);
+        }
+        Ok(())
     }
 
     /// Offers the rows of segment `at` that score above zero to `top`. `admit` restricts them. All scores are left in

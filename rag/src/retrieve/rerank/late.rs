@@ -17,7 +17,7 @@ pub(super) fn scores(
 ) -> Result<Vec<f32>> {
     let score = |hit: &Hit| {
         cancel.check()?;
-        let text = with_header(hit.title(), &hit.headings(), hit.text(), embedder)?;
+        let text = with_header(hit.title(), &hit.headings(), super::beginning(hit.text()), embedder)?;
         max_sim(query, &embedder.embed_tokens(&text)?)
     };
     parallel::try_map(candidates, score)

@@ -80,8 +80,9 @@ impl std::fmt::Debug for Reranker {
 pub struct Rerank {
     /// What gives the new scores.
     pub with: Reranker,
-    /// How many candidates are put in order at a time, from the best of the first stage; at least `k`. Further pages
-    /// take further blocks of as many, each put in order by itself. Default 50.
+    /// How many candidates are put in order at a time, from the best of the first stage. What is asked for beyond them
+    /// takes further blocks of as many, each put in order by itself and standing behind the one before, so that the
+    /// first hits do not depend on how many are asked for. Default 50.
     pub depth: usize,
     /// The weight of the reranker's score against that of the first stage, 0 to 1. Below 1 both are mapped to 0..1 by
     /// their least and largest over the candidates first; with 1 the hit's score is what the reranker gave. Default 1.
@@ -113,6 +114,10 @@ impl Rerank {
             )));
         }
         match self.with {
+            Reranker::Mmr { .. } if self.depth > MAX_MMR => Err(Error::invalid(format!(
+                "mmr: depth is {}; it compares all pairs, of at most {MAX_MMR} candidates",
+                self.depth
+            ))),
             Reranker::Mmr { lambda } if !(0.0..=1.0).contains(&lambda) => {
                 Err(Error::invalid(format!("mmr: lambda is {lambda}; it is the weight of relevance, 0 to 1")))
             }
@@ -120,6 +125,9 @@ impl Rerank {
         }
     }
 }
+
+/// The most candidates that are compared pair by pair: fifty million comparisons, a few seconds.
+const MAX_MMR: usize = 10_000;
 
 /// A reranker that knows its query.
 pub(crate) struct Ready<'a> {
@@ -149,7 +157,7 @@ impl<'a> Ready<'a> {
         let tokens = match rerank.with {
             Reranker::Late => {
                 let embedder = embedder()?;
-                Some((embedder, embedder.embed_tokens(text)?))
+                Some((embedder, embedder.embed_tokens(beginning(text))?))
             }
             _ => None,
         };
@@ -228,8 +236,15 @@ impl<'a> Ready<'a> {
     }
 }
 
+/// So much of a query is read token by token, in bytes: several times the longest input of any model.
+const MAX_LATE_BYTES: usize = 64 << 10;
+
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_LATE_BYTES)]
+}
+
 fn passage(hit: &Hit) -> String {
-    match hit.title().trim() {
+    match crate::chunk::cut(hit.title().trim(), crate::chunk::MAX_HEADING_BYTES) {
         "" => hit.text().to_owned(),
         title => format!("{title}\n{}", hit.text()),
     }
@@ -254,11 +269,12 @@ pub(crate) fn page(
     candidates: impl Fn(usize) -> Result<Vec<Hit>>,
 ) -> Result<Vec<Hit>> {
     let want = options.offset + options.k;
-    let keep = |hit: &Hit| options.min_score.is_none_or(|least| hit.score() >= least);
     let Some(ready) = rerank else {
-        return Ok(candidates(want)?.into_iter().filter(keep).skip(options.offset).take(options.k).collect());
+        let mut kept = Vec::new();
+        keep(options, candidates(want)?, &mut kept)?;
+        return Ok(kept.into_iter().skip(options.offset).take(options.k).collect());
     };
-    let block = ready.rerank.depth.max(options.k);
+    let block = ready.rerank.depth;
     let mut asked = want.div_ceil(block) * block;
     let mut pool = candidates(asked)?;
     let mut out: Vec<Hit> = Vec::new();
@@ -266,7 +282,7 @@ pub(crate) fn page(
     while done < pool.len() {
         let end = (done + block).min(pool.len());
         let before = out.len();
-        out.extend(ready.apply(pool[done..end].to_vec())?.into_iter().filter(keep));
+        keep(options, ready.apply(pool[done..end].to_vec())?, &mut out)?;
         done = end;
         // A block of which nothing is good enough is the last one.
         if out.len() >= want || out.len() == before {
@@ -278,6 +294,29 @@ pub(crate) fn page(
         }
     }
     Ok(out.into_iter().skip(options.offset).take(options.k).collect())
+}
+
+/// Takes the hits that are good enough. Errors: `unsupported` where relevance is asked for and has no measure.
+fn keep(options: &SearchOptions, hits: Vec<Hit>, out: &mut Vec<Hit>) -> Result<()> {
+    for hit in hits {
+        if options.min_score.is_some_and(|least| hit.score() < least) {
+            continue;
+        }
+        if let Some(least) = options.min_relevance {
+            let Some(relevance) = hit.relevance()? else {
+                return Err(Error::new(
+                    Code::Unsupported,
+                    "min_relevance needs the words of a query, or one of the models that relevance was measured with (the \
+                     built-in one, all-MiniLM-L6-v2); give the text beside the vector, or min_score",
+                ));
+            };
+            if relevance < least {
+                continue;
+            }
+        }
+        out.push(hit);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -300,6 +339,7 @@ mod tests {
             mmr(f32::NAN),
             Rerank { depth: 0, ..mmr(0.5) },
             Rerank { depth: SearchOptions::MAX_K + 1, ..mmr(0.5) },
+            Rerank { depth: MAX_MMR + 1, ..mmr(0.5) },
             Rerank { blend: 1.1, ..mmr(0.5) },
             Rerank { blend: f32::NAN, ..mmr(0.5) },
         ] {

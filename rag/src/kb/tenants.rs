@@ -1,0 +1,124 @@
+//! Which tenants are there, and how does one of them leave?
+
+use std::sync::PoisonError;
+
+use quorate_core::{Code, Error, Result, shorten};
+
+use super::base::{table_name, tenant_of, truth_id};
+use super::collection::Writer;
+use super::options::check_tenant;
+use super::{KnowledgeBase, Snapshot};
+
+impl KnowledgeBase {
+    /// The names of the tenants that have written something, sorted. The tenant without a name is not among them.
+    /// Errors: `tenant_violation` on a tenant's handle, `closed`, `io`, `permission_denied`, and those of an object store.
+    ///
+    /// ```
+    /// use quorate_rag::{Document, KnowledgeBase, OpenOptions};
+    /// let kb = KnowledgeBase::in_memory(OpenOptions::default())?;
+    /// kb.tenant("acme")?.add(vec![Document::new("a", "Metformin lowers glucose.")])?;
+    /// assert_eq!(kb.tenants()?, ["acme"]);
+    /// kb.drop_tenant("acme")?;
+    /// assert!(kb.tenants()?.is_empty());
+    /// # Ok::<(), quorate_core::Error>(())
+    /// ```
+    pub fn tenants(&self) -> Result<Vec<String>> {
+        self.base.check_open()?;
+        self.check_all_tenants("the names of the tenants")?;
+        let mut names: Vec<String> =
+            self.base.database.names()?.iter().filter_map(|name| tenant_of(name)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes a tenant: its documents with all their versions, and its indexes. This is durable on return, and cannot be
+    /// undone. Handles of the tenant are empty from then on and may write again; readers in other processes see it when they
+    /// refresh. It works for documents that cannot be read, too. Errors: `not_found` when there is no such tenant,
+    /// `tenant_violation` on a tenant's handle, `invalid_argument` (name), `read_only`, `closed`, `locked`, `io`,
+    /// `permission_denied`.
+    pub fn drop_tenant(&self, name: &str) -> Result<()> {
+        self.base.check_writable(self.past)?;
+        self.check_all_tenants("other tenants")?;
+        check_tenant(name)?;
+        let table = table_name(Some(name));
+        if !self.base.database.names()?.contains(&table) {
+            return Err(Error::new(
+                Code::NotFound,
+                format!("there is no tenant '{}', or it has never written anything", shorten(name)),
+            ));
+        }
+        // One that cannot be read has no handles either.
+        let collection = self.base.collection(Some(name), None).ok();
+        let maintenance =
+            collection.as_ref().map(|c| c.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
+        let writer = collection.as_ref().map(|c| c.lock()).transpose()?;
+        self.base.check_writable(self.past)?;
+        self.base.database.remove(&table)?;
+        if let (Some(collection), Some(mut writer)) = (&collection, writer) {
+            writer.table = None;
+            writer.forget();
+            collection.publish(Snapshot::empty(self.base.dim));
+        }
+        drop(maintenance);
+        let index = self.base.index.as_ref().map(|index| index.join(&table));
+        // What stays of it is an index of documents that are not there, which is never used and removed with the next one.
+        if let Some(Err(error)) = index.as_ref().map(std::fs::remove_dir_all)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(tenant = name, %error, "the indexes of a dropped tenant could not be removed");
+        }
+        Ok(())
+    }
+
+    /// Takes over a table that others have written, dropped, or made anew; whether it is another one now.
+    pub(super) fn look_again(&self, writer: &mut Writer) -> Result<bool> {
+        let Some(table) = &mut writer.table else {
+            writer.table = self.base.database.open(&self.collection.name)?;
+            return Ok(false);
+        };
+        let before = truth_id(table);
+        let replaced = match table.refresh() {
+            Ok(_) => truth_id(table) != before,
+            Err(error) => {
+                if self.base.database.names()?.contains(&self.collection.name) {
+                    return Err(error);
+                }
+                writer.table = None;
+                true
+            }
+        };
+        if replaced {
+            writer.forget();
+            self.collection.publish(Snapshot::empty(self.base.dim));
+        }
+        Ok(replaced)
+    }
+
+    /// Fails on the handle of a tenant. Errors: `tenant_violation`.
+    pub(super) fn check_all_tenants(&self, what: &str) -> Result<()> {
+        match &self.tenant {
+            None => Ok(()),
+            Some(own) => Err(Error::new(
+                Code::TenantViolation,
+                format!(
+                    "this handle belongs to tenant '{own}', which cannot see {what}; use the handle without a tenant"
+                ),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tables_tell_their_tenants() {
+        for name in ["acme", "\u{e9}t\u{e9}", "a b/c", "x"] {
+            assert_eq!(tenant_of(&table_name(Some(name))).as_deref(), Some(name));
+        }
+        for other in ["documents", "tenant_", "tenant_6", "tenant_zz", "tenant_ff", "tenant_4A", "other_61"] {
+            assert_eq!(tenant_of(other), None, "{other}");
+        }
+    }
+}
