@@ -1,11 +1,14 @@
 //! Has a panel come to agree on ratings, has it stopped moving, and should there be another round?
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 use serde::Serialize;
 
 use crate::agreement::{KendallW, kendall_w};
 use crate::check;
 use crate::data::Ratings;
+
+/// Numbers on the scale 1 to 9, and shares, that are closer than this are equal: what was computed from ratings carries rounding errors of 1e-15.
+const ROUNDING: f64 = 1e-9;
 
 /// Options of [`delphi_round`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -35,6 +38,7 @@ impl DelphiConfig {
         if self.scale.0 >= self.scale.1 {
             return Err(Error::invalid("the low end of the scale must be below its high end"));
         }
+        check::finite(self.scale.1 - self.scale.0, "the width of the scale")?;
         check::within(self.iqr_limit, 0.0, 1.0, "iqr_limit")?;
         check::within(self.stability_limit, 0.0, 1.0, "stability_limit")?;
         Ok(())
@@ -70,7 +74,7 @@ pub struct DelphiItem {
     pub ipr: f64,
     /// Interpercentile range adjusted for symmetry, `2.35 + 1.5 |5 - (P30 + P70) / 2|`, on the scale 1 to 9.
     pub ipras: f64,
-    /// Whether `ipr > ipras`.
+    /// Whether `ipr > ipras`; a difference of 1e-9 is rounding.
     pub disagreement: bool,
     /// The RAND/UCLA verdict.
     pub appropriateness: Appropriateness,
@@ -164,19 +168,27 @@ pub fn delphi_round<R: AsRef<[f64]>>(
     let (stop, reason, why) = if open.is_empty() {
         (true, DelphiReason::Consensus, format!("all {} items have consensus", items.len()))
     } else if before.is_none() {
-        let why = format!("first round; no consensus on items {open:?}");
+        let why = format!("first round; no consensus on items {}", listed(&open));
         (false, DelphiReason::FirstRound, why)
     } else if moving.is_empty() {
         let why = format!(
-            "no consensus on items {open:?}, but their ratings changed by less than {} since the previous round",
+            "no consensus on items {}, but their ratings changed by less than {} since the previous round",
+            listed(&open),
             config.stability_limit
         );
         (true, DelphiReason::StableDissent, why)
     } else {
-        let why = format!("items {moving:?} have no consensus and still move");
+        let why = format!("items {} have no consensus and still move", listed(&moving));
         (false, DelphiReason::StillMoving, why)
     };
     Ok(DelphiRound { items, kendall_w: concordance(ratings)?, stop, reason, why })
+}
+
+/// The numbers of items, the first hundred of them.
+fn listed(items: &[usize]) -> String {
+    let more = items.len().saturating_sub(100);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{:?}{more}", &items[..items.len().min(100)])
 }
 
 /// Sorted ratings per item.
@@ -184,8 +196,9 @@ fn columns<R: AsRef<[f64]>>(ratings: &[R], config: &DelphiConfig) -> Result<Vec<
     check::not_empty(ratings.len(), "experts")?;
     let n = ratings[0].as_ref().len();
     check::not_empty(n, "items")?;
-    let mut columns = vec![Vec::new(); n];
+    let (cancel, mut columns) = (Cancel::current(), vec![Vec::new(); n]);
     for (e, row) in ratings.iter().enumerate() {
+        cancel.check()?;
         let row = row.as_ref();
         check::same_length(row.len(), n, "ratings", "items")
             .map_err(|err| err.context(format_args!("expert {e}")))?;
@@ -207,16 +220,16 @@ fn columns<R: AsRef<[f64]>>(ratings: &[R], config: &DelphiConfig) -> Result<Vec<
 
 fn judge(column: &[f64], before: Option<&[f64]>, config: &DelphiConfig) -> DelphiItem {
     let (low, high) = config.scale;
-    let on_nine = |x: f64| 1.0 + 8.0 * (x - low) / (high - low);
+    let on_nine = |x: f64| 1.0 + 8.0 * ((x - low) / (high - low));
     let (median, q1, q3) = (quantile(column, 0.5), quantile(column, 0.25), quantile(column, 0.75));
     let (p30, p70) = (on_nine(quantile(column, 0.3)), on_nine(quantile(column, 0.7)));
     let ipr = p70 - p30;
     let ipras = 2.35 + 1.5 * (5.0 - (p30 + p70) / 2.0).abs();
-    let disagreement = ipr > ipras;
+    let disagreement = ipr > ipras + ROUNDING;
     let appropriateness = match on_nine(median) {
         _ if disagreement => Appropriateness::Uncertain,
-        m if m >= 6.5 => Appropriateness::Appropriate,
-        m if m < 3.5 => Appropriateness::Inappropriate,
+        m if m >= 6.5 - ROUNDING => Appropriateness::Appropriate,
+        m if m < 3.5 - ROUNDING => Appropriateness::Inappropriate,
         _ => Appropriateness::Uncertain,
     };
     let iqr = q3 - q1;
@@ -226,7 +239,7 @@ fn judge(column: &[f64], before: Option<&[f64]>, config: &DelphiConfig) -> Delph
             change,
             median_shift: median - quantile(before, 0.5),
             iqr_shift: iqr - (quantile(before, 0.75) - quantile(before, 0.25)),
-            stable: change < config.stability_limit,
+            stable: change < config.stability_limit - ROUNDING,
         }
     });
     DelphiItem {
@@ -239,7 +252,7 @@ fn judge(column: &[f64], before: Option<&[f64]>, config: &DelphiConfig) -> Delph
         ipras,
         disagreement,
         appropriateness,
-        consensus: !disagreement && iqr <= config.iqr_limit * (high - low) * (1.0 + 1e-12),
+        consensus: !disagreement && iqr / (high - low) <= config.iqr_limit + ROUNDING,
         stability,
     }
 }
@@ -267,7 +280,9 @@ pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
     let at = p * (sorted.len() - 1) as f64;
     let low = at.floor() as usize;
     let high = (low + 1).min(sorted.len() - 1);
-    sorted[low] + (at - low as f64) * (sorted[high] - sorted[low])
+    let part = at - low as f64;
+    // Weights of both ends, so that the difference of two large numbers is not formed.
+    if sorted[low] == sorted[high] { sorted[low] } else { sorted[low] * (1.0 - part) + sorted[high] * part }
 }
 
 /// Kendall's W of the experts who rated every item.

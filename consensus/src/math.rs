@@ -13,6 +13,11 @@ pub(crate) fn normal_two_sided(z: f64) -> f64 {
     erfc(z.abs() / SQRT_2)
 }
 
+/// The probability of a standard normal number below `z`.
+pub(crate) fn normal_below(z: f64) -> f64 {
+    0.5 * erfc(-z / SQRT_2)
+}
+
 /// The standard normal quantile of `p` in (0, 1).
 pub(crate) fn normal_quantile(p: f64) -> f64 {
     let mut z = -SQRT_2 * erfc_inv(2.0 * p);

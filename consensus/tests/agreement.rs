@@ -359,7 +359,12 @@ fn the_pair_bootstrap_has_the_variance_of_its_draws() {
     let (observed, expected) = (plain.observed.unwrap(), plain.expected.unwrap());
     let pairs: usize = (0..data.n_items()).map(|i| data.item_codes(i).len()).map(|m| m * (m - 1) / 2).sum();
     let se = (observed * (1.0 - observed) / pairs as f64).sqrt() / expected;
-    let options = AlphaOptions { bootstrap: 20_000, confidence: 0.6827, ..AlphaOptions::default() };
+    let options = AlphaOptions {
+        bootstrap: 20_000,
+        confidence: 0.6827,
+        resample: Resample::Pairs,
+        ..AlphaOptions::default()
+    };
     let a = krippendorff_alpha(&data, &options).unwrap();
     let width = (a.high.unwrap() - a.low.unwrap()) / 2.0;
     assert!((width / se - 1.0).abs() < 0.15, "half width {width}, standard error {se}");
@@ -446,4 +451,255 @@ fn bad_input_has_a_code() {
     let level = AlphaOptions::level(Level::Circular { circumference: Some(-1.0) });
     assert_eq!(krippendorff_alpha(&negative, &level).unwrap_err().code(), Code::InvalidArgument);
     assert_eq!("2,2".parse::<IccForm>().unwrap_err().code(), Code::InvalidArgument);
+}
+
+/// A table raters x items where each rater gives all items one number.
+fn constant_raters(values: &[f64], items: usize) -> Ratings {
+    let cells: Vec<f64> = values.iter().flat_map(|v| std::iter::repeat_n(*v, items)).collect();
+    Ratings::from_matrix(&cells, values.len(), items).unwrap()
+}
+
+/// The definition decides: equal numbers have no variance and no expected disagreement, whatever the rounding of their mean.
+#[test]
+fn equal_ratings_are_undefined_whatever_their_value() {
+    for value in [1.0, 0.1, 0.7, 3.3, 4.2, 1e-300, 1e300, f64::MAX, 1.0 / 3.0] {
+        for (raters, items) in [(2, 2), (2, 7), (3, 3), (3, 11), (5, 12), (6, 10), (7, 1000)] {
+            let data = constant_raters(&vec![value; raters], items);
+            for form in IccForm::ALL {
+                let found = icc(&data, form, 0.95).unwrap();
+                assert!(
+                    found.value.is_none() && found.undefined.is_some(),
+                    "{value} {raters}x{items} {found:?}"
+                );
+            }
+            for level in [
+                Level::Nominal,
+                Level::Ordinal,
+                Level::Interval,
+                Level::Ratio,
+                Level::Circular { circumference: None },
+                Level::Bipolar { poles: None },
+            ] {
+                assert_eq!(alpha(&data, level), None, "{value} {raters}x{items} {level:?}");
+            }
+        }
+    }
+    // Equal on the circle, though not as numbers.
+    let hours = Ratings::from_matrix(&[0.1, 24.1, 48.1, 24.1], 2, 2).unwrap();
+    assert_eq!(alpha(&hours, Level::Circular { circumference: Some(24.0) }), None);
+}
+
+#[test]
+fn items_that_do_not_vary_have_no_icc_and_no_certainty() {
+    for raters in [&[1.0, 2.0, 3.0][..], &[0.1, 0.7, 0.3], &[0.7, 0.1, 3.3, 4.2], &[1e-8, 1e8]] {
+        for items in [2, 5, 30] {
+            let data = constant_raters(raters, items);
+            for form in IccForm::ALL {
+                let found = icc(&data, form, 0.95).unwrap();
+                match form {
+                    // Within items the raters' differences are the noise, and F is exactly 0.
+                    IccForm::OneSingle => {
+                        close(found.value, -1.0 / (raters.len() as f64 - 1.0), 1e-12);
+                        assert_eq!((found.f, found.p_value), (Some(0.0), Some(1.0)));
+                    }
+                    IccForm::OneMean => assert!(found.value.is_none()),
+                    _ => assert!(found.value.is_none() && found.p_value.is_none(), "{raters:?} {found:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_icc_interval_holds_its_value() {
+    let mut state = 1u64;
+    let mut draw = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f64 / (1u64 << 24) as f64
+    };
+    for case in 0..300 {
+        let (raters, items) = (2 + case % 4, 2 + case % 7);
+        let cells: Vec<f64> = (0..raters * items).map(|_| (4.0 * draw()).round() * 0.1).collect();
+        let data = Ratings::from_matrix(&cells, raters, items).unwrap();
+        for form in IccForm::ALL {
+            let found = icc(&data, form, 0.95).unwrap();
+            if let (Some(value), Some(low), Some(high)) = (found.value, found.low, found.high) {
+                assert!(low <= value + 1e-12 && value <= high + 1e-12, "{cells:?} {found:?}");
+            }
+        }
+    }
+}
+
+/// Alpha and ICC do not depend on the unit of the measurement, be it 1e-300 or 1e300 of another.
+#[test]
+fn the_unit_does_not_matter() {
+    let cells = [1.0, -1.0, 1.0, 0.5, 1.0, -1.0, 0.0, 0.5];
+    let data = |unit: f64| Ratings::from_matrix(&cells.map(|x| x * unit), 2, 4).unwrap();
+    for unit in [1e-300, 1e-154, 1e-9, 1e154, 1e200, 1.7e308] {
+        for level in [Level::Interval, Level::Bipolar { poles: None }] {
+            close(alpha(&data(unit), level), alpha(&data(1.0), level).unwrap(), 1e-12);
+        }
+        for form in IccForm::ALL {
+            let (a, b) = (icc(&data(unit), form, 0.95).unwrap(), icc(&data(1.0), form, 0.95).unwrap());
+            for (x, y) in [(a.value, b.value), (a.p_value, b.p_value), (a.low, b.low), (a.high, b.high)] {
+                match (x, y) {
+                    (Some(x), y) => close(y, x, 1e-9),
+                    (None, y) => assert_eq!(y, None),
+                }
+            }
+        }
+        for weights in [Weights::Linear, Weights::Quadratic, Weights::Radical, Weights::Bipolar] {
+            let kappa = |unit| gwet_ac(&data(unit), &KappaOptions::weighted(weights.clone())).unwrap().value;
+            close(kappa(unit), kappa(1.0).unwrap(), 1e-12);
+        }
+    }
+    let positive =
+        |unit: f64| Ratings::from_matrix(&[1.0, 2.0, 3.0, 1.0, 2.5, 3.0].map(|x| x * unit), 2, 3).unwrap();
+    for unit in [1e-300, 1e200, 5e307] {
+        close(alpha(&positive(unit), Level::Ratio), alpha(&positive(1.0), Level::Ratio).unwrap(), 1e-12);
+        let kappa =
+            |unit| fleiss_kappa(&positive(unit), &KappaOptions::weighted(Weights::Ratio)).unwrap().value;
+        close(kappa(unit), kappa(1.0).unwrap(), 1e-12);
+    }
+    // What no number holds is not reported.
+    let wide = krippendorff_alpha(&data(1.7e308), &AlphaOptions::level(Level::Interval)).unwrap();
+    assert!(wide.value.is_some() && wide.observed.is_none() && wide.expected.is_none());
+}
+
+/// Shifting numbers whose digits are all needed leaves the coefficients alone.
+#[test]
+fn large_numbers_keep_small_differences() {
+    let cells = [1.0, 2.0, 3.0, 1.0, 2.0, 4.0];
+    let data = |shift: f64| Ratings::from_matrix(&cells.map(|x| x + shift), 2, 3).unwrap();
+    for shift in [1e8, 1e12, 1e15] {
+        close(alpha(&data(shift), Level::Interval), alpha(&data(0.0), Level::Interval).unwrap(), 1e-12);
+        close(
+            icc(&data(shift), IccForm::TwoSingle, 0.95).unwrap().value,
+            icc(&data(0.0), IccForm::TwoSingle, 0.95).unwrap().value.unwrap(),
+            1e-12,
+        );
+    }
+}
+
+/// Alpha of a circular level by the definition: over all pairs.
+#[test]
+fn circular_alpha_is_that_of_the_pairs() {
+    let rows = [
+        [0.0, 5.0, 23.0, 11.5, 12.0, 1.0],
+        [1.0, 5.0, 22.0, 11.0, 0.5, 1.0],
+        [23.5, 6.0, 23.0, 13.0, 12.0, 2.0],
+    ];
+    let data = Ratings::from_matrix(&rows.concat(), 3, 6).unwrap();
+    let d = |a: f64, b: f64| (std::f64::consts::PI * (a - b) / 24.0).sin().powi(2);
+    let all: Vec<f64> = rows.concat();
+    let pairs = |x: &[f64]| -> f64 { x.iter().map(|a| x.iter().map(|b| d(*a, *b)).sum::<f64>()).sum() };
+    let observed: f64 =
+        (0..6).map(|i| pairs(&[rows[0][i], rows[1][i], rows[2][i]]) / 2.0).sum::<f64>() / 18.0;
+    let expected = pairs(&all) / (18.0 * 17.0);
+    let found =
+        krippendorff_alpha(&data, &AlphaOptions::level(Level::Circular { circumference: Some(24.0) }))
+            .unwrap();
+    close(found.observed, observed, 1e-12);
+    close(found.expected, expected, 1e-12);
+    close(found.value, 1.0 - observed / expected, 1e-12);
+}
+
+/// As many categories as items: what was quadratic took minutes, and is linear.
+#[test]
+fn many_categories_take_no_longer_than_few() {
+    let n = 200_000i64;
+    let items: Vec<i64> = (0..n).chain(0..n).collect();
+    let raters: Vec<i64> = (0..2 * n).map(|x| x / n).collect();
+    let values: Vec<i64> = (0..n).chain((0..n).map(|x| x - i64::from(x % 10 == 0))).collect();
+    let data = Ratings::new(&items, &raters, &values).unwrap();
+    let plain = KappaOptions::default();
+    for kappa in [cohen_kappa_of, light_kappa, conger_kappa, fleiss_kappa, gwet_ac] {
+        let found = kappa(&data, &plain).unwrap();
+        close(found.value, 0.9, 1e-3);
+        assert!(found.method == "light_kappa" || found.z.unwrap() > 100.0);
+    }
+    let circular = AlphaOptions::level(Level::Circular { circumference: Some(1e6) });
+    assert!(krippendorff_alpha(&data, &circular).unwrap().value.unwrap() > 0.99);
+    let code = |r: quorate_core::Result<Option<f64>>| r.unwrap_err().code();
+    let ratio = krippendorff_alpha(&data, &AlphaOptions::level(Level::Ratio)).map(|a| a.value);
+    assert!(matches!(code(ratio), Code::TooLarge | Code::InvalidArgument));
+    let bipolar = krippendorff_alpha(&data, &AlphaOptions::level(Level::Bipolar { poles: None }));
+    assert_eq!(code(bipolar.map(|a| a.value)), Code::TooLarge);
+    let weighted = gwet_ac(&data, &KappaOptions::weighted(Weights::Linear));
+    assert_eq!(code(weighted.map(|c| c.value)), Code::TooLarge);
+}
+
+/// One item with very many ratings: no work grows with the square of their number.
+#[test]
+fn many_ratings_of_one_item_are_no_trouble() {
+    let n = 200_000i64;
+    let raters: Vec<i64> = (0..n).chain(0..n).collect();
+    let items: Vec<i64> = (0..2 * n).map(|x| x / n).collect();
+    let values: Vec<i64> = (0..2 * n).map(|x| 1 + x % 7).collect();
+    let data = Ratings::new(&items, &raters, &values).unwrap();
+    for level in [Level::Ratio, Level::Bipolar { poles: None }, Level::Circular { circumference: None }] {
+        for resample in [Resample::Items, Resample::Pairs] {
+            let options = AlphaOptions { level, resample, bootstrap: 3, ..AlphaOptions::default() };
+            assert!(krippendorff_alpha(&data, &options).unwrap().value.unwrap().abs() < 0.01);
+        }
+    }
+    assert!(gwet_ac(&data, &KappaOptions::weighted(Weights::Linear)).unwrap().value.unwrap().abs() < 0.01);
+}
+
+#[test]
+fn the_default_interval_of_alpha_narrows_with_the_data() {
+    let width = |items: i64| {
+        let (mut i, mut r, mut v) = (Vec::new(), Vec::new(), Vec::new());
+        for item in 0..items {
+            for rater in 0..5 {
+                i.push(item);
+                r.push(rater);
+                v.push(if (item * 7 + rater * 13 + item * rater) % 4 == 0 {
+                    (item + rater) % 3
+                } else {
+                    item % 3
+                });
+            }
+        }
+        let data = Ratings::new(&i, &r, &v).unwrap();
+        let found =
+            krippendorff_alpha(&data, &AlphaOptions { bootstrap: 400, ..AlphaOptions::default() }).unwrap();
+        assert_eq!(found.bootstrap, 400);
+        found.high.unwrap() - found.low.unwrap()
+    };
+    let (few, many) = (width(100), width(10_000));
+    // A hundred times the items, a tenth of the width.
+    assert!(many < 0.15 * few && many < 0.03, "{few} {many}");
+}
+
+#[test]
+fn intervals_stay_where_coefficients_can_be() {
+    let plain = KappaOptions::default();
+    // All agree: the error is 0, which says nothing about the next item. Wilson's interval of 5 of 5 with t(0.975, 4).
+    let data = Ratings::from_matrix(&[1.0, 2.0, 1.0, 2.0, 1.0, 1.0, 2.0, 1.0, 2.0, 1.0], 2, 5).unwrap();
+    let agreement = percent_agreement(&data, &plain).unwrap();
+    let t2 = 2.7764451051977987f64.powi(2);
+    close(agreement.low, 1.0 / (1.0 + t2 / 5.0), 1e-9);
+    assert_eq!(agreement.high, Some(1.0));
+    for kappa in [fleiss_kappa, gwet_ac, conger_kappa, brennan_prediger, cohen_kappa_of] {
+        let found = kappa(&data, &plain).unwrap();
+        assert!(found.value == Some(1.0) && found.low.unwrap() < 0.6 && found.high == Some(1.0), "{found:?}");
+    }
+    // Shares stay within 0 and 1, coefficients within -1 and 1.
+    for cells in
+        [[1.0, 1.0, 1.0, 2.0, 2.0, 2.0], [1.0, 2.0, 1.0, 1.0, 1.0, 2.0], [1.0, 2.0, 2.0, 1.0, 1.0, 2.0]]
+    {
+        let data = Ratings::from_matrix(&cells, 2, 3).unwrap();
+        let share = percent_agreement(&data, &plain).unwrap();
+        assert!(
+            share.low.unwrap() >= 0.0 && share.high.unwrap() <= 1.0 && share.low < share.high,
+            "{share:?}"
+        );
+        for kappa in [fleiss_kappa, gwet_ac, conger_kappa, brennan_prediger, cohen_kappa_of] {
+            let found = kappa(&data, &plain).unwrap();
+            if let (Some(low), Some(high)) = (found.low, found.high) {
+                assert!((-1.0..=found.value.unwrap()).contains(&low) && high <= 1.0, "{found:?}");
+            }
+        }
+    }
 }

@@ -141,6 +141,44 @@ proptest! {
         }
     }
 
+    /// Names carry no information, for any method: other names of the labels, in another order, give the same numbers.
+    #[test]
+    fn names_of_labels_decide_nothing(votes in votes(), turn in 1i64..5) {
+        let classes: std::collections::BTreeSet<i64> = votes.iter().map(|v| v.2).collect();
+        let rename = |v: i64| format!("name {}", (v * 3 + turn) % 5);
+        let items: Vec<i64> = votes.iter().map(|v| v.0).collect();
+        let raters: Vec<i64> = votes.iter().map(|v| v.1).collect();
+        let renamed: Vec<String> = votes.iter().map(|v| rename(v.2)).collect();
+        let (data, other) = (build(&votes), Ratings::new(&items, &raters, &renamed).unwrap());
+        let em = EmOptions { max_iter: 6, tol: 0.0, prior_class: 0.5, prior_correct: 1.0, prior_wrong: 0.5, ..EmOptions::default() };
+        let all = |data: &Ratings| {
+            let mut all = vec![
+                majority_vote(data).unwrap(),
+                wawa(data).unwrap(),
+                zero_based_skill(data, &ZeroBasedSkillOptions::default()).unwrap(),
+                dawid_skene(data, &em).unwrap(),
+                one_coin(data, &em).unwrap(),
+                glad(data, &GladOptions { max_iter: 6, tol: 0.0, ..GladOptions::default() }).unwrap(),
+                m_msr(data, &MsrOptions { max_iter: 50, ..MsrOptions::default() }).unwrap(),
+            ];
+            for method in [MaceMethod::Variational, MaceMethod::Em] {
+                let options = MaceOptions { method, max_iter: 4, tol: 0.0, restarts: 1, ..MaceOptions::default() };
+                all.push(mace(data, &options).unwrap());
+            }
+            if classes.len() == 2 {
+                all.push(kos(data, &KosOptions { max_iter: 6, ..KosOptions::default() }).unwrap());
+            }
+            all
+        };
+        for (x, y) in all(&data).iter().zip(&all(&other)) {
+            same_truth(x, y, |c| Label::from(rename(c.as_f64().unwrap() as i64)), 1e-6)?;
+            for (a, b) in x.skills.iter().zip(&y.skills) {
+                prop_assert!((a - b).abs() < 1e-6, "{}: skills {a} and {b}", x.method);
+            }
+            prop_assert_eq!(&x.ties, &y.ties, "{}", x.method);
+        }
+    }
+
     #[test]
     fn an_interval_scale_may_be_shifted_and_stretched(votes in votes(), shift in -100i64..100, stretch in 1i64..9) {
         let moved: Vec<Vote> = votes.iter().map(|v| (v.0, v.1, shift + stretch * v.2)).collect();

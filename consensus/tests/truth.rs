@@ -123,6 +123,7 @@ fn same_skills(truth: &Truth, expected: &Value, tolerance: f64) {
 
 #[test]
 fn peer_crowd_kit_votes() {
+    let mut compared = 0;
     for case in cases() {
         let data = ratings(&case);
         for (name, truth) in [
@@ -130,10 +131,18 @@ fn peer_crowd_kit_votes() {
             ("wawa", wawa(&data).unwrap()),
             ("zero_based_skill", zero_based_skill(&data, &ZeroBasedSkillOptions::default()).unwrap()),
         ] {
-            same_probabilities(&truth, &case[name]["p"], 1e-9);
-            same_skills(&truth, &case[name]["skills"], 1e-9);
+            // On an item whose first place is shared the peer counts votes for the first of the tied labels as right, ours the share of each.
+            let ties = majority_vote(&data).unwrap().ties;
+            if ties.is_empty() || name == "majority_vote" {
+                same_probabilities(&truth, &case[name]["p"], 1e-9);
+            }
+            if ties.is_empty() {
+                same_skills(&truth, &case[name]["skills"], 1e-9);
+                compared += 1;
+            }
         }
     }
+    assert_eq!(compared, 3);
 }
 
 #[test]
@@ -440,4 +449,144 @@ fn one_rater_or_one_category_is_no_trouble() {
         }
     }
     assert!(kos(&one_rater, &KosOptions::default()).unwrap().probabilities.iter().all(|p| p.is_finite()));
+}
+
+/// Votes of a group of raters who are right with these probabilities on items of their own; `lcg` is a small generator.
+fn group(name: &str, right: &[f64], items: usize, seed: u64) -> Vec<(String, String, i64)> {
+    let mut state = seed;
+    let mut draw = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as f64 / (1u64 << 31) as f64
+    };
+    let mut rows = Vec::new();
+    for i in 0..items {
+        let truth = i64::from(draw() < 0.5);
+        for (r, p) in right.iter().enumerate() {
+            rows.push((
+                format!("{name}{i}"),
+                format!("{name}{r}"),
+                if draw() < *p { truth } else { 1 - truth },
+            ));
+        }
+    }
+    rows
+}
+
+fn of(rows: &[(String, String, i64)]) -> Ratings {
+    let items: Vec<&str> = rows.iter().map(|r| r.0.as_str()).collect();
+    let raters: Vec<&str> = rows.iter().map(|r| r.1.as_str()).collect();
+    let values: Vec<i64> = rows.iter().map(|r| r.2).collect();
+    Ratings::new(&items, &raters, &values).unwrap()
+}
+
+fn skill(truth: &Truth, rater: &Label) -> f64 {
+    truth.skills[truth.raters.iter().position(|r| r == rater).unwrap()]
+}
+
+/// What others do elsewhere says nothing: the answer about a connected part is that of the part alone, for every seed.
+#[test]
+fn groups_that_share_nothing_are_judged_alone() {
+    let a = group("a", &[0.9, 0.8, 0.7, 0.75, 0.65], 300, 1);
+    let b = group("b", &[0.6, 0.95, 0.85], 50, 2);
+    let pair = group("c", &[0.9, 0.7], 80, 3);
+    let lone = group("d", &[0.8], 5, 4);
+    let all: Vec<_> = [&a, &b, &pair, &lone].into_iter().flatten().cloned().collect();
+    for seed in 0..4 {
+        let methods: [(&str, &dyn Fn(&Ratings) -> Truth); 2] = [
+            ("m_msr", &|d| m_msr(d, &MsrOptions { seed, ..MsrOptions::default() }).unwrap()),
+            ("kos", &|d| kos(d, &KosOptions { seed, ..KosOptions::default() }).unwrap()),
+        ];
+        for (name, method) in methods {
+            let together = method(&of(&all));
+            for part in [&a, &b, &pair, &lone] {
+                if part.iter().all(|r| r.2 == part[0].2) {
+                    continue;
+                }
+                let alone = method(&of(part));
+                for rater in &alone.raters {
+                    let (x, y) = (skill(&alone, rater), skill(&together, rater));
+                    assert!(
+                        (x - y).abs() < 1e-9,
+                        "{name}, seed {seed}, {rater}: {x} alone, {y} beside others"
+                    );
+                }
+                for (i, item) in alone.items.iter().enumerate() {
+                    let j = together.items.iter().position(|x| x == item).unwrap();
+                    all_close(alone.probabilities_of(i), together.probabilities_of(j), 1e-9);
+                }
+            }
+        }
+    }
+    // Two raters: the votes fix the product of their reliabilities; the seed no longer picks the rest.
+    let skills = |seed| m_msr(&of(&pair), &MsrOptions { seed, ..MsrOptions::default() }).unwrap().skills;
+    let (one, other) = (skills(0), skills(7));
+    assert!((one[0] - one[1]).abs() < 1e-6);
+    all_close(&one, &other, 1e-6);
+    // A rater without a partner: the vote decides.
+    let alone = m_msr(&of(&lone), &MsrOptions::default()).unwrap();
+    for (row, label) in lone.iter().zip(&alone.labels) {
+        assert_eq!(label, &Label::from(row.2));
+    }
+    assert!(alone.skills[0] > 0.0);
+}
+
+#[test]
+fn a_unanimous_item_of_its_own_raters_keeps_its_label() {
+    let mut rows = group("i", &[0.85; 5], 30, 5);
+    rows.extend(["x", "y", "z"].map(|r| ("lone".to_owned(), r.to_owned(), 1)));
+    for truth in
+        [kos(&of(&rows), &KosOptions::default()).unwrap(), m_msr(&of(&rows), &MsrOptions::default()).unwrap()]
+    {
+        let lone = truth.items.iter().position(|i| i.as_str() == Some("lone")).unwrap();
+        assert_eq!(truth.labels[lone], 1.into(), "{}", truth.method);
+        assert!(truth.probabilities_of(lone)[1] > 0.8, "{}", truth.method);
+    }
+}
+
+/// Free-text answers: as many categories as items. Refused before anything is allocated.
+#[test]
+fn tables_without_bound_are_refused() {
+    let n = 20_000i64;
+    let items: Vec<i64> = (0..n).chain(0..n).collect();
+    let raters: Vec<i64> = (0..2 * n).map(|x| x / n).collect();
+    let data = Ratings::new(&items, &raters, &items).unwrap();
+    let em = EmOptions::default();
+    for found in [
+        majority_vote(&data),
+        wawa(&data),
+        zero_based_skill(&data, &ZeroBasedSkillOptions::default()),
+        dawid_skene(&data, &em),
+        one_coin(&data, &em),
+        glad(&data, &GladOptions::default()),
+        mace(&data, &MaceOptions::default()),
+        m_msr(&data, &MsrOptions::default()),
+    ] {
+        assert_eq!(found.unwrap_err().code(), Code::TooLarge);
+    }
+    let data = Ratings::new(&[1, 1], &["a", "b"], &["x", "y"]).unwrap();
+    let huge = usize::MAX;
+    for found in [
+        mace(&data, &MaceOptions { restarts: huge, ..MaceOptions::default() }),
+        mace(&data, &MaceOptions { max_iter: huge, ..MaceOptions::default() }),
+        dawid_skene(&data, &EmOptions { max_iter: huge, ..em.clone() }),
+        glad(&data, &GladOptions { max_iter: huge, ..GladOptions::default() }),
+        kos(&data, &KosOptions { max_iter: huge, ..KosOptions::default() }),
+        m_msr(&data, &MsrOptions { max_iter: huge, ..MsrOptions::default() }),
+        zero_based_skill(
+            &data,
+            &ZeroBasedSkillOptions { max_iter: huge, ..ZeroBasedSkillOptions::default() },
+        ),
+    ] {
+        assert_eq!(found.unwrap_err().code(), Code::TooLarge);
+    }
+    let heavy = RatingsOptions {
+        weights: vec![("a".into(), 1e308), ("b".into(), 1e308)],
+        ..RatingsOptions::default()
+    };
+    let heavy = Ratings::with_options(&[1, 1], &["a", "b"], &["x", "x"], &heavy);
+    assert_eq!(heavy.unwrap_err().code(), Code::NotFinite);
+    let prior = EmOptions { prior_class: 1e300, ..em.clone() };
+    assert_eq!(dawid_skene(&data, &prior).unwrap_err().code(), Code::InvalidArgument);
+    let easy = GladOptions { easiness_mean: 1e4, ..GladOptions::default() };
+    assert_eq!(glad(&data, &easy).unwrap_err().code(), Code::InvalidArgument);
 }

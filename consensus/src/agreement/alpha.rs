@@ -1,9 +1,10 @@
 //! What is Krippendorff's alpha, at any level of measurement and with any gaps?
 
 use super::bootstrap;
+use super::numbers::{Centred, squares_or_zero, unit_of};
 use super::{check_confidence, check_data};
-use crate::Ratings;
-use quorate_core::{Code, Error, Result};
+use crate::{Ratings, check};
+use quorate_core::{Cancel, Code, Error, Result};
 use serde::Serialize;
 use std::f64::consts::PI;
 
@@ -36,13 +37,20 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resample {
-    /// Pairs of values from the observed coincidences, against the fixed expected disagreement (Hayes and Krippendorff 2007). The number
-    /// of draws is the number of pairs, at most 25 for each kind of pair that was seen, as published: intervals stop narrowing on large data.
+    /// Whole items with all their ratings, both disagreements computed anew: how far alpha would move with other items of the same kind, rated by the same
+    /// raters. The percentiles are bias-corrected and accelerated (Efron 1987), and expanded as Hesterberg (2015, "What Teachers Should Know About the
+    /// Bootstrap") proposes for small samples. The default.
     #[default]
-    Pairs,
-    /// Whole items, with both disagreements computed anew: the interval for "other items of the same kind".
     Items,
+    /// Pairs of values from the observed coincidences, drawn as if they were independent, against the fixed expected disagreement (Hayes and Krippendorff
+    /// 2007). The number of draws is the number of pairs, at most 25 for each kind of pair that was seen, as published. `r` raters give
+    /// `r (r - 1) / 2` pairs of an item of which `r` are free, so that the interval is too narrow with more than two raters, and because of the cap it stops
+    /// narrowing on large data. It is here to reproduce published figures; it has not the confidence that it is asked for.
+    Pairs,
 }
+
+/// The most different values where each two are compared (ratio and bipolar levels): 2 * 10^8 comparisons.
+const MAX_VALUES: usize = 20_000;
 
 /// Options of [`krippendorff_alpha`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,7 +72,7 @@ impl Default for AlphaOptions {
         AlphaOptions {
             level: Level::Nominal,
             bootstrap: 0,
-            resample: Resample::Pairs,
+            resample: Resample::Items,
             seed: 0,
             confidence: 0.95,
         }
@@ -127,7 +135,7 @@ pub struct Alpha {
     pub low: Option<f64>,
     /// The upper end of the bootstrap interval.
     pub high: Option<f64>,
-    /// The observed disagreement, in units of the level's squared difference.
+    /// The observed disagreement, in units of the level's squared difference; `None` also where that is above 1.8e308.
     pub observed: Option<f64>,
     /// The disagreement expected by chance, in the same units.
     pub expected: Option<f64>,
@@ -139,7 +147,8 @@ pub struct Alpha {
     pub raters: usize,
     /// The number of ratings of those items.
     pub ratings: usize,
-    /// The number of bootstrap rounds behind the interval.
+    /// The number of bootstrap rounds behind the interval. Rounds that draw items without any disagreement to be expected have no alpha and do
+    /// not count; with less than half of the rounds left there is no interval.
     pub bootstrap: usize,
 }
 
@@ -148,10 +157,12 @@ pub struct Alpha {
 /// `alpha = 1 - D_o / D_e`. With `m_u` ratings of item `u`, `n` ratings in all items that have two or more, and the squared difference
 /// `d(a, b)` of the level: `D_o = 1/n sum_u 1/(m_u - 1) sum_{i != j in u} d`, `D_e = 1/(n (n - 1)) sum_{i != j} d`. Items with one rating
 /// do not count. Time is linear in the ratings, except for ratio and bipolar, where it also grows with the square of the number
-/// of distinct values; memory is linear.
+/// of distinct values (at most 20,000); memory is linear. A round of the bootstrap costs as much as alpha itself, or one draw a pair;
+/// with up to 1,000 items as many alphas are added for the acceleration.
 ///
 /// Errors: `unsupported` for weighted raters; `duplicate_entry`; `invalid_argument` for a level above nominal on texts without a domain,
-/// for values that a ratio or bipolar level does not allow, and for bad options.
+/// for values that a ratio or bipolar level does not allow, and for bad options; `too_large` for more than 20,000 distinct values at a ratio or bipolar
+/// level, more than 2^24 kinds of pairs where pairs are resampled, or more than ten million rounds.
 ///
 /// ```
 /// use quorate_consensus::{Ratings, agreement::{AlphaOptions, Level, krippendorff_alpha}};
@@ -169,23 +180,25 @@ pub struct Alpha {
 pub fn krippendorff_alpha(data: &Ratings, options: &AlphaOptions) -> Result<Alpha> {
     check_data("krippendorff_alpha", data)?;
     options.validate()?;
+    let cancel = Cancel::current();
     let scale = Scale::new(data, options.level)?;
     let items = (0..data.n_items()).filter(|&i| data.item_codes(i).len() > 1).count();
-    let parts = disagreement(data, &scale, None);
+    let parts = disagreement(data, &scale, None, None, &cancel);
+    cancel.check()?;
+    let reported = |x: f64| if items > 0 { scale.reported(x) } else { None };
     let mut out = Alpha {
-        value: None,
+        value: parts.alpha(),
         undefined: None,
         low: None,
         high: None,
-        observed: (items > 0).then_some(parts.observed),
-        expected: (items > 0).then_some(parts.expected),
+        observed: reported(parts.observed),
+        expected: reported(parts.expected),
         level: options.level,
         items,
         raters: data.n_raters(),
         ratings: parts.n as usize,
         bootstrap: 0,
     };
-    out.value = parts.alpha();
     if out.value.is_none() {
         let reason = if data.n_raters() < 2 {
             "there is only one rater"
@@ -196,8 +209,8 @@ pub fn krippendorff_alpha(data: &Ratings, options: &AlphaOptions) -> Result<Alph
         };
         out.undefined = Some(reason.into());
     } else if options.bootstrap > 0 {
-        let (low, high) = bootstrap::interval(data, &scale, &parts, options);
-        (out.low, out.high, out.bootstrap) = (Some(low), Some(high), options.bootstrap);
+        let (interval, rounds) = bootstrap::interval(data, &scale, &parts, items, options, &cancel)?;
+        (out.low, out.high, out.bootstrap) = (interval.map(|i| i.0), interval.map(|i| i.1), rounds);
     }
     Ok(out)
 }
@@ -205,9 +218,13 @@ pub fn krippendorff_alpha(data: &Ratings, options: &AlphaOptions) -> Result<Alph
 /// The level with the numbers of the categories at hand.
 pub(super) struct Scale {
     level: Level,
+    /// Of the categories: what differences are taken of (interval, in a unit of its own; ratio and bipolar, likewise), or the place on the circle
+    /// as a share of the whole (circular).
     x: Vec<f64>,
-    low: f64,
-    high: f64,
+    /// Interval: what leads back to the unit of the values.
+    centred: Option<Centred>,
+    /// Bipolar: the distance of the poles, in the unit of `x`.
+    width: f64,
 }
 
 /// The two disagreements, over `n` pairable ratings.
@@ -227,36 +244,60 @@ impl Parts {
 
 impl Scale {
     fn new(data: &Ratings, level: Level) -> Result<Scale> {
-        let x = match level {
-            Level::Nominal => Vec::new(),
-            Level::Ordinal if data.is_ordered() => Vec::new(),
+        let mut scale = Scale { level, x: Vec::new(), centred: None, width: 0.0 };
+        match level {
+            Level::Nominal => return Ok(scale),
+            Level::Ordinal if data.is_ordered() => return Ok(scale),
             Level::Ordinal => {
                 return Err(Error::invalid(
                     "the values are texts without an order; give a domain that lists them in order",
                 ));
             }
-            _ => data.numeric_categories()?,
-        };
+            _ => {}
+        }
+        let x = data.numeric_categories()?;
         let (low, high) =
             x.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
         match level {
-            Level::Ratio if low < 0.0 => {
-                return Err(Error::invalid(format!(
-                    "a ratio level needs values of 0 or more; the smallest is {low}"
-                )));
+            Level::Nominal | Level::Ordinal => {}
+            Level::Interval => scale.centred = Some(Centred::new(&x)),
+            Level::Ratio => {
+                if low < 0.0 {
+                    return Err(Error::invalid(format!(
+                        "a ratio level needs values of 0 or more; the smallest is {low}"
+                    )));
+                }
+                check::at_most(x.len(), MAX_VALUES, "different values at a ratio level")?;
+                let unit = unit_of(high);
+                scale.x = x.iter().map(|v| v * unit).collect();
             }
-            Level::Bipolar { poles: Some((a, b)) } if low < a || high > b => {
-                return Err(Error::invalid(format!(
-                    "values from {low} to {high} do not lie between the poles {a} and {b}"
-                )));
+            Level::Circular { circumference } => {
+                // Halves, so that no difference is above the largest number.
+                let half = circumference.map_or(high / 2.0 - low / 2.0 + 0.5, |c| c / 2.0);
+                scale.x = x.iter().map(|v| (v / 2.0 - x[0] / 2.0) % half / half).collect();
             }
-            _ => {}
+            Level::Bipolar { poles } => {
+                let (from, to) = poles.unwrap_or((low, high));
+                if low < from || high > to {
+                    return Err(Error::invalid(format!(
+                        "values from {low} to {high} do not lie between the poles {from} and {to}"
+                    )));
+                }
+                check::at_most(x.len(), MAX_VALUES, "different values at a bipolar level")?;
+                let unit = unit_of(to / 2.0 - from / 2.0);
+                scale.x = x.iter().map(|v| v * unit - from * unit).collect();
+                scale.width = to * unit - from * unit;
+            }
         }
-        let (low, high) = match level {
-            Level::Bipolar { poles: Some(poles) } => poles,
-            _ => (low, high),
-        };
-        Ok(Scale { level, x, low, high })
+        Ok(scale)
+    }
+
+    /// A disagreement in the unit of the values.
+    fn reported(&self, disagreement: f64) -> Option<f64> {
+        match &self.centred {
+            Some(centred) => centred.squared(disagreement),
+            None => Some(disagreement),
+        }
     }
 
     /// The squared difference of two categories. `positions` are those of [`Parts`].
@@ -271,29 +312,26 @@ impl Scale {
                 let (a, b) = (self.x[i], self.x[j]);
                 ((a - b) / (a + b)).powi(2)
             }
-            Level::Circular { circumference } => {
-                let circle = circumference.unwrap_or(self.high - self.low + 1.0);
-                (PI * (self.x[i] - self.x[j]) / circle).sin().powi(2)
-            }
+            Level::Circular { .. } => squares_or_zero((PI * (self.x[i] - self.x[j])).sin().powi(2), 1.0),
             Level::Bipolar { .. } => {
                 let (a, b) = (self.x[i], self.x[j]);
-                (a - b).powi(2) / ((a + b - 2.0 * self.low) * (2.0 * self.high - a - b))
+                (a - b).powi(2) / ((a + b) * (2.0 * self.width - a - b))
             }
         }
     }
 
     /// The numbers whose squared differences the level takes, centred; empty for other levels.
     fn positions(&self, counts: &[f64], n: f64) -> Vec<f64> {
-        let mut at: Vec<f64> = match self.level {
+        let mut at: Vec<f64> = match (&self.centred, self.level) {
+            (Some(centred), _) => centred.x.clone(),
             // The middle rank of each category, so that differences are counts of ratings between the middles.
-            Level::Ordinal => counts
+            (None, Level::Ordinal) => counts
                 .iter()
                 .scan(0.0, |below, &c| {
                     *below += c;
                     Some(*below - c / 2.0)
                 })
                 .collect(),
-            Level::Interval => self.x.clone(),
             _ => return Vec::new(),
         };
         let mean = at.iter().zip(counts).map(|(x, c)| x * c).sum::<f64>() / n;
@@ -302,8 +340,31 @@ impl Scale {
     }
 }
 
-/// Both disagreements, each item counted `times` over (once when `None`).
-pub(super) fn disagreement(data: &Ratings, scale: &Scale, times: Option<&[u32]>) -> Parts {
+/// What each item adds to the observed disagreement, where that does not depend on the other items: at every level but the ordinal one.
+pub(super) fn of_items(data: &Ratings, scale: &Scale, parts: &Parts) -> Option<Vec<f64>> {
+    if scale.level == Level::Ordinal {
+        return None;
+    }
+    let mut seen = Seen { counts: vec![0; data.n_categories()], codes: Vec::new() };
+    let own = |i: usize| {
+        let codes = data.item_codes(i);
+        if codes.len() < 2 {
+            return 0.0;
+        }
+        within(codes, scale, &parts.positions, &mut seen) / (codes.len() as f64 - 1.0)
+    };
+    Some((0..data.n_items()).map(own).collect())
+}
+
+/// Both disagreements, each item counted `times` over (once when `None`); `own` is [`of_items`], where it is at hand. Once `cancel` is raised
+/// the result is of no use.
+pub(super) fn disagreement(
+    data: &Ratings,
+    scale: &Scale,
+    times: Option<&[u32]>,
+    own: Option<&[f64]>,
+    cancel: &Cancel,
+) -> Parts {
     let times = |i: usize| times.map_or(1.0, |t| f64::from(t[i]));
     let mut counts = vec![0.0; data.n_categories()];
     let mut n = 0.0;
@@ -315,64 +376,113 @@ pub(super) fn disagreement(data: &Ratings, scale: &Scale, times: Option<&[u32]>)
         }
     }
     let positions = scale.positions(&counts, n);
-    let mut seen = vec![0u32; if matches!(scale.level, Level::Nominal) { counts.len() } else { 0 }];
+    let mut seen = Seen { counts: vec![0; counts.len()], codes: Vec::new() };
     let mut observed = 0.0;
     for i in 0..data.n_items() {
         let (codes, t) = (data.item_codes(i), times(i));
         if codes.len() > 1 && t > 0.0 {
-            observed += t * within(codes, scale, &positions, &mut seen) / (codes.len() as f64 - 1.0);
+            if i % 1024 == 0 && cancel.is_cancelled() {
+                break;
+            }
+            observed += t * match own {
+                Some(own) => own[i],
+                None => within(codes, scale, &positions, &mut seen) / (codes.len() as f64 - 1.0),
+            };
         }
     }
-    let expected = between(&counts, n, scale, &positions);
+    // One value alone has nothing to disagree with, whatever rounding says.
+    let alone = counts.iter().filter(|c| **c > 0.0).count() < 2;
+    let expected = if alone { 0.0 } else { between(&counts, n, scale, &positions, cancel) };
     Parts { observed: observed / n, expected: expected / (n * (n - 1.0)), n, positions }
 }
 
+/// How often each category is among the ratings of one item; all 0 between items.
+struct Seen {
+    counts: Vec<u32>,
+    codes: Vec<u32>,
+}
+
 /// The sum of the squared differences over the ordered pairs of ratings of one item.
-fn within(codes: &[u32], scale: &Scale, positions: &[f64], seen: &mut [u32]) -> f64 {
+fn within(codes: &[u32], scale: &Scale, positions: &[f64], seen: &mut Seen) -> f64 {
     let m = codes.len() as f64;
     match scale.level {
         Level::Nominal => {
             let mut alike = 0u64;
             for &c in codes {
-                alike += u64::from(seen[c as usize]);
-                seen[c as usize] += 1;
+                alike += u64::from(seen.counts[c as usize]);
+                seen.counts[c as usize] += 1;
             }
-            codes.iter().for_each(|&c| seen[c as usize] = 0);
+            codes.iter().for_each(|&c| seen.counts[c as usize] = 0);
             m * (m - 1.0) - 2.0 * alike as f64
         }
         Level::Ordinal | Level::Interval => {
             let mean = codes.iter().map(|&c| positions[c as usize]).sum::<f64>() / m;
             2.0 * m * codes.iter().map(|&c| (positions[c as usize] - mean).powi(2)).sum::<f64>()
         }
-        _ => {
-            let mut sum = 0.0;
-            for (k, &a) in codes.iter().enumerate() {
-                sum += codes[..k]
-                    .iter()
-                    .map(|&b| scale.difference(a as usize, b as usize, positions))
-                    .sum::<f64>();
+        Level::Circular { .. } => on_circle(codes.iter().map(|&c| (scale.x[c as usize], 1.0)), m),
+        Level::Ratio | Level::Bipolar { .. } => {
+            // Over the different values of the item, so that many equal ratings cost no more than one.
+            seen.codes.clear();
+            for &c in codes {
+                if seen.counts[c as usize] == 0 {
+                    seen.codes.push(c);
+                }
+                seen.counts[c as usize] += 1;
             }
+            let mut sum = 0.0;
+            for (k, &a) in seen.codes.iter().enumerate() {
+                let row: f64 = seen.codes[..k]
+                    .iter()
+                    .map(|&b| {
+                        f64::from(seen.counts[b as usize])
+                            * scale.difference(a as usize, b as usize, positions)
+                    })
+                    .sum();
+                sum += f64::from(seen.counts[a as usize]) * row;
+            }
+            seen.codes.iter().for_each(|&c| seen.counts[c as usize] = 0);
             2.0 * sum
         }
     }
 }
 
 /// The sum of the squared differences over the ordered pairs of all `n` ratings.
-fn between(counts: &[f64], n: f64, scale: &Scale, positions: &[f64]) -> f64 {
+fn between(counts: &[f64], n: f64, scale: &Scale, positions: &[f64], cancel: &Cancel) -> f64 {
     match scale.level {
         Level::Nominal => counts.iter().map(|c| c * (n - c)).sum(),
         // The positions are centred on the mean of the ratings.
         Level::Ordinal | Level::Interval => {
             2.0 * n * positions.iter().zip(counts).map(|(x, c)| c * x * x).sum::<f64>()
         }
-        _ => {
+        Level::Circular { .. } => on_circle(scale.x.iter().copied().zip(counts.iter().copied()), n),
+        Level::Ratio | Level::Bipolar { .. } => {
             let used: Vec<usize> = (0..counts.len()).filter(|&c| counts[c] > 0.0).collect();
             let mut sum = 0.0;
             for (k, &i) in used.iter().enumerate() {
+                if cancel.is_cancelled() {
+                    break;
+                }
                 let row: f64 = used[..k].iter().map(|&j| counts[j] * scale.difference(i, j, positions)).sum();
                 sum += counts[i] * row;
             }
             2.0 * sum
         }
     }
+}
+
+/// The sum of `sin^2(pi (s - t))` over the ordered pairs of `n` places on a circle, each given with its count, in linear time.
+///
+/// As `sin^2(d / 2) = (1 - cos d) / 2`, the sum is `(n^2 - R^2) / 2` with `R` the length of the sum of the `n` unit vectors. `n - R` is the sum
+/// of `1 - cos` of the angles to the mean direction, without the difference of two large numbers.
+fn on_circle(places: impl Iterator<Item = (f64, f64)> + Clone, n: f64) -> f64 {
+    let (mut sine, mut cosine) = (0.0, 0.0);
+    for (t, count) in places.clone() {
+        let (s, c) = (2.0 * PI * t).sin_cos();
+        sine += count * s;
+        cosine += count * c;
+    }
+    let mean = sine.atan2(cosine);
+    let short: f64 = places.map(|(t, count)| count * 2.0 * (PI * t - mean / 2.0).sin().powi(2)).sum();
+    let short = squares_or_zero(short, n);
+    short * (2.0 * n - short) / 2.0
 }

@@ -7,17 +7,21 @@
 //! `p_a = 1/n' sum_i sum_k r_ik (sum_l w_kl r_il - 1) / (r_i (r_i - 1))`, coefficient `(p_a - p_e) / (1 - p_e)`.
 //!
 //! The standard error is conditional on the raters and treats the items as a random sample; intervals use Student's t with n - 1 degrees
-//! of freedom, and p-values the same. Items with one rating count for `p_e` only.
+//! of freedom, and p-values the same. Items with one rating count for `p_e` only. Where all ratings agree that error is 0, which says nothing about the next
+//! item: the lower end is then the coefficient at the lower end of Wilson's (1927) interval of `p_a`. No interval goes beyond -1 or 1.
 
 use super::weights::Table;
 use super::{Coefficient, KappaOptions, check_data, check_identity};
 use crate::Ratings;
 use crate::math::{normal_two_sided, t_quantile, t_two_sided};
-use quorate_core::{Error, Result};
+use crate::pooling::wilson_at;
+use quorate_core::{Cancel, Error, Result};
 
-/// The share of agreeing pairs of ratings, averaged over items; no correction for chance.
+/// The share of agreeing pairs of ratings, averaged over items; no correction for chance. Its interval is Wilson's (1927) at the number of
+/// independent pairs that have the same standard error, with Student's t, so that it stays within 0 and 1.
 ///
-/// Errors: `unsupported` for weighted raters, `duplicate_entry` for repeated ratings, `invalid_argument` for bad options.
+/// Errors: `unsupported` for weighted raters, `duplicate_entry` for repeated ratings, `invalid_argument` for bad options, `too_large` for weights over more
+/// than 5,000 categories.
 ///
 /// ```
 /// use quorate_consensus::{Ratings, agreement::{KappaOptions, percent_agreement}};
@@ -46,15 +50,19 @@ pub fn percent_agreement(data: &Ratings, options: &KappaOptions) -> Result<Coeff
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 pub fn fleiss_kappa(data: &Ratings, options: &KappaOptions) -> Result<Coefficient> {
-    let mut out = pooled("fleiss_kappa", data, options)?;
+    Ok(null_test(pooled("fleiss_kappa", data, options)?, data, options))
+}
+
+/// The same with the test of 1979, where its null variance is known.
+fn null_test(mut out: Coefficient, data: &Ratings, options: &KappaOptions) -> Coefficient {
     if let (Some(value), Some(se)) = (out.value, fleiss_null_error(data, options)) {
         out.z = Some(value / se);
         out.p_value = Some(normal_two_sided(value / se));
     }
-    Ok(out)
+    out
 }
 
-/// Scott's pi: Fleiss' kappa for two raters (Scott 1955).
+/// Scott's pi: Fleiss' kappa for two raters (Scott 1955), with the same test.
 ///
 /// Errors: as [`percent_agreement`], and `invalid_argument` for more than two raters.
 ///
@@ -71,7 +79,7 @@ pub fn scott_pi(data: &Ratings, options: &KappaOptions) -> Result<Coefficient> {
             data.n_raters()
         )));
     }
-    pooled("scott_pi", data, options)
+    Ok(null_test(pooled("scott_pi", data, options)?, data, options))
 }
 
 /// Conger's kappa: chance is averaged over the pairs of raters, each with categories of their own (Conger 1980; gaps after Gwet 2014).
@@ -86,28 +94,42 @@ pub fn scott_pi(data: &Ratings, options: &KappaOptions) -> Result<Coefficient> {
 /// ```
 pub fn conger_kappa(data: &Ratings, options: &KappaOptions) -> Result<Coefficient> {
     check_identity("conger_kappa", data)?;
+    let cancel = Cancel::current();
     chance_corrected("conger_kappa", data, options, |data, w| {
         let (n, r, q) = (data.n_items() as f64, data.n_raters() as f64, data.n_categories());
-        let shares = |g: usize| {
+        let mut counts = vec![0.0; q];
+        // The categories that a rater used, with their shares: few, however many there are.
+        let mut shares = |g: usize| -> Vec<(usize, f64)> {
             let codes = data.rater_codes(g);
-            let mut p = vec![0.0; q];
-            codes.iter().for_each(|&c| p[c as usize] += 1.0 / codes.len() as f64);
-            p
+            let mut used = Vec::new();
+            for &c in codes {
+                if counts[c as usize] == 0.0 {
+                    used.push(c as usize);
+                }
+                counts[c as usize] += 1.0;
+            }
+            used.iter().map(|&c| (c, std::mem::take(&mut counts[c]) / codes.len() as f64)).collect()
         };
         let (mut sum, mut own) = (vec![0.0; q], 0.0);
         for g in 0..data.n_raters() {
+            cancel.check()?;
             let p = shares(g);
-            sum.iter_mut().zip(&p).for_each(|(s, v)| *s += v);
-            own += w.product(&p, &p);
+            p.iter().for_each(|&(c, v)| sum[c] += v);
+            own += w.among(&p).iter().zip(&p).map(|(credit, (_, v))| credit * v).sum::<f64>();
         }
-        let expected = (w.product(&sum, &sum) - own) / (r * (r - 1.0));
+        let all = w.apply(&sum);
+        let expected = (all.iter().zip(&sum).map(|(a, b)| a * b).sum::<f64>() - own) / (r * (r - 1.0));
         // The influence of each item on the expected agreement, by way of the shares of each of its raters.
         let (mut by_item, mut constant) = (vec![0.0; data.n_items()], 0.0);
+        let mut credit = vec![0.0; q];
         for g in 0..data.n_raters() {
+            cancel.check()?;
             let p = shares(g);
-            let others: Vec<f64> = sum.iter().zip(&p).map(|(s, v)| s - v).collect();
-            let credit = w.apply(&others);
-            let mean: f64 = credit.iter().zip(&p).map(|(b, v)| b * v).sum();
+            let mut mean = 0.0;
+            for (&(c, v), own) in p.iter().zip(w.among(&p)) {
+                credit[c] = all[c] - own;
+                mean += credit[c] * v;
+            }
             constant += mean;
             let scale = n / data.rater_codes(g).len() as f64;
             for (&i, &c) in data.rater_items(g).iter().zip(data.rater_codes(g)) {
@@ -197,7 +219,7 @@ fn item_means(data: &Ratings, per_category: &[f64], scale: f64) -> Vec<f64> {
         .collect()
 }
 
-/// The agreement among the ratings of one item: the mean weight of its pairs.
+/// The agreement among the ratings of one item: the mean weight of its pairs. `counts` are all 0 between items.
 fn item_agreement(codes: &[u32], w: &Table<'_>, counts: &mut [u32]) -> f64 {
     let r = codes.len() as f64;
     let mut sum = 0.0;
@@ -207,12 +229,25 @@ fn item_agreement(codes: &[u32], w: &Table<'_>, counts: &mut [u32]) -> f64 {
             counts[c as usize] += 1;
         }
         sum *= 2.0;
-        codes.iter().for_each(|&c| counts[c as usize] = 0);
     } else {
-        for (k, &a) in codes.iter().enumerate() {
-            sum += codes[..k].iter().map(|&b| 2.0 * w.get(a as usize, b as usize)).sum::<f64>();
+        // Over the different categories of the item, so that many equal ratings cost no more than one.
+        let mut used: Vec<u32> = Vec::new();
+        for &c in codes {
+            if counts[c as usize] == 0 {
+                used.push(c);
+            }
+            counts[c as usize] += 1;
+        }
+        for (k, &a) in used.iter().enumerate() {
+            let n = f64::from(counts[a as usize]);
+            let others: f64 = used[..k]
+                .iter()
+                .map(|&b| f64::from(counts[b as usize]) * w.get(a as usize, b as usize))
+                .sum();
+            sum += n * (n - 1.0) + 2.0 * n * others;
         }
     }
+    codes.iter().for_each(|&c| counts[c as usize] = 0);
     sum / (r * (r - 1.0))
 }
 
@@ -227,13 +262,17 @@ fn chance_corrected(
     let w = options.weights.table(data)?;
     let plain = method == "percent_agreement";
     let n = data.n_items();
+    let cancel = Cancel::current();
     let mut counts = vec![0; data.n_categories()];
     let agreement: Vec<Option<f64>> = (0..n)
         .map(|i| {
+            if i % 1024 == 0 {
+                cancel.check()?;
+            }
             let codes = data.item_codes(i);
-            (codes.len() > 1).then(|| item_agreement(codes, &w, &mut counts))
+            Ok((codes.len() > 1).then(|| item_agreement(codes, &w, &mut counts)))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let pairable = agreement.iter().flatten().count();
     let base = Coefficient { method, items: pairable, raters: data.n_raters(), ..Coefficient::default() };
     let undefined =
@@ -284,15 +323,35 @@ fn chance_corrected(
             .sum();
         let (n, df) = (n as f64, n as f64 - 1.0);
         let se = (spread / (n * df)).sqrt();
-        let half = se * t_quantile(0.5 + options.confidence / 2.0, df)?;
+        let t = t_quantile(0.5 + options.confidence / 2.0, df)?;
         out.standard_error = Some(se);
-        (out.low, out.high) = (Some(value - half), Some((value + half).min(1.0)));
+        let (low, high) = if plain {
+            let pairs: f64 = (0..data.n_items())
+                .map(|i| data.item_codes(i).len() as f64)
+                .map(|r| r * (r - 1.0) / 2.0)
+                .sum();
+            let effective = value * (1.0 - value) / (se * se);
+            let effective = if effective.is_nan() { pairable as f64 } else { effective.min(pairs) };
+            wilson_at(value, effective.max(1.0), t)
+        } else {
+            surely(value, observed, expected, pairable as f64, se, t)
+        };
+        (out.low, out.high) = (Some(low), Some(high));
         if se > 0.0 && !plain {
             out.z = Some(value / se);
             out.p_value = Some(t_two_sided(value / se, df)?);
         }
     }
     Ok(out)
+}
+
+/// The interval of a coefficient: `t` standard errors on both sides, within -1 and 1. Where the error is 0 because all ratings agree on all `n` items, the
+/// lower end is the coefficient at the lower end of Wilson's interval of the observed agreement.
+pub(super) fn surely(value: f64, observed: f64, expected: f64, n: f64, se: f64, t: f64) -> (f64, f64) {
+    if observed >= 1.0 - 1e-12 {
+        return (((wilson_at(1.0, n, t).0 - expected) / (1.0 - expected)).max(-1.0), 1.0);
+    }
+    ((value - t * se).max((-1.0f64).min(value)), (value + t * se).min(1.0))
 }
 
 /// The standard error of Fleiss' kappa under "no agreement beyond chance" (Fleiss, Nee and Landis 1979, equation 11);

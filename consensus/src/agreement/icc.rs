@@ -1,9 +1,10 @@
 //! How much of the variation in measurements lies between the items rather than between the raters?
 
+use super::numbers::{Centred, exact_sum, squares_or_zero};
 use super::{check_confidence, check_data, check_identity};
-use crate::Ratings;
 use crate::math::{f_quantile, f_upper};
-use quorate_core::{Error, Result};
+use crate::{Ratings, check};
+use quorate_core::{Cancel, Error, Result};
 use serde::Serialize;
 use std::str::FromStr;
 
@@ -61,7 +62,10 @@ impl FromStr for IccForm {
     /// Reads a name such as `"2,1"`; anything else has code `invalid_argument`.
     fn from_str(name: &str) -> Result<Self> {
         IccForm::ALL.into_iter().find(|form| form.as_str() == name).ok_or_else(|| {
-            Error::invalid(format!("'{name}' is no form of ICC; use 1,1 2,1 3,1 1,k 2,k or 3,k"))
+            Error::invalid(format!(
+                "'{}' is no form of ICC; use 1,1 2,1 3,1 1,k 2,k or 3,k",
+                check::short(&name)
+            ))
         })
     }
 }
@@ -81,9 +85,9 @@ pub struct Icc {
     pub df1: f64,
     /// The degrees of freedom below the line.
     pub df2: f64,
-    /// The probability of so large an F.
+    /// The probability of so large an F without variation between items; 0 where the items vary and nothing else does.
     pub p_value: Option<f64>,
-    /// The lower end of the confidence interval.
+    /// The lower end of the confidence interval; `None` also where a mean's has no bound.
     pub low: Option<f64>,
     /// The upper end of the confidence interval.
     pub high: Option<f64>,
@@ -98,7 +102,8 @@ pub struct Icc {
 ///
 /// With the mean squares between items `B`, within items `W`, between raters `J` and of the residual `E`: ICC(1,1) = (B - W) / (B + (k-1) W),
 /// ICC(2,1) = (B - E) / (B + (k-1) E + k (J - E) / n), ICC(3,1) = (B - E) / (B + (k-1) E), and for means (B - W) / B,
-/// (B - E) / (B + (J - E) / n), (B - E) / B. Undefined with a gap, fewer than two raters or items, or no variation.
+/// (B - E) / (B + (J - E) / n), (B - E) / B. Undefined with a gap, fewer than two raters or items, or where neither the items nor the residual
+/// vary. A mean square within rounding error of 0 is 0, and the unit of the ratings does not matter.
 ///
 /// Errors: `invalid_argument` for texts or a confidence outside (0, 1); `unsupported` for weighted or anonymous raters; `duplicate_entry`.
 ///
@@ -127,8 +132,8 @@ pub fn icc(data: &Ratings, form: IccForm, confidence: f64) -> Result<Icc> {
     if data.len() != items * raters {
         return undefined("a rating is missing; every rater must rate every item");
     }
-    let Squares { between, within, raters: judges, residual, total } = Squares::of(data, &x);
-    if total <= 0.0 {
+    let Squares { between, within, raters: judges, residual } = Squares::of(data, &x)?;
+    if between == 0.0 && within == 0.0 {
         return undefined("all ratings are the same");
     }
     let (n, k) = (items as f64, raters as f64);
@@ -137,18 +142,21 @@ pub fn icc(data: &Ratings, form: IccForm, confidence: f64) -> Result<Icc> {
         IccForm::OneSingle | IccForm::OneMean => (within, df_within),
         _ => (residual, df_error),
     };
+    if between == 0.0 && noise == 0.0 {
+        return undefined("the items do not vary, and the raters differ by the same on each of them: 0 / 0");
+    }
     let bottom = match form {
         IccForm::OneSingle | IccForm::ThreeSingle => between + (k - 1.0) * noise,
         IccForm::TwoSingle => between + (k - 1.0) * noise + k * (judges - noise) / n,
         IccForm::OneMean | IccForm::ThreeMean => between,
         IccForm::TwoMean => between + (judges - noise) / n,
     };
-    if bottom <= 0.0 {
-        return undefined("the items do not vary");
+    if bottom <= 1e-14 * (between + judges + noise) {
+        return undefined("the items vary too little for the variation that they are compared with");
     }
     let value = (between - noise) / bottom;
     let mut out = Icc { value: Some(value), df1: df_items, df2, ..base.clone() };
-    if noise <= 1e-12 * total {
+    if noise == 0.0 {
         // Nothing but the items (and, in the two-way models, the raters) varies: F is without bound.
         out.p_value = Some(0.0);
         if !matches!(form, IccForm::TwoSingle | IccForm::TwoMean) {
@@ -170,57 +178,70 @@ pub fn icc(data: &Ratings, form: IccForm, confidence: f64) -> Result<Icc> {
             let mixed = k * judges + (k * n - k - n) * residual;
             let low = n * (between - fu * residual) / (fu * mixed + n * between);
             let high = n * (fl * between - residual) / (mixed + n * fl * between);
-            if form == IccForm::TwoMean { (step_up(low, k), step_up(high, k)) } else { (low, high) }
+            if form == IccForm::TwoMean {
+                (step_up(low, k), step_up(high, k))
+            } else {
+                (Some(low), Some(high))
+            }
         }
         _ => {
             let (fl, fu) = (f / f_quantile(p, df_items, df2)?, f * f_quantile(p, df2, df_items)?);
             match form {
-                IccForm::OneMean | IccForm::ThreeMean => (1.0 - 1.0 / fl, 1.0 - 1.0 / fu),
-                _ => ((fl - 1.0) / (fl + k - 1.0), (fu - 1.0) / (fu + k - 1.0)),
+                IccForm::OneMean | IccForm::ThreeMean => (bounded(1.0 - 1.0 / fl), bounded(1.0 - 1.0 / fu)),
+                _ => (Some((fl - 1.0) / (fl + k - 1.0)), Some((fu - 1.0) / (fu + k - 1.0))),
             }
         }
     };
-    (out.low, out.high) = (Some(low), Some(high));
+    (out.low, out.high) = (low, high);
     Ok(out)
 }
 
-/// Spearman and Brown: from a single rating to the mean of `k`.
-fn step_up(single: f64, k: f64) -> f64 {
-    k * single / (1.0 + (k - 1.0) * single)
+/// Spearman and Brown: from a single rating to the mean of `k`; none where that is without bound, towards -1 / (k - 1).
+fn step_up(single: f64, k: f64) -> Option<f64> {
+    let below = 1.0 + (k - 1.0) * single;
+    if below <= 1e-12 { None } else { bounded(k * single / below) }
 }
 
-/// The mean squares of the two-way table, and the sum of all squares.
+/// A number, or none for what is without bound.
+fn bounded(x: f64) -> Option<f64> {
+    x.is_finite().then_some(x)
+}
+
+/// The mean squares of the two-way table, in a unit of their own; what is within rounding error of 0 is 0.
 struct Squares {
     between: f64,
     within: f64,
     raters: f64,
     residual: f64,
-    total: f64,
 }
 
 impl Squares {
-    fn of(data: &Ratings, x: &[f64]) -> Squares {
+    fn of(data: &Ratings, x: &[f64]) -> Result<Squares> {
+        let cancel = Cancel::current();
+        let x = Centred::new(x).x;
         let (n, k) = (data.n_items() as f64, data.n_raters() as f64);
-        let mean = |codes: &[u32]| codes.iter().map(|&c| x[c as usize]).sum::<f64>() / codes.len() as f64;
+        let mean = |codes: &[u32]| exact_sum(codes.iter().map(|&c| x[c as usize])) / codes.len() as f64;
         let rows: Vec<f64> = (0..data.n_items()).map(|i| mean(data.item_codes(i))).collect();
         let columns: Vec<f64> = (0..data.n_raters()).map(|r| mean(data.rater_codes(r))).collect();
-        let grand = rows.iter().sum::<f64>() / n;
-        let (mut within, mut residual, mut total) = (0.0, 0.0, 0.0);
+        let grand = exact_sum(rows.iter().copied()) / n;
+        let (mut within, mut residual) = (0.0, 0.0);
         for (i, row) in rows.iter().enumerate() {
+            if i % 1024 == 0 {
+                cancel.check()?;
+            }
             for (&r, &c) in data.item_raters(i).iter().zip(data.item_codes(i)) {
                 let v = x[c as usize];
                 within += (v - row).powi(2);
-                residual += (v - row - columns[r as usize] + grand).powi(2);
-                total += (v - grand).powi(2);
+                residual += ((v - row) - (columns[r as usize] - grand)).powi(2);
             }
         }
         let deviation = |means: &[f64]| means.iter().map(|m| (m - grand).powi(2)).sum::<f64>();
-        Squares {
-            between: k * deviation(&rows) / (n - 1.0),
-            within: within / (n * (k - 1.0)),
-            raters: n * deviation(&columns) / (k - 1.0),
-            residual: residual / ((n - 1.0) * (k - 1.0)),
-            total,
-        }
+        let all = n * k;
+        Ok(Squares {
+            between: squares_or_zero(k * deviation(&rows), all) / (n - 1.0),
+            within: squares_or_zero(within, all) / (n * (k - 1.0)),
+            raters: squares_or_zero(n * deviation(&columns), all) / (k - 1.0),
+            residual: squares_or_zero(residual, all) / ((n - 1.0) * (k - 1.0)),
+        })
     }
 }

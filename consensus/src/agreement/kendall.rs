@@ -3,7 +3,7 @@
 use super::{check_data, check_identity};
 use crate::Ratings;
 use crate::math::chi_square_upper;
-use quorate_core::Result;
+use quorate_core::{Cancel, Result};
 use serde::Serialize;
 
 /// Kendall's coefficient of concordance and its test.
@@ -60,7 +60,9 @@ pub fn kendall_w(data: &Ratings) -> Result<KendallW> {
         return undefined("a rater left an item out; every rater must rank every item");
     }
     let (mut sums, mut ties) = (vec![0.0; n], 0.0);
+    let cancel = Cancel::current();
     for r in 0..m {
+        cancel.check()?;
         let codes = data.rater_codes(r);
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by_key(|&i| codes[i]);

@@ -10,7 +10,11 @@
 //! | measurements | [`icc`] |
 //!
 //! A coefficient that the data does not define (one category only, one rater only) comes back with `value: None` and the reason
-//! in `undefined`; it is never NaN. Weights of raters have no agreed meaning here, so weighted data is refused with code `unsupported`.
+//! in `undefined`; it is never NaN. Equal ratings are recognised as equal whatever their rounding, and neither the size of the numbers (1e-300 to
+//! 1e308) nor their unit matters. All methods look at the [`Cancel`](quorate_core::Cancel) that covers them.
+//!
+//! Which share of the intervals holds the truth, and which share of the tests reports what is not there, was simulated with known truths:
+//! `cargo run --release -p quorate-consensus --example coverage`. Weights of raters have no agreed meaning here, so weighted data is refused with code `unsupported`.
 
 mod alpha;
 mod bootstrap;
@@ -18,6 +22,7 @@ mod chance;
 mod cohen;
 mod icc;
 mod kendall;
+mod numbers;
 mod weights;
 
 pub use alpha::{Alpha, AlphaOptions, Level, Resample, krippendorff_alpha};

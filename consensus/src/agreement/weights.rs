@@ -1,7 +1,8 @@
 //! How much do two different categories agree?
 
-use crate::Ratings;
-use quorate_core::{Code, Error, Result};
+use super::numbers::{Centred, unit_of};
+use crate::{Ratings, check};
+use quorate_core::{Cancel, Code, Error, Result};
 use std::f64::consts::PI;
 
 /// The credit that a pair of categories gets: 1 for the same category, less for a near miss.
@@ -32,21 +33,29 @@ pub enum Weights {
     Custom(Vec<Vec<f64>>),
 }
 
+/// The most categories that weights other than [`Weights::Identity`] are taken for: each two of them are compared.
+pub(super) const MAX_WEIGHTED: usize = 5_000;
+
 /// Weights made ready for the categories of some data.
 pub(super) struct Table<'a> {
     kind: &'a Weights,
+    /// The numbers of the categories, in the form that the kind compares.
     x: Vec<f64>,
-    low: f64,
-    high: f64,
+    /// Bipolar: the largest of them.
+    width: f64,
     scale: f64,
 }
 
 impl Weights {
-    /// Checks the weights against the data and prepares them.
+    /// Checks the weights against the data and prepares them. Errors: `invalid_shape`, `invalid_argument`, `not_finite`; `too_large`
+    /// above [`MAX_WEIGHTED`] categories; `cancelled`.
     pub(super) fn table(&self, data: &Ratings) -> Result<Table<'_>> {
         let q = data.n_categories();
         if let Weights::Custom(rows) = self {
             check_custom(rows, q)?;
+        }
+        if *self != Weights::Identity {
+            check::at_most(q, MAX_WEIGHTED, "categories with weights for near misses")?;
         }
         let numbers: Option<Vec<f64>> = data.categories().iter().map(|c| c.as_f64()).collect();
         let x = numbers.unwrap_or_else(|| (1..=q).map(|i| i as f64).collect());
@@ -55,12 +64,32 @@ impl Weights {
         if matches!(self, Weights::Ratio) && low <= 0.0 {
             return Err(Error::invalid(format!("ratio weights need positive values; the smallest is {low}")));
         }
-        let mut table = Table { kind: self, x, low, high, scale: 1.0 };
+        // The codes of the smallest and the largest number, which a domain need not list in order.
+        let at = |v: f64| x.iter().position(|&x| x == v).unwrap_or(0);
+        let ends = (at(low), at(high));
+        let mut table = Table { kind: self, x: Vec::new(), width: 0.0, scale: 1.0 };
+        // Each in a unit of its own, so that no square and no difference overflows.
+        table.x = match self {
+            Weights::Identity | Weights::Custom(_) | Weights::Ordinal => x,
+            Weights::Linear | Weights::Quadratic | Weights::Radical => Centred::new(&x).x,
+            Weights::Ratio => x.iter().map(|v| v * unit_of(high)).collect(),
+            Weights::Circular => {
+                let half = high / 2.0 - low / 2.0 + 0.5;
+                x.iter().map(|v| (v / 2.0 - low / 2.0) / half).collect()
+            }
+            Weights::Bipolar => {
+                let unit = unit_of(high / 2.0 - low / 2.0);
+                table.width = high * unit - low * unit;
+                x.iter().map(|v| v * unit - low * unit).collect()
+            }
+        };
         if q > 1 {
             table.scale = match self {
                 Weights::Circular => {
+                    let cancel = Cancel::current();
                     let mut largest: f64 = 0.0;
                     for i in 0..q {
+                        cancel.check()?;
                         for j in 0..i {
                             largest = largest.max(table.distance(i, j));
                         }
@@ -69,10 +98,7 @@ impl Weights {
                 }
                 // The two ends are the farthest apart.
                 Weights::Identity | Weights::Custom(_) => 1.0,
-                _ => {
-                    let ends = table.ends();
-                    table.distance(ends.0, ends.1)
-                }
+                _ => table.distance(ends.0, ends.1),
             };
         }
         Ok(table)
@@ -111,15 +137,12 @@ impl Table<'_> {
         (0..p.len()).map(|i| p.iter().enumerate().map(|(j, &v)| self.get(i, j) * v).sum()).collect()
     }
 
-    /// `sum_ij w_ij a_i b_j`.
-    pub(super) fn product(&self, a: &[f64], b: &[f64]) -> f64 {
-        self.apply(b).iter().zip(a).map(|(x, y)| x * y).sum()
-    }
-
-    /// The codes of the smallest and the largest number, which a domain need not list in order.
-    fn ends(&self) -> (usize, usize) {
-        let at = |v: f64| self.x.iter().position(|&x| x == v).unwrap_or(0);
-        (at(self.low), at(self.high))
+    /// `sum_j w_ij p_j` for each `i`, over the categories of `p`, each given once with its share.
+    pub(super) fn among(&self, p: &[(usize, f64)]) -> Vec<f64> {
+        if self.is_identity() {
+            return p.iter().map(|(_, v)| *v).collect();
+        }
+        p.iter().map(|&(i, _)| p.iter().map(|&(j, v)| self.get(i, j) * v).sum()).collect()
     }
 
     fn distance(&self, i: usize, j: usize) -> f64 {
@@ -134,9 +157,9 @@ impl Table<'_> {
                 n * (n + 1.0) / 2.0
             }
             Weights::Ratio => ((a - b) / (a + b)).powi(2),
-            Weights::Circular => (PI * (a - b) / (self.high - self.low + 1.0)).sin().powi(2),
+            Weights::Circular => (PI * (a - b)).sin().powi(2),
             Weights::Bipolar if i == j => 0.0,
-            Weights::Bipolar => (a - b).powi(2) / ((a + b - 2.0 * self.low) * (2.0 * self.high - a - b)),
+            Weights::Bipolar => (a - b).powi(2) / ((a + b) * (2.0 * self.width - a - b)),
         }
     }
 }

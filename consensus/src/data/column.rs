@@ -242,7 +242,8 @@ fn encode_coded(codes: &[u32], names: &[Label], what: &str) -> Result<Codes> {
         check_finite(name, what, row)?;
         if seen.insert(name, row).is_some() {
             return Err(Error::invalid(format!(
-                "{what}: the name '{name}' is given for two codes; give each once"
+                "{what}: the name '{}' is given for two codes; give each once",
+                crate::check::short(name)
             )));
         }
     }

@@ -10,4 +10,4 @@ mod ratings;
 
 pub use column::Column;
 pub use label::Label;
-pub use ratings::{Duplicates, Ratings, RatingsOptions};
+pub use ratings::{Duplicates, Ratings, RatingsOptions, TableForm};

@@ -2,8 +2,10 @@
 
 use super::column::{Codes, MISSING};
 use super::{Column, Label};
+use crate::check::{self, short};
 use quorate_core::{Code, Error, Result};
 use std::collections::HashMap;
+use std::str::FromStr;
 
 /// Ratings by many raters of many items, with gaps.
 ///
@@ -54,6 +56,53 @@ pub struct RatingsOptions {
     pub weights: Vec<(Label, f64)>,
     /// The possible values in their order, used or not; `None`: those that appear, sorted.
     pub domain: Option<Vec<Label>>,
+    /// What the rows of a table are; [`Ratings::from_table`] alone looks at it.
+    pub form: TableForm,
+}
+
+/// What the rows and columns of a table of ratings are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableForm {
+    /// `"raters_x_items"`: one row a rater, as in the literature on reliability. The default.
+    #[default]
+    RatersByItems,
+    /// `"items_x_raters"`: one row an item, as data frames usually are.
+    ItemsByRaters,
+}
+
+impl FromStr for TableForm {
+    type Err = Error;
+
+    /// Reads `"raters_x_items"` or `"items_x_raters"`; anything else has code `invalid_argument`.
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "raters_x_items" => Ok(TableForm::RatersByItems),
+            "items_x_raters" => Ok(TableForm::ItemsByRaters),
+            other => Err(Error::invalid(format!(
+                "'{}' is no form of a table of ratings; use raters_x_items or items_x_raters",
+                short(&other)
+            ))),
+        }
+    }
+}
+
+impl TableForm {
+    /// Whether a table of these rows and columns, taken as raters x items because nothing was said, looks as if it were the other way round: there
+    /// are more raters than items. Then this is what to tell the user.
+    ///
+    /// ```
+    /// use quorate_consensus::TableForm;
+    /// assert!(TableForm::doubt(20, 3).unwrap().contains("items_x_raters"));
+    /// assert_eq!(TableForm::doubt(3, 20), None);
+    /// ```
+    pub fn doubt(rows: usize, columns: usize) -> Option<String> {
+        (rows > columns).then(|| {
+            format!(
+                "the table of {rows} rows and {columns} columns was taken as {rows} raters of {columns} items; if its rows are items, pass \
+                 form=\"items_x_raters\", and if they are raters, form=\"raters_x_items\""
+            )
+        })
+    }
 }
 
 /// Entries grouped by row: those of row `i` are at `start[i]..start[i + 1]`.
@@ -81,7 +130,8 @@ impl Ratings {
     /// The same with a policy for duplicates, weights of raters and a domain of values.
     ///
     /// Errors: those of [`Ratings::new`]; `unknown_id` for a weight of a rater who is not in the data; `invalid_argument`
-    /// for a negative weight, a value outside the domain or a domain that repeats itself; `empty_input` when all weights are 0.
+    /// for a negative weight, a value outside the domain or a domain that repeats itself; `empty_input` when all weights are 0; `not_finite` when the
+    /// weights of all ratings add up to more than 1e300.
     ///
     /// ```
     /// use quorate_consensus::{Duplicates, Ratings, RatingsOptions};
@@ -89,6 +139,7 @@ impl Ratings {
     ///     duplicates: Duplicates::Last,
     ///     weights: vec![("bob".into(), 0.5)],
     ///     domain: Some(vec!["low".into(), "mid".into(), "high".into()]),
+    ///     ..RatingsOptions::default()
     /// };
     /// let data = Ratings::with_options(&[1, 1, 1], &["ann", "bob", "ann"], &["low", "high", "mid"], &options)?;
     /// assert_eq!(data.len(), 2);
@@ -136,7 +187,8 @@ impl Ratings {
         Ratings::from_table(values, n_raters, n_items, &RatingsOptions::default())
     }
 
-    /// The same for any column type, with options. `Option<Label>` entries may be `None` where missing.
+    /// The same for any column type, with options. `Option<Label>` entries may be `None` where missing. `rows` and `columns` are raters and items, or
+    /// items and raters where [`RatingsOptions::form`] says so.
     ///
     /// ```
     /// use quorate_consensus::{Label, Ratings, RatingsOptions};
@@ -147,27 +199,30 @@ impl Ratings {
     /// ```
     pub fn from_table<'a>(
         values: impl Into<Column<'a>>,
-        n_raters: usize,
-        n_items: usize,
+        rows: usize,
+        columns: usize,
         options: &RatingsOptions,
     ) -> Result<Self> {
         let values = values.into();
-        if n_raters.checked_mul(n_items) != Some(values.len()) {
+        if rows.checked_mul(columns) != Some(values.len()) {
             return Err(Error::new(
                 Code::InvalidShape,
-                format!("{} values do not make {n_raters} raters x {n_items} items", values.len()),
+                format!("{} values do not make {rows} rows x {columns} columns", values.len()),
             ));
         }
         check_size(values.len())?;
         let values = values.encode("values", true)?;
         let names = |n: usize| (0..n as i64).map(Label::Int).collect();
-        let items =
-            Codes { codes: (0..n_raters).flat_map(|_| 0..n_items as u32).collect(), names: names(n_items) };
-        let raters = Codes {
-            codes: (0..n_raters as u32).flat_map(|r| std::iter::repeat_n(r, n_items)).collect(),
-            names: names(n_raters),
+        let across =
+            Codes { codes: (0..rows).flat_map(|_| 0..columns as u32).collect(), names: names(columns) };
+        let down = Codes {
+            codes: (0..rows as u32).flat_map(|r| std::iter::repeat_n(r, columns)).collect(),
+            names: names(rows),
         };
-        build(items, raters, values, options)
+        match options.form {
+            TableForm::RatersByItems => build(across, down, values, options),
+            TableForm::ItemsByRaters => build(down, across, values, options),
+        }
     }
 
     /// Two raters who rated the same items: `a[n]` and `b[n]` are about item `n`. Pairs with a gap keep their one rating.
@@ -214,9 +269,10 @@ impl Ratings {
     /// Ratings known only as counts: `counts[i][c]` raters put item `i` into `categories[c]`. Who they were is unknown, so
     /// methods that need to know (Cohen, Conger, Light, all of truth inference) refuse the result with code `unsupported`.
     ///
-    /// Errors: `invalid_shape` for rows of another length than `categories`; `empty_input`; `invalid_argument` for repeated categories.
+    /// Errors: `invalid_shape` for rows of another length than `categories`; `empty_input`; `invalid_argument` for repeated categories; `too_large`
+    /// for more than 2^25 ratings.
     pub fn from_counts(counts: &[Vec<u32>], categories: &[Label]) -> Result<Self> {
-        let (mut items, mut raters, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let mut total = 0u64;
         for (i, row) in counts.iter().enumerate() {
             if row.len() != categories.len() {
                 return Err(Error::new(
@@ -224,6 +280,16 @@ impl Ratings {
                     format!("counts[{i}] has {} numbers for {} categories", row.len(), categories.len()),
                 ));
             }
+            total = row.iter().fold(total, |sum, &n| sum.saturating_add(n.into()));
+        }
+        if total > MAX_COUNTED {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("the counts add up to {total} ratings; at most {MAX_COUNTED} are possible"),
+            ));
+        }
+        let (mut items, mut raters, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, row) in counts.iter().enumerate() {
             let mut rater = 0;
             for (c, &n) in row.iter().enumerate() {
                 for _ in 0..n {
@@ -339,7 +405,10 @@ impl Ratings {
             .iter()
             .map(|c| {
                 c.as_f64().ok_or_else(|| {
-                    Error::invalid(format!("the value '{c}' is a text where numbers are needed; use a nominal method, or give numbers"))
+                    Error::invalid(format!(
+                        "the value '{}' is a text where numbers are needed; use a nominal method, or give numbers",
+                        short(c)
+                    ))
                 })
             })
             .collect()
@@ -385,6 +454,12 @@ impl Sparse {
     }
 }
 
+/// The largest weight of all ratings together: its product with a logarithm is still a number.
+const MAX_WEIGHT: f64 = 1e300;
+
+/// The most ratings that are made from counts; they take 24 bytes each, and half as much again while they are made.
+const MAX_COUNTED: u64 = 1 << 25;
+
 fn check_size(n: usize) -> Result<()> {
     if n == 0 {
         return Err(Error::new(Code::EmptyInput, "there are no ratings"));
@@ -428,6 +503,15 @@ fn build(
     drop(grouped);
     let repeated = resolve_duplicates(&mut by_item, options.duplicates, &items.names, &raters.names)?;
     let by_rater = by_item.transpose(raters.names.len());
+    let total: f64 = weights.iter().enumerate().map(|(r, w)| w * by_rater.row(r).0.len() as f64).sum();
+    if total > MAX_WEIGHT {
+        return Err(Error::new(
+            Code::NotFinite,
+            format!(
+                "the sum of the weights of all ratings is {total}; at most {MAX_WEIGHT} can be computed with"
+            ),
+        ));
+    }
     Ok(Ratings {
         items: items.names,
         raters: raters.names,
@@ -451,18 +535,10 @@ fn rater_weights(raters: &[Label], given: &[(Label, f64)]) -> Result<Vec<f64>> {
         let Some(&r) = index.get(rater) else {
             return Err(Error::new(
                 Code::UnknownId,
-                format!("a weight is given for rater '{rater}', who rated nothing"),
+                format!("a weight is given for rater '{}', who rated nothing", short(rater)),
             ));
         };
-        if !weight.is_finite() {
-            return Err(Error::new(Code::NotFinite, format!("the weight of rater '{rater}' is {weight}")));
-        }
-        if *weight < 0.0 {
-            return Err(Error::invalid(format!(
-                "the weight of rater '{rater}' is {weight}; it must be 0 or more"
-            )));
-        }
-        weights[r] = *weight;
+        weights[r] = check::weight(*weight, format_args!("the weight of rater '{}'", short(rater)))?;
     }
     Ok(weights)
 }
@@ -500,7 +576,7 @@ fn order_values(values: &mut Codes, domain: Option<&[Label]>) -> Result<Vec<Labe
     let mut index = HashMap::with_capacity(categories.len());
     for (c, name) in categories.iter().enumerate() {
         if index.insert(name, c as u32).is_some() {
-            return Err(Error::invalid(format!("the domain names '{name}' twice")));
+            return Err(Error::invalid(format!("the domain names '{}' twice", short(name))));
         }
     }
     let renumber = values
@@ -509,7 +585,8 @@ fn order_values(values: &mut Codes, domain: Option<&[Label]>) -> Result<Vec<Labe
         .map(|name| {
             index.get(name).copied().ok_or_else(|| {
                 Error::invalid(format!(
-                    "the value '{name}' is not in the domain; add it there or remove its ratings"
+                    "the value '{}' is not in the domain; add it there or remove its ratings",
+                    short(name)
                 ))
             })
         })
@@ -538,7 +615,8 @@ fn resolve_duplicates(
             Code::DuplicateEntry,
             format!(
                 "rater '{}' rated item '{}' more than once; choose what to do with duplicates (first, last or keep)",
-                raters[rater], items[item]
+                short(&raters[rater]),
+                short(&items[item])
             ),
         )),
         Duplicates::First | Duplicates::Last => {
@@ -645,7 +723,18 @@ mod tests {
     }
 
     #[test]
+    fn a_table_may_be_given_either_way_round() {
+        let by_raters = Ratings::from_matrix(&[1.0, 2.0, 3.0, 1.0, f64::NAN, 2.0], 2, 3).unwrap();
+        let options = RatingsOptions { form: "items_x_raters".parse().unwrap(), ..Default::default() };
+        let by_items = Ratings::from_table(&[1.0, 1.0, 2.0, f64::NAN, 3.0, 2.0], 3, 2, &options).unwrap();
+        assert_eq!(by_raters, by_items);
+        assert_eq!("columns".parse::<TableForm>().unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    #[test]
     fn counts_become_anonymous_ratings() {
+        let many = Ratings::from_counts(&[vec![u32::MAX, 1]], &["a".into(), "b".into()]);
+        assert_eq!(many.unwrap_err().code(), Code::TooLarge);
         let data = Ratings::from_counts(&[vec![2, 0], vec![1, 1]], &["a".into(), "b".into()]).unwrap();
         assert_eq!(data.len(), 4);
         assert!(data.is_anonymous());

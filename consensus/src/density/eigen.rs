@@ -1,11 +1,14 @@
 //! What are the eigenvalues and eigenvectors of a small symmetric matrix?
 
+use quorate_core::{Cancel, Result};
+
 /// Sweeps after which the iteration stops in any case; convergence is quadratic and takes under ten.
 const MAX_SWEEPS: usize = 60;
 
 /// Eigenvalues (greatest first) and orthonormal eigenvectors (one row each) of a symmetric `n` x `n` matrix, by the
-/// cyclic Jacobi method (Jacobi 1846; Golub and Van Loan 2013, section 8.5). `O(n^3)` a sweep.
-pub(crate) fn symmetric_eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
+/// cyclic Jacobi method (Jacobi 1846; Golub and Van Loan 2013, section 8.5). `O(n^3)` a sweep. Error: `cancelled`.
+pub(crate) fn symmetric_eigen(mut a: Vec<f64>, n: usize) -> Result<(Vec<f64>, Vec<Vec<f64>>)> {
+    let cancel = Cancel::current();
     let mut vectors = vec![0.0; n * n];
     for i in 0..n {
         vectors[i * n + i] = 1.0;
@@ -18,6 +21,7 @@ pub(crate) fn symmetric_eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f
             break;
         }
         for p in 0..n {
+            cancel.check()?;
             for q in p + 1..n {
                 let apq = a[p * n + q];
                 if apq == 0.0 {
@@ -47,7 +51,7 @@ pub(crate) fn symmetric_eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f
     order.sort_by(|&i, &j| a[j * n + j].total_cmp(&a[i * n + i]));
     let values = order.iter().map(|&i| a[i * n + i]).collect();
     let vectors = order.iter().map(|&i| vectors[i * n..(i + 1) * n].to_vec()).collect();
-    (values, vectors)
+    Ok((values, vectors))
 }
 
 #[cfg(test)]
@@ -63,7 +67,7 @@ mod tests {
                 ((3 * i + 7 * j) as f64).sin() + if i == j { 2.0 } else { 0.0 }
             })
             .collect();
-        let (values, vectors) = symmetric_eigen(a.clone(), n);
+        let (values, vectors) = symmetric_eigen(a.clone(), n).unwrap();
         assert!(values.windows(2).all(|w| w[0] >= w[1]));
         for i in 0..n {
             for j in 0..n {
@@ -77,7 +81,7 @@ mod tests {
 
     #[test]
     fn equal_diagonal_is_rotated_by_an_eighth_turn() {
-        let (values, _) = symmetric_eigen(vec![1.0, 0.5, 0.5, 1.0], 2);
+        let (values, _) = symmetric_eigen(vec![1.0, 0.5, 0.5, 1.0], 2).unwrap();
         assert!((values[0] - 1.5).abs() < 1e-15 && (values[1] - 0.5).abs() < 1e-15);
     }
 }

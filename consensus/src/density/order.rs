@@ -17,7 +17,7 @@ pub struct OrderEffect {
     pub effect_a: f64,
     /// Change of `p(B yes)` from being asked second to being asked first.
     pub effect_b: f64,
-    /// For counts: `q` divided by its standard error. `None` for probabilities, or when the error is zero.
+    /// For counts: `q` divided by its standard error under "q = 0". `None` for probabilities, or when the error is zero.
     pub z: Option<f64>,
     /// For counts: the two-sided p-value of "q = 0".
     pub p_value: Option<f64>,
@@ -28,8 +28,8 @@ pub struct OrderEffect {
 /// `ab` holds the answers of those who were asked A first: (A yes B yes, A yes B no, A no B yes, A no B no).
 /// `ba` of those asked B first: (B yes A yes, B yes A no, B no A yes, B no A no). Each is either four probabilities
 /// (sum 1 within 1e-6) or four counts. An order effect with `q` = 0 is what a projective ("quantum") model predicts
-/// without free parameters; `q` away from 0 rules such models out. The standard error treats the two groups as
-/// independent samples of a binomial share.
+/// without free parameters; `q` away from 0 rules such models out. The test is that of two binomial shares from
+/// independent samples.
 ///
 /// ```
 /// use quorate_consensus::density::order_effect;
@@ -49,7 +49,9 @@ pub fn order_effect(ab: [f64; 4], ba: [f64; 4]) -> Result<OrderEffect> {
         ((ab[0] - ba[0]).abs() + (ab[1] - ba[2]).abs() + (ab[2] - ba[1]).abs() + (ab[3] - ba[3]).abs()) / 2.0;
     let z = match (n_ab, n_ba) {
         (Some(n), Some(m)) => {
-            let variance = differ_ab * (1.0 - differ_ab) / n + differ_ba * (1.0 - differ_ba) / m;
+            // Under q = 0 both groups have one share, which is estimated from both: with an error of its own for each group small samples reject too often.
+            let pooled = (n * differ_ab + m * differ_ba) / (n + m);
+            let variance = pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m);
             (variance > 0.0).then(|| q / variance.sqrt())
         }
         _ => None,
@@ -69,7 +71,7 @@ fn shares(x: [f64; 4], what: &str) -> Result<([f64; 4], Option<f64>)> {
     for v in x {
         check::weight(v, what)?;
     }
-    let sum: f64 = x.iter().sum();
+    let sum = check::finite(x.iter().sum(), format_args!("the sum of {what}"))?;
     if sum <= 0.0 {
         return Err(Error::invalid(format!("{what} holds no answers")));
     }

@@ -10,6 +10,9 @@ use crate::pooling::{Opinions, linear_pool};
 /// Eigenvalues below this share are rounding error, not a faction.
 const NEGLIGIBLE: f64 = 1e-12;
 
+/// The largest matrix whose eigenvalues are computed: some minutes.
+const MAX_RANK: usize = 2_000;
+
 /// One eigenvector of the pooled density matrix.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DensityFaction {
@@ -67,10 +70,13 @@ pub struct DensityPool {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `invalid_shape`, `not_finite`, `invalid_argument` for bad weights.
+/// Errors: `invalid_shape`, `not_finite`, `invalid_argument` for bad weights; `too_large` when both experts and outcomes are above 2,000, or their sum times
+/// the smaller of them above 2^25.
 pub fn density_pool(opinions: &Opinions, weights: Option<&[f64]>) -> Result<DensityPool> {
     let pooled = linear_pool(opinions, weights)?;
     let (n, k) = (opinions.experts(), opinions.outcomes());
+    check::at_most(n.min(k), MAX_RANK, "the smaller of experts and outcomes")?;
+    check::table(&[n.min(k), n.saturating_add(k)], "directions x (experts + outcomes)")?;
     let weights = check::normalised_weights(weights, n)?;
     // Row i: sqrt(w_i) * sqrt(p_i).
     let states: Vec<f64> =
@@ -88,7 +94,7 @@ pub fn density_pool(opinions: &Opinions, weights: Option<&[f64]>) -> Result<Dens
         }
         rho
     };
-    let (values, vectors) = symmetric_eigen(matrix, m);
+    let (values, vectors) = symmetric_eigen(matrix, m)?;
     let trace: f64 = values.iter().map(|l| l.max(0.0)).sum();
     let eigenvalues: Vec<f64> = values
         .iter()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use quorate_core::{Code, Error, Result};
 use serde::Serialize;
 
-use crate::check;
+use crate::check::{self, Rounding, short};
 
 /// One voter's position.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -95,10 +95,10 @@ pub fn minority_report(votes: &[Vote], threshold: f64) -> Result<MinorityReport>
     let mut voters = std::collections::BTreeSet::new();
     let mut by_position: BTreeMap<&str, Vec<&Vote>> = BTreeMap::new();
     for v in votes {
-        check::weight(v.weight, format_args!("the weight of '{}'", v.voter))?;
-        check::within(v.confidence, 0.0, 1.0, format_args!("the confidence of '{}'", v.voter))?;
+        check::weight(v.weight, format_args!("the weight of '{}'", short(&v.voter)))?;
+        check::within(v.confidence, 0.0, 1.0, format_args!("the confidence of '{}'", short(&v.voter)))?;
         if !voters.insert(v.voter.as_str()) {
-            return Err(Error::new(Code::DuplicateEntry, format!("'{}' votes twice", v.voter)));
+            return Err(Error::new(Code::DuplicateEntry, format!("'{}' votes twice", short(&v.voter))));
         }
         if v.weight > 0.0 {
             by_position.entry(&v.position).or_default().push(v);
@@ -107,6 +107,7 @@ pub fn minority_report(votes: &[Vote], threshold: f64) -> Result<MinorityReport>
     if by_position.is_empty() {
         return Err(Error::new(Code::EmptyInput, "no vote has positive weight"));
     }
+    check::finite(votes.iter().map(|v| v.weight).sum(), "the sum of the weights")?;
     let factions = by_position
         .into_iter()
         .map(|(position, members)| {
@@ -133,7 +134,8 @@ pub(crate) fn report(
     threshold: f64,
     leading: Option<&[String]>,
 ) -> MinorityReport {
-    let total: f64 = factions.iter().flat_map(|f| &f.1).map(|m| m.weight).sum();
+    let weights = || factions.iter().flat_map(|f| &f.1).map(|m| m.weight);
+    let (total, rounding): (f64, f64) = (weights().sum(), Rounding::of(weights()).of_sums());
     let mut factions: Vec<Faction> = factions
         .into_iter()
         .map(|(position, mut members)| {
@@ -145,12 +147,12 @@ pub(crate) fn report(
         .collect();
     factions.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.position.cmp(&b.position)));
     // Weights that differ by rounding only are level.
-    let top = factions.first().map_or(0.0, |f| f.weight) - 1e-9 * total;
+    let top = factions.first().map_or(0.0, |f| f.weight) - rounding;
     let (leading, rest): (Vec<_>, Vec<_>) = factions.into_iter().partition(|f| match leading {
         Some(names) => names.contains(&f.position),
         None => f.weight >= top,
     });
-    let (minorities, below): (Vec<_>, Vec<_>) = rest.into_iter().partition(|f| f.share >= threshold - 1e-9);
+    let (minorities, below): (Vec<_>, Vec<_>) = rest.into_iter().partition(|f| f.share >= threshold - 1e-12);
     MinorityReport {
         leading,
         minorities,

@@ -152,7 +152,7 @@ pub fn bayesian_truth_serum(
 /// The indices of the greatest value, up to rounding.
 fn leaders(x: &[f64]) -> Vec<usize> {
     let top = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    (0..x.len()).filter(|&i| top - x[i] <= 1e-9).collect()
+    (0..x.len()).filter(|&i| top - x[i] <= 1e-12 * top.abs().max(1.0)).collect()
 }
 
 fn check_votes(votes: &[usize], predictions: &Opinions) -> Result<()> {

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// Shares closer than this to a bound lie on it: sums of weights carry rounding error.
-const ROUNDING: f64 = 1e-9;
+/// Shares closer than this to a bound lie on it: sums of weights carry rounding error. One voter among a hundred billion is more than that.
+const ROUNDING: f64 = 1e-12;
 
 /// The level of consensus, by the weighted share of the leading position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -22,7 +22,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The level of a share between 0 and 1. A share within 1e-9 of a bound counts as the bound.
+    /// The level of a share between 0 and 1. A share within 1e-12 of a bound counts as the bound.
     ///
     /// ```
     /// use quorate_consensus::panel::Level;

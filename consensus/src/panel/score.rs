@@ -1,6 +1,6 @@
 //! What does a panel decide, how firmly, and who differs?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::{Code, Error, Result};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::ballot::{Ballot, Position};
 use super::kinds::{Judged, judge};
 use super::level::Level;
-use crate::check;
+use crate::check::{self, short};
 use crate::minority::{Member, MinorityReport, report};
 use crate::pooling::wilson;
 
@@ -50,13 +50,14 @@ impl PanelConfig {
             if low >= high {
                 return Err(Error::invalid("the low end of the scale must be below its high end"));
             }
+            check::finite(high - low, "the width of the scale")?;
         }
         check::weight(self.tolerance.unwrap_or(0.0), "tolerance")?;
         check::within(self.similarity, -1.0, 1.0, "similarity")?;
         check::within(self.minority_threshold, 0.0, 1.0, "minority_threshold")?;
         let mut seen = BTreeSet::new();
         match self.options.iter().find(|o| !seen.insert(o.as_str())) {
-            Some(o) => Err(Error::new(Code::DuplicateId, format!("option '{o}' is listed twice"))),
+            Some(o) => Err(Error::new(Code::DuplicateId, format!("option '{}' is listed twice", short(o)))),
             None => Ok(()),
         }
     }
@@ -117,7 +118,8 @@ pub struct PanelScore {
     pub support: f64,
     /// Agreement among the ballots, raw and corrected for chance.
     pub agreement: PanelAgreement,
-    /// Intervals, that of `support` first.
+    /// Intervals, that of `support` first. That of `number` (the middle half of the ballots) and of `probability` (their range; none on a tie) describe
+    /// the ballots and have no confidence level.
     pub intervals: Vec<PanelInterval>,
     /// Every faction with its members.
     pub minority: MinorityReport,
@@ -163,7 +165,7 @@ pub fn score_panel(ballots: &[Ballot]) -> Result<PanelScore> {
 /// |---|---|---|---|
 /// | choice | option of greatest weight | those who chose it | Brennan-Prediger (1981) over weighted pairs of ballots |
 /// | probability | top of the linear pool | those whose own top it is | the same, over the ballots' tops |
-/// | ranking | Schulze winner | those who rank it first | mean Spearman correlation, i.e. Kendall's W corrected for chance |
+/// | ranking | Schulze winner | those who rank it first | mean Spearman correlation over weighted pairs of ballots, options left out sharing the last ranks |
 /// | number | weighted median | those within the tolerance | r_wg (James, Demaree and Wolf 1984), given a scale |
 /// | vector | medoid of the heaviest cluster | that cluster | mean pairwise cosine |
 ///
@@ -174,16 +176,17 @@ pub fn score_panel(ballots: &[Ballot]) -> Result<PanelScore> {
 /// number of ballots. Levels as in [`Level`].
 ///
 /// Errors: `empty_input` without ballots of positive weight; `duplicate_entry` for a voter with two ballots;
-/// `invalid_argument` for mixed kinds, bad weights, confidences or probabilities; `not_finite`; `unknown_id` for an
-/// option that `config.options` lacks; `invalid_shape` for vectors of unequal dimension.
+/// `invalid_argument` for mixed kinds, bad weights, confidences or probabilities; `not_finite`, also when numbers are so far apart that their distance
+/// is above 1.8e308; `unknown_id` for an option that `config.options` lacks; `invalid_shape` for vectors of unequal dimension; `too_large` above 16,384
+/// vectors, 5,000 options of rankings, or 2^25 ballots x options.
 pub fn score_panel_with(ballots: &[Ballot], config: &PanelConfig) -> Result<PanelScore> {
     config.validate()?;
     let mut voters = BTreeSet::new();
     for b in ballots {
-        check::weight(b.weight, format_args!("the weight of '{}'", b.voter))?;
-        check::within(b.confidence, 0.0, 1.0, format_args!("the confidence of '{}'", b.voter))?;
+        check::weight(b.weight, format_args!("the weight of '{}'", short(&b.voter)))?;
+        check::within(b.confidence, 0.0, 1.0, format_args!("the confidence of '{}'", short(&b.voter)))?;
         if !voters.insert(b.voter.as_str()) {
-            return Err(Error::new(Code::DuplicateEntry, format!("'{}' has two ballots", b.voter)));
+            return Err(Error::new(Code::DuplicateEntry, format!("'{}' has two ballots", short(&b.voter))));
         }
     }
     let ballots: Vec<&Ballot> = ballots.iter().filter(|b| b.weight > 0.0).collect();
@@ -194,8 +197,8 @@ pub fn score_panel_with(ballots: &[Ballot], config: &PanelConfig) -> Result<Pane
     if let Some(other) = ballots.iter().find(|b| b.position.kind() != kind) {
         return Err(Error::invalid(format!(
             "'{}' gives a {kind} and '{}' a {}; all ballots of a panel must be of one kind",
-            first.voter,
-            other.voter,
+            short(&first.voter),
+            short(&other.voter),
             other.position.kind()
         )));
     }
@@ -205,6 +208,7 @@ pub fn score_panel_with(ballots: &[Ballot], config: &PanelConfig) -> Result<Pane
         judge(&ballots, weight, config)?;
 
     let mut groups: Vec<(String, Vec<Member>)> = Vec::new();
+    let mut place: BTreeMap<String, usize> = BTreeMap::new();
     for (b, position) in ballots.iter().zip(position_of) {
         let member = Member {
             voter: b.voter.clone(),
@@ -213,15 +217,19 @@ pub fn score_panel_with(ballots: &[Ballot], config: &PanelConfig) -> Result<Pane
             strength: b.weight * b.confidence,
             rationale: b.rationale.clone(),
         };
-        match groups.iter_mut().find(|g| g.0 == position) {
-            Some(g) => g.1.push(member),
-            None => groups.push((position, vec![member])),
-        }
+        let at = *place.entry(position).or_insert_with_key(|position| {
+            groups.push((position.clone(), Vec::new()));
+            groups.len() - 1
+        });
+        groups[at].1.push(member);
     }
     let minority = report(groups, config.minority_threshold, Some(&leading));
     // On a tie each leading position has the same share.
     let support = minority.leading.first().map_or(0.0, |f| f.weight / weight).min(1.0);
-    let effective_voters = weight * weight / ballots.iter().map(|b| b.weight * b.weight).sum::<f64>();
+    // Relative to the largest weight, so that no square overflows.
+    let largest = ballots.iter().map(|b| b.weight).fold(0.0, f64::max);
+    let squares: f64 = ballots.iter().map(|b| (b.weight / largest).powi(2)).sum();
+    let effective_voters = (weight / largest).powi(2) / squares;
     let (low, high) = wilson(support, effective_voters);
     let mut all_intervals = vec![PanelInterval {
         of: "support",
@@ -259,14 +267,14 @@ impl Decision {
     }
 }
 
-/// Checks that an option may be voted for.
-pub(super) fn check_option(name: &str, voter: &str, config: &PanelConfig) -> Result<()> {
-    if config.options.is_empty() || config.options.iter().any(|o| o == name) {
+/// Checks that an option may be voted for. `allowed`: those of the configuration; when there are none, every one.
+pub(super) fn check_option(name: &str, voter: &str, allowed: &BTreeSet<&str>) -> Result<()> {
+    if allowed.is_empty() || allowed.contains(name) {
         Ok(())
     } else {
         Err(Error::new(
             Code::UnknownId,
-            format!("'{voter}' names '{name}', which is not among the panel's options"),
+            format!("'{}' names '{}', which is not among the panel's options", short(&voter), short(&name)),
         ))
     }
 }

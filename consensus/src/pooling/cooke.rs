@@ -164,6 +164,9 @@ where
             (low - margin, high + margin)
         })
         .collect();
+    for (s, (low, high)) in ranges.iter().enumerate() {
+        check::finite(high - low, format_args!("the range of question {s}"))?;
+    }
     if let Some(s) = ranges.iter().position(|(l, h)| h - l <= 0.0) {
         return Err(Error::invalid(format!(
             "every quantile and the answer of question {s} are the same number"

@@ -1,6 +1,6 @@
 //! How likely is a majority to be right, given how likely each member is?
 
-use quorate_core::Result;
+use quorate_core::{Cancel, Result};
 use serde::Serialize;
 
 use crate::check;
@@ -25,13 +25,15 @@ pub struct Jury {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input`, `not_finite`, `invalid_argument` for a competence outside `[0, 1]`.
+/// Errors: `empty_input`, `not_finite`, `invalid_argument` for a competence outside `[0, 1]`; `too_large` above 100,000 members.
 pub fn condorcet_jury(competences: &[f64]) -> Result<Jury> {
     check::not_empty(competences.len(), "jury members")?;
-    let n = competences.len();
+    let (n, cancel) = (competences.len(), Cancel::current());
+    check::at_most(n, 100_000, "jury members")?;
     let mut right = vec![0.0; n + 1];
     right[0] = 1.0;
     for (i, &p) in competences.iter().enumerate() {
+        cancel.check()?;
         check::within(p, 0.0, 1.0, format_args!("competence {i}"))?;
         for k in (0..=i + 1).rev() {
             right[k] = right[k] * (1.0 - p) + if k > 0 { right[k - 1] * p } else { 0.0 };
@@ -39,5 +41,7 @@ pub fn condorcet_jury(competences: &[f64]) -> Result<Jury> {
     }
     let majority_right: f64 = right[n / 2 + 1..].iter().sum();
     let tie = if n.is_multiple_of(2) { right[n / 2] } else { 0.0 };
-    Ok(Jury { majority_right, tie, probability: majority_right + tie / 2.0 })
+    // Sums of many roundings may end a little above 1.
+    let majority_right = majority_right.min(1.0);
+    Ok(Jury { majority_right, tie, probability: (majority_right + tie / 2.0).min(1.0) })
 }

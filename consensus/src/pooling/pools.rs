@@ -77,7 +77,7 @@ fn geometric(opinions: &Opinions, weights: Option<&[f64]>, power: f64) -> Result
     let mut pooled = vec![0.0; opinions.outcomes()];
     for (row, &w) in opinions.rows().zip(&weights).filter(|(_, w)| **w > 0.0) {
         for (q, p) in pooled.iter_mut().zip(row) {
-            *q += power * w * p.ln();
+            *q += w * p.ln();
         }
     }
     let top = pooled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -88,7 +88,13 @@ fn geometric(opinions: &Opinions, weights: Option<&[f64]>, power: f64) -> Result
              keep probabilities above zero",
         ));
     }
-    pooled.iter_mut().for_each(|q| *q = (*q - top).exp());
+    // The power comes last: of differences that are 0 for the leading outcomes and negative for all others, so that it makes no NaN however large or
+    // small it is.
+    let share = |q: f64| match q - top {
+        0.0 => 1.0,
+        below => (power * below).exp(),
+    };
+    pooled.iter_mut().for_each(|q| *q = if *q == f64::NEG_INFINITY { 0.0 } else { share(*q) });
     let sum: f64 = pooled.iter().sum();
     pooled.iter_mut().for_each(|q| *q /= sum);
     Ok(pooled)

@@ -112,12 +112,13 @@ pub struct CalibrationTable {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `invalid_argument` for zero bins; otherwise as [`brier_score`].
+/// Errors: `invalid_argument` for zero bins, `too_large` above 100,000; otherwise as [`brier_score`].
 pub fn calibration_table(forecasts: &[f64], outcomes: &[bool], bins: usize) -> Result<CalibrationTable> {
     check_forecasts(forecasts, outcomes)?;
     if bins == 0 {
         return Err(Error::invalid("bins is 0; it must be at least 1"));
     }
+    check::at_most(bins, 100_000, "bins")?;
     let mut tally = vec![(0usize, 0.0, 0usize); bins];
     for (&p, &o) in forecasts.iter().zip(outcomes) {
         let bin = &mut tally[((p * bins as f64) as usize).min(bins - 1)];
@@ -166,12 +167,17 @@ pub(crate) const Z95: f64 = 1.959_963_984_540_054;
 
 /// Wilson's 95% interval of a share `p` observed on `n` (effective) cases.
 pub(crate) fn wilson(p: f64, n: f64) -> (f64, f64) {
-    let z2 = Z95 * Z95;
+    wilson_at(p, n, Z95)
+}
+
+/// Wilson's interval at `z` standard errors.
+pub(crate) fn wilson_at(p: f64, n: f64, z: f64) -> (f64, f64) {
+    let z2 = z * z;
     let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).max(0.0).sqrt();
+    let half = z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).max(0.0).sqrt();
     // Exact at the ends, where rounding would leave 1e-17.
-    let low = if p <= 0.0 { 0.0 } else { (centre - half).max(0.0) };
-    let high = if p >= 1.0 { 1.0 } else { (centre + half).min(1.0) };
+    let low = if p <= 0.0 { 0.0 } else { (centre - half).clamp(0.0, p) };
+    let high = if p >= 1.0 { 1.0 } else { (centre + half).clamp(p, 1.0) };
     (low, high)
 }
 

@@ -1,6 +1,6 @@
 //! How strong is each option, judged by its duels?
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::Result;
 
 use super::choice::{Choices, StrengthConfig, Strengths, determine, fit};
 use super::comparisons::Comparisons;
@@ -22,18 +22,16 @@ use super::comparisons::Comparisons;
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` without comparisons; `undefined` when `alpha` is `Some(0.0)` and the data do not determine
+/// Errors: `empty_input` without comparisons; `not_finite` when the weights have no finite sum; `undefined` when `alpha` is `Some(0.0)` and the data do not determine
 /// the strengths; `invalid_argument`, `not_finite` for a bad configuration.
 pub fn bradley_terry(comparisons: &Comparisons, config: &StrengthConfig) -> Result<Strengths> {
     config.validate()?;
-    if comparisons.is_empty() {
-        return Err(Error::new(Code::EmptyInput, "nothing has been compared"));
-    }
+    comparisons.check_not_empty()?;
     let (alpha, components) =
         determine(comparisons.options(), comparisons.pairs().map(|(i, j, _)| (i, j)), config.alpha)?;
     let mut choices = Choices::new();
     for (i, j, w) in comparisons.pairs() {
         choices.push([i as u32, j as u32], w);
     }
-    fit("bradley_terry", comparisons.options(), &choices, components, alpha, config)
+    fit("bradley_terry", comparisons.options(), &mut choices, components, alpha, config)
 }

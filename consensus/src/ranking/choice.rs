@@ -3,11 +3,11 @@
 //! Bradley-Terry and Plackett-Luce are one model: from a set of options, option `i` is chosen with probability
 //! `exp(t_i) / sum of exp(t_j) over the set` (Luce 1959). This file fits it; the two methods say what the sets are.
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 use serde::Serialize;
 
 use super::outcome::{Outcome, TieBreak, from_scores};
-use crate::check;
+use crate::check::{self, short};
 
 /// The penalty used when none is given and the data alone do not determine the strengths.
 pub const DEFAULT_ALPHA: f64 = 0.01;
@@ -34,13 +34,14 @@ impl Default for StrengthConfig {
 }
 
 impl StrengthConfig {
-    /// Errors: `not_finite`, `invalid_argument` for a negative penalty or a tolerance that is not positive.
+    /// Errors: `not_finite`, `invalid_argument` for a penalty outside [0, 1e12] or a tolerance that is not positive, `too_large` above 1,000,000 steps.
     pub fn validate(&self) -> Result<()> {
-        check::weight(self.alpha.unwrap_or(0.0), "alpha")?;
+        check::within(self.alpha.unwrap_or(0.0), 0.0, 1e12, "alpha")?;
         check::finite(self.tol, "tol")?;
         if self.tol <= 0.0 || self.max_iter == 0 {
             return Err(Error::invalid("tol must be positive and max_iter at least 1"));
         }
+        check::at_most(self.max_iter, check::MAX_ITERATIONS, "max_iter")?;
         Ok(())
     }
 }
@@ -90,6 +91,11 @@ impl Choices {
         self.weights.is_empty()
     }
 
+    /// The number of members of all sets.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
     fn iter(&self) -> impl Iterator<Item = (&[u32], f64)> {
         self.weights
             .iter()
@@ -117,13 +123,18 @@ pub(crate) fn determine(
             Code::Undefined,
             format!(
                 "without a penalty the strengths are not determined: the options fall into {} groups, and no chain of \
-                 wins leads from group {:?} to group {:?} and back; set alpha above 0 or leave it open",
+                 wins leads from the group of '{}' to that of '{}' and back; set alpha above 0 or leave it open",
                 groups.len(),
-                named[0],
-                named[1]
+                first_of(&named[0]),
+                first_of(&named[1])
             ),
         )),
     }
+}
+
+/// The name of a group: its first option.
+fn first_of(group: &[String]) -> String {
+    group.first().map_or_else(String::new, short)
 }
 
 /// Fits the model by Newton's method with conjugate gradients (Nocedal and Wright 2006, algorithm 7.1). The
@@ -132,18 +143,23 @@ pub(crate) fn determine(
 pub(crate) fn fit(
     method: &'static str,
     options: &[String],
-    choices: &Choices,
+    choices: &mut Choices,
     components: Vec<Vec<String>>,
     alpha: f64,
     config: &StrengthConfig,
 ) -> Result<Strengths> {
-    let n = options.len();
+    let (n, cancel) = (options.len(), Cancel::current());
+    // Weights and penalty are divided by the largest weight: that changes no strength, and neither large nor small weights lose digits.
+    let unit = choices.weights.iter().copied().fold(0.0, f64::max);
+    choices.weights.iter_mut().for_each(|w| *w /= unit);
+    let (given, alpha) = (alpha, alpha / unit);
+    let choices = &*choices;
     let mut theta = vec![0.0; n];
     let mut state = Local::at(&theta, choices, alpha);
     let (mut iterations, mut converged) = (0, false);
     while iterations < config.max_iter && !converged {
         iterations += 1;
-        let step = state.newton_step(choices, alpha);
+        let step = state.newton_step(choices, alpha, &cancel)?;
         let slope: f64 = step.iter().zip(&state.gradient).map(|(s, g)| s * g).sum();
         let largest = step.iter().fold(0.0f64, |m, s| m.max(s.abs()));
         let mut length = 1.0;
@@ -159,8 +175,8 @@ pub(crate) fn fit(
         }
         converged = largest <= config.tol;
     }
-    let log_likelihood = -(state.objective - alpha * theta.iter().map(|t| t * t).sum::<f64>());
-    Ok(report(method, options, theta, components, alpha, config).with_fit(
+    let log_likelihood = -(state.objective - alpha * theta.iter().map(|t| t * t).sum::<f64>()) * unit;
+    Ok(report(method, options, theta, components, given, config).with_fit(
         Some(log_likelihood),
         iterations,
         converged,
@@ -228,8 +244,8 @@ impl Local {
         Local { objective, gradient, p }
     }
 
-    /// Solves Hessian * step = -gradient by conjugate gradients with a diagonal preconditioner.
-    fn newton_step(&self, choices: &Choices, alpha: f64) -> Vec<f64> {
+    /// Solves Hessian * step = -gradient by conjugate gradients with a diagonal preconditioner. Error: `cancelled`.
+    fn newton_step(&self, choices: &Choices, alpha: f64, cancel: &Cancel) -> Result<Vec<f64>> {
         let n = self.gradient.len();
         let mut diagonal = vec![2.0 * alpha; n];
         let mut at = 0;
@@ -255,6 +271,7 @@ impl Local {
         let mut rz: f64 = residual.iter().zip(&direction).map(|(r, z)| r * z).sum();
         let target = 1e-16 * rz;
         for _ in 0..10 * n + 20 {
+            cancel.check()?;
             if rz <= target || rz <= 0.0 {
                 break;
             }
@@ -275,7 +292,7 @@ impl Local {
             }
             rz = next;
         }
-        step
+        Ok(step)
     }
 
     fn hessian_times(&self, v: &[f64], choices: &Choices, alpha: f64) -> Vec<f64> {

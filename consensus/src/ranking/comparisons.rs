@@ -6,7 +6,7 @@ use quorate_core::{Code, Error, Result};
 use serde::Serialize;
 
 use super::profile::Profile;
-use crate::check;
+use crate::check::{self, short};
 
 /// Weighted outcomes "winner beat loser" between named options, equal pairs merged.
 ///
@@ -37,16 +37,24 @@ impl Comparisons {
         let mut index = BTreeMap::new();
         for (i, name) in options.iter().enumerate() {
             if index.insert(name.clone(), i as u32).is_some() {
-                return Err(Error::new(Code::DuplicateId, format!("option '{name}' is listed twice")));
+                return Err(Error::new(
+                    Code::DuplicateId,
+                    format!("option '{}' is listed twice", short(name)),
+                ));
             }
         }
         Ok(Comparisons { options, index, wins: BTreeMap::new() })
     }
 
     /// Every pair that a profile's ballots order (level pairs count half for each side).
+    ///
+    /// Errors: none for a profile with finite weights; `cancelled`.
     pub fn from_profile(profile: &Profile) -> Result<Self> {
         let mut out = Comparisons::new(profile.options().iter().cloned())?;
-        let pairs = profile.pairwise();
+        if profile.is_empty() {
+            return Ok(out);
+        }
+        let pairs = profile.pairs()?;
         let n = pairs.len();
         for i in 0..n {
             for j in (0..n).filter(|&j| j != i) {
@@ -94,16 +102,27 @@ impl Comparisons {
         self.wins.is_empty()
     }
 
+    /// `empty_input` when nothing has been compared, `not_finite` when the weights have no finite sum.
+    pub(crate) fn check_not_empty(&self) -> Result<()> {
+        if self.is_empty() {
+            return Err(Error::new(Code::EmptyInput, "nothing has been compared"));
+        }
+        check::finite(self.wins.values().sum(), "the sum of the weights").map(|_| ())
+    }
+
     fn pair(&self, a: &str, b: &str, weight: f64) -> Result<(u32, u32)> {
         check::weight(weight, "the weight of a comparison")?;
         let code = |name: &str| {
             self.index.get(name).copied().ok_or_else(|| {
-                Error::new(Code::UnknownId, format!("'{name}' is not among the options of these comparisons"))
+                Error::new(
+                    Code::UnknownId,
+                    format!("'{}' is not among the options of these comparisons", short(&name)),
+                )
             })
         };
         let (i, j) = (code(a)?, code(b)?);
         if i == j {
-            return Err(Error::invalid(format!("'{a}' is compared with itself")));
+            return Err(Error::invalid(format!("'{}' is compared with itself", short(&a))));
         }
         Ok((i, j))
     }

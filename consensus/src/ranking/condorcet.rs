@@ -17,10 +17,9 @@ use super::profile::{PairMatrix, Profile};
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` when no ballot ranks anything.
+/// Errors: `empty_input` when no ballot ranks anything; `not_finite` when the weights have no finite sum.
 pub fn copeland(profile: &Profile, config: &VoteConfig) -> Result<Outcome> {
-    profile.check_not_empty()?;
-    let pairs = profile.pairwise();
+    let pairs = profile.pairs()?;
     let n = pairs.len();
     let duel = |i: usize, j: usize| match pairs.margin(i, j) {
         m if m > 0.0 => 1.0,
@@ -44,10 +43,9 @@ pub fn copeland(profile: &Profile, config: &VoteConfig) -> Result<Outcome> {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` when no ballot ranks anything.
+/// Errors: `empty_input` when no ballot ranks anything; `not_finite` when the weights have no finite sum.
 pub fn minimax(profile: &Profile, config: &VoteConfig) -> Result<Outcome> {
-    profile.check_not_empty()?;
-    let pairs = profile.pairwise();
+    let pairs = profile.pairs()?;
     let n = pairs.len();
     let scores = (0..n)
         .map(|i| {

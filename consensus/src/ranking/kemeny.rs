@@ -1,21 +1,22 @@
 //! Which order of the options contradicts the voters least?
 
-use quorate_core::{Error, Result};
+use quorate_core::{Cancel, Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::outcome::{Outcome, TieBreak, from_relation};
 use super::profile::{PairMatrix, Profile};
+use crate::check;
 
 /// Options of [`kemeny`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct KemenyConfig {
     /// The largest majority component solved exactly (at most 20; time and memory grow as `2^n`). Default 16.
     pub exact_options: usize,
-    /// How many optimal orders are listed at most. Default 64.
+    /// How many optimal orders are listed at most, up to 10,000. Default 64.
     pub max_orders: usize,
-    /// How many perturbed restarts the local search makes on a larger component. Default 32.
+    /// How many perturbed restarts the local search makes on a larger component, up to 100,000. Default 32.
     pub restarts: usize,
     /// Seed of the local search.
     pub seed: u64,
@@ -30,7 +31,7 @@ impl Default for KemenyConfig {
 }
 
 impl KemenyConfig {
-    /// Errors: `invalid_argument` when a limit is outside its range.
+    /// Errors: `invalid_argument` when a limit is outside its range, `too_large` for more orders or restarts than are possible.
     pub fn validate(&self) -> Result<()> {
         if self.exact_options > 20 {
             return Err(Error::invalid(format!(
@@ -41,6 +42,8 @@ impl KemenyConfig {
         if self.max_orders == 0 {
             return Err(Error::invalid("max_orders is 0; it must be at least 1"));
         }
+        check::at_most(self.max_orders, 10_000, "max_orders")?;
+        check::at_most(self.restarts, 100_000, "restarts")?;
         Ok(())
     }
 }
@@ -76,6 +79,9 @@ pub struct Kemeny {
 /// triangles, the least margin of each (Conitzer, Davenport and Kalagnanam 2006) says how far from optimal it can
 /// be.
 ///
+/// Orders are compared exactly where the weights are whole (or multiples of one power of two): one ballot more among hundreds of millions decides.
+/// Other weights have rounding errors, and orders that differ by no more than those are level.
+///
 /// ```
 /// use quorate_consensus::ranking::{kemeny, KemenyConfig, Profile};
 /// let p = Profile::from_rankings(&[
@@ -88,12 +94,11 @@ pub struct Kemeny {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` when no ballot ranks anything; `invalid_argument` for a bad configuration.
+/// Errors: `empty_input` when no ballot ranks anything; `not_finite` when the weights have no finite sum; those of [`KemenyConfig::validate`].
 pub fn kemeny(profile: &Profile, config: &KemenyConfig) -> Result<Kemeny> {
     config.validate()?;
-    profile.check_not_empty()?;
-    let pairs = profile.pairwise();
-    let n = pairs.len();
+    let pairs = profile.pairs()?;
+    let (n, cancel) = (pairs.len(), Cancel::current());
     let mut above = vec![false; n * n];
     let mut winners = Vec::new();
     let (mut orders, mut orders_complete) = (vec![Vec::new()], true);
@@ -101,9 +106,9 @@ pub fn kemeny(profile: &Profile, config: &KemenyConfig) -> Result<Kemeny> {
     let components = components(&pairs);
     for (c, members) in components.iter().enumerate() {
         let solved = if members.len() <= config.exact_options {
-            solve_exactly(&pairs, members, config.max_orders)
+            solve_exactly(&pairs, members, config.max_orders, &cancel)?
         } else {
-            search_locally(&pairs, members, config)
+            search_locally(&pairs, members, config, &cancel)?
         };
         exact &= solved.exact;
         slack += solved.slack;
@@ -165,47 +170,47 @@ struct Solved {
     slack: f64,
 }
 
-/// Strongly connected components of "i is not beaten by j", from the top down.
+/// Strongly connected components of "i is not beaten by j", from the top down, members ascending.
 fn components(pairs: &PairMatrix) -> Vec<Vec<usize>> {
     let n = pairs.len();
-    // The relation is complete (of two options at least one is not beaten by the other). So when i reaches j but j
-    // does not reach i, i reaches strictly more than j; and within a component all reach the same set. Sorting by the
-    // size of the reachable set therefore puts components in order, equal sizes being one component.
-    let reach: Vec<usize> = (0..n)
-        .map(|start| {
-            let mut seen = vec![false; n];
-            seen[start] = true;
-            let mut stack = vec![start];
-            let mut count = 1;
-            while let Some(i) = stack.pop() {
-                for (j, seen) in seen.iter_mut().enumerate() {
-                    if !*seen && pairs.margin(i, j) >= 0.0 {
-                        *seen = true;
-                        count += 1;
-                        stack.push(j);
-                    }
-                }
-            }
-            count
-        })
-        .collect();
-    let mut by_reach: Vec<usize> = (0..n).collect();
-    by_reach.sort_by_key(|&i| (std::cmp::Reverse(reach[i]), i));
-    by_reach.chunk_by(|&a, &b| reach[a] == reach[b]).map(<[usize]>::to_vec).collect()
+    // Components end where every option above beats every one below. Those above then have more duels won than lost (net) than any below,
+    // so that each component is a stretch of the options in that order; `crossing` counts the victories from those before the cut to the rest.
+    let beats = |i: usize, j: usize| pairs.margin(i, j) > 0.0;
+    let net = |i: usize| (0..n).map(|j| i64::from(beats(i, j)) - i64::from(beats(j, i))).sum::<i64>();
+    let nets: Vec<i64> = (0..n).map(net).collect();
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(nets[i]), i));
+    let (mut parts, mut start, mut crossing) = (Vec::new(), 0, 0usize);
+    for (at, &i) in order.iter().enumerate() {
+        crossing -= order[..at].iter().filter(|&&above| beats(above, i)).count();
+        crossing += order[at + 1..].iter().filter(|&&below| beats(i, below)).count();
+        if crossing == (at + 1) * (n - at - 1) {
+            let mut members = order[start..=at].to_vec();
+            members.sort_unstable();
+            parts.push(members);
+            start = at + 1;
+        }
+    }
+    parts
 }
 
 /// Dynamic programming over subsets: `best[S]` is the least distance of an order of `S`.
-fn solve_exactly(pairs: &PairMatrix, members: &[usize], max_orders: usize) -> Solved {
+fn solve_exactly(
+    pairs: &PairMatrix,
+    members: &[usize],
+    max_orders: usize,
+    cancel: &Cancel,
+) -> Result<Solved> {
     let m = members.len();
     if m == 1 {
-        return Solved {
+        return Ok(Solved {
             above: vec![false],
             winners: members.to_vec(),
             orders: vec![members.to_vec()],
             complete: true,
             exact: true,
             slack: 0.0,
-        };
+        });
     }
     let against: Vec<f64> =
         (0..m * m).map(|x| pairs.prefer(members[x / m], members[x % m])).map(|w| w.max(0.0)).collect();
@@ -231,6 +236,9 @@ fn solve_exactly(pairs: &PairMatrix, members: &[usize], max_orders: usize) -> So
     let mut best = vec![f64::INFINITY; full + 1];
     best[0] = 0.0;
     for s in 1..=full {
+        if s % 4096 == 0 {
+            cancel.check()?;
+        }
         let mut rest = s;
         let mut least = f64::INFINITY;
         while rest != 0 {
@@ -241,7 +249,7 @@ fn solve_exactly(pairs: &PairMatrix, members: &[usize], max_orders: usize) -> So
         best[s] = least;
     }
     // Walk back through every optimal choice.
-    let epsilon = pairs.epsilon() * (m * m) as f64;
+    let epsilon = pairs.epsilon_of(m * m);
     let optimal =
         |s: usize, i: usize| s >> i & 1 == 1 && best[s & !(1 << i)] + cost(i, s) - best[s] <= epsilon;
     let mut reachable = vec![false; full + 1];
@@ -250,6 +258,9 @@ fn solve_exactly(pairs: &PairMatrix, members: &[usize], max_orders: usize) -> So
     for s in (1..=full).rev().filter(|&s| s != 0) {
         if !reachable[s] {
             continue;
+        }
+        if s % 4096 == 0 {
+            cancel.check()?;
         }
         for i in (0..m).filter(|&i| optimal(s, i)) {
             let below = s & !(1 << i);
@@ -279,18 +290,23 @@ fn solve_exactly(pairs: &PairMatrix, members: &[usize], max_orders: usize) -> So
             stack.push((s & !(1 << i), longer));
         }
     }
-    Solved { above, winners, orders, complete, exact: true, slack: 0.0 }
+    Ok(Solved { above, winners, orders, complete, exact: true, slack: 0.0 })
 }
 
 /// Insertion-move descent from the Borda order and from seeded perturbations of the best order so far.
-fn search_locally(pairs: &PairMatrix, members: &[usize], config: &KemenyConfig) -> Solved {
+fn search_locally(
+    pairs: &PairMatrix,
+    members: &[usize],
+    config: &KemenyConfig,
+    cancel: &Cancel,
+) -> Result<Solved> {
     let m = members.len();
     let margin: Vec<f64> = (0..m * m).map(|x| pairs.margin(members[x / m], members[x % m])).collect();
     let epsilon = pairs.epsilon();
     let borda: Vec<f64> = (0..m).map(|i| margin[i * m..(i + 1) * m].iter().sum()).collect();
     let mut order: Vec<usize> = (0..m).collect();
     order.sort_by(|&a, &b| borda[b].total_cmp(&borda[a]).then(members[a].cmp(&members[b])));
-    let mut value = descend(&mut order, &margin, epsilon);
+    let mut value = descend(&mut order, &margin, epsilon, cancel)?;
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     for _ in 0..config.restarts {
         let mut candidate = order.clone();
@@ -298,7 +314,7 @@ fn search_locally(pairs: &PairMatrix, members: &[usize], config: &KemenyConfig) 
             let moved = candidate.remove(rng.random_range(0..m));
             candidate.insert(rng.random_range(0..m), moved);
         }
-        let found = descend(&mut candidate, &margin, epsilon);
+        let found = descend(&mut candidate, &margin, epsilon, cancel)?;
         if found < value - epsilon {
             (order, value) = (candidate, found);
         }
@@ -309,6 +325,7 @@ fn search_locally(pairs: &PairMatrix, members: &[usize], config: &KemenyConfig) 
     let mut triangles = 0.0;
     for i in 0..m {
         for j in i + 1..m {
+            cancel.check()?;
             for k in i + 1..m {
                 let arcs = [i * m + j, j * m + k, k * m + i];
                 let least = arcs.iter().map(|&a| free[a]).fold(f64::INFINITY, f64::min);
@@ -329,22 +346,23 @@ fn search_locally(pairs: &PairMatrix, members: &[usize], config: &KemenyConfig) 
     }
     let slack = (value - triangles).max(0.0);
     let order: Vec<usize> = order.into_iter().map(|i| members[i]).collect();
-    Solved {
+    Ok(Solved {
         above,
         winners: order.first().copied().into_iter().collect(),
         orders: vec![order],
         complete: false,
-        exact: slack <= epsilon,
+        exact: slack <= pairs.epsilon_of(m * m),
         slack,
-    }
+    })
 }
 
-/// Moves single options to their best place until none can be bettered; returns the sum of contradicted margins.
-fn descend(order: &mut Vec<usize>, margin: &[f64], epsilon: f64) -> f64 {
+/// Moves single options to their best place until none can be bettered; returns the sum of contradicted margins. Error: `cancelled`.
+fn descend(order: &mut Vec<usize>, margin: &[f64], epsilon: f64, cancel: &Cancel) -> Result<f64> {
     let m = order.len();
     loop {
         let mut improved = false;
         for from in 0..m {
+            cancel.check()?;
             let i = order[from];
             let (mut gain, mut best, mut to) = (0.0, epsilon, from);
             // Upwards past order[x]: pairs (order[x] above i) turn into (i above order[x]).
@@ -377,5 +395,5 @@ fn descend(order: &mut Vec<usize>, margin: &[f64], epsilon: f64) -> f64 {
             contradicted += margin[j * m + i].max(0.0);
         }
     }
-    contradicted
+    Ok(contradicted)
 }

@@ -1,9 +1,13 @@
 //! How strong is each option, judged by whole rankings?
 
-use quorate_core::Result;
+use quorate_core::{Cancel, Code, Error, Result};
 
 use super::choice::{Choices, StrengthConfig, Strengths, determine, fit};
 use super::profile::{Profile, Unranked};
+use crate::check;
+
+/// The most members of all choice sets: 256 MiB, and twice as much for their probabilities.
+const MAX_MEMBERS: usize = 1 << 26;
 
 /// Plackett-Luce strengths (Luce 1959; Plackett 1975): a ranking is a series of choices, each from the options not
 /// yet placed, with probability proportional to strength.
@@ -25,16 +29,20 @@ use super::profile::{Profile, Unranked};
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` when no ballot compares anything; `undefined` when `alpha` is `Some(0.0)` and the data do
+/// A ballot of `m` options makes `m - 1` choice sets, of `m` members and less (with [`Unranked::Last`], of up to as many as there are options).
+///
+/// Errors: `empty_input` when no ballot compares anything; `not_finite` when the weights have no finite sum; `too_large` when the choice sets have more than
+/// 2^26 members in all; `undefined` when `alpha` is `Some(0.0)` and the data do
 /// not determine the strengths; `invalid_argument`, `not_finite` for a bad configuration.
 pub fn plackett_luce(profile: &Profile, unranked: Unranked, config: &StrengthConfig) -> Result<Strengths> {
     config.validate()?;
     profile.check_not_empty()?;
-    let n = profile.options().len();
+    let (n, cancel) = (profile.options().len(), Cancel::current());
     let mut choices = Choices::new();
     let mut wins = vec![false; n * n];
     let mut named = vec![false; n];
     for b in profile.ballots() {
+        cancel.check()?;
         b.options.iter().for_each(|&i| named[i as usize] = true);
         let missing: Vec<u32> = match unranked {
             Unranked::Last => (0..n as u32).filter(|&i| !named[i as usize]).collect(),
@@ -55,15 +63,16 @@ pub fn plackett_luce(profile: &Profile, unranked: Unranked, config: &StrengthCon
                 wins[chosen as usize * n + loser as usize] = true;
             }
             choices.push(std::iter::once(chosen).chain(rest), b.weight);
+            check::at_most(choices.len(), MAX_MEMBERS, "members of all sets that were chosen from")?;
         }
     }
     if choices.is_empty() {
-        return Err(quorate_core::Error::new(
-            quorate_core::Code::EmptyInput,
+        return Err(Error::new(
+            Code::EmptyInput,
             "no ballot orders two options, so there is nothing to estimate from",
         ));
     }
     let arcs = (0..n * n).filter(|&x| wins[x]).map(|x| (x / n, x % n));
     let (alpha, components) = determine(profile.options(), arcs, config.alpha)?;
-    fit("plackett_luce", profile.options(), &choices, components, alpha, config)
+    fit("plackett_luce", profile.options(), &mut choices, components, alpha, config)
 }

@@ -29,13 +29,12 @@ use super::profile::Profile;
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` when no ballot ranks anything.
+/// Errors: `empty_input` when no ballot ranks anything; `not_finite` when the weights have no finite sum.
 pub fn borda(profile: &Profile, config: &VoteConfig) -> Result<Outcome> {
-    profile.check_not_empty()?;
-    let pairs = profile.pairwise();
+    let pairs = profile.pairs()?;
     let n = pairs.len();
     let scores: Vec<f64> = (0..n)
         .map(|i| (0..n).filter(|&j| j != i).map(|j| pairs.prefer(i, j) + pairs.tied(i, j) / 2.0).sum())
         .collect();
-    Ok(from_scores("borda", profile.options(), scores, n as f64 * pairs.epsilon(), config.tie_break))
+    Ok(from_scores("borda", profile.options(), scores, pairs.epsilon_of(n), config.tie_break))
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 use serde::Serialize;
 
-use crate::check;
+use crate::check::{self, Rounding, short};
 
 /// What a ballot says about the options that it does not name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -17,6 +17,9 @@ pub enum Unranked {
     /// Nothing: pairs with an unnamed option are not compared.
     Silent,
 }
+
+/// The most options of a profile and of the methods that compare each two options: a table of pairs has 200 MB, and a method up to four of them.
+pub(crate) const MAX_OPTIONS: usize = 5_000;
 
 /// A collection of ranked ballots over named options: complete or partial rankings, ties, counts or weights.
 ///
@@ -61,14 +64,18 @@ pub struct Ballot<'a> {
 impl Profile {
     /// An empty profile over the given options.
     ///
-    /// Errors: `empty_input` without options, `duplicate_id` when an option is named twice.
+    /// Errors: `empty_input` without options, `duplicate_id` when an option is named twice, `too_large` above 5,000 options.
     pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(options: I) -> Result<Self> {
         let options: Vec<String> = options.into_iter().map(Into::into).collect();
         check::not_empty(options.len(), "options")?;
+        check::at_most(options.len(), MAX_OPTIONS, "options")?;
         let mut index = BTreeMap::new();
         for (i, name) in options.iter().enumerate() {
             if index.insert(name.clone(), i as u32).is_some() {
-                return Err(Error::new(Code::DuplicateId, format!("option '{name}' is listed twice")));
+                return Err(Error::new(
+                    Code::DuplicateId,
+                    format!("option '{}' is listed twice", short(name)),
+                ));
             }
         }
         Ok(Profile {
@@ -196,13 +203,32 @@ impl Profile {
         })
     }
 
-    /// The weight of voters who prefer each option to each other one.
+    /// The weight of voters who prefer each option to each other one. Time grows with the square of the length of each ballot (of the number of options,
+    /// where options that a ballot does not name stand last).
     pub fn pairwise(&self) -> PairMatrix {
+        self.count_pairs(&Cancel::new())
+    }
+
+    /// The same for a method: the ballots must rank something, and the work can be stopped.
+    ///
+    /// Errors: `empty_input`, `not_finite` when the weights have no finite sum, `cancelled`.
+    pub(crate) fn pairs(&self) -> Result<PairMatrix> {
+        self.check_not_empty()?;
+        let cancel = Cancel::current();
+        let pairs = self.count_pairs(&cancel);
+        cancel.check()?;
+        Ok(pairs)
+    }
+
+    fn count_pairs(&self, cancel: &Cancel) -> PairMatrix {
         let n = self.options.len();
         let mut prefer = vec![0.0; n * n];
         let mut tied = vec![0.0; n * n];
         let mut named = vec![false; n];
         for b in self.ballots() {
+            if cancel.is_cancelled() {
+                break;
+            }
             for (x, (&a, &ta)) in b.options.iter().zip(b.tiers).enumerate() {
                 named[a as usize] = true;
                 for (&c, &tc) in b.options.iter().zip(b.tiers).skip(x + 1) {
@@ -232,22 +258,30 @@ impl Profile {
                 named[a as usize] = false;
             }
         }
-        PairMatrix { n, prefer, tied, total: self.total_weight() }
+        PairMatrix { n, prefer, tied, rounding: self.rounding() }
     }
 
-    /// `empty_input` when there is nothing to count.
+    /// How far sums of the weights can be off.
+    pub(crate) fn rounding(&self) -> Rounding {
+        Rounding::of(self.weights.iter().copied())
+    }
+
+    /// `empty_input` when there is nothing to count, `not_finite` when the weights have no finite sum.
     pub(crate) fn check_not_empty(&self) -> Result<()> {
         if self.is_empty() {
             return Err(Error::new(Code::EmptyInput, "no ballot ranks any option; add at least one ranking"));
         }
-        Ok(())
+        check::finite(self.total_weight(), "the sum of the weights").map(|_| ())
     }
 
     fn code(&self, name: &str) -> Result<u32> {
         self.index.get(name).copied().ok_or_else(|| {
             Error::new(
                 Code::UnknownId,
-                format!("'{name}' is not an option of this profile; list it when you create the profile"),
+                format!(
+                    "'{}' is not an option of this profile; list it when you create the profile",
+                    short(&name)
+                ),
             )
         })
     }
@@ -255,19 +289,19 @@ impl Profile {
     fn push(&mut self, codes: &[u32], tiers: &[u32], weight: f64) -> Result<()> {
         check::weight(weight, "the weight of a ballot")?;
         let n = self.options.len();
-        for (x, &c) in codes.iter().enumerate() {
-            if c as usize >= n {
-                return Err(Error::new(
-                    Code::UnknownId,
-                    format!("option code {c} is not below {n}, the number of options"),
-                ));
-            }
-            if codes[..x].contains(&c) {
-                return Err(Error::new(
-                    Code::DuplicateEntry,
-                    format!("a ballot names option '{}' twice", self.options[c as usize]),
-                ));
-            }
+        if let Some(c) = codes.iter().find(|&&c| c as usize >= n) {
+            return Err(Error::new(
+                Code::UnknownId,
+                format!("option code {c} is not below {n}, the number of options"),
+            ));
+        }
+        let mut sorted = codes.to_vec();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|w| w[0] == w[1]) {
+            return Err(Error::new(
+                Code::DuplicateEntry,
+                format!("a ballot names option '{}' twice", short(&self.options[twice[0] as usize])),
+            ));
         }
         if weight == 0.0 {
             return Ok(());
@@ -304,7 +338,8 @@ pub struct PairMatrix {
     n: usize,
     prefer: Vec<f64>,
     tied: Vec<f64>,
-    total: f64,
+    #[serde(skip)]
+    rounding: Rounding,
 }
 
 impl PairMatrix {
@@ -334,8 +369,13 @@ impl PairMatrix {
         if m.abs() <= self.epsilon() { 0.0 } else { m }
     }
 
-    /// Differences up to this size are rounding error of summed weights and count as ties: 1e-9 of the total weight.
+    /// Differences up to this size are rounding error of summed weights and count as ties; 0 for whole weights, whose sums are exact.
     pub fn epsilon(&self) -> f64 {
-        1e-9 * self.total
+        self.rounding.of_sums()
+    }
+
+    /// The same for sums of `terms` entries or halves of them.
+    pub(crate) fn epsilon_of(&self, terms: usize) -> f64 {
+        self.rounding.of_terms(terms)
     }
 }

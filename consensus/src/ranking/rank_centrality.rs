@@ -1,9 +1,14 @@
 //! Where does a walker spend its time that always moves on to options that win?
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Result};
 
 use super::choice::{StrengthConfig, Strengths, determine, report};
 use super::comparisons::Comparisons;
+use super::profile::MAX_OPTIONS;
+use crate::check;
+
+/// Shares are divided by the largest when one is above this, so that none overflows.
+const LARGE: f64 = 1e100;
 
 /// Rank centrality (Negahban, Oh and Shah 2012): the stationary distribution of a walk that goes from `i` to `j` at
 /// the rate at which `j` wins their duels.
@@ -26,15 +31,15 @@ use super::comparisons::Comparisons;
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` without comparisons; `undefined` when `alpha` is `Some(0.0)` and some option cannot be
+/// Errors: `empty_input` without comparisons; `not_finite` when the weights have no finite sum; `too_large` above 5,000 options; `undefined` when `alpha` is `Some(0.0)` and some option cannot be
 /// reached from another; `invalid_argument`, `not_finite` for a bad configuration.
 pub fn rank_centrality(comparisons: &Comparisons, config: &StrengthConfig) -> Result<Strengths> {
     config.validate()?;
-    if comparisons.is_empty() {
-        return Err(Error::new(Code::EmptyInput, "nothing has been compared"));
-    }
+    comparisons.check_not_empty()?;
     let options = comparisons.options();
     let n = options.len();
+    check::at_most(n, MAX_OPTIONS, "options of rank_centrality")?;
+    let cancel = Cancel::current();
     let (alpha, components) = determine(options, comparisons.pairs().map(|(i, j, _)| (i, j)), config.alpha)?;
     let mut wins = vec![0.0; n * n];
     for (i, j, w) in comparisons.pairs() {
@@ -50,6 +55,7 @@ pub fn rank_centrality(comparisons: &Comparisons, config: &StrengthConfig) -> Re
         }
     }
     for k in (1..n).rev() {
+        cancel.check()?;
         let out: f64 = rate[k * n..k * n + k].iter().sum();
         for i in 0..k {
             rate[i * n + k] /= out;
@@ -61,8 +67,13 @@ pub fn rank_centrality(comparisons: &Comparisons, config: &StrengthConfig) -> Re
     }
     let mut share = vec![1.0; n];
     for k in 1..n {
-        share[k] = (0..k).map(|i| share[i] * rate[i * n + k]).sum();
+        share[k] = (0..k).map(|i| share[i] * rate[i * n + k]).sum::<f64>();
+        if share[k] > LARGE {
+            let largest = share[k];
+            share[..=k].iter_mut().for_each(|s| *s /= largest);
+        }
     }
-    let theta: Vec<f64> = share.iter().map(|s: &f64| s.ln()).collect();
+    // Strengths below the smallest number are not told apart.
+    let theta: Vec<f64> = share.iter().map(|s: &f64| s.max(f64::MIN_POSITIVE).ln()).collect();
     Ok(report("rank_centrality", options, theta, components, alpha, config))
 }

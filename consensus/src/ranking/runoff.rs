@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 use serde::Serialize;
 
 use super::outcome::{Outcome, TieBreak, assemble, priorities};
 use super::profile::Profile;
+use crate::check;
+
+/// The most options: every count lists all that stand, two million entries in all.
+const MAX_OPTIONS: usize = 2_000;
 
 /// How many sets of standing options parallel universes may visit.
 const MAX_SETS: usize = 100_000;
@@ -90,20 +94,26 @@ pub struct Runoff {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` when no ballot ranks anything; `invalid_argument` for a bad configuration; `too_large`
-/// when parallel universes are too many.
+/// Errors: `empty_input` when no ballot ranks anything; `not_finite` when the weights have no finite sum; `invalid_argument` for a bad configuration;
+/// `too_large` above 2,000 options, or when parallel universes are too many (100,000 sets of standing options).
 pub fn instant_runoff(profile: &Profile, config: &RunoffConfig) -> Result<Runoff> {
     config.validate()?;
     profile.check_not_empty()?;
     let options = profile.options();
     let n = options.len();
-    let epsilon = 1e-9 * profile.total_weight();
+    check::at_most(n, MAX_OPTIONS, "options of instant_runoff")?;
+    let cancel = Cancel::current();
+    // Whole votes are counted exactly, votes that are split among tied options are not.
+    let split = profile.ballots().any(|b| b.tiers.windows(2).any(|w| w[0] == w[1]));
+    let rounding = profile.rounding();
+    let epsilon = if split { rounding.of_split_sums() } else { rounding.of_sums() };
     let rank = priorities(options, config.tie_break);
     let mut standing = vec![true; n];
     let mut scores = vec![0.0; n];
     let (mut rounds, mut tiers, mut broken) = (Vec::new(), Vec::new(), Vec::new());
     let mut majority_round = None;
     loop {
+        cancel.check()?;
         let (votes, exhausted) = count(profile, &standing);
         let mut left: Vec<usize> = (0..n).filter(|&i| standing[i]).collect();
         left.sort_by(|&a, &b| votes[b].total_cmp(&votes[a]).then_with(|| options[a].cmp(&options[b])));
@@ -146,7 +156,7 @@ pub fn instant_runoff(profile: &Profile, config: &RunoffConfig) -> Result<Runoff
     tiers.reverse();
     let mut winners = tiers[0].clone();
     if config.last_place_ties == LastPlaceTies::ParallelUniverses {
-        let all = universes(profile, epsilon)?;
+        let all = universes(profile, epsilon, &cancel)?;
         if all != winners.iter().copied().collect::<BTreeSet<_>>() {
             // The winners of some course that were eliminated together with others join the first tier.
             winners = all.iter().copied().collect();
@@ -187,7 +197,7 @@ fn last_placed(left: &[usize], votes: &[f64], epsilon: f64) -> Vec<usize> {
 }
 
 /// The winners over every course of eliminating one last-placed option at a time.
-fn universes(profile: &Profile, epsilon: f64) -> Result<BTreeSet<usize>> {
+fn universes(profile: &Profile, epsilon: f64, cancel: &Cancel) -> Result<BTreeSet<usize>> {
     let n = profile.options().len();
     let mut winners = BTreeSet::new();
     let mut seen = BTreeSet::new();
@@ -202,6 +212,7 @@ fn universes(profile: &Profile, epsilon: f64) -> Result<BTreeSet<usize>> {
                 "too many ties for the last place to follow every course; use Together or TieBreak",
             ));
         }
+        cancel.check()?;
         let (votes, _) = count(profile, &standing);
         let left: Vec<usize> = (0..n).filter(|&i| standing[i]).collect();
         if let [one] = left[..] {

@@ -1,6 +1,6 @@
 //! Who has the strongest chain of victories over every rival?
 
-use quorate_core::Result;
+use quorate_core::{Cancel, Result};
 
 use super::condorcet::victory;
 use super::outcome::{Outcome, VoteConfig, from_relation};
@@ -26,10 +26,9 @@ use super::profile::Profile;
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` when no ballot ranks anything.
+/// Errors: `empty_input` when no ballot ranks anything; `not_finite` when the weights have no finite sum.
 pub fn schulze(profile: &Profile, config: &VoteConfig) -> Result<Outcome> {
-    profile.check_not_empty()?;
-    let pairs = profile.pairwise();
+    let pairs = profile.pairs()?;
     let n = pairs.len();
     let mut path = vec![0.0; n * n];
     for i in 0..n {
@@ -37,8 +36,9 @@ pub fn schulze(profile: &Profile, config: &VoteConfig) -> Result<Outcome> {
             path[i * n + j] = victory(&pairs, config.strength, i, j);
         }
     }
-    let mut via_k = vec![0.0; n];
+    let (cancel, mut via_k) = (Cancel::current(), vec![0.0; n]);
     for k in 0..n {
+        cancel.check()?;
         via_k.copy_from_slice(&path[k * n..(k + 1) * n]);
         for i in (0..n).filter(|&i| i != k) {
             let to_k: f64 = path[i * n + k];

@@ -1,6 +1,6 @@
 //! Which distribution does a particle swarm find best for a declared objective?
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -52,12 +52,14 @@ impl Default for SwarmConfig {
 }
 
 impl SwarmConfig {
-    /// Errors: `not_finite`, `invalid_argument`.
+    /// Errors: `not_finite`, `invalid_argument`; `too_large` above 10,000 particles or 1,000,000 iterations.
     pub fn validate(&self) -> Result<()> {
         check::finite(self.tol, "tol")?;
         if self.particles < 2 || self.max_iter == 0 || self.tol <= 0.0 {
             return Err(Error::invalid("particles must be at least 2, max_iter at least 1 and tol positive"));
         }
+        check::at_most(self.particles, 10_000, "particles")?;
+        check::at_most(self.max_iter, check::MAX_ITERATIONS, "max_iter")?;
         Ok(())
     }
 }
@@ -97,11 +99,15 @@ pub struct SwarmPool {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `undefined` when the objective is infinite everywhere; `invalid_argument`, `invalid_shape`, `not_finite`.
+/// Errors: `undefined` when the objective is infinite everywhere; `invalid_argument`, `invalid_shape`, `not_finite`; `too_large` when particles x outcomes is
+/// above 2^23, and those of [`SwarmConfig::validate`].
 pub fn swarm_pool(opinions: &Opinions, weights: Option<&[f64]>, config: &SwarmConfig) -> Result<SwarmPool> {
     config.validate()?;
     let weights = check::normalised_weights(weights, opinions.experts())?;
     let k = opinions.outcomes();
+    // A particle has a place, a velocity and a best place.
+    check::table(&[config.particles, k, 4], "particles x outcomes x 4")?;
+    let cancel = Cancel::current();
     let rows: Vec<(&[f64], f64)> =
         opinions.rows().zip(weights.iter().copied()).filter(|(_, w)| *w > 0.0).collect();
     let open: Vec<usize> = (0..k)
@@ -138,6 +144,7 @@ pub fn swarm_pool(opinions: &Opinions, weights: Option<&[f64]>, config: &SwarmCo
         iterations += 1;
         let best = particles[lead].best.clone();
         for p in &mut particles {
+            cancel.check()?;
             for &j in &open {
                 let (own, swarm): (f64, f64) = (rng.random(), rng.random());
                 p.velocity[j] = INERTIA * p.velocity[j]

@@ -1,12 +1,12 @@
 //! Which answers mean the same, and how spread are the meanings?
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Error, Result};
 use serde::Serialize;
 
 use crate::check;
 
-/// Vectors beyond this number would need a similarity matrix of more than 3 GiB.
-const MAX_VECTORS: usize = 20_000;
+/// The most vectors: complete linkage holds the similarity of each pair once, 1 GiB in all.
+const MAX_VECTORS: usize = 16_384;
 
 /// When do several vectors form one cluster?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -57,7 +57,8 @@ pub struct SemanticClusters {
 /// `vectors` need not be normalised; similarity is the cosine. `weights` (`None` = equal) may be counts or sequence
 /// probabilities of the answers; a vector of weight 0 is clustered but adds nothing to shares. Farquhar et al. join
 /// answers that entail each other, judged by a language model; here the caller's vectors judge. Complete linkage is
-/// computed by nearest-neighbour chains (Murtagh 1983), `O(n^2)`.
+/// computed by nearest-neighbour chains (Murtagh 1983), in `O(n^2)` time and memory, eight bytes a pair; single linkage takes `O(n^2)` time and no such
+/// memory.
 ///
 /// ```
 /// use quorate_consensus::text::{semantic_clusters, ClusterConfig};
@@ -68,7 +69,7 @@ pub struct SemanticClusters {
 /// ```
 ///
 /// Errors: `empty_input`, `invalid_shape`, `not_finite`; `invalid_argument` for a zero vector, bad weights or a bad
-/// threshold; `too_large` above 20,000 vectors.
+/// threshold; `too_large` above 16,384 vectors.
 pub fn semantic_clusters<R: AsRef<[f64]>>(
     vectors: &[R],
     weights: Option<&[f64]>,
@@ -77,43 +78,47 @@ pub fn semantic_clusters<R: AsRef<[f64]>>(
     check::within(config.threshold, -1.0, 1.0, "threshold")?;
     check::not_empty(vectors.len(), "vectors")?;
     let n = vectors.len();
-    if n > MAX_VECTORS {
-        return Err(Error::new(
-            Code::TooLarge,
-            format!("{n} vectors were given; at most {MAX_VECTORS} can be clustered"),
-        ));
-    }
+    check::at_most(n, MAX_VECTORS, "vectors to cluster")?;
+    let cancel = Cancel::current();
     let weights = check::normalised_weights(weights, n)?;
     let units = unit_vectors(vectors)?;
-    let mut similarity = vec![1.0; n * n];
-    for i in 0..n {
-        for j in 0..i {
-            let s = units[i].iter().zip(&units[j]).map(|(a, b)| a * b).sum::<f64>().clamp(-1.0, 1.0);
-            similarity[i * n + j] = s;
-            similarity[j * n + i] = s;
-        }
-    }
+    let similar = |i: usize, j: usize| -> f64 {
+        units[i].iter().zip(&units[j]).map(|(a, b)| a * b).sum::<f64>().clamp(-1.0, 1.0)
+    };
     // Rounding must not part vectors that lie on the threshold.
     let threshold = config.threshold - 1e-12;
     let mut clusters = match config.linkage {
-        Linkage::Complete => complete_linkage(similarity.clone(), n, threshold),
-        Linkage::Single => single_linkage(&similarity, n, threshold),
+        Linkage::Complete => {
+            let mut pairs = Vec::with_capacity(n * (n - 1) / 2);
+            for i in 0..n {
+                cancel.check()?;
+                pairs.extend((0..i).map(|j| similar(i, j)));
+            }
+            complete_linkage(Pairs(pairs), n, threshold, &cancel)?
+        }
+        Linkage::Single => single_linkage(similar, n, threshold, &cancel)?,
     };
     let share = |c: &[usize]| c.iter().map(|&i| weights[i]).sum::<f64>();
     // Shares are compared in units of 1e-12, so that rounding does not decide between level clusters.
     clusters.sort_by_cached_key(|c| (std::cmp::Reverse((share(c) * 1e12).round() as i64), c[0]));
     let shares: Vec<f64> = clusters.iter().map(|c| share(c)).collect();
-    let medoids = clusters
-        .iter()
-        .map(|c| {
-            let closeness = |i: usize| c.iter().map(|&j| weights[j] * similarity[i * n + j]).sum::<f64>();
-            c.iter().copied().fold((c[0], f64::NEG_INFINITY), |(best, top), i| match closeness(i) {
-                s if s > top + 1e-12 => (i, s),
-                _ => (best, top),
-            })
-        })
-        .map(|(i, _)| i)
-        .collect();
+    let mut medoids = Vec::with_capacity(clusters.len());
+    for members in &clusters {
+        // The weighted sum of the unit vectors: its product with one of them is the weighted sum of the similarities.
+        let mut sum = vec![0.0; units[0].len()];
+        for &i in members {
+            sum.iter_mut().zip(&units[i]).for_each(|(s, x)| *s += weights[i] * x);
+        }
+        let closeness = |i: usize| units[i].iter().zip(&sum).map(|(x, s)| x * s).sum::<f64>();
+        let (mut medoid, mut top) = (members[0], f64::NEG_INFINITY);
+        for &i in members {
+            let s = closeness(i);
+            if s > top + 1e-12 {
+                (medoid, top) = (i, s);
+            }
+        }
+        medoids.push(medoid);
+    }
     let mut assignment = vec![0; n];
     for (c, members) in clusters.iter().enumerate() {
         members.iter().for_each(|&i| assignment[i] = c);
@@ -154,39 +159,66 @@ pub(crate) fn unit_vectors<R: AsRef<[f64]>>(vectors: &[R]) -> Result<Vec<Vec<f64
         .collect()
 }
 
-fn complete_linkage(mut similarity: Vec<f64>, n: usize, threshold: f64) -> Vec<Vec<usize>> {
+/// A number for each pair, held once.
+struct Pairs(Vec<f64>);
+
+impl Pairs {
+    fn at(i: usize, j: usize) -> usize {
+        let (low, high) = (i.min(j), i.max(j));
+        high * (high - 1) / 2 + low
+    }
+
+    fn get(&self, i: usize, j: usize) -> f64 {
+        self.0[Pairs::at(i, j)]
+    }
+
+    fn set(&mut self, i: usize, j: usize, value: f64) {
+        self.0[Pairs::at(i, j)] = value;
+    }
+}
+
+fn complete_linkage(
+    mut similarity: Pairs,
+    n: usize,
+    threshold: f64,
+    cancel: &Cancel,
+) -> Result<Vec<Vec<usize>>> {
     let mut members: Vec<Vec<usize>> = (0..n).map(|i| vec![i]).collect();
     let mut open: Vec<bool> = vec![true; n];
     let mut chain: Vec<usize> = Vec::new();
     let mut done: Vec<Vec<usize>> = Vec::new();
+    let mut first = 0;
     loop {
+        cancel.check()?;
         let Some(&i) = chain.last() else {
-            match open.iter().position(|&o| o) {
-                Some(i) => chain.push(i),
-                None => break,
+            // What is closed stays closed.
+            while first < n && !open[first] {
+                first += 1;
             }
+            if first == n {
+                break;
+            }
+            chain.push(first);
             continue;
         };
         let before = chain.len().checked_sub(2).map(|x| chain[x]);
-        let mut nearest: Option<usize> = None;
+        let (mut nearest, mut top) = (None, f64::NEG_INFINITY);
         for j in (0..n).filter(|&j| j != i && open[j]) {
-            let (s, top) =
-                (similarity[i * n + j], nearest.map_or(f64::NEG_INFINITY, |b| similarity[i * n + b]));
+            let s = similarity.get(i, j);
             // Among equals the one the chain came from, so that the chain cannot run in a circle.
             if s > top || (s == top && Some(j) == before) {
-                nearest = Some(j);
+                (nearest, top) = (Some(j), s);
             }
         }
-        match nearest.filter(|&j| similarity[i * n + j] >= threshold) {
+        match nearest.filter(|_| top >= threshold) {
             Some(j) if Some(j) == before => {
                 // Nearest to each other: merge i into j.
                 let moved = std::mem::take(&mut members[i]);
                 members[j].extend(moved);
                 open[i] = false;
                 for k in (0..n).filter(|&k| k != j && open[k]) {
-                    let s = similarity[i * n + k].min(similarity[j * n + k]);
-                    similarity[j * n + k] = s;
-                    similarity[k * n + j] = s;
+                    let s = similarity.get(i, k).min(similarity.get(j, k));
+                    similarity.set(j, k, s);
                 }
                 chain.truncate(chain.len() - 2);
             }
@@ -200,10 +232,15 @@ fn complete_linkage(mut similarity: Vec<f64>, n: usize, threshold: f64) -> Vec<V
         }
     }
     done.iter_mut().for_each(|c| c.sort_unstable());
-    done
+    Ok(done)
 }
 
-fn single_linkage(similarity: &[f64], n: usize, threshold: f64) -> Vec<Vec<usize>> {
+fn single_linkage(
+    similar: impl Fn(usize, usize) -> f64,
+    n: usize,
+    threshold: f64,
+    cancel: &Cancel,
+) -> Result<Vec<Vec<usize>>> {
     let mut seen = vec![false; n];
     let mut clusters = Vec::new();
     for start in 0..n {
@@ -214,11 +251,12 @@ fn single_linkage(similarity: &[f64], n: usize, threshold: f64) -> Vec<Vec<usize
         let mut cluster = vec![start];
         let mut next = 0;
         while next < cluster.len() {
+            cancel.check()?;
             let i = cluster[next];
             next += 1;
-            for j in 0..n {
-                if !seen[j] && similarity[i * n + j] >= threshold {
-                    seen[j] = true;
+            for (j, seen) in seen.iter_mut().enumerate() {
+                if !*seen && similar(i, j) >= threshold {
+                    *seen = true;
                     cluster.push(j);
                 }
             }
@@ -226,5 +264,5 @@ fn single_linkage(similarity: &[f64], n: usize, threshold: f64) -> Vec<Vec<usize
         cluster.sort_unstable();
         clusters.push(cluster);
     }
-    clusters
+    Ok(clusters)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::Result;
+use quorate_core::{Cancel, Result};
 use serde::Serialize;
 
 use crate::check;
@@ -46,17 +46,26 @@ pub struct Rover {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 ///
-/// Errors: `empty_input` without texts; `invalid_shape`, `not_finite`, `invalid_argument` for bad weights.
+/// Time: the number of pairs of texts times the product of their lengths.
+///
+/// Errors: `empty_input` without texts; `invalid_shape`, `not_finite`, `invalid_argument` for bad weights; `too_large` above 10,000 texts, or when places x
+/// tokens of an alignment is above 2^25.
 pub fn rover<T: AsRef<[S]>, S: AsRef<str>>(texts: &[T], weights: Option<&[f64]>) -> Result<Rover> {
     check::not_empty(texts.len(), "texts")?;
+    check::at_most(texts.len(), 10_000, "texts")?;
+    let cancel = Cancel::current();
     let weights = check::normalised_weights(weights, texts.len())?;
     let texts: Vec<Vec<&str>> =
         texts.iter().map(|t| t.as_ref().iter().map(|s| s.as_ref()).collect()).collect();
     let voting: Vec<usize> = (0..texts.len()).filter(|&i| weights[i] > 0.0).collect();
-    let far = |i: usize| {
-        voting.iter().map(|&j| weights[j] * edit_distance(&texts[i], &texts[j]) as f64).sum::<f64>()
+    let far = |i: usize| -> Result<f64> {
+        let mut sum = 0.0;
+        for &j in &voting {
+            sum += weights[j] * edit_distance(&texts[i], &texts[j], &cancel)? as f64;
+        }
+        Ok(sum)
     };
-    let mut order: Vec<(usize, f64)> = voting.iter().map(|&i| (i, far(i))).collect();
+    let mut order: Vec<(usize, f64)> = voting.iter().map(|&i| Ok((i, far(i)?))).collect::<Result<_>>()?;
     order.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| texts[a.0].cmp(&texts[b.0])).then(a.0.cmp(&b.0)));
     let base = order[0].0;
 
@@ -65,7 +74,7 @@ pub fn rover<T: AsRef<[S]>, S: AsRef<str>>(texts: &[T], weights: Option<&[f64]>)
     // The base's token at each place.
     let mut original: Vec<Option<&str>> = Vec::new();
     for &(i, _) in &order {
-        let path = align(&network, &texts[i]);
+        let path = align(&network, &texts[i], &cancel)?;
         let (mut slots, mut tokens) = (network.into_iter(), texts[i].iter());
         let mut original_slots = original.into_iter();
         (network, original) = (Vec::new(), Vec::new());
@@ -124,15 +133,17 @@ enum Step {
 }
 
 /// The cheapest alignment of a text with the network.
-fn align(network: &[BTreeMap<Option<&str>, f64>], text: &[&str]) -> Vec<Step> {
+fn align(network: &[BTreeMap<Option<&str>, f64>], text: &[&str], cancel: &Cancel) -> Result<Vec<Step>> {
     let (rows, cols) = (network.len() + 1, text.len() + 1);
-    let mut cost = vec![0usize; rows * cols];
-    let skip = |i: usize| usize::from(!network[i].contains_key(&None));
-    let both = |i: usize, j: usize| usize::from(!network[i].contains_key(&Some(text[j])));
+    check::table(&[rows, cols], "places x tokens")?;
+    let mut cost = vec![0u32; rows * cols];
+    let skip = |i: usize| u32::from(!network[i].contains_key(&None));
+    let both = |i: usize, j: usize| u32::from(!network[i].contains_key(&Some(text[j])));
     for i in 0..rows {
+        cancel.check()?;
         for j in 0..cols {
             cost[i * cols + j] = match (i, j) {
-                (0, _) => j,
+                (0, _) => j as u32,
                 (_, 0) => cost[(i - 1) * cols] + skip(i - 1),
                 _ => (cost[(i - 1) * cols + j - 1] + both(i - 1, j - 1))
                     .min(cost[(i - 1) * cols + j] + skip(i - 1))
@@ -156,13 +167,14 @@ fn align(network: &[BTreeMap<Option<&str>, f64>], text: &[&str]) -> Vec<Step> {
         }
     }
     path.reverse();
-    path
+    Ok(path)
 }
 
 /// Levenshtein distance between token lists.
-fn edit_distance(a: &[&str], b: &[&str]) -> usize {
+fn edit_distance(a: &[&str], b: &[&str], cancel: &Cancel) -> Result<usize> {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
+        cancel.check()?;
         let mut diagonal = row[0];
         row[0] = i + 1;
         for (j, y) in b.iter().enumerate() {
@@ -171,5 +183,5 @@ fn edit_distance(a: &[&str], b: &[&str]) -> usize {
             row[j + 1] = next;
         }
     }
-    row[b.len()]
+    Ok(row[b.len()])
 }

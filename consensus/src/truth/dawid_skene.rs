@@ -1,10 +1,9 @@
 //! What is true, when each rater confuses the categories in a way of their own?
 
 use super::em::{EmOptions, PARALLEL, add_rows, blocks, climb, prior_term, settle};
-use super::{Truth, check_identity, gold_codes, vote_shares};
+use super::{Truth, check_votes, gold_codes, vote_shares};
 use crate::Ratings;
-use quorate_core::Result;
-use rayon::prelude::*;
+use quorate_core::{Cancel, Result, parallel};
 
 /// The model of Dawid and Skene (1979): item `i` has class `t` with probability `p_t`; rater `r` then says `c` with probability
 /// `pi_r(t, c)`, independently of the other raters. Fitted by EM from the vote shares; with priors, by MAP-EM.
@@ -15,7 +14,7 @@ use rayon::prelude::*;
 /// say the same. Time per iteration: votes x classes; memory: items x classes + raters x classes^2.
 ///
 /// Errors: `unsupported` for counts without raters; `unknown_id` for a gold item without ratings; `invalid_argument` and `not_finite` for
-/// bad options; `duplicate_entry` for contradicting gold labels.
+/// bad options; `duplicate_entry` for contradicting gold labels; `too_large` when items x categories or raters x categories^2 is above 2^25.
 ///
 /// ```
 /// use quorate_consensus::{Ratings, truth::{EmOptions, dawid_skene}};
@@ -30,11 +29,12 @@ use rayon::prelude::*;
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 pub fn dawid_skene(data: &Ratings, options: &EmOptions) -> Result<Truth> {
-    check_identity("dawid_skene", data)?;
     options.validate()?;
+    check_votes("dawid_skene", data, true)?;
+    let cancel = Cancel::current();
     let gold = gold_codes(data, &options.gold)?;
     let k = data.n_categories();
-    let mut belief = vote_shares(data, data.weights());
+    let mut belief = vote_shares(data, data.weights(), &cancel)?;
     for (row, g) in belief.chunks_exact_mut(k).zip(&gold) {
         if g.is_some() {
             settle(row, *g);
@@ -42,9 +42,9 @@ pub fn dawid_skene(data: &Ratings, options: &EmOptions) -> Result<Truth> {
     }
     let mut model = Model::new(data.n_raters(), k);
     let record = climb(options.max_iter, options.tol, || {
-        model.maximise(data, &belief, options);
-        model.expect(data, &gold, &mut belief) + model.log_prior(options)
-    });
+        model.maximise(data, &belief, options, &cancel)?;
+        Ok(model.expect(data, &gold, &mut belief, &cancel)? + model.log_prior(options))
+    })?;
     let (class_prior, confusion) = (model.class_prior(), model.confusion());
     let skills = confusion
         .chunks_exact(k * k)
@@ -69,7 +69,13 @@ impl Model {
     }
 
     /// M-step: the shares that `belief` (items x classes) implies.
-    fn maximise(&mut self, data: &Ratings, belief: &[f64], options: &EmOptions) {
+    fn maximise(
+        &mut self,
+        data: &Ratings,
+        belief: &[f64],
+        options: &EmOptions,
+        cancel: &Cancel,
+    ) -> Result<()> {
         let k = self.k;
         let mut total = vec![0.0; k];
         for row in belief.chunks_exact(k) {
@@ -78,23 +84,32 @@ impl Model {
         let all = data.n_items() as f64 + k as f64 * options.prior_class;
         self.log_class = total.iter().map(|t| ((t + options.prior_class) / all).ln()).collect();
 
-        let rater = |(r, cells): (usize, &mut [f64])| {
+        let rater = |r: usize, cells: &mut [f64]| {
+            cancel.check()?;
             cells.fill(0.0);
             count_votes(cells, k, belief, data.rater_items(r), data.rater_codes(r));
             normalise(cells, k, data.weights()[r], options);
+            Ok(())
         };
         if data.len() >= PARALLEL {
-            self.log_confusion.par_chunks_mut(k * k).enumerate().for_each(rater);
+            parallel::try_for_each_chunk_mut(&mut self.log_confusion, k * k, 1, rater)
         } else {
-            self.log_confusion.chunks_mut(k * k).enumerate().for_each(rater);
+            let mut raters = self.log_confusion.chunks_mut(k * k).enumerate();
+            raters.try_for_each(|(r, cells)| rater(r, cells))
         }
     }
 
     /// E-step: the belief about each item; the log-likelihood.
-    fn expect(&self, data: &Ratings, gold: &[Option<u32>], belief: &mut [f64]) -> f64 {
+    fn expect(
+        &self,
+        data: &Ratings,
+        gold: &[Option<u32>],
+        belief: &mut [f64],
+        cancel: &Cancel,
+    ) -> Result<f64> {
         let k = self.k;
         let weighted = data.is_weighted();
-        blocks(belief, k, data.len() >= PARALLEL, |first, block| {
+        blocks(belief, k, data.len() >= PARALLEL, cancel, |first, block| {
             let mut sum = 0.0;
             for (j, row) in block.chunks_exact_mut(k).enumerate() {
                 let i = first + j;

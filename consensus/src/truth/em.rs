@@ -2,8 +2,7 @@
 
 use super::{Truth, check_amount, check_iterations};
 use crate::Label;
-use quorate_core::Result;
-use rayon::prelude::*;
+use quorate_core::{Cancel, Result, parallel};
 
 /// Options of [`dawid_skene`](super::dawid_skene) and [`one_coin`](super::one_coin).
 ///
@@ -39,7 +38,7 @@ impl Default for EmOptions {
 }
 
 impl EmOptions {
-    /// Checks iterations, tolerance and priors (codes `invalid_argument`, `not_finite`).
+    /// Checks iterations (at most 1,000,000: `too_large`), tolerance and priors (codes `invalid_argument`, `not_finite`).
     pub fn validate(&self) -> Result<()> {
         check_iterations(self.max_iter, self.tol)?;
         check_amount("prior_class", self.prior_class)?;
@@ -59,29 +58,35 @@ pub(super) fn blocks(
     rows: &mut [f64],
     width: usize,
     parallel: bool,
+    cancel: &Cancel,
     work: impl Fn(usize, &mut [f64]) -> f64 + Sync,
-) -> f64 {
+) -> Result<f64> {
     let mut nothing = vec![(); rows.len() / width];
-    blocks_with(rows, width, &mut nothing, parallel, |first, block, _| work(first, block))
+    blocks_with(rows, width, &mut nothing, parallel, cancel, |first, block, _| work(first, block))
 }
 
-/// The same with one more thing to change per row.
+/// The same with one more thing to change per row. Error: `cancelled`.
 pub(super) fn blocks_with<T: Send>(
     rows: &mut [f64],
     width: usize,
     more: &mut [T],
     parallel: bool,
+    cancel: &Cancel,
     work: impl Fn(usize, &mut [f64], &mut [T]) -> f64 + Sync,
-) -> f64 {
+) -> Result<f64> {
     let size = BLOCK * width;
-    if parallel {
-        let pairs = rows.par_chunks_mut(size).zip(more.par_chunks_mut(BLOCK)).enumerate();
-        let parts: Vec<f64> = pairs.map(|(b, (block, more))| work(b * BLOCK, block, more)).collect();
-        parts.into_iter().sum()
+    // Once nobody wants the sum any more, blocks are passed over.
+    let one = |b: usize, block: &mut [f64], more: &mut [T]| {
+        if cancel.is_cancelled() { 0.0 } else { work(b * BLOCK, block, more) }
+    };
+    let sum = if parallel {
+        parallel::map_chunks_mut2((rows, size), (more, BLOCK), one).into_iter().sum()
     } else {
         let pairs = rows.chunks_mut(size).zip(more.chunks_mut(BLOCK)).enumerate();
-        pairs.map(|(b, (block, more))| work(b * BLOCK, block, more)).sum()
-    }
+        pairs.map(|(b, (block, more))| one(b, block, more)).sum()
+    };
+    cancel.check()?;
+    Ok(sum)
 }
 
 /// Turns log weights into probabilities; the logarithm of their sum. For a known class it is the weight of that class.
@@ -133,18 +138,22 @@ pub(super) fn prior_term(count: f64, log: f64) -> f64 {
     if count == 0.0 { 0.0 } else { count * log }
 }
 
-/// The climb of an EM algorithm: repeats `step`, which returns what is maximised, until it rises by less than `tol`.
-pub(super) fn climb(max_iter: usize, tol: f64, mut step: impl FnMut() -> f64) -> (Vec<f64>, bool) {
+/// The climb of an EM algorithm: repeats `step`, which returns what is maximised, until it rises by less than `tol`. Errors: those of `step`.
+pub(super) fn climb(
+    max_iter: usize,
+    tol: f64,
+    mut step: impl FnMut() -> Result<f64>,
+) -> Result<(Vec<f64>, bool)> {
     let mut trace = Vec::new();
     for _ in 0..max_iter {
-        let value = step();
+        let value = step()?;
         let gain = trace.last().map_or(f64::INFINITY, |last| value - last);
         trace.push(value);
         if gain < tol {
-            return (trace, true);
+            return Ok((trace, true));
         }
     }
-    (trace, false)
+    Ok((trace, false))
 }
 
 impl Truth {

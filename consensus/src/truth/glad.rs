@@ -1,10 +1,9 @@
 //! What is true, when items differ in difficulty and raters in ability?
 
 use super::em::{PARALLEL, blocks_with, climb, settle};
-use super::{Truth, check_identity, check_iterations, gold_codes};
-use crate::{Label, Ratings};
-use quorate_core::{Code, Error, Result};
-use rayon::prelude::*;
+use super::{Truth, check_iterations, check_votes, gold_codes};
+use crate::{Label, Ratings, check};
+use quorate_core::{Cancel, Code, Error, Result, parallel};
 
 /// Options of [`glad`].
 #[derive(Clone, Debug, PartialEq)]
@@ -13,9 +12,9 @@ pub struct GladOptions {
     pub max_iter: usize,
     /// Stop when an iteration raises the log-posterior by less than this; 1e-5 unless given.
     pub tol: f64,
-    /// The mean of the normal prior of abilities (standard deviation 1); 1 unless given.
+    /// The mean of the normal prior of abilities (standard deviation 1), from -100 to 100; 1 unless given.
     pub ability_mean: f64,
-    /// The mean of the normal prior of `beta`, the logarithm of easiness (standard deviation 1); 1 unless given.
+    /// The mean of the normal prior of `beta`, the logarithm of easiness (standard deviation 1), from -100 to 100; 1 unless given.
     pub easiness_mean: f64,
     /// The share of each category, in their order; `None`: all the same.
     pub class_prior: Option<Vec<f64>>,
@@ -36,14 +35,15 @@ impl Default for GladOptions {
     }
 }
 
+/// The largest size of a prior mean: `exp` of twice as much is still a number.
+const MOST_MEAN: f64 = 100.0;
+
 impl GladOptions {
-    /// Checks the options against the number of categories (codes `invalid_argument`, `invalid_shape`, `not_finite`).
+    /// Checks the options against the number of categories (codes `invalid_argument`, `invalid_shape`, `not_finite`; `too_large` above 1,000,000 iterations).
     pub fn validate(&self, n_categories: usize) -> Result<()> {
         check_iterations(self.max_iter, self.tol)?;
         for (name, x) in [("ability_mean", self.ability_mean), ("easiness_mean", self.easiness_mean)] {
-            if !x.is_finite() {
-                return Err(Error::new(Code::NotFinite, format!("{name} is {x}")));
-            }
+            check::within(x, -MOST_MEAN, MOST_MEAN, name)?;
         }
         if let Some(p) = &self.class_prior {
             if p.len() != n_categories {
@@ -53,7 +53,7 @@ impl GladOptions {
                 ));
             }
             if p.iter().any(|v| v.is_nan() || *v <= 0.0) || (p.iter().sum::<f64>() - 1.0).abs() > 1e-9 {
-                return Err(Error::invalid(format!("class_prior {p:?} must be positive and sum to 1")));
+                return Err(Error::invalid("class_prior must hold positive shares that sum to 1"));
             }
         }
         Ok(())
@@ -69,7 +69,8 @@ impl GladOptions {
 ///
 /// The skill of a rater is `a`: 0 is guessing, negative is hostile. `difficulty` of an item is `exp(-b)`.
 ///
-/// Errors: `unsupported` for counts without raters; `unknown_id` for a gold item without ratings; those of [`GladOptions::validate`].
+/// Errors: `unsupported` for counts without raters; `unknown_id` for a gold item without ratings; `too_large` when items x categories is above 2^25; those of
+/// [`GladOptions::validate`].
 ///
 /// ```
 /// use quorate_consensus::{Ratings, truth::{GladOptions, glad}};
@@ -80,17 +81,18 @@ impl GladOptions {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 pub fn glad(data: &Ratings, options: &GladOptions) -> Result<Truth> {
-    check_identity("glad", data)?;
     let k = data.n_categories();
     options.validate(k)?;
+    check_votes("glad", data, false)?;
+    let cancel = Cancel::current();
     let gold = gold_codes(data, &options.gold)?;
     let mut model = Model::new(data, options);
     let mut belief = vec![0.0; data.n_items() * k];
-    model.expect(data, &gold, &mut belief);
+    model.expect(data, &gold, &mut belief, &cancel)?;
     let record = climb(options.max_iter, options.tol, || {
-        model.maximise(data, &belief, options);
-        model.expect(data, &gold, &mut belief) + model.log_prior(options)
-    });
+        model.maximise(data, &belief, options, &cancel)?;
+        Ok(model.expect(data, &gold, &mut belief, &cancel)? + model.log_prior(options))
+    })?;
     let difficulty = model.ease.iter().map(|e| (-e.beta).exp()).collect();
     let truth = Truth::of("glad", data, belief);
     Ok(Truth { skills: model.ability, difficulty: Some(difficulty), ..truth }.climbed(record))
@@ -131,10 +133,16 @@ impl Model {
     }
 
     /// E-step: the belief about each item and, from it, the bound on its easiness; the log-likelihood.
-    fn expect(&mut self, data: &Ratings, gold: &[Option<u32>], belief: &mut [f64]) -> f64 {
+    fn expect(
+        &mut self,
+        data: &Ratings,
+        gold: &[Option<u32>],
+        belief: &mut [f64],
+        cancel: &Cancel,
+    ) -> Result<f64> {
         let k = self.log_class.len();
         let (ability, log_class, log_wrong) = (&self.ability, &self.log_class, self.log_wrong);
-        blocks_with(belief, k, &mut self.ease, data.len() >= PARALLEL, |first, block, ease| {
+        blocks_with(belief, k, &mut self.ease, data.len() >= PARALLEL, cancel, |first, block, ease| {
             let mut sum = 0.0;
             for (j, (row, ease)) in block.chunks_exact_mut(k).zip(ease).enumerate() {
                 let i = first + j;
@@ -161,13 +169,19 @@ impl Model {
     }
 
     /// M-step: first the items, then the raters.
-    fn maximise(&mut self, data: &Ratings, belief: &[f64], options: &GladOptions) {
+    fn maximise(
+        &mut self,
+        data: &Ratings,
+        belief: &[f64],
+        options: &GladOptions,
+        cancel: &Cancel,
+    ) -> Result<()> {
         let k = self.log_class.len();
         for e in &mut self.ease {
             e.climb(options.easiness_mean);
         }
         let easiness: Vec<f64> = self.ease.iter().map(|e| e.beta.exp()).collect();
-        let rater = |(r, a): (usize, &mut f64)| {
+        let rater = |r: usize, a: &mut f64| {
             let w = data.weights()[r];
             let (mut slope, mut curve) = (0.0, 0.0);
             for (&i, &c) in data.rater_items(r).iter().zip(data.rater_codes(r)) {
@@ -178,10 +192,15 @@ impl Model {
             }
             *a = (w * slope + options.ability_mean) / (2.0 * w * curve + 1.0);
         };
+        let block = |b: usize, block: &mut [f64]| {
+            cancel.check()?;
+            block.iter_mut().enumerate().for_each(|(n, a)| rater(b * RATERS + n, a));
+            Ok(())
+        };
         if data.len() >= PARALLEL {
-            self.ability.par_iter_mut().enumerate().with_min_len(RATERS).for_each(rater);
+            parallel::try_for_each_chunk_mut(&mut self.ability, RATERS, 1, block)
         } else {
-            self.ability.iter_mut().enumerate().for_each(rater);
+            self.ability.chunks_mut(RATERS).enumerate().try_for_each(|(b, chunk)| block(b, chunk))
         }
     }
 

@@ -1,12 +1,11 @@
 //! What is true, when some raters answer without looking?
 
 use super::em::{PARALLEL, blocks, climb, settle};
-use super::{Truth, check_amount, check_identity, check_iterations, gold_codes};
-use crate::{Label, Ratings};
-use quorate_core::{Error, Result};
+use super::{Truth, check_amount, check_iterations, check_votes, gold_codes};
+use crate::{Label, Ratings, check};
+use quorate_core::{Cancel, Error, Result, parallel};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use statrs::function::gamma::{digamma, ln_gamma};
 
 /// How [`mace`] estimates its parameters.
@@ -64,13 +63,17 @@ impl Default for MaceOptions {
     }
 }
 
+/// The most random starts.
+const MAX_RESTARTS: usize = 10_000;
+
 impl MaceOptions {
-    /// Checks iterations, starts and priors (codes `invalid_argument`, `not_finite`).
+    /// Checks iterations, starts (at most 10,000: `too_large`) and priors (codes `invalid_argument`, `not_finite`).
     pub fn validate(&self) -> Result<()> {
         check_iterations(self.max_iter, self.tol)?;
         if self.restarts == 0 {
             return Err(Error::invalid("restarts is 0; at least one start is needed"));
         }
+        check::at_most(self.restarts, MAX_RESTARTS, "restarts")?;
         check_amount("noise", self.noise)?;
         let smoothing = self.smoothing.unwrap_or(1.0);
         for (name, value) in [
@@ -96,7 +99,10 @@ impl MaceOptions {
 ///
 /// The skill of a rater is the estimated probability of knowing (variational: its posterior mean).
 ///
-/// Errors: `unsupported` for counts without raters; `unknown_id` for a gold item without ratings; those of [`MaceOptions::validate`].
+/// Memory: items x classes for each thread that climbs, and raters x classes^2.
+///
+/// Errors: `unsupported` for counts without raters; `unknown_id` for a gold item without ratings; `too_large` when items x categories or raters x
+/// categories^2 is above 2^25; those of [`MaceOptions::validate`].
 ///
 /// ```
 /// use quorate_consensus::{Ratings, truth::{MaceOptions, mace}};
@@ -111,34 +117,59 @@ impl MaceOptions {
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 pub fn mace(data: &Ratings, options: &MaceOptions) -> Result<Truth> {
-    check_identity("mace", data)?;
     options.validate()?;
+    check_votes("mace", data, true)?;
+    let cancel = Cancel::current();
     let gold = gold_codes(data, &options.gold)?;
     let k = data.n_categories();
-    let starts: Vec<(Model, (Vec<f64>, bool))> = (0..options.restarts)
-        .into_par_iter()
-        .map(|start| {
-            let mut model = Model::start(data, options, start);
-            let mut belief = vec![0.0; data.n_items() * k];
-            model.expect(data, &gold, &mut belief);
-            let record = climb(options.max_iter, options.tol, || {
-                let prior = model.maximise(data, &belief, options);
-                model.expect(data, &gold, &mut belief) + prior
-            });
-            (model, record)
-        })
-        .collect();
-    let height = |s: &(Model, (Vec<f64>, bool))| s.1.0.last().copied().unwrap_or(f64::NEG_INFINITY);
-    let Some((model, record)) =
-        starts.into_iter().reduce(|best, s| if height(&s) > height(&best) { s } else { best })
-    else {
+    let drawn = order_of_appearance(data);
+    let climb_from = |start: usize| -> Result<Start> {
+        let mut model = Model::start(data, options, start, &drawn);
+        let mut belief = vec![0.0; data.n_items() * k];
+        model.expect(data, &gold, &mut belief, &cancel)?;
+        let record = climb(options.max_iter, options.tol, || {
+            let prior = model.maximise(data, &belief, options, &cancel)?;
+            Ok(model.expect(data, &gold, &mut belief, &cancel)? + prior)
+        })?;
+        let height = record.0.last().copied().unwrap_or(f64::NEG_INFINITY);
+        Ok(Start { height, model, record })
+    };
+    // As many starts at a time as keep the threads busy, so that memory does not grow with their number; of equals the first is kept.
+    let (at_once, mut best) = (2 * parallel::threads(), None::<Start>);
+    for first in (0..options.restarts).step_by(at_once) {
+        let starts = at_once.min(options.restarts - first);
+        for found in parallel::try_map_range(starts, |n| climb_from(first + n))? {
+            if best.as_ref().is_none_or(|b| found.height > b.height) {
+                best = Some(found);
+            }
+        }
+    }
+    let Some(Start { model, record, .. }) = best else {
         return Err(Error::invalid("restarts is 0; at least one start is needed"));
     };
     let mut belief = vec![0.0; data.n_items() * k];
-    model.expect(data, &gold, &mut belief);
+    model.expect(data, &gold, &mut belief, &cancel)?;
     let confusion = model.confusion();
     let truth = Truth::of("mace", data, belief);
     Ok(Truth { skills: model.know, confusion: Some(confusion), ..truth }.climbed(record))
+}
+
+/// Where one random start has led.
+struct Start {
+    height: f64,
+    model: Model,
+    record: (Vec<f64>, bool),
+}
+
+/// The categories in the order in which the votes name them. Random numbers are drawn in this order, so that other names of the same
+/// categories change nothing. Categories that nobody gave are left out.
+fn order_of_appearance(data: &Ratings) -> Vec<usize> {
+    let mut seen = vec![false; data.n_categories()];
+    (0..data.n_items())
+        .flat_map(|i| data.item_codes(i))
+        .map(|&c| c as usize)
+        .filter(|&c| !std::mem::replace(&mut seen[c], true))
+        .collect()
 }
 
 /// The parameters, in the form that the E-step reads.
@@ -173,7 +204,7 @@ impl Vote {
 }
 
 impl Model {
-    fn start(data: &Ratings, options: &MaceOptions, start: usize) -> Model {
+    fn start(data: &Ratings, options: &MaceOptions, start: usize, drawn: &[usize]) -> Model {
         let k = data.n_categories();
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         rng.set_stream(start as u64);
@@ -181,7 +212,9 @@ impl Model {
         for _ in 0..data.n_raters() {
             let mut draw = || 1.0 + (1.0 + options.noise) * rng.random::<f64>();
             let (guess, know) = (draw(), draw());
-            let weights: Vec<f64> = (0..k).map(|_| draw()).collect();
+            // A category that nobody gave starts at the mean.
+            let mut weights = vec![1.5 + 0.5 * options.noise; k];
+            drawn.iter().for_each(|&c| weights[c] = draw());
             let (both, all) = (guess + know, weights.iter().sum::<f64>());
             model.know.push(know / both);
             model.strategy.extend(weights.iter().map(|w| w / all));
@@ -191,13 +224,19 @@ impl Model {
     }
 
     /// E-step: the belief about each item; the log-likelihood.
-    fn expect(&self, data: &Ratings, gold: &[Option<u32>], belief: &mut [f64]) -> f64 {
+    fn expect(
+        &self,
+        data: &Ratings,
+        gold: &[Option<u32>],
+        belief: &mut [f64],
+        cancel: &Cancel,
+    ) -> Result<f64> {
         let k = self.k;
         let log_class = -(k as f64).ln();
         let largest = self.votes.iter().fold(1.0f64, |m, v| m.max(v.gain));
         // So many votes can be multiplied without overflow; beyond, logarithms are added.
         let safe = if data.is_weighted() { 0 } else { (LOG_LIMIT / largest.ln().max(1e-3)) as usize };
-        blocks(belief, k, data.len() >= PARALLEL, |first, block| {
+        blocks(belief, k, data.len() >= PARALLEL, cancel, |first, block| {
             let mut sum = 0.0;
             for (j, row) in block.chunks_exact_mut(k).enumerate() {
                 let i = first + j;
@@ -228,8 +267,14 @@ impl Model {
         })
     }
 
-    /// M-step; what the priors add to the objective.
-    fn maximise(&mut self, data: &Ratings, belief: &[f64], options: &MaceOptions) -> f64 {
+    /// M-step; what the priors add to the objective. Error: `cancelled`.
+    fn maximise(
+        &mut self,
+        data: &Ratings,
+        belief: &[f64],
+        options: &MaceOptions,
+        cancel: &Cancel,
+    ) -> Result<f64> {
         let k = self.k;
         let smoothing = options.smoothing.unwrap_or(0.01 / k as f64);
         let mut objective = match options.method {
@@ -238,6 +283,7 @@ impl Model {
         };
         let mut counts = vec![0.0; k];
         for r in 0..data.n_raters() {
+            cancel.check()?;
             counts.fill(0.0);
             let votes = &mut self.votes[r * k..][..k];
             let mut knew = 0.0;
@@ -282,7 +328,7 @@ impl Model {
                 }
             }
         }
-        objective
+        Ok(objective)
     }
 
     /// Raters x true x given, from the means.

@@ -11,8 +11,14 @@
 //! | some raters are hostile | [`m_msr`] |
 //!
 //! All answer with a [`Truth`]. Weights of raters count as so many votes, except in [`kos`] and [`m_msr`], which refuse them. Sums
-//! are taken in blocks of fixed size and added in order, so that the number of threads does not change a bit of the result.
+//! are taken in blocks of fixed size and added in order, so that the number of threads does not change a bit of the result. What
+//! items, raters and categories are called never matters: other names give the same numbers.
+//!
+//! Limits, each refused with code `too_large` before anything is allocated: items x categories, and raters x categories^2 where a
+//! method has confusion matrices, at most 2^25 (256 MiB a table, up to four tables at once); 1,000,000 iterations. All methods look at the
+//! [`Cancel`] that covers them.
 
+mod components;
 mod dawid_skene;
 mod em;
 mod glad;
@@ -37,8 +43,9 @@ pub use online::OnlineDawidSkene;
 pub use wawa::wawa;
 pub use zbs::{ZeroBasedSkillOptions, zero_based_skill};
 
+use crate::check::{self, short};
 use crate::{Label, Ratings};
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -95,9 +102,9 @@ impl Truth {
         let mut ties = Vec::new();
         let mut labels = Vec::with_capacity(data.n_items());
         for (i, row) in probabilities.chunks_exact(k).enumerate() {
-            let (best, tied) = winner(row);
+            let (best, level) = winner(row);
             labels.push(data.categories()[best].clone());
-            if tied {
+            if level > 1 {
                 ties.push(data.items()[i].clone());
             }
         }
@@ -117,18 +124,21 @@ impl Truth {
 /// Shares closer than this are equal: sums of the same weights in another order.
 const TIE: f64 = 1e-12;
 
-/// The first of the largest numbers, and whether there are several.
-fn winner(row: &[f64]) -> (usize, bool) {
-    let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+/// The first of the largest numbers, and how many there are.
+fn winner(row: &[f64]) -> (usize, usize) {
+    let top = top_of(row);
     let mut at_top = (0..row.len()).filter(|&c| row[c] >= top - TIE);
-    (at_top.next().unwrap_or(0), at_top.next().is_some())
+    (at_top.next().unwrap_or(0), 1 + at_top.count())
 }
 
 /// The share of each category in the votes of each item, each vote counting as `weights` says of its rater.
-fn vote_shares(data: &Ratings, weights: &[f64]) -> Vec<f64> {
+fn vote_shares(data: &Ratings, weights: &[f64], cancel: &Cancel) -> Result<Vec<f64>> {
     let k = data.n_categories();
     let mut shares = vec![0.0; data.n_items() * k];
     for (i, row) in shares.chunks_exact_mut(k).enumerate() {
+        if i % TURN == 0 {
+            cancel.check()?;
+        }
         let mut total = 0.0;
         for (&r, &c) in data.item_raters(i).iter().zip(data.item_codes(i)) {
             row[c as usize] += weights[r as usize];
@@ -136,19 +146,49 @@ fn vote_shares(data: &Ratings, weights: &[f64]) -> Vec<f64> {
         }
         row.iter_mut().for_each(|v| *v /= total);
     }
-    shares
+    Ok(shares)
 }
 
-/// The share of each rater's votes that are for the winners of `rows` (items x classes).
-fn accuracy(data: &Ratings, rows: &[f64]) -> Vec<f64> {
-    let best: Vec<u32> = rows.chunks_exact(data.n_categories()).map(|row| winner(row).0 as u32).collect();
+/// The share of each rater's votes that are for the winners of `rows` (items x classes). Where `n` categories share the first place, a vote for
+/// one of them counts `1 / n`, whichever it is: their names decide nothing.
+fn accuracy(data: &Ratings, rows: &[f64], cancel: &Cancel) -> Result<Vec<f64>> {
+    let k = data.n_categories();
+    cancel.check()?;
+    let best: Vec<(usize, usize)> = rows.chunks_exact(k).map(winner).collect();
     (0..data.n_raters())
         .map(|r| {
+            if r % TURN == 0 {
+                cancel.check()?;
+            }
             let (items, codes) = (data.rater_items(r), data.rater_codes(r));
-            let right = items.iter().zip(codes).filter(|&(&i, &c)| best[i as usize] == c).count();
-            right as f64 / codes.len() as f64
+            let right = |(&i, &c): (&u32, &u32)| match best[i as usize] {
+                (first, 1) => f64::from(u8::from(first == c as usize)),
+                (_, n) => {
+                    let row = &rows[i as usize * k..][..k];
+                    if row[c as usize] >= top_of(row) - TIE { 1.0 / n as f64 } else { 0.0 }
+                }
+            };
+            Ok(items.iter().zip(codes).map(right).sum::<f64>() / codes.len() as f64)
         })
         .collect()
+}
+
+fn top_of(row: &[f64]) -> f64 {
+    row.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Rows or raters between two looks at the flag.
+const TURN: usize = 4096;
+
+/// Refuses data that does not say who voted (code `unsupported`), and tables that would be too large. `confusion`: whether there is one for each rater.
+fn check_votes(method: &str, data: &Ratings, confusion: bool) -> Result<()> {
+    check_identity(method, data)?;
+    let k = data.n_categories();
+    check::table(&[data.n_items(), k], format_args!("{method}, items x categories"))?;
+    if confusion {
+        check::table(&[data.n_raters(), k, k], format_args!("{method}, raters x categories x categories"))?;
+    }
+    Ok(())
 }
 
 /// Refuses data that does not say who voted.
@@ -187,18 +227,20 @@ fn gold_codes(data: &Ratings, gold: &[(Label, Label)]) -> Result<Vec<Option<u32>
         let Some(&i) = items.get(item) else {
             return Err(Error::new(
                 Code::UnknownId,
-                format!("a gold label is given for item '{item}', which has no rating"),
+                format!("a gold label is given for item '{}', which has no rating", short(item)),
             ));
         };
         let Some(&c) = classes.get(class) else {
             return Err(Error::invalid(format!(
-                "the gold label '{class}' of item '{item}' is not among the categories"
+                "the gold label '{}' of item '{}' is not among the categories",
+                short(class),
+                short(item)
             )));
         };
         if codes[i].is_some_and(|known| known != c) {
             return Err(Error::new(
                 Code::DuplicateEntry,
-                format!("item '{item}' has two different gold labels"),
+                format!("item '{}' has two different gold labels", short(item)),
             ));
         }
         codes[i] = Some(c);
@@ -206,24 +248,22 @@ fn gold_codes(data: &Ratings, gold: &[(Label, Label)]) -> Result<Vec<Option<u32>
     Ok(codes)
 }
 
-/// The numbers of iterations and the tolerance that make sense (code `invalid_argument`).
+/// The numbers of iterations and the tolerance that make sense (codes `invalid_argument`, `too_large`).
 fn check_iterations(max_iter: usize, tol: f64) -> Result<()> {
     if max_iter == 0 {
         return Err(Error::invalid("max_iter is 0; at least one iteration is needed"));
     }
+    check::at_most(max_iter, check::MAX_ITERATIONS, "max_iter")?;
     if !(tol >= 0.0 && tol.is_finite()) {
         return Err(Error::invalid(format!("tol is {tol}; it must be finite and not negative")));
     }
     Ok(())
 }
 
-/// A number that must be finite and not negative.
+/// A count of imagined votes, or the like: from 0 to [`MOST_IMAGINED`].
 fn check_amount(name: &str, value: f64) -> Result<()> {
-    if !value.is_finite() {
-        return Err(Error::new(Code::NotFinite, format!("{name} is {value}")));
-    }
-    if value < 0.0 {
-        return Err(Error::invalid(format!("{name} is {value}; it must be 0 or more")));
-    }
-    Ok(())
+    check::within(value, 0.0, MOST_IMAGINED, name).map(|_| ())
 }
+
+/// Beyond this a prior leaves nothing of the votes, and sums lose their digits.
+const MOST_IMAGINED: f64 = 1e12;

@@ -1,9 +1,9 @@
 //! What is true, when each rater is right with one probability, whatever the class?
 
 use super::em::{EmOptions, PARALLEL, blocks, climb, prior_term, settle};
-use super::{Truth, check_identity, gold_codes, vote_shares};
+use super::{Truth, check_votes, gold_codes, vote_shares};
 use crate::Ratings;
-use quorate_core::Result;
+use quorate_core::{Cancel, Result};
 
 /// The one-coin model (Zhang, Chen, Zhou and Jordan 2016, "Spectral Methods Meet EM"): rater `r` gives the true label with probability `s_r` and each of the
 /// `k - 1` others with probability `(1 - s_r) / (k - 1)`. Fitted by EM from the vote shares, with the class shares estimated too.
@@ -22,12 +22,13 @@ use quorate_core::Result;
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 pub fn one_coin(data: &Ratings, options: &EmOptions) -> Result<Truth> {
-    check_identity("one_coin", data)?;
     options.validate()?;
+    check_votes("one_coin", data, true)?;
+    let cancel = Cancel::current();
     let gold = gold_codes(data, &options.gold)?;
     let k = data.n_categories();
     let wrong_labels = (k as f64 - 1.0).max(1.0);
-    let mut belief = vote_shares(data, data.weights());
+    let mut belief = vote_shares(data, data.weights(), &cancel)?;
     for (row, g) in belief.chunks_exact_mut(k).zip(&gold) {
         if g.is_some() {
             settle(row, *g);
@@ -59,7 +60,7 @@ pub fn one_coin(data: &Ratings, options: &EmOptions) -> Result<Truth> {
             .zip(data.weights())
             .map(|(s, w)| (w * s.ln(), w * ((1.0 - s) / wrong_labels).ln()))
             .collect();
-        let likelihood = blocks(&mut belief, k, data.len() >= PARALLEL, |first, block| {
+        let likelihood = blocks(&mut belief, k, data.len() >= PARALLEL, &cancel, |first, block| {
             let mut sum = 0.0;
             for (j, row) in block.chunks_exact_mut(k).enumerate() {
                 row.copy_from_slice(&log_class);
@@ -72,7 +73,7 @@ pub fn one_coin(data: &Ratings, options: &EmOptions) -> Result<Truth> {
                 sum += settle(row, gold[first + j]);
             }
             sum
-        });
+        })?;
         let prior: f64 = log_class.iter().map(|&l| prior_term(options.prior_class, l)).sum::<f64>()
             + skills
                 .iter()
@@ -81,8 +82,8 @@ pub fn one_coin(data: &Ratings, options: &EmOptions) -> Result<Truth> {
                         + prior_term(options.prior_wrong, (1.0 - s).ln())
                 })
                 .sum::<f64>();
-        likelihood + prior
-    });
+        Ok(likelihood + prior)
+    })?;
     let confusion = skills
         .iter()
         .flat_map(|s| {

@@ -3,6 +3,7 @@
 use super::dawid_skene::normalise;
 use super::em::{EmOptions, settle};
 use super::{Truth, dawid_skene};
+use crate::check::{self, short};
 use crate::{Column, Label, Ratings, RatingsOptions};
 use quorate_core::{Code, Error, Result};
 use std::collections::HashMap;
@@ -59,7 +60,9 @@ impl OnlineDawidSkene {
         for (item, class) in &options.gold {
             let Some(&c) = class_index.get(class) else {
                 return Err(Error::invalid(format!(
-                    "the gold label '{class}' of item '{item}' is not among the classes"
+                    "the gold label '{}' of item '{}' is not among the classes",
+                    short(class),
+                    short(item)
                 )));
             };
             gold.insert(item.clone(), c);
@@ -82,7 +85,8 @@ impl OnlineDawidSkene {
 
     /// Takes in one vote and returns the new probabilities of its item, one per class.
     ///
-    /// Errors: `invalid_argument` for a label that is not a class; `duplicate_entry` when the rater has voted on the item before.
+    /// Errors: `invalid_argument` for a label that is not a class; `duplicate_entry` when the rater has voted on the item before; `too_large` when
+    /// items x classes or raters x classes^2 would exceed 2^25. After an error the model is as before.
     pub fn add(
         &mut self,
         item: impl Into<Label>,
@@ -92,15 +96,19 @@ impl OnlineDawidSkene {
         let (item, rater, label) = (item.into(), rater.into(), label.into());
         let k = self.classes.len();
         let Some(&c) = self.class_index.get(&label) else {
-            return Err(Error::invalid(format!("'{label}' is not among the classes")));
+            return Err(Error::invalid(format!("'{}' is not among the classes", short(&label))));
         };
         let known = self.item_index.get(&item).zip(self.rater_index.get(&rater));
         if known.is_some_and(|(&i, r)| self.votes[i].iter().any(|v| v.0 == *r)) {
             return Err(Error::new(
                 Code::DuplicateEntry,
-                format!("rater '{rater}' has voted on item '{item}' already"),
+                format!("rater '{}' has voted on item '{}' already", short(&rater), short(&item)),
             ));
         }
+        let items = self.items.len() + usize::from(!self.item_index.contains_key(&item));
+        let raters = self.raters.len() + usize::from(!self.rater_index.contains_key(&rater));
+        check::table(&[items, k], "items x classes")?;
+        check::table(&[raters, k, k], "raters x classes x classes")?;
         let r = match self.rater_index.get(&rater) {
             Some(&r) => r,
             None => {

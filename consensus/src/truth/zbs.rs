@@ -1,9 +1,9 @@
 //! Which label wins when the skills of raters are learnt step by step from the weighted majority?
 
 use super::wawa::skilled_shares;
-use super::{Truth, accuracy, check_identity, vote_shares};
+use super::{Truth, accuracy, check_iterations, check_votes, vote_shares};
 use crate::Ratings;
-use quorate_core::{Error, Result};
+use quorate_core::{Cancel, Error, Result};
 
 /// Options of [`zero_based_skill`]; the defaults are those of crowd-kit.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,11 +25,12 @@ impl Default for ZeroBasedSkillOptions {
 }
 
 impl ZeroBasedSkillOptions {
-    /// Checks that rates lie in (0, 1] and counts are positive (code `invalid_argument`).
+    /// Checks that rates lie in (0, 1] and counts are positive (code `invalid_argument`), and that there are at most 1,000,000 iterations (`too_large`).
     pub fn validate(&self) -> Result<()> {
         let rate = |x: f64| x > 0.0 && x <= 1.0;
-        if self.max_iter == 0 || self.reduce_every == 0 {
-            return Err(Error::invalid("max_iter and reduce_every must be 1 or more"));
+        check_iterations(self.max_iter, 0.0)?;
+        if self.reduce_every == 0 {
+            return Err(Error::invalid("reduce_every must be 1 or more"));
         }
         if !rate(self.learning_rate) || !rate(self.reduce_by) {
             return Err(Error::invalid(format!(
@@ -49,7 +50,7 @@ const START_ABOVE_CHANCE: f64 = 1e-5;
 ///
 /// `converged` says that the last iteration moved no skill by more than 1e-5.
 ///
-/// Errors: `unsupported` for counts without raters; `invalid_argument` for bad options.
+/// Errors: as [`majority_vote`](super::majority_vote); those of [`ZeroBasedSkillOptions::validate`].
 ///
 /// ```
 /// use quorate_consensus::{Ratings, truth::{ZeroBasedSkillOptions, zero_based_skill}};
@@ -59,9 +60,10 @@ const START_ABOVE_CHANCE: f64 = 1e-5;
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 pub fn zero_based_skill(data: &Ratings, options: &ZeroBasedSkillOptions) -> Result<Truth> {
-    check_identity("zero_based_skill", data)?;
     options.validate()?;
-    let plain = vote_shares(data, data.weights());
+    check_votes("zero_based_skill", data, false)?;
+    let cancel = Cancel::current();
+    let plain = vote_shares(data, data.weights(), &cancel)?;
     let mut skills = vec![1.0 / data.n_categories() as f64 + START_ABOVE_CHANCE; data.n_raters()];
     let mut rate = options.learning_rate;
     let mut moved: f64 = 0.0;
@@ -69,7 +71,7 @@ pub fn zero_based_skill(data: &Ratings, options: &ZeroBasedSkillOptions) -> Resu
         if iteration % options.reduce_every == 0 {
             rate *= options.reduce_by;
         }
-        let agreement = accuracy(data, &skilled_shares(data, &skills, &plain));
+        let agreement = accuracy(data, &skilled_shares(data, &skills, &plain, &cancel)?, &cancel)?;
         moved = 0.0;
         for (skill, target) in skills.iter_mut().zip(agreement) {
             let step = rate * (target - *skill);
@@ -77,7 +79,7 @@ pub fn zero_based_skill(data: &Ratings, options: &ZeroBasedSkillOptions) -> Resu
             moved = moved.max(step.abs());
         }
     }
-    let shares = skilled_shares(data, &skills, &plain);
+    let shares = skilled_shares(data, &skills, &plain, &cancel)?;
     Ok(Truth {
         skills,
         iterations: options.max_iter,

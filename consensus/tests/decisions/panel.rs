@@ -113,9 +113,9 @@ fn rankings() {
     .unwrap();
     assert_eq!(s.decision.option(), Some("x"));
     assert_eq!((s.support, s.level), (2.0 / 3.0, Level::Moderate));
-    // Rank sums x 5, y 6, z 7: W = 12 * 2 / (9 * 24), corrected for chance 1/3.
+    // Spearman's correlations of the three pairs are -1/2, 1/2 and -1. Rank sums x 5, y 6, z 7: W = 12 * 2 / (9 * 24), corrected for chance 1/3, is the same.
     let w = 12.0 * 2.0 / (9.0 * 24.0);
-    assert!((s.agreement.observed.unwrap() - w).abs() < 1e-12);
+    assert!((s.agreement.value.unwrap() + 1.0 / 3.0).abs() < 1e-12);
     assert!((s.agreement.value.unwrap() - (3.0 * w - 1.0) / 2.0).abs() < 1e-12);
     // A Condorcet winner that nobody ranks first wins without support.
     let c = score_panel(&[
@@ -221,4 +221,95 @@ fn explanations_recompute() {
         }
     }
     assert_eq!(checked, 6, "{lines:#?}");
+}
+
+fn ranking(voter: &str, order: &str) -> Ballot {
+    Ballot::new(voter, Position::Ranking(order.chars().map(String::from).collect()))
+}
+
+#[test]
+fn a_faint_ballot_is_nearly_none() {
+    let two = [ranking("a", "xyz"), ranking("b", "xyz")];
+    let with = |weight: f64| {
+        let ballots = [two[0].clone(), two[1].clone(), ranking("c", "zyx").weight(weight)];
+        score_panel(&ballots).unwrap().agreement.value.unwrap()
+    };
+    assert!((with(1e-9) - 1.0).abs() < 1e-6);
+    assert!((with(1e-300) - 1.0).abs() < 1e-12);
+    // Pairs weigh the product of their weights: (1 - 2 w) / (1 + 2 w) with correlation -1 to each of the two.
+    assert!((with(100.0) - (1.0 - 200.0) / 201.0).abs() < 1e-12);
+    // Ties at the end: the mean of the Spearman correlations of mid-ranks, by scipy 1.12 (spearmanr).
+    let partial = [ranking("a", "wxyz"), ranking("b", "w"), ranking("c", "xw")];
+    assert!((score_panel(&partial).unwrap().agreement.value.unwrap() - 0.594876).abs() < 1e-6);
+    // Vectors and choices do the same.
+    let vector = |v: &str, x: [f64; 2], w: f64| Ballot::new(v, Position::Vector(x.to_vec())).weight(w);
+    for scale in [1.0, 1e-200, 1e200] {
+        let s = score_panel(&[
+            vector("a", [1.0, 0.0], scale),
+            vector("b", [1.0, 0.0], scale),
+            vector("c", [0.0, 1.0], 1e-9 * scale),
+        ]);
+        assert!((s.unwrap().agreement.value.unwrap() - 1.0).abs() < 1e-6);
+        let s = score_panel(&choices(&[("x", scale), ("x", scale), ("y", 1e-9 * scale)])).unwrap();
+        assert!((s.agreement.value.unwrap() - 1.0).abs() < 1e-6);
+        assert!((s.effective_voters - 2.0).abs() < 1e-6 && s.intervals[0].low.is_finite());
+    }
+}
+
+#[test]
+fn nobody_is_sure_of_no_decision() {
+    let probability =
+        |v: &str, x: f64| Ballot::new(v, Position::Probability(vec![("x".into(), x), ("y".into(), 1.0 - x)]));
+    for ballots in [
+        vec![Ballot::choice("a", "x"), Ballot::choice("b", "y")],
+        vec![ranking("a", "xy"), ranking("b", "yx")],
+        vec![
+            Ballot::new("a", Position::Vector(vec![1.0, 0.0])),
+            Ballot::new("b", Position::Vector(vec![0.0, 1.0])),
+        ],
+        vec![probability("a", 0.9), probability("b", 0.1)],
+    ] {
+        let s = score_panel(&ballots).unwrap();
+        assert!(matches!(s.decision, Decision::Tie(_)), "{}", s.kind);
+        assert_eq!((s.confidence, s.intervals.len()), (0.0, 1), "{}", s.kind);
+    }
+}
+
+#[test]
+fn one_vote_among_many_decides() {
+    for n in [1e6, 3e8, 1e11] {
+        let s = score_panel(&choices(&[("a", n + 1.0), ("b", n)])).unwrap();
+        assert_eq!(s.decision.option(), Some("a"), "{n}");
+        let s = score_panel(&choices(&[("a", n), ("b", 1.0)])).unwrap();
+        assert_eq!(s.level, Level::Strong, "{n}");
+    }
+    let numbers = |w: f64| {
+        let number = |v: &str, x: f64, w: f64| Ballot::new(v, Position::Number(x)).weight(w);
+        score_panel(&[number("a", 1.0, w), number("b", 2.0, w + 1.0)]).unwrap().decision
+    };
+    assert_eq!(numbers(3e8), Decision::Number(2.0));
+}
+
+#[test]
+fn numbers_too_far_apart_are_refused() {
+    let number = |v: &str, x: f64| Ballot::new(v, Position::Number(x));
+    let code = |ballots: &[Ballot]| score_panel(ballots).unwrap_err().code();
+    assert_eq!(code(&[number("a", 1e308), number("b", -1e308)]), quorate_core::Code::NotFinite);
+    assert_eq!(code(&[number("a", 1.79e308), number("b", 1.79e308)]), quorate_core::Code::NotFinite);
+    let config = PanelConfig { scale: Some((-1e308, 1e308)), ..Default::default() };
+    assert!(score_panel_with(&[number("a", 0.0)], &config).is_err());
+    // Half as far is far enough.
+    let s = score_panel(&[number("a", 8e307), number("b", -8e307)]).unwrap();
+    assert_eq!((s.decision, s.level), (Decision::Number(0.0), Level::NoConsensus));
+}
+
+#[test]
+fn many_ballots_are_no_trouble() {
+    let n = 20_000;
+    let voters: Vec<Ballot> = (0..n).map(|i| Ballot::choice(format!("v{i}"), format!("o{i}"))).collect();
+    let s = score_panel(&voters).unwrap();
+    assert_eq!((s.level, s.minority.leading.len()), (Level::NoConsensus, n));
+    let vectors: Vec<Ballot> =
+        (0..n).map(|i| Ballot::new(format!("v{i}"), Position::Vector(vec![i as f64, 1.0]))).collect();
+    assert_eq!(score_panel(&vectors).unwrap_err().code(), quorate_core::Code::TooLarge);
 }
