@@ -1,10 +1,11 @@
 //! What is an agent, and what can be said about it?
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Taxonomy;
+use crate::text::cut;
 
 /// The version of the agent format that this release reads and writes. Catalogue files name it, and so does the
 /// published JSON Schema.
@@ -15,6 +16,18 @@ pub const MAX_ID_BYTES: usize = 128;
 
 /// Largest [`Agent::weight`].
 pub const MAX_WEIGHT: f64 = 10.0;
+
+/// Largest definition, in bytes of its JSON.
+pub const MAX_AGENT_BYTES: usize = 1 << 20;
+
+/// Largest [`Agent::card`], in bytes.
+pub const MAX_CARD_BYTES: usize = 1 << 16;
+
+/// Longest name of a tenant, in bytes.
+pub const MAX_TENANT_BYTES: usize = 100;
+
+/// Characters of a message of the JSON reader that are passed on.
+const MAX_REASON: usize = 300;
 
 /// An expert that can be asked: what it is good at, what it costs, who may see it.
 ///
@@ -91,12 +104,17 @@ pub struct Agent {
     /// Whether the agent can be called at present.
     #[serde(default = "yes")]
     pub available: bool,
-    /// Preference among equals: the match score is multiplied by `weight` before ranking. 0 to 10, usually 1.
+    /// Preference among equals, 0 to 10, usually 1. Doubling it adds 0.02 to the match score, halving it takes 0.02 away,
+    /// down to a weight of 1/1024; an agent of weight 0 is never matched.
     #[serde(default = "one")]
     pub weight: f64,
     /// Where the agent is reached, when it runs elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The A2A card that the agent was imported from, as JSON text of at most 64 KiB: what it says beyond these fields
+    /// (transports, further interfaces, security, provider) is exported again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
 }
 
 /// One thing that an agent is able to do.
@@ -245,13 +263,17 @@ impl Agent {
             available: true,
             weight: 1.0,
             url: None,
+            card: None,
         }
     }
 
-    /// Reads an agent from a JSON object and validates it. Errors: `invalid_argument` with every problem.
+    /// Reads an agent from a JSON object and validates it. Errors: `invalid_argument` with every problem, `too_large`.
     pub fn from_json(value: &serde_json::Value) -> Result<Self> {
-        let agent: Agent = serde_json::from_value(value.clone())
-            .map_err(|e| Error::with_source(Code::InvalidArgument, format!("agent definition: {e}"), e))?;
+        let agent: Agent = serde_json::from_value(value.clone()).map_err(|e| {
+            // The reader repeats the value that it does not take.
+            let reason = cut(&e.to_string(), MAX_REASON);
+            Error::invalid(format!("agent definition: {reason}"))
+        })?;
         agent.validate()?;
         Ok(agent)
     }
@@ -266,22 +288,17 @@ impl Agent {
         self.capabilities.iter().any(|c| Taxonomy::covers(required, &c.name))
     }
 
+    /// The order of agents that are equal otherwise: by id, then by tenant, none first.
+    pub(crate) fn before(&self, other: &Agent) -> std::cmp::Ordering {
+        self.id.cmp(&other.id).then_with(|| self.tenant.cmp(&other.tenant))
+    }
+
     /// Whether `tenant` (none: nobody in particular) can see the agent.
     pub fn is_visible_to(&self, tenant: Option<&str>) -> bool {
         match &self.tenant {
             None => true,
             Some(owner) => self.visibility == Visibility::Public || tenant == Some(owner),
         }
-    }
-
-    /// Checks every field. Errors: `invalid_argument` with every problem, not just the first.
-    pub fn validate(&self) -> Result<()> {
-        let problems = self.problems();
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let list: Vec<String> = problems.iter().map(|(field, what)| format!("{field}: {what}")).collect();
-        Err(Error::invalid(format!("agent '{}': {}", self.id, list.join("; "))))
     }
 
     /// The JSON Schema (draft 2020-12) of an agent, with [`SCHEMA_VERSION`] in its `$id`.
@@ -291,75 +308,6 @@ impl Agent {
             object.insert("$id".into(), format!("urn:quorate:agent:v{SCHEMA_VERSION}").into());
         }
         schema
-    }
-
-    /// Every problem as the field (a path such as `skills[0].examples[2]`) and what is wrong with it.
-    pub(crate) fn problems(&self) -> Vec<(String, String)> {
-        let mut found = Problems(Vec::new());
-        if let Err(what) = check_id(&self.id) {
-            found.add("id", what);
-        }
-        found.text("name", &self.name);
-        found.text("summary", &self.summary);
-        found.text("version", &self.version);
-        if !(self.cost_per_call.is_finite() && self.cost_per_call >= 0.0) {
-            found.add(
-                "cost_per_call",
-                format!("{} is not a cost; give US dollars, 0 or more", self.cost_per_call),
-            );
-        }
-        if !(self.weight.is_finite() && (0.0..=MAX_WEIGHT).contains(&self.weight)) {
-            found.add("weight", format!("{} lies outside 0 to {MAX_WEIGHT}", self.weight));
-        }
-        for (i, capability) in self.capabilities.iter().enumerate() {
-            if let Err(what) = Taxonomy::check_name(&capability.name) {
-                found.add(format!("capabilities[{i}].name"), what);
-            }
-        }
-        found.distinct("capabilities", self.capabilities.iter().map(|c| c.name.as_str()), ".name");
-        for (i, skill) in self.skills.iter().enumerate() {
-            found.text(format!("skills[{i}].id"), &skill.id);
-            for (j, example) in skill.examples.iter().enumerate() {
-                found.text(format!("skills[{i}].examples[{j}]"), example);
-            }
-        }
-        found.distinct("skills", self.skills.iter().map(|s| s.id.as_str()), ".id");
-        for (i, boundary) in self.boundaries.iter().enumerate() {
-            found.text(format!("boundaries[{i}].topic"), &boundary.topic);
-        }
-        if self.languages.is_empty() {
-            found.add("languages", "no language; name at least one, such as 'en'");
-        }
-        for (i, language) in self.languages.iter().enumerate() {
-            if !is_language_tag(language) {
-                found.add(
-                    format!("languages[{i}]"),
-                    format!("'{language}' is not a language tag such as 'en' or 'pt-BR'"),
-                );
-            }
-        }
-        for (field, ports) in [("inputs", &self.inputs), ("outputs", &self.outputs)] {
-            for (i, port) in ports.iter().enumerate() {
-                found.text(format!("{field}[{i}].name"), &port.name);
-                if !is_media_type(&port.media_type) {
-                    found.add(
-                        format!("{field}[{i}].media_type"),
-                        format!("'{}' is not a media type such as 'text/plain'", port.media_type),
-                    );
-                }
-            }
-        }
-        for (field, words) in
-            [("tools", &self.tools), ("permissions", &self.permissions), ("tags", &self.tags)]
-        {
-            for (i, word) in words.iter().enumerate() {
-                found.text(format!("{field}[{i}]"), word);
-            }
-        }
-        if self.tenant.as_deref().is_some_and(|t| t.trim().is_empty() || t.contains('\0')) {
-            found.add("tenant", "is empty or holds a NUL; leave it out for an agent that all share");
-        }
-        found.0
     }
 }
 
@@ -384,54 +332,6 @@ impl Capability {
     }
 }
 
-struct Problems(Vec<(String, String)>);
-
-impl Problems {
-    fn add(&mut self, field: impl Into<String>, what: impl Into<String>) {
-        self.0.push((field.into(), what.into()));
-    }
-
-    fn text(&mut self, field: impl Into<String>, text: &str) {
-        if text.trim().is_empty() {
-            self.add(field, "is empty");
-        }
-    }
-
-    fn distinct<'a>(&mut self, field: &str, names: impl Iterator<Item = &'a str>, member: &str) {
-        let mut seen = std::collections::BTreeSet::new();
-        for (i, name) in names.enumerate() {
-            if !seen.insert(name) {
-                self.add(format!("{field}[{i}]{member}"), format!("'{name}' stands here twice"));
-            }
-        }
-    }
-}
-
-/// What is wrong with an id, if anything.
-pub(crate) fn check_id(id: &str) -> std::result::Result<(), String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-    if id.is_empty() || id.len() > MAX_ID_BYTES || !id.chars().all(plain) {
-        return Err(format!(
-            "'{id}' is not an id; use 1 to {MAX_ID_BYTES} letters, digits, '-', '_', '.' or ':'"
-        ));
-    }
-    Ok(())
-}
-
-fn is_language_tag(tag: &str) -> bool {
-    let mut parts = tag.split('-');
-    let primary = parts.next().unwrap_or("");
-    (2..=3).contains(&primary.len())
-        && primary.bytes().all(|b| b.is_ascii_alphabetic())
-        && parts.all(|p| (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric()))
-}
-
-fn is_media_type(text: &str) -> bool {
-    let part =
-        |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&b));
-    text.split(';').next().and_then(|t| t.trim().split_once('/')).is_some_and(|(a, b)| part(a) && part(b))
-}
-
 fn english() -> Vec<String> {
     vec!["en".into()]
 }
@@ -450,62 +350,4 @@ fn yes() -> bool {
 
 fn one() -> f64 {
     1.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_problem_is_reported_at_once() {
-        let mut agent = Agent::new("bad id", "", "x");
-        agent.cost_per_call = -0.5;
-        agent.weight = f64::NAN;
-        agent.languages = vec!["english".into()];
-        agent.capabilities = vec![Capability::new("Regulatory..fda", Level::Expert)];
-        agent.outputs = vec![Port { name: "x".into(), media_type: "markdown".into() }];
-        agent.skills = vec![Skill::new("a", ["ok", " "]), Skill::new("a", ["ok"])];
-        let error = agent.validate().unwrap_err();
-        assert_eq!(error.code(), Code::InvalidArgument);
-        for part in [
-            "id: 'bad id'",
-            "name: is empty",
-            "cost_per_call: -0.5",
-            "weight: NaN",
-            "languages[0]",
-            "capabilities[0].name",
-            "outputs[0].media_type",
-            "skills[0].examples[1]",
-            "skills[1].id",
-        ] {
-            assert!(error.message().contains(part), "{part} not in {}", error.message());
-        }
-    }
-
-    #[test]
-    fn unknown_fields_are_refused() {
-        let json = serde_json::json!({"id": "a", "name": "A", "summary": "s", "sumary": "t"});
-        let error = Agent::from_json(&json).unwrap_err();
-        assert_eq!(error.code(), Code::InvalidArgument);
-        assert!(error.message().contains("sumary"));
-    }
-
-    #[test]
-    fn visibility() {
-        let mut agent = Agent::new("a", "A", "s");
-        assert!(agent.is_visible_to(None) && agent.is_visible_to(Some("x")));
-        agent.tenant = Some("x".into());
-        assert!(agent.is_visible_to(Some("x")));
-        assert!(!agent.is_visible_to(Some("y")) && !agent.is_visible_to(None));
-        agent.visibility = Visibility::Public;
-        assert!(agent.is_visible_to(Some("y")) && agent.is_visible_to(None));
-    }
-
-    #[test]
-    fn tags_and_types() {
-        assert!(is_language_tag("en") && is_language_tag("pt-BR") && is_language_tag("zh-Hant-TW"));
-        assert!(!is_language_tag("e") && !is_language_tag("en_US") && !is_language_tag(""));
-        assert!(is_media_type("text/plain; charset=utf-8") && is_media_type("image/*"));
-        assert!(!is_media_type("text") && !is_media_type("/plain"));
-    }
 }

@@ -5,21 +5,28 @@
 mod agent;
 mod card;
 mod catalog;
+mod check;
+mod cover;
+mod files;
+mod language;
 mod matching;
+mod objective;
 mod panel;
 mod registry;
+mod taxonomies;
 mod taxonomy;
+mod text;
 
 pub use agent::{
-    Agent, Boundary, Capability, Latency, Level, MAX_ID_BYTES, MAX_WEIGHT, ModelTier, Port, SCHEMA_VERSION,
-    Skill, Status, Visibility,
+    Agent, Boundary, Capability, Latency, Level, MAX_AGENT_BYTES, MAX_CARD_BYTES, MAX_ID_BYTES,
+    MAX_TENANT_BYTES, MAX_WEIGHT, ModelTier, Port, SCHEMA_VERSION, Skill, Status, Visibility,
 };
 pub use card::EXTENSION_URI;
-pub use catalog::{Catalog, Problem};
+pub use catalog::{Catalog, Problem, TenantCatalog};
 pub use matching::{
     Calibration, DEFAULT_MIN_CONFIDENCE, Evidence, Explanation, Labelled, LinearBandit, MAX_MATCHES, Match,
     MatchOptions, Part, Policy, Tuning,
 };
 pub use panel::{Coverage, MAX_PANEL, Member, Panel, PanelOptions};
-pub use registry::{AgentRegistry, AgentVersion, Event, EventKind, RegistryOptions};
+pub use registry::{AgentRegistry, AgentVersion, Event, EventKind, Events, RegistryOptions};
 pub use taxonomy::Taxonomy;

@@ -1,18 +1,15 @@
 //! Which few agents answer a question best together?
-//!
-//! The value of a panel is a sum of monotone submodular terms, so choosing greedily the member that adds most reaches
-//! at least 1 - 1/e of the best value (Nemhauser, Wolsey & Fisher 1978); gains are evaluated lazily (Minoux 1978).
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use quorate_core::vector::{Matrix, dot, dot_rows};
+use quorate_core::vector::Matrix;
 use quorate_core::{Code, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::matching::index::Vectors;
-use crate::{Match, MatchOptions, Taxonomy};
+use crate::cover::{Cover, MAX_SUBSETS_OF};
+use crate::objective::{Candidate, Objective, greedy};
+use crate::text::shown;
+use crate::{Agent, Match, MatchOptions};
 
 /// Largest [`PanelOptions::size`].
 pub const MAX_PANEL: usize = 64;
@@ -30,10 +27,12 @@ pub struct PanelOptions {
     pub diversity: f64,
     /// How much a low cost of calls counts, 0 to 1.
     pub thrift: f64,
-    /// How many of the most relevant agents are considered, at least `size`.
+    /// How many of the most relevant agents are considered, at least `size`; with required capabilities, so many of
+    /// those that have each, and the best of each combination.
     pub pool: usize,
     /// Hard constraints on members. With [`require`](MatchOptions::require) each member has at least one of the
-    /// capabilities, and together they have all of them. `k` and `abstain` play no part.
+    /// capabilities, and together they have all of them, wherever `size` agents can; of more than `size` capabilities
+    /// at most 16 can be required. Their order plays no part, nor do `k` and `abstain`.
     pub constraints: MatchOptions,
 }
 
@@ -44,7 +43,7 @@ impl Default for PanelOptions {
 }
 
 impl PanelOptions {
-    /// Checks the values. Errors: `invalid_argument`.
+    /// Checks the values. Errors: `invalid_argument`, `too_large`.
     pub fn validate(&self) -> Result<()> {
         if !(1..=MAX_PANEL).contains(&self.size) || self.pool < self.size || self.pool > 1000 {
             return Err(Error::invalid(format!(
@@ -63,7 +62,7 @@ impl PanelOptions {
 }
 
 /// Agents that complement each other, in the order in which they were chosen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Panel {
     /// The members.
     pub members: Vec<Member>,
@@ -72,7 +71,7 @@ pub struct Panel {
 }
 
 /// A member of a panel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     /// The agent, and how it fits the question as a whole.
     pub matched: Match,
@@ -84,8 +83,8 @@ pub struct Member {
     pub capabilities: Vec<String>,
 }
 
-/// What a panel covers: each part lies in 0 to 1, relative to what the whole pool could.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What a panel covers: each part lies in 0 to 1, relative to what the whole pool could; 1 where that is nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Best fit of a member to each facet of the question.
     pub facets: f64,
@@ -93,11 +92,12 @@ pub struct Coverage {
     pub capabilities: f64,
     /// Spread over fields of work.
     pub diversity: f64,
-    /// Mean relevance of the members.
+    /// Mean relevance of the members: 1 for the best of the pool, and less by the difference of scores relative to the
+    /// spread of the pool, or to 0.25 where it is spread less.
     pub relevance: f64,
     /// Mean saving against the dearest agent of the pool.
     pub thrift: f64,
-    /// The value that was maximised.
+    /// The value that was maximised, 0 to 1.
     pub value: f64,
     /// Each facet with the best fit (a cosine) of a member.
     pub by_facet: Vec<(String, f64)>,
@@ -150,42 +150,65 @@ pub(crate) fn facets(question: &str) -> Vec<String> {
     out
 }
 
-/// Chooses a panel from candidates, which come best first. `vectors` are theirs; `facet_vectors` has a row for each
-/// facet. Errors: `not_found` when a required capability cannot be had.
+/// The required capabilities that an agent has, as bits.
+pub(crate) fn held(agent: &Agent, required: &[String]) -> u64 {
+    let has = |(i, name): (usize, &String)| u64::from(agent.has_capability(name)) << i;
+    required.iter().enumerate().map(has).fold(0, |all, bit| all | bit)
+}
+
+/// Chooses a panel from candidates, which come best first; `facet_vectors` has a row for each facet, and `matched`
+/// gives the match of a candidate. `required` has at most 64 names. Errors: `not_found` when a required capability
+/// cannot be had, `invalid_argument` when `size` members cannot have them all, `too_large` when they are too many.
 pub(crate) fn select(
-    candidates: Vec<Match>,
-    vectors: &[Arc<Vectors>],
+    candidates: &[Candidate<'_>],
     facets: &[String],
     facet_vectors: &Matrix,
+    required: &[String],
     options: &PanelOptions,
+    matched: impl Fn(usize) -> Option<Match>,
 ) -> Result<Panel> {
-    let objective = Objective::new(&candidates, vectors, facet_vectors, options);
+    let objective = Objective::new(candidates, facet_vectors, options);
     let mut chosen: Vec<(usize, f64)> = Vec::new();
     let mut state = objective.start();
-    let held = |i: usize, required: &String| candidates[i].agent.has_capability(required);
-    for required in &options.constraints.require {
-        if chosen.iter().any(|&(i, _)| held(i, required)) || candidates.is_empty() {
-            continue;
-        }
-        if chosen.len() == options.size {
+    let sets: Vec<u64> = candidates.iter().map(|c| held(c.agent, required)).collect();
+    let mut wanted = (0..required.len()).fold(0u64, |all, i| all | 1 << i);
+    let had = sets.iter().fold(0, |all, set| all | set);
+    if let Some(missing) = (0..required.len()).find(|i| had >> i & 1 == 0) {
+        return Err(Error::new(
+            Code::NotFound,
+            format!(
+                "panel: no agent that meets the constraints has the capability '{}'",
+                shown(&required[missing])
+            ),
+        ));
+    }
+    let cover = Cover::new(&sets, required.len(), options.size).ok_or_else(|| too_many(required.len()))?;
+    match cover.fewest(wanted) {
+        Some(fewest) if fewest <= options.size => {}
+        fewest => {
             return Err(Error::invalid(format!(
-                "panel: {} members cannot cover the {} required capabilities; allow more",
+                "panel: {} members cannot have the {} required capabilities together; {}",
                 options.size,
-                options.constraints.require.len()
+                required.len(),
+                fewest.map_or_else(|| "no number can".to_owned(), |fewest| format!("{fewest} can"))
             )));
         }
+    }
+    while wanted != 0 {
+        let left = options.size - chosen.len() - 1;
+        let fits = |i: &usize| {
+            sets[*i] & wanted != 0 && cover.fewest(wanted & !sets[*i]).is_some_and(|fewest| fewest <= left)
+        };
         let best = (0..candidates.len())
-            .filter(|&i| held(i, required))
+            .filter(fits)
             .map(|i| (objective.gain(&state, i), i))
             .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
         let Some((gain, i)) = best else {
-            return Err(Error::new(
-                Code::NotFound,
-                format!("panel: no agent that meets the constraints has the capability '{required}'"),
-            ));
+            return Err(Error::new(Code::Internal, "panel: a cover that was found is gone"));
         };
         objective.take(&mut state, i);
         chosen.push((i, gain));
+        wanted &= !sets[i];
     }
     greedy(&objective, &mut state, &mut chosen, options.size);
 
@@ -206,7 +229,8 @@ pub(crate) fn select(
             })
             .map(|f| (facets[f].clone(), objective.fit[i][f]))
             .collect();
-        members.push(Member { matched: candidates[i].clone(), gain, facets: best_on, capabilities });
+        let Some(matched) = matched(i) else { continue };
+        members.push(Member { matched, gain, facets: best_on, capabilities });
     }
     let by_facet = facets
         .iter()
@@ -219,334 +243,20 @@ pub(crate) fn select(
     Ok(Panel { members, coverage: objective.coverage(&state, chosen.len(), by_facet) })
 }
 
-/// Fills `chosen` up to `size` with the member that adds most, again and again.
-fn greedy(objective: &Objective, state: &mut State, chosen: &mut Vec<(usize, f64)>, size: usize) {
-    /// A gain, and the number of members when it was computed.
-    struct Gain(f64, usize, usize);
-    impl PartialEq for Gain {
-        fn eq(&self, other: &Self) -> bool {
-            self.cmp(other).is_eq()
-        }
-    }
-    impl Eq for Gain {}
-    impl PartialOrd for Gain {
-        fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-            Some(self.cmp(other))
-        }
-    }
-    impl Ord for Gain {
-        fn cmp(&self, other: &Self) -> Ordering {
-            self.0.total_cmp(&other.0).then(other.1.cmp(&self.1))
-        }
-    }
-
-    let taken: BTreeSet<usize> = chosen.iter().map(|&(i, _)| i).collect();
-    let mut heap: BinaryHeap<Gain> = (0..objective.len())
-        .filter(|i| !taken.contains(i))
-        .map(|i| Gain(objective.gain(state, i), i, chosen.len()))
-        .collect();
-    while chosen.len() < size
-        && let Some(Gain(gain, i, when)) = heap.pop()
-    {
-        if when == chosen.len() {
-            objective.take(state, i);
-            chosen.push((i, gain));
-        } else {
-            // Submodular: the true gain is no larger, so only the top needs to be computed anew.
-            heap.push(Gain(objective.gain(state, i), i, chosen.len()));
-        }
-    }
-}
-
-/// The value of a set of candidates.
-///
-/// (1 - d) relevance + d (facets + capabilities + diversity) / 3 + thrift, where relevance and thrift are sums over
-/// members, facets is facility location, capabilities weighted coverage, and diversity the sum over fields of work of
-/// the square root of their members' relevance (Lin & Bilmes 2011). Each is monotone and submodular.
-struct Objective {
-    relevance: Vec<f64>,
-    saving: Vec<f64>,
-    /// Fit of each candidate to each facet, 0 to 1.
-    fit: Vec<Vec<f64>>,
-    /// The best fit that the pool has to each facet.
-    best_fit: Vec<f64>,
-    /// Capabilities of each candidate with ancestors, as indices.
-    capabilities: Vec<Vec<usize>>,
-    capability_weights: Vec<f64>,
-    /// The field of work of each candidate, as an index.
-    field: Vec<usize>,
-    fields: usize,
-    /// Largest possible diversity.
-    most_diverse: f64,
-    size: f64,
-    diversity: f64,
-    thrift: f64,
-}
-
-/// What a set has so far.
-#[derive(Clone)]
-struct State {
-    relevance: f64,
-    saving: f64,
-    fit: Vec<f64>,
-    covered: Vec<bool>,
-    by_field: Vec<f64>,
-}
-
-impl Objective {
-    fn new(
-        candidates: &[Match],
-        vectors: &[Arc<Vectors>],
-        facet_vectors: &Matrix,
-        options: &PanelOptions,
-    ) -> Self {
-        let best = candidates.iter().map(|c| c.score).fold(f64::NEG_INFINITY, f64::max);
-        let worst = candidates.iter().map(|c| c.score).fold(f64::INFINITY, f64::min);
-        let span = (best - worst).max(1e-9);
-        let relevance: Vec<f64> = candidates.iter().map(|c| (c.score - worst) / span).collect();
-        let dearest = candidates.iter().map(|c| c.agent.cost_per_call).fold(0.0, f64::max);
-        let saving = candidates
-            .iter()
-            .map(|c| if dearest > 0.0 { 1.0 - c.agent.cost_per_call / dearest } else { 0.0 })
-            .collect();
-        let fit: Vec<Vec<f64>> =
-            vectors.iter().map(|v| facet_vectors.iter().map(|facet| fit(v, facet)).collect()).collect();
-        let best_fit =
-            (0..facet_vectors.rows()).map(|f| fit.iter().map(|row| row[f]).fold(0.0, f64::max)).collect();
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
-        let mut capability_weights: Vec<f64> = Vec::new();
-        let mut capabilities = Vec::with_capacity(candidates.len());
-        let mut field_names: BTreeMap<String, usize> = BTreeMap::new();
-        let mut field = Vec::with_capacity(candidates.len());
-        for (candidate, &relevance) in candidates.iter().zip(&relevance) {
-            let mut own = BTreeSet::new();
-            for name in candidate.agent.capabilities.iter().flat_map(|c| Taxonomy::ancestors(&c.name)) {
-                let next = names.len();
-                let index = *names.entry(name.to_owned()).or_insert(next);
-                if index == capability_weights.len() {
-                    capability_weights.push(0.0);
-                }
-                // A capability matters as much as the most relevant agent that has it; squared, so that the tail
-                // of the pool does not count for its mass.
-                capability_weights[index] = capability_weights[index].max(relevance * relevance);
-                own.insert(index);
-            }
-            capabilities.push(own.into_iter().collect());
-            let agent = &candidate.agent;
-            let place = if agent.domain.is_empty() { &agent.id } else { &agent.domain };
-            let next = field_names.len();
-            field.push(*field_names.entry(place.clone()).or_insert(next));
-        }
-        let mut objective = Objective {
-            relevance,
-            saving,
-            fit,
-            best_fit,
-            capabilities,
-            capability_weights,
-            field,
-            fields: field_names.len(),
-            most_diverse: 1.0,
-            size: options.size as f64,
-            diversity: options.diversity,
-            thrift: options.thrift,
-        };
-        objective.most_diverse = objective.largest_diversity(options.size);
-        objective
-    }
-
-    fn len(&self) -> usize {
-        self.relevance.len()
-    }
-
-    fn start(&self) -> State {
-        State {
-            relevance: 0.0,
-            saving: 0.0,
-            fit: vec![0.0; self.best_fit.len()],
-            covered: vec![false; self.capability_weights.len()],
-            by_field: vec![0.0; self.fields],
-        }
-    }
-
-    fn take(&self, state: &mut State, i: usize) {
-        state.relevance += self.relevance[i];
-        state.saving += self.saving[i];
-        for (best, fit) in state.fit.iter_mut().zip(&self.fit[i]) {
-            *best = best.max(*fit);
-        }
-        for &c in &self.capabilities[i] {
-            state.covered[c] = true;
-        }
-        state.by_field[self.field[i]] += self.relevance[i];
-    }
-
-    fn gain(&self, state: &State, i: usize) -> f64 {
-        let mut with = state.clone();
-        self.take(&mut with, i);
-        self.value(&with) - self.value(state)
-    }
-
-    fn value(&self, state: &State) -> f64 {
-        let together = (self.facets(state) + self.covered(state) + self.spread(state)) / 3.0;
-        (1.0 - self.diversity) * state.relevance / self.size
-            + self.diversity * together
-            + self.thrift * state.saving / self.size
-    }
-
-    fn facets(&self, state: &State) -> f64 {
-        let all: f64 = self.best_fit.iter().sum();
-        if all > 0.0 { state.fit.iter().sum::<f64>() / all } else { 0.0 }
-    }
-
-    fn covered(&self, state: &State) -> f64 {
-        let all: f64 = self.capability_weights.iter().sum();
-        let covered = self.capability_weights.iter().zip(&state.covered).filter(|(_, c)| **c).map(|(w, _)| w);
-        if all > 0.0 { covered.sum::<f64>() / all } else { 0.0 }
-    }
-
-    fn spread(&self, state: &State) -> f64 {
-        state.by_field.iter().map(|r| r.sqrt()).sum::<f64>() / self.most_diverse
-    }
-
-    /// The square roots of the most relevant agent of each field, the `size` largest of them.
-    fn largest_diversity(&self, size: usize) -> f64 {
-        let mut best = vec![0.0f64; self.fields];
-        for (&field, &relevance) in self.field.iter().zip(&self.relevance) {
-            best[field] = best[field].max(relevance.sqrt());
-        }
-        best.sort_by(|a, b| b.total_cmp(a));
-        best.iter().take(size).sum::<f64>().max(1e-9)
-    }
-
-    fn coverage(&self, state: &State, members: usize, by_facet: Vec<(String, f64)>) -> Coverage {
-        let n = (members as f64).max(1.0);
-        Coverage {
-            facets: self.facets(state),
-            capabilities: self.covered(state),
-            diversity: self.spread(state).min(1.0),
-            relevance: state.relevance / n,
-            thrift: state.saving / n,
-            value: self.value(state),
-            by_facet,
-        }
-    }
-}
-
-/// How well an agent fits a facet: the largest cosine with its description or an example, not below 0.
-fn fit(vectors: &Vectors, facet: &[f32]) -> f64 {
-    let mut best = dot(&vectors.description, facet);
-    let mut similar = vec![0.0; vectors.count()];
-    dot_rows(facet, &vectors.examples, &mut similar);
-    for x in similar {
-        best = best.max(x);
-    }
-    f64::from(best.max(0.0))
+/// That so many capabilities cannot be required.
+pub(crate) fn too_many(required: usize) -> Error {
+    Error::new(
+        Code::TooLarge,
+        format!(
+            "panel: {required} capabilities are required; as many as there are members (at most {MAX_PANEL}), or \
+             {MAX_SUBSETS_OF}, are possible"
+        ),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn objective(
-        relevance: Vec<f64>,
-        fit: Vec<Vec<f64>>,
-        capabilities: Vec<Vec<usize>>,
-        field: Vec<usize>,
-        size: usize,
-    ) -> Objective {
-        let facets = fit[0].len();
-        let mut objective = Objective {
-            saving: relevance.iter().map(|r| 1.0 - r).collect(),
-            best_fit: (0..facets).map(|f| fit.iter().map(|row| row[f]).fold(0.0, f64::max)).collect(),
-            capability_weights: (0..6).map(|i| 1.0 / f64::from(i + 1)).collect(),
-            fields: 4,
-            most_diverse: 1.0,
-            size: size as f64,
-            diversity: 0.6,
-            thrift: 0.1,
-            relevance,
-            fit,
-            capabilities,
-            field,
-        };
-        objective.most_diverse = objective.largest_diversity(size);
-        objective
-    }
-
-    fn value_of(objective: &Objective, set: impl IntoIterator<Item = usize>) -> f64 {
-        let mut state = objective.start();
-        set.into_iter().for_each(|i| objective.take(&mut state, i));
-        objective.value(&state)
-    }
-
-    prop_compose! {
-        fn instance()(n in 4usize..10, size in 1usize..5)(
-            size in Just(size),
-            relevance in prop::collection::vec(0.0f64..1.0, n),
-            fit in prop::collection::vec(prop::collection::vec(0.0f64..1.0, 3), n),
-            capabilities in prop::collection::vec(prop::collection::btree_set(0usize..6, 0..4), n),
-            field in prop::collection::vec(0usize..4, n),
-        ) -> (Objective, usize) {
-            let capabilities = capabilities.into_iter().map(|s| s.into_iter().collect()).collect();
-            (objective(relevance, fit, capabilities, field, size), size)
-        }
-    }
-
-    impl std::fmt::Debug for Objective {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            write!(f, "{:?} {:?} {:?} {:?}", self.relevance, self.fit, self.capabilities, self.field)
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn greedy_keeps_its_guarantee((objective, size) in instance()) {
-            let mut chosen = Vec::new();
-            greedy(&objective, &mut objective.start(), &mut chosen, size);
-            let got = value_of(&objective, chosen.iter().map(|&(i, _)| i));
-            let mut best = 0.0f64;
-            for mask in 0u32..1 << objective.len() {
-                if mask.count_ones() as usize <= size {
-                    let set = (0..objective.len()).filter(|i| mask >> i & 1 == 1);
-                    best = best.max(value_of(&objective, set));
-                }
-            }
-            prop_assert!(got >= (1.0 - (-1.0f64).exp()) * best - 1e-9, "{} of {}", got, best);
-            prop_assert!(got <= best + 1e-9);
-        }
-
-        #[test]
-        fn lazy_and_plain_greedy_agree((objective, size) in instance()) {
-            let mut lazy = Vec::new();
-            greedy(&objective, &mut objective.start(), &mut lazy, size);
-            let (mut plain, mut state) = (Vec::new(), objective.start());
-            while plain.len() < size.min(objective.len()) {
-                let next = (0..objective.len()).filter(|i| !plain.contains(i))
-                    .map(|i| (objective.gain(&state, i), i))
-                    .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).unwrap().1;
-                objective.take(&mut state, next);
-                plain.push(next);
-            }
-            let values = |set: &[usize]| value_of(&objective, set.iter().copied());
-            let lazy: Vec<usize> = lazy.into_iter().map(|(i, _)| i).collect();
-            prop_assert!((values(&lazy) - values(&plain)).abs() < 1e-9, "{:?} {:?}", lazy, plain);
-        }
-
-        #[test]
-        fn the_value_is_monotone_and_submodular((objective, _) in instance(), small in 0u32..512, more in 0u32..512, x in 0usize..9) {
-            let n = objective.len();
-            let x = x % n;
-            let set = |mask: u32| (0..n).filter(move |&i| i != x && mask >> i & 1 == 1);
-            let value = |mask: u32, with: bool| value_of(&objective, set(mask).chain(with.then_some(x)));
-            let gain_small = value(small, true) - value(small, false);
-            let gain_large = value(small | more, true) - value(small | more, false);
-            prop_assert!(gain_small >= gain_large - 1e-9);
-            prop_assert!(gain_large >= -1e-9);
-        }
-    }
-
     #[test]
     fn questions_fall_into_clauses() {
         let question = "Is a 510(k) needed, and how will Medicare pay for it? Who audits suppliers?";

@@ -4,6 +4,17 @@ use std::collections::BTreeMap;
 
 use quorate_core::{Code, Error, Result};
 
+use crate::text::shown;
+
+/// Longest name of a capability, in bytes.
+const MAX_NAME_BYTES: usize = 200;
+
+/// Longest title of a capability, in bytes.
+const MAX_TITLE_BYTES: usize = 1000;
+
+/// Most capabilities of a taxonomy.
+pub(crate) const MAX_CAPABILITIES: usize = 100_000;
+
 /// Capability names with their titles. Names are dotted paths; `a.b` is the parent of `a.b.c`, and whoever requires
 /// `a.b` is satisfied by `a.b` and by everything below it.
 ///
@@ -22,10 +33,22 @@ pub struct Taxonomy {
 }
 
 impl Taxonomy {
-    /// Adds a capability or renames it. Its parent must be there. Errors: `invalid_argument`, `unknown_capability`.
+    /// Adds a capability or renames it. Its parent must be there. Errors: `invalid_argument`, `unknown_capability`,
+    /// `too_large` for a title of more than 1,000 bytes or more than 100,000 capabilities.
     pub fn insert(&mut self, name: impl Into<String>, title: impl Into<String>) -> Result<()> {
-        let name = name.into();
+        let (name, title) = (name.into(), title.into());
         Self::check_name(&name).map_err(Error::invalid)?;
+        if title.len() > MAX_TITLE_BYTES || (self.len() >= MAX_CAPABILITIES && !self.contains(&name)) {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!(
+                    "capability '{name}': a title of {} bytes after {} capabilities; {MAX_TITLE_BYTES} bytes and \
+                     {MAX_CAPABILITIES} capabilities are possible",
+                    title.len(),
+                    self.len()
+                ),
+            ));
+        }
         if let Some(parent) = Self::parent(&name)
             && !self.contains(parent)
         {
@@ -34,8 +57,13 @@ impl Taxonomy {
                 format!("capability '{name}' has no parent: add '{parent}' first"),
             ));
         }
-        self.titles.insert(name, title.into());
+        self.titles.insert(name, title);
         Ok(())
+    }
+
+    /// The same without a look at the name, for a part of a taxonomy whose parents are elsewhere.
+    pub(crate) fn set(&mut self, name: &str, title: &str) {
+        self.titles.insert(name.to_owned(), title.to_owned());
     }
 
     /// Whether the name is known.
@@ -69,8 +97,9 @@ impl Taxonomy {
         if self.contains(name) || (self.is_empty() && Self::check_name(name).is_ok()) {
             return Ok(());
         }
-        let mut message = format!("capability '{name}' is not in the taxonomy");
-        let near = self.similar(name);
+        let mut message = format!("capability '{}' is not in the taxonomy", shown(name));
+        // A longer one is no slip of the pen, and comparing it would take its length times that of each name.
+        let near = if name.len() <= MAX_NAME_BYTES { self.similar(name) } else { Vec::new() };
         if !near.is_empty() {
             message.push_str(&format!("; did you mean {}?", near.join(", ")));
         }
@@ -97,11 +126,12 @@ impl Taxonomy {
         let part = |p: &str| {
             !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         };
-        if name.len() <= 200 && name.split('.').all(part) {
+        if name.len() <= MAX_NAME_BYTES && name.split('.').all(part) {
             return Ok(());
         }
         Err(format!(
-            "'{name}' is not a capability; use lower-case words with dots, such as 'regulatory.fda.510k'"
+            "'{}' is not a capability; use lower-case words with dots, such as 'regulatory.fda.510k'",
+            shown(name)
         ))
     }
 

@@ -84,7 +84,6 @@ fn flagships_answer_general_questions_of_their_field() {
 #[test]
 fn nonsense_finds_nobody() {
     for question in [
-        "",
         "?!",
         "What is the weather tomorrow?",
         "what is the weather tomorrow",

@@ -133,6 +133,9 @@ fn bad_input_changes_nothing() {
         MatchOptions { k: 0, ..Default::default() },
         MatchOptions { max_cost: Some(-1.0), ..Default::default() },
         MatchOptions { min_confidence: 2.0, ..Default::default() },
+        MatchOptions { language: Some("english".into()), ..Default::default() },
+        MatchOptions { language: Some(String::new()), ..Default::default() },
+        MatchOptions { tenant: Some(String::new()), ..Default::default() },
     ] {
         assert_eq!(code(registry.match_agents("q", &options)), "invalid_argument");
     }
@@ -194,11 +197,30 @@ fn tenants_neither_see_nor_touch_each_other() {
         b.list(Some(&Filter::parse("tenant = 'a' AND visibility = 'private'").unwrap())).unwrap().is_empty()
     );
 
+    // What was private before stays so.
+    a.update(Agent { cost_per_call: 3.0, ..agent("secret", &["What about pumps?"]) }).unwrap();
+    a.update(Agent { visibility: Visibility::Public, cost_per_call: 5.0, ..agent("secret", &[]) }).unwrap();
+    let costs = |handle: &AgentRegistry| -> Vec<Option<f64>> {
+        handle.versions("secret").unwrap().iter().map(|v| v.agent.as_ref().map(|a| a.cost_per_call)).collect()
+    };
+    assert_eq!((costs(&a), costs(&b)), (vec![Some(0.0), Some(3.0), Some(5.0)], vec![Some(5.0)]));
+    a.update(agent("secret", &["What about pumps?"])).unwrap();
+    assert_eq!(code(b.versions("secret")), "unknown_id");
+
     // The same id may exist once per tenant.
     b.add(agent("secret", &[])).unwrap();
     assert_eq!(b.get("secret").unwrap().tenant.as_deref(), Some("b"));
-    let heard: Vec<String> = b_hears.try_iter().map(|e| e.id).collect();
-    assert_eq!(heard, ["open", "secret"]);
+    b.record_outcome("open", "pumps", 1.0).unwrap();
+    a.record_outcome("open", "pumps", 1.0).unwrap();
+    let heard: Vec<(EventKind, String)> = b_hears.try_iter().map(|e| (e.kind, e.id)).collect();
+    let want = [
+        (EventKind::Added, "open"),
+        (EventKind::Added, "secret"),
+        (EventKind::Removed, "secret"),
+        (EventKind::Added, "secret"),
+        (EventKind::Outcome, "open"),
+    ];
+    assert_eq!(heard, want.map(|(kind, id)| (kind, id.to_owned())));
 }
 
 #[test]
@@ -234,6 +256,10 @@ fn hard_constraints_come_first() {
     check(d(), "dear deep german guarded middle top");
     check(MatchOptions { max_cost: Some(1.0), ..d() }, "deep german guarded middle top");
     check(MatchOptions { language: Some("de".into()), ..d() }, "german");
+    check(MatchOptions { language: Some("de-AT-1996".into()), ..d() }, "german");
+    check(MatchOptions { language: Some("de-CH".into()), ..d() }, "");
+    check(MatchOptions { language: Some("EN-gb".into()), ..d() }, "dear deep guarded middle top");
+    check(MatchOptions { language: Some("*".into()), ..d() }, "dear deep german guarded middle top");
     check(MatchOptions { language: Some("fr".into()), ..d() }, "");
     check(MatchOptions { permissions: Some(vec![]), ..d() }, "dear deep german middle top");
     check(
@@ -289,9 +315,12 @@ fn nothing_confident_is_nothing() {
     let sure = MatchOptions { min_confidence: 0.0, ..options };
     assert_eq!(registry.match_agents(nonsense, &sure).unwrap().len(), 5);
     assert!(empty().match_agents("anything", &MatchOptions::default()).unwrap().is_empty());
-    assert!(
-        registry.match_agents("", &MatchOptions { abstain: true, ..Default::default() }).unwrap().is_empty()
-    );
+    for question in ["", " \n"] {
+        assert_eq!(code(registry.match_agents(question, &MatchOptions::default())), "empty_input");
+        assert_eq!(code(registry.select_panel(question, &PanelOptions::default())), "empty_input");
+        assert_eq!(code(registry.record_outcome("fda-510k", question, 1.0)), "empty_input");
+        assert_eq!(code(registry.calibrate(&[(question, None)])), "empty_input");
+    }
 }
 
 #[test]
@@ -615,8 +644,355 @@ fn panels_complement_each_other() {
     assert_eq!(code(registry.select_panel(question, &small)), "invalid_argument");
     let none = MatchOptions { require: vec!["privacy".into()], max_cost: Some(0.0), ..Default::default() };
     let nobody = PanelOptions { constraints: none, ..Default::default() };
-    assert!(registry.select_panel(question, &nobody).unwrap().members.is_empty());
+    assert_eq!(code(registry.select_panel(question, &nobody)), "not_found");
     assert!(empty().select_panel(question, &PanelOptions::default()).unwrap().members.is_empty());
+}
+
+/// Agents that fit alike, in an order that has nothing to do with their ids.
+fn equals(count: usize) -> Vec<Agent> {
+    let text = |i: usize| Agent {
+        skills: vec![Skill::new("s", ["Which drugs harm the kidney?"])],
+        ..Agent::new(format!("z{:04}", i * 7919 % count), "Kidney", "Treats kidney disease.")
+    };
+    (0..count).map(text).collect()
+}
+
+#[test]
+fn of_equals_the_lowest_ids_come_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.redb");
+    // More than are compared in full, and more than are screened.
+    for count in [200, 700, 2500] {
+        std::fs::remove_file(&path).unwrap_or_default();
+        let open =
+            || AgentRegistry::open(Some(&path), RegistryOptions::empty(Words::named("words"))).unwrap();
+        let registry = open();
+        for part in equals(count).chunks(count / 7) {
+            registry.add_all(part.to_vec()).unwrap();
+        }
+        let want: Vec<String> = (0..count).map(|i| format!("z{i:04}")).collect();
+        let look =
+            |registry: &AgentRegistry| {
+                for k in [1, 5, 100, 150, count] {
+                    let options = MatchOptions { k, ..Default::default() };
+                    let found = registry.match_agents("Which drugs harm the kidney?", &options).unwrap();
+                    assert_eq!(ids(&found), want[..k]);
+                    assert!(
+                        found.iter().all(|m| m.score == found[0].score
+                            && (m.confidence - found[0].confidence).abs() < 1e-12)
+                    );
+                    assert!(
+                        found.iter().map(|m| m.explain().share).sum::<f64>() < k as f64 / count as f64 + 1e-6
+                    );
+                }
+            };
+        look(&registry);
+        registry.update((*registry.get(&want[count / 2]).unwrap()).clone()).unwrap();
+        look(&registry);
+        drop(registry);
+        look(&open());
+    }
+    // The same id: the shared one, then tenants by name.
+    let registry = empty();
+    let twins = [Some("b"), None, Some("a")].map(|tenant| Agent {
+        tenant: tenant.map(str::to_owned),
+        visibility: Visibility::Public,
+        ..agent("x", &["What?"])
+    });
+    registry.add_all(twins.to_vec()).unwrap();
+    let found = registry.match_agents("What?", &MatchOptions::default()).unwrap();
+    let owners: Vec<Option<&str>> = found.iter().map(|m| m.agent.tenant.as_deref()).collect();
+    assert_eq!(owners, [None, Some("a"), Some("b")]);
+}
+
+#[test]
+fn neither_order_nor_confidence_depends_on_how_many_are_asked_for() {
+    let registry = healthcare();
+    let many = empty();
+    let words =
+        ["pump", "valve", "stent", "lens", "probe", "drill", "mask", "glove", "scale", "light", "tube"];
+    let example = |i: usize| format!("{} {} for {}", words[i % 11], words[i / 11 % 11], words[i / 121 % 11]);
+    many.add_all((0..1300).map(|i| agent(&format!("n{i}"), &[&example(i)])).collect()).unwrap();
+    for (registry, question) in [
+        (&registry, "Is a 510(k) needed for our ECG app?"),
+        (&registry, "sterile packs in Brazil"),
+        (&registry, "zebra trombone"),
+        (&many, "pump valve for a stent"),
+    ] {
+        let of = |k| registry.match_agents(question, &MatchOptions { k, ..Default::default() }).unwrap();
+        let all = of(10_000);
+        assert_eq!(all.len(), registry.len());
+        assert!(all.windows(2).all(|w| w[0].score >= w[1].score));
+        assert!(all.iter().map(|m| m.confidence).sum::<f64>() <= 1.0 + 1e-9);
+        for k in [1, 2, 5, 24, 100, 128, 129] {
+            for (few, all) in of(k).iter().zip(&all) {
+                assert_eq!(
+                    (&few.agent.id, few.score, few.confidence),
+                    (&all.agent.id, all.score, all.confidence)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn abstaining_looks_at_those_returned() {
+    let registry = empty();
+    registry.add_all(equals(4)).unwrap();
+    let ask = |k, min_confidence| {
+        let options = MatchOptions { k, abstain: true, min_confidence, ..Default::default() };
+        registry.match_agents("Which drugs harm the kidney?", &options).unwrap()
+    };
+    for k in [1, 2, 4] {
+        let sure = registry
+            .match_agents("Which drugs harm the kidney?", &MatchOptions { k, ..Default::default() })
+            .unwrap()
+            .iter()
+            .map(|m| m.confidence)
+            .sum::<f64>();
+        assert!(sure <= k as f64 / 4.0);
+        assert_eq!(ask(k, sure - 1e-9).len(), k);
+        assert!(ask(k, sure + 1e-9).is_empty());
+    }
+}
+
+#[test]
+fn a_weight_is_a_preference_among_equals() {
+    let score = |weight| {
+        let registry = empty();
+        registry.add(Agent { weight, ..agent("a", &["What?"]) }).unwrap();
+        registry.match_agents("What?", &MatchOptions::default()).unwrap()[0].score
+    };
+    assert!((score(2.0) - score(1.0) - 0.02).abs() < 1e-6 && (score(1.0) - score(0.5) - 0.02).abs() < 1e-6);
+    assert!((score(1e-300) - score(1.0) + 0.2).abs() < 1e-6);
+}
+
+#[test]
+fn a_panel_is_found_wherever_there_is_one() {
+    let registry = empty();
+    let with = |id: &str, summary: &str, names: &[&str]| Agent {
+        capabilities: names.iter().map(|name| Capability::new(*name, Level::Basic)).collect(),
+        ..Agent::new(id, id, summary)
+    };
+    // The best for `a` alone leaves two more to be found; thirty others crowd the one with both out of the pool.
+    let mut agents = vec![
+        with("z", "Answers which drugs harm the kidney.", &["a"]),
+        with("x", "Files forms.", &["a", "b"]),
+        with("y", "Contracts.", &["c"]),
+    ];
+    agents.extend((0..40).map(|i| with(&format!("k{i}"), "Which drugs harm the kidney, and why.", &["b"])));
+    registry.add_all(agents).unwrap();
+    for order in [["a", "b", "c"], ["c", "a", "b"], ["b", "c", "a"]] {
+        let require = order.map(str::to_owned).to_vec();
+        let constraints = MatchOptions { require, ..Default::default() };
+        let options = PanelOptions { size: 2, constraints, pool: 5, ..Default::default() };
+        let panel = registry.select_panel("Which drugs harm the kidney?", &options).unwrap();
+        let mut found: Vec<&str> = panel.members.iter().map(|m| m.matched.agent.id.as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found, ["x", "y"]);
+        let alone =
+            registry.select_panel("Which drugs harm the kidney?", &PanelOptions { size: 1, ..options });
+        let error = alone.unwrap_err();
+        assert!(error.code() == Code::InvalidArgument && error.message().contains("2 can"), "{error}");
+    }
+    let names: Vec<String> = (0..17).map(|i| format!("c{i}")).collect();
+    let everything: Vec<&str> = names.iter().map(String::as_str).collect();
+    registry.add(with("all", "Everything.", &everything)).unwrap();
+    let of = |size, require: &[String]| {
+        let constraints = MatchOptions { require: require.to_vec(), ..Default::default() };
+        registry.select_panel("kidney", &PanelOptions { size, constraints, ..Default::default() })
+    };
+    assert_eq!(of(1, &names[..16]).unwrap().members[0].matched.agent.id, "all");
+    assert_eq!(of(17, &names).unwrap().members[0].matched.agent.id, "all");
+    assert_eq!(code(of(16, &names)), "too_large");
+    assert_eq!(code(of(5, &["none".into()])), "not_found");
+}
+
+#[test]
+fn a_panel_of_equals_is_complementary() {
+    let registry = empty();
+    for (id, name) in [("p", "a"), ("q", "a"), ("r", "b")] {
+        let capabilities = vec![Capability::new(name, Level::Basic)];
+        let domain = "renal".to_owned();
+        registry
+            .add(Agent { capabilities, domain, ..Agent::new(id, "Doctor", "Treats kidney disease.") })
+            .unwrap();
+    }
+    let question = "Which drugs harm the kidney?";
+    let options = PanelOptions { size: 2, diversity: 1.0, thrift: 0.0, ..Default::default() };
+    let panel = registry.select_panel(question, &options).unwrap();
+    assert!(panel.members.iter().any(|m| m.matched.agent.id == "r"));
+    // The whole pool covers all that the pool could, with capabilities or without.
+    for size in [1, 3] {
+        let registry = empty();
+        let bare = |i| Agent::new(format!("a{i}"), "Doctor", "Treats kidney disease.");
+        registry.add_all((0..size).map(bare).collect()).unwrap();
+        let panel = registry.select_panel(question, &PanelOptions { size, ..Default::default() }).unwrap();
+        let c = &panel.coverage;
+        for part in [c.facets, c.capabilities, c.relevance] {
+            assert!((part - 1.0).abs() < 1e-9, "{c:?}");
+        }
+        assert!((0.0..=1.0 + 1e-9).contains(&c.value) && (0.0..=1.0).contains(&c.diversity), "{c:?}");
+    }
+}
+
+#[test]
+fn results_survive_json() {
+    let registry = healthcare();
+    let found =
+        registry.match_agents("Is a 510(k) needed for our ECG app?", &MatchOptions::default()).unwrap();
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(serde_json::from_value::<Vec<quorate_agents::Match>>(json).unwrap(), found);
+    let panel = registry.select_panel("Is a 510(k) needed, and who pays?", &PanelOptions::default()).unwrap();
+    let json = serde_json::to_value(&panel).unwrap();
+    assert_eq!(serde_json::from_value::<quorate_agents::Panel>(json).unwrap(), panel);
+}
+
+#[test]
+fn calls_can_be_cancelled() {
+    let registry = healthcare();
+    let before = state(&registry);
+    let cancel = quorate_core::Cancel::new();
+    let given_up = registry.cancelled_by(&cancel);
+    cancel.cancel();
+    assert_eq!(code(given_up.add(agent("x", &["What?"]))), "cancelled");
+    assert_eq!(code(given_up.calibrate(&[])), "cancelled");
+    assert_eq!(code(given_up.match_agents("What?", &MatchOptions::default())), "cancelled");
+    assert_eq!(code(given_up.set_out_of_scope(vec!["What?".into()])), "cancelled");
+    let options = RegistryOptions { cancel, ..RegistryOptions::new(Words::named("words")) };
+    assert_eq!(code(AgentRegistry::open(None, options)), "cancelled");
+    assert_eq!(state(&registry), before);
+}
+
+#[test]
+fn sizes_are_bounded() {
+    let registry = empty();
+    registry.add(agent("a", &["What?"])).unwrap();
+    let long = "x".repeat(2 << 20);
+    assert_eq!(code(registry.add(Agent { summary: long.clone(), ..agent("b", &[]) })), "too_large");
+    assert_eq!(code(registry.set_out_of_scope((0..10_001).map(|i| i.to_string()).collect())), "too_large");
+    assert_eq!(code(registry.set_out_of_scope(vec![long.repeat(5)])), "too_large");
+    assert_eq!(code(registry.tenant(&long)), "invalid_argument");
+    assert_eq!(code(registry.tenant("")), "invalid_argument");
+    let many = MatchOptions { permissions: Some(vec![String::new(); 10_001]), ..Default::default() };
+    assert_eq!(code(registry.match_agents("What?", &many)), "too_large");
+    for error in [
+        registry.get(&long).err().unwrap(),
+        registry.remove(&long).err().unwrap(),
+        registry.versions(&long).err().unwrap(),
+        registry.tenant(&long).err().unwrap(),
+        registry
+            .match_agents("q", &MatchOptions { language: Some(long.clone()), ..Default::default() })
+            .err()
+            .unwrap(),
+    ] {
+        assert!(error.message().len() < 1000, "{}", error.message().len());
+    }
+    // A question of many words takes no longer than its first ones.
+    let words: String = (0..200_000).map(|i| format!("w{i} ")).collect();
+    let start = std::time::Instant::now();
+    registry.match_agents(&words, &MatchOptions::default()).unwrap();
+    assert!(start.elapsed().as_secs() < 20);
+}
+
+#[test]
+fn places_that_are_no_file_are_refused() {
+    let open =
+        |path: &str| AgentRegistry::open(Some(Path::new(path)), RegistryOptions::empty(Words::named("w")));
+    assert_eq!(code(open("")), "invalid_argument");
+    if Path::new("/dev/zero").exists() {
+        assert_eq!(code(open("/dev/zero")), "load_failed");
+    }
+    // A catalogue that is not there leaves no registry behind.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.redb");
+    let catalog = Some(folder.path().join("none.yaml").display().to_string());
+    let options = RegistryOptions { catalog, ..RegistryOptions::empty(Words::named("w")) };
+    assert_eq!(code(AgentRegistry::open(Some(&path), options)), "not_found");
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_change_of_titles_reaches_the_agents_that_are_there() {
+    let titled = |registry: &AgentRegistry| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.yaml");
+        std::fs::write(&path, "capabilities: {a: Electrocardiography}").unwrap();
+        registry.load(&path).unwrap();
+    };
+    let known = Agent { capabilities: vec![Capability::new("a", Level::Basic)], ..agent("x", &["What?"]) };
+    let (before, after) = (empty(), empty());
+    titled(&before);
+    before.add(known.clone()).unwrap();
+    after.add(known).unwrap();
+    titled(&after);
+    let score = |registry: &AgentRegistry| {
+        registry.match_agents("electrocardiography", &MatchOptions::default()).unwrap()[0].score
+    };
+    assert!((score(&before) - score(&after)).abs() < 1e-9);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_forked_child_may_ask_but_not_write() {
+    /// Runs `work` in a child and says how it ended: 0 when it was content.
+    fn in_child(work: impl FnOnce() -> bool) -> i32 {
+        // SAFETY: the child only runs `work` and leaves without unwinding or running the parent's exit handlers.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
+            // SAFETY: as above.
+            unsafe { libc::_exit(i32::from(!good)) };
+        }
+        let mut status = 0;
+        // SAFETY: `child` is a child of this process, `status` a local.
+        unsafe { libc::waitpid(child, &mut status, 0) };
+        status
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.redb");
+    let open = || AgentRegistry::open(Some(&path), RegistryOptions::empty(Words::named("words")));
+    let registry = open().unwrap();
+    registry.add(agent("a", &["What about pumps?"])).unwrap();
+    let memory = empty();
+    let inherited = registry.clone();
+    let status = in_child(move || {
+        let found = inherited.match_agents("pumps", &MatchOptions::default()).unwrap();
+        let asked =
+            found.len() == 1 && inherited.get("a").is_ok() && inherited.list(None).unwrap().len() == 1;
+        let refused = code(inherited.add(agent("b", &[]))) == "locked"
+            && code(inherited.versions("a")) == "locked"
+            && code(inherited.record_outcome("a", "q", 1.0)) == "locked"
+            && code(open()) == "locked";
+        drop(inherited);
+        memory.add(agent("m", &[])).unwrap();
+        asked && refused && memory.versions("m").unwrap().len() == 1
+    });
+    assert_eq!(status, 0);
+    // Neither the child's end nor its dropping of the handle has touched the file or the lock.
+    registry.add(agent("c", &[])).unwrap();
+    assert_eq!(
+        code(AgentRegistry::open(Some(&path), RegistryOptions::empty(Words::named("words")))),
+        "locked"
+    );
+    // SAFETY: the child only sleeps.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: as above.
+        unsafe {
+            libc::sleep(60);
+            libc::_exit(0);
+        }
+    }
+    drop(registry);
+    let again = AgentRegistry::open(Some(&path), RegistryOptions::empty(Words::named("words")));
+    // SAFETY: a child of this process.
+    unsafe {
+        libc::kill(child, libc::SIGKILL);
+        libc::waitpid(child, std::ptr::null_mut(), 0);
+    }
+    assert_eq!(again.unwrap().len(), 2);
 }
 
 #[test]

@@ -4,14 +4,17 @@ mod node;
 mod read;
 mod schema;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use quorate_core::{Code, Error, Result};
+pub(crate) use read::Base;
 use serde::Serialize;
 
 use crate::agent::SCHEMA_VERSION;
-use crate::{Agent, Taxonomy};
+use crate::text::cut;
+use crate::{Agent, Taxonomy, files};
 
 /// The catalogue that ships with quorate: file names and texts. The first is the root.
 const HEALTHCARE: &[(&str, &str)] = &[
@@ -39,9 +42,13 @@ const HEALTHCARE: &[(&str, &str)] = &[
 /// * `out_of_scope`: questions that no agent answers; a question that is like them finds nobody confidently;
 /// * `defaults`: fields for each agent of this file that does not give them itself;
 /// * `agents`: definitions, with the fields of [`Agent`];
+/// * `tenants`: by name, a tenant's own `capabilities` and `out_of_scope`, beside those of all;
 /// * `overlays`: changes to agents that are defined anywhere: an `id` (and `tenant`, when it has one), and the
 ///   fields to replace; `null` takes a field back to its default. Overlays apply in the order of reading, after all
 ///   agents.
+///
+/// All files together have at most 256 MiB and are at most 1,000, each with at most 20 million values and 64 levels;
+/// only regular files are read.
 ///
 /// ```
 /// use quorate_agents::Catalog;
@@ -66,6 +73,17 @@ pub struct Catalog {
     /// The agents in the order of reading.
     pub agents: Vec<Agent>,
     /// Questions that are nobody's, each once.
+    pub out_of_scope: Vec<String>,
+    /// What tenants have beside these.
+    pub tenants: BTreeMap<String, TenantCatalog>,
+}
+
+/// What one tenant has beside what is common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantCatalog {
+    /// Capabilities that only the tenant's agents may name, and titles that only it sees.
+    pub taxonomy: Taxonomy,
+    /// Questions that are nobody's to this tenant, each once.
     pub out_of_scope: Vec<String>,
 }
 
@@ -92,42 +110,45 @@ impl Catalog {
     /// Reads a catalogue file with all that it includes. JSON and YAML are told apart by content: JSON is YAML.
     ///
     /// Errors carry the code of the first problem and list every problem with its file and line: `not_found`,
-    /// `load_failed` (not YAML), `include_cycle`, `format_version`, `invalid_argument` (a field), `duplicate_id`,
-    /// `unknown_capability`, `unknown_id` (an overlay of nothing).
+    /// `load_failed` (not YAML, or no regular file), `include_cycle`, `format_version`, `invalid_argument` (a field),
+    /// `duplicate_id`, `unknown_capability`, `unknown_id` (an overlay of nothing), `too_large`.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        Self::load_onto(path.as_ref(), &Taxonomy::default())
+        Self::load_onto(path.as_ref(), Base::default())
     }
 
     /// Every problem of a catalogue file and of what it includes; empty when [`load`](Catalog::load) succeeds.
     pub fn check(path: impl AsRef<Path>) -> Vec<Problem> {
-        read::read(&read::Files::Disk, path.as_ref(), &Taxonomy::default()).err().unwrap_or_default()
+        read::read(&read::Files::Disk, path.as_ref(), Base::default()).err().unwrap_or_default()
     }
 
     /// Reads a catalogue from text; `name` stands for the file in messages, and includes are relative to it.
     /// Errors: as [`load`](Catalog::load).
     pub fn parse(text: &str, name: &str) -> Result<Self> {
-        read::read_text(text, Path::new(name), &Taxonomy::default()).map_err(error_of)
+        read::read_text(text, Path::new(name), Base::default()).map_err(error_of)
     }
 
     /// Every problem of a catalogue given as text.
     pub fn problems(text: &str, name: &str) -> Vec<Problem> {
-        read::read_text(text, Path::new(name), &Taxonomy::default()).err().unwrap_or_default()
+        read::read_text(text, Path::new(name), Base::default()).err().unwrap_or_default()
     }
 
     /// The healthcare catalogue that ships with quorate.
     pub fn healthcare() -> Result<Self> {
         let (root, _) = HEALTHCARE[0];
-        read::read(&read::Files::Embedded(HEALTHCARE), Path::new(root), &Taxonomy::default())
-            .map_err(error_of)
+        read::read(&read::Files::Embedded(HEALTHCARE), Path::new(root), Base::default()).map_err(error_of)
     }
+
+    /// The name of the catalogue that ships.
+    pub(crate) const HEALTHCARE: &str = "healthcare";
 
     /// A catalogue by its name (`healthcare`) or by the path of a file. Errors: as [`load`](Catalog::load).
     pub fn named(name: &str) -> Result<Self> {
-        if name == "healthcare" { Self::healthcare() } else { Self::load(name) }
+        if name == Self::HEALTHCARE { Self::healthcare() } else { Self::load(name) }
     }
 
-    /// As [`load`](Catalog::load), where the capabilities of `base` are known too.
-    pub(crate) fn load_onto(path: &Path, base: &Taxonomy) -> Result<Self> {
+    /// As [`load`](Catalog::load), where the capabilities of `base` are known too. The taxonomies of what comes back
+    /// have what the file brings; their parents may be in `base`. Errors: `tenant_violation` too.
+    pub(crate) fn load_onto(path: &Path, base: Base) -> Result<Self> {
         read::read(&read::Files::Disk, path, base).map_err(error_of)
     }
 
@@ -139,34 +160,48 @@ impl Catalog {
 
     /// The catalogue as indented JSON. Errors: `internal`.
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string_pretty(&self.file())
-            .map_err(|e| Error::with_source(Code::Internal, format!("catalogue to JSON: {e}"), e))
+        let text = serde_json::to_string_pretty(&self.file())
+            .map_err(|e| Error::with_source(Code::Internal, format!("catalogue to JSON: {e}"), e))?;
+        Ok(node::printable(&text).into_owned())
     }
 
-    /// Writes the catalogue, replacing the file atomically: JSON when the name ends in `.json`, else YAML.
-    /// Errors: `io` and its kin.
+    /// Writes the catalogue, replacing the file atomically: JSON when the name ends in `.json`, else YAML. A new file
+    /// follows the umask, one that is replaced keeps its mode.
+    /// Errors: `io` and its kin, `load_failed` for a device or a pipe, `too_large` for more than can be read again.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
         let text = if json { self.to_json()? } else { self.to_yaml()? };
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io(path, e))?;
-        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|e| Error::io(path, e))?;
-        file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
-        file.persist(path).map_err(|e| Error::io(path, e.error))?;
-        Ok(())
+        if text.len() > read::MAX_BYTES {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!(
+                    "{}: the catalogue has {} bytes, {} can be read again; write its agents to several files",
+                    path.display(),
+                    text.len(),
+                    read::MAX_BYTES
+                ),
+            ));
+        }
+        files::replace(path, text.as_bytes())
     }
 
     fn file(&self) -> impl Serialize + '_ {
         #[derive(Serialize)]
         struct File<'a> {
             schema_version: u32,
-            #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-            capabilities: std::collections::BTreeMap<&'a str, &'a str>,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            capabilities: BTreeMap<&'a str, &'a str>,
             agents: &'a [Agent],
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            out_of_scope: &'a [String],
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            tenants: BTreeMap<&'a str, Tenant<'a>>,
+        }
+        #[derive(Serialize)]
+        struct Tenant<'a> {
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            capabilities: BTreeMap<&'a str, &'a str>,
             #[serde(skip_serializing_if = "<[String]>::is_empty")]
             out_of_scope: &'a [String],
         }
@@ -175,18 +210,41 @@ impl Catalog {
             capabilities: self.taxonomy.iter().collect(),
             agents: &self.agents,
             out_of_scope: &self.out_of_scope,
+            tenants: self
+                .tenants
+                .iter()
+                .map(|(name, tenant)| {
+                    let capabilities = tenant.taxonomy.iter().collect();
+                    (name.as_str(), Tenant { capabilities, out_of_scope: &tenant.out_of_scope })
+                })
+                .collect(),
         }
     }
 }
 
-/// Longest list of problems in the message of an error; [`Catalog::check`] gives all of them.
+/// Most problems in the message of an error; [`Catalog::check`] gives all of them.
 const MAX_LISTED: usize = 50;
+
+/// Longest message of an error, in bytes, the last line not counted.
+const MAX_MESSAGE: usize = 2800;
+
+/// Longest line of such a message, in characters.
+const MAX_LINE: usize = 600;
 
 fn error_of(problems: Vec<Problem>) -> Error {
     let code = problems.first().map_or(Code::Internal, |p| p.code);
-    let mut lines: Vec<String> = problems.iter().take(MAX_LISTED).map(Problem::to_string).collect();
-    if problems.len() > MAX_LISTED {
-        lines.push(format!("and {} more", problems.len() - MAX_LISTED));
+    let mut room = MAX_MESSAGE;
+    let mut lines: Vec<String> = problems
+        .iter()
+        .take(MAX_LISTED)
+        .map(|problem| cut(&problem.to_string(), MAX_LINE))
+        .take_while(|line| {
+            room = room.saturating_sub(line.len());
+            room > 0
+        })
+        .collect();
+    if problems.len() > lines.len() {
+        lines.push(format!("and {} more", problems.len() - lines.len()));
     }
     Error::new(code, lines.join("\n"))
 }

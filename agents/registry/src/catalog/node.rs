@@ -1,9 +1,16 @@
 //! What does a file say, and on which line?
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
+
+use crate::text::cut;
+
+/// Characters of a message of the parser that are passed on.
+const MAX_REASON: usize = 300;
 
 /// A value of a YAML or JSON file with the place where it stands.
 #[derive(Clone, Debug)]
@@ -26,27 +33,94 @@ pub(super) enum Value {
     Map(Vec<(String, Node)>),
 }
 
-/// A syntax error: the line and what the parser says.
+/// Why a text gives no value: the line and what the parser says.
 pub(super) struct SyntaxError {
     pub(super) line: u64,
     pub(super) message: String,
+    /// It has more values, or they lie deeper, than is read.
+    pub(super) too_large: bool,
+}
+
+/// Deepest accepted nesting of values.
+const MAX_DEPTH: usize = 64;
+
+/// What may still be read on this thread. An alias repeats what it names, so a short text can stand for a long one.
+#[derive(Clone, Copy)]
+struct Room {
+    values: usize,
+    bytes: usize,
+}
+
+thread_local! {
+    static ROOM: Cell<Room> = const { Cell::new(Room { values: 0, bytes: 0 }) };
+}
+
+/// Takes room for a value and its text, or says that there is none.
+fn take<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
+    let room = ROOM.get();
+    match (room.values.checked_sub(1), room.bytes.checked_sub(bytes)) {
+        (Some(values), Some(bytes)) => {
+            ROOM.set(Room { values, bytes });
+            Ok(())
+        }
+        _ => {
+            ROOM.set(Room { values: 0, bytes: 0 });
+            Err(E::custom("there are more or longer values than are read, with those that aliases repeat"))
+        }
+    }
+}
+
+/// A JSON text with escapes for the characters that JSON may hold as they are and YAML may not.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    let odd = |c: char| {
+        matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    };
+    if !text.contains(odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        match odd(c) {
+            true => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => out.push(c),
+        }
+    }
+    Cow::Owned(out)
 }
 
 impl Node {
-    /// Parses one YAML or JSON document.
-    pub(super) fn parse(text: &str, file: usize) -> Result<Node, SyntaxError> {
+    /// Parses one YAML or JSON document of at most `most` values and, aliases spelt out, `bytes` of text.
+    pub(super) fn parse(text: &str, file: usize, most: usize, bytes: usize) -> Result<Node, SyntaxError> {
         // YAML 1.2: only true and false are truth values, so that the language `no` stays a string.
         let mut options = serde_saphyr::Options::default();
         options.strict_booleans = true;
-        match serde_saphyr::from_str_with_options::<Node>(text, options) {
+        // What is bounded otherwise: the size of the text, by who reads it.
+        options.budget = serde_saphyr::budget! {
+            max_nodes: most,
+            // A list or mapping has an event for its end too.
+            max_events: 2 * most + 100,
+            max_total_scalar_bytes: bytes,
+            max_depth: MAX_DEPTH,
+        };
+        ROOM.set(Room { values: most, bytes });
+        // What begins like JSON is JSON: there these characters can only stand in strings. A mark of the byte order is
+        // none of the text's characters.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = match text.trim_start().starts_with('{') {
+            true => printable(text),
+            false => Cow::Borrowed(text),
+        };
+        match serde_saphyr::from_str_with_options::<Node>(&text, options) {
             Ok(mut node) => {
                 node.set_file(file);
                 Ok(node)
             }
             Err(error) => {
                 let line = error.location().map_or(0, |l| l.line());
-                let message = error.without_snippet().to_string();
-                Err(SyntaxError { line, message: message.lines().next().unwrap_or("not YAML").to_owned() })
+                let error = error.without_snippet();
+                let too_large = matches!(error, serde_saphyr::Error::Budget { .. }) || ROOM.get().values == 0;
+                let message = cut(error.to_string().lines().next().unwrap_or("not YAML"), MAX_REASON);
+                Err(SyntaxError { line, message, too_large })
             }
         }
     }
@@ -121,6 +195,17 @@ impl Node {
         }
     }
 
+    /// About how many bytes a copy takes.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Node>()
+            + match &self.value {
+                Value::Text(text) => text.len(),
+                Value::List(items) => items.iter().map(Node::weight).sum(),
+                Value::Map(members) => members.iter().map(|(key, node)| key.len() + node.weight()).sum(),
+                _ => 0,
+            }
+    }
+
     fn set_file(&mut self, file: usize) {
         self.file = file;
         match &mut self.value {
@@ -133,6 +218,7 @@ impl Node {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        take(0)?;
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
         Ok(Node { file: 0, line: spanned.referenced.line(), value: spanned.value })
     }
@@ -177,11 +263,13 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(serde_json::Number::from_f64(v).map_or_else(|| Value::Text(v.to_string()), Value::Number))
             }
 
-            fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+            fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<Value, E> {
+                take(v.len())?;
                 Ok(Value::Text(v.to_owned()))
             }
 
-            fn visit_string<E>(self, v: String) -> Result<Value, E> {
+            fn visit_string<E: serde::de::Error>(self, v: String) -> Result<Value, E> {
+                take(v.len())?;
                 Ok(Value::Text(v))
             }
 
@@ -196,6 +284,7 @@ impl<'de> Deserialize<'de> for Value {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    take(key.value.len())?;
                     let mut node = map.next_value::<Node>()?;
                     // The key's line is where a reader looks.
                     node.line = key.referenced.line();

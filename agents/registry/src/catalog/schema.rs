@@ -4,6 +4,7 @@
 //! read to its end and every wrong field be reported with its line.
 
 use super::node::{Node, Value};
+use crate::text::shown;
 
 /// A field of a mapping.
 pub(super) struct Field {
@@ -75,6 +76,7 @@ pub(super) const AGENT: &[Field] = &[
     may("available", Kind::Bool),
     may("weight", Kind::Number),
     may("url", Kind::OptionalText),
+    may("card", Kind::OptionalText),
 ];
 
 const PORTS: Kind = Kind::List(&[need("name"), may("media_type", Kind::Text)]);
@@ -95,7 +97,10 @@ pub(super) fn check(node: &mut Node, fields: &[Field], report: &mut dyn FnMut(&N
         Some(field) => check_field(name, member, &field.kind, report),
         None => {
             let known: Vec<&str> = fields.iter().map(|f| f.name).collect();
-            report(member, format!("there is no field '{name}'; the fields are {}", known.join(", ")));
+            report(
+                member,
+                format!("there is no field '{}'; the fields are {}", shown(name), known.join(", ")),
+            );
             false
         }
     });
@@ -115,7 +120,7 @@ fn check_field(name: &str, node: &mut Node, kind: &Kind, report: &mut dyn FnMut(
             if words.contains(&text.as_str()) {
                 return true;
             }
-            let what = format!("{name}: '{text}' is not one of {}", words.join(", "));
+            let what = format!("{name}: '{}' is not one of {}", shown(text), words.join(", "));
             report(node, what);
             return false;
         }

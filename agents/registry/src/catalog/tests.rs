@@ -222,13 +222,246 @@ fn hostile_files_are_refused() {
         let inner = vec![format!("*a{}", level - 1); 10].join(", ");
         bomb.push_str(&format!("a{level}: &a{level} [{inner}]\n"));
     }
-    assert_eq!(marks(&bomb).last().map(|(_, code)| *code), Some("load_failed"), "{:?}", marks(&bomb));
+    // The last problem: the reader's word on the whole.
+    let refused = |text: &str| {
+        let marks = marks(text);
+        let code = marks.last().map(|(_, code)| *code);
+        assert!(matches!(code, Some("load_failed" | "too_large")), "{marks:?}");
+    };
+    refused(&bomb);
+    // One long text, named a thousand times, in each of forty lists.
+    let mut repeated =
+        format!("out_of_scope: &a [&t {}, {}]\n", "x".repeat(1 << 20), vec!["*t"; 400].join(", "));
+    repeated.push_str(&format!("include: [{}]\n", vec!["*t"; 400].join(", ")));
+    refused(&repeated);
     for deep in [
         format!("agents: {}{}", "[".repeat(100_000), "]".repeat(100_000)),
         format!("agents: {}1{}", "{a: ".repeat(50_000), "}".repeat(50_000)),
         "- ".repeat(100_000),
         format!("{{\"agents\": {}", "[".repeat(1_000_000)),
     ] {
-        assert_eq!(marks(&deep).last().map(|(_, code)| *code), Some("load_failed"));
+        refused(&deep);
+    }
+    let wide = "x".repeat(1 << 16);
+    let agents = vec!["{id: a, name: N, summary: S}"; 5000].join(", ");
+    let defaults = format!("defaults: {{tags: [{wide}]}}\nagents: [{agents}]");
+    assert_eq!(marks(&defaults), [(1, "too_large")]);
+    let large = format!("agents: [{{id: a, name: N, summary: {}}}]", "x".repeat(2 << 20));
+    assert_eq!(marks(&large), [(1, "too_large")]);
+    let error = Catalog::parse(&format!("{wide}: 1\nagents: [{{id: {wide}}}]"), "x.yaml").unwrap_err();
+    assert!(error.message().len() < 3000, "{}", error.message().len());
+}
+
+#[test]
+fn only_regular_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Path::new("/dev/zero");
+    if device.exists() {
+        assert_eq!(Catalog::load(device).unwrap_err().code(), Code::LoadFailed);
+        let root = write(folder.path(), "a.yaml", "include: [/dev/zero]\nagents: []");
+        assert_eq!(Catalog::load(root).unwrap_err().code(), Code::LoadFailed);
+        assert_eq!(Catalog::default().save(device).unwrap_err().code(), Code::LoadFailed);
+    }
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    if made.is_ok_and(|status| status.success()) {
+        assert_eq!(Catalog::load(&pipe).unwrap_err().code(), Code::LoadFailed);
+    }
+    let many: Vec<String> = (0..1001).map(|i| format!("f{i}.yaml")).collect();
+    many.iter().for_each(|name| drop(write(folder.path(), name, "")));
+    let root = write(folder.path(), "many.yaml", &format!("include: [{}]", many.join(", ")));
+    assert_eq!(Catalog::load(root).unwrap_err().code(), Code::TooLarge);
+}
+
+#[test]
+fn what_python_and_javascript_write_is_read() {
+    // As json.dumps of Python writes what lies beyond the first plane.
+    let text = r#"{"agents": [{"id": "a", "name": "\ud83d\ude00", "summary": "caf\u00e9 \/ \b\f"}]}"#;
+    let agent = &Catalog::parse(text, "x.json").unwrap().agents[0];
+    assert_eq!((agent.name.as_str(), agent.summary.as_str()), ("\u{1f600}", "caf\u{e9} / \u{8}\u{c}"));
+}
+
+#[test]
+fn large_catalogues_are_read_again() {
+    let tags: Vec<String> = (0..1000).map(|i| format!("tag{i}")).collect();
+    let agents = (0..400).map(|i| Agent { tags: tags.clone(), ..Agent::new(format!("a{i}"), "N", "S") });
+    let catalog = Catalog { agents: agents.collect(), ..Catalog::default() };
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["large.yaml", "large.json"] {
+        let path = folder.path().join(name);
+        catalog.save(&path).unwrap();
+        assert!(Catalog::load(&path).unwrap() == catalog, "{name}");
+    }
+}
+
+#[test]
+fn tenants_have_capabilities_and_questions_of_their_own() {
+    let text = "
+capabilities: {a: A}
+agents:
+  - {id: one, name: N, summary: S, capabilities: [{name: a}]}
+  - {id: two, name: N, summary: S, tenant: x, capabilities: [{name: a.b}]}
+  - {id: three, name: N, summary: S, tenant: y, capabilities: [{name: a.b}]}
+tenants:
+  x:
+    capabilities: {a.b: B, a: Mine}
+    out_of_scope: [What?]
+  y: {colour: red}
+  '': {}
+  z: [1]
+";
+    assert_eq!(
+        marks(text),
+        [
+            (11, "invalid_argument"),
+            (12, "invalid_argument"),
+            (13, "invalid_argument"),
+            (6, "unknown_capability")
+        ]
+    );
+    let good = text.replace("  y: {colour: red}\n  '': {}\n  z: [1]\n", "  y: {capabilities: {a.b: C}}\n");
+    let catalog = Catalog::parse(&good, "x.yaml").unwrap();
+    assert_eq!(catalog.taxonomy.iter().collect::<Vec<_>>(), [("a", "A")]);
+    assert_eq!(catalog.tenants["x"].taxonomy.title("a"), Some("Mine"));
+    assert_eq!(catalog.tenants["x"].out_of_scope, ["What?"]);
+    for text in [catalog.to_yaml().unwrap(), catalog.to_json().unwrap()] {
+        assert_eq!(Catalog::parse(&text, "again").unwrap(), catalog);
+    }
+}
+
+mod written {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Boundary, Capability, Level, Port, Skill, TenantCatalog};
+
+    /// Any text that is not blank, words that YAML reads as something else among them.
+    fn text() -> impl Strategy<Value = String> {
+        let odd = [
+            "null",
+            "~",
+            "true",
+            "no",
+            "NaN",
+            ".inf",
+            "1e3",
+            "0x1f",
+            "0o7",
+            "1_000",
+            "2024-01-01",
+            "- a",
+            "a: b",
+            "a #b",
+            "# a",
+            "'",
+            "\"",
+            "&a",
+            "*a",
+            "!a",
+            "%a",
+            "@a",
+            "`a`",
+            "{",
+            "[",
+            "|",
+            ">",
+            "? a",
+            "=",
+            "<<",
+            "---",
+            "...",
+            " a",
+            "a ",
+            "a\nb",
+            "a\n",
+            "\na",
+            "\ta",
+            "a\r\nb",
+            "\u{0}x",
+            "\u{7f}",
+            "\u{85}",
+            "\u{a0}x",
+            "\u{2028}x",
+            "\u{feff}x",
+            "\u{fffe}",
+            "\u{ffff}",
+            "\u{10ffff}",
+            "\u{e000}",
+            "a\u{1f}b",
+            "1:30",
+            "-",
+            ":",
+            "010",
+            "+1",
+            "1.",
+            ".5",
+            "y",
+            "on",
+            "Null",
+            "TRUE",
+            "0",
+            "",
+        ];
+        let any =
+            prop::collection::vec(any::<char>(), 1..20).prop_map(|cs| cs.into_iter().collect::<String>());
+        prop_oneof![prop::sample::select(odd.to_vec()).prop_map(str::to_owned), any, "[ -~]{1,30}"]
+            .prop_filter("not blank", |text| !text.trim().is_empty())
+    }
+
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            0.0..10.0f64,
+            prop::sample::select(vec![0.0, 1.0, 1e-300, 5e-324, 1e-7, 0.1, 10.0, 3.0, 1.0 / 3.0])
+        ]
+    }
+
+    prop_compose! {
+        fn agent()(
+            texts in prop::collection::vec(text(), 12),
+            numbers in [number(), number()],
+            cost in prop_oneof![number(), Just(1e300), Just(123_456_789_012_345_678.0)],
+            level in prop::sample::select(vec![Level::Basic, Level::Proficient, Level::Expert]),
+            flags in any::<[bool; 3]>(),
+            name in prop::sample::select(vec!["null", "true", "1e5", "123", "0x", "no", "a.b", "_"]),
+        ) -> Agent {
+            let t = |i: usize| texts[i].clone();
+            Agent {
+                domain: t(2),
+                capabilities: vec![Capability { name: name.into(), level, evidence: vec![t(3)] }],
+                skills: vec![Skill { id: t(4), name: t(5), description: t(6), examples: vec![t(7)], tags: vec![t(8)] }],
+                boundaries: vec![Boundary { topic: t(9), refer_to: flags[0].then(|| t(10)) }],
+                inputs: vec![Port { name: t(11), media_type: "text/plain".into() }],
+                cost_per_call: cost,
+                weight: numbers[0],
+                tenant: flags[1].then(|| "x".to_owned()),
+                url: flags[2].then(|| t(0)),
+                card: flags[0].then(|| serde_json::json!({ "a": t(1) }).to_string()),
+                version: t(1),
+                ..Agent::new("a", t(0), t(1))
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn is_read_again(agent in agent(), title in text(), question in text(), tenant in text()) {
+            prop_assume!(agent.validate().is_ok() && crate::check::check_tenant(&tenant).is_ok());
+            let mut taxonomy = Taxonomy::default();
+            let name = agent.capabilities[0].name.clone();
+            for name in Taxonomy::ancestors(&name).collect::<Vec<_>>().into_iter().rev() {
+                taxonomy.insert(name, title.as_str()).unwrap();
+            }
+            let own = TenantCatalog { taxonomy: taxonomy.clone(), out_of_scope: vec![question.clone()] };
+            let catalog = Catalog {
+                taxonomy,
+                agents: vec![agent],
+                out_of_scope: vec![question],
+                tenants: BTreeMap::from([(tenant, own)]),
+            };
+            let json = catalog.to_json().unwrap();
+            prop_assert_eq!(&Catalog::parse(&json, "x.json").unwrap(), &catalog, "{}", json);
+            let yaml = catalog.to_yaml().unwrap();
+            prop_assert_eq!(&Catalog::parse(&yaml, "x.yaml").unwrap(), &catalog, "{}", yaml);
+        }
     }
 }

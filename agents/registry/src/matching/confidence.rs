@@ -141,10 +141,15 @@ impl Calibration {
     /// P(agent | in scope) of each score, which are given best first.
     pub fn shares(&self, scores: &[f64], description: f64) -> Vec<f64> {
         let Some(&best) = scores.first() else { return Vec::new() };
-        let temperature = self.temperature * (1.0 + self.widening * description);
+        let temperature = self.temperature_at(description);
         let raw: Vec<f64> = scores.iter().map(|s| ((s - best) / temperature).exp()).collect();
         let sum: f64 = raw.iter().sum();
         raw.into_iter().map(|x| x / sum).collect()
+    }
+
+    /// The temperature of the softmax where the best agent's description has this weight.
+    pub(crate) fn temperature_at(&self, description: f64) -> f64 {
+        self.temperature * (1.0 + self.widening * description)
     }
 
     /// Fits the numbers to questions, starting from `prior`: the most probable values when each has a normal prior

@@ -3,7 +3,7 @@
 //! A [`Segment`] is an immutable batch of agents with everything that a search needs: one prototype vector and the
 //! example vectors of each, postings of their words, and rows by tenant, capability, language and status.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use quorate_core::filter::Columns;
@@ -14,6 +14,8 @@ use serde_json::json;
 
 use super::lexical::{self, ByTerm, Term};
 use super::{MatchOptions, Tuning};
+use crate::language::serves;
+use crate::taxonomies::Taxonomies;
 use crate::{Agent, Status, Taxonomy};
 
 /// An agent with what is derived from it. Never changed once made.
@@ -183,7 +185,9 @@ pub(crate) struct Segment {
     callable: RowSet,
     /// Rows that need permissions.
     guarded: Vec<u32>,
+    /// Rows by capability, ancestors included.
     capabilities: HashMap<String, Vec<u32>>,
+    /// Rows by language tag in lower case.
     languages: HashMap<String, Vec<u32>>,
     costs: Vec<f64>,
     columns: OnceLock<Columns>,
@@ -271,10 +275,7 @@ impl Segment {
             }
         }
         for language in &agent.languages {
-            let language = language.to_ascii_lowercase();
-            let primary = language.split('-').next().unwrap_or(&language).to_owned();
-            push_once(&mut self.languages, &language, row);
-            push_once(&mut self.languages, &primary, row);
+            push_once(&mut self.languages, &language.to_ascii_lowercase(), row);
         }
         self.costs.push(agent.cost_per_call);
         Ok(())
@@ -308,12 +309,19 @@ impl Segment {
         rows
     }
 
-    /// The rows that meet every hard constraint. Errors: `filter_type`.
+    /// Whether an agent among `rows` has a capability, itself or by a descendant.
+    pub(crate) fn has_capability(&self, rows: &RowSet, name: &str) -> bool {
+        self.capabilities.get(name).is_some_and(|having| having.iter().any(|&row| rows.contains(row)))
+    }
+
+    /// The rows that meet every hard constraint and, where `any` names capabilities, have one of them.
+    /// Errors: `filter_type`.
     pub(crate) fn admitted(
         &self,
         live: &RowSet,
         tenant: Option<&str>,
         options: &MatchOptions,
+        any: &[String],
     ) -> Result<RowSet> {
         let scope = self.visible(live, tenant, false);
         let mut rows = scope.clone();
@@ -321,10 +329,17 @@ impl Segment {
         for required in &options.require {
             rows.intersect(&self.set(self.capabilities.get(required)));
         }
-        if let Some(language) = &options.language {
-            rows.intersect(&self.set(self.languages.get(&language.to_ascii_lowercase())));
+        if !any.is_empty() {
+            let having = any.iter().filter_map(|name| self.capabilities.get(name));
+            rows.intersect(&self.set(having));
+        }
+        if let Some(range) = &options.language {
+            let range = range.to_ascii_lowercase();
+            let serving = self.languages.iter().filter(|(tag, _)| serves(tag, &range)).map(|(_, rows)| rows);
+            rows.intersect(&self.set(serving));
         }
         if let Some(held) = &options.permissions {
+            let held: HashSet<&String> = held.iter().collect();
             for &row in &self.guarded {
                 if !self.entries[row as usize].agent.permissions.iter().all(|p| held.contains(p)) {
                     rows.remove(row);
@@ -382,7 +397,7 @@ impl Segment {
         })
     }
 
-    fn set(&self, rows: Option<&Vec<u32>>) -> RowSet {
+    fn set<'a>(&self, rows: impl IntoIterator<Item = &'a Vec<u32>>) -> RowSet {
         let mut set = RowSet::empty(self.entries.len() as u32);
         rows.into_iter().flatten().for_each(|&row| set.insert(row));
         set
@@ -437,7 +452,7 @@ impl Outside {
 #[derive(Clone, Default)]
 pub(crate) struct Snapshot {
     pub(crate) slots: Vec<Slot>,
-    pub(crate) taxonomy: Arc<Taxonomy>,
+    pub(crate) taxonomies: Arc<Taxonomies>,
     pub(crate) outside: Arc<Outside>,
     pub(crate) revision: u64,
 }
@@ -448,6 +463,17 @@ impl Snapshot {
         self.slots.iter().rev().find_map(|slot| {
             let row = slot.segment.row(tenant, id)?;
             slot.live.contains(row).then(|| &slot.segment.entries[row as usize])
+        })
+    }
+
+    /// An error unless a tenant may require the capability: it is in its taxonomy, or an agent that it sees has it.
+    /// Errors: `unknown_capability`.
+    pub(crate) fn check_capability(&self, tenant: Option<&str>, name: &str) -> Result<()> {
+        self.taxonomies.of(tenant).check(name).or_else(|error| {
+            let had = |slot: &Slot| {
+                slot.segment.has_capability(&slot.segment.visible(&slot.live, tenant, false), name)
+            };
+            if self.slots.iter().any(had) { Ok(()) } else { Err(error) }
         })
     }
 

@@ -110,7 +110,8 @@ fn stem(word: &str) -> &str {
     word
 }
 
-fn hash(word: &str) -> Term {
+/// FNV-1a with 64 bits.
+pub(crate) fn hash(word: &str) -> Term {
     word.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 

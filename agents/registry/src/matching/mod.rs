@@ -14,15 +14,19 @@ mod search;
 pub(crate) use bandit::{Arm, Projection};
 pub use bandit::{LinearBandit, Policy};
 pub use confidence::{Calibration, Evidence, Labelled};
-pub(crate) use search::{Learnt, search};
+pub(crate) use lexical::hash;
+pub(crate) use search::{Learnt, Ranking, rank, search};
 
 use std::sync::Arc;
 
 use quorate_core::filter::Filter;
-use quorate_core::{Error, Result};
+use quorate_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::Agent;
+use crate::check::check_tenant;
+use crate::language::is_tag;
+use crate::text::shown;
 
 /// What a match must and may do.
 ///
@@ -43,7 +47,9 @@ pub struct MatchOptions {
     pub require: Vec<String>,
     /// Largest cost of a call, in US dollars.
     pub max_cost: Option<f64>,
-    /// A language that the agent must answer in: `en` is met by `en-GB`.
+    /// A language that the agent must answer in, as a language range of RFC 4647 such as `en`, `zh-Hant`, `de-*-AT` or `*`.
+    /// What the agent names may be narrower (extended filtering: `zh-TW` is met by `zh-Hant-TW`) or what the range falls
+    /// back to (lookup: `en-GB` is met by `en`), but no other branch (`zh-Hant` is not met by `zh-Hans`).
     pub language: Option<String>,
     /// The permissions that the caller holds: agents that need others are left out. `None`: the caller may use all.
     pub permissions: Option<Vec<String>>,
@@ -52,8 +58,8 @@ pub struct MatchOptions {
     /// Return nothing, never a guess, when nothing is confident: see
     /// [`min_confidence`](MatchOptions::min_confidence).
     pub abstain: bool,
-    /// When [`abstain`](MatchOptions::abstain) is set: the least probability, 0 to 1, of the question being in the
-    /// scope of any agent: [`Explanation::in_scope`].
+    /// When [`abstain`](MatchOptions::abstain) is set: the least probability, 0 to 1, with which the right agent is
+    /// among those returned. It is the sum of their confidences, so it grows with `k`.
     pub min_confidence: f64,
     /// Whether outcomes take part in the ranking.
     pub learn: bool,
@@ -82,8 +88,11 @@ pub const DEFAULT_MIN_CONFIDENCE: f64 = 0.5;
 /// Largest [`MatchOptions::k`].
 pub const MAX_MATCHES: usize = 10_000;
 
+/// Most capabilities that can be required, and most permissions that can be held.
+const MAX_NAMES: usize = 10_000;
+
 impl MatchOptions {
-    /// Checks the values. Errors: `invalid_argument`.
+    /// Checks the values. Errors: `invalid_argument`, `too_large`.
     pub fn validate(&self) -> Result<()> {
         if !(1..=MAX_MATCHES).contains(&self.k) {
             return Err(Error::invalid(format!("k is {}, expected 1 to {MAX_MATCHES}", self.k)));
@@ -98,6 +107,26 @@ impl MatchOptions {
                 "min_confidence is {}, expected 0 to 1",
                 self.min_confidence
             )));
+        }
+        if let Some(range) = &self.language
+            && range != "*"
+            && !is_tag(&range.split('-').filter(|subtag| *subtag != "*").collect::<Vec<_>>().join("-"))
+        {
+            return Err(Error::invalid(format!(
+                "language is '{}', expected a range such as 'en', 'zh-Hant' or '*'",
+                shown(range)
+            )));
+        }
+        if let Some(what) = self.tenant.as_deref().and_then(|tenant| check_tenant(tenant).err()) {
+            return Err(Error::invalid(format!("tenant: {what}")));
+        }
+        for (what, names) in [("require", Some(&self.require)), ("permissions", self.permissions.as_ref())] {
+            if let Some(names) = names.filter(|names| names.len() > MAX_NAMES) {
+                return Err(Error::new(
+                    Code::TooLarge,
+                    format!("{what} has {} names, {MAX_NAMES} are possible", names.len()),
+                ));
+            }
         }
         Ok(())
     }
@@ -121,7 +150,7 @@ pub struct Tuning {
     /// How much larger that weight is, as a multiple, for an agent with a full description and no examples; in
     /// between by the description's share. 0 or more.
     pub lexical_lift: f32,
-    /// What doubling an agent's [`weight`](Agent::weight) adds to its score.
+    /// What doubling an agent's [`weight`](Agent::weight) adds to its score. Weights below 1/1024 count as that.
     pub weight_step: f32,
     /// Largest change of a score that outcomes can bring about.
     pub learning: f32,
@@ -167,15 +196,33 @@ impl Tuning {
 }
 
 /// An agent that fits a question.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Match {
     /// The agent.
+    #[serde(with = "shared")]
     pub agent: Arc<Agent>,
     /// What the ranking goes by: dense plus lexical part, weight and learning. Comparable within one answer.
     pub score: f64,
-    /// Probability, 0 to 1, that this agent is the right one.
+    /// Probability, 0 to 1, that this agent is the right one. It does not depend on how many matches were asked for.
     pub confidence: f64,
     pub(crate) explanation: Explanation,
+}
+
+/// A shared agent is written like one of its own.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::Agent;
+
+    pub(super) fn serialize<S: Serializer>(agent: &Arc<Agent>, to: S) -> Result<S::Ok, S::Error> {
+        (**agent).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Agent>, D::Error> {
+        Agent::deserialize(from).map(Arc::new)
+    }
 }
 
 impl Match {
@@ -186,7 +233,7 @@ impl Match {
 }
 
 /// Where a score comes from. `dense + lexical + weight + learning` is the score.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Weighted similarity of the question to description, centroid and nearest examples.
     pub dense: f64,
@@ -221,7 +268,7 @@ pub struct Explanation {
 }
 
 /// A term of a weighted sum.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// The value.
     pub value: f64,

@@ -1,9 +1,11 @@
 //! How is a question answered from a snapshot?
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use quorate_core::filter::RowSet;
-use quorate_core::vector::{Scan, TopK, dot, dot_rows, dot_subset};
+use quorate_core::vector::{Scan, dot, dot_rows, dot_subset};
 use quorate_core::{Code, Error, Result};
 
 use super::index::{Entry, SCREEN_FROM, Segment, Snapshot};
@@ -11,8 +13,12 @@ use super::lexical::{Term, each_term, idf, saturation};
 use super::{Arm, Calibration, Evidence, Explanation, Match, MatchOptions, Part, Policy, Tuning};
 use crate::Agent;
 
-/// Agents whose examples are compared with the question, at least; the others are out of reach by their prototypes.
-const MIN_CANDIDATES: usize = 24;
+/// Agents whose examples are compared with the question: all where there are no more, else the best by prototype and
+/// rare words. Confidence and evidence are taken from these, however many are asked for.
+const POOL: usize = 512;
+
+/// When more are asked for, the examples of all admitted agents are compared.
+const MOST_OF_POOL: usize = 128;
 
 /// One more nearest example is averaged for each of this many: of few examples only one can be near.
 const EXAMPLES_PER_NEAREST: usize = 8;
@@ -23,11 +29,14 @@ const COMPANY: usize = 10;
 /// Prototypes that are compared exactly after screening by signs.
 const SCREENED: usize = 768;
 
-/// Agents whose mean length is taken, at least, where there are so many.
-const LENGTHS: usize = 4096;
+/// Different words of a question that are looked at; further ones are ignored.
+const MAX_WORDS: usize = 1024;
 
-/// Agents for which common words are looked up.
-const LOOKED_UP: usize = 256;
+/// Steps into which a unit of length is divided for adding.
+const LENGTH_STEPS: f64 = 1_048_576.0;
+
+/// Lower weights of agents count as this.
+const LEAST_WEIGHT: f64 = 1.0 / 1024.0;
 
 /// What was learnt from outcomes, for one question.
 pub(crate) struct Learnt<'a> {
@@ -39,6 +48,8 @@ pub(crate) struct Learnt<'a> {
 /// An agent under consideration.
 struct Candidate<'a> {
     entry: &'a Arc<Entry>,
+    /// See [`Found`].
+    first: f32,
     prototype: f32,
     coverage: f32,
     lexical: f32,
@@ -50,14 +61,95 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    /// The agent at a place with its whole score. `similar` is room for similarities.
+    fn new<'s>(
+        snapshot: &'s Snapshot,
+        found: Found,
+        vector: &[f32],
+        words: &Words<'_>,
+        tuning: &Tuning,
+        learnt: Option<&Learnt<'_>>,
+        similar: &mut Vec<f32>,
+    ) -> Candidate<'s> {
+        let Found { slot, row, prototype, first } = found;
+        let entry = &snapshot.slots[slot].segment.entries[row as usize];
+        let (vectors, agent, mix) = (&*entry.vectors, &*entry.agent, entry.mix);
+        let mut nearest = 0.0;
+        if mix.nearest > 0.0 {
+            similar.resize(vectors.count(), 0.0);
+            dot_rows(vector, &vectors.examples, similar);
+            let count = tuning.nearest.min(vectors.count().div_ceil(EXAMPLES_PER_NEAREST));
+            nearest = mean_of_largest(similar, count);
+        }
+        let coverage = words.of(slot, row, entry);
+        let lexical = mix.lexical * coverage;
+        let weight = f64::from(tuning.weight_step) * agent.weight.max(LEAST_WEIGHT).log2();
+        let (mut learning, mut outcomes) = (0.0, 0);
+        if let Some(learnt) = learnt
+            && let Some(arm) = (learnt.arm)(agent)
+        {
+            let n = arm.outcomes as f64;
+            let trust = n / (n + f64::from(tuning.learning_pace));
+            let expected = arm.expectation(&learnt.context, learnt.policy, &agent.id);
+            // A reward of one half says neither good nor bad.
+            learning = f64::from(tuning.learning) * trust * (2.0 * expected - 1.0).clamp(-1.0, 1.0);
+            outcomes = arm.outcomes;
+        }
+        let dense = prototype + mix.nearest * nearest;
+        let score = f64::from(dense) + f64::from(lexical) + weight + learning;
+        Candidate { entry, first, prototype, coverage, lexical, nearest, weight, learning, outcomes, score }
+    }
+
     /// Weighted similarity to description, centroid and nearest examples.
     fn dense(&self) -> f32 {
         self.prototype + self.entry.mix.nearest * self.nearest
     }
 }
 
-/// The best agents for a question, best first; ties go to the lower id. Errors: `filter_type`, `not_finite`,
-/// `invalid_shape`, `unknown_capability`.
+/// Agents in the order in which they fit a question, and what is known of them all.
+pub(crate) struct Ranking<'a> {
+    /// Best first; of equals the lower id, then the lower tenant (none first).
+    candidates: Vec<Candidate<'a>>,
+    words: Words<'a>,
+    vector: &'a [f32],
+    evidence: Evidence,
+    in_scope: f64,
+    /// P(agent | in scope) of each candidate.
+    shares: Vec<f64>,
+    admitted: usize,
+}
+
+impl Ranking<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    pub(crate) fn entry(&self, i: usize) -> &Arc<Entry> {
+        self.candidates[i].entry
+    }
+
+    pub(crate) fn score(&self, i: usize) -> f64 {
+        self.candidates[i].score
+    }
+
+    fn confidence(&self, i: usize) -> f64 {
+        self.in_scope * self.shares[i]
+    }
+
+    /// The match at a place, with its explanation.
+    pub(crate) fn matched(&self, i: usize) -> Match {
+        let candidate = &self.candidates[i];
+        Match {
+            agent: candidate.entry.agent.clone(),
+            score: candidate.score,
+            confidence: self.confidence(i),
+            explanation: explain(candidate, self.vector, &self.words, self, self.shares[i]),
+        }
+    }
+}
+
+/// The best agents for a question, best first; ties go to the lower id, then to the lower tenant. Errors:
+/// `filter_type`, `not_finite`, `invalid_shape`, `unknown_capability`.
 pub(crate) fn search(
     snapshot: &Snapshot,
     text: &str,
@@ -67,12 +159,37 @@ pub(crate) fn search(
     calibration: &Calibration,
     learnt: Option<&Learnt<'_>>,
 ) -> Result<Vec<Match>> {
+    let Some(ranking) = rank(snapshot, text, vector, options, &[], tuning, calibration, learnt)? else {
+        return Ok(Vec::new());
+    };
+    let count = options.k.min(ranking.len());
+    let among: f64 = (0..count).map(|i| ranking.confidence(i)).sum();
+    if options.abstain && among < options.min_confidence {
+        return Ok(Vec::new());
+    }
+    Ok((0..count).map(|i| ranking.matched(i)).collect())
+}
+
+/// The ranking of at least the best `k` agents that are admitted and, where `any` names capabilities, have one of them;
+/// none where nobody is. Errors: as [`search`].
+#[allow(clippy::too_many_arguments)] // they are what an answer depends on
+pub(crate) fn rank<'a>(
+    snapshot: &'a Snapshot,
+    text: &'a str,
+    vector: &'a [f32],
+    options: &MatchOptions,
+    any: &[String],
+    tuning: &Tuning,
+    calibration: &Calibration,
+    learnt: Option<&Learnt<'_>>,
+) -> Result<Option<Ranking<'a>>> {
     options.validate()?;
     if vector.iter().any(|x| !x.is_finite()) {
         return Err(Error::new(Code::NotFinite, "the question's vector is not finite"));
     }
-    for required in &options.require {
-        snapshot.taxonomy.check(required)?;
+    let tenant = options.tenant.as_deref();
+    for required in options.require.iter().chain(any) {
+        snapshot.check_capability(tenant, required)?;
     }
     let mut admitted = Vec::with_capacity(snapshot.slots.len());
     for slot in &snapshot.slots {
@@ -86,115 +203,141 @@ pub(crate) fn search(
                 ),
             ));
         }
-        admitted.push(slot.segment.admitted(&slot.live, options.tenant.as_deref(), options)?);
+        admitted.push(slot.segment.admitted(&slot.live, tenant, options, any)?);
     }
     let ids: Vec<Vec<u32>> = admitted.iter().map(|rows| rows.iter().collect()).collect();
     let total: usize = ids.iter().map(Vec::len).sum();
     if total == 0 {
-        return Ok(Vec::new());
+        return Ok(None);
     }
 
     let words = Words::new(snapshot, &admitted, &ids, text);
-    let mut candidates = gather(snapshot, ids, vector, &words, options.k)?;
     let mut similar = Vec::new();
-    for candidate in &mut candidates {
-        finish(candidate, vector, tuning, learnt, &mut similar);
+    let mut scored = |found: Vec<Found>| -> Vec<Candidate<'a>> {
+        let mut candidates: Vec<Candidate<'a>> = found
+            .into_iter()
+            .map(|found| Candidate::new(snapshot, found, vector, &words, tuning, learnt, &mut similar))
+            .collect();
+        candidates.sort_unstable_by(|a, b| {
+            b.score.total_cmp(&a.score).then_with(|| a.entry.agent.before(&b.entry.agent))
+        });
+        candidates
+    };
+    let (pool, mut rest) = gather(snapshot, &ids, vector, &words)?;
+    let mut taken: Vec<RowSet> = Vec::new();
+    if options.k > MOST_OF_POOL && pool.len() < total {
+        taken = snapshot.slots.iter().map(|s| RowSet::empty(s.segment.entries.len() as u32)).collect();
+        pool.iter().chain(&rest).for_each(|found| taken[found.slot].insert(found.row));
     }
-    candidates
-        .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entry.agent.id.cmp(&b.entry.agent.id)));
+    let mut candidates = scored(pool);
 
-    let scores: Vec<f64> = candidates.iter().map(|c| c.score).collect();
     let best = &candidates[0];
+    let top = best.score;
+    let description = f64::from(best.entry.mix.description);
     let evidence = Evidence {
         dense: f64::from(best.dense()),
         lexical: f64::from(best.coverage),
         company: candidates.iter().take(COMPANY).map(|c| f64::from(c.dense())).sum::<f64>()
             / candidates.len().min(COMPANY) as f64,
         few: f64::from(best.entry.mix.few),
-        description: f64::from(best.entry.mix.description),
-        outside: snapshot.outside.nearest(options.tenant.as_deref(), vector).map(f64::from),
+        description,
+        outside: snapshot.outside.nearest(tenant, vector).map(f64::from),
     };
     let in_scope = calibration.in_scope(&evidence);
-    let shares = calibration.shares(&scores, evidence.description);
-    if options.abstain && in_scope < options.min_confidence {
-        return Ok(Vec::new());
+    let scores: Vec<f64> = candidates.iter().map(|c| c.score).collect();
+    let mut shares = calibration.shares(&scores, description);
+    let temperature = calibration.temperature_at(description);
+    let share_at = |score: f64| ((score - top) / temperature).min(0.0).exp();
+    // The rest are not compared in full, but many of them may be as good as the last of the pool: each counts as if
+    // the rest of its score were that one's.
+    let gap = candidates
+        .iter()
+        .min_by(|a, b| a.first.total_cmp(&b.first).then_with(|| b.entry.agent.before(&a.entry.agent)))
+        .map_or(0.0, |last| last.score - f64::from(last.first));
+    let all = 1.0 / shares[0] + rest.iter().map(|found| share_at(f64::from(found.first) + gap)).sum::<f64>();
+    if !rest.is_empty() {
+        let factor = 1.0 / (shares[0] * all);
+        shares.iter_mut().for_each(|share| *share *= factor);
     }
-    let found = candidates.iter().zip(&shares).take(options.k);
-    Ok(found
-        .map(|(candidate, &share)| Match {
-            agent: candidate.entry.agent.clone(),
-            score: candidate.score,
-            confidence: in_scope * share,
-            explanation: explain(candidate, vector, &words, evidence, in_scope, share, total),
-        })
-        .collect())
+    if !taken.is_empty() {
+        for (slot, rows) in ids.into_iter().enumerate() {
+            let segment = &*snapshot.slots[slot].segment;
+            let rows: Vec<u32> = rows.into_iter().filter(|&row| !taken[slot].contains(row)).collect();
+            let mut prototypes = vec![0.0; rows.len()];
+            dot_subset(vector, &segment.prototypes, &rows, &mut prototypes);
+            let found = rows.into_iter().zip(prototypes);
+            // What was screened out has no share.
+            let first = f32::NEG_INFINITY;
+            rest.extend(found.map(|(row, prototype)| Found { slot, row, prototype, first }));
+        }
+        let further = scored(rest).into_iter().map(|candidate| {
+            let share = share_at(candidate.score.min(f64::from(candidate.first) + gap)) / all;
+            (candidate, share)
+        });
+        let mut both: Vec<(Candidate<'a>, f64)> = candidates.into_iter().zip(shares).chain(further).collect();
+        both.sort_unstable_by(|(a, _), (b, _)| {
+            b.score.total_cmp(&a.score).then_with(|| a.entry.agent.before(&b.entry.agent))
+        });
+        (candidates, shares) = both.into_iter().unzip();
+    }
+    Ok(Some(Ranking { candidates, words, vector, evidence, in_scope, shares, admitted: total }))
 }
 
-/// The agents worth a closer look: the best by prototype and coverage.
-fn gather<'a>(
-    snapshot: &'a Snapshot,
-    admitted: Vec<Vec<u32>>,
+/// An agent that may be worth a closer look.
+struct Found {
+    slot: usize,
+    row: u32,
+    prototype: f32,
+    /// Prototype and rare words.
+    first: f32,
+}
+
+/// The agents worth a closer look, the best by prototype and rare words, and the rest. Common words weigh little.
+fn gather(
+    snapshot: &Snapshot,
+    admitted: &[Vec<u32>],
     vector: &[f32],
     words: &Words<'_>,
-    k: usize,
-) -> Result<Vec<Candidate<'a>>> {
-    let limit = MIN_CANDIDATES.max(4 * k);
-    let mut pool: Vec<(usize, u32, f32)> = Vec::new();
-    // Common words weigh little: they are looked up only for the best by everything else.
-    let mut first = TopK::new(limit.max(LOOKED_UP));
-    for (s, (slot, ids)) in snapshot.slots.iter().zip(admitted).enumerate() {
-        let segment = &*slot.segment;
-        let ids = screened(segment, ids, vector, &words.coverage[s])?;
-        let mut scores = vec![0.0; ids.len()];
+) -> Result<(Vec<Found>, Vec<Found>)> {
+    let mut all: Vec<Found> = Vec::new();
+    for (slot, (at, ids)) in snapshot.slots.iter().zip(admitted).enumerate() {
+        let segment = &*at.segment;
+        let ids = screened(segment, ids, vector, &words.coverage[slot])?;
+        let mut prototypes = vec![0.0; ids.len()];
         if ids.len() == segment.entries.len() {
-            dot_rows(vector, &segment.prototypes, &mut scores);
+            dot_rows(vector, &segment.prototypes, &mut prototypes);
         } else {
-            dot_subset(vector, &segment.prototypes, &ids, &mut scores);
+            dot_subset(vector, &segment.prototypes, &ids, &mut prototypes);
         }
-        for (&row, &prototype) in ids.iter().zip(&scores) {
-            let rare = segment.lexical[row as usize] * words.rare(s, row);
-            first.push(pool.len() as u32, prototype + rare);
-            pool.push((s, row, prototype));
-        }
+        all.extend(ids.iter().zip(prototypes).map(|(&row, prototype)| {
+            let first = prototype + segment.lexical[row as usize] * words.rare(slot, row);
+            Found { slot, row, prototype, first }
+        }));
     }
-    let mut top = TopK::new(limit);
-    let mut coverage = Vec::new();
-    let first = first.into_sorted();
-    for scored in &first {
-        let (s, row, prototype) = pool[scored.index as usize];
-        let segment = &*snapshot.slots[s].segment;
-        let share = words.of(s, row, &segment.entries[row as usize]);
-        top.push(coverage.len() as u32, prototype + segment.lexical[row as usize] * share);
-        coverage.push(share);
+    let mut rest = Vec::new();
+    if all.len() > POOL {
+        let agent = |found: &Found| &snapshot.slots[found.slot].segment.entries[found.row as usize].agent;
+        all.select_nth_unstable_by(POOL - 1, |a, b| {
+            b.first.total_cmp(&a.first).then_with(|| agent(a).before(agent(b)))
+        });
+        rest = all.split_off(POOL);
     }
-    Ok(top
-        .into_sorted()
-        .iter()
-        .map(|scored| {
-            let (s, row, prototype) = pool[first[scored.index as usize].index as usize];
-            Candidate {
-                entry: &snapshot.slots[s].segment.entries[row as usize],
-                prototype,
-                coverage: coverage[scored.index as usize],
-                lexical: 0.0,
-                nearest: 0.0,
-                weight: 0.0,
-                learning: 0.0,
-                outcomes: 0,
-                score: 0.0,
-            }
-        })
-        .collect())
+    Ok((all, rest))
 }
 
 /// The admitted rows; where there are many, those with the most similar signs and those with the best coverage.
-fn screened(segment: &Segment, ids: Vec<u32>, vector: &[f32], coverage: &Covered) -> Result<Vec<u32>> {
+fn screened<'a>(
+    segment: &Segment,
+    ids: &'a [u32],
+    vector: &[f32],
+    coverage: &Covered,
+) -> Result<Cow<'a, [u32]>> {
     if ids.len() <= SCREEN_FROM || segment.entries.len() < SCREEN_FROM {
-        return Ok(ids);
+        return Ok(Cow::Borrowed(ids));
     }
     let query = segment.signs.prepare(vector)?;
     let mut similar = vec![0.0; ids.len()];
-    segment.signs.score_subset(&query, &ids, &mut similar);
+    segment.signs.score_subset(&query, ids, &mut similar);
     // There are few different numbers of differing signs, so counting selects faster than a heap.
     let dim = segment.dim;
     let differing = |score: f32| ((1.0 - score) * dim as f32 * 0.5 + 0.5) as usize;
@@ -212,47 +355,19 @@ fn screened(segment: &Segment, ids: Vec<u32>, vector: &[f32], coverage: &Covered
         .filter(|(_, score)| differing(**score) <= last)
         .map(|(&row, _)| row)
         .collect();
-    let mut covering = TopK::new(SCREENED / 8);
-    for &row in &coverage.touched {
-        covering.push(row, coverage.shares[row as usize]);
+    let mut covering = coverage.touched.clone();
+    if covering.len() > SCREENED / 8 {
+        let agent = |row: u32| &segment.entries[row as usize].agent;
+        let share = |row: u32| coverage.shares[row as usize];
+        covering.select_nth_unstable_by(SCREENED / 8 - 1, |&a, &b| {
+            share(b).total_cmp(&share(a)).then_with(|| agent(a).before(agent(b)))
+        });
+        covering.truncate(SCREENED / 8);
     }
-    out.extend(covering.into_sorted().iter().map(|scored| scored.index));
+    out.append(&mut covering);
     out.sort_unstable();
     out.dedup();
-    Ok(out)
-}
-
-/// Adds the nearest examples, the weight and what was learnt. `similar` is room for similarities.
-fn finish(
-    candidate: &mut Candidate<'_>,
-    vector: &[f32],
-    tuning: &Tuning,
-    learnt: Option<&Learnt<'_>>,
-    similar: &mut Vec<f32>,
-) {
-    let vectors = &*candidate.entry.vectors;
-    let agent = &*candidate.entry.agent;
-    let mix = candidate.entry.mix;
-    if mix.nearest > 0.0 {
-        similar.resize(vectors.count(), 0.0);
-        dot_rows(vector, &vectors.examples, similar);
-        let nearest = tuning.nearest.min(vectors.count().div_ceil(EXAMPLES_PER_NEAREST));
-        candidate.nearest = mean_of_largest(similar, nearest);
-    }
-    candidate.lexical = mix.lexical * candidate.coverage;
-    candidate.weight = f64::from(tuning.weight_step) * agent.weight.log2();
-    if let Some(learnt) = learnt
-        && let Some(arm) = (learnt.arm)(agent)
-    {
-        let n = arm.outcomes as f64;
-        let trust = n / (n + f64::from(tuning.learning_pace));
-        let expected = arm.expectation(&learnt.context, learnt.policy, &agent.id);
-        // A reward of one half says neither good nor bad.
-        candidate.learning = f64::from(tuning.learning) * trust * (2.0 * expected - 1.0).clamp(-1.0, 1.0);
-        candidate.outcomes = arm.outcomes;
-    }
-    let dense = f64::from(candidate.dense());
-    candidate.score = dense + f64::from(candidate.lexical) + candidate.weight + candidate.learning;
+    Ok(Cow::Owned(out))
 }
 
 fn mean_of_largest(values: &mut [f32], m: usize) -> f32 {
@@ -293,21 +408,21 @@ struct Covered {
 impl<'q> Words<'q> {
     fn new(snapshot: &Snapshot, admitted: &[RowSet], ids: &[Vec<u32>], text: &'q str) -> Self {
         let mut known: Vec<(Term, &str)> = Vec::new();
+        let mut seen: HashSet<Term> = HashSet::new();
         each_term(text, |term, word| {
-            if !known.iter().any(|(t, _)| *t == term) {
+            if known.len() < MAX_WORDS && seen.insert(term) {
                 known.push((term, word));
             }
         });
         let total: usize = ids.iter().map(Vec::len).sum();
-        let step = (total / LENGTHS).max(1);
-        let (mut length, mut counted) = (0.0, 0.0);
-        for (slot, rows) in snapshot.slots.iter().zip(ids) {
-            for &row in rows.iter().step_by(step) {
-                length += f64::from(slot.segment.lengths[row as usize]);
-                counted += 1.0;
-            }
-        }
-        let mean_length = (length / f64::max(counted, 1.0)) as f32;
+        // Whole numbers: their sum does not depend on the order of agents.
+        let lengths = snapshot
+            .slots
+            .iter()
+            .zip(ids)
+            .flat_map(|(slot, rows)| rows.iter().map(|&row| slot.segment.lengths[row as usize]));
+        let length: u64 = lengths.map(|length| (f64::from(length) * LENGTH_STEPS) as u64).sum();
+        let mean_length = (length as f64 / LENGTH_STEPS / total.max(1) as f64) as f32;
         let mut words = Words {
             idf: Vec::with_capacity(known.len()),
             terms: known,
@@ -395,10 +510,8 @@ fn explain(
     candidate: &Candidate<'_>,
     vector: &[f32],
     words: &Words<'_>,
-    evidence: Evidence,
-    in_scope: f64,
+    ranking: &Ranking<'_>,
     share: f64,
-    admitted: usize,
 ) -> Explanation {
     let vectors = &*candidate.entry.vectors;
     let mix = candidate.entry.mix;
@@ -428,9 +541,9 @@ fn explain(
         weight: candidate.weight,
         learning: candidate.learning,
         outcomes: candidate.outcomes,
-        evidence,
-        in_scope,
+        evidence: ranking.evidence,
+        in_scope: ranking.in_scope,
         share,
-        admitted,
+        admitted: ranking.admitted,
     }
 }

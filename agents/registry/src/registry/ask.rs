@@ -1,106 +1,135 @@
 //! Who answers a question, and how does the registry learn from what came of it?
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use quorate_core::{Cancel, Error, Result};
+use quorate_core::{Code, Error, Result};
 
 use super::store::key;
-use super::{AgentRegistry, CONTEXT, EventKind, LAMBDA, violation};
-use crate::matching::index::{Snapshot, Vectors};
-use crate::matching::{Arm, Learnt, search};
-use crate::panel::{Panel, PanelOptions, select};
-use crate::{Agent, Match, MatchOptions};
+use super::{AgentRegistry, CONTEXT, LAMBDA, violation};
+use crate::cover::MAX_SUBSETS_OF;
+use crate::matching::{Arm, Learnt, Ranking, rank, search};
+use crate::objective::Candidate;
+use crate::panel::{MAX_PANEL, Panel, PanelOptions, held, select, too_many};
+use crate::{Agent, MAX_MATCHES, Match, MatchOptions};
 
 impl AgentRegistry {
-    /// The best agents for a question, best first. With [`abstain`](MatchOptions::abstain) the answer is empty when
-    /// nothing is confident.
+    /// The best agents for a question, best first; of equals the one with the lower id, then with the lower tenant,
+    /// none first. With [`abstain`](MatchOptions::abstain) the answer is empty when nothing is confident. Of more than
+    /// 512 agents that meet the constraints, the 512 best by description, centroid and words are compared by all that
+    /// is known of them; of more than 2,048, those are sought among the most similar by the signs of their vectors.
     ///
-    /// Errors: `invalid_argument`, `unknown_capability`, `filter_type`, `tenant_violation`, those of the embedder.
+    /// Errors: `empty_input` for an empty question, `invalid_argument`, `unknown_capability`, `filter_type`,
+    /// `tenant_violation`, `too_large`, those of the embedder.
     pub fn match_agents(&self, question: &str, options: &MatchOptions) -> Result<Vec<Match>> {
-        let vector = self.inner.options.embedder.embed_query(question)?;
+        options.validate()?;
+        let vector = self.vector(question)?;
         self.match_vector(question, &vector, options)
     }
 
     /// The same for a question that has been embedded already, by the registry's embedder.
     /// Errors: `invalid_shape`, `not_finite`, otherwise as [`match_agents`](AgentRegistry::match_agents).
     pub fn match_vector(&self, question: &str, vector: &[f32], options: &MatchOptions) -> Result<Vec<Match>> {
-        self.match_on(&self.inner.snapshot(), question, vector, options)
+        let options = self.scoped(options)?;
+        let snapshot = self.inner.snapshot();
+        self.with_learnt(vector, &options, |learnt| {
+            let settings = &self.inner.options;
+            search(&snapshot, question, vector, &options, &settings.tuning, &self.calibration(), learnt)
+        })
     }
 
-    fn match_on(
+    /// The vector of a question. Errors: `empty_input`, those of the embedder.
+    pub(super) fn vector(&self, question: &str) -> Result<Vec<f32>> {
+        check_question(question)?;
+        self.cancel.check()?;
+        self.inner.options.embedder.embed_query(question)
+    }
+
+    /// The options on behalf of this handle's tenant. Errors: `tenant_violation`.
+    fn scoped(&self, options: &MatchOptions) -> Result<MatchOptions> {
+        match (&self.scope, &options.tenant) {
+            (Some(own), Some(tenant)) if own != tenant => {
+                Err(violation(format!("this handle matches for tenant '{own}' only")))
+            }
+            (Some(own), _) => Ok(MatchOptions { tenant: Some(own.clone()), ..options.clone() }),
+            (None, _) => Ok(options.clone()),
+        }
+    }
+
+    /// Calls `ask` with what was learnt for the tenant of the options, if anything is to take part.
+    fn with_learnt<T>(
         &self,
-        snapshot: &Snapshot,
-        question: &str,
         vector: &[f32],
         options: &MatchOptions,
-    ) -> Result<Vec<Match>> {
-        let scoped;
-        let options = match &self.scope {
-            Some(own) => {
-                if options.tenant.as_ref().is_some_and(|t| t != own) {
-                    return Err(violation(format!("this handle matches for tenant '{own}' only")));
-                }
-                scoped = MatchOptions { tenant: Some(own.clone()), ..options.clone() };
-                &scoped
-            }
-            None => options,
-        };
+        ask: impl FnOnce(Option<&Learnt<'_>>) -> T,
+    ) -> T {
         let settings = &self.inner.options;
-        let calibration = self.calibration();
         let arms = self.inner.arms();
         if !options.learn || arms.is_empty() || vector.len() != settings.embedder.dim() {
-            return search(snapshot, question, vector, options, &settings.tuning, &calibration, None);
+            return ask(None);
         }
         let tenant = options.tenant.clone().unwrap_or_default();
         let arm =
             |agent: &Agent| arms.get(&(tenant.clone(), key(agent.tenant.as_deref(), &agent.id))).cloned();
-        let learnt =
-            Learnt { context: self.inner.projection.context(vector), policy: settings.policy, arm: &arm };
-        search(snapshot, question, vector, options, &settings.tuning, &calibration, Some(&learnt))
+        let context = self.inner.projection.context(vector);
+        ask(Some(&Learnt { context, policy: settings.policy, arm: &arm }))
     }
 
     /// Agents that complement each other on a question, chosen one by one: see [`Panel`].
-    /// Errors: as [`match_agents`](AgentRegistry::match_agents).
+    /// Errors: as [`match_agents`](AgentRegistry::match_agents), `not_found` when a required capability cannot be had.
     pub fn select_panel(&self, question: &str, options: &PanelOptions) -> Result<Panel> {
         options.validate()?;
+        check_question(question)?;
         let embedder = &self.inner.options.embedder;
         let facets = crate::panel::facets(question);
         let texts: Vec<&str> = facets.iter().map(String::as_str).collect();
-        let vectors = embedder.embed_queries(&texts, &Cancel::new())?;
-        let pool = MatchOptions { k: options.pool, abstain: false, ..options.constraints.clone() };
+        let vectors = embedder.embed_queries(&texts, &self.cancel)?;
+        let mut pool = self.scoped(&MatchOptions { k: options.pool, ..options.constraints.clone() })?;
+        // Members need one of the required capabilities, not all.
+        let mut required = std::mem::take(&mut pool.require);
+        required.sort_unstable();
+        required.dedup();
+        if required.len() > MAX_PANEL.max(MAX_SUBSETS_OF) {
+            return Err(too_many(required.len()));
+        }
+        if !required.is_empty() {
+            // The combination that completes a panel may belong to an agent that fits the question badly.
+            pool.k = MAX_MATCHES;
+        }
         // The first facet is the question as a whole.
         let whole = vectors.row(0);
         let snapshot = self.inner.snapshot();
-        let mut candidates = Vec::new();
-        if pool.require.is_empty() {
-            candidates = self.match_on(&snapshot, question, whole, &pool)?;
-        }
-        // Members need one of the required capabilities, not all: each has its own pool.
-        for required in &pool.require {
-            let one = MatchOptions { require: vec![required.clone()], ..pool.clone() };
-            for found in self.match_on(&snapshot, question, whole, &one)? {
-                if !candidates.iter().any(|c: &Match| Arc::ptr_eq(&c.agent, &found.agent)) {
-                    candidates.push(found);
-                }
-            }
-        }
-        candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.agent.id.cmp(&b.agent.id)));
-        let of = |agent: &Agent| snapshot.find(agent.tenant.as_deref(), &agent.id);
-        let known: Vec<Arc<Vectors>> =
-            candidates.iter().filter_map(|c| of(&c.agent)).map(|entry| entry.vectors.clone()).collect();
-        select(candidates, &known, &facets, &vectors, options)
+        let (tuning, calibration) = (&self.inner.options.tuning, self.calibration());
+        let ranking = self.with_learnt(whole, &pool, |learnt| {
+            rank(&snapshot, question, whole, &pool, &required, tuning, &calibration, learnt)
+        })?;
+        let considered = match &ranking {
+            Some(ranking) => considered(ranking, &required, options.pool),
+            None => Vec::new(),
+        };
+        let candidates: Vec<Candidate<'_>> = ranking
+            .iter()
+            .flat_map(|ranking| considered.iter().map(move |&i| (ranking, i)))
+            .map(|(ranking, i)| Candidate {
+                agent: &ranking.entry(i).agent,
+                vectors: &ranking.entry(i).vectors,
+                score: ranking.score(i),
+            })
+            .collect();
+        let matched = |i: usize| ranking.as_ref().map(|ranking| ranking.matched(considered[i]));
+        select(&candidates, &facets, &vectors, &required, options, matched)
     }
 
     /// Records how well an agent did on a question: `reward` from 0 (useless) to 1. Matches of this tenant learn from
-    /// it, also after a restart. Errors: `unknown_id`, `invalid_argument`, those of the embedder.
+    /// it, also after a restart. Errors: `unknown_id`, `invalid_argument`, `empty_input`, those of the embedder.
     pub fn record_outcome(&self, id: &str, question: &str, reward: f64) -> Result<()> {
         if !(0.0..=1.0).contains(&reward) {
             return Err(Error::invalid(format!("reward is {reward}, expected 0 to 1")));
         }
-        let vector = self.inner.options.embedder.embed_query(question)?;
+        let vector = self.vector(question)?;
         let context = self.inner.projection.context(&vector);
         // The writer's lock makes updates of one arm follow each other.
-        let meta = self.inner.lock();
+        let meta = self.inner.lock()?;
         let snapshot = self.inner.snapshot();
         let agent = self.resolve(&snapshot, id)?.agent.clone();
         let slot = (self.scope.clone().unwrap_or_default(), key(agent.tenant.as_deref(), &agent.id));
@@ -109,7 +138,35 @@ impl AgentRegistry {
         arm.update(&context, reward);
         self.inner.store.commit_arm(&slot.0, &slot.1, &arm)?;
         self.inner.arms_mut().insert(slot, Arc::new(arm));
-        self.inner.announce(&agent, meta.revision, EventKind::Outcome);
+        self.inner.announce_outcome(&agent, meta.revision, self.scope.as_deref());
         Ok(())
+    }
+}
+
+/// The places in a ranking of those who are considered for a panel: the best `pool`, or the best `pool` with each
+/// required capability and the best with each combination of them.
+fn considered(ranking: &Ranking<'_>, required: &[String], pool: usize) -> Vec<usize> {
+    if required.is_empty() {
+        return (0..ranking.len().min(pool)).collect();
+    }
+    let mut counts = vec![0usize; required.len()];
+    let mut combinations = HashSet::new();
+    let worth = |i: &usize| {
+        let set = held(&ranking.entry(*i).agent, required);
+        let mut among = combinations.insert(set);
+        for (_, count) in counts.iter_mut().enumerate().filter(|(bit, _)| set >> bit & 1 == 1) {
+            among |= *count < pool;
+            *count += 1;
+        }
+        among
+    };
+    (0..ranking.len()).filter(worth).collect()
+}
+
+/// An error for a question without a word of any kind.
+pub(super) fn check_question(question: &str) -> Result<()> {
+    match question.trim().is_empty() {
+        true => Err(Error::new(Code::EmptyInput, "the question is empty")),
+        false => Ok(()),
     }
 }

@@ -5,24 +5,29 @@ mod events;
 mod scope;
 mod store;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::time::{Duration, Instant};
 
 use quorate_core::embed::Embed;
 use quorate_core::filter::Filter;
 use quorate_core::filter::RowSet;
 use quorate_core::vector::Matrix;
-use quorate_core::{Cancel, Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result, forks};
 
 use events::Listeners;
-pub use events::{Event, EventKind};
+pub use events::{Event, EventKind, Events};
+use scope::texts_of;
 use store::{Batch, Meta, Store, key};
 
+use crate::catalog::Base;
+use crate::check::check_tenant;
 use crate::matching::index::{Entry, Snapshot, Vectors, description_of};
 use crate::matching::{Arm, Projection};
-use crate::{Agent, Calibration, Catalog, Policy, Taxonomy, Tuning, Visibility};
+use crate::taxonomies::Taxonomies;
+use crate::text::shown;
+use crate::{Agent, Calibration, Catalog, Policy, Taxonomy, TenantCatalog, Tuning};
 
 /// How a registry is opened.
 #[derive(Clone)]
@@ -39,6 +44,8 @@ pub struct RegistryOptions {
     pub calibration: Option<Calibration>,
     /// How outcomes are learnt from.
     pub policy: Policy,
+    /// Raised by who no longer wants the registry to open.
+    pub cancel: Cancel,
 }
 
 /// Exploration of the default policy: small, since a user waits for the answer.
@@ -59,6 +66,7 @@ impl RegistryOptions {
             tuning: Tuning::default(),
             calibration: None,
             policy: Policy::LinUcb { alpha: DEFAULT_ALPHA },
+            cancel: Cancel::new(),
         }
     }
 
@@ -73,7 +81,7 @@ impl RegistryOptions {
 pub struct AgentVersion {
     /// The registry's revision that made it.
     pub revision: u64,
-    /// The definition; none where the agent was removed.
+    /// The definition; none where the agent was removed, or became private to another tenant.
     pub agent: Option<Agent>,
 }
 
@@ -83,16 +91,26 @@ pub struct AgentVersion {
 /// all at once after it is durable. A handle is cheap to clone; all clones see the same agents.
 ///
 /// The handle from [`open`](AgentRegistry::open) administers every tenant. [`tenant`](AgentRegistry::tenant) gives a
-/// handle that sees its own agents, shared ones (without a tenant) and public ones, and that can change only its own.
-/// An id is unique within its tenant.
+/// handle that sees its own agents, shared ones (without a tenant) and public ones, and that can change only its own:
+/// nothing that a tenant does changes what others see and may do, except through agents that it makes public (and
+/// [`revision`](AgentRegistry::revision), which counts the changes of all). An id is unique within its tenant.
+///
+/// A process that is forked from one with an open registry may go on asking: what it sees stands still. It can change
+/// a registry in memory, of which it has its own copy, but not a file: that is its parent's, and the code is `locked`.
 #[derive(Clone)]
 pub struct AgentRegistry {
     inner: Arc<Inner>,
     scope: Option<String>,
+    cancel: Cancel,
 }
+
+/// How long a forked child waits for a change that may never end, because the thread that made it is not there.
+const INHERITED_WAIT: Duration = Duration::from_secs(10);
 
 struct Inner {
     options: RegistryOptions,
+    /// The process that opened it, counted in forks.
+    process: u64,
     projection: Projection,
     store: Store,
     /// Held by the one writer.
@@ -108,6 +126,7 @@ struct Inner {
 struct More {
     taxonomy: Taxonomy,
     out_of_scope: Vec<String>,
+    tenants: BTreeMap<String, TenantCatalog>,
     /// Its name, when it was loaded on opening.
     name: Option<String>,
 }
@@ -124,11 +143,32 @@ impl AgentRegistry {
     /// Opens the registry in the file `path`, creating it when absent; without a path it lives in memory.
     ///
     /// Errors: `locked` when another process has the file, `corrupt`, `format_version`, `embedder_mismatch` when the
-    /// file was made with another embedder, those of [`Catalog::load`], and those of the embedder.
+    /// file was made with another embedder, `invalid_argument` for an empty path, `load_failed` for a device or a pipe,
+    /// those of [`Catalog::load`], and those of the embedder.
     pub fn open(path: Option<&Path>, options: RegistryOptions) -> Result<Self> {
         options.tuning.validate()?;
         if let Some(calibration) = &options.calibration {
             calibration.validate()?;
+        }
+        if path.is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(Error::invalid("the path of the registry is empty; leave it out for one in memory"));
+        }
+        // From here on the place does not depend on the working directory.
+        let resolve = |path: &Path| std::path::absolute(path).map_err(|e| Error::io(path, e));
+        let path = path.map(resolve).transpose()?;
+        let path = path.as_deref();
+        let catalog = match options.catalog.as_deref() {
+            Some(name) if name != Catalog::HEALTHCARE => {
+                Some((name.to_owned(), resolve(Path::new(name))?.display().to_string()))
+            }
+            other => other.map(|name| (name.to_owned(), name.to_owned())),
+        };
+        // A catalogue that cannot be read leaves no new file behind.
+        let mut read = None;
+        if let Some((name, _)) = &catalog
+            && path.is_none_or(|path| !path.exists())
+        {
+            read = Some(Catalog::named(name)?);
         }
         let (store, contents) = Store::open(path)?;
         let embedder = options.embedder.id().to_owned();
@@ -142,16 +182,17 @@ impl AgentRegistry {
                 ),
             ));
         }
-        let taxonomy = contents.meta.taxonomy()?;
+        let taxonomies = contents.meta.taxonomies()?;
         let entries = contents
             .agents
             .into_iter()
             .map(|(agent, vectors)| {
+                let taxonomy = taxonomies.of(agent.tenant.as_deref()).clone();
                 Arc::new(Entry::new(Arc::new(agent), Arc::new(vectors), &taxonomy, &options.tuning))
             })
             .collect();
         let mut snapshot = Snapshot::default().changed(&[], entries, options.embedder.dim())?;
-        snapshot.taxonomy = Arc::new(taxonomy);
+        snapshot.taxonomies = Arc::new(taxonomies);
         snapshot.outside = Arc::new(contents.outside);
         snapshot.revision = contents.meta.revision;
         let arms = contents
@@ -160,12 +201,15 @@ impl AgentRegistry {
             .filter(|(_, arm)| arm.dim() == CONTEXT)
             .map(|(key, arm)| (key, Arc::new(arm)))
             .collect();
-        let catalog = options.catalog.clone();
         let known = options.calibration.or(contents.meta.calibration).or_else(|| Calibration::of(&embedder));
-        let seeded = catalog.as_ref().is_some_and(|c| contents.meta.catalogs.contains(c));
+        let seeded = catalog
+            .as_ref()
+            .is_some_and(|(name, place)| contents.meta.catalogs.iter().any(|c| c == name || c == place));
         let registry = AgentRegistry {
+            cancel: options.cancel.clone(),
             inner: Arc::new(Inner {
                 projection: Projection::new(options.embedder.dim(), CONTEXT),
+                process: forks(),
                 options,
                 store,
                 meta: Mutex::new(contents.meta),
@@ -176,31 +220,40 @@ impl AgentRegistry {
             }),
             scope: None,
         };
-        if let Some(name) = catalog
+        if let Some((name, place)) = catalog
             && !seeded
         {
-            registry.absorb(Catalog::named(&name)?, Some(name))?;
+            let read = match read {
+                Some(read) => read,
+                None => Catalog::named(&name)?,
+            };
+            registry.absorb(read, Some(place))?;
         }
         if known.is_none() {
             registry.fit_on_catalog()?;
         }
-        Ok(registry)
+        Ok(registry.cancelled_by(&Cancel::new()))
     }
 
-    /// A handle for one tenant. Errors: `invalid_argument` for an empty name, `tenant_violation` when this handle
-    /// belongs to another tenant.
+    /// A handle for one tenant. Errors: `invalid_argument` for a name that is empty, holds a NUL or has more than 100
+    /// bytes, `tenant_violation` when this handle belongs to another tenant.
     pub fn tenant(&self, tenant: &str) -> Result<Self> {
-        if tenant.trim().is_empty() || tenant.contains('\0') {
-            return Err(Error::invalid("the tenant's name is empty or holds a NUL"));
-        }
+        check_tenant(tenant).map_err(Error::invalid)?;
         match &self.scope {
             Some(own) if own != tenant => Err(violation(format!("this handle belongs to tenant '{own}'"))),
-            _ => Ok(AgentRegistry { inner: self.inner.clone(), scope: Some(tenant.to_owned()) }),
+            _ => Ok(AgentRegistry { scope: Some(tenant.to_owned()), ..self.clone() }),
         }
     }
 
-    /// Adds an agent. A tenant's handle makes it the tenant's. Errors: `duplicate_id`, `invalid_argument`,
-    /// `unknown_capability`, `tenant_violation`, and those of the embedder; then nothing is changed.
+    /// The same handle, whose calls end with code `cancelled` once the flag is raised. Nothing is changed by a call that
+    /// ends so.
+    pub fn cancelled_by(&self, cancel: &Cancel) -> Self {
+        AgentRegistry { cancel: cancel.clone(), ..self.clone() }
+    }
+
+    /// Adds an agent. A tenant's handle makes it the tenant's. Errors: `duplicate_id`, `invalid_argument`, `too_large`,
+    /// `unknown_capability`, `tenant_violation`, `locked` in a forked child, and those of the embedder; then nothing is
+    /// changed.
     pub fn add(&self, agent: Agent) -> Result<Arc<Agent>> {
         self.write(vec![agent], Mode::Add, None).and_then(only)
     }
@@ -216,16 +269,17 @@ impl AgentRegistry {
         self.write(vec![agent], Mode::Update, None).and_then(only)
     }
 
-    /// Removes an agent and what was learnt about it. Errors: `unknown_id`, `tenant_violation`.
+    /// Removes an agent and what was learnt about it. Errors: `unknown_id`, `tenant_violation`, `locked` in a forked
+    /// child.
     pub fn remove(&self, id: &str) -> Result<()> {
-        let mut meta = self.inner.lock();
+        let mut meta = self.inner.lock()?;
         let snapshot = self.inner.snapshot();
         let entry = self.resolve(&snapshot, id)?;
         let agent = entry.agent.clone();
         if let Some(own) = &self.scope
             && agent.tenant.as_ref() != Some(own)
         {
-            return Err(violation(format!("agent '{id}' is not tenant '{own}'s to remove")));
+            return Err(violation(format!("agent '{}' is not tenant '{own}'s to remove", shown(id))));
         }
         let gone = vec![(agent.tenant.clone(), agent.id.clone())];
         let mut next = meta.clone();
@@ -235,7 +289,7 @@ impl AgentRegistry {
         let removed = key(agent.tenant.as_deref(), &agent.id);
         self.inner.arms_mut().retain(|(_, agent), _| *agent != removed);
         self.inner.publish(&mut meta, next, changed);
-        self.inner.announce(&agent, meta.revision, EventKind::Removed);
+        self.inner.announce(Some(&agent), None, meta.revision);
         Ok(())
     }
 
@@ -246,7 +300,8 @@ impl AgentRegistry {
         Ok(self.resolve(&snapshot, id)?.agent.clone())
     }
 
-    /// The agents that this handle sees (drafts and deprecated ones too), by id. Errors: `filter_type`.
+    /// The agents that this handle sees (drafts and deprecated ones too), by id, then by tenant, none first.
+    /// Errors: `filter_type`.
     pub fn list(&self, filter: Option<&Filter>) -> Result<Vec<Arc<Agent>>> {
         let snapshot = self.inner.snapshot();
         let mut out = Vec::new();
@@ -258,7 +313,7 @@ impl AgentRegistry {
             };
             out.extend(rows.iter().map(|row| slot.segment.entries[row as usize].agent.clone()));
         }
-        out.sort_by(|a, b| a.id.cmp(&b.id).then_with(|| a.tenant.cmp(&b.tenant)));
+        out.sort_by(|a, b| a.before(b));
         Ok(out)
     }
 
@@ -274,36 +329,80 @@ impl AgentRegistry {
     }
 
     /// Adds the agents of a catalogue file, replacing those that are there already: all or none. Its capabilities
-    /// join the taxonomy. Returns how many agents it has. Errors: those of [`Catalog::load`], `tenant_violation`.
+    /// join the taxonomy: for a tenant's handle its own, which nobody else sees. Returns how many agents the file has.
+    /// Errors: those of [`Catalog::load`], `tenant_violation`, `locked` in a forked child.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<usize> {
-        let base = self.inner.snapshot().taxonomy.clone();
-        self.absorb(Catalog::load_onto(path.as_ref(), &base)?, None)
+        let taxonomies = (*self.inner.snapshot().taxonomies).clone();
+        let base = Base { taxonomies, tenant: self.scope.clone() };
+        self.absorb(Catalog::load_onto(path.as_ref(), base)?, None)
     }
 
-    /// Writes the agents that this handle sees, and the taxonomy, to a catalogue file (JSON when its name ends in
-    /// `.json`, else YAML). Errors: `io` and its kin.
+    /// Writes what this handle can load again to a catalogue file (JSON when its name ends in `.json`, else YAML): the
+    /// administrator's everything, a tenant's its own agents and questions, with the capabilities that it may name.
+    /// Errors: `io` and its kin, `load_failed` for a device or a pipe, `too_large` for over 256 MiB.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let agents = self.list(None)?.iter().map(|a| (**a).clone()).collect();
-        let taxonomy = (*self.inner.snapshot().taxonomy).clone();
-        Catalog { taxonomy, agents, out_of_scope: self.out_of_scope() }.save(path)
+        let snapshot = self.inner.snapshot();
+        let scope = self.scope.as_deref();
+        let mut agents: Vec<&Agent> = snapshot
+            .entries()
+            .map(|entry| &*entry.agent)
+            .filter(|agent| scope.is_none() || agent.tenant.as_deref() == scope)
+            .collect();
+        agents.sort_by(|a, b| a.before(b));
+        let stated =
+            |tenant: &str| snapshot.outside.scopes.get(tenant).map(|s| s.texts.clone()).unwrap_or_default();
+        let mut tenants: BTreeMap<String, TenantCatalog> = BTreeMap::new();
+        if scope.is_none() {
+            for (tenant, added) in snapshot.taxonomies.added() {
+                let taxonomy = &mut tenants.entry(tenant.to_owned()).or_default().taxonomy;
+                added.iter().for_each(|(name, title)| taxonomy.set(name, title));
+            }
+            for tenant in snapshot.outside.scopes.keys().filter(|tenant| !tenant.is_empty()) {
+                let questions = stated(tenant);
+                if !questions.is_empty() {
+                    tenants.entry(tenant.clone()).or_default().out_of_scope = questions;
+                }
+            }
+        }
+        let catalog = Catalog {
+            taxonomy: (**snapshot.taxonomies.of(scope)).clone(),
+            agents: agents.into_iter().cloned().collect(),
+            out_of_scope: stated(scope.unwrap_or_default()),
+            tenants,
+        };
+        catalog.save(path)
     }
 
-    /// Every version of an agent, oldest first, also when it was removed. Errors: `unknown_id`.
+    /// Every version of an agent, oldest first, also when it was removed: the tenant's own, or else a shared one. Of
+    /// another tenant's agent, those versions that were public. Errors: `unknown_id`, `locked` in a forked child.
     pub fn versions(&self, id: &str) -> Result<Vec<AgentVersion>> {
         let snapshot = self.inner.snapshot();
-        let tenant = match self.resolve(&snapshot, id) {
-            Ok(entry) => entry.agent.tenant.clone(),
-            Err(_) => self.scope.clone(),
+        let owners = match self.resolve(&snapshot, id) {
+            Ok(entry) => vec![entry.agent.tenant.clone()],
+            Err(_) => vec![self.scope.clone(), None],
         };
-        let history = self.inner.store.history(tenant.as_deref(), id)?;
-        if history.is_empty() {
-            return Err(unknown(id));
+        for owner in owners {
+            let history = self.inner.store.history(owner.as_deref(), id)?;
+            let foreign = owner.is_some() && self.scope.is_some() && owner != self.scope;
+            let mut versions: Vec<AgentVersion> = Vec::with_capacity(history.len());
+            for (revision, agent) in history {
+                let agent = agent.filter(|a| !foreign || a.is_visible_to(self.scope.as_deref()));
+                // What was not seen before cannot be seen to go.
+                let unseen = foreign && versions.last().is_none_or(|last| last.agent.is_none());
+                if agent.is_some() || !unseen {
+                    versions.push(AgentVersion { revision, agent });
+                }
+            }
+            if !versions.is_empty() {
+                return Ok(versions);
+            }
         }
-        Ok(history.into_iter().map(|(revision, agent)| AgentVersion { revision, agent }).collect())
+        Err(unknown(id))
     }
 
-    /// Changes from now on. A tenant's handle hears of its own, shared and public agents.
-    pub fn subscribe(&self) -> Receiver<Event> {
+    /// Changes from now on. A tenant's handle hears of its own, shared and public agents: one that becomes public is
+    /// added for it, one that becomes private is removed; and of the outcomes that the tenant itself records.
+    pub fn subscribe(&self) -> Events {
         self.inner.listeners.subscribe(self.scope.clone())
     }
 
@@ -328,27 +427,53 @@ impl AgentRegistry {
         self.inner.snapshot().revision
     }
 
-    /// The capabilities that agents may name.
+    /// The capabilities that agents may name: those of all, and for a tenant's handle its own beside them.
     pub fn taxonomy(&self) -> Arc<Taxonomy> {
-        self.inner.snapshot().taxonomy.clone()
+        self.inner.snapshot().taxonomies.of(self.scope.as_deref()).clone()
     }
 
     fn absorb(&self, catalog: Catalog, name: Option<String>) -> Result<usize> {
-        let Catalog { taxonomy, agents, out_of_scope } = catalog;
-        let more = More { taxonomy, out_of_scope, name };
+        let Catalog { taxonomy, agents, out_of_scope, tenants } = catalog;
+        let more = More { taxonomy, out_of_scope, tenants, name };
         let written = self.write(agents, Mode::Upsert, Some(more))?;
         Ok(written.len())
     }
 
+    /// The taxonomies after a catalogue has joined this handle's. Errors: `tenant_violation`, those of the taxonomy.
+    fn joined(&self, snapshot: &Snapshot, more: &More) -> Result<Taxonomies> {
+        let before = &snapshot.taxonomies;
+        let mut all = (**before).clone();
+        if !more.taxonomy.is_empty() {
+            all = all.with(self.scope.as_deref(), more.taxonomy.iter())?;
+        }
+        for (tenant, part) in &more.tenants {
+            if self.scope.as_ref().is_some_and(|own| own != tenant) {
+                return Err(violation(format!("the catalogue is also tenant '{tenant}'s")));
+            }
+            all = all.with(Some(tenant), part.taxonomy.iter())?;
+        }
+        let mut in_use: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
+        for agent in snapshot.entries().map(|entry| &entry.agent) {
+            let tenant = agent.tenant.as_deref();
+            if before.of(tenant).is_empty() && !all.of(tenant).is_empty() {
+                in_use.entry(tenant).or_default().extend(agent.capabilities.iter().map(|c| c.name.as_str()));
+            }
+        }
+        for (tenant, names) in in_use {
+            all = all.adopting(tenant, names)?;
+        }
+        Ok(all)
+    }
+
     /// Checks, embeds, stores and publishes a batch of definitions.
     fn write(&self, mut agents: Vec<Agent>, mode: Mode, more: Option<More>) -> Result<Vec<Arc<Agent>>> {
-        let mut meta = self.inner.lock();
+        let mut meta = self.inner.lock()?;
         let snapshot = self.inner.snapshot();
-        let mut taxonomy = (*snapshot.taxonomy).clone();
-        for (name, title) in more.iter().flat_map(|m| m.taxonomy.iter()) {
-            taxonomy.insert(name, title)?;
-        }
-        let mut seen = std::collections::HashSet::new();
+        let taxonomies = match &more {
+            Some(more) => Arc::new(self.joined(&snapshot, more)?),
+            None => snapshot.taxonomies.clone(),
+        };
+        let mut seen = HashSet::new();
         for agent in &mut agents {
             if let Some(own) = &self.scope {
                 match &agent.tenant {
@@ -357,12 +482,13 @@ impl AgentRegistry {
                     Some(_) => {
                         return Err(violation(format!(
                             "agent '{}' belongs to another tenant than this handle's, '{own}'",
-                            agent.id
+                            shown(&agent.id)
                         )));
                     }
                 }
             }
             agent.validate()?;
+            let taxonomy = taxonomies.of(agent.tenant.as_deref());
             for capability in &agent.capabilities {
                 taxonomy.check(&capability.name).map_err(|e| e.context(format!("agent '{}'", agent.id)))?;
             }
@@ -394,27 +520,48 @@ impl AgentRegistry {
         let mut next = meta.clone();
         next.revision += 1;
         next.embedder = self.inner.options.embedder.id().to_owned();
-        next.taxonomy = taxonomy.iter().map(|(n, t)| (n.to_owned(), t.to_owned())).collect();
-        let outside = match more {
-            Some(more) => {
-                next.catalogs.extend(more.name);
-                self.with_stated(&snapshot.outside, more.out_of_scope, &mut next)?
+        let mut outside = None;
+        if let Some(more) = more {
+            next.set_taxonomies(&taxonomies);
+            next.catalogs.extend(more.name);
+            let scope = self.scope.clone().unwrap_or_default();
+            let mut stated = (*snapshot.outside).clone();
+            let parts = more.tenants.into_iter().map(|(tenant, part)| (tenant, part.out_of_scope));
+            for (scope, questions) in std::iter::once((scope, more.out_of_scope)).chain(parts) {
+                stated = self.with_stated(stated, &scope, questions)?;
             }
-            None => None,
-        };
+            next.out_of_scope = texts_of(&stated);
+            outside = Some(Arc::new(stated));
+        }
         let written: Vec<Arc<Agent>> = agents.into_iter().map(Arc::new).collect();
-        let entries: Vec<Arc<Entry>> = written
+        let settings = &self.inner.options;
+        let entry = |agent: &Arc<Agent>, vectors: &Arc<Vectors>| {
+            let taxonomy = taxonomies.of(agent.tenant.as_deref());
+            Arc::new(Entry::new(agent.clone(), vectors.clone(), taxonomy, &settings.tuning))
+        };
+        let mut entries: Vec<Arc<Entry>> =
+            written.iter().zip(&vectors).map(|(agent, vectors)| entry(agent, vectors)).collect();
+        let before: Vec<Option<Arc<Agent>>> = written
             .iter()
-            .zip(&vectors)
-            .map(|(agent, vectors)| {
-                Arc::new(Entry::new(agent.clone(), vectors.clone(), &taxonomy, &self.inner.options.tuning))
-            })
+            .map(|agent| snapshot.find(agent.tenant.as_deref(), &agent.id).map(|entry| entry.agent.clone()))
             .collect();
+        // Titles are words of the agents that have the capabilities.
+        if !Arc::ptr_eq(&taxonomies, &snapshot.taxonomies) {
+            for known in snapshot.entries() {
+                let tenant = known.agent.tenant.as_deref();
+                let (old, new) = (snapshot.taxonomies.of(tenant), taxonomies.of(tenant));
+                let mut names = known.agent.capabilities.iter().map(|c| &c.name);
+                if names.any(|name| old.title(name) != new.title(name))
+                    && seen.insert((known.agent.tenant.clone(), known.agent.id.clone()))
+                {
+                    entries.push(entry(&known.agent, &known.vectors));
+                }
+            }
+        }
         let gone: Vec<(Option<String>, String)> =
             seen.into_iter().filter(|(tenant, id)| snapshot.find(tenant.as_deref(), id).is_some()).collect();
-        let settings = &self.inner.options;
         let mut changed = snapshot.changed(&gone, entries, settings.embedder.dim())?;
-        changed.taxonomy = Arc::new(taxonomy);
+        changed.taxonomies = taxonomies.clone();
         let put = written.iter().zip(&vectors).map(|(agent, vectors)| (&**agent, &**vectors)).collect();
         if let Some(outside) = &outside {
             changed.outside = outside.clone();
@@ -426,10 +573,8 @@ impl AgentRegistry {
             outside: outside.as_deref(),
         })?;
         self.inner.publish(&mut meta, next, changed);
-        for agent in &written {
-            let known = gone.iter().any(|(tenant, id)| *tenant == agent.tenant && *id == agent.id);
-            let kind = if known { EventKind::Updated } else { EventKind::Added };
-            self.inner.announce(agent, meta.revision, kind);
+        for (agent, before) in written.iter().zip(&before) {
+            self.inner.announce(before.as_deref(), Some(agent), meta.revision);
         }
         Ok(written)
     }
@@ -477,7 +622,8 @@ impl AgentRegistry {
     fn embed_texts(&self, texts: &[String]) -> Result<Matrix> {
         let embedder = &self.inner.options.embedder;
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let matrix = embedder.embed(&texts, &Cancel::new())?;
+        self.cancel.check()?;
+        let matrix = embedder.embed(&texts, &self.cancel)?;
         let dim = embedder.dim();
         if matrix.rows() != texts.len() || (matrix.cols() != dim && !texts.is_empty()) {
             return Err(Error::new(
@@ -516,8 +662,28 @@ impl AgentRegistry {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Meta> {
-        self.meta.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The right to write. Errors: `locked` in a forked child.
+    fn lock(&self) -> Result<MutexGuard<'_, Meta>> {
+        self.store.check_writable()?;
+        if forks() == self.process {
+            return Ok(self.meta.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        let until = Instant::now() + INHERITED_WAIT;
+        loop {
+            match self.meta.try_lock() {
+                Ok(meta) => return Ok(meta),
+                Err(TryLockError::Poisoned(meta)) => return Ok(meta.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::new(
+                        Code::Locked,
+                        "the registry was being changed when this process was forked; open it anew here",
+                    ));
+                }
+            }
+        }
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -538,11 +704,31 @@ impl Inner {
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
-    fn announce(&self, agent: &Agent, revision: u64, kind: EventKind) {
-        let event = Event { revision, kind, tenant: agent.tenant.clone(), id: agent.id.clone() };
-        let outcome = kind == EventKind::Outcome;
-        let public = !outcome && (agent.tenant.is_none() || agent.visibility == Visibility::Public);
-        self.listeners.send(&event, public);
+    /// Tells each listener what a change of an agent is to it.
+    fn announce(&self, before: Option<&Agent>, after: Option<&Agent>, revision: u64) {
+        let Some(agent) = after.or(before) else { return };
+        self.listeners.send(|tenant| {
+            let sees = |agent: &&Agent| tenant.is_none() || agent.is_visible_to(tenant);
+            let kind = match (before.filter(sees), after.filter(sees)) {
+                (None, None) => return None,
+                (None, Some(_)) => EventKind::Added,
+                (Some(_), Some(_)) => EventKind::Updated,
+                (Some(_), None) => EventKind::Removed,
+            };
+            Some(Event { revision, kind, tenant: agent.tenant.clone(), id: agent.id.clone() })
+        });
+    }
+
+    /// Tells who recorded an outcome, and the administrator.
+    fn announce_outcome(&self, agent: &Agent, revision: u64, by: Option<&str>) {
+        self.listeners.send(|tenant| {
+            (tenant.is_none() || tenant == by).then(|| Event {
+                revision,
+                kind: EventKind::Outcome,
+                tenant: agent.tenant.clone(),
+                id: agent.id.clone(),
+            })
+        });
     }
 }
 
@@ -551,7 +737,7 @@ fn only(mut agents: Vec<Arc<Agent>>) -> Result<Arc<Agent>> {
 }
 
 fn unknown(id: &str) -> Error {
-    Error::new(Code::UnknownId, format!("there is no agent '{id}'"))
+    Error::new(Code::UnknownId, format!("there is no agent '{}'", shown(id)))
 }
 
 fn violation(message: String) -> Error {

@@ -1,10 +1,11 @@
 //! Which questions are nobody's, and how is confidence fitted to a registry?
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 use quorate_core::{Code, Error, Result};
 
-use super::store::{Batch, Meta};
+use super::store::Batch;
 use super::{AgentRegistry, Inner};
 use crate::matching::index::{Entry, Outside, Snapshot, Stated, Vectors};
 use crate::matching::search;
@@ -22,6 +23,10 @@ const MAX_AGENTS: usize = 2000;
 /// Questions in scope that are kept however few are out of scope.
 const LEAST_INSIDE: usize = 100;
 
+/// Questions out of scope that a tenant, or the administrator, can state, and their bytes.
+const MAX_STATED: usize = 10_000;
+const MAX_STATED_BYTES: usize = 8 << 20;
+
 /// Candidates that are ranked for a question whose answer is known.
 const RANKED: usize = 50;
 
@@ -36,20 +41,21 @@ impl AgentRegistry {
 
     /// States which questions are nobody's, instead of those that this handle stated before: a tenant's for the
     /// tenant, the administrator's for all. A question that is like one of them finds nobody confidently.
-    /// Errors: `invalid_argument` for an empty question, and those of the embedder.
+    /// Errors: `invalid_argument` for an empty question, `too_large` for more than 10,000 or more than 8 MiB of them,
+    /// `locked` in a forked child, and those of the embedder.
     pub fn set_out_of_scope(&self, questions: Vec<String>) -> Result<()> {
         if let Some(i) = questions.iter().position(|q| q.trim().is_empty()) {
             return Err(Error::invalid(format!("out of scope: question {i} is empty")));
         }
-        let mut meta = self.inner.lock();
+        let scope = self.scope.clone().unwrap_or_default();
+        let mut meta = self.inner.lock()?;
         let snapshot = self.inner.snapshot();
         let mut outside = (*snapshot.outside).clone();
-        outside.scopes.insert(self.scope.clone().unwrap_or_default(), Stated::default());
+        outside.scopes.insert(scope.clone(), Stated::default());
         let mut next = meta.clone();
         next.revision += 1;
         next.embedder = self.inner.options.embedder.id().to_owned();
-        let stated = self.with_stated(&outside, questions, &mut next)?;
-        let outside = stated.unwrap_or_else(|| Arc::new(outside));
+        let outside = Arc::new(self.with_stated(outside, &scope, questions)?);
         next.out_of_scope = texts_of(&outside);
         let batch = Batch { meta: &next, put: Vec::new(), remove: Vec::new(), outside: Some(&outside) };
         self.inner.store.commit(&batch)?;
@@ -69,8 +75,8 @@ impl AgentRegistry {
     /// present numbers, so that a few questions change them a little and many a lot. Confidence is common to all
     /// tenants, so only the administrator's handle fits it.
     ///
-    /// Errors: `empty_input` unless there are questions in scope and out of scope, `unknown_id`, `tenant_violation`,
-    /// those of the embedder.
+    /// Errors: `empty_input` unless there are questions in scope and out of scope, or for an empty one, `unknown_id`,
+    /// `tenant_violation`, `locked` in a forked child, those of the embedder.
     pub fn calibrate(&self, questions: &[(&str, Option<&str>)]) -> Result<Calibration> {
         if self.scope.is_some() {
             return Err(super::violation(
@@ -80,7 +86,7 @@ impl AgentRegistry {
         let snapshot = self.inner.snapshot();
         let mut known = self.own_questions(&snapshot)?;
         for (question, answer) in questions {
-            let vector = self.inner.options.embedder.embed_query(question)?;
+            let vector = self.vector(question)?;
             let agent = match answer {
                 Some(id) => Some(self.resolve(&snapshot, id)?.agent.clone()),
                 None => None,
@@ -89,7 +95,7 @@ impl AgentRegistry {
             known.extend(self.labelled(&snapshot, question, &vector, agent.as_deref(), tenant)?);
         }
         let fitted = Calibration::fit(&known, &self.calibration())?;
-        let mut meta = self.inner.lock();
+        let mut meta = self.inner.lock()?;
         let mut next = meta.clone();
         next.calibration = Some(fitted);
         self.inner.store.commit(&Batch {
@@ -133,15 +139,16 @@ impl AgentRegistry {
                 reduced.push(Arc::new(Entry::new(
                     agent.clone(),
                     Arc::new(vectors),
-                    &snapshot.taxonomy,
+                    snapshot.taxonomies.of(agent.tenant.as_deref()),
                     &settings.tuning,
                 )));
                 asked.push((agent, question, vector));
             }
             let mut lacking = Snapshot::default().changed(&[], reduced, settings.embedder.dim())?;
-            lacking.taxonomy = snapshot.taxonomy.clone();
+            lacking.taxonomies = snapshot.taxonomies.clone();
             lacking.outside = snapshot.outside.clone();
             for (agent, question, vector) in asked {
+                self.cancel.check()?;
                 let tenant = agent.tenant.clone();
                 known.extend(self.labelled(&lacking, &question, &vector, Some(&agent), tenant)?);
             }
@@ -164,6 +171,7 @@ impl AgentRegistry {
                 );
                 let judged = Snapshot { outside: Arc::new(others), ..snapshot.clone() };
                 for i in (0..stated.texts.len()).filter(|i| i % FOLDS == fold) {
+                    self.cancel.check()?;
                     let vector = &stated.vectors[i * dim..(i + 1) * dim];
                     let asker = (!tenant.is_empty()).then(|| tenant.clone());
                     known.extend(self.labelled(&judged, &stated.texts[i], vector, None, asker)?);
@@ -202,31 +210,36 @@ impl AgentRegistry {
         }))
     }
 
-    /// What is stated after `more` joins this handle's questions; none when nothing is new.
+    /// What is stated after `more` joins the questions of a scope (a tenant; empty: all).
+    /// Errors: `too_large`, those of the embedder.
     pub(super) fn with_stated(
         &self,
-        outside: &Outside,
+        mut outside: Outside,
+        scope: &str,
         more: Vec<String>,
-        next: &mut Meta,
-    ) -> Result<Option<Arc<Outside>>> {
-        let scope = self.scope.clone().unwrap_or_default();
-        let known = outside.scopes.get(&scope);
-        let mut fresh: Vec<String> = Vec::new();
-        for text in more {
-            if !fresh.contains(&text) && !known.is_some_and(|k| k.texts.contains(&text)) {
-                fresh.push(text);
-            }
+    ) -> Result<Outside> {
+        let known = outside.scopes.get(scope);
+        let mut seen: HashSet<&str> =
+            known.into_iter().flat_map(|known| known.texts.iter().map(String::as_str)).collect();
+        let fresh: Vec<String> = more.iter().filter(|text| seen.insert(text)).cloned().collect();
+        let bytes: usize = seen.iter().map(|text| text.len()).sum();
+        if seen.len() > MAX_STATED || bytes > MAX_STATED_BYTES {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!(
+                    "out of scope: {} questions of {bytes} bytes, {MAX_STATED} of {MAX_STATED_BYTES} are possible",
+                    seen.len()
+                ),
+            ));
         }
         if fresh.is_empty() {
-            return Ok(None);
+            return Ok(outside);
         }
         let matrix = self.embed_texts(&fresh)?;
-        let mut outside = outside.clone();
-        let stated = outside.scopes.entry(scope).or_default();
-        stated.texts.append(&mut fresh);
+        let stated = outside.scopes.entry(scope.to_owned()).or_default();
+        stated.texts.extend(fresh);
         stated.vectors.extend_from_slice(matrix.as_slice());
-        next.out_of_scope = texts_of(&outside);
-        Ok(Some(Arc::new(outside)))
+        Ok(outside)
     }
 }
 
@@ -236,7 +249,7 @@ impl Inner {
     }
 }
 
-fn texts_of(outside: &Outside) -> std::collections::BTreeMap<String, Vec<String>> {
+pub(super) fn texts_of(outside: &Outside) -> std::collections::BTreeMap<String, Vec<String>> {
     outside.scopes.iter().map(|(scope, stated)| (scope.clone(), stated.texts.clone())).collect()
 }
 

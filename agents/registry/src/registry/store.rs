@@ -7,14 +7,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Code, Error, Result, forks};
 use redb::backends::InMemoryBackend;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use crate::matching::Arm;
 use crate::matching::index::{Outside, Stated, Vectors};
-use crate::{Agent, Calibration, Taxonomy};
+use crate::taxonomies::Taxonomies;
+use crate::{Agent, Calibration, files};
 
 /// The version of the file's layout.
 const FORMAT: u32 = 1;
@@ -32,8 +33,11 @@ pub(crate) struct Meta {
     pub(crate) revision: u64,
     /// The embedder's id; empty before the first agent.
     pub(crate) embedder: String,
-    /// Names and titles.
+    /// Names and titles that are common to all.
     pub(crate) taxonomy: Vec<(String, String)>,
+    /// Those that tenants have beside them.
+    #[serde(default)]
+    pub(crate) taxonomies: BTreeMap<String, BTreeMap<String, String>>,
     /// Catalogues that were loaded when the registry was opened.
     pub(crate) catalogs: Vec<String>,
     /// Questions that are nobody's, by the tenant that says so; empty: for all.
@@ -71,7 +75,10 @@ pub(crate) struct Batch<'a> {
 }
 
 pub(crate) struct Store {
-    database: Database,
+    /// None only while it is dropped.
+    database: Option<Database>,
+    /// The process that opened it, counted in forks.
+    process: u64,
     name: String,
     /// Whether it will be read again. In memory only the history is kept: the rest is in the snapshot.
     durable: bool,
@@ -79,8 +86,9 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens or creates a file; without a path the store lives in memory. Errors: `locked`, `corrupt`,
-    /// `format_version`, `io` and its kin.
+    /// `format_version`, `load_failed` for a device or a pipe, `io` and its kin.
     pub(crate) fn open(path: Option<&Path>) -> Result<(Self, Contents)> {
+        path.map_or(Ok(()), files::check_regular)?;
         let name = path.map_or_else(|| "registry in memory".to_owned(), |p| p.display().to_string());
         let database = match path {
             Some(path) => Database::create(path),
@@ -100,16 +108,37 @@ impl Store {
             DatabaseError::Storage(redb::StorageError::Io(source)) => Error::io(&name, source),
             other => Error::with_source(Code::Corrupt, format!("{name}: {other}"), other),
         })?;
-        let store = Store { database, name, durable: path.is_some() };
+        let store = Store { database: Some(database), process: forks(), name, durable: path.is_some() };
         store.create_tables()?;
         let contents = store.read()?;
         Ok((store, contents))
     }
 
-    /// Writes a batch durably: all of it or nothing.
+    /// Whether this process has the file of its parent, which alone may use it: the lock, the cache and the next free
+    /// page are the parent's. What is in memory each process has for itself.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.durable && forks() != self.process
+    }
+
+    /// The database, where this process may use it. Errors: `locked`.
+    fn database(&self) -> Result<&Database> {
+        if self.is_inherited() {
+            return Err(Error::new(
+                Code::Locked,
+                format!(
+                    "{}: the process that this one was forked from has the registry open; match, list and get work \
+                     here, and nothing else",
+                    self.name
+                ),
+            ));
+        }
+        self.database.as_ref().ok_or_else(|| Error::new(Code::Closed, format!("{}: it is closed", self.name)))
+    }
+
+    /// Writes a batch durably: all of it or nothing. Errors: `locked` in a forked child, `io` and its kin.
     pub(crate) fn commit(&self, batch: &Batch<'_>) -> Result<()> {
         let meta = Meta { format: FORMAT, ..batch.meta.clone() };
-        let write = self.database.begin_write().map_err(|e| self.failed(e))?;
+        let write = self.database()?.begin_write().map_err(|e| self.failed(e))?;
         {
             let mut table = write.open_table(META).map_err(|e| self.failed(e))?;
             table.insert("meta", json(&meta)?.as_slice()).map_err(|e| self.failed(e))?;
@@ -148,7 +177,7 @@ impl Store {
 
     /// Writes what was learnt about an agent.
     pub(crate) fn commit_arm(&self, tenant: &str, agent: &str, arm: &Arm) -> Result<()> {
-        let write = self.database.begin_write().map_err(|e| self.failed(e))?;
+        let write = self.database()?.begin_write().map_err(|e| self.failed(e))?;
         {
             let mut arms = write.open_table(ARMS).map_err(|e| self.failed(e))?;
             arms.insert((tenant, agent), arm.to_bytes().as_slice()).map_err(|e| self.failed(e))?;
@@ -156,10 +185,11 @@ impl Store {
         write.commit().map_err(|e| self.failed(e))
     }
 
-    /// Every version of an agent, oldest first: revision and definition (none: removed).
+    /// Every version of an agent, oldest first: revision and definition (none: removed). Errors: `locked` in a forked
+    /// child, `io` and its kin, `corrupt`.
     pub(crate) fn history(&self, tenant: Option<&str>, id: &str) -> Result<Vec<(u64, Option<Agent>)>> {
         let key = key(tenant, id);
-        let read = self.database.begin_read().map_err(|e| self.failed(e))?;
+        let read = self.database()?.begin_read().map_err(|e| self.failed(e))?;
         let table = read.open_table(HISTORY).map_err(|e| self.failed(e))?;
         let mut out = Vec::new();
         let range = table.range((key.as_str(), 0)..=(key.as_str(), u64::MAX)).map_err(|e| self.failed(e))?;
@@ -172,7 +202,7 @@ impl Store {
     }
 
     fn create_tables(&self) -> Result<()> {
-        let write = self.database.begin_write().map_err(|e| self.failed(e))?;
+        let write = self.database()?.begin_write().map_err(|e| self.failed(e))?;
         {
             write.open_table(META).map_err(|e| self.failed(e))?;
             write.open_table(AGENTS).map_err(|e| self.failed(e))?;
@@ -184,7 +214,7 @@ impl Store {
     }
 
     fn read(&self) -> Result<Contents> {
-        let read = self.database.begin_read().map_err(|e| self.failed(e))?;
+        let read = self.database()?.begin_read().map_err(|e| self.failed(e))?;
         let table = read.open_table(META).map_err(|e| self.failed(e))?;
         let meta: Meta = match table.get("meta").map_err(|e| self.failed(e))? {
             Some(bytes) => self.parse(bytes.value())?,
@@ -244,6 +274,11 @@ impl Store {
         Ok(Contents { meta, agents, arms, outside })
     }
 
+    /// An error where this process may not write.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.database().map(|_| ())
+    }
+
     fn parse<'a, T: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<T> {
         serde_json::from_slice(bytes).map_err(|e| {
             Error::with_source(Code::Corrupt, format!("{}: a record is damaged: {e}", self.name), e)
@@ -254,6 +289,15 @@ impl Store {
         match error.into() {
             redb::Error::Io(source) => Error::io(&self.name, source),
             other => Error::with_source(Code::Corrupt, format!("{}: {other}", self.name), other),
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Closing writes to the file and lets the lock go: neither is a child's to do.
+        if self.is_inherited() {
+            std::mem::forget(self.database.take());
         }
     }
 }
@@ -278,12 +322,21 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 }
 
 impl Meta {
-    pub(crate) fn taxonomy(&self) -> Result<Taxonomy> {
-        let mut taxonomy = Taxonomy::default();
-        for (name, title) in &self.taxonomy {
-            taxonomy.insert(name.as_str(), title.as_str())?;
+    pub(crate) fn taxonomies(&self) -> Result<Taxonomies> {
+        let common = self.taxonomy.iter().map(|(name, title)| (name.as_str(), title.as_str()));
+        let mut all = Taxonomies::default().with(None, common)?;
+        for (tenant, added) in &self.taxonomies {
+            all =
+                all.with(Some(tenant), added.iter().map(|(name, title)| (name.as_str(), title.as_str())))?;
         }
-        Ok(taxonomy)
+        Ok(all)
+    }
+
+    /// The same with these taxonomies.
+    pub(crate) fn set_taxonomies(&mut self, all: &Taxonomies) {
+        let owned = |(name, title): (&str, &str)| (name.to_owned(), title.to_owned());
+        self.taxonomy = all.of(None).iter().map(owned).collect();
+        self.taxonomies = all.added().map(|(tenant, added)| (tenant.to_owned(), added.clone())).collect();
     }
 }
 
