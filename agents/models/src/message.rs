@@ -1,0 +1,502 @@
+//! What do people, models and tools say to one another, whatever service stands behind?
+//!
+//! One neutral form, JSON in and out; its published schema is `schema/message.schema.json`. What a service wants back
+//! as it was (signed reasoning, its own tools' blocks) is kept opaque, with the source that it goes back to.
+
+use quorate_core::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// The JSON Schema of one message.
+pub const MESSAGE_SCHEMA: &str = include_str!("../schema/message.schema.json");
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// The host: how the model shall behave.
+    System,
+    /// The person who asks.
+    User,
+    /// The model.
+    Assistant,
+    /// Results of tool calls.
+    Tool,
+}
+
+/// One message.
+///
+/// ```
+/// use quorate_models::{Message, Role};
+/// let message = Message::from_json(&serde_json::json!({"role": "user", "content": "Which dose?"}))?;
+/// assert_eq!(message, Message::user("Which dose?"));
+/// assert_eq!(message.to_json()["content"], "Which dose?");
+/// assert_eq!(Message::from_json(&serde_json::json!({"role": "king", "content": ""})).unwrap_err().code().as_str(), "invalid_argument");
+/// # Ok::<(), quorate_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said, in order.
+    pub content: Vec<Part>,
+}
+
+/// One part of a message.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Part {
+    /// Text.
+    Text(Text),
+    /// An image by reference; it is never fetched here.
+    Image(Image),
+    /// The model asks for a tool to be run.
+    ToolCall(ToolCall),
+    /// What a tool gave.
+    ToolResult(ToolResult),
+    /// What the model thought before it spoke.
+    Reasoning(Reasoning),
+    /// The words by which the model declined.
+    Refusal(String),
+    /// Something of one service alone, as it came; it goes back only to where it came from.
+    Opaque(Opaque),
+}
+
+/// Text, with a mark for prompt caches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    /// The text.
+    pub text: String,
+    /// Ask the service to keep what it has read up to here, where it must be asked for that.
+    pub cache: Option<CacheFor>,
+}
+
+/// How long a service shall keep what it has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum CacheFor {
+    /// Five minutes.
+    #[serde(rename = "5m")]
+    Minutes5,
+    /// One hour.
+    #[serde(rename = "1h")]
+    Hour1,
+}
+
+/// An image by reference.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// An address (`https://...`), or the image itself as a `data:` URL in base64.
+    pub url: String,
+    /// How closely to look, for services that ask: `low`, `high` or `auto`.
+    pub detail: Option<String>,
+}
+
+/// A tool call as the model wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolCall {
+    /// Names the call within its conversation; never empty, never twice in a reply.
+    pub id: String,
+    /// Which tool.
+    pub name: String,
+    /// The arguments: an object. Empty when `broken` is there.
+    pub arguments: Map<String, Value>,
+    /// What the model wrote, when that is not strictly a JSON object or may be incomplete. Such a call must not run.
+    pub broken: Option<String>,
+}
+
+/// The result of a tool call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolResult {
+    /// The call that it answers.
+    pub tool_call_id: String,
+    /// What the tool gave, as the model shall read it.
+    pub content: String,
+    /// Whether the tool failed.
+    pub error: bool,
+    /// A mark for prompt caches, as on text.
+    pub cache: Option<CacheFor>,
+}
+
+/// Reasoning that came before an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reasoning {
+    /// The service that it came from and that may want it back.
+    pub source: String,
+    /// What can be read of it; may be empty.
+    pub text: String,
+    /// Signatures and sealed parts, as they came.
+    pub data: Map<String, Value>,
+}
+
+/// A block of one service alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Opaque {
+    /// The service that it came from.
+    pub source: String,
+    /// The block as it came.
+    pub data: Value,
+}
+
+impl Message {
+    /// A system message of one text.
+    pub fn system(text: impl Into<String>) -> Self {
+        Message { role: Role::System, content: vec![Part::text(text)] }
+    }
+
+    /// A user's message of one text.
+    pub fn user(text: impl Into<String>) -> Self {
+        Message { role: Role::User, content: vec![Part::text(text)] }
+    }
+
+    /// A model's message of one text.
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Message { role: Role::Assistant, content: vec![Part::text(text)] }
+    }
+
+    /// The result of a tool call.
+    pub fn tool(call: impl Into<String>, content: impl Into<String>) -> Self {
+        let result = ToolResult { tool_call_id: call.into(), content: content.into(), ..Default::default() };
+        Message { role: Role::Tool, content: vec![Part::ToolResult(result)] }
+    }
+
+    /// The texts of the message, joined; refusals and reasoning are not among them.
+    pub fn text(&self) -> String {
+        self.content.iter().filter_map(Part::as_text).collect()
+    }
+
+    /// The tool calls, in order.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolCall> {
+        self.content.iter().filter_map(|part| match part {
+            Part::ToolCall(call) => Some(call),
+            _ => None,
+        })
+    }
+
+    /// Reads messages from a text (one user's message) or a list of message objects. The forms of the chat-completions
+    /// interface are understood too: `tool_calls` and `tool_call_id` beside the content, `image_url`, the role
+    /// `developer`. Errors: `invalid_argument` with the place, `empty_input`.
+    pub fn list_from_json(value: &Value) -> Result<Vec<Message>> {
+        let messages = match value {
+            Value::String(text) => vec![Message::user(text.as_str())],
+            Value::Array(items) => {
+                let read = |(i, item)| {
+                    Message::from_json(item).map_err(|e: Error| e.context(format_args!("messages[{i}]")))
+                };
+                items.iter().enumerate().map(read).collect::<Result<_>>()?
+            }
+            other => {
+                return Err(Error::invalid(format!(
+                    "messages are {}, expected a text or a list of messages",
+                    kind(other)
+                )));
+            }
+        };
+        if messages.is_empty() {
+            return Err(Error::new(Code::EmptyInput, "there are no messages"));
+        }
+        Ok(messages)
+    }
+
+    /// Reads one message. Errors: `invalid_argument` with the place.
+    pub fn from_json(value: &Value) -> Result<Message> {
+        read::message(value)
+    }
+
+    /// The message as JSON: content that is one unmarked text is a string, everything else a list of parts.
+    pub fn to_json(&self) -> Value {
+        let content = match self.content.as_slice() {
+            [Part::Text(Text { text, cache: None })] => json!(text),
+            parts => Value::Array(parts.iter().map(Part::to_json).collect()),
+        };
+        json!({"role": self.role, "content": content})
+    }
+}
+
+impl Part {
+    /// Text without a mark.
+    pub fn text(text: impl Into<String>) -> Self {
+        Part::Text(Text { text: text.into(), cache: None })
+    }
+
+    /// The text of a text part.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Part::Text(text) => Some(&text.text),
+            _ => None,
+        }
+    }
+
+    /// The part as JSON.
+    pub fn to_json(&self) -> Value {
+        let mut out = match self {
+            Part::Text(text) => json!({"type": "text", "text": text.text}),
+            Part::Image(image) => json!({"type": "image", "url": image.url}),
+            Part::ToolCall(call) => {
+                json!({"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments})
+            }
+            Part::ToolResult(result) => {
+                json!({"type": "tool_result", "tool_call_id": result.tool_call_id, "content": result.content})
+            }
+            Part::Reasoning(reasoning) => {
+                json!({"type": "reasoning", "source": reasoning.source, "text": reasoning.text, "data": reasoning.data})
+            }
+            Part::Refusal(text) => json!({"type": "refusal", "text": text}),
+            Part::Opaque(opaque) => json!({"type": "opaque", "source": opaque.source, "data": opaque.data}),
+        };
+        let mut put = |name: &str, value: Value| {
+            if let Some(object) = out.as_object_mut() {
+                object.insert(name.to_owned(), value);
+            }
+        };
+        match self {
+            Part::Text(Text { cache: Some(cache), .. })
+            | Part::ToolResult(ToolResult { cache: Some(cache), .. }) => {
+                put("cache", json!(cache));
+            }
+            Part::Image(Image { detail: Some(detail), .. }) => put("detail", json!(detail)),
+            Part::ToolCall(ToolCall { broken: Some(broken), .. }) => put("broken", json!(broken)),
+            _ => {}
+        }
+        if let Part::ToolResult(ToolResult { error: true, .. }) = self {
+            put("error", json!(true));
+        }
+        out
+    }
+}
+
+impl ToolCall {
+    /// A call whose arguments are read strictly: a JSON object and nothing after it. Nothing at all is an empty object,
+    /// as services write it for tools without arguments.
+    pub fn read(id: impl Into<String>, name: impl Into<String>, written: &str) -> Self {
+        let mut call = ToolCall { id: id.into(), name: name.into(), arguments: Map::new(), broken: None };
+        if !written.trim().is_empty() {
+            match serde_json::from_str(written) {
+                Ok(Value::Object(arguments)) => call.arguments = arguments,
+                _ => call.broken = Some(written.to_owned()),
+            }
+        }
+        call
+    }
+}
+
+/// What kind of JSON value it is, for messages to people.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// How is a message read from JSON, so that each error names its place?
+mod read {
+    use super::*;
+
+    pub(super) fn message(value: &Value) -> Result<Message> {
+        let object = value
+            .as_object()
+            .ok_or_else(|| Error::invalid(format!("a message is {}, expected an object", kind(value))))?;
+        let role = match text(object, "role")? {
+            "system" | "developer" => Role::System,
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            "tool" => Role::Tool,
+            other => {
+                let expected = "expected system, user, assistant or tool";
+                return Err(Error::invalid(format!("role is '{}', {expected}", short(other))));
+            }
+        };
+        let mut parts = content(object.get("content").unwrap_or(&Value::Null))?;
+        if let Some(id) = object.get("tool_call_id").filter(|id| !id.is_null()) {
+            let id = id.as_str().ok_or_else(|| Error::invalid("tool_call_id is no text"))?;
+            let content = parts.iter().filter_map(Part::as_text).collect();
+            let error = flag(object, "error")?;
+            let result = ToolResult { tool_call_id: id.to_owned(), content, error, cache: cache(object)? };
+            parts = vec![Part::ToolResult(result)];
+        }
+        if let Some(text) = object.get("refusal").and_then(Value::as_str) {
+            parts.push(Part::Refusal(text.to_owned()));
+        }
+        match object.get("tool_calls") {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(calls)) => {
+                for (i, item) in calls.iter().enumerate() {
+                    let call = call(item).map_err(|e| e.context(format_args!("tool_calls[{i}]")))?;
+                    parts.push(Part::ToolCall(call));
+                }
+            }
+            Some(other) => {
+                return Err(Error::invalid(format!("tool_calls is {}, expected a list", kind(other))));
+            }
+        }
+        for part in &parts {
+            let fits = match part {
+                Part::ToolCall(_) | Part::Reasoning(_) | Part::Refusal(_) | Part::Opaque(_) => {
+                    role == Role::Assistant
+                }
+                Part::ToolResult(_) => matches!(role, Role::Tool | Role::User),
+                Part::Image(_) => role == Role::User,
+                Part::Text(_) => role != Role::Tool,
+            };
+            if !fits {
+                let what = part.to_json()["type"].as_str().unwrap_or_default().to_owned();
+                let said = json!(role).as_str().unwrap_or_default().to_owned();
+                let hint = if role == Role::Tool { "; a tool's message needs tool_call_id" } else { "" };
+                return Err(Error::invalid(format!(
+                    "a message with the role {said} cannot hold a {what}{hint}"
+                )));
+            }
+        }
+        let role = if parts.iter().any(|p| matches!(p, Part::ToolResult(_))) && role == Role::User {
+            let only = parts.iter().all(|p| matches!(p, Part::ToolResult(_)));
+            if !only {
+                return Err(Error::invalid(
+                    "a user's message mixes results of tools with other parts; split it",
+                ));
+            }
+            Role::Tool
+        } else {
+            role
+        };
+        Ok(Message { role, content: parts })
+    }
+
+    fn content(value: &Value) -> Result<Vec<Part>> {
+        match value {
+            Value::Null => Ok(Vec::new()),
+            Value::String(text) => Ok(vec![Part::text(text.as_str())]),
+            Value::Array(items) => {
+                let read = |(i, item)| part(item).map_err(|e: Error| e.context(format_args!("content[{i}]")));
+                items.iter().enumerate().map(read).collect()
+            }
+            other => {
+                Err(Error::invalid(format!("content is {}, expected a text or a list of parts", kind(other))))
+            }
+        }
+    }
+
+    fn part(value: &Value) -> Result<Part> {
+        if let Value::String(text) = value {
+            return Ok(Part::text(text.as_str()));
+        }
+        let object = value
+            .as_object()
+            .ok_or_else(|| Error::invalid(format!("a part is {}, expected an object", kind(value))))?;
+        Ok(match text(object, "type")? {
+            "text" => Part::Text(Text { text: text(object, "text")?.to_owned(), cache: cache(object)? }),
+            "image" => {
+                let detail = object.get("detail").and_then(Value::as_str).map(str::to_owned);
+                Part::Image(Image { url: image(text(object, "url")?)?, detail })
+            }
+            "image_url" => {
+                let inner = object.get("image_url").and_then(Value::as_object);
+                let inner = inner.ok_or_else(|| Error::invalid("image_url is no object with a url"))?;
+                let detail = inner.get("detail").and_then(Value::as_str).map(str::to_owned);
+                Part::Image(Image { url: image(text(inner, "url")?)?, detail })
+            }
+            "tool_call" => Part::ToolCall(call(value)?),
+            "tool_result" => Part::ToolResult(ToolResult {
+                tool_call_id: text(object, "tool_call_id")?.to_owned(),
+                content: text(object, "content")?.to_owned(),
+                error: flag(object, "error")?,
+                cache: cache(object)?,
+            }),
+            "reasoning" => Part::Reasoning(Reasoning {
+                source: text(object, "source")?.to_owned(),
+                text: text(object, "text")?.to_owned(),
+                data: object.get("data").and_then(Value::as_object).cloned().unwrap_or_default(),
+            }),
+            "refusal" => Part::Refusal(text(object, "text")?.to_owned()),
+            "opaque" => Part::Opaque(Opaque {
+                source: text(object, "source")?.to_owned(),
+                data: object.get("data").cloned().unwrap_or_default(),
+            }),
+            other => {
+                let known = "text, image, tool_call, tool_result, reasoning, refusal, opaque";
+                return Err(Error::invalid(format!(
+                    "the type of a part is '{}', expected one of {known}",
+                    short(other)
+                )));
+            }
+        })
+    }
+
+    fn call(value: &Value) -> Result<ToolCall> {
+        let object = value
+            .as_object()
+            .ok_or_else(|| Error::invalid(format!("a tool call is {}, expected an object", kind(value))))?;
+        let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
+        let inner = object.get("function").and_then(Value::as_object).unwrap_or(object);
+        let name = text(inner, "name")?;
+        let mut call = match inner.get("arguments") {
+            None | Some(Value::Null) => ToolCall::read(id, name, ""),
+            Some(Value::String(written)) => ToolCall::read(id, name, written),
+            Some(Value::Object(arguments)) => {
+                ToolCall { arguments: arguments.clone(), ..ToolCall::read(id, name, "") }
+            }
+            Some(other) => {
+                return Err(Error::invalid(format!("arguments are {}, expected an object", kind(other))));
+            }
+        };
+        if let Some(broken) = object.get("broken").and_then(Value::as_str) {
+            call.broken = Some(broken.to_owned());
+        }
+        Ok(call)
+    }
+
+    fn image(url: &str) -> Result<String> {
+        if ["https://", "http://", "data:image/"].iter().any(|start| url.starts_with(start)) {
+            return Ok(url.to_owned());
+        }
+        let expected = "expected https://..., or data:image/TYPE;base64,...";
+        Err(Error::invalid(format!("the url of an image is '{}', {expected}", short(url))))
+    }
+
+    fn cache(object: &Map<String, Value>) -> Result<Option<CacheFor>> {
+        match object.get("cache") {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => serde_json::from_value(value.clone())
+                .map(Some)
+                .map_err(|_| Error::invalid("cache is neither '5m' nor '1h'")),
+        }
+    }
+
+    fn flag(object: &Map<String, Value>, name: &str) -> Result<bool> {
+        match object.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(value) => {
+                value.as_bool().ok_or_else(|| Error::invalid(format!("{name} is neither true nor false")))
+            }
+        }
+    }
+
+    fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
+        match object.get(name) {
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => Err(Error::invalid(format!("{name} is {}, expected a text", kind(other)))),
+            None => Err(Error::invalid(format!("{name} is missing"))),
+        }
+    }
+
+    fn short(text: &str) -> String {
+        text.chars().take(60).collect()
+    }
+}
+
+impl Serialize for Message {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Message::from_json(&value).map_err(|e| serde::de::Error::custom(e.message()))
+    }
+}

@@ -1,0 +1,264 @@
+//! What is a model, and how is it asked as a whole?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_core::http::Secret;
+use quorate_core::{Cancel, Error, Result};
+
+use crate::output;
+use crate::price::{Price, known_price};
+use crate::provider::{Failure, OutputWay, Provider, TokenCount};
+use crate::record;
+use crate::reply::{Finish, Reply, Usage};
+use crate::request::Request;
+use crate::resilience::{Clock, Guard, Resilience, SystemClock};
+use crate::stream::Stream;
+use crate::wire::{self, ServiceOptions};
+
+/// How a model is opened.
+#[derive(Clone, Default)]
+pub struct ModelOptions {
+    /// Where the service is; `None`: where its interface's own provider is, or what the environment says.
+    pub base_url: Option<String>,
+    /// The key; `None`: from the environment. It shows in no log, error, recording or debug output.
+    pub api_key: Option<Secret>,
+    /// How calls are retried and bounded.
+    pub resilience: Resilience,
+    /// What tokens cost; `None`: as the price file says.
+    pub price: Option<Price>,
+    /// How output of a given form is asked for; `None`: the best way that the service takes.
+    pub output_way: Option<OutputWay>,
+    /// The clock of retries, limits and breakers; `None`: the machine's.
+    pub clock: Option<Arc<dyn Clock>>,
+}
+
+/// A language model. Cheap to clone; clones share limits and breaker, and it can be used from many threads.
+///
+/// ```
+/// use quorate_core::Cancel;
+/// use quorate_models::{Message, Model, Request, ScriptedModel};
+/// let model = Model::new(ScriptedModel::of_texts(["5 mg"]), Default::default())?;
+/// let reply = model.complete(&Request::new(vec![Message::user("Which dose?")]), &Cancel::new())?;
+/// assert_eq!(reply.text(), "5 mg");
+/// # Ok::<(), quorate_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Model(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) provider: Box<dyn Provider>,
+    pub(crate) guard: Arc<Guard>,
+    price: Option<Price>,
+}
+
+/// What a call has used so far, over all its requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) usage: Usage,
+    pub(crate) attempts: u32,
+    /// Dollars; `None` once something of unknown price was used.
+    pub(crate) cost: Option<f64>,
+}
+
+impl Model {
+    /// Opens the model that `name` (`WIRE:NAME`, such as `openai:gpt-4o-mini`) names. Nothing is sent.
+    /// Errors: `invalid_argument`, `not_finite`.
+    pub fn open(name: &str, options: ModelOptions) -> Result<Self> {
+        let service = ServiceOptions {
+            base_url: options.base_url.clone(),
+            api_key: options.api_key.clone(),
+            output_way: options.output_way,
+        };
+        let provider = wire::open(name, service)?;
+        Model::new(provider, options)
+    }
+
+    /// A model that `provider` answers for; of the options, those of the resilience, the price and the clock count.
+    /// Errors: `invalid_argument`.
+    pub fn new(provider: impl Provider + 'static, options: ModelOptions) -> Result<Self> {
+        options.resilience.validate()?;
+        let clock = options.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
+        let price = options.price.or_else(|| known_price(provider.id()));
+        let guard = Arc::new(Guard::new(options.resilience, clock));
+        Ok(Model(Arc::new(Inner { provider: Box::new(provider), guard, price })))
+    }
+
+    /// The model's name: `WIRE:NAME`.
+    pub fn id(&self) -> &str {
+        self.0.provider.id()
+    }
+
+    /// What its tokens cost, where that is known.
+    pub fn price(&self) -> Option<&Price> {
+        self.0.price.as_ref()
+    }
+
+    /// Asks and waits for the whole answer. Takes at most `attempts` times `attempt_timeout` and the waits between, or
+    /// the `deadline`, and the same again for each fallback and repair.
+    ///
+    /// Errors: those of [`Request::validate`]; `offline`, `timeout`, `rate_limited`, `circuit_open`, `remote_failed`,
+    /// `remote_invalid`, `stream_incomplete`, `model_not_found`, `context_overflow`; `output_invalid`, `model_refused`
+    /// where a form was asked for; `replay_mismatch`; `cancelled`.
+    pub fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply> {
+        request.validate()?;
+        let mut spent = Spent { cost: Some(0.0), ..Spent::default() };
+        let mut request = request.clone();
+        let mut repairs = 0;
+        loop {
+            let mut way = OutputWay::Native;
+            let mut reply =
+                self.answer(&request, &mut way, &mut spent, cancel).map_err(|failure| failure.error)?;
+            let settled = output::settle(&request, way, &mut reply);
+            let Err(complaint) = settled else {
+                spent.settle(&mut reply);
+                return Ok(reply);
+            };
+            let most = request.output.as_ref().map_or(0, output::Output::most_repairs);
+            if !complaint.mends || repairs >= most {
+                return Err(complaint.error);
+            }
+            repairs += 1;
+            tracing::debug!(error = %complaint.error, repairs, "asking for a repair");
+            request = output::repair(&request, &reply, &complaint.error);
+        }
+    }
+
+    /// One answer from this model or, when it fails for a reason that may not hold for them, its fallbacks.
+    fn answer(
+        &self,
+        request: &Request,
+        way: &mut OutputWay,
+        spent: &mut Spent,
+        cancel: &Cancel,
+    ) -> Result<Reply, Failure> {
+        let mut failure = match self.attempts(request, way, spent, cancel) {
+            Ok(reply) => return Ok(reply),
+            Err(failure) => failure,
+        };
+        for other in &self.0.guard.options().fallback {
+            if !failure.elsewhere || cancel.is_cancelled() {
+                break;
+            }
+            tracing::debug!(error = %failure.error, model = other.id(), "asking the next model");
+            match other.answer(request, way, spent, cancel) {
+                Ok(reply) => return Ok(reply),
+                Err(next) => failure = next,
+            }
+        }
+        Err(failure)
+    }
+
+    fn attempts(
+        &self,
+        request: &Request,
+        way: &mut OutputWay,
+        spent: &mut Spent,
+        cancel: &Cancel,
+    ) -> Result<Reply, Failure> {
+        let guard = &self.0.guard;
+        let since = guard.clock().now();
+        let mut attempt = 1;
+        loop {
+            *way = self.0.provider.output_way(request);
+            let prepared = output::prepare(request, *way);
+            let mut admission = guard.admit(self.worst_tokens(&prepared), cancel)?;
+            let limits = guard.limits(false, since)?;
+            spent.attempts += 1;
+            let answered = record::complete(&*self.0.provider, &prepared, limits, cancel);
+            let failure = match answered {
+                Ok(reply) => {
+                    admission.succeeded(&reply.usage);
+                    self.charge(&reply, spent);
+                    return Ok(reply);
+                }
+                Err(failure) => failure,
+            };
+            admission.failed(&failure, &Usage::default());
+            drop(admission);
+            if self.other_way(request, *way, &failure) {
+                continue;
+            }
+            let Some(wait) = guard.pause(attempt, &failure, since) else { return Err(failure) };
+            tracing::debug!(error = %failure.error, ?wait, attempt, "trying again");
+            self.wait(wait, cancel).map_err(Failure::lasting)?;
+            attempt += 1;
+        }
+    }
+
+    /// Whether a request that was refused because of how its form was asked for is asked in another way from now on.
+    pub(crate) fn other_way(&self, request: &Request, way: OutputWay, failure: &Failure) -> bool {
+        request.output.is_some()
+            && !failure.passing
+            && output::is_about_form(&failure.error, way)
+            && self.0.provider.output_refused(way)
+    }
+
+    /// Waits between attempts; replayed calls do not.
+    pub(crate) fn wait(&self, wait: Duration, cancel: &Cancel) -> Result<()> {
+        if record::replaying() { cancel.check() } else { self.0.guard.clock().sleep(wait, cancel) }
+    }
+
+    /// Adds what an answer used.
+    pub(crate) fn charge(&self, reply: &Reply, spent: &mut Spent) {
+        spent.usage += reply.usage;
+        let cost = self.0.price.as_ref().map(|price| price.cost(&reply.usage));
+        spent.cost = spent.cost.zip(cost).map(|(before, more)| before + more);
+    }
+
+    /// Asks and gives the answer piece by piece. Nothing is sent before the first [`Stream::next_event`]. Errors: those
+    /// of [`Request::validate`]; all others come as the stream's last event.
+    pub fn stream(&self, request: &Request, cancel: &Cancel) -> Result<Stream> {
+        request.validate()?;
+        Ok(Stream::new(self.clone(), request.clone(), cancel.clone()))
+    }
+
+    /// Tokens that the request takes before the model writes any. Errors: those of the provider's tokenizer.
+    pub fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
+        if request.messages.is_empty() {
+            return Err(Error::new(quorate_core::Code::EmptyInput, "there are no messages"));
+        }
+        self.0.provider.count_tokens(request)
+    }
+
+    /// The most tokens that one attempt at `request` is taken to use: the estimate, a fifth more, and the most that may be
+    /// written.
+    pub fn worst_tokens(&self, request: &Request) -> u64 {
+        let read = self
+            .0
+            .provider
+            .count_tokens(request)
+            .map_or(0, |count| if count.exact { count.tokens } else { count.tokens + count.tokens / 5 });
+        read + u64::from(request.max_tokens.unwrap_or(1024))
+    }
+}
+
+impl Spent {
+    /// Puts the sums of all requests of a call into its answer.
+    pub(crate) fn settle(&self, reply: &mut Reply) {
+        reply.usage = self.usage;
+        reply.attempts = self.attempts;
+        reply.cost = self.cost;
+        if reply.finish == Some(Finish::ToolCalls) && reply.message.calls().next().is_none() {
+            reply.finish = Some(Finish::Stop);
+        }
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for ModelOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelOptions").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Resilience {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resilience").field("attempts", &self.attempts).finish_non_exhaustive()
+    }
+}

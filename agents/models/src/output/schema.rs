@@ -1,0 +1,119 @@
+//! How is a value checked against a JSON Schema, with the path of its first fault and without reaching outside?
+
+use boon::{Compiler, Draft, SchemaIndex, Schemas, UrlLoader};
+use quorate_core::{Error, Result};
+use serde_json::Value;
+
+/// Where the schema is said to lie; it is nowhere.
+const PLACE: &str = "quorate:///schema.json";
+
+/// A compiled schema.
+pub(super) struct Validator {
+    schemas: Schemas,
+    index: SchemaIndex,
+}
+
+/// Loads nothing.
+struct Nowhere;
+
+impl UrlLoader for Nowhere {
+    fn load(&self, url: &str) -> Result<Value, Box<dyn std::error::Error>> {
+        Err(format!("the schema points at '{url}'; nothing is fetched").into())
+    }
+}
+
+/// A checker for `schema`. References to other places fail, since nothing is fetched. Errors: `invalid_argument`.
+pub(super) fn validator(schema: &Value) -> Result<Validator> {
+    let mut compiler = Compiler::new();
+    compiler.set_default_draft(Draft::V2020_12);
+    compiler.use_loader(Box::new(Nowhere));
+    let invalid = |e: boon::CompileError| {
+        Error::invalid(format!("no JSON Schema that can be used: {}", short(&format!("{e:#}"))))
+    };
+    compiler.add_resource(PLACE, schema.clone()).map_err(invalid)?;
+    let mut schemas = Schemas::new();
+    let index = compiler.compile(PLACE, &mut schemas).map_err(invalid)?;
+    Ok(Validator { schemas, index })
+}
+
+/// Says the path (a JSON pointer, RFC 6901) and the fault of `value`, the first of the deepest kind.
+pub(super) fn check(validator: &Validator, value: &Value) -> Result<(), String> {
+    let Err(error) = validator.schemas.validate(value, validator.index) else { return Ok(()) };
+    // The causes form a tree, whose leaves say what is wrong.
+    let mut leaf = &error;
+    while let Some(cause) = leaf.causes.first() {
+        leaf = cause;
+    }
+    let path = leaf.instance_location.to_string();
+    let path = if path.is_empty() { "/".to_owned() } else { path };
+    Err(format!("at '{path}': {}", short(&leaf.kind.to_string())))
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(300).collect()
+}
+
+/// Whether every object in `schema` names all its properties and allows no others, and (`all_required`) needs them all:
+/// what services ask of a form that they guarantee.
+pub(crate) fn closed(schema: &Value, all_required: bool) -> bool {
+    match schema {
+        Value::Object(fields) => {
+            let object = fields.get("type").is_some_and(|kind| match kind {
+                Value::String(kind) => kind == "object",
+                Value::Array(kinds) => kinds.iter().any(|kind| kind == "object"),
+                _ => false,
+            }) || fields.contains_key("properties");
+            if object {
+                let properties = fields.get("properties").and_then(Value::as_object);
+                let required = fields.get("required").and_then(Value::as_array);
+                let needed =
+                    |name: &String| required.is_some_and(|list| list.iter().any(|item| item == name));
+                let all = properties.is_none_or(|p| p.keys().all(needed));
+                if fields.get("additionalProperties") != Some(&Value::Bool(false)) || all_required && !all {
+                    return false;
+                }
+            }
+            // Names of properties and of definitions are no keywords.
+            fields.iter().all(|(key, value)| match key.as_str() {
+                "properties" | "$defs" | "definitions" | "patternProperties" => value
+                    .as_object()
+                    .is_none_or(|inner| inner.values().all(|inner| closed(inner, all_required))),
+                "enum" | "const" | "default" | "examples" | "required" => true,
+                _ => closed(value, all_required),
+            })
+        }
+        Value::Array(items) => items.iter().all(|item| closed(item, all_required)),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn closed_schemas() {
+        let point = json!({"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"], "additionalProperties": false});
+        assert!(closed(&point, true));
+        let optional =
+            json!({"type": "object", "properties": {"x": {"type": "number"}}, "additionalProperties": false});
+        assert!(closed(&optional, false) && !closed(&optional, true));
+        let open = json!({"type": "object", "properties": {"p": {"type": "object", "properties": {}}}, "required": ["p"], "additionalProperties": false});
+        assert!(!closed(&open, false));
+        let named = json!({"type": "object", "properties": {"type": {"const": "object"}}, "required": ["type"], "additionalProperties": false});
+        assert!(closed(&named, true));
+    }
+
+    #[test]
+    fn faults_have_a_path_and_nothing_is_fetched() {
+        let schema = json!({"type": "object", "properties": {"items": {"type": "array", "items": {"type": "integer"}}}});
+        let said = check(&validator(&schema).unwrap(), &json!({"items": [1, "two"]})).unwrap_err();
+        assert!(said.starts_with("at '/items/1'"), "{said}");
+        let outside = json!({"$ref": "https://example.com/schema.json"});
+        assert_eq!(validator(&outside).err().unwrap().code().as_str(), "invalid_argument");
+        let file = json!({"$ref": "file:///etc/hostname"});
+        assert!(validator(&file).is_err());
+    }
+}

@@ -1,0 +1,441 @@
+//! How is what models and tools answered written down, and given again without asking them?
+//!
+//! A recording is a file of JSON lines: a head, then one line for each request with its answer, keys in order, without
+//! times or ids of the service, so that recording the same again gives the same file. A request finds its answer by its
+//! body: equal requests are answered in the order in which they were recorded. Values of named keys are replaced before
+//! they are written or compared; keys of services never come here, since they are no part of a request.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use quorate_core::{Cancel, Code, Error, Result};
+use serde_json::{Map, Value, json};
+
+use crate::provider::{AttemptLimits, Failure, Piece, Provider, Source};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::scripted::ScriptedModel;
+use crate::wire::AtOnce;
+
+/// The version of the file's form.
+const VERSION: u64 = 1;
+
+/// Keys whose values are never written.
+const ALWAYS: [&str; 4] = ["authorization", "x-api-key", "api_key", "apikey"];
+
+/// The largest recording that is read, in bytes.
+const MAX_FILE: u64 = 1 << 30;
+
+static ACTIVE: RwLock<Option<Arc<Session>>> = RwLock::new(None);
+
+enum Session {
+    Record(Mutex<Recorder>),
+    Replay(Mutex<Player>),
+}
+
+struct Recorder {
+    path: PathBuf,
+    file: File,
+    redact: Vec<String>,
+}
+
+struct Player {
+    path: PathBuf,
+    redact: Vec<String>,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    kind: String,
+    name: String,
+    request: Value,
+    answer: Map<String, Value>,
+    used: bool,
+}
+
+/// Recording or replaying goes on until this is dropped. There is one at a time in a process.
+#[derive(Debug)]
+pub struct Recording(());
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        *ACTIVE.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Writes every request to a model or tool in this process, and its answer, to the file `path`, which is begun anew.
+/// `redact` names keys (of requests, arguments and results, whatever the letters' case) whose values become
+/// `[redacted]`. Errors: `duplicate_id` when a recording is under way, `io`, `permission_denied`.
+pub fn record(path: impl AsRef<Path>, redact: &[&str]) -> Result<Recording> {
+    let path = path.as_ref();
+    if active().is_some() {
+        // Before the file is begun anew: it may be the one that is being written.
+        return Err(busy());
+    }
+    let mut file = File::create(path).map_err(|e| Error::io(path, e))?;
+    let redact = keys(redact.iter().map(|key| (*key).to_owned()));
+    let head = json!({"quorate": "recording", "version": VERSION, "redacted": redact});
+    writeln!(file, "{head}").map_err(|e| Error::io(path, e))?;
+    start(Session::Record(Mutex::new(Recorder { path: path.to_owned(), file, redact })))
+}
+
+/// Answers every request to a model or tool in this process from the file `path`; nothing is sent, and nobody waits
+/// between attempts. A request that is not in the file fails with code `replay_mismatch` and the difference to the
+/// nearest that is left. Errors: `duplicate_id` when a recording is under way, `not_found`, `io`, `corrupt`,
+/// `format_version`, `too_large`.
+pub fn replay(path: impl AsRef<Path>) -> Result<Recording> {
+    start(Session::Replay(Mutex::new(Player::open(path.as_ref())?)))
+}
+
+fn start(session: Session) -> Result<Recording> {
+    let mut active = ACTIVE.write().unwrap_or_else(PoisonError::into_inner);
+    if active.is_some() {
+        return Err(busy());
+    }
+    *active = Some(Arc::new(session));
+    Ok(Recording(()))
+}
+
+fn busy() -> Error {
+    Error::new(Code::DuplicateId, "a recording or a replay is under way in this process; end it first")
+}
+
+fn active() -> Option<Arc<Session>> {
+    ACTIVE.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Whether answers come from a file.
+pub(crate) fn replaying() -> bool {
+    matches!(active().as_deref(), Some(Session::Replay(_)))
+}
+
+/// Has a tool (or anything else outside) called by `run`, or answered from the recording under way.
+/// Errors: those of `run`, `replay_mismatch`, `io`.
+pub fn call(kind: &str, name: &str, request: &Value, run: impl FnOnce() -> Result<Value>) -> Result<Value> {
+    match active().as_deref() {
+        None => run(),
+        Some(Session::Replay(player)) => {
+            let answer = lock(player).answer(kind, name, request)?;
+            match answer.get("error") {
+                Some(error) => Err(failure_from(error).error),
+                None => Ok(answer.get("result").cloned().unwrap_or_default()),
+            }
+        }
+        Some(Session::Record(recorder)) => {
+            let outcome = run();
+            let answer = match &outcome {
+                Ok(result) => ("result", result.clone()),
+                Err(error) => ("error", json!({"code": error.code().as_str(), "message": error.message()})),
+            };
+            lock(recorder).write(kind, name, request, vec![answer])?;
+            outcome
+        }
+    }
+}
+
+/// One attempt at a whole answer, through the recording under way.
+pub(crate) fn complete(
+    provider: &dyn Provider,
+    request: &Request,
+    limits: AttemptLimits,
+    cancel: &Cancel,
+) -> Result<Reply, Failure> {
+    match active().as_deref() {
+        None => provider.complete(request, limits, cancel),
+        Some(Session::Replay(player)) => replayed(player, provider, request),
+        Some(Session::Record(recorder)) => {
+            let outcome = provider.complete(request, limits, cancel);
+            let answer = match &outcome {
+                Ok(reply) => vec![("reply", reply.to_json())],
+                Err(failure) if failure.error.code() == Code::Cancelled => return outcome,
+                Err(failure) => vec![("error", failure_json(failure))],
+            };
+            let described = provider.describe(request);
+            lock(recorder).write("model", provider.id(), &described, answer).map_err(Failure::lasting)?;
+            outcome
+        }
+    }
+}
+
+/// One attempt at a streamed answer, through the recording under way.
+pub(crate) fn stream(
+    provider: &dyn Provider,
+    request: &Request,
+    limits: AttemptLimits,
+    cancel: &Cancel,
+) -> Result<Box<dyn Source>, Failure> {
+    let session = active();
+    match session.as_deref() {
+        None => provider.stream(request, limits, cancel),
+        Some(Session::Replay(player)) => {
+            let (answer, name) = {
+                let mut player = lock(player);
+                let described = provider.describe(request);
+                (
+                    player.answer("model", provider.id(), &described).map_err(Failure::lasting)?,
+                    provider.id().to_owned(),
+                )
+            };
+            match (answer.get("reply"), answer.get("error"), answer.get("partial")) {
+                (Some(reply), ..) => Ok(Box::new(AtOnce::of(reply_from(reply, &name)?))),
+                (_, Some(error), Some(partial)) => {
+                    let partial = reply_from(partial, &name)?;
+                    Ok(Box::new(AtOnce::failed(failure_from(error), partial)))
+                }
+                (_, error, _) => Err(failure_from(error.unwrap_or(&Value::Null))),
+            }
+        }
+        Some(Session::Record(recorder)) => {
+            let described = provider.describe(request);
+            match provider.stream(request, limits, cancel) {
+                Ok(inner) => {
+                    let id = provider.id().to_owned();
+                    Ok(Box::new(Recorded { inner, session: session.clone(), id, request: described }))
+                }
+                Err(failure) => {
+                    if failure.error.code() != Code::Cancelled {
+                        let answer = vec![("error", failure_json(&failure))];
+                        lock(recorder)
+                            .write("model", provider.id(), &described, answer)
+                            .map_err(Failure::lasting)?;
+                    }
+                    Err(failure)
+                }
+            }
+        }
+    }
+}
+
+fn replayed(player: &Mutex<Player>, provider: &dyn Provider, request: &Request) -> Result<Reply, Failure> {
+    let described = provider.describe(request);
+    let answer = lock(player).answer("model", provider.id(), &described).map_err(Failure::lasting)?;
+    match answer.get("reply") {
+        Some(reply) => reply_from(reply, provider.id()),
+        None => Err(failure_from(answer.get("error").unwrap_or(&Value::Null))),
+    }
+}
+
+/// A stream that is written down when it ends.
+struct Recorded {
+    inner: Box<dyn Source>,
+    session: Option<Arc<Session>>,
+    id: String,
+    request: Value,
+}
+
+impl Recorded {
+    fn note(&mut self, piece: Option<Piece>) -> Option<Piece> {
+        let answer = match &piece {
+            Some(Piece::End(reply)) => vec![("reply", reply.to_json())],
+            Some(Piece::Failed(failure, partial)) if failure.error.code() != Code::Cancelled => {
+                vec![("error", failure_json(failure)), ("partial", partial.to_json())]
+            }
+            _ => return piece,
+        };
+        if let Some(Session::Record(recorder)) = self.session.take().as_deref()
+            && let Err(error) = lock(recorder).write("model", &self.id, &self.request, answer)
+        {
+            return Some(Piece::Failed(Failure::lasting(error), Box::default()));
+        }
+        piece
+    }
+}
+
+impl Source for Recorded {
+    fn next_piece(&mut self) -> Option<Piece> {
+        let piece = self.inner.next_piece();
+        self.note(piece)
+    }
+
+    fn ready_piece(&mut self) -> Option<Piece> {
+        let piece = self.inner.ready_piece();
+        self.note(piece)
+    }
+}
+
+impl Recorder {
+    fn write(&mut self, kind: &str, name: &str, request: &Value, answer: Vec<(&str, Value)>) -> Result<()> {
+        let mut line = json!({"kind": kind, "name": name, "request": request});
+        for (key, value) in answer {
+            line[key] = value;
+        }
+        redact(&mut line, &self.redact);
+        // One write, so that a process that dies leaves whole lines.
+        let line = format!("{line}\n");
+        self.file.write_all(line.as_bytes()).map_err(|e| Error::io(&self.path, e))
+    }
+}
+
+impl Player {
+    fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let size = file.metadata().map_err(|e| Error::io(path, e))?.len();
+        if size > MAX_FILE {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("{}: {size} bytes, at most {MAX_FILE} are read", path.display()),
+            ));
+        }
+        let corrupt = |n: usize, what: &str| {
+            Error::new(
+                Code::Corrupt,
+                format!("{}: line {n} is no line of a recording: {what}", path.display()),
+            )
+        };
+        let mut lines = BufReader::new(file).lines();
+        let head = lines.next().transpose().map_err(|e| Error::io(path, e))?.unwrap_or_default();
+        let head: Value = serde_json::from_str(&head).map_err(|e| corrupt(1, &e.to_string()))?;
+        if head["quorate"] != "recording" {
+            return Err(corrupt(1, "it does not say that it is one"));
+        }
+        if head["version"] != VERSION {
+            let message =
+                format!("{}: version {} of a recording, expected {VERSION}", path.display(), head["version"]);
+            return Err(Error::new(Code::FormatVersion, message));
+        }
+        let redact =
+            head["redacted"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+        let redact = keys(redact);
+        let mut entries = Vec::new();
+        for (n, line) in (2..).zip(lines) {
+            let line = line.map_err(|e| Error::io(path, e))?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let value: Value = serde_json::from_str(&line).map_err(|e| corrupt(n, &e.to_string()))?;
+            let Value::Object(mut fields) = value else { return Err(corrupt(n, "it is no object")) };
+            let word = |value: Option<Value>| value.and_then(|v| v.as_str().map(str::to_owned));
+            let (kind, name) = (word(fields.remove("kind")), word(fields.remove("name")));
+            let (Some(kind), Some(name), Some(request)) = (kind, name, fields.remove("request")) else {
+                return Err(corrupt(n, "it lacks kind, name or request"));
+            };
+            entries.push(Entry { kind, name, request, answer: fields, used: false });
+        }
+        Ok(Player { path: path.to_owned(), redact, entries })
+    }
+
+    fn answer(&mut self, kind: &str, name: &str, request: &Value) -> Result<Map<String, Value>> {
+        let mut request = request.clone();
+        redact(&mut request, &self.redact);
+        let same = |entry: &&mut Entry| {
+            !entry.used && entry.kind == kind && entry.name == name && entry.request == request
+        };
+        if let Some(entry) = self.entries.iter_mut().find(same) {
+            entry.used = true;
+            return Ok(entry.answer.clone());
+        }
+        // The nearest is the first that is left of the same kind, or of any.
+        let left = || self.entries.iter().filter(|entry| !entry.used);
+        let nearest = left().find(|entry| entry.kind == kind && entry.name == name).or_else(|| left().next());
+        let said = match nearest {
+            None => "all recorded requests have been answered".to_owned(),
+            Some(entry) if entry.kind != kind || entry.name != name => {
+                format!("the next recorded one is to the {} '{}'", entry.kind, entry.name)
+            }
+            Some(entry) => difference("", &entry.request, &request),
+        };
+        let message =
+            format!("{}: a request to the {kind} '{name}' is not recorded: {said}", self.path.display());
+        Err(Error::new(Code::ReplayMismatch, message))
+    }
+}
+
+/// Where two requests differ first, as a JSON pointer and both values.
+fn difference(path: &str, recorded: &Value, given: &Value) -> String {
+    match (recorded, given) {
+        (Value::Object(a), Value::Object(b)) => {
+            for (key, value) in a {
+                match b.get(key) {
+                    None => return format!("'{path}/{key}' is missing, recorded was {}", short(value)),
+                    Some(other) if other != value => {
+                        return difference(&format!("{path}/{key}"), value, other);
+                    }
+                    _ => {}
+                }
+            }
+            let more = b.iter().find(|(key, _)| !a.contains_key(*key));
+            more.map_or_else(String::new, |(key, value)| {
+                format!("'{path}/{key}' is {}, which was not recorded", short(value))
+            })
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            for (i, (value, other)) in a.iter().zip(b).enumerate() {
+                if value != other {
+                    return difference(&format!("{path}/{i}"), value, other);
+                }
+            }
+            format!("'{path}' has {} items, recorded were {}", b.len(), a.len())
+        }
+        _ => format!("'{path}' is {}, recorded was {}", short(given), short(recorded)),
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    let shown: String = text.chars().take(120).collect();
+    if shown.len() < text.len() { format!("{shown}...") } else { shown }
+}
+
+fn keys(more: impl Iterator<Item = String>) -> Vec<String> {
+    let mut keys: Vec<String> =
+        ALWAYS.iter().map(|key| (*key).to_owned()).chain(more.map(|key| key.to_lowercase())).collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn redact(value: &mut Value, keys: &[String]) {
+    match value {
+        Value::Object(fields) => {
+            for (key, inner) in fields {
+                if keys.contains(&key.to_lowercase()) {
+                    *inner = json!("[redacted]");
+                } else {
+                    redact(inner, keys);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, keys)),
+        _ => {}
+    }
+}
+
+fn failure_json(failure: &Failure) -> Value {
+    json!({
+        "code": failure.error.code().as_str(),
+        "message": failure.error.message(),
+        "passing": failure.passing,
+        "elsewhere": failure.elsewhere,
+        "unwell": failure.unwell,
+        "wait": failure.wait.map(|wait| wait.as_secs_f64()),
+    })
+}
+
+fn failure_from(value: &Value) -> Failure {
+    let code =
+        Code::ALL.iter().find(|code| value["code"] == code.as_str()).copied().unwrap_or(Code::RemoteFailed);
+    let flag = |name: &str| value[name].as_bool().unwrap_or(false);
+    Failure {
+        error: Error::new(code, value["message"].as_str().unwrap_or_default()),
+        passing: flag("passing"),
+        elsewhere: flag("elsewhere"),
+        unwell: flag("unwell"),
+        wait: value["wait"].as_f64().and_then(|wait| Duration::try_from_secs_f64(wait).ok()),
+    }
+}
+
+fn reply_from(value: &Value, name: &str) -> Result<Reply, Failure> {
+    let mut reply = ScriptedModel::reply_from_json(value)
+        .map_err(|e| Failure::lasting(e.context(format_args!("the recorded answer of '{name}'"))))?;
+    if value["finish"].is_null() {
+        reply.finish = None;
+    }
+    Ok(reply)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

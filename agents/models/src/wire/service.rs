@@ -1,0 +1,373 @@
+//! How does one request travel over HTTP, and its answer come back whole or in pieces?
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use quorate_core::http::{Answer, Client, Limits, Request as HttpRequest, Secret, SseParser};
+use quorate_core::{Cancel, Code, Error, Result};
+
+use super::{Ask, Decoder, Wire, key_header};
+use crate::provider::{AttemptLimits, Failure, OutputWay, Piece, Provider, Source};
+use crate::reply::Reply;
+use crate::request::Request;
+
+/// How much of a refusal is shown, in characters.
+const SHOWN: usize = 400;
+
+/// The most bytes of a refusal that are read.
+const MAX_REFUSAL: usize = 1 << 20;
+
+/// How a service is reached.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ServiceOptions {
+    pub(crate) base_url: Option<String>,
+    pub(crate) api_key: Option<Secret>,
+    pub(crate) output_way: Option<OutputWay>,
+}
+
+/// A model behind one interface at one address.
+pub(crate) struct Service {
+    wire: Box<dyn Wire>,
+    model: String,
+    id: String,
+    url: String,
+    source: String,
+    original: bool,
+    key: Option<Secret>,
+    client: Client,
+    /// The best way of structured output that the service has not refused, as an [`OutputWay`].
+    way: AtomicU8,
+}
+
+impl Service {
+    pub(super) fn new(wire: Box<dyn Wire>, model: &str, options: ServiceOptions) -> Result<Self> {
+        let own = wire.base();
+        let base = options.base_url.unwrap_or_else(|| own.clone());
+        if !base.starts_with("https://") && !base.starts_with("http://") {
+            return Err(Error::invalid(format!(
+                "'{base}' is no base URL; it starts with https:// or http://"
+            )));
+        }
+        let base = base.trim_end_matches('/');
+        // Given with or without its version.
+        let base =
+            if wire.path().starts_with("/v1/") { base.strip_suffix("/v1").unwrap_or(base) } else { base };
+        let key = options.api_key.or_else(|| wire.key().map(Secret::new));
+        if let Some(key) = &key {
+            key.expose()?;
+        }
+        let host = base.split("://").nth(1).unwrap_or(base);
+        let host = host.split('/').next().unwrap_or(host).rsplit('@').next().unwrap_or(host);
+        let way = options.output_way.unwrap_or(OutputWay::Native);
+        Ok(Service {
+            id: format!("{}:{model}", wire.name()),
+            url: format!("{base}{}", wire.path()),
+            source: format!("{}@{host}", wire.name()),
+            original: base == own.trim_end_matches('/'),
+            model: model.to_owned(),
+            key,
+            client: Client::new()?,
+            way: AtomicU8::new(way as u8),
+            wire,
+        })
+    }
+
+    fn http(&self, request: &Request, stream: bool) -> Result<HttpRequest> {
+        let ask = Ask { model: &self.model, request, stream, source: &self.source, original: self.original };
+        let body = self.wire.body(&ask)?;
+        let body = serde_json::to_vec(&body)
+            .map_err(|e| Error::with_source(Code::Internal, "the request cannot be written", e))?;
+        let mut headers = vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("accept".to_owned(), if stream { "text/event-stream" } else { "application/json" }.to_owned()),
+        ];
+        headers.extend(self.wire.headers().iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())));
+        Ok(HttpRequest { url: self.url.clone(), headers, secrets: key_header(&*self.wire, &self.key), body })
+    }
+
+    /// `failure` with the model's name and without the key, which a service may have sent back.
+    fn named(&self, failure: Failure) -> Failure {
+        named(failure, &self.id, &self.key)
+    }
+
+    fn whole(
+        &self,
+        request: &Request,
+        status: u16,
+        headers: &Headers,
+        body: &[u8],
+    ) -> Result<Reply, Failure> {
+        if !(200..300).contains(&status) {
+            return Err(self.named(self.wire.failure(status, headers, body)));
+        }
+        let mut reply = self.wire.whole(body, &self.source).map_err(|failure| self.named(failure))?;
+        self.finish(&mut reply, request);
+        Ok(reply)
+    }
+
+    fn finish(&self, reply: &mut Reply, request: &Request) {
+        if reply.model.is_empty() {
+            reply.model.clone_from(&self.model);
+        }
+        reply.warnings.extend(self.wire.ignored(request));
+    }
+}
+
+/// `failure` with the model's name and without the key, which a service may have sent back.
+fn named(failure: Failure, id: &str, key: &Option<Secret>) -> Failure {
+    let said = failure.error.message();
+    let said = key.as_ref().map_or_else(|| said.to_owned(), |key| key.scrub(said));
+    let said: String = said.chars().take(SHOWN).collect();
+    Failure { error: Error::new(failure.error.code(), format!("{id}: {said}")), ..failure }
+}
+
+type Headers = std::collections::HashMap<String, String>;
+
+impl Provider for Service {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn complete(&self, request: &Request, limits: AttemptLimits, cancel: &Cancel) -> Result<Reply, Failure> {
+        // A service begins to answer when it has the whole answer, so only the whole attempt has a limit.
+        let limits = Limits { first_byte: None, stall: None, total: limits.total };
+        let http = self.http(request, false)?;
+        let (status, headers, body) =
+            self.client.fetch(&http, limits, cancel).map_err(|e| self.named(Failure::by_code(e)))?;
+        self.whole(request, status, &headers, &body)
+    }
+
+    fn stream(
+        &self,
+        request: &Request,
+        limits: AttemptLimits,
+        cancel: &Cancel,
+    ) -> Result<Box<dyn Source>, Failure> {
+        let limits = Limits { first_byte: limits.first_byte, stall: limits.stall, total: limits.total };
+        let http = self.http(request, true)?;
+        let mut answer =
+            self.client.send(&http, limits, cancel).map_err(|e| self.named(Failure::by_code(e)))?;
+        let status = answer.status();
+        let streams = answer.headers().get("content-type").is_none_or(|kind| !kind.contains("json"));
+        if !(200..300).contains(&status) || !streams {
+            let limit = if streams { MAX_REFUSAL } else { 64 << 20 };
+            let mut body = Vec::new();
+            while let Some(piece) = answer.next_piece().map_err(|e| self.named(Failure::by_code(e)))? {
+                body.extend_from_slice(&piece);
+                if body.len() > limit {
+                    break;
+                }
+            }
+            let reply = self.whole(request, status, answer.headers(), &body)?;
+            return Ok(Box::new(AtOnce::of(reply)));
+        }
+        let decoder = self.wire.decoder(&self.source);
+        let feed = Feed::new(decoder, &self.id, &self.model, self.key.clone(), self.wire.ignored(request));
+        Ok(Box::new(HttpSource { answer, feed }))
+    }
+
+    fn output_way(&self, request: &Request) -> OutputWay {
+        let left = match self.way.load(Ordering::Relaxed) {
+            0 => OutputWay::Native,
+            1 => OutputWay::Tool,
+            _ => OutputWay::Prompt,
+        };
+        left.max(self.wire.output_way(request))
+    }
+
+    fn output_refused(&self, way: OutputWay) -> bool {
+        if way == OutputWay::Prompt {
+            return false;
+        }
+        self.way.fetch_max(way as u8 + 1, Ordering::Relaxed);
+        true
+    }
+}
+
+/// The pieces of a whole answer.
+pub(crate) struct AtOnce(VecDeque<Piece>);
+
+impl AtOnce {
+    pub(crate) fn of(reply: Reply) -> Self {
+        use crate::message::Part;
+        let mut pieces = VecDeque::new();
+        let mut index = 0;
+        for part in &reply.message.content {
+            match part {
+                Part::Text(text) => pieces.push_back(Piece::Text(text.text.clone())),
+                Part::Reasoning(reasoning) if !reasoning.text.is_empty() => {
+                    pieces.push_back(Piece::Reasoning(reasoning.text.clone()));
+                }
+                Part::Refusal(text) => pieces.push_back(Piece::Refusal(text.clone())),
+                Part::ToolCall(call) => {
+                    let whole = || serde_json::Value::Object(call.arguments.clone()).to_string();
+                    let delta = call.broken.clone().unwrap_or_else(whole);
+                    pieces.push_back(Piece::ToolInput {
+                        index,
+                        id: call.id.clone(),
+                        name: call.name.clone(),
+                        delta,
+                    });
+                    index += 1;
+                }
+                _ => {}
+            }
+        }
+        pieces.push_back(Piece::End(Box::new(reply)));
+        AtOnce(pieces)
+    }
+
+    /// The pieces of an answer that broke off.
+    pub(crate) fn failed(failure: Failure, partial: Reply) -> Self {
+        let mut pieces = AtOnce::of(partial.clone()).0;
+        pieces.pop_back();
+        pieces.push_back(Piece::Failed(failure, Box::new(partial)));
+        AtOnce(pieces)
+    }
+}
+
+impl Source for AtOnce {
+    fn next_piece(&mut self) -> Option<Piece> {
+        self.0.pop_front()
+    }
+
+    fn ready_piece(&mut self) -> Option<Piece> {
+        self.0.pop_front()
+    }
+}
+
+/// The pieces of a streamed answer.
+struct HttpSource {
+    answer: Answer,
+    feed: Feed,
+}
+
+/// What makes pieces of bytes, wherever these come from.
+pub(super) struct Feed {
+    parser: SseParser,
+    pub(super) decoder: Box<dyn Decoder>,
+    pub(super) queue: VecDeque<Piece>,
+    pub(super) ended: bool,
+    id: String,
+    model: String,
+    key: Option<Secret>,
+    ignored: Vec<String>,
+}
+
+impl Feed {
+    pub(super) fn new(
+        decoder: Box<dyn Decoder>,
+        id: &str,
+        model: &str,
+        key: Option<Secret>,
+        ignored: Vec<String>,
+    ) -> Self {
+        Feed {
+            parser: SseParser::new(),
+            decoder,
+            queue: VecDeque::new(),
+            ended: false,
+            id: id.to_owned(),
+            model: model.to_owned(),
+            key,
+            ignored,
+        }
+    }
+
+    /// Takes one piece of the body.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        if self.ended {
+            return;
+        }
+        let mut failed = None;
+        let (decoder, queue) = (&mut self.decoder, &mut self.queue);
+        let fed = self.parser.feed(bytes, |event| {
+            if failed.is_none() && !decoder.done() {
+                failed = decoder.event(event.event, &event.data, queue).err();
+            }
+        });
+        let failed = failed.or_else(|| fed.err().map(Failure::lasting));
+        if let Some(failure) = failed {
+            self.fail(failure);
+        } else if self.decoder.assembly().too_large() {
+            self.fail(Failure::lasting(Error::new(Code::RemoteInvalid, "the answer has over 64 MiB")));
+        } else if self.decoder.done() {
+            self.end();
+        }
+    }
+
+    /// The body has ended.
+    pub(super) fn close(&mut self) {
+        if self.ended {
+            return;
+        }
+        // The last event counts when all of it has come but the empty line after it.
+        let mut last = None;
+        self.parser.finish(|event| last = Some((event.event.to_owned(), event.data.into_owned())));
+        if let Some((event, data)) = last
+            && let Err(failure) = self.decoder.event(&event, &data, &mut self.queue)
+        {
+            return self.fail(failure);
+        }
+        if self.decoder.done() || self.decoder.whole_at_close() {
+            self.end();
+        } else {
+            let message = "the stream ended before the answer was whole";
+            self.fail(Failure::passing(Error::new(Code::StreamIncomplete, message)));
+        }
+    }
+
+    /// The answer is whole.
+    fn end(&mut self) {
+        if self.decoder.assembly().finish.is_none() {
+            let message = "the service closed the answer without saying why it ended";
+            return self.fail(Failure::passing(Error::new(Code::StreamIncomplete, message)));
+        }
+        let mut reply = self.decoder.assembly().whole();
+        if reply.model.is_empty() {
+            reply.model.clone_from(&self.model);
+        }
+        reply.warnings.append(&mut self.ignored);
+        self.queue.push_back(Piece::End(Box::new(reply)));
+        self.ended = true;
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        let partial = self.decoder.assembly().partial();
+        self.queue.push_back(Piece::Failed(named(failure, &self.id, &self.key), Box::new(partial)));
+        self.ended = true;
+    }
+}
+
+impl Source for HttpSource {
+    fn next_piece(&mut self) -> Option<Piece> {
+        loop {
+            if let Some(piece) = self.feed.queue.pop_front() {
+                return Some(piece);
+            }
+            if self.feed.ended {
+                return None;
+            }
+            match self.answer.next_piece() {
+                Ok(Some(bytes)) => self.feed.take(&bytes),
+                Ok(None) => self.feed.close(),
+                Err(error) => self.feed.fail(Failure::by_code(error)),
+            }
+        }
+    }
+
+    fn ready_piece(&mut self) -> Option<Piece> {
+        loop {
+            if let Some(piece) = self.feed.queue.pop_front() {
+                return Some(piece);
+            }
+            if self.feed.ended {
+                return None;
+            }
+            match self.answer.ready_piece()? {
+                Ok(bytes) => self.feed.take(&bytes),
+                Err(error) => self.feed.fail(Failure::by_code(error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Is an answer in a form parsed strictly, and mended a bounded number of times?
+
+use quorate_core::Code;
+use quorate_models::{Event, Message, Output, Request, ToolSpec, check_arguments};
+use serde_json::{Value, json};
+
+use crate::server::{Server, refuse, streamed, whole, whole_with};
+use crate::{model, never};
+
+fn schema() -> Value {
+    json!({"type": "object", "properties": {"dose": {"type": "integer"}}, "required": ["dose"], "additionalProperties": false})
+}
+
+fn request() -> Request {
+    Request {
+        output: Some(Output::new(schema()).unwrap()),
+        ..Request::new(vec![Message::user("Which dose?")])
+    }
+}
+
+#[test]
+fn the_service_is_asked_for_the_form_and_the_answer_is_checked() {
+    let server = Server::start(|_, _| whole(r#"{"dose": 5}"#));
+    let reply = model(&server).complete(&request(), &never()).unwrap();
+    assert_eq!(reply.output, Some(json!({"dose": 5})));
+    let sent = server.asked(0).body;
+    assert_eq!(sent["response_format"]["json_schema"]["schema"], schema());
+    assert_eq!(sent["response_format"]["json_schema"]["strict"], true);
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_mended_and_paid_for() {
+    let answers = ["no JSON", r#"{"dose": "five"}"#, r#"{"dose": 5}"#];
+    let server = Server::start(move |n, request| match request.body["stream"].as_bool() {
+        Some(true) => streamed(answers[n % 3]),
+        _ => whole(answers[n % 3]),
+    });
+    let reply = model(&server).complete(&request(), &never()).unwrap();
+    assert_eq!((reply.output, reply.attempts, reply.usage.input), (Some(json!({"dose": 5})), 3, 30));
+    let told = server.asked(2).body["messages"].as_array().unwrap().last().unwrap()["content"].to_string();
+    assert!(told.contains("/dose"), "{told}");
+    let events: Vec<Event> = model(&server).stream(&request(), &never()).unwrap().collect();
+    assert_eq!(events.iter().filter(|event| event.kind() == "retry").count(), 4);
+    let Some(Event::End(reply)) = events.last() else { panic!("{events:?}") };
+    assert_eq!((reply.output.clone(), server.count()), (Some(json!({"dose": 5})), 6));
+}
+
+#[test]
+fn repairs_are_bounded_and_the_error_has_the_path() {
+    let server = Server::start(|_, _| whole(r#"{"dose": "five"}"#));
+    let error = model(&server).complete(&request(), &never()).unwrap_err();
+    assert_eq!((error.code(), server.count()), (Code::OutputInvalid, 3));
+    assert!(error.message().contains("'/dose'"), "{error}");
+    let output = Output::new(schema()).unwrap().repairs(0).unwrap();
+    let once = Request { output: Some(output), ..request() };
+    assert!(model(&server).complete(&once, &never()).is_err());
+    assert_eq!(server.count(), 4);
+    // An answer that was cut would be cut again.
+    let server = Server::start(|_, _| whole_with(r#"{"dose": 5"#, "length"));
+    assert_eq!(model(&server).complete(&request(), &never()).unwrap_err().code(), Code::OutputInvalid);
+    assert_eq!(server.count(), 1);
+}
+
+#[test]
+fn a_service_without_forms_is_asked_in_another_way() {
+    let server = Server::start(|_, request| {
+        if request.body.get("response_format").is_some() {
+            return refuse(400, r#"{"error": {"message": "This response_format type is unavailable now"}}"#);
+        }
+        if request.body.get("tools").is_some() {
+            return refuse(400, r#"{"error": {"message": "tools are not supported"}}"#);
+        }
+        whole("```json\n{\"dose\": 5}\n```")
+    });
+    let model = model(&server);
+    let reply = model.complete(&request(), &never()).unwrap();
+    assert_eq!((reply.output, reply.attempts), (Some(json!({"dose": 5})), 3));
+    assert!(server.asked(2).body["messages"][0]["content"].as_str().unwrap().contains("\"dose\""));
+    // It is remembered.
+    assert_eq!(model.complete(&request(), &never()).unwrap().attempts, 1);
+}
+
+#[test]
+fn a_tool_gives_the_answer_where_forms_are_refused() {
+    let server = Server::start(|_, request| match request.body.get("response_format") {
+        Some(_) => refuse(400, r#"{"error": {"message": "json_schema is not supported"}}"#),
+        None => {
+            let call = json!({"id": "c", "type": "function", "function": {"name": "answer", "arguments": "{\"dose\": 5}"}});
+            let message = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+            refuse(
+                200,
+                &json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).to_string(),
+            )
+        }
+    });
+    let reply = model(&server).complete(&request(), &never()).unwrap();
+    assert_eq!(reply.output, Some(json!({"dose": 5})));
+    assert_eq!((reply.finish.unwrap().as_str(), reply.text().as_str()), ("stop", r#"{"dose":5}"#));
+    assert_eq!(server.asked(1).body["tool_choice"]["function"]["name"], "answer");
+}
+
+#[test]
+fn a_model_that_declines_has_its_code() {
+    let server = Server::start(|_, _| {
+        let message = json!({"role": "assistant", "content": null, "refusal": "I cannot"});
+        refuse(
+            200,
+            &json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).to_string(),
+        )
+    });
+    assert_eq!(model(&server).complete(&request(), &never()).unwrap_err().code(), Code::ModelRefused);
+    let reply = model(&server).complete(&crate::ask(), &never()).unwrap();
+    assert_eq!(
+        (reply.finish.unwrap().as_str(), reply.refusal().as_deref(), reply.text().as_str()),
+        ("refusal", Some("I cannot"), "")
+    );
+}
+
+#[test]
+fn arguments_are_checked_against_the_schema_of_the_tool() {
+    let tool = ToolSpec { name: "f".into(), description: String::new(), schema: schema() };
+    assert!(check_arguments(&tool, &json!({"dose": 1})).is_ok());
+    let error = check_arguments(&tool, &json!({"dose": []})).unwrap_err();
+    assert_eq!(error.code(), Code::ToolArguments);
+    assert!(error.message().contains("/dose"));
+}
+
+#[test]
+fn messages_keep_their_published_form() {
+    let form = Output::new(serde_json::from_str(quorate_models::MESSAGE_SCHEMA).unwrap()).unwrap();
+    let given = [
+        json!({"role": "system", "content": "Be brief."}),
+        json!({"role": "user", "content": [{"type": "text", "text": "What is this?", "cache": "1h"}, {"type": "image", "url": "https://x/y.png", "detail": "low"}]}),
+        json!({"role": "assistant", "content": [{"type": "reasoning", "source": "s", "text": "hm", "data": {"signature": "z"}}, {"type": "text", "text": "a"}, {"type": "tool_call", "id": "c", "name": "f", "arguments": {"x": 1}}]}),
+        json!({"role": "tool", "content": [{"type": "tool_result", "tool_call_id": "c", "content": "1", "error": true}]}),
+        json!({"role": "assistant", "content": [{"type": "refusal", "text": "no"}, {"type": "opaque", "source": "s", "data": [1]}]}),
+    ];
+    for value in &given {
+        form.check(value).unwrap();
+        let message = Message::from_json(value).unwrap();
+        assert_eq!(message.to_json(), *value);
+        assert_eq!(
+            serde_json::from_value::<Message>(serde_json::to_value(&message).unwrap()).unwrap(),
+            message
+        );
+    }
+    // The form of the chat-completions interface is understood.
+    let calls = json!({"role": "assistant", "content": null, "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]});
+    assert_eq!(Message::from_json(&calls).unwrap().calls().next().unwrap().arguments["x"], 1);
+    let result = Message::from_json(&json!({"role": "tool", "tool_call_id": "c", "content": "1"})).unwrap();
+    assert_eq!(result, Message::tool("c", "1"));
+    for (bad, said) in [
+        (json!("x"), "a text"),
+        (json!({"content": "x"}), "role"),
+        (json!({"role": "user", "content": 1}), "content"),
+        (json!({"role": "user", "content": [{"type": "image", "url": "/etc/passwd"}]}), "url"),
+        (json!({"role": "tool", "content": "x"}), "tool_call_id"),
+        (json!({"role": "user", "content": [{"type": "tool_call", "name": "f"}]}), "user"),
+    ] {
+        let error = Message::from_json(&bad).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert!(error.message().contains(said), "{bad}: {error}");
+    }
+}
