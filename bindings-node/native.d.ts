@@ -1,5 +1,13 @@
 // The native half, as TypeScript sees it. Made by scripts/build.mjs from the sources in src/; do not edit.
 
+/** Changes of a registry, as they happen. No thread waits for them. */
+export declare class AgentEvents {
+  /** The next event as JSON; undefined when none will come any more. One call at a time waits. */
+  next(): Promise<string | undefined>
+  /** Ends the listening: who waits gets undefined. */
+  close(): void
+}
+
 /** Agents, found by what they can do. */
 export declare class AgentRegistry {
   /** Starts to open the registry in a file, or one in memory. Options: `path`, `model`, `catalog`. */
@@ -10,6 +18,8 @@ export declare class AgentRegistry {
   tenant(name: unknown): Promise<AgentRegistry>
   /** Adds an agent and gives it back whole, as JSON. */
   add(agent: unknown): Promise<string>
+  /** Adds many agents at once and gives them back whole, as JSON. */
+  addAll(agents: unknown): Promise<string>
   /** Replaces an agent and gives it back whole, as JSON. */
   update(agent: unknown): Promise<string>
   /** Removes an agent. */
@@ -36,6 +46,10 @@ export declare class AgentRegistry {
   save(path: unknown): Promise<void>
   /** Every version of an agent, oldest first, as JSON. */
   versions(id: unknown): Promise<string>
+  /** The capabilities that agents may name, with their titles, as JSON. */
+  taxonomy(): Promise<string>
+  /** Changes from now on. */
+  subscribe(): Promise<AgentEvents>
   /** Lets go of the file once every tenant's handle is closed too. */
   close(): Promise<void>
 }
@@ -74,6 +88,8 @@ export declare class Embedder {
   static local(source: unknown, options: unknown, cache?: EmbeddingCache | undefined | null): Embedder
   /** A model behind a service with OpenAI's interface for embeddings. */
   static remote(url: unknown, options: unknown, cache?: EmbeddingCache | undefined | null): Embedder
+  /** An embedder that the host has written: `embed(reply, texts)`, called on its thread. */
+  static callback(embed: unknown, options: unknown, cache?: EmbeddingCache | undefined | null): Embedder
   /** Resolves when the model is open. */
   ready(): Promise<void>
   /** Embeds documents or queries: the numbers row by row, and the length of a row. */
@@ -106,6 +122,10 @@ export declare class Hits {
   get length(): number
   /** How good it is; larger is better. */
   score(i: number): number
+  /** How likely it is about the question at all, 0 to 1; null where nothing can be said. */
+  relevance(i: number): number | null
+  /** The cosine of the query and the piece; null in a lexical search. */
+  similarity(i: number): number | null
   /** The text of the piece. */
   text(i: number): string
   /** The id of its document. */
@@ -134,11 +154,11 @@ export declare class Hits {
 export declare class KnowledgeBase {
   /** Adds or replaces documents; `progress(reply, done, total)` is called on the way. The report is JSON. */
   write(documents: Documents, replace: boolean, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
-  /** Adds or replaces the documents of files; otherwise as `write`. */
-  writeFiles(patterns: unknown, replace: boolean, skip: boolean, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** Adds, upserts or syncs the documents of files; otherwise as `write`. */
+  writeFiles(patterns: unknown, task: string, options: unknown, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** Gives a document other metadata. */
   updateMetadata(id: unknown, metadata: unknown): Promise<void>
-  /** Deletes documents by `ids` or by `where`, and says how many. */
+  /** Deletes documents by `ids`, by `where`, or `all`, and says how many. */
   delete(options: unknown): Promise<number>
   /** The best pieces for a query. `encoder` or `scorer(reply, query, hits)` reranks. */
   search(query: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<Hits>
@@ -156,6 +176,12 @@ export declare class KnowledgeBase {
   ids(by: unknown): Promise<Array<string>>
   /** How many documents match. */
   count(by: unknown): Promise<number>
+  /** The values of a field with the number of documents that have each, as JSON. */
+  facets(field: unknown, options: unknown): Promise<string>
+  /** The least and the greatest value of a field, as JSON. */
+  minMax(field: unknown, options: unknown): Promise<string>
+  /** A page of documents and where the next one begins, as JSON. */
+  documents(options: unknown, cancel?: Cancel | undefined | null): Promise<string>
   /** What the knowledge base holds, as JSON. */
   stats(): Promise<string>
   /** The versions that `at` can show, as JSON. */
@@ -164,6 +190,16 @@ export declare class KnowledgeBase {
   at(version: unknown): Promise<KnowledgeBase>
   /** A handle that sees one tenant. */
   tenant(name: unknown): Promise<KnowledgeBase>
+  /** The names of the tenants that have written something. */
+  tenants(): Promise<Array<string>>
+  /** Removes a tenant with all that it has. */
+  dropTenant(name: unknown): Promise<void>
+  /** Copies the knowledge base; `progress(reply, done, total)` is called on the way. The report is JSON. */
+  backup(to: unknown, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** Makes a knowledge base with another embedder; otherwise as `backup`. */
+  reembed(to: unknown, embedder: Embedder | undefined | null, options: unknown, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** Compares what is stored with its checksums. The report is JSON. */
+  verify(progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** The tenant that the handle sees. */
   get tenantName(): string | null
   /** Takes over what other processes wrote. */
@@ -185,8 +221,8 @@ export declare class Reply {
 /** Fisher's paired randomisation test, as JSON. */
 export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown): Promise<string>
 
-/** Runs a method on another thread. */
-export declare function consensus(name: string, arguments: unknown): Promise<unknown>
+/** Runs a method on another thread, where it may take minutes; `cancel` stops it. */
+export declare function consensus(name: string, arguments: unknown, cancel?: Cancel | undefined | null): Promise<unknown>
 
 /** Runs a method that takes well under a millisecond, at once. */
 export declare function consensusNow(name: string, arguments: unknown): unknown
@@ -197,11 +233,20 @@ export declare function errorCodes(): Array<[code: string, kind: string, meaning
 /** `[metric, mean]` pairs, or with `per_query` `[query, {metric: value}]` pairs, as JSON. */
 export declare function evaluate(run: unknown, qrels: unknown, metrics: unknown, perQuery: unknown): Promise<string>
 
+/**
+ * Calls `listener(level, target, text, message, fields)` with each event from now on; `fields` are JSON. Whether it is so: not
+ * when the process has a subscriber of tracing already.
+ */
+export declare function listen(listener: unknown): boolean
+
 /** A folder in the format of BEIR, as JSON. */
 export declare function loadBeir(folder: unknown, split: unknown): Promise<string>
 
-/** Opens the knowledge base in a folder. */
+/** Opens the knowledge base in a folder, or in memory for `null`. */
 export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown): Promise<KnowledgeBase>
+
+/** What to tell the user of a table of ratings whose form was not given, where it may be the other way round. */
+export declare function ratingsDoubt(rows: number, columns: number): string | null
 
 /** A run in TREC's six columns, as JSON. */
 export declare function readTrecRun(path: unknown): Promise<string>

@@ -133,3 +133,56 @@ test('tenants see their own agents', async () => {
   assert.equal((await registry.match('Who is on call?', { tenant: 'acme' })).length, 1);
   await assert.rejects(other.match('x', { tenant: 'acme' }), fails(Conflict, 'tenant_violation'));
 });
+
+test('changes are heard as they happen', async () => {
+  const registry = await AgentRegistry.open({ catalog: null });
+  const events = await registry.subscribe();
+  // More than the threads of the pool: none of them waits.
+  const quiet = await Promise.all(Array.from({ length: 200 }, async () => (await registry.tenant('quiet')).subscribe()));
+  const waiting = quiet.map((one) => one.next());
+  await registry.addAll([NURSE, { ...NURSE, id: 'day-nurse', tenant: 'acme' }]);
+  await registry.remove('day-nurse');
+  const heard = [];
+  for await (const { kind, id, tenant } of events) {
+    heard.push([kind, id, tenant]);
+    if (heard.length === 3) break;
+  }
+  assert.deepEqual(heard, [['added', 'night-nurse', null], ['added', 'day-nurse', 'acme'], ['removed', 'day-nurse', 'acme']]);
+  assert.deepEqual(await events.next(), { done: true, value: undefined });
+  assert.deepEqual((await Promise.all(waiting)).map(({ value }) => value.id), quiet.map(() => 'night-nurse'));
+  const last = quiet.map((one) => one.next());
+  await Promise.all(quiet.map((one) => one.return()));
+  assert.ok((await Promise.all(last)).every(({ done }) => done));
+  await assert.rejects(registry.addAll([NURSE]), fails(Conflict, 'duplicate_id', /night-nurse/));
+  await assert.rejects(registry.addAll(NURSE), fails(InvalidInput, 'invalid_argument', /array/));
+});
+
+test('results are plain values', async () => {
+  const [match] = await healthcare.match(QUESTION, { k: 1 });
+  const plain = JSON.parse(JSON.stringify(match));
+  assert.deepEqual([plain.agent.id, plain.score, plain.explanation.dense], [match.agent.id, match.score, match.explain().dense]);
+  const panel = await healthcare.selectPanel(QUESTION, { size: 2 });
+  assert.equal(JSON.parse(JSON.stringify(panel)).members[1].gain, panel.members[1].gain);
+  assert.ok('regulatory.fda' in (await healthcare.taxonomy()));
+});
+
+test('hostile questions, languages, cards and files', () =>
+  inFolder(async (folder) => {
+    const registry = new AgentRegistry({ catalog: null });
+    await registry.add({ ...NURSE, languages: ['zh-Hant-TW'] });
+    await assert.rejects(registry.match(' '), fails(InvalidInput, 'empty_input', /question/));
+    await assert.rejects(registry.match('x', { language: 'english' }), fails(InvalidInput, 'invalid_argument', /language/));
+    assert.equal((await registry.match('shift', { language: 'zh-TW' })).length, 1);
+    assert.equal((await registry.match('shift', { language: 'zh-Hans' })).length, 0);
+    const card = {
+      name: '天気予報', description: 'Knows the weather.', version: '1', url: 'https://w.example/x', preferredTransport: 'GRPC',
+      capabilities: { streaming: true }, defaultInputModes: ['text/plain'], defaultOutputModes: ['text/plain'], skills: [],
+    };
+    const { id, card: kept } = await registry.importCard(card);
+    assert.deepEqual(JSON.parse(kept), card);
+    const out = await registry.exportCard(id);
+    assert.deepEqual([out.preferredTransport, out.capabilities.streaming], ['GRPC', true]);
+    if (process.platform !== 'win32') await assert.rejects(registry.load('/dev/zero'), fails(InvalidInput, 'load_failed', /regular/));
+    await assert.rejects(AgentRegistry.open({ path: '' }), fails(InvalidInput, 'invalid_argument', /path/));
+    assert.ok(folder);
+  }));

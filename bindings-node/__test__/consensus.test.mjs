@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { Conflict, InvalidInput, NotFound, consensus } from 'quorate';
+import { Cancelled, Conflict, InvalidInput, NotFound, consensus } from 'quorate';
 import * as direct from 'quorate/consensus';
 
 import { fails } from './support/kb.mjs';
@@ -338,4 +338,74 @@ test('bad rankings and ballots are refused', async () => {
   const twice = [{ voter: 'a', choice: 'x' }, { voter: 'a', choice: 'y' }];
   await assert.rejects(c.scorePanel(twice), fails(Conflict, 'duplicate_entry'));
   await assert.rejects(c.borda([['a', 'a']]), (error) => error.code !== undefined && error.code !== 'internal');
+});
+
+test('an AbortSignal stops long work', async () => {
+  const table = Array.from({ length: 10 }, (_, r) => Array.from({ length: 2000 }, (_, i) => (i * 7 + r * r * i) % 5));
+  const long = { bootstrap: 1_000_000 };
+  await assert.rejects(c.krippendorffAlpha(table, { ...long, signal: AbortSignal.abort() }), fails(Cancelled, 'cancelled'));
+  const signal = AbortSignal.timeout(200);
+  await assert.rejects(c.krippendorffAlpha(table, { ...long, signal }), fails(Cancelled, 'cancelled'));
+  // The work itself has ended, not only the waiting for it.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const before = process.cpuUsage();
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 500_000, `${(user + system) / 1e6} s of processor time in the second after`);
+  await assert.rejects(c.scorePanel({ a: 'x' }, { signal: 3 }), fails(InvalidInput, 'invalid_argument'));
+  assert.equal((await c.borda([['a', 'b']], { signal: new AbortController().signal })).winner, 'a');
+});
+
+test('the form of a table is said or doubted', async () => {
+  const byRaters = [[9, 2, 5, 8], [6, 1, 3, 2]];
+  const byItems = [[9, 6], [2, 1], [5, 3], [8, 2]];
+  const want = (await c.krippendorffAlpha(byRaters, { level: 'interval', form: 'raters_x_items' })).value;
+  const warned = [];
+  const listen = (warning) => warned.push(warning);
+  process.on('warning', listen);
+  assert.equal((await c.krippendorffAlpha(byItems, { level: 'interval', form: 'items_x_raters' })).value, want);
+  assert.equal((await c.icc(byItems, { dataForm: 'items_x_raters' })).items, 4);
+  assert.equal((await c.majorityVote(byItems, { form: 'items_x_raters', weights: { 1: 2 } })).items.length, 4);
+  await new Promise(setImmediate);
+  assert.deepEqual(warned, []);
+  await c.krippendorffAlpha(byItems);
+  await new Promise(setImmediate);
+  process.off('warning', listen);
+  assert.equal(warned.length, 1);
+  assert.equal(warned[0].code, 'QUORATE_FORM');
+  assert.match(warned[0].message, /4 raters of 2 items.*items_x_raters/);
+  await assert.rejects(c.icc(byItems, { dataForm: 'columns' }), fails(InvalidInput, 'invalid_argument'));
+});
+
+test('a truth as JSON has what it found', async () => {
+  const truth = await c.dawidSkene([[1, 1, 2, 2], [1, 1, 2, 2], [2, 1, 2, 1]]);
+  const written = JSON.parse(JSON.stringify(truth));
+  assert.deepEqual(written.labels, { 0: 1, 1: 1, 2: 2, 3: 2 });
+  assert.deepEqual(written.skills, truth.skills);
+  assert.equal(written.confusion['2'][0].length, 2);
+  assert.deepEqual(truth.toDict(), truth.toJSON());
+  const big = await c.majorityVote(['q', 'q'], ['a', 'b'], [2n ** 60n, 2n ** 60n]);
+  assert.equal(JSON.parse(JSON.stringify(big)).labels.q, String(2n ** 60n));
+});
+
+test('measurements may be as large as numbers are', async () => {
+  for (const x of [1e16, 1e20, 1e300]) {
+    for (const level of ['interval', 'ordinal', 'ratio']) {
+      const small = (await c.krippendorffAlpha([[1, 0.25, 1], [1, 0.25, 0]], { level })).value;
+      const large = (await c.krippendorffAlpha([[x, x / 4, x], [x, x / 4, 0]], { level })).value;
+      near(large, small);
+    }
+    assert.ok((await c.icc([[x, 1, x], [x, 1, 0]])).value > 0);
+    assert.ok((await c.kendallW([[x, 1, 2 * x], [x, 1, 0]])).value >= 0);
+    // As names they would not be apart.
+    await assert.rejects(c.krippendorffAlpha([[x, 1], [x, 1]]), fails(InvalidInput, 'invalid_argument'));
+  }
+});
+
+test('counts have upper limits', async () => {
+  const two = [['q', 'q'], ['a', 'b'], ['x', 'y']];
+  await assert.rejects(c.mace(...two, { restarts: 2 ** 40 }), fails(InvalidInput, 'too_large'));
+  await assert.rejects(c.zeroBasedSkill(...two, { maxIter: 2 ** 40 }), fails(InvalidInput, 'too_large'));
+  await assert.rejects(c.swarmPool([0.2, 0.8], { particles: 2 ** 40 }), fails(InvalidInput, 'too_large'));
+  await assert.rejects(c.kemeny([['a', 'b']], { maxOrders: 2 ** 40 }), fails(InvalidInput, 'too_large'));
 });

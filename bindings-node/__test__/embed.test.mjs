@@ -6,7 +6,17 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { CrossEncoder, Embedder, EmbeddingCache, InvalidInput, NotFound, RemoteEmbedder, Unavailable } from 'quorate';
+import {
+  CallbackEmbedder,
+  CrossEncoder,
+  Embedder,
+  EmbeddingCache,
+  InvalidInput,
+  NotFound,
+  RemoteEmbedder,
+  Unavailable,
+  open,
+} from 'quorate';
 
 import { fails, inFolder } from './support/kb.mjs';
 
@@ -103,4 +113,37 @@ test('MiniLM: token vectors, precision, and no token vectors from the built-in m
 test('a cross-encoder that is not there', async () => {
   await assert.rejects(CrossEncoder.open('/no/such/model'), fails(NotFound, 'model_not_found'));
   await assert.rejects(new CrossEncoder('/no/such/model').score('a', ['b']), fails(NotFound, 'model_not_found'));
+});
+
+test('an embedder of the host: sync and async functions, checked results, kept with the knowledge base', async () => {
+  const lengths = (texts) => texts.map((text) => [text.length, 1, 0]);
+  const embedder = new CallbackEmbedder(lengths, { dim: 3, id: 'lengths-v1' });
+  assert.ok(embedder instanceof Embedder);
+  assert.equal(embedder.id, 'callback:lengths-v1:3');
+  const [row] = await embedder.embed(['abc']);
+  assert.ok(Math.abs(row[0] - 3 / Math.sqrt(10)) < 1e-6);
+  const later = new CallbackEmbedder(async (texts) => lengths(texts).map((row) => Float32Array.from(row)), { dim: 3, id: 'later' });
+  assert.deepEqual(await later.embedQuery('abc'), row);
+  const code = async (embed, code) => {
+    const bad = new CallbackEmbedder(embed, { dim: 3, id: 'bad' });
+    await assert.rejects(bad.embed(['a']), (error) => error.code === code);
+  };
+  await code(() => [], 'callback');
+  await code(() => [[1, 2]], 'callback');
+  await code(() => [[1, 2, Infinity]], 'not_finite');
+  await code(() => Promise.reject(new Error('no')), 'callback');
+  await code(() => {
+    throw new Error('no');
+  }, 'callback');
+  assert.throws(() => new CallbackEmbedder('no', { dim: 3, id: 'x' }), fails(InvalidInput, 'invalid_argument', /function/));
+  assert.throws(() => new CallbackEmbedder(lengths, { dim: 0, id: 'x' }), fails(InvalidInput, 'invalid_argument', /dim/));
+  assert.throws(() => new CallbackEmbedder(lengths, { dim: 3, id: '' }), fails(InvalidInput, 'invalid_argument', /id/));
+  await inFolder(async (folder) => {
+    const kb = await open(folder, { embedder });
+    await kb.add([{ id: 'a', text: 'four' }, { id: 'b', text: 'a much longer text than the other one' }]);
+    const [hit] = await kb.search('five', { mode: 'dense' });
+    assert.equal(hit.docId, 'a');
+    await kb.close();
+    await assert.rejects(open(folder, { embedder: later }), (error) => error.code === 'embedder_mismatch');
+  });
 });

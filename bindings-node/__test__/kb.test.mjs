@@ -36,7 +36,7 @@ test('a hit shows itself, as JSON and in the console', () =>
     assert.equal(plain.docId, 'ecg');
     assert.equal(plain.text, hit.text);
     assert.deepEqual(Object.keys(plain).sort(), [
-      'chunkId', 'docId', 'end', 'headings', 'metadata', 'score', 'source', 'start', 'text', 'title',
+      'chunkId', 'docId', 'end', 'headings', 'metadata', 'relevance', 'score', 'similarity', 'source', 'start', 'text', 'title',
     ]);
     const { inspect } = await import('node:util');
     assert.match(inspect(hit), /^Hit \{[^]*docId: 'ecg'/);

@@ -1,7 +1,7 @@
 // Are hits reranked, cited and read from files from Node?
 
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -126,8 +126,39 @@ test('files are added by pattern', () =>
       assert.deepEqual(report.skipped.map((one) => one.code), ['unsupported']);
       assert.equal(seen.at(-1)[0], seen.at(-1)[1]);
       assert.equal((await kb.search('ECG clearance'))[0].text, 'The ECG app may need a 510(k).');
+      const again = await kb.addFiles([join(folder, 'docs')]);
+      assert.deepEqual([again.added, again.unchanged, again.version], [0, 3, report.version]);
+      await writeFile(join(folder, 'docs/metformin.md'), '# Metformin\n\nWith food.');
       await assert.rejects(kb.addFiles([join(folder, 'docs')]), fails(Conflict, 'duplicate_id'));
-      assert.equal((await kb.upsertFiles([join(folder, 'docs')])).replaced, 3);
+      const replaced = await kb.upsertFiles([join(folder, 'docs')], { batch: 1, followLinks: true });
+      assert.deepEqual([replaced.replaced, replaced.unchanged, replaced.deleted], [1, 2, 0]);
       await assert.rejects(kb.addFiles(join(folder, 'none/*.md')), fails(NotFound, 'not_found'));
       await assert.rejects(kb.addFiles(7), fails(InvalidInput, 'invalid_argument'));
+    }, [])));
+
+test('folders are synchronised and tables read as told', () =>
+  inFolder((folder) =>
+    withKb(async (kb) => {
+      const docs = join(folder, 'docs');
+      await mkdir(docs);
+      await writeFile(join(docs, 't.csv'), 'nr;befund;plz\n1;Colitis;01067\n2;Gangrene;94110\n');
+      await writeFile(join(docs, 'a.txt'), 'First.');
+      const csv = { delimiter: ';', id: 'nr', text: ['befund'] };
+      const options = { root: docs, csv, metadata: { team: 'x' } };
+      const first = await kb.syncFiles(docs, options);
+      assert.deepEqual([first.added, first.updated, first.unchanged, first.deleted, first.skipped], [3, 0, 0, 0, []]);
+      assert.deepEqual((await kb.ids()).sort(), ['1', '2', 'a.txt']);
+      const { text, metadata } = await kb.get('1');
+      assert.deepEqual([text, metadata.plz, metadata.team], ['Colitis', '01067', 'x']);
+      await writeFile(join(docs, 't.csv'), 'nr;befund;plz\n1;Colitis;01067\n');
+      await rm(join(docs, 'a.txt'));
+      const kept = await kb.syncFiles(docs, { ...options, deleteMissing: false });
+      assert.deepEqual([kept.unchanged, kept.deleted], [1, 1]);
+      const second = await kb.syncFiles(docs, options);
+      assert.deepEqual([second.unchanged, second.deleted], [1, 1]);
+      for (const wrong of [{ csv: { delimiter: 'ab' } }, { csv: { nothing: 1 } }, { csv: 'x' }, { batch: 0 }, { followLinks: 1 }, { other: 1 }]) {
+        await assert.rejects(kb.addFiles(docs, wrong), fails(InvalidInput, 'invalid_argument'), JSON.stringify(wrong));
+      }
+      await assert.rejects(kb.addFiles(docs, { deleteMissing: true }), fails(InvalidInput, 'invalid_argument'));
+      await assert.rejects(kb.syncFiles(join(folder, 'none')), fails(NotFound, 'not_found'));
     }, [])));

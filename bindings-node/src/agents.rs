@@ -1,18 +1,20 @@
 //! How are experts registered and found from Node?
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::{Env, Unknown};
 use napi_derive::napi;
-use quorate::agents::{Agent, AgentRegistry, Match, MatchOptions, Panel, PanelOptions, RegistryOptions};
+use quorate::agents::{
+    Agent, AgentRegistry, Event, EventKind, Events, Match, MatchOptions, Panel, PanelOptions, RegistryOptions,
+};
 use quorate::core::embed::Embed;
 use quorate::rag::Filter;
 use quorate::{Code, Embedder, EmbedderOptions, Error, Result};
 use serde_json::{Value, json};
 
 use crate::convert::{self, Args, Out, arg, boolean, camel, count, number, snake, text, texts};
-use crate::door::{Lane, Promised, promise};
+use crate::door::{Lane, Later, Promised, later, promise};
 use crate::embed::{NativeEmbedder, Opening};
 use crate::errors::{OrThrow, Thrown, engine, invalid};
 use crate::value::Given;
@@ -185,6 +187,22 @@ impl NativeAgentRegistry {
         self.read(&env, |registry| to_json(&*registry.add(agent)?))
     }
 
+    /// Adds many agents at once and gives them back whole, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn add_all(&self, env: Env, agents: Unknown<'_>) -> Result<Promised, Thrown> {
+        let agents = arg(&env, &agents, "agents", |given, what| match given {
+            Given::List(items) => items
+                .into_iter()
+                .enumerate()
+                .map(|(i, item)| definition(item, &format!("{what}[{i}]")))
+                .collect::<Result<Vec<_>>>(),
+            other => Err(invalid(format!("{what} is {}; an array is expected", other.kind()))),
+        })?;
+        self.read(&env, |registry| {
+            registry.add_all(agents)?.iter().map(|agent| to_json(agent)).collect::<Result<Vec<_>>>()
+        })
+    }
+
     /// Replaces an agent and gives it back whole, as JSON.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn update(&self, env: Env, agent: Unknown<'_>) -> Result<Promised, Thrown> {
@@ -336,6 +354,22 @@ impl NativeAgentRegistry {
         })
     }
 
+    /// The capabilities that agents may name, with their titles, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn taxonomy(&self, env: Env) -> Result<Promised, Thrown> {
+        self.read(&env, |registry| {
+            let titles: serde_json::Map<String, Value> =
+                registry.taxonomy().iter().map(|(name, title)| (name.to_owned(), title.into())).collect();
+            Ok(titles)
+        })
+    }
+
+    /// Changes from now on.
+    #[napi(ts_return_type = "Promise<AgentEvents>")]
+    pub fn subscribe(&self, env: Env) -> Result<Promised, Thrown> {
+        self.run(&env, Lane::Slow, |registry| Ok(Out::object(NativeAgentEvents::of(registry.subscribe()))))
+    }
+
     /// Lets go of the file once every tenant's handle is closed too.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn close(&self, env: Env) -> Result<Promised, Thrown> {
@@ -344,5 +378,94 @@ impl NativeAgentRegistry {
             drop(registry.map(|registry| registry.get()));
             Ok(Out::Nothing)
         })
+    }
+}
+
+/// Changes of a registry, as they happen. No thread waits for them.
+#[napi(js_name = "AgentEvents")]
+pub struct NativeAgentEvents(Arc<Heard>);
+
+struct Heard {
+    /// None once nobody listens any more.
+    events: Mutex<Option<Events>>,
+    /// Who waits for the next one.
+    next: Mutex<Option<Later>>,
+}
+
+impl Heard {
+    fn events(&self) -> MutexGuard<'_, Option<Events>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> MutexGuard<'_, Option<Later>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Settles who waits, if there is something to hear or nothing will come.
+    fn deliver(&self) {
+        let mut next = self.next();
+        if next.is_none() {
+            return;
+        }
+        let (event, ended) = match &*self.events() {
+            Some(events) => (events.try_next(), events.is_ended()),
+            None => (None, true),
+        };
+        let out = match event {
+            Some(event) => Out::Text(event_json(&event)),
+            None if ended => Out::Nothing,
+            None => return,
+        };
+        if let Some(later) = next.take() {
+            later.settle(Ok(out));
+        }
+    }
+}
+
+fn event_json(event: &Event) -> String {
+    let kind = match event.kind {
+        EventKind::Added => "added",
+        EventKind::Updated => "updated",
+        EventKind::Removed => "removed",
+        EventKind::Outcome => "outcome",
+        EventKind::Missed => "missed",
+        _ => "other",
+    };
+    json!({ "revision": event.revision, "kind": kind, "tenant": event.tenant, "id": event.id }).to_string()
+}
+
+impl NativeAgentEvents {
+    fn of(events: Events) -> Self {
+        let heard = Arc::new(Heard { events: Mutex::new(Some(events)), next: Mutex::new(None) });
+        // The queue holds the waker, so the waker must not hold the queue.
+        let weak = Arc::downgrade(&heard);
+        if let Some(events) = &*heard.events() {
+            events.wake_by(move || {
+                if let Some(heard) = weak.upgrade() {
+                    heard.deliver();
+                }
+            });
+        }
+        NativeAgentEvents(heard)
+    }
+}
+
+#[napi]
+impl NativeAgentEvents {
+    /// The next event as JSON; undefined when none will come any more. One call at a time waits.
+    #[napi(ts_return_type = "Promise<string | undefined>")]
+    pub fn next(&self, env: Env) -> Result<Promised, Thrown> {
+        let (promised, later) = later(&env)?;
+        // Of two that wait, the first gets undefined: dropped unsettled.
+        drop(self.0.next().replace(later));
+        self.0.deliver();
+        Ok(promised)
+    }
+
+    /// Ends the listening: who waits gets undefined.
+    #[napi]
+    pub fn close(&self) {
+        drop(self.0.events().take());
+        self.0.deliver();
     }
 }

@@ -40,6 +40,14 @@ impl Args {
         }
     }
 
+    /// The text of an argument, without taking it out; none when it is missing or something else.
+    pub fn peek(&self, name: &str) -> Option<&str> {
+        match self.members.iter().find(|(key, _)| key == name) {
+            Some((_, Given::Text(text))) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The argument as `convert` reads it; none when it is missing.
     pub fn maybe<T>(
         &mut self,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use napi::{Env, Unknown};
 use napi_derive::napi;
-use quorate::rag::{OnError, Skipped, WriteReport};
+use quorate::rag::{OnError, Skipped, SyncReport, WriteReport};
 use quorate::{Chunk, Code, Document, Error, Result};
 use serde_json::{Value, json};
 
@@ -88,18 +88,28 @@ pub fn written(report: WriteReport, parts: (Vec<usize>, Vec<Skipped>)) -> Out {
     };
     let mut skipped: Vec<Skipped> = report.skipped.into_iter().map(place).chain(before).collect();
     skipped.sort_by_key(|one| one.index);
-    let skipped: Vec<Value> = skipped
-        .iter()
-        .map(|one| {
-            let (code, message) = (one.error.code().as_str(), one.error.message());
-            json!({ "index": one.index, "id": one.id, "code": code, "message": message })
-        })
-        .collect();
     let out = json!({
-        "added": report.added, "replaced": report.replaced, "chunks": report.chunks, "skipped": skipped,
-        "version": report.version,
+        "added": report.added, "replaced": report.replaced, "unchanged": report.unchanged, "deleted": report.deleted,
+        "chunks": report.chunks, "skipped": listed(&skipped), "version": report.version,
     });
     Out::Text(out.to_string())
+}
+
+/// The report of `sync_files` as JSON.
+pub fn synced(report: SyncReport) -> Out {
+    let out = json!({
+        "added": report.added, "updated": report.updated, "unchanged": report.unchanged, "deleted": report.deleted,
+        "chunks": report.chunks, "skipped": listed(&report.skipped), "version": report.version,
+    });
+    Out::Text(out.to_string())
+}
+
+fn listed(skipped: &[Skipped]) -> Vec<Value> {
+    let row = |one: &Skipped| {
+        let (code, message) = (one.error.code().as_str(), one.error.message());
+        json!({ "index": one.index, "id": one.id, "code": code, "message": message })
+    };
+    skipped.iter().map(row).collect()
 }
 
 fn refuse(message: String) -> Error {

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null_mut, with_exposed_provenance_mut};
 use std::rc::Rc;
@@ -23,7 +24,7 @@ use quorate::{Cancel, Code, Error, Result};
 use crate::convert::Out;
 use crate::errors::{OrThrow, Thrown, engine};
 pub use crate::pool::Lane;
-use crate::pool::submit;
+use crate::pool::{submit, waiting};
 use crate::value::{Given, read};
 
 /// How often work that waits for a callback looks whether it is cancelled.
@@ -79,6 +80,47 @@ pub fn promise(
         door.end();
     }
     Ok(Promised(promise))
+}
+
+/// What a Promise waits for that another thread settles, sooner or later. Dropped unsettled it gives `undefined`.
+pub struct Later {
+    way: Arc<Way>,
+    deferred: Option<usize>,
+}
+
+impl Later {
+    /// Settles the Promise.
+    pub fn settle(mut self, outcome: Result<Out>) {
+        self.send(outcome);
+    }
+
+    fn send(&mut self, outcome: Result<Out>) {
+        let Some(deferred) = self.deferred.take() else { return };
+        self.way.send(Box::new(move |env| {
+            settle(env, deferred, outcome);
+            if let Ok(door) = Door::of(env) {
+                door.end();
+            }
+        }));
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        self.send(Ok(Out::Nothing));
+    }
+}
+
+/// A Promise, and what settles it. It keeps the process alive until then, and no thread waits for it.
+pub fn later(env: &Env) -> Result<(Promised, Later), Thrown> {
+    let door = Door::of(env.raw()).or_throw()?;
+    let (mut deferred, mut promise) = (null_mut(), null_mut());
+    // SAFETY: `env` serves a call on this thread; the pointers are to locals.
+    check(unsafe { sys::napi_create_promise(door.env, &mut deferred, &mut promise) }).or_throw()?;
+    door.begin();
+    // The handle is only used again on this thread.
+    let deferred = Some(deferred.expose_provenance());
+    Ok((Promised(promise), Later { way: Arc::clone(&door.way), deferred }))
 }
 
 /// Runs `work`, which takes well under a millisecond, on this thread.
@@ -267,6 +309,45 @@ unsafe extern "C" fn leave(way: *mut c_void) {
     DOORS.with_borrow_mut(|doors| doors.retain(|door| !Arc::ptr_eq(&door.way, &way)));
 }
 
+/// What may take long to be let go of, because it stores or closes something then: the last one is dropped on a thread of the
+/// pool, and not on the JavaScript thread, where the garbage collector finds it.
+pub struct Held<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> Held<T> {
+    /// Keeps `value`.
+    pub fn new(value: T) -> Self {
+        Held(Some(value))
+    }
+}
+
+impl<T: Send + 'static> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Some(value) => value,
+            None => unreachable!("it is taken out by drop alone"),
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Held<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            // Without a thread the job is dropped where it is, and the value with it.
+            let _ = submit(
+                Lane::Slow,
+                Box::new(move || {
+                    let _ = contain(|| {
+                        drop(value);
+                        Ok(())
+                    });
+                }),
+            );
+        }
+    }
+}
+
 /// Stops work from outside; an AbortSignal pulls it.
 #[napi(js_name = "Cancel")]
 #[derive(Default)]
@@ -292,6 +373,27 @@ impl NativeCancel {
 /// The flag of a call's optional [`NativeCancel`].
 pub fn flag(cancel: Option<&NativeCancel>) -> Cancel {
     cancel.map_or_else(Cancel::new, |cancel| cancel.flag.clone())
+}
+
+/// A function of JavaScript that is told something now and then, and answers nothing.
+pub struct Listener(Callback);
+
+impl Listener {
+    /// Keeps a function, called as `function(...arguments)`.
+    pub fn new(env: &Env, function: &Unknown<'_>) -> Result<Listener, Thrown> {
+        Callback::new(env, function).map(Listener)
+    }
+
+    /// Has the function called with each of the lists of arguments that `calls` gives then, on its thread.
+    pub fn tell(&self, calls: impl FnOnce() -> Vec<Vec<Out>> + Send + 'static) {
+        let id = self.0.id;
+        self.0.way.send(Box::new(move |env| {
+            for arguments in calls() {
+                // Nobody waits for it; what it throws is its own affair.
+                let _ = invoke(env, id, Vec::new(), arguments);
+            }
+        }));
+    }
 }
 
 /// A JavaScript function that other threads call.
@@ -325,15 +427,20 @@ impl Callback {
                 let _ = sender.try_send(Err(error));
             }
         }));
-        loop {
-            match receiver.recv_timeout(POLL) {
-                Ok(answer) => return answer,
-                Err(RecvTimeoutError::Timeout) => cancel.check()?,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::new(Code::Callback, "the callback was given up without an answer"));
+        waiting(|| {
+            loop {
+                match receiver.recv_timeout(POLL) {
+                    Ok(answer) => return answer,
+                    Err(RecvTimeoutError::Timeout) => cancel.check()?,
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return Err(Error::new(
+                            Code::Callback,
+                            "the callback was given up without an answer",
+                        ));
+                    }
                 }
             }
-        }
+        })
     }
 }
 
@@ -352,15 +459,24 @@ impl Drop for Callback {
 }
 
 fn call(env: napi_env, id: u64, arguments: Vec<Out>, sender: SyncSender<Result<Given>>) -> Result<()> {
+    let reply = Reply { sender: Mutex::new(Some(sender)) };
+    // SAFETY: `env` serves this message on its thread.
+    let reply = unsafe { ToNapiValue::to_napi_value(env, reply) };
+    let reply =
+        reply.map_err(|e| engine(format!("a callback's argument could not be made: {}", e.reason)))?;
+    invoke(env, id, vec![reply], arguments)
+}
+
+/// Calls a function that is kept.
+fn invoke(env: napi_env, id: u64, mut values: Vec<napi_value>, arguments: Vec<Out>) -> Result<()> {
     let door = Door::of(env)?;
     let reference = door.callbacks.borrow().get(&id).copied();
     let reference = reference.ok_or_else(|| engine("a callback is not there any more"))?;
-    let give = |e: napi::Error| engine(format!("a callback's argument could not be made: {}", e.reason));
-    let reply = Reply { sender: Mutex::new(Some(sender)) };
-    // SAFETY: `env` serves this message on its thread.
-    let mut values = vec![unsafe { ToNapiValue::to_napi_value(env, reply) }.map_err(give)?];
     for argument in arguments {
-        values.push(argument.give(env).map_err(give)?);
+        let value = argument.give(env);
+        values.push(
+            value.map_err(|e| engine(format!("a callback's argument could not be made: {}", e.reason)))?,
+        );
     }
     let (mut function, mut this, mut returned) = (null_mut(), null_mut(), null_mut());
     // SAFETY: the reference was made in this environment; the pointers are to locals and to the arguments.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::core::vector::Matrix;
-use quorate::{CachedEmbedder, CrossEncoderOptions, Embed, EmbedderOptions, RemoteOptions, Result};
+use quorate::{CachedEmbedder, Cancel, CrossEncoderOptions, Embed, EmbedderOptions, RemoteOptions, Result};
 
-use crate::convert::{Args, Out, arg, boolean, count, number, text, texts, whole};
-use crate::door::{Lane, NativeCancel, Promised, contain, flag, promise};
+use crate::convert::{Args, Out, arg, boolean, count, floats32, list, number, text, texts, whole};
+use crate::door::{Callback, Lane, NativeCancel, Promised, contain, flag, promise};
 use crate::errors::{OrThrow, Thrown, invalid};
 use crate::pool::submit;
 
@@ -135,6 +135,41 @@ impl NativeEmbedder {
         let model =
             Opening::start(move || cached(Arc::new(quorate::RemoteEmbedder::new(&url, options)?), cache));
         Ok(NativeEmbedder { model: model.or_throw()?, slow: true })
+    }
+
+    /// An embedder that the host has written: `embed(reply, texts)`, called on its thread.
+    #[napi(factory)]
+    pub fn callback(
+        env: Env,
+        embed: Unknown<'_>,
+        options: Unknown<'_>,
+        cache: Option<&NativeEmbeddingCache>,
+    ) -> Result<NativeEmbedder, Thrown> {
+        let mut args = Args::read(&env, &options, "options of a CallbackEmbedder").or_throw()?;
+        let (id, dim) = (args.take("id"), args.take("dim"));
+        let id = text(id, "id").or_throw()?;
+        let dim = count(dim, "dim").or_throw()?;
+        let most = args.or("maxTokens", quorate::CallbackEmbedder::MAX_TOKENS, count).or_throw()?;
+        args.done().or_throw()?;
+        let host = Callback::new(&env, &embed)?;
+        let embed = move |texts: &[&str], cancel: &Cancel| {
+            let texts = texts.iter().map(|text| Out::Text((*text).to_owned())).collect();
+            let given = host.call(vec![Out::List(texts)], cancel)?;
+            list(given, "what the embedder's function gave")?
+                .into_iter()
+                .map(|row| floats32(row, "a vector of the embedder's function"))
+                .collect()
+        };
+        let model = quorate::CallbackEmbedder::new(id, dim, embed).and_then(|e| e.max_tokens(most));
+        let model = Arc::new(model.or_throw()?);
+        let opened = match cache {
+            None => Opening::opened(model as Arc<dyn Embed>),
+            Some(cache) => {
+                let cache = Some(cache.cache.clone());
+                Opening::start(move || cached(model, cache)).or_throw()?
+            }
+        };
+        Ok(NativeEmbedder { model: opened, slow: true })
     }
 
     /// Resolves when the model is open.

@@ -55,6 +55,19 @@ impl NativeHits {
         Ok(self.hit(i)?.score().into())
     }
 
+    /// How likely it is about the question at all, 0 to 1; null where nothing can be said.
+    #[napi]
+    pub fn relevance(&self, i: u32) -> Result<Option<f64>, Thrown> {
+        let hit = self.hit(i)?;
+        quick(|| Ok(hit.relevance()?.map(f64::from)))
+    }
+
+    /// The cosine of the query and the piece; null in a lexical search.
+    #[napi]
+    pub fn similarity(&self, i: u32) -> Result<Option<f64>, Thrown> {
+        Ok(self.hit(i)?.similarity().map(f64::from))
+    }
+
     /// The text of the piece.
     #[napi]
     pub fn text(&self, i: u32) -> Result<&str, Thrown> {

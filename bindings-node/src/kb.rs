@@ -8,15 +8,17 @@ use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::core::embed::Embed;
 use quorate::rag::chunk::ChunkOptions;
+use quorate::rag::load::{CsvOptions, LoadOptions};
 use quorate::rag::{
-    Durability, FileOptions, Filter, KnowledgeBase, Language, ModelSource, OnError, OpenOptions, WriteOptions,
+    CopyOptions, Durability, FileOptions, Filter, KnowledgeBase, Language, ListOptions, ModelSource, OnError,
+    OpenOptions, Progress, ReembedOptions, Sort, SyncOptions, WriteOptions,
 };
-use quorate::{Code, Document, Error, Result};
+use quorate::{Cancel, Code, Document, Error, Result};
 use serde_json::{Value, json};
 
 use crate::convert::{self, Args, Out, arg, boolean, count, floats32, report, text, texts, whole};
-use crate::documents::{self, NativeDocuments, written};
-use crate::door::{Callback, Lane, NativeCancel, Promised, flag, promise};
+use crate::documents::{self, NativeDocuments, synced, written};
+use crate::door::{Callback, Held, Lane, NativeCancel, Promised, flag, promise};
 use crate::embed::{NativeCrossEncoder, NativeEmbedder, Opening};
 use crate::errors::{OrThrow, Thrown, invalid};
 use crate::hits::hits;
@@ -26,12 +28,12 @@ use crate::value::Given;
 /// Documents that are kept and found.
 #[napi(js_name = "KnowledgeBase")]
 pub struct NativeKnowledgeBase {
-    kb: KnowledgeBase,
+    kb: Held<KnowledgeBase>,
     /// Whether a query may take longer than a few milliseconds to embed: over the network.
     slow: bool,
 }
 
-/// Opens the knowledge base in a folder.
+/// Opens the knowledge base in a folder, or in memory for `null`.
 #[napi(ts_return_type = "Promise<KnowledgeBase>")]
 pub fn open(
     env: Env,
@@ -39,14 +41,21 @@ pub fn open(
     embedder: Option<&NativeEmbedder>,
     options: Unknown<'_>,
 ) -> Result<Promised, Thrown> {
-    let place = arg(&env, &place, "the place", text)?;
+    // `undefined` is more likely a setting that is not set than a wish.
+    let place = arg(&env, &place, "the place", |given, what| match given {
+        Given::Null => Ok(None),
+        given => text(given, what).map(Some),
+    })?;
     let mut options = open_options(&env, &options).or_throw()?;
     let slow = embedder.is_some_and(|embedder| embedder.slow);
     let embedder: Option<Opening<Arc<dyn Embed>>> = embedder.map(|embedder| embedder.model.clone());
     promise(&env, Lane::Slow, move || {
         options.embedder = embedder.map(|embedder| embedder.get()).transpose()?;
-        let kb = KnowledgeBase::open(place, options)?;
-        Ok(Out::object(NativeKnowledgeBase { kb, slow }))
+        let kb = match place {
+            Some(place) => KnowledgeBase::open(place, options)?,
+            None => KnowledgeBase::in_memory(options)?,
+        };
+        Ok(Out::object(NativeKnowledgeBase { kb: Held::new(kb), slow }))
     })
 }
 
@@ -72,6 +81,42 @@ fn open_options(env: &Env, options: &Unknown<'_>) -> Result<OpenOptions> {
     Ok(out)
 }
 
+fn file_options(env: &Env, options: &Unknown<'_>, sync: bool) -> Result<SyncOptions> {
+    let mut args = Args::read(env, options, "options of files")?;
+    let defaults = SyncOptions::default();
+    let load = LoadOptions {
+        max_bytes: args.or("maxBytes", defaults.files.load.max_bytes, whole)?,
+        csv: args.or("csv", CsvOptions::default(), csv)?,
+        encoding: args.maybe("encoding", text)?,
+        main_text: args.or("mainText", false, boolean)?,
+        ..defaults.files.load
+    };
+    let files = FileOptions {
+        load,
+        write: WriteOptions {
+            on_error: args.choice("onError", &[("stop", OnError::Stop), ("skip", OnError::Skip)])?,
+            ..WriteOptions::default()
+        },
+        root: args.maybe("root", text)?.map(PathBuf::from),
+        metadata: args.or("metadata", defaults.files.metadata, documents::metadata)?,
+        follow_links: args.or("followLinks", false, boolean)?,
+        batch: args.or("batch", defaults.files.batch, count)?,
+    };
+    let delete_missing = if sync { args.or("deleteMissing", true, boolean)? } else { false };
+    let out = SyncOptions { files, delete_missing };
+    args.done()?;
+    Ok(out)
+}
+
+/// How tables in text form are read.
+fn csv(given: Given, what: &str) -> Result<CsvOptions> {
+    match given {
+        Given::Object(_) => serde_json::from_value(convert::json(given, what)?)
+            .map_err(|e| Error::with_source(Code::InvalidArgument, format!("{what}: {e}"), e)),
+        other => Err(invalid(format!("{what} is {}; an object is expected", other.kind()))),
+    }
+}
+
 /// A filter, or none where none is given.
 fn optional_filter(env: &Env, by: &Unknown<'_>) -> Result<Option<Filter>, Thrown> {
     arg(env, by, "where", |given, what| match given.is_missing() {
@@ -93,6 +138,12 @@ fn chunking(given: Given, what: &str) -> Result<ChunkOptions> {
         .map_err(|e| Error::with_source(Code::InvalidArgument, format!("{what}: {e}"), e))
 }
 
+/// A document without its chunks.
+fn plain(document: Document) -> Value {
+    let Document { id, text, title, source, metadata, .. } = document;
+    json!({ "id": id, "text": text, "title": title, "source": source, "metadata": metadata })
+}
+
 impl NativeKnowledgeBase {
     fn run(
         &self,
@@ -108,7 +159,37 @@ impl NativeKnowledgeBase {
         if self.slow || second.is_slow() { Lane::Slow } else { Lane::Quick }
     }
 
-    /// Runs a write that tells of its progress and stops when telling fails.
+    /// Runs long work that tells of its progress and stops when telling fails; `work` is given whom to tell.
+    fn telling(
+        &self,
+        env: &Env,
+        progress: Option<Unknown<'_>>,
+        cancel: Option<&NativeCancel>,
+        work: impl FnOnce(&KnowledgeBase, Option<Arc<Progress>>, Cancel) -> Result<Out> + Send + 'static,
+    ) -> Result<Promised, Thrown> {
+        let cancel = flag(cancel);
+        let callback = progress.map(|f| Callback::new(env, &f)).transpose()?;
+        self.run(env, Lane::Slow, move |kb| {
+            let failed = Arc::new(AtomicBool::new(false));
+            let progress = callback.map(|callback| {
+                let (failed, cancel) = (Arc::clone(&failed), cancel.clone());
+                let tell: Arc<Progress> = Arc::new(move |done, total| {
+                    let arguments = vec![Out::count(done), Out::count(total)];
+                    if callback.call(arguments, &cancel).is_err() && !cancel.is_cancelled() {
+                        failed.store(true, Ordering::Release);
+                        cancel.cancel();
+                    }
+                });
+                tell
+            });
+            work(kb, progress, cancel).map_err(|error| match failed.load(Ordering::Acquire) {
+                true => Error::new(Code::Callback, "the progress callback failed, so nothing was stored"),
+                false => error,
+            })
+        })
+    }
+
+    /// Runs a write.
     fn writing(
         &self,
         env: &Env,
@@ -117,25 +198,8 @@ impl NativeKnowledgeBase {
         cancel: Option<&NativeCancel>,
         work: impl FnOnce(&KnowledgeBase, WriteOptions) -> Result<Out> + Send + 'static,
     ) -> Result<Promised, Thrown> {
-        let cancel = flag(cancel);
-        let callback = progress.map(|f| Callback::new(env, &f)).transpose()?;
-        self.run(env, Lane::Slow, move |kb| {
-            let failed = Arc::new(AtomicBool::new(false));
-            let mut options = WriteOptions { on_error, cancel: cancel.clone(), ..WriteOptions::default() };
-            if let Some(callback) = callback {
-                let failed = Arc::clone(&failed);
-                options.progress = Some(Arc::new(move |done, total| {
-                    let arguments = vec![Out::count(done), Out::count(total)];
-                    if callback.call(arguments, &cancel).is_err() && !cancel.is_cancelled() {
-                        failed.store(true, Ordering::Release);
-                        cancel.cancel();
-                    }
-                }));
-            }
-            work(kb, options).map_err(|error| match failed.load(Ordering::Acquire) {
-                true => Error::new(Code::Callback, "the progress callback failed, so nothing was stored"),
-                false => error,
-            })
+        self.telling(env, progress, cancel, move |kb, progress, cancel| {
+            work(kb, WriteOptions { on_error, progress, cancel })
         })
     }
 }
@@ -162,27 +226,27 @@ impl NativeKnowledgeBase {
         })
     }
 
-    /// Adds or replaces the documents of files; otherwise as `write`.
+    /// Adds, upserts or syncs the documents of files; otherwise as `write`.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn write_files(
         &self,
         env: Env,
         patterns: Unknown<'_>,
-        replace: bool,
-        skip: bool,
+        task: String,
+        options: Unknown<'_>,
         progress: Option<Unknown<'_>>,
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let patterns = arg(&env, &patterns, "patterns", texts)?;
-        let on_error = if skip { OnError::Skip } else { OnError::Stop };
-        self.writing(&env, on_error, progress, cancel, move |kb, write| {
-            let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
-            let options = FileOptions { write, ..FileOptions::default() };
-            let report = match replace {
-                true => kb.upsert_files(&patterns, &options),
-                false => kb.add_files(&patterns, &options),
-            };
-            Ok(written(report?, Default::default()))
+        let SyncOptions { files, delete_missing } =
+            file_options(&env, &options, task == "sync").or_throw()?;
+        self.writing(&env, files.write.on_error, progress, cancel, move |kb, write| {
+            let files = FileOptions { write, ..files };
+            match task.as_str() {
+                "add" => Ok(written(kb.add_files(&patterns, &files)?, Default::default())),
+                "upsert" => Ok(written(kb.upsert_files(&patterns, &files)?, Default::default())),
+                _ => Ok(synced(kb.sync_files(&patterns, &SyncOptions { files, delete_missing })?)),
+            }
         })
     }
 
@@ -199,25 +263,26 @@ impl NativeKnowledgeBase {
         self.run(&env, Lane::Slow, move |kb| kb.update_metadata(&id, metadata).map(|()| Out::Nothing))
     }
 
-    /// Deletes documents by `ids` or by `where`, and says how many.
+    /// Deletes documents by `ids`, by `where`, or `all`, and says how many.
     #[napi(ts_return_type = "Promise<number>")]
     pub fn delete(&self, env: Env, options: Unknown<'_>) -> Result<Promised, Thrown> {
         let read = Args::read(&env, &options, "delete").and_then(|mut args| {
             let (ids, by) = (args.maybe("ids", texts)?, args.maybe("where", filter)?);
+            let all = args.or("all", false, boolean)?;
             args.done()?;
             match (&ids, &by) {
-                (Some(_), None) | (None, Some(_)) => Ok((ids, by)),
+                (Some(_), None) if !all => Ok((ids, by, all)),
+                (None, Some(_)) => Ok((ids, by, all)),
+                (None, None) if all => Ok((ids, by, all)),
                 _ => Err(invalid("delete takes either ids or where")),
             }
         });
-        let (ids, by) = read.or_throw()?;
+        let (ids, by, all) = read.or_throw()?;
         self.run(&env, Lane::Slow, move |kb| {
             let deleted = match (ids, by) {
-                (_, Some(filter)) => kb.delete_where(&filter),
-                (ids, None) => {
-                    let ids = ids.unwrap_or_default();
-                    kb.delete(&ids.iter().map(String::as_str).collect::<Vec<_>>())
-                }
+                (Some(ids), _) => kb.delete(&ids.iter().map(String::as_str).collect::<Vec<_>>()),
+                (None, Some(filter)) if !(all && filter.is_empty()) => kb.delete_where(&filter),
+                (None, _) => kb.delete_all(),
             };
             deleted.map(Out::count)
         })
@@ -330,13 +395,7 @@ impl NativeKnowledgeBase {
     #[napi(ts_return_type = "Promise<string>")]
     pub fn get(&self, env: Env, id: Unknown<'_>) -> Result<Promised, Thrown> {
         let id = arg(&env, &id, "id", text)?;
-        self.run(&env, Lane::Quick, move |kb| {
-            let Document { id, text, title, source, metadata, .. } = kb.get(&id)?;
-            let out = json!({
-                "id": id, "text": text, "title": title, "source": source, "metadata": metadata,
-            });
-            Ok(Out::Text(out.to_string()))
-        })
+        self.run(&env, Lane::Quick, move |kb| Ok(Out::Text(plain(kb.get(&id)?).to_string())))
     }
 
     /// The ids of the documents that match, oldest first.
@@ -353,6 +412,69 @@ impl NativeKnowledgeBase {
     pub fn count(&self, env: Env, by: Unknown<'_>) -> Result<Promised, Thrown> {
         let by = optional_filter(&env, &by)?;
         self.run(&env, Lane::Quick, move |kb| kb.count(by.as_ref()).map(Out::count))
+    }
+
+    /// The values of a field with the number of documents that have each, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn facets(&self, env: Env, field: Unknown<'_>, options: Unknown<'_>) -> Result<Promised, Thrown> {
+        let field = arg(&env, &field, "field", text)?;
+        let read = Args::read(&env, &options, "options of facets").and_then(|mut args| {
+            let out = (args.maybe("where", filter)?, args.or("limit", 20, count)?);
+            args.done()?;
+            Ok(out)
+        });
+        let (by, limit) = read.or_throw()?;
+        self.run(&env, Lane::Quick, move |kb| {
+            let found = kb.facets(&field, by.as_ref(), limit)?;
+            let pairs: Vec<Value> =
+                found.iter().map(|(value, count)| json!([value.to_json(), count])).collect();
+            Ok(Out::Text(Value::Array(pairs).to_string()))
+        })
+    }
+
+    /// The least and the greatest value of a field, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn min_max(&self, env: Env, field: Unknown<'_>, options: Unknown<'_>) -> Result<Promised, Thrown> {
+        let field = arg(&env, &field, "field", text)?;
+        let read = Args::read(&env, &options, "options of minMax").and_then(|mut args| {
+            let out = args.maybe("where", filter)?;
+            args.done()?;
+            Ok(out)
+        });
+        let by = read.or_throw()?;
+        self.run(&env, Lane::Quick, move |kb| {
+            let found = kb.min_max(&field, by.as_ref())?;
+            let pair = found.map(|(low, high)| json!([low.to_json(), high.to_json()]));
+            Ok(Out::Text(pair.unwrap_or(Value::Null).to_string()))
+        })
+    }
+
+    /// A page of documents and where the next one begins, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn documents(
+        &self,
+        env: Env,
+        options: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
+        let read = Args::read(&env, &options, "options of documents").and_then(|mut args| {
+            let defaults = ListOptions::default();
+            let out = ListOptions {
+                filter: args.maybe("where", filter)?,
+                sort: args.maybe("sort", text)?.as_deref().map(Sort::parse).transpose()?,
+                limit: args.or("limit", defaults.limit, count)?,
+                after: args.maybe("after", text)?,
+                cancel: flag(cancel),
+            };
+            args.done()?;
+            Ok(out)
+        });
+        let options = read.or_throw()?;
+        self.run(&env, Lane::Quick, move |kb| {
+            let page = kb.documents(&options)?;
+            let documents: Vec<Value> = page.documents.into_iter().map(plain).collect();
+            Ok(Out::Text(json!({ "documents": documents, "next": page.next }).to_string()))
+        })
     }
 
     /// What the knowledge base holds, as JSON.
@@ -380,7 +502,7 @@ impl NativeKnowledgeBase {
         let version = arg(&env, &version, "version", whole)?;
         let slow = self.slow;
         self.run(&env, Lane::Slow, move |kb| {
-            Ok(Out::object(NativeKnowledgeBase { kb: kb.at(version)?, slow }))
+            Ok(Out::object(NativeKnowledgeBase { kb: Held::new(kb.at(version)?), slow }))
         })
     }
 
@@ -390,7 +512,76 @@ impl NativeKnowledgeBase {
         let name = arg(&env, &name, "tenant", text)?;
         let slow = self.slow;
         self.run(&env, Lane::Slow, move |kb| {
-            Ok(Out::object(NativeKnowledgeBase { kb: kb.tenant(&name)?, slow }))
+            Ok(Out::object(NativeKnowledgeBase { kb: Held::new(kb.tenant(&name)?), slow }))
+        })
+    }
+
+    /// The names of the tenants that have written something.
+    #[napi(ts_return_type = "Promise<Array<string>>")]
+    pub fn tenants(&self, env: Env) -> Result<Promised, Thrown> {
+        self.run(&env, Lane::Slow, |kb| Ok(Out::List(kb.tenants()?.into_iter().map(Out::Text).collect())))
+    }
+
+    /// Removes a tenant with all that it has.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn drop_tenant(&self, env: Env, name: Unknown<'_>) -> Result<Promised, Thrown> {
+        let name = arg(&env, &name, "tenant", text)?;
+        self.run(&env, Lane::Slow, move |kb| kb.drop_tenant(&name).map(|()| Out::Nothing))
+    }
+
+    /// Copies the knowledge base; `progress(reply, done, total)` is called on the way. The report is JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn backup(
+        &self,
+        env: Env,
+        to: Unknown<'_>,
+        progress: Option<Unknown<'_>>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
+        let to = arg(&env, &to, "to", text)?;
+        self.telling(&env, progress, cancel, move |kb, progress, cancel| {
+            report(&kb.backup(&to, &CopyOptions { progress, cancel })?)
+        })
+    }
+
+    /// Makes a knowledge base with another embedder; otherwise as `backup`.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn reembed(
+        &self,
+        env: Env,
+        to: Unknown<'_>,
+        embedder: Option<&NativeEmbedder>,
+        options: Unknown<'_>,
+        progress: Option<Unknown<'_>>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
+        let to = arg(&env, &to, "to", text)?;
+        let read = Args::read(&env, &options, "options of reembed").and_then(|mut args| {
+            let model = args.maybe("model", text)?.map(ModelSource::new);
+            let keep_chunks = args.or("keepChunks", false, boolean)?;
+            args.done()?;
+            Ok((model, keep_chunks))
+        });
+        let (model, keep_chunks) = read.or_throw()?;
+        let embedder: Option<Opening<Arc<dyn Embed>>> = embedder.map(|embedder| embedder.model.clone());
+        self.telling(&env, progress, cancel, move |kb, progress, cancel| {
+            let embedder = embedder.map(|embedder| embedder.get()).transpose()?;
+            let open = OpenOptions { embedder, model, ..OpenOptions::default() };
+            let options = ReembedOptions { keep_chunks, copy: CopyOptions { progress, cancel } };
+            report(&kb.reembed(&to, open, &options)?)
+        })
+    }
+
+    /// Compares what is stored with its checksums. The report is JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn verify(
+        &self,
+        env: Env,
+        progress: Option<Unknown<'_>>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
+        self.telling(&env, progress, cancel, move |kb, progress, cancel| {
+            report(&kb.verify(&CopyOptions { progress, cancel })?)
         })
     }
 

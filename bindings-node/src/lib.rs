@@ -12,6 +12,7 @@ mod errors;
 mod eval;
 mod hits;
 mod kb;
+mod log;
 mod pool;
 mod retrieve;
 mod value;

@@ -1,5 +1,9 @@
 //! On which threads does work run? On threads of quorate's own, so that a long ingest never holds up Node's file system.
+//!
+//! A thread that waits for a function of the host does not count: what that function waits for finds threads, however many
+//! calls wait. The TypeScript half bounds how many do.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -46,6 +50,32 @@ struct State {
     /// Threads that are awake without a job, and look at the queue before they sleep.
     looking: usize,
     threads: usize,
+    /// Threads that wait for a function of the host.
+    waiting: usize,
+}
+
+thread_local! {
+    /// The pool that this thread belongs to.
+    static OWN: Cell<Option<&'static Pool>> = const { Cell::new(None) };
+}
+
+/// Runs `wait`, which waits for a function of the host, while other threads may take this one's place.
+pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
+    /// Takes the place back, also when the wait ends in a panic.
+    struct Back(&'static Pool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            self.0.lock().waiting -= 1;
+        }
+    }
+    let Some(pool) = OWN.get() else { return wait() };
+    let mut state = pool.lock();
+    state.waiting += 1;
+    let _back = Back(pool);
+    let wanted = !state.queue.is_empty() && state.idle + state.looking == 0;
+    // Without a thread more the queue waits until one comes back.
+    drop(pool.grow(state, wanted));
+    wait()
 }
 
 static QUICK: LazyLock<Pool> =
@@ -62,20 +92,21 @@ pub fn submit(lane: Lane, job: Job) -> Result<()> {
     let mut state = pool.lock();
     state.queue.push_back(job);
     pool.queued.store(state.queue.len(), Ordering::Release);
-    if state.queue.len() > state.idle + state.looking && state.threads < pool.most {
-        state.threads += 1;
-        drop(state);
-        let started = thread::Builder::new().name("quorate".to_owned()).spawn(|| pool.serve());
-        if let Err(e) = started {
+    let wanted = state.queue.len() > state.idle + state.looking;
+    let (state, grown) = match pool.grow(state, wanted) {
+        Ok(after) => after,
+        Err(error) => {
             let mut state = pool.lock();
-            state.threads -= 1;
             // With other threads at work the job is done later.
-            if state.threads == 0 {
-                state.queue.clear();
-                pool.queued.store(0, Ordering::Release);
-                return Err(Error::with_source(Code::Io, format!("no thread could be started: {e}"), e));
+            if state.threads > 0 {
+                return Ok(());
             }
+            state.queue.clear();
+            pool.queued.store(0, Ordering::Release);
+            return Err(error);
         }
+    };
+    if grown {
         return Ok(());
     }
     let wake = state.queue.len() > state.looking;
@@ -95,6 +126,27 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Starts one more thread, if it is `wanted` and there may be one more. Whether it did. Errors: `io`.
+    fn grow<'a>(
+        &'static self,
+        mut state: MutexGuard<'a, State>,
+        wanted: bool,
+    ) -> Result<(MutexGuard<'a, State>, bool)> {
+        if !wanted || state.threads - state.waiting.min(state.threads) >= self.most {
+            return Ok((state, false));
+        }
+        state.threads += 1;
+        let started = thread::Builder::new().name("quorate".to_owned()).spawn(|| self.serve());
+        match started {
+            Ok(_) => Ok((state, true)),
+            Err(e) => {
+                state.threads -= 1;
+                drop(state);
+                Err(Error::with_source(Code::Io, format!("no thread could be started: {e}"), e))
+            }
+        }
+    }
+
     /// Waits awake, for a moment, for a job to be queued.
     fn look(&self) {
         let since = Instant::now();
@@ -103,9 +155,15 @@ impl Pool {
         }
     }
 
-    fn serve(&self) {
+    fn serve(&'static self) {
+        OWN.set(Some(self));
         let mut state = self.lock();
         loop {
+            if state.threads - state.waiting.min(state.threads) > self.most {
+                // It was started beside threads that waited, which go on now.
+                state.threads -= 1;
+                return;
+            }
             if let Some(job) = state.queue.pop_front() {
                 self.queued.store(state.queue.len(), Ordering::Release);
                 drop(state);

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use napi::{Env, Unknown};
-use quorate::Result;
 use quorate::core::embed::CrossEncoder;
 use quorate::rag::{
-    Context, ContextOptions, ContextOrder, Filter, Fusion, GroupBy, Hit, Hits, Mode, Rerank, Reranker,
-    SearchOptions,
+    Bm25, Context, ContextOptions, ContextOrder, Filter, Fusion, GroupBy, Hit, Hits, Lexical, LexicalQuery,
+    Mode, Rerank, Reranker, SearchOptions,
 };
+use quorate::{Code, Error, Result};
 use serde_json::json;
 
 use crate::convert::{self, Args, Out, boolean, count, floats32, number32, text};
@@ -104,9 +104,41 @@ fn search_options(args: &mut Args) -> Result<SearchOptions> {
             convert::choose(what, &text(given, what)?, &[("doc", GroupBy::Doc)])
         })?,
         min_score: args.maybe("minScore", number32)?,
+        min_relevance: args.maybe("minRelevance", number32)?,
+        recall: args.maybe("recall", number32)?,
+        ef_search: args.or("efSearch", defaults.ef_search, count)?,
+        exact: args.or("exact", defaults.exact, boolean)?,
+        depth: args.or("depth", defaults.depth, count)?,
+        lexical: args.maybe("lexical", lexical)?,
+        bm25: bm25(args)?,
         rerank: rerank(args)?,
         ..defaults
     })
+}
+
+/// A structured query of the lexical leg.
+fn lexical(given: Given, what: &str) -> Result<LexicalQuery> {
+    if !matches!(given, Given::Object(_)) {
+        let message = format!("{what} is {}; an object is expected", given.kind());
+        return Err(Error::new(Code::QuerySyntax, message));
+    }
+    serde_json::from_value::<Lexical>(convert::snake(convert::json(given, what)?))
+        .map(LexicalQuery::from)
+        .map_err(|e| Error::with_source(Code::QuerySyntax, format!("{what}: {e}"), e))
+}
+
+/// The parameters of BM25, and what titles count.
+fn bm25(args: &mut Args) -> Result<Bm25> {
+    let defaults = Bm25::default();
+    let given = args.maybe("bm25", |given, what| convert::floats(given, what, false))?;
+    let (k1, b) = match given.as_deref() {
+        Some([k1, b]) => (*k1 as f32, *b as f32),
+        Some(other) => {
+            return Err(invalid(format!("bm25 has {} numbers; the two [k1, b] are expected", other.len())));
+        }
+        None => (defaults.k1, defaults.b),
+    };
+    Ok(Bm25 { k1, b, title_boost: args.or("titleBoost", defaults.title_boost, number32)?, ..defaults })
 }
 
 /// The name of a reranker; a function and a cross-encoder take the place of `given` later.

@@ -54,6 +54,8 @@ export interface Agent {
   weight?: number;
   /** Where the agent is reached, when it runs elsewhere. */
   url?: string | null;
+  /** The A2A card that the agent was imported from, as JSON text. */
+  card?: string | null;
 }
 
 /** How a registry is opened. */
@@ -76,7 +78,7 @@ export interface MatchOptions {
   require?: readonly string[] | null;
   /** Largest cost of a call, in US dollars. */
   maxCost?: number | null;
-  /** A language that the agent must answer in. */
+  /** A language range (RFC 4647) that the agent must answer in: `zh-Hant` is met by `zh-Hant-TW` and `zh`, not by `zh-Hans`. */
   language?: string | null;
   /** The permissions that the caller holds. Default: all. */
   permissions?: readonly string[] | null;
@@ -84,7 +86,7 @@ export interface MatchOptions {
   tenant?: string | null;
   /** Return nothing, never a guess, when nothing is confident. Default false. */
   abstain?: boolean;
-  /** With `abstain`: the probability with which the right agent must be among those returned. Default 0.5. */
+  /** With `abstain`: the least sum of the confidences of those returned. Default 0.5. */
   minConfidence?: number;
   /** Whether outcomes take part in the ranking. Default true. */
   learn?: boolean;
@@ -159,6 +161,11 @@ export class Match {
   explain(): MatchExplanation {
     return this.#explanation;
   }
+
+  /** All that is known of it, for `JSON.stringify`. */
+  toJSON(): Record<string, unknown> {
+    return { ...(this as object), explanation: { ...this.#explanation } };
+  }
 }
 
 /** A member of a panel: how it fits the question, and what it adds. */
@@ -210,6 +217,58 @@ export class Panel {
   /** Why these members: what each added. */
   explain(): string {
     return this.#text;
+  }
+
+  /** All that is known of it, for `JSON.stringify`. */
+  toJSON(): Record<string, unknown> {
+    return { members: this.members.map((member) => member.toJSON()), coverage: this.coverage, text: this.#text };
+  }
+}
+
+/** A change of a registry. */
+export interface AgentEvent {
+  /** The registry's revision after the change. */
+  revision: number;
+  /** What happened, as the handle sees it; `missed`: the listener did not keep up, and older events were dropped. */
+  kind: 'added' | 'updated' | 'removed' | 'outcome' | 'missed' | 'other';
+  /** The agent's tenant. */
+  tenant: string | null;
+  /** The agent's id. */
+  id: string;
+}
+
+/** Changes of a registry, from the moment of subscribing on: `for await (const event of await registry.subscribe())`. */
+export class AgentEvents implements AsyncIterableIterator<AgentEvent> {
+  readonly #native: Native.AgentEvents;
+  #before: Promise<unknown> = Promise.resolve();
+
+  /** @internal */
+  constructor(native: Native.AgentEvents) {
+    this.#native = native;
+  }
+
+  /** The next change; done when the registry is closed. It keeps the process alive while it waits. */
+  next(): Promise<IteratorResult<AgentEvent, undefined>> {
+    const waited = this.#before.then(async (): Promise<IteratorResult<AgentEvent, undefined>> => {
+      const text = await settle(() => this.#native.next());
+      return text === undefined ? { done: true, value: undefined } : { done: false, value: parse(text) };
+    });
+    this.#before = waited.catch(() => undefined);
+    return waited;
+  }
+
+  /** Stops listening; `break` does it too. */
+  async return(): Promise<IteratorResult<AgentEvent, undefined>> {
+    this.#native.close();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
   }
 }
 
@@ -267,6 +326,11 @@ export class AgentRegistry {
     return parse(await settle(() => this.#native.add(agent)));
   }
 
+  /** Adds many agents at once: all or none. Codes: as {@link add}. */
+  async addAll(agents: readonly Agent[]): Promise<Agent[]> {
+    return parse(await settle(() => this.#native.addAll(agents)));
+  }
+
   /** Replaces the definition of an agent. Codes: `unknown_id`, otherwise as {@link add}. */
   async update(agent: Agent): Promise<Agent> {
     return parse(await settle(() => this.#native.update(agent)));
@@ -292,13 +356,19 @@ export class AgentRegistry {
     return settle(() => this.#native.count());
   }
 
-  /** The best agents for a question, best first; none, never a guess, when nothing is confident and `abstain` is set. */
+  /**
+   * The best agents for a question, best first; of equals the one with the lower id, then the one without a tenant. None, never
+   * a guess, when nothing is confident and `abstain` is set. Codes: `empty_input`, `unknown_capability`, `filter_type`.
+   */
   async match(question: string, options?: MatchOptions | null): Promise<Match[]> {
     const found = parse<Found[]>(await settle(() => this.#native.match(question, checked(options))));
     return found.map((one) => new Match(one));
   }
 
-  /** Agents that complement each other on a question: not the top ones alike. */
+  /**
+   * Agents that complement each other on a question: not the top ones alike. With `require`, all together have all, wherever
+   * `size` agents can. Codes: `empty_input`, `not_found`, `invalid_argument`, `too_large`.
+   */
   async selectPanel(question: string, options?: PanelOptions | null): Promise<Panel> {
     return new Panel(parse(await settle(() => this.#native.selectPanel(question, checked(options)))));
   }
@@ -323,12 +393,22 @@ export class AgentRegistry {
     return settle(() => this.#native.load(place(path)));
   }
 
-  /** Writes the agents that this handle sees to a catalogue file: JSON when its name ends in `.json`, else YAML. */
+  /** Writes what this handle can load again to a catalogue file, a tenant's its own: JSON when its name ends in `.json`, else YAML. */
   async save(path: string | URL): Promise<void> {
     await settle(() => this.#native.save(place(path)));
   }
 
-  /** Every version of an agent, oldest first, also when it was removed. Code: `unknown_id`. */
+  /** The capabilities that agents may name, with their titles; empty when any may be named. */
+  async taxonomy(): Promise<Record<string, string>> {
+    return parse(await settle(() => this.#native.taxonomy()));
+  }
+
+  /** Changes from now on. A tenant's handle hears of what it sees. */
+  async subscribe(): Promise<AgentEvents> {
+    return new AgentEvents(await settle(() => this.#native.subscribe()));
+  }
+
+  /** Every version of an agent, oldest first, also when it was removed; of another tenant's those that were public. Code: `unknown_id`. */
   async versions(id: string): Promise<AgentVersion[]> {
     return parse(await settle(() => this.#native.versions(id)));
   }

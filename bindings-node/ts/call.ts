@@ -1,5 +1,6 @@
 // How does a call reach the native half, stop at an AbortSignal, and fail with the right error?
 
+import { builtin } from './builtin.js';
 import { Cancelled, invalid, refine } from './errors.js';
 import { native } from './native.js';
 
@@ -83,4 +84,32 @@ export function parse<T>(json: string): T {
 function big(_: string, value: unknown): unknown {
   const digits = (value as { $big?: unknown } | null)?.$big;
   return typeof digits === 'string' ? BigInt(digits) : value;
+}
+
+/** How many calls with functions of the host run at a time; further ones wait, except those that such a function makes itself. */
+const CALLING_BACK = 256;
+
+/** Whether this code runs in a function of the host that native work waits for. */
+const inside = new (builtin('node:async_hooks').AsyncLocalStorage)<boolean>();
+let callingBack = 0;
+const later: (() => void)[] = [];
+
+/** @internal Runs `work`, which calls functions of the host and waits for them, when there is a place for it. */
+export async function admitted<T>(callsBack: boolean, work: () => Promise<T>): Promise<T> {
+  // What is called from such a function must not wait for a place behind the call that waits for it.
+  if (!callsBack || inside.getStore()) return work();
+  if (callingBack >= CALLING_BACK) await new Promise<void>((resolve) => later.push(resolve));
+  else callingBack += 1;
+  try {
+    return await work();
+  } finally {
+    const next = later.shift();
+    if (next) next();
+    else callingBack -= 1;
+  }
+}
+
+/** @internal Calls a function of the host that native work waits for; it may be asynchronous, and may throw before it is. */
+export function hosted<T>(call: () => T | PromiseLike<T>): Promise<T> {
+  return new Promise<T>((resolve) => resolve(inside.run(true, call)));
 }

@@ -172,6 +172,39 @@ export class RemoteEmbedder extends Embedder {
   }
 }
 
+/** The options of a {@link CallbackEmbedder}. */
+export interface CallbackEmbedderOptions {
+  /** Components of a vector. */
+  dim: number;
+  /** Names the function and its version, such as `mine-v1`; stored in each knowledge base. */
+  id: string;
+  /** Longest text, in tokens by estimate, that chunking aims for. Default 512. */
+  maxTokens?: number;
+  /** Where vectors that were computed before are kept. */
+  cache?: EmbeddingCache | null;
+}
+
+/** One vector of `dim` numbers for each text, or a Promise of them. */
+export type EmbedFunction = (
+  texts: string[],
+) => ArrayLike<ArrayLike<number>> | PromiseLike<ArrayLike<ArrayLike<number>>>;
+
+/** An embedder that the host has written. What the function gives is checked, and brought to unit length. */
+export class CallbackEmbedder extends Embedder {
+  /** Codes of its work: `callback` when the function fails or gives another shape, `not_finite`. */
+  constructor(embed: EmbedFunction, options: CallbackEmbedderOptions) {
+    if (typeof embed !== 'function') throw invalid('the first argument of a CallbackEmbedder is a function of a list of texts');
+    const { cache, ...rest } = checked(options);
+    const call = (reply: Native.Reply, texts: string[]): void => {
+      new Promise<ArrayLike<ArrayLike<number>>>((resolve) => resolve(embed(texts))).then(
+        (vectors) => reply.answer(vectors),
+        (error: unknown) => reply.fail(`the embedder's function failed: ${String(error).slice(0, 300)}`),
+      );
+    };
+    super(REMOTE, now(() => native.Embedder.callback(call, rest, cacheIn(cache))));
+  }
+}
+
 /** How much an {@link EmbeddingCache} holds and helps. */
 export interface CacheStats {
   entries: number;

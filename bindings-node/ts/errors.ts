@@ -39,6 +39,14 @@ export type ErrorCode =
   | 'remote_failed'
   | 'remote_invalid'
   | 'timeout'
+  | 'rate_limited'
+  | 'circuit_open'
+  | 'stream_incomplete'
+  | 'context_overflow'
+  | 'model_refused'
+  | 'output_invalid'
+  | 'tool_arguments'
+  | 'replay_mismatch'
   | 'load_failed'
   | 'callback'
   | 'cancelled'
@@ -46,13 +54,17 @@ export type ErrorCode =
   | 'undefined'
   | 'internal';
 
+/** The longest message, in UTF-16 units. */
+const MOST = 3000;
+
 /** Any error of quorate; by itself, a defect of the library (code `internal`). */
 export class QuorateError extends Error {
   /** The stable name of the error, the same in Rust, Python and Node. */
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    // As errors of the native half: no message is as long as what was given.
+    super(message.length > MOST ? `${message.slice(0, MOST - 805)} ... ${message.slice(-800)}` : message, options);
     this.code = code;
   }
 

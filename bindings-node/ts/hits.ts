@@ -1,9 +1,10 @@
 // What does a search find?
 
-import { inspect } from 'node:util';
-
 import type * as Native from '../native.js';
+import { builtin } from './builtin.js';
 import { now, parse } from './call.js';
+
+const { inspect } = builtin('node:util');
 
 /** A value of metadata. */
 export type MetadataValue =
@@ -58,7 +59,7 @@ export interface Explanation {
 /** A hit as a plain object. */
 export type HitData = Pick<
   Hit,
-  'score' | 'text' | 'docId' | 'chunkId' | 'title' | 'source' | 'metadata' | 'headings' | 'start' | 'end'
+  'score' | 'relevance' | 'similarity' | 'text' | 'docId' | 'chunkId' | 'title' | 'source' | 'metadata' | 'headings' | 'start' | 'end'
 >;
 
 /** A piece of a document that was found. It shows the state that was searched, whatever is written later. */
@@ -75,6 +76,20 @@ export class Hit {
   /** How good it is; larger is better. What it means depends on mode and fusion. */
   get score(): number {
     return this.#hits.score(this.#at);
+  }
+
+  /**
+   * How likely the piece is about the question at all, 0 to 1, whatever the mode and the other hits are: calibrated for the
+   * built-in model and all-MiniLM-L6-v2, by the words alone with others and in a lexical search. Null where there are neither
+   * words nor a known model. Code: `corrupt`.
+   */
+  get relevance(): number | null {
+    return now(() => this.#hits.relevance(this.#at));
+  }
+
+  /** The cosine of the query and the piece; null in a lexical search and where the query means nothing to the model. */
+  get similarity(): number | null {
+    return this.#hits.similarity(this.#at);
   }
 
   /** The text of the piece. */
@@ -137,8 +152,8 @@ export class Hit {
 
   /** The hit as a plain object, for JSON. */
   toJSON(): HitData {
-    const { score, text, docId, chunkId, title, source, metadata, headings, start, end } = this;
-    return { score, text, docId, chunkId, title, source, metadata, headings, start, end };
+    const { score, relevance, similarity, text, docId, chunkId, title, source, metadata, headings, start, end } = this;
+    return { score, relevance, similarity, text, docId, chunkId, title, source, metadata, headings, start, end };
   }
 
   [inspect.custom](_depth: number, options: import('node:util').InspectOptions): string {

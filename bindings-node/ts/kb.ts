@@ -1,7 +1,7 @@
 // How are documents kept and found?
 
 import type * as Native from '../native.js';
-import { abortable, options as checked, parse, place, settle } from './call.js';
+import { abortable, admitted, options as checked, hosted, parse, place, settle } from './call.js';
 import { type Abortable, CrossEncoder, Embedder, encoderOf, nativeOf } from './embed.js';
 import { InvalidInput, invalid } from './errors.js';
 import { type Hit, type Metadata, type MetadataValue, hitsOf } from './hits.js';
@@ -94,7 +94,62 @@ export interface WriteOptions extends Abortable {
   /** `stop`: a bad document fails all. `skip`: all others are stored, and the report lists the bad ones. Default `stop`. */
   onError?: 'stop' | 'skip';
   /** Called with documents done and documents in all, or true to have it written to standard error. */
-  progress?: boolean | ((done: number, total: number) => void) | null;
+  progress?: boolean | ProgressFunction | null;
+}
+
+/**
+ * Told how many of how many are done. The work waits for it, also for its promise; what it throws or rejects with ends the work
+ * (code `callback`), and nothing is stored.
+ */
+export type ProgressFunction = (done: number, total: number) => unknown;
+
+/** How a knowledge base is copied or examined. */
+export interface CopyOptions extends Abortable {
+  /** Called with how many files, documents or tenants of how many are done, or true to have it written to standard error. */
+  progress?: boolean | ProgressFunction | null;
+}
+
+/** How {@link KnowledgeBase.reembed} makes another knowledge base. */
+export interface ReembedOptions extends CopyOptions {
+  /** The model of the new one: a model folder, a hub id, or an Embedder. */
+  embedder: Embedder | string | URL;
+  /** Whether the pieces stay as they are, those that callers have cut above all. Default false: texts are cut anew. */
+  keepChunks?: boolean;
+}
+
+/** What was copied. */
+export interface CopyReport {
+  /** Tenants with a name that have documents or had some. */
+  tenants: number;
+  /** Documents of all tenants. */
+  documents: number;
+  /** Their pieces. */
+  chunks: number;
+}
+
+/** What was examined, and what is not as it was written. */
+export interface VerifyReport {
+  /** Whether no problem was found. */
+  ok: boolean;
+  /** Tenants that were examined, the one without a name included. */
+  tenants: number;
+  documents: number;
+  chunks: number;
+  /** Versions that can be shown. */
+  versions: number;
+  /** What is wrong; at most 100 a tenant. */
+  problems: Problem[];
+}
+
+/** Something that is not as it was written. */
+export interface Problem {
+  /** Null for the tenant without a name. */
+  tenant: string | null;
+  /** `documents`: some may be lost. `version`: a past one cannot be shown. `index`: built again at the next opening; nothing is lost. */
+  part: 'documents' | 'version' | 'index';
+  /** The code of the error that whoever uses it gets. */
+  code: string;
+  message: string;
 }
 
 /** A document that was left out. */
@@ -113,11 +168,80 @@ export interface WriteReport {
   added: number;
   /** Documents that were there before. */
   replaced: number;
+  /** With `upsert` and of files: documents that are stored as they were given already, and were not written again. */
+  unchanged: number;
+  /** Documents that their file no longer holds. */
+  deleted: number;
   /** Pieces that were stored. */
   chunks: number;
   /** With `onError: 'skip'`, what was left out and why. */
   skipped: Skipped[];
   /** The version that holds the write. */
+  version: number;
+}
+
+/** How tables in text form are read; `id`, `title`, `text` and `metadata` of JSONL too. */
+export interface CsvOptions {
+  /** One character. Default: a tab for `.tsv`; a comma, or where the first line has none what it has most of. */
+  delimiter?: string;
+  /** One character. Default `"`. */
+  quote?: string;
+  /** Whether the first row names the columns, or their names. Default true. */
+  header?: boolean | string[];
+  /** The column of the ids. Default `id`, `_id` or `doc_id`. */
+  id?: string;
+  /** The column of the titles. Default `title`, `name` or `headline`; such a synonym stays in the metadata too. */
+  title?: string;
+  /**
+   * The column of the texts, or several. Default `text`, `content`, `body`, `abstract`, `passage`, `document` or `description`;
+   * such a synonym stays in the metadata too.
+   */
+  text?: string | string[];
+  /** The columns that become metadata. Default all others. */
+  metadata?: string[];
+}
+
+/** How files are added. */
+export interface FileOptions extends WriteOptions {
+  /** The largest file, in bytes. Default 256 MiB. */
+  maxBytes?: number;
+  /** How tables in text form are read. */
+  csv?: CsvOptions | null;
+  /** The encoding of text files, as a label of the Encoding Standard. Default: what the file declares, else what it looks like. */
+  encoding?: string;
+  /** Of web pages only the main text. Default false. */
+  mainText?: boolean;
+  /** The folder that ids begin below. Default: ids are made of absolute paths. */
+  root?: string | URL | null;
+  /** What is known of all the documents. */
+  metadata?: Metadata | null;
+  /** Whether symbolic links in a folder lead on, also out of it. Default false. */
+  followLinks?: boolean;
+  /** After so many documents there is a commit. Default 1000. */
+  batch?: number;
+}
+
+/** How files are synchronised. */
+export interface SyncOptions extends FileOptions {
+  /** Whether documents are deleted whose files are gone. Default true. */
+  deleteMissing?: boolean;
+}
+
+/** What {@link KnowledgeBase.syncFiles} did, in documents. */
+export interface SyncReport {
+  /** New documents. */
+  added: number;
+  /** Documents that say something else than before. */
+  updated: number;
+  /** Documents that were not written again. */
+  unchanged: number;
+  /** Documents whose file is gone, or no longer holds them. */
+  deleted: number;
+  /** Pieces that were stored. */
+  chunks: number;
+  /** What could not be read or stored, and why. */
+  skipped: Skipped[];
+  /** The version that says what the files say. */
   version: number;
 }
 
@@ -141,6 +265,39 @@ export interface VectorSearchOptions extends Abortable {
   groupBy?: 'doc' | null;
   /** Only hits with at least this score. */
   minScore?: number | null;
+  /** Only hits that are about the question with at least this probability, 0 to 1 (`hit.relevance`); there may be none. */
+  minRelevance?: number | null;
+  /** The share of the nearest vectors that graphs are to find on the whole, above 0 to 1; 1 is `exact`. */
+  recall?: number | null;
+  /** How wide graphs are searched, instead of `recall`. */
+  efSearch?: number | null;
+  /** Whether every vector is compared with the query. Default false. */
+  exact?: boolean;
+  /** How many candidates each leg brings to begin with; 100 at least. */
+  depth?: number | null;
+}
+
+/** Words, or a further query. */
+export type LexicalWords = string | Lexical | readonly (string | Lexical)[] | null;
+
+/**
+ * Which words the hits of a search must, may and must not have. What has to match (`must`, `phrase`, `prefix`, `fuzzy`) and what
+ * must not holds for the whole search, the dense leg included. Where nothing is said but what must not match, the words of the
+ * search are looked for. Stop words alone say nothing.
+ */
+export interface Lexical {
+  /** Each has to match: all words of a text, in any order, or a further query. */
+  must?: LexicalWords;
+  /** Adds to the score: any word of a text, or a further query. Where nothing has to match, at least one has to. */
+  should?: LexicalWords;
+  /** None may match: all words of a text, or a further query. */
+  mustNot?: LexicalWords;
+  /** Words one after the other, with up to `slop` others between them. */
+  phrase?: string | { text: string; slop?: number } | readonly (string | { text: string; slop?: number })[] | null;
+  /** Beginnings of words. */
+  prefix?: string | readonly string[] | null;
+  /** Words with at most one typing error, or up to `distance` (2). */
+  fuzzy?: string | { word: string; distance: number } | readonly (string | { word: string; distance: number })[] | null;
 }
 
 /** What a search may be told. */
@@ -164,6 +321,30 @@ export interface SearchOptions extends VectorSearchOptions {
   blend?: number;
   /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.5. */
   mmrLambda?: number;
+  /** Which words must, may and must not occur, instead of the words of the query. */
+  lexical?: Lexical | null;
+  /** The parameters [k1, b] of BM25. Default [1.2, 0.75]. */
+  bm25?: readonly [k1: number, b: number] | null;
+  /** What a word in the title counts on top. Default 0. */
+  titleBoost?: number | null;
+}
+
+/** Which documents {@link KnowledgeBase.documents} lists, and in which order. */
+export interface ListOptions extends Abortable {
+  /** Only documents that match. */
+  where?: Where | null;
+  /** A field, with `-` before it for the greatest first; documents without a value come last. Default by id. */
+  sort?: string | null;
+  /** The most documents of one page. Default 100. */
+  limit?: number;
+  /** Where the page begins: `next` of the page before. */
+  after?: string | null;
+}
+
+/** A page of documents. */
+export interface DocumentPage extends Array<Document> {
+  /** What `after` of the next page is; null when this page is the last. */
+  next: string | null;
 }
 
 /** A function that gives each hit a score, larger is better; it may be asynchronous. */
@@ -240,16 +421,17 @@ const TURN = 4;
 const MADE = Symbol('made');
 
 /**
- * Opens the knowledge base in a folder; creates it when it is absent.
+ * Opens the knowledge base in a folder; creates it when it is absent. `null` is an empty knowledge base in memory, which is gone
+ * with its handle ({@link KnowledgeBase.backup} keeps a copy).
  *
  * Codes: `locked`, `embedder_mismatch`, `not_found` (read-only and absent), `corrupt`, `format_version`, `io`,
  * `permission_denied`.
  */
-export async function open(folder: string | URL, options?: OpenOptions | null): Promise<KnowledgeBase> {
+export async function open(folder: string | URL | null, options?: OpenOptions | null): Promise<KnowledgeBase> {
   const { embedder, ...rest } = checked(options);
   const model = embedder instanceof Embedder ? undefined : embedder;
   const opened = await settle(() =>
-    native.open(place(folder), embedder instanceof Embedder ? nativeOf.get(embedder) : undefined, {
+    native.open(folder === null ? null : place(folder), embedder instanceof Embedder ? nativeOf.get(embedder) : undefined, {
       ...rest,
       model: model === undefined || model === null ? model : place(model),
     }),
@@ -295,32 +477,47 @@ export class KnowledgeBase {
     const batch = new native.Documents(skip);
     await fill(batch, documents, signal);
     const write = (cancel?: Native.Cancel) => this.#native.write(batch, replace, teller.call, cancel);
-    return parse(await told(teller, abortable(signal, false, write)));
+    return parse(await calling(teller, () => abortable(signal, false, write)));
   }
 
   /**
-   * Adds the documents of files: a file, a folder or a glob, or several, such as `docs/**\/*`. All or, with an error, none.
-   * Takes `.txt .md .html .pdf .docx .csv .jsonl`; `progress` counts files. Codes: `not_found`, `load_failed`, and as {@link add}.
+   * Adds the documents of files: a file, a folder or a glob, or several, such as `docs/**\/*`. Takes `.txt .md .html .pdf .docx
+   * .csv .tsv .jsonl`; `progress` counts files. There is a commit after each `batch` of documents, so what was stored before an
+   * error stays, and adding the same files again goes on: what is stored as its file says is `unchanged`. Codes: `not_found`,
+   * `permission_denied`, `load_failed`, and as {@link add}.
    */
-  async addFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport> {
-    return this.#writeFiles(patterns, false, options);
+  async addFiles(patterns: string | URL | readonly (string | URL)[], options?: FileOptions | null): Promise<WriteReport> {
+    return this.#writeFiles(patterns, 'add', options);
   }
 
-  /** Adds the documents of files and replaces those whose id exists; what has not changed is not embedded again. */
-  async upsertFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport> {
-    return this.#writeFiles(patterns, true, options);
+  /**
+   * Adds the documents of files and replaces those whose id exists; what has not changed is not written again. Rows and pages
+   * that such a file no longer holds are deleted.
+   */
+  async upsertFiles(patterns: string | URL | readonly (string | URL)[], options?: FileOptions | null): Promise<WriteReport> {
+    return this.#writeFiles(patterns, 'upsert', options);
   }
 
-  async #writeFiles(
+  /**
+   * Makes the knowledge base say what files say: as {@link upsertFiles}, and documents whose files are gone are deleted, as far
+   * as the patterns mean those files.
+   */
+  async syncFiles(patterns: string | URL | readonly (string | URL)[], options?: SyncOptions | null): Promise<SyncReport> {
+    return this.#writeFiles(patterns, 'sync', options);
+  }
+
+  async #writeFiles<T>(
     patterns: string | URL | readonly (string | URL)[],
-    replace: boolean,
-    options: WriteOptions | null | undefined,
-  ): Promise<WriteReport> {
-    const { skip, teller, signal } = writing(options, 'files');
+    task: 'add' | 'upsert' | 'sync',
+    options: SyncOptions | null | undefined,
+  ): Promise<T> {
+    const { progress, signal, root, ...rest } = checked(options);
+    const settings = { ...rest, root: root === undefined || root === null ? undefined : place(root) };
+    const tell = teller(progress, 'files');
     const list = Array.isArray(patterns) ? (patterns as readonly (string | URL)[]) : [patterns as string | URL];
     const write = (cancel?: Native.Cancel) =>
-      this.#native.writeFiles(list.map(place), replace, skip, teller.call, cancel);
-    return parse(await told(teller, abortable(signal, false, write)));
+      this.#native.writeFiles(list.map(place), task, settings, tell.call, cancel);
+    return parse(await calling(tell, () => abortable(signal, false, write)));
   }
 
   /**
@@ -360,8 +557,15 @@ export class KnowledgeBase {
     await settle(() => this.#native.updateMetadata(id, metadata));
   }
 
-  /** Deletes documents by id or by filter, and says how many. Codes: `filter_syntax`, `filter_type`, `read_only`. */
-  async delete(which: { ids: readonly string[] } | { where: Where } | readonly string[]): Promise<number> {
+  /**
+   * Deletes documents by id or by filter, and says how many. A filter that says nothing, as `{}`, is refused unless `all` says
+   * that every document is meant; `{ all: true }` alone deletes every document of the tenant.
+   *
+   * Codes: `filter_syntax`, `filter_type`, `invalid_argument`, `read_only`.
+   */
+  async delete(
+    which: { ids: readonly string[] } | { where: Where; all?: boolean } | { all: true } | readonly string[],
+  ): Promise<number> {
     return settle(() => this.#native.delete(Array.isArray(which) ? { ids: which } : which));
   }
 
@@ -375,7 +579,7 @@ export class KnowledgeBase {
     const second = reranker(rerank);
     const search = (cancel?: Native.Cancel) =>
       this.#native.search(query, { ...rest, rerank: second.name }, cancel, second.encoder, second.call);
-    return hitsOf(await told(second, abortable(signal, true, search)));
+    return hitsOf(await calling(second, () => abortable(signal, true, search)));
   }
 
   /** The hits of several queries, in parallel. */
@@ -384,7 +588,7 @@ export class KnowledgeBase {
     const second = reranker(rerank);
     const search = (cancel?: Native.Cancel) =>
       this.#native.searchBatch(queries, { ...rest, rerank: second.name }, cancel, second.encoder, second.call);
-    return (await told(second, abortable(signal, true, search))).map(hitsOf);
+    return (await calling(second, () => abortable(signal, true, search))).map(hitsOf);
   }
 
   /** The best pieces for one question in several wordings, the question itself first: each is searched for, then fused. */
@@ -393,7 +597,7 @@ export class KnowledgeBase {
     const second = reranker(rerank);
     const search = (cancel?: Native.Cancel) =>
       this.#native.searchMany(queries, { ...rest, rerank: second.name }, cancel, second.encoder, second.call);
-    return hitsOf(await told(second, abortable(signal, true, search)));
+    return hitsOf(await calling(second, () => abortable(signal, true, search)));
   }
 
   /** Cited text for a question, within a budget of tokens. Codes: as {@link search}. */
@@ -402,7 +606,7 @@ export class KnowledgeBase {
     const second = reranker(rerank);
     const build = (cancel?: Native.Cancel) =>
       this.#native.context(query, { ...rest, rerank: second.name }, cancel, second.encoder, second.call);
-    return parse(await told(second, abortable(signal, true, build)));
+    return parse(await calling(second, () => abortable(signal, true, build)));
   }
 
   /**
@@ -457,6 +661,36 @@ export class KnowledgeBase {
     return settle(() => this.#native.count(filterIn(where)));
   }
 
+  /**
+   * The values of a field with the number of documents that have each: those of most documents first, of equally many the lesser
+   * first. Each member of a list is a value. `limit`: 20.
+   */
+  async facets(
+    field: string,
+    options?: { where?: Where | null; limit?: number } | null,
+  ): Promise<[value: string | number | boolean, count: number][]> {
+    return parse(await settle(() => this.#native.facets(field, options)));
+  }
+
+  /**
+   * The least and the greatest value of a field, members of lists included; null where no document has one. Texts that are all
+   * times compare as such. Code: `filter_type` (numbers and texts in one field, booleans).
+   */
+  async minMax(
+    field: string,
+    options?: { where?: Where | null } | null,
+  ): Promise<[least: string | number, greatest: string | number] | null> {
+    return parse(await settle(() => this.#native.minMax(field, options)));
+  }
+
+  /** A page of documents; `next` of it is `after` of the next one. Codes: `filter_syntax`, `filter_type`, `invalid_argument`. */
+  async documents(options?: ListOptions | null): Promise<DocumentPage> {
+    const { signal, ...rest } = checked(options);
+    const list = (cancel?: Native.Cancel) => this.#native.documents(rest, cancel);
+    const found = parse<{ documents: Document[]; next: string | null }>(await abortable(signal, false, list));
+    return Object.assign(found.documents, { next: found.next });
+  }
+
   /** What the knowledge base holds. */
   async stats(): Promise<Stats> {
     return parse(await settle(() => this.#native.stats()));
@@ -479,6 +713,63 @@ export class KnowledgeBase {
    */
   tenant(name: string): Opening {
     return opening(settle(() => this.#native.tenant(name)).then((made) => new KnowledgeBase(MADE, made)));
+  }
+
+  /**
+   * The names of the tenants that have written something, sorted; not the one without a name.
+   * Codes: `tenant_violation` on a tenant's handle, `closed`.
+   */
+  async tenants(): Promise<string[]> {
+    return settle(() => this.#native.tenants());
+  }
+
+  /**
+   * Removes a tenant: its documents with all their versions, and its indexes. It is durable when the Promise is resolved, and
+   * cannot be undone. Handles of the tenant are empty from then on and may write again; readers in other processes see it when
+   * they refresh. Codes: `not_found` when there is no such tenant, `tenant_violation` on a tenant's handle, `read_only`, `closed`.
+   */
+  async dropTenant(name: string): Promise<void> {
+    await settle(() => this.#native.dropTenant(name));
+  }
+
+  /**
+   * Copies the knowledge base, all tenants and versions, to a place where nothing is, while it is used. The copy has what was
+   * acknowledged when the call began, and is there whole when the Promise is resolved, or not at all. From memory, from and to an
+   * object store, and of a past version ({@link at}), it has no past versions. Codes: `invalid_argument` when something is there,
+   * `tenant_violation` on a tenant's handle, `closed`, `corrupt`, `version_conflict` (try again), and those of files.
+   */
+  async backup(to: string | URL, options?: CopyOptions | null): Promise<CopyReport> {
+    const { teller, signal } = copying(options, 'files');
+    const copy = (cancel?: Native.Cancel) => this.#native.backup(place(to), teller.call, cancel);
+    return parse(await calling(teller, () => abortable(signal, false, copy)));
+  }
+
+  /**
+   * Reads everything that is stored and compares it with its checksums, and the indexes with the documents. What is wrong is
+   * listed, not thrown; nothing is changed. All tenants, on a tenant's handle its own. It takes the time to read all files, and the
+   * memory of the documents and vectors of the largest tenant. Codes: `closed`, `io`, `permission_denied`.
+   */
+  async verify(options?: CopyOptions | null): Promise<VerifyReport> {
+    const { teller, signal } = copying(options, 'tenants');
+    return parse(
+      await calling(teller, () => abortable(signal, true, (cancel) => this.#native.verify(teller.call, cancel))),
+    );
+  }
+
+  /**
+   * Makes a knowledge base at a place where nothing is, with all documents embedded by another model. This one stays as it is and
+   * can be used meanwhile; what is written to it after the call began may be missing there. Texts are cut anew, as the settings and
+   * the length of the model say. Codes: `invalid_argument` when something is there, `tenant_violation` on a tenant's handle, `closed`,
+   * and those of the embedder and of files.
+   */
+  async reembed(to: string | URL, options: ReembedOptions): Promise<CopyReport> {
+    const { embedder, keepChunks, ...rest } = checked(options);
+    const { teller, signal } = copying(rest, 'documents');
+    const own = embedder instanceof Embedder ? nativeOf.get(embedder) : undefined;
+    const model = own === undefined && embedder !== undefined && embedder !== null ? place(embedder as string | URL) : undefined;
+    const copy = (cancel?: Native.Cancel) =>
+      this.#native.reembed(place(to), own, { model, keepChunks }, teller.call, cancel);
+    return parse(await calling(teller, () => abortable(signal, false, copy)));
   }
 
   /** The tenant that the handle sees; null for the one without a name. */
@@ -593,10 +884,10 @@ interface Told<F> {
   failed?: { error: unknown };
 }
 
-/** The outcome of native work; a callback that failed is the cause of its error. */
-async function told<T>(callback: Told<unknown>, work: Promise<T>): Promise<T> {
+/** Runs native work that may call a function of the host; where that failed, it is the cause of the error. */
+async function calling<T>(callback: Told<unknown>, work: () => Promise<T>): Promise<T> {
   try {
-    return await work;
+    return await admitted(callback.call !== undefined, work);
   } catch (error) {
     if (error instanceof InvalidInput && error.code === 'callback' && callback.failed) {
       throw new InvalidInput('callback', error.message, { cause: callback.failed.error });
@@ -613,6 +904,13 @@ function writing(options: WriteOptions | null | undefined, what = 'documents') {
   return { skip: onError === 'skip', teller: teller(progress, what), signal };
 }
 
+/** The options of a copy, checked. */
+function copying(options: CopyOptions | null | undefined, what: string) {
+  const { progress, signal, ...unknown } = checked(options);
+  for (const name of Object.keys(unknown)) throw invalid(`there is no option '${name}'`);
+  return { teller: teller(progress, what), signal };
+}
+
 type Teller = (reply: Native.Reply, done: number, total: number) => void;
 
 /** What tells the host of progress. */
@@ -622,13 +920,11 @@ function teller(progress: WriteOptions['progress'], what: string): Told<Teller> 
   if (typeof tell !== 'function') throw invalid('progress is neither a boolean nor a function');
   const told: Told<Teller> = {
     call: (reply, done, total) => {
-      try {
-        tell(done, total);
-        reply.answer(undefined);
-      } catch (error) {
+      const failed = (error: unknown) => {
         told.failed = { error };
         reply.fail('the progress callback threw');
-      }
+      };
+      hosted(() => tell(done, total)).then(() => reply.answer(undefined), failed);
     },
   };
   return told;
@@ -663,8 +959,7 @@ function reranker(rerank: SearchOptions['rerank']): Second {
         second.failed = { error };
         reply.fail('the reranking callback threw');
       };
-      // It may be asynchronous, and may throw before it is.
-      new Promise<ArrayLike<number>>((resolve) => resolve(rerank(query, hitsOf(hits)))).then((scores) => {
+      hosted(() => rerank(query, hitsOf(hits))).then((scores) => {
         reply.answer(scores);
       }, failed);
     },

@@ -67,6 +67,8 @@ export interface Agent {
     weight?: number;
     /** Where the agent is reached, when it runs elsewhere. */
     url?: string | null;
+    /** The A2A card that the agent was imported from, as JSON text. */
+    card?: string | null;
 }
 /** How a registry is opened. */
 export interface RegistryOptions {
@@ -87,7 +89,7 @@ export interface MatchOptions {
     require?: readonly string[] | null;
     /** Largest cost of a call, in US dollars. */
     maxCost?: number | null;
-    /** A language that the agent must answer in. */
+    /** A language range (RFC 4647) that the agent must answer in: `zh-Hant` is met by `zh-Hant-TW` and `zh`, not by `zh-Hans`. */
     language?: string | null;
     /** The permissions that the caller holds. Default: all. */
     permissions?: readonly string[] | null;
@@ -95,7 +97,7 @@ export interface MatchOptions {
     tenant?: string | null;
     /** Return nothing, never a guess, when nothing is confident. Default false. */
     abstain?: boolean;
-    /** With `abstain`: the probability with which the right agent must be among those returned. Default 0.5. */
+    /** With `abstain`: the least sum of the confidences of those returned. Default 0.5. */
     minConfidence?: number;
     /** Whether outcomes take part in the ranking. Default true. */
     learn?: boolean;
@@ -147,6 +149,8 @@ export declare class Match {
     readonly confidence: number;
     /** Where the score comes from. */
     explain(): MatchExplanation;
+    /** All that is known of it, for `JSON.stringify`. */
+    toJSON(): Record<string, unknown>;
 }
 /** A member of a panel: how it fits the question, and what it adds. */
 export declare class Member extends Match {
@@ -178,6 +182,29 @@ export declare class Panel {
     readonly coverage: Coverage;
     /** Why these members: what each added. */
     explain(): string;
+    /** All that is known of it, for `JSON.stringify`. */
+    toJSON(): Record<string, unknown>;
+}
+/** A change of a registry. */
+export interface AgentEvent {
+    /** The registry's revision after the change. */
+    revision: number;
+    /** What happened, as the handle sees it; `missed`: the listener did not keep up, and older events were dropped. */
+    kind: 'added' | 'updated' | 'removed' | 'outcome' | 'missed' | 'other';
+    /** The agent's tenant. */
+    tenant: string | null;
+    /** The agent's id. */
+    id: string;
+}
+/** Changes of a registry, from the moment of subscribing on: `for await (const event of await registry.subscribe())`. */
+export declare class AgentEvents implements AsyncIterableIterator<AgentEvent> {
+    #private;
+    /** The next change; done when the registry is closed. It keeps the process alive while it waits. */
+    next(): Promise<IteratorResult<AgentEvent, undefined>>;
+    /** Stops listening; `break` does it too. */
+    return(): Promise<IteratorResult<AgentEvent, undefined>>;
+    [Symbol.asyncIterator](): this;
+    [Symbol.asyncDispose](): Promise<void>;
 }
 /** A version of an agent. */
 export interface AgentVersion {
@@ -202,6 +229,8 @@ export declare class AgentRegistry {
     tenant(name: string): Promise<AgentRegistry>;
     /** Adds an agent and gives it back with all its defaults. Codes: `duplicate_id`, `unknown_capability`, `tenant_violation`. */
     add(agent: Agent): Promise<Agent>;
+    /** Adds many agents at once: all or none. Codes: as {@link add}. */
+    addAll(agents: readonly Agent[]): Promise<Agent[]>;
     /** Replaces the definition of an agent. Codes: `unknown_id`, otherwise as {@link add}. */
     update(agent: Agent): Promise<Agent>;
     /** Removes an agent and what was learnt about it. Codes: `unknown_id`, `tenant_violation`. */
@@ -214,9 +243,15 @@ export declare class AgentRegistry {
     } | null): Promise<Agent[]>;
     /** How many agents this handle sees. */
     count(): Promise<number>;
-    /** The best agents for a question, best first; none, never a guess, when nothing is confident and `abstain` is set. */
+    /**
+     * The best agents for a question, best first; of equals the one with the lower id, then the one without a tenant. None, never
+     * a guess, when nothing is confident and `abstain` is set. Codes: `empty_input`, `unknown_capability`, `filter_type`.
+     */
     match(question: string, options?: MatchOptions | null): Promise<Match[]>;
-    /** Agents that complement each other on a question: not the top ones alike. */
+    /**
+     * Agents that complement each other on a question: not the top ones alike. With `require`, all together have all, wherever
+     * `size` agents can. Codes: `empty_input`, `not_found`, `invalid_argument`, `too_large`.
+     */
     selectPanel(question: string, options?: PanelOptions | null): Promise<Panel>;
     /** Records how well an agent did on a question: `reward` from 0 (useless) to 1. Matches learn from it. */
     recordOutcome(agentId: string, query: string, reward: number): Promise<void>;
@@ -226,9 +261,13 @@ export declare class AgentRegistry {
     exportCard(id: string): Promise<Record<string, unknown>>;
     /** Adds the agents of a catalogue file, replacing those that are there already; says how many it has. */
     load(path: string | URL): Promise<number>;
-    /** Writes the agents that this handle sees to a catalogue file: JSON when its name ends in `.json`, else YAML. */
+    /** Writes what this handle can load again to a catalogue file, a tenant's its own: JSON when its name ends in `.json`, else YAML. */
     save(path: string | URL): Promise<void>;
-    /** Every version of an agent, oldest first, also when it was removed. Code: `unknown_id`. */
+    /** The capabilities that agents may name, with their titles; empty when any may be named. */
+    taxonomy(): Promise<Record<string, string>>;
+    /** Changes from now on. A tenant's handle hears of what it sees. */
+    subscribe(): Promise<AgentEvents>;
+    /** Every version of an agent, oldest first, also when it was removed; of another tenant's those that were public. Code: `unknown_id`. */
     versions(id: string): Promise<AgentVersion[]>;
     /** Lets go of the file, once the handles of tenants are closed too. Further calls fail with code `closed`. */
     close(): Promise<void>;

@@ -83,6 +83,24 @@ export declare class RemoteEmbedder extends Embedder {
     /** Codes of its work: `offline`, `remote_failed`, `remote_invalid`, `timeout`. */
     constructor(url: string | URL, options: RemoteEmbedderOptions);
 }
+/** The options of a {@link CallbackEmbedder}. */
+export interface CallbackEmbedderOptions {
+    /** Components of a vector. */
+    dim: number;
+    /** Names the function and its version, such as `mine-v1`; stored in each knowledge base. */
+    id: string;
+    /** Longest text, in tokens by estimate, that chunking aims for. Default 512. */
+    maxTokens?: number;
+    /** Where vectors that were computed before are kept. */
+    cache?: EmbeddingCache | null;
+}
+/** One vector of `dim` numbers for each text, or a Promise of them. */
+export type EmbedFunction = (texts: string[]) => ArrayLike<ArrayLike<number>> | PromiseLike<ArrayLike<ArrayLike<number>>>;
+/** An embedder that the host has written. What the function gives is checked, and brought to unit length. */
+export declare class CallbackEmbedder extends Embedder {
+    /** Codes of its work: `callback` when the function fails or gives another shape, `not_finite`. */
+    constructor(embed: EmbedFunction, options: CallbackEmbedderOptions);
+}
 /** How much an {@link EmbeddingCache} holds and helps. */
 export interface CacheStats {
     entries: number;

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+declare const inspect: typeof import("util").inspect;
 /** A value of metadata. */
 export type MetadataValue = string | number | boolean | null | undefined | bigint | Date | MetadataValue[] | {
     [key: string]: MetadataValue;
@@ -57,12 +57,20 @@ export interface Explanation {
     toString(): string;
 }
 /** A hit as a plain object. */
-export type HitData = Pick<Hit, 'score' | 'text' | 'docId' | 'chunkId' | 'title' | 'source' | 'metadata' | 'headings' | 'start' | 'end'>;
+export type HitData = Pick<Hit, 'score' | 'relevance' | 'similarity' | 'text' | 'docId' | 'chunkId' | 'title' | 'source' | 'metadata' | 'headings' | 'start' | 'end'>;
 /** A piece of a document that was found. It shows the state that was searched, whatever is written later. */
 export declare class Hit {
     #private;
     /** How good it is; larger is better. What it means depends on mode and fusion. */
     get score(): number;
+    /**
+     * How likely the piece is about the question at all, 0 to 1, whatever the mode and the other hits are: calibrated for the
+     * built-in model and all-MiniLM-L6-v2, by the words alone with others and in a lexical search. Null where there are neither
+     * words nor a known model. Code: `corrupt`.
+     */
+    get relevance(): number | null;
+    /** The cosine of the query and the piece; null in a lexical search and where the query means nothing to the model. */
+    get similarity(): number | null;
     /** The text of the piece. */
     get text(): string;
     /** The id of its document. */
@@ -89,3 +97,4 @@ export declare class Hit {
     toJSON(): HitData;
     [inspect.custom](_depth: number, options: import('node:util').InspectOptions): string;
 }
+export {};

@@ -1,9 +1,10 @@
 export * as consensus from './consensus/index.js';
 export * from './agents.js';
-export { type Abortable, type CacheStats, CrossEncoder, type CrossEncoderOptions, Embedder, type EmbedderOptions, EmbeddingCache, RemoteEmbedder, type RemoteEmbedderOptions, } from './embed.js';
+export { type Abortable, type CacheStats, CrossEncoder, type CrossEncoderOptions, CallbackEmbedder, type CallbackEmbedderOptions, type EmbedFunction, Embedder, type EmbedderOptions, EmbeddingCache, RemoteEmbedder, type RemoteEmbedderOptions, } from './embed.js';
 export { Cancelled, Conflict, Corrupt, ERROR_CODES, type ErrorCode, InvalidInput, Locked, NotFound, QuorateError, Unavailable, Unsupported, } from './errors.js';
 export * from './eval.js';
 export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue, type TermScore } from './hits.js';
-export { type ChunkInput, type ChunkOptions, type ChunkStrategy, type Citation, type Context, type ContextOptions, type Document, type DocumentInput, KnowledgeBase, type OpenOptions, type Opening, type RerankFunction, type SearchOptions, type Skipped, type Stats, type StreamStep, type VectorSearchOptions, type Version, type Where, type WriteOptions, type WriteReport, open, } from './kb.js';
+export { type ChunkInput, type ChunkOptions, type ChunkStrategy, type Citation, type Context, type ContextOptions, type CsvOptions, type CopyOptions, type CopyReport, type Document, type DocumentInput, type FileOptions, type DocumentPage, KnowledgeBase, type Lexical, type LexicalWords, type ListOptions, type OpenOptions, type Opening, type Problem, type ProgressFunction, type ReembedOptions, type RerankFunction, type SearchOptions, type Skipped, type Stats, type StreamStep, type SyncOptions, type SyncReport, type VerifyReport, type VectorSearchOptions, type Version, type Where, type WriteOptions, type WriteReport, open, } from './kb.js';
+export { type LogEvent, onLog } from './log.js';
 /** The version of the package. */
 export declare const version: string;

@@ -82,7 +82,56 @@ export interface WriteOptions extends Abortable {
     /** `stop`: a bad document fails all. `skip`: all others are stored, and the report lists the bad ones. Default `stop`. */
     onError?: 'stop' | 'skip';
     /** Called with documents done and documents in all, or true to have it written to standard error. */
-    progress?: boolean | ((done: number, total: number) => void) | null;
+    progress?: boolean | ProgressFunction | null;
+}
+/**
+ * Told how many of how many are done. The work waits for it, also for its promise; what it throws or rejects with ends the work
+ * (code `callback`), and nothing is stored.
+ */
+export type ProgressFunction = (done: number, total: number) => unknown;
+/** How a knowledge base is copied or examined. */
+export interface CopyOptions extends Abortable {
+    /** Called with how many files, documents or tenants of how many are done, or true to have it written to standard error. */
+    progress?: boolean | ProgressFunction | null;
+}
+/** How {@link KnowledgeBase.reembed} makes another knowledge base. */
+export interface ReembedOptions extends CopyOptions {
+    /** The model of the new one: a model folder, a hub id, or an Embedder. */
+    embedder: Embedder | string | URL;
+    /** Whether the pieces stay as they are, those that callers have cut above all. Default false: texts are cut anew. */
+    keepChunks?: boolean;
+}
+/** What was copied. */
+export interface CopyReport {
+    /** Tenants with a name that have documents or had some. */
+    tenants: number;
+    /** Documents of all tenants. */
+    documents: number;
+    /** Their pieces. */
+    chunks: number;
+}
+/** What was examined, and what is not as it was written. */
+export interface VerifyReport {
+    /** Whether no problem was found. */
+    ok: boolean;
+    /** Tenants that were examined, the one without a name included. */
+    tenants: number;
+    documents: number;
+    chunks: number;
+    /** Versions that can be shown. */
+    versions: number;
+    /** What is wrong; at most 100 a tenant. */
+    problems: Problem[];
+}
+/** Something that is not as it was written. */
+export interface Problem {
+    /** Null for the tenant without a name. */
+    tenant: string | null;
+    /** `documents`: some may be lost. `version`: a past one cannot be shown. `index`: built again at the next opening; nothing is lost. */
+    part: 'documents' | 'version' | 'index';
+    /** The code of the error that whoever uses it gets. */
+    code: string;
+    message: string;
 }
 /** A document that was left out. */
 export interface Skipped {
@@ -99,11 +148,76 @@ export interface WriteReport {
     added: number;
     /** Documents that were there before. */
     replaced: number;
+    /** With `upsert` and of files: documents that are stored as they were given already, and were not written again. */
+    unchanged: number;
+    /** Documents that their file no longer holds. */
+    deleted: number;
     /** Pieces that were stored. */
     chunks: number;
     /** With `onError: 'skip'`, what was left out and why. */
     skipped: Skipped[];
     /** The version that holds the write. */
+    version: number;
+}
+/** How tables in text form are read; `id`, `title`, `text` and `metadata` of JSONL too. */
+export interface CsvOptions {
+    /** One character. Default: a tab for `.tsv`; a comma, or where the first line has none what it has most of. */
+    delimiter?: string;
+    /** One character. Default `"`. */
+    quote?: string;
+    /** Whether the first row names the columns, or their names. Default true. */
+    header?: boolean | string[];
+    /** The column of the ids. Default `id`, `_id` or `doc_id`. */
+    id?: string;
+    /** The column of the titles. Default `title`, `name` or `headline`; such a synonym stays in the metadata too. */
+    title?: string;
+    /**
+     * The column of the texts, or several. Default `text`, `content`, `body`, `abstract`, `passage`, `document` or `description`;
+     * such a synonym stays in the metadata too.
+     */
+    text?: string | string[];
+    /** The columns that become metadata. Default all others. */
+    metadata?: string[];
+}
+/** How files are added. */
+export interface FileOptions extends WriteOptions {
+    /** The largest file, in bytes. Default 256 MiB. */
+    maxBytes?: number;
+    /** How tables in text form are read. */
+    csv?: CsvOptions | null;
+    /** The encoding of text files, as a label of the Encoding Standard. Default: what the file declares, else what it looks like. */
+    encoding?: string;
+    /** Of web pages only the main text. Default false. */
+    mainText?: boolean;
+    /** The folder that ids begin below. Default: ids are made of absolute paths. */
+    root?: string | URL | null;
+    /** What is known of all the documents. */
+    metadata?: Metadata | null;
+    /** Whether symbolic links in a folder lead on, also out of it. Default false. */
+    followLinks?: boolean;
+    /** After so many documents there is a commit. Default 1000. */
+    batch?: number;
+}
+/** How files are synchronised. */
+export interface SyncOptions extends FileOptions {
+    /** Whether documents are deleted whose files are gone. Default true. */
+    deleteMissing?: boolean;
+}
+/** What {@link KnowledgeBase.syncFiles} did, in documents. */
+export interface SyncReport {
+    /** New documents. */
+    added: number;
+    /** Documents that say something else than before. */
+    updated: number;
+    /** Documents that were not written again. */
+    unchanged: number;
+    /** Documents whose file is gone, or no longer holds them. */
+    deleted: number;
+    /** Pieces that were stored. */
+    chunks: number;
+    /** What could not be read or stored, and why. */
+    skipped: Skipped[];
+    /** The version that says what the files say. */
     version: number;
 }
 /** One step of {@link KnowledgeBase.addStream}: a batch that is stored and searchable. */
@@ -125,6 +239,49 @@ export interface VectorSearchOptions extends Abortable {
     groupBy?: 'doc' | null;
     /** Only hits with at least this score. */
     minScore?: number | null;
+    /** Only hits that are about the question with at least this probability, 0 to 1 (`hit.relevance`); there may be none. */
+    minRelevance?: number | null;
+    /** The share of the nearest vectors that graphs are to find on the whole, above 0 to 1; 1 is `exact`. */
+    recall?: number | null;
+    /** How wide graphs are searched, instead of `recall`. */
+    efSearch?: number | null;
+    /** Whether every vector is compared with the query. Default false. */
+    exact?: boolean;
+    /** How many candidates each leg brings to begin with; 100 at least. */
+    depth?: number | null;
+}
+/** Words, or a further query. */
+export type LexicalWords = string | Lexical | readonly (string | Lexical)[] | null;
+/**
+ * Which words the hits of a search must, may and must not have. What has to match (`must`, `phrase`, `prefix`, `fuzzy`) and what
+ * must not holds for the whole search, the dense leg included. Where nothing is said but what must not match, the words of the
+ * search are looked for. Stop words alone say nothing.
+ */
+export interface Lexical {
+    /** Each has to match: all words of a text, in any order, or a further query. */
+    must?: LexicalWords;
+    /** Adds to the score: any word of a text, or a further query. Where nothing has to match, at least one has to. */
+    should?: LexicalWords;
+    /** None may match: all words of a text, or a further query. */
+    mustNot?: LexicalWords;
+    /** Words one after the other, with up to `slop` others between them. */
+    phrase?: string | {
+        text: string;
+        slop?: number;
+    } | readonly (string | {
+        text: string;
+        slop?: number;
+    })[] | null;
+    /** Beginnings of words. */
+    prefix?: string | readonly string[] | null;
+    /** Words with at most one typing error, or up to `distance` (2). */
+    fuzzy?: string | {
+        word: string;
+        distance: number;
+    } | readonly (string | {
+        word: string;
+        distance: number;
+    })[] | null;
 }
 /** What a search may be told. */
 export interface SearchOptions extends VectorSearchOptions {
@@ -147,6 +304,28 @@ export interface SearchOptions extends VectorSearchOptions {
     blend?: number;
     /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.5. */
     mmrLambda?: number;
+    /** Which words must, may and must not occur, instead of the words of the query. */
+    lexical?: Lexical | null;
+    /** The parameters [k1, b] of BM25. Default [1.2, 0.75]. */
+    bm25?: readonly [k1: number, b: number] | null;
+    /** What a word in the title counts on top. Default 0. */
+    titleBoost?: number | null;
+}
+/** Which documents {@link KnowledgeBase.documents} lists, and in which order. */
+export interface ListOptions extends Abortable {
+    /** Only documents that match. */
+    where?: Where | null;
+    /** A field, with `-` before it for the greatest first; documents without a value come last. Default by id. */
+    sort?: string | null;
+    /** The most documents of one page. Default 100. */
+    limit?: number;
+    /** Where the page begins: `next` of the page before. */
+    after?: string | null;
+}
+/** A page of documents. */
+export interface DocumentPage extends Array<Document> {
+    /** What `after` of the next page is; null when this page is the last. */
+    next: string | null;
 }
 /** A function that gives each hit a score, larger is better; it may be asynchronous. */
 export type RerankFunction = (query: string, hits: Hit[]) => ArrayLike<number> | PromiseLike<ArrayLike<number>>;
@@ -210,12 +389,13 @@ export interface Version {
     timestamp: number;
 }
 /**
- * Opens the knowledge base in a folder; creates it when it is absent.
+ * Opens the knowledge base in a folder; creates it when it is absent. `null` is an empty knowledge base in memory, which is gone
+ * with its handle ({@link KnowledgeBase.backup} keeps a copy).
  *
  * Codes: `locked`, `embedder_mismatch`, `not_found` (read-only and absent), `corrupt`, `format_version`, `io`,
  * `permission_denied`.
  */
-export declare function open(folder: string | URL, options?: OpenOptions | null): Promise<KnowledgeBase>;
+export declare function open(folder: string | URL | null, options?: OpenOptions | null): Promise<KnowledgeBase>;
 /**
  * Documents that are kept and found; made by {@link open}. One handle may be used for any number of calls at a time, and each
  * call runs on a thread of quorate's own.
@@ -233,12 +413,22 @@ export declare class KnowledgeBase {
     /** Adds documents and replaces those whose id exists. Otherwise as {@link add}. */
     upsert(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport>;
     /**
-     * Adds the documents of files: a file, a folder or a glob, or several, such as `docs/**\/*`. All or, with an error, none.
-     * Takes `.txt .md .html .pdf .docx .csv .jsonl`; `progress` counts files. Codes: `not_found`, `load_failed`, and as {@link add}.
+     * Adds the documents of files: a file, a folder or a glob, or several, such as `docs/**\/*`. Takes `.txt .md .html .pdf .docx
+     * .csv .tsv .jsonl`; `progress` counts files. There is a commit after each `batch` of documents, so what was stored before an
+     * error stays, and adding the same files again goes on: what is stored as its file says is `unchanged`. Codes: `not_found`,
+     * `permission_denied`, `load_failed`, and as {@link add}.
      */
-    addFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport>;
-    /** Adds the documents of files and replaces those whose id exists; what has not changed is not embedded again. */
-    upsertFiles(patterns: string | URL | readonly (string | URL)[], options?: WriteOptions | null): Promise<WriteReport>;
+    addFiles(patterns: string | URL | readonly (string | URL)[], options?: FileOptions | null): Promise<WriteReport>;
+    /**
+     * Adds the documents of files and replaces those whose id exists; what has not changed is not written again. Rows and pages
+     * that such a file no longer holds are deleted.
+     */
+    upsertFiles(patterns: string | URL | readonly (string | URL)[], options?: FileOptions | null): Promise<WriteReport>;
+    /**
+     * Makes the knowledge base say what files say: as {@link upsertFiles}, and documents whose files are gone are deleted, as far
+     * as the patterns mean those files.
+     */
+    syncFiles(patterns: string | URL | readonly (string | URL)[], options?: SyncOptions | null): Promise<SyncReport>;
     /**
      * Adds documents as they come, batch by batch: each batch is atomic, durable and searchable when its step is yielded.
      * `upsert`: replace documents whose id exists.
@@ -253,11 +443,19 @@ export declare class KnowledgeBase {
     }) | null): AsyncGenerator<StreamStep, void, undefined>;
     /** Gives a document other metadata, without embedding it again. Codes: `unknown_id`, `invalid_document`. */
     updateMetadata(id: string, metadata: Metadata): Promise<void>;
-    /** Deletes documents by id or by filter, and says how many. Codes: `filter_syntax`, `filter_type`, `read_only`. */
+    /**
+     * Deletes documents by id or by filter, and says how many. A filter that says nothing, as `{}`, is refused unless `all` says
+     * that every document is meant; `{ all: true }` alone deletes every document of the tenant.
+     *
+     * Codes: `filter_syntax`, `filter_type`, `invalid_argument`, `read_only`.
+     */
     delete(which: {
         ids: readonly string[];
     } | {
         where: Where;
+        all?: boolean;
+    } | {
+        all: true;
     } | readonly string[]): Promise<number>;
     /**
      * The `k` best pieces for a query, best first.
@@ -297,6 +495,23 @@ export declare class KnowledgeBase {
     count(where?: Where | {
         where?: Where | null;
     } | null): Promise<number>;
+    /**
+     * The values of a field with the number of documents that have each: those of most documents first, of equally many the lesser
+     * first. Each member of a list is a value. `limit`: 20.
+     */
+    facets(field: string, options?: {
+        where?: Where | null;
+        limit?: number;
+    } | null): Promise<[value: string | number | boolean, count: number][]>;
+    /**
+     * The least and the greatest value of a field, members of lists included; null where no document has one. Texts that are all
+     * times compare as such. Code: `filter_type` (numbers and texts in one field, booleans).
+     */
+    minMax(field: string, options?: {
+        where?: Where | null;
+    } | null): Promise<[least: string | number, greatest: string | number] | null>;
+    /** A page of documents; `next` of it is `after` of the next one. Codes: `filter_syntax`, `filter_type`, `invalid_argument`. */
+    documents(options?: ListOptions | null): Promise<DocumentPage>;
     /** What the knowledge base holds. */
     stats(): Promise<Stats>;
     /** The versions that {@link at} can show, oldest first. */
@@ -308,6 +523,37 @@ export declare class KnowledgeBase {
      * `kb.tenant('acme').search(query)`. Codes: `tenant_violation`, `invalid_argument`.
      */
     tenant(name: string): Opening;
+    /**
+     * The names of the tenants that have written something, sorted; not the one without a name.
+     * Codes: `tenant_violation` on a tenant's handle, `closed`.
+     */
+    tenants(): Promise<string[]>;
+    /**
+     * Removes a tenant: its documents with all their versions, and its indexes. It is durable when the Promise is resolved, and
+     * cannot be undone. Handles of the tenant are empty from then on and may write again; readers in other processes see it when
+     * they refresh. Codes: `not_found` when there is no such tenant, `tenant_violation` on a tenant's handle, `read_only`, `closed`.
+     */
+    dropTenant(name: string): Promise<void>;
+    /**
+     * Copies the knowledge base, all tenants and versions, to a place where nothing is, while it is used. The copy has what was
+     * acknowledged when the call began, and is there whole when the Promise is resolved, or not at all. From memory, from and to an
+     * object store, and of a past version ({@link at}), it has no past versions. Codes: `invalid_argument` when something is there,
+     * `tenant_violation` on a tenant's handle, `closed`, `corrupt`, `version_conflict` (try again), and those of files.
+     */
+    backup(to: string | URL, options?: CopyOptions | null): Promise<CopyReport>;
+    /**
+     * Reads everything that is stored and compares it with its checksums, and the indexes with the documents. What is wrong is
+     * listed, not thrown; nothing is changed. All tenants, on a tenant's handle its own. It takes the time to read all files, and the
+     * memory of the documents and vectors of the largest tenant. Codes: `closed`, `io`, `permission_denied`.
+     */
+    verify(options?: CopyOptions | null): Promise<VerifyReport>;
+    /**
+     * Makes a knowledge base at a place where nothing is, with all documents embedded by another model. This one stays as it is and
+     * can be used meanwhile; what is written to it after the call began may be missing there. Texts are cut anew, as the settings and
+     * the length of the model say. Codes: `invalid_argument` when something is there, `tenant_violation` on a tenant's handle, `closed`,
+     * and those of the embedder and of files.
+     */
+    reembed(to: string | URL, options: ReembedOptions): Promise<CopyReport>;
     /** The tenant that the handle sees; null for the one without a name. */
     get tenantName(): string | null;
     /** Takes over what other processes wrote since; says whether there was anything. */

@@ -1,6 +1,7 @@
 //! How do values cross between Python and Rust, and with which code is a bad one refused?
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray};
 use pyo3::exceptions::PyUnicodeEncodeError;
@@ -38,6 +39,17 @@ pub fn text(value: &Bound<'_, PyAny>, what: &str) -> PyResult<String> {
 /// Strings from anything that can be iterated over, except a string.
 pub fn texts(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<String>> {
     sequence(value, what)?.enumerate().map(|(i, item)| text(&item?, &format!("{what}[{i}]"))).collect()
+}
+
+/// Paths from anything that can be iterated over, except a string; names that are no Unicode too, as `os.listdir` gives
+/// them.
+pub fn paths(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<PathBuf>> {
+    let path = |(i, item): (usize, PyResult<Bound<'_, PyAny>>)| {
+        let item = item?;
+        // A string that is no path has lone surrogates; then the message says so.
+        item.extract::<PathBuf>().or_else(|_| text(&item, &format!("{what}[{i}]")).map(PathBuf::from))
+    };
+    sequence(value, what)?.enumerate().map(path).collect()
 }
 
 /// After so many items other threads get a turn, and signals are looked for.
@@ -86,10 +98,16 @@ fn number(value: &Bound<'_, PyAny>, gaps: bool, what: impl FnOnce() -> String) -
             invalid(format!("{what} is of type {}; a number is expected", type_name(value)))
         }
     };
-    if value.is_instance_of::<PyString>() || is_complex(value) {
+    if value.is_instance_of::<PyString>() || is_complex(value) || is_boolean(value) {
         return Err(refuse(what()));
     }
     value.extract().map_err(|_| refuse(what()))
+}
+
+/// Is this True or False, Python's or numpy's? Python takes them for 1 and 0; here they are no numbers.
+pub fn is_boolean(value: &Bound<'_, PyAny>) -> bool {
+    value.is_instance_of::<PyBool>()
+        || value.get_type().name().is_ok_and(|name| name == "bool" || name == "bool_")
 }
 
 /// Is this a complex number? Python's refuse to become real ones, numpy's only warn.
@@ -209,22 +227,28 @@ pub fn indices(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<usize>> {
         .enumerate()
         .map(|(i, item)| {
             let item = item?;
-            item.extract().map_err(|_| {
-                invalid(format!("{what}[{i}] is {}; a whole number from 0 is expected", describe(&item)))
-            })
+            let refuse =
+                || invalid(format!("{what}[{i}] is {}; a whole number from 0 is expected", describe(&item)));
+            if is_boolean(&item) { Err(refuse()) } else { item.extract().map_err(|_| refuse()) }
         })
         .collect()
 }
 
 /// Yes or no, as booleans or as 1 and 0.
 pub fn booleans(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<bool>> {
-    floats(value, what, false)?
-        .into_iter()
+    sequence(value, what)?
         .enumerate()
-        .map(|(i, x)| match x {
-            0.0 => Ok(false),
-            1.0 => Ok(true),
-            x => Err(invalid(format!("{what}[{i}] is {x}; True or False is expected"))),
+        .map(|(i, item)| {
+            let item = item?;
+            let place = || format!("{what}[{i}]");
+            if is_boolean(&item) {
+                return item.extract();
+            }
+            match number(&item, false, place)? {
+                0.0 => Ok(false),
+                1.0 => Ok(true),
+                x => Err(invalid(format!("{} is {x}; True or False is expected", place()))),
+            }
         })
         .collect()
 }
@@ -388,10 +412,12 @@ pub fn score(value: &Bound<'_, PyAny>, what: &str) -> PyResult<f64> {
 
 /// A grade: a whole number.
 pub fn grade(value: &Bound<'_, PyAny>, what: &str) -> PyResult<i64> {
-    if let Ok(grade) = value.extract::<i64>() {
+    if let Ok(grade) = value.extract::<i64>()
+        && !is_boolean(value)
+    {
         return Ok(grade);
     }
-    match value.extract::<f64>() {
+    match number(value, false, || what.to_owned()) {
         Ok(x) if x.fract() == 0.0 && x.abs() < 9e15 => Ok(x as i64),
         _ => Err(invalid(format!("{what} is {}; a whole number is expected", describe(value)))),
     }

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use pyo3::types::{PyDict, PyTuple};
 use quorate::{Cancel, Code, Error, Result};
 
 use crate::errors::{OrRaise, raise};
+use crate::log::{Under, deliver};
 
 /// How often a waiting call asks the interpreter whether a signal has come.
 const POLL: Duration = Duration::from_millis(50);
@@ -59,7 +61,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Runs `work`, which takes a few milliseconds at most, on this thread without the interpreter's lock.
 pub fn quick<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
-    py.detach(|| contain(work)).or_raise()
+    let _under = Under::way();
+    let outcome = py.detach(|| contain(work));
+    deliver(py)?;
+    outcome.or_raise()
 }
 
 /// Runs `work` on a thread of its own, while this one waits without the interpreter's lock and looks for Ctrl-C.
@@ -70,12 +75,58 @@ pub fn blocking<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(&Host) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
+    let _under = Under::way();
     if let Some(cancel) = SERVING.with_borrow(Clone::clone) {
         let host = Host { cancel, raised: Arc::default(), desk: None };
         let outcome = py.detach(|| contain(|| work(&host)));
+        deliver(py)?;
         return host.take_raised().map_or_else(|| outcome.or_raise(), Err);
     }
-    py.detach(|| wait(work))
+    let outcome = py.detach(|| wait(work));
+    deliver(py)?;
+    outcome
+}
+
+/// What may take long to be let go of, because it stores or closes something then: it is dropped without the
+/// interpreter's lock, whoever holds the last reference and wherever it goes.
+pub struct Held<T: Send>(Option<T>);
+
+impl<T: Send> Held<T> {
+    /// Keeps `value`.
+    pub fn new(value: T) -> Self {
+        Held(Some(value))
+    }
+}
+
+impl<T: Send> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Some(value) => value,
+            None => unreachable!("it is taken out by drop alone"),
+        }
+    }
+}
+
+impl<T: Send> Drop for Held<T> {
+    fn drop(&mut self) {
+        let mut value = self.0.take();
+        let outside = Python::try_attach(|py| {
+            let value = &mut value;
+            // A defect must not unwind into the interpreter, which is letting go of an object.
+            py.detach(|| {
+                contain(|| {
+                    drop(value.take());
+                    Ok(())
+                })
+            })
+        });
+        if outside.is_none() {
+            // There is no interpreter any more.
+            drop(value);
+        }
+    }
 }
 
 /// Lets other Python threads have the lock, and looks for Ctrl-C: for loops over what Python gives.

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use numpy::{PyArray1, PyArray2};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use quorate::core::vector::Matrix;
-use quorate::{CachedEmbedder, CrossEncoderOptions, Embed, EmbedderOptions, Precision, RemoteOptions};
+use quorate::{
+    CachedEmbedder, Code, CrossEncoderOptions, Embed, EmbedderOptions, Error, Precision, RemoteOptions,
+};
 
-use crate::convert::{array1, array2, text, texts, type_name};
+use crate::convert::{array1, array2, text, texts, type_name, vectors};
 use crate::door::{blocking, quick};
-use crate::errors::{OrRaise, invalid};
+use crate::errors::{OrRaise, invalid, refused};
 use crate::scalar::scalar;
 
 /// A model that turns texts into vectors of unit length.
@@ -27,6 +30,10 @@ pub struct Embedder {
 /// A model behind a service with OpenAI's interface for embeddings.
 #[pyclass(frozen, extends = Embedder, module = "quorate", name = "RemoteEmbedder")]
 pub struct RemoteEmbedder;
+
+/// An embedder that the host has written: a function of a list of texts.
+#[pyclass(frozen, extends = Embedder, module = "quorate", name = "CallbackEmbedder")]
+pub struct CallbackEmbedder;
 
 /// Vectors that were computed before, in a folder.
 #[pyclass(frozen, module = "quorate", name = "EmbeddingCache")]
@@ -47,6 +54,7 @@ pub struct CrossEncoder {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Embedder>()?;
     module.add_class::<RemoteEmbedder>()?;
+    module.add_class::<CallbackEmbedder>()?;
     module.add_class::<EmbeddingCache>()?;
     module.add_class::<CrossEncoder>()
 }
@@ -254,6 +262,64 @@ impl RemoteEmbedder {
         let base = Embedder::with_cache(Arc::new(model), true, cache)?;
         Ok(PyClassInitializer::from(base).add_subclass(RemoteEmbedder))
     }
+}
+
+#[pymethods]
+impl CallbackEmbedder {
+    #[new]
+    #[pyo3(signature = (function, *, dim, id, max_tokens=quorate::CallbackEmbedder::MAX_TOKENS, cache=None),
+        text_signature = "(function, *, dim, id, max_tokens=512, cache=None)")]
+    fn new(
+        function: Bound<'_, PyAny>,
+        #[pyo3(from_py_with = scalar)] dim: usize,
+        #[pyo3(from_py_with = scalar)] id: String,
+        #[pyo3(from_py_with = scalar)] max_tokens: usize,
+        cache: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        if !function.is_callable() {
+            return Err(invalid(format!(
+                "the function of a CallbackEmbedder is of type {}; something that can be called with a list of texts is expected",
+                type_name(&function)
+            )));
+        }
+        let function = function.unbind();
+        let embed = move |texts: &[&str], _: &quorate::Cancel| {
+            Python::try_attach(|py| called(py, &function, texts))
+                .unwrap_or_else(|| Err(Error::new(Code::Callback, "the interpreter has ended")))
+        };
+        let model = quorate::CallbackEmbedder::new(id, dim, embed).and_then(|e| e.max_tokens(max_tokens));
+        let base = Embedder::with_cache(Arc::new(model.or_raise()?), true, cache)?;
+        Ok(PyClassInitializer::from(base).add_subclass(CallbackEmbedder))
+    }
+}
+
+/// What `function` gives for `texts`; the result of a coroutine is awaited in a loop of its own.
+fn called(py: Python<'_>, function: &Py<PyAny>, texts: &[&str]) -> quorate::Result<Vec<Vec<f32>>> {
+    let call = || {
+        let given = function.bind(py).call1((texts.to_vec(),))?;
+        let coroutine = py.import("inspect")?.call_method1("iscoroutine", (&given,))?.is_truthy()?;
+        match coroutine {
+            true => py.import("asyncio")?.call_method1("run", (given,)),
+            false => Ok(given),
+        }
+    };
+    let what = "what the embedder's function gave";
+    call().and_then(|given| vectors(&given, what)).map_err(|raised| match refused(py, &raised) {
+        Some(error) => error,
+        // Ctrl-C and the like stay what they are.
+        None if !raised.is_instance_of::<PyException>(py) => {
+            Error::with_source(Code::Callback, "interrupted", raised)
+        }
+        None => {
+            let said: String = raised.value(py).to_string().chars().take(300).collect();
+            let name = raised.get_type(py).name().map_or_else(|_| "exception".to_owned(), |n| n.to_string());
+            Error::with_source(
+                Code::Callback,
+                format!("the embedder's function raised {name}: {said}"),
+                raised,
+            )
+        }
+    })
 }
 
 #[pymethods]

@@ -20,7 +20,13 @@ pub fn raise(error: Error) -> PyErr {
     };
     let built = Python::try_attach(|py| {
         let class = py.import("quorate._errors")?.getattr(class)?;
-        Ok::<_, PyErr>(PyErr::from_value(class.call1((error.code().as_str(), error.message()))?))
+        let raised = PyErr::from_value(class.call1((error.code().as_str(), error.message()))?);
+        // What a function of the host raised is the exception's cause.
+        if let Some(cause) = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<PyErr>())
+        {
+            raised.set_cause(py, Some(cause.clone_ref(py)));
+        }
+        Ok::<_, PyErr>(raised)
     });
     match built {
         Some(Ok(raised)) | Some(Err(raised)) => raised,

@@ -9,18 +9,21 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::rag::chunk::ChunkOptions;
-use quorate::rag::load::LoadOptions;
+use quorate::rag::load::{CsvOptions, LoadOptions};
 use quorate::rag::{
-    Durability, FileOptions, Language, ModelSource, OnError, OpenOptions, WriteOptions, WriteReport,
+    CopyOptions, Durability, FileOptions, Language, ListOptions, ModelSource, OnError, OpenOptions,
+    ReembedOptions, Skipped, Sort, SyncOptions, SyncReport, WriteOptions, WriteReport,
 };
 use quorate::{Code, Error};
 use serde_json::Value;
 
 use crate::choose;
 use crate::context;
-use crate::convert::{describe, record, text, texts, type_name, vector};
+use crate::convert::{
+    describe, from_json, is_boolean, paths, record, report, text, texts, type_name, vector,
+};
 use crate::document::{Parts, documents, from_document};
-use crate::door::{Host, blocking, quick};
+use crate::door::{Held, Host, blocking, quick};
 use crate::embed::{Embedder, refs};
 use crate::errors::{OrRaise, invalid, raise};
 use crate::hits::{Hit, hits};
@@ -33,7 +36,7 @@ const ON_ERROR: [(&str, OnError); 2] = [("stop", OnError::Stop), ("skip", OnErro
 /// Documents that are kept and found.
 #[pyclass(frozen, module = "quorate", name = "KnowledgeBase")]
 pub struct KnowledgeBase {
-    kb: Arc<quorate::rag::KnowledgeBase>,
+    kb: Held<Arc<quorate::rag::KnowledgeBase>>,
     /// Whether embedding a query goes over the network.
     slow: bool,
     /// Whether a search has run, so that the model is open.
@@ -81,8 +84,8 @@ impl<'py> FromPyObject<'_, 'py> for Settings<'py> {
 }
 
 #[pyfunction]
-fn open(py: Python<'_>, place: &Bound<'_, PyAny>, settings: Settings<'_>) -> PyResult<KnowledgeBase> {
-    let place = crate::embed::place(place, "the place")?;
+fn open(py: Python<'_>, place: Option<&Bound<'_, PyAny>>, settings: Settings<'_>) -> PyResult<KnowledgeBase> {
+    let place = place.map(|given| crate::embed::place(given, "the place")).transpose()?;
     let durabilities = [("power_cut", Durability::PowerCut), ("process", Durability::Process)];
     let mut options = OpenOptions {
         tenant: settings.tenant.map(|name| text(&name, "tenant")).transpose()?,
@@ -95,24 +98,31 @@ fn open(py: Python<'_>, place: &Bound<'_, PyAny>, settings: Settings<'_>) -> PyR
         storage_options: settings.storage_options.map(|given| words(&given)).transpose()?.unwrap_or_default(),
         ..OpenOptions::default()
     };
-    let mut slow = false;
-    if let Some(given) = settings.embedder {
-        match given.cast::<Embedder>() {
-            Ok(embedder) => {
-                slow = embedder.get().slow;
-                options.embedder = Some(Arc::clone(&embedder.get().model));
-            }
-            Err(_) => {
-                options.model = Some(ModelSource::new(crate::embed::place(&given, "the embedder")?));
-            }
-        }
-    }
+    let slow = settings.embedder.map_or(Ok(false), |given| embedded_by(&given, &mut options))?;
     let progress = settings.progress.map(Bound::unbind);
     let kb = blocking(py, move |host| {
         options.progress = progress.map(|function| telling(host, function));
-        quorate::rag::KnowledgeBase::open(place, options)
+        match place {
+            Some(place) => quorate::rag::KnowledgeBase::open(place, options),
+            None => quorate::rag::KnowledgeBase::in_memory(options),
+        }
     })?;
     Ok(KnowledgeBase::new(kb, slow))
+}
+
+/// Takes over the embedder that is given: a model, or what names one. Whether it goes over the network.
+fn embedded_by(given: &Bound<'_, PyAny>, options: &mut OpenOptions) -> PyResult<bool> {
+    if let Ok(embedder) = given.cast::<Embedder>() {
+        options.embedder = Some(Arc::clone(&embedder.get().model));
+        return Ok(embedder.get().slow);
+    }
+    options.model = Some(ModelSource::new(crate::embed::place(given, "the embedder")?));
+    Ok(false)
+}
+
+/// The options of a copy that works for `host`.
+fn copying(host: &Host, progress: Option<Py<PyAny>>) -> CopyOptions {
+    CopyOptions { progress: progress.map(|function| telling(host, function)), cancel: host.cancel.clone() }
 }
 
 /// The options of an object store.
@@ -139,9 +149,65 @@ fn chunking(given: &Bound<'_, PyAny>) -> PyResult<ChunkOptions> {
         .map_err(|e| raise(Error::with_source(Code::InvalidArgument, format!("chunking: {e}"), e)))
 }
 
-fn written<'py>(py: Python<'py>, report: &WriteReport) -> PyResult<Bound<'py, PyDict>> {
+/// What `add_files`, `upsert_files` and `sync_files` take by keyword.
+struct Files {
+    options: FileOptions,
+    progress: Option<Py<PyAny>>,
+    delete_missing: bool,
+}
+
+impl<'py> FromPyObject<'_, 'py> for Files {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let given = &*given;
+        let mut load = LoadOptions::default();
+        load.max_bytes = field::<Option<u64>>(given, "max_bytes")?.unwrap_or(load.max_bytes);
+        if let Some(seconds) = field::<Option<f64>>(given, "timeout")? {
+            load.timeout = Duration::try_from_secs_f64(seconds)
+                .map_err(|_| invalid(format!("timeout is {seconds}; a number of seconds is expected")))?;
+        }
+        if let Some(csv) = object(given, "csv")? {
+            load.csv = self::csv(&csv)?;
+        }
+        load.encoding = field(given, "encoding")?;
+        load.main_text = field(given, "main_text")?;
+        let on_error = choose("on_error", &field::<String>(given, "on_error")?, &ON_ERROR)?;
+        let options = FileOptions {
+            load,
+            write: WriteOptions { on_error, ..WriteOptions::default() },
+            root: field(given, "root")?,
+            metadata: object(given, "metadata")?
+                .map(|given| metadata(&given, "metadata"))
+                .transpose()?
+                .unwrap_or_default(),
+            follow_links: field(given, "follow_links")?,
+            batch: field(given, "batch")?,
+        };
+        let progress = object(given, "progress")?.map(Bound::unbind);
+        Ok(Files { options, progress, delete_missing: field(given, "delete_missing")? })
+    }
+}
+
+/// What a write of files did.
+enum Wrote {
+    Report(WriteReport),
+    Sync(SyncReport),
+}
+
+/// How tables in text form are read.
+fn csv(given: &Bound<'_, PyAny>) -> PyResult<CsvOptions> {
+    let Some(fields) = dict(given)? else {
+        return Err(invalid(format!("csv is {}; a dict is expected", describe(given))));
+    };
+    let value = Value::Object(crate::metadata::object(&fields, "csv", Code::InvalidArgument)?);
+    serde_json::from_value(value)
+        .map_err(|e| raise(Error::with_source(Code::InvalidArgument, format!("csv: {e}"), e)))
+}
+
+fn skipped<'py>(py: Python<'py>, given: &[Skipped]) -> PyResult<Bound<'py, PyList>> {
     let skipped = PyList::empty(py);
-    for one in &report.skipped {
+    for one in given {
         let row = PyDict::new(py);
         row.set_item("index", one.index)?;
         row.set_item("id", &one.id)?;
@@ -149,11 +215,29 @@ fn written<'py>(py: Python<'py>, report: &WriteReport) -> PyResult<Bound<'py, Py
         row.set_item("message", one.error.message())?;
         skipped.append(row)?;
     }
+    Ok(skipped)
+}
+
+fn written<'py>(py: Python<'py>, report: &WriteReport) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("added", report.added)?;
     out.set_item("replaced", report.replaced)?;
+    out.set_item("unchanged", report.unchanged)?;
+    out.set_item("deleted", report.deleted)?;
     out.set_item("chunks", report.chunks)?;
-    out.set_item("skipped", skipped)?;
+    out.set_item("skipped", skipped(py, &report.skipped)?)?;
+    out.set_item("version", report.version)?;
+    Ok(out)
+}
+
+fn synced<'py>(py: Python<'py>, report: &SyncReport) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    out.set_item("added", report.added)?;
+    out.set_item("updated", report.updated)?;
+    out.set_item("unchanged", report.unchanged)?;
+    out.set_item("deleted", report.deleted)?;
+    out.set_item("chunks", report.chunks)?;
+    out.set_item("skipped", skipped(py, &report.skipped)?)?;
     out.set_item("version", report.version)?;
     Ok(out)
 }
@@ -176,7 +260,7 @@ fn telling(host: &Host, function: Py<PyAny>) -> Arc<quorate::rag::Progress> {
 
 impl KnowledgeBase {
     fn new(kb: quorate::rag::KnowledgeBase, slow: bool) -> Self {
-        KnowledgeBase { kb: Arc::new(kb), slow, warm: AtomicBool::new(false) }
+        KnowledgeBase { kb: Held::new(Arc::new(kb)), slow, warm: AtomicBool::new(false) }
     }
 
     fn run<T: Send + 'static>(
@@ -239,11 +323,64 @@ impl KnowledgeBase {
         self.run(py, move |kb| kb.delete(&refs(&ids)))
     }
 
-    fn delete_where(&self, py: Python<'_>, r#where: &Bound<'_, PyAny>) -> PyResult<usize> {
-        match filter(Some(r#where))? {
-            Some(filter) => self.run(py, move |kb| kb.delete_where(&filter)),
-            None => Ok(0),
-        }
+    fn delete_where(
+        &self,
+        py: Python<'_>,
+        r#where: Option<&Bound<'_, PyAny>>,
+        #[pyo3(from_py_with = scalar)] all: bool,
+    ) -> PyResult<usize> {
+        let filter = filter(r#where)?;
+        self.run(py, move |kb| match filter {
+            Some(filter) if !(all && filter.is_empty()) => kb.delete_where(&filter),
+            None if !all => Err(Error::new(Code::InvalidArgument, "delete takes either ids or where")),
+            _ => kb.delete_all(),
+        })
+    }
+
+    /// [(value, number of documents)] of a field.
+    fn facets<'py>(
+        &self,
+        py: Python<'py>,
+        field: &Bound<'_, PyAny>,
+        r#where: Option<&Bound<'_, PyAny>>,
+        #[pyo3(from_py_with = scalar)] limit: usize,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, usize)>> {
+        let (field, filter) = (text(field, "field")?, filter(r#where)?);
+        let found = self.run(py, move |kb| kb.facets(&field, filter.as_ref(), limit))?;
+        found.into_iter().map(|(value, count)| Ok((from_json(py, &value.to_json())?, count))).collect()
+    }
+
+    /// The least and the greatest value of a field, or None.
+    #[allow(clippy::type_complexity)] // a pair of objects
+    fn min_max<'py>(
+        &self,
+        py: Python<'py>,
+        field: &Bound<'_, PyAny>,
+        r#where: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        let (field, filter) = (text(field, "field")?, filter(r#where)?);
+        let found = self.run(py, move |kb| kb.min_max(&field, filter.as_ref()))?;
+        found
+            .map(|(low, high)| Ok((from_json(py, &low.to_json())?, from_json(py, &high.to_json())?)))
+            .transpose()
+    }
+
+    /// A page of documents as dicts, and where the next one begins.
+    fn documents<'py>(
+        &self,
+        py: Python<'py>,
+        r#where: Option<&Bound<'_, PyAny>>,
+        #[pyo3(from_py_with = scalar)] sort: Option<String>,
+        #[pyo3(from_py_with = scalar)] limit: usize,
+        #[pyo3(from_py_with = scalar)] after: Option<String>,
+    ) -> PyResult<(Vec<Bound<'py, PyAny>>, Option<String>)> {
+        let sort = sort.as_deref().map(Sort::parse).transpose().or_raise()?;
+        let options = ListOptions { filter: filter(r#where)?, sort, limit, after, ..ListOptions::default() };
+        let kb = Arc::clone(&self.kb);
+        let page =
+            blocking(py, move |host| kb.documents(&ListOptions { cancel: host.cancel.clone(), ..options }))?;
+        let documents = page.documents.into_iter().map(|document| from_document(py, document, false));
+        Ok((documents.collect::<PyResult<_>>()?, page.next))
     }
 
     fn search(
@@ -344,7 +481,12 @@ impl KnowledgeBase {
             .map(|given| {
                 let given = given?;
                 match given.cast::<Hit>() {
-                    Ok(hit) => Ok(hit.get().0.clone()),
+                    Ok(hit) => hit.get().live().cloned().ok_or_else(|| {
+                        raise(Error::new(
+                            Code::Unsupported,
+                            "hits has one that was pickled, which has no document any more; search again",
+                        ))
+                    }),
                     Err(_) => {
                         Err(invalid(format!("hits has one of type {}; a Hit is expected", type_name(&given))))
                     }
@@ -357,37 +499,32 @@ impl KnowledgeBase {
         context::from_context(py, context)
     }
 
-    #[allow(clippy::too_many_arguments)] // they are keyword arguments of the package
     fn write_files<'py>(
         &self,
         py: Python<'py>,
         patterns: &Bound<'py, PyAny>,
-        #[pyo3(from_py_with = scalar)] replace: bool,
-        #[pyo3(from_py_with = scalar)] on_error: String,
-        progress: Option<Py<PyAny>>,
-        #[pyo3(from_py_with = scalar)] max_bytes: Option<u64>,
-        #[pyo3(from_py_with = scalar)] timeout: Option<f64>,
+        #[pyo3(from_py_with = scalar)] task: String,
+        settings: Files,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let patterns = texts(patterns, "patterns")?;
-        let on_error = choose("on_error", &on_error, &ON_ERROR)?;
-        let mut load = LoadOptions::default();
-        load.max_bytes = max_bytes.unwrap_or(load.max_bytes);
-        if let Some(seconds) = timeout {
-            load.timeout = Duration::try_from_secs_f64(seconds)
-                .map_err(|_| invalid(format!("timeout is {seconds}; a number of seconds is expected")))?;
-        }
+        let patterns = paths(patterns, "patterns")?;
+        let Files { mut options, progress, delete_missing } = settings;
         let kb = Arc::clone(&self.kb);
-        let report = blocking(py, move |host| {
-            let progress = progress.map(|function| telling(host, function));
-            let write = WriteOptions { on_error, progress, cancel: host.cancel.clone() };
-            let options = FileOptions { load, write };
-            if replace {
-                kb.upsert_files(&refs(&patterns), &options)
-            } else {
-                kb.add_files(&refs(&patterns), &options)
+        let work = move |host: &Host| {
+            options.write.progress = progress.map(|function| telling(host, function));
+            options.write.cancel = host.cancel.clone();
+            match task.as_str() {
+                "add" => kb.add_files(&patterns, &options).map(Wrote::Report),
+                "upsert" => kb.upsert_files(&patterns, &options).map(Wrote::Report),
+                _ => {
+                    let options = SyncOptions { files: options, delete_missing };
+                    kb.sync_files(&patterns, &options).map(Wrote::Sync)
+                }
             }
-        })?;
-        written(py, &report)
+        };
+        match blocking(py, work)? {
+            Wrote::Report(report) => written(py, &report),
+            Wrote::Sync(report) => synced(py, &report),
+        }
     }
 
     /// The document with this id, as a dict.
@@ -432,7 +569,7 @@ impl KnowledgeBase {
     }
 
     fn at(&self, py: Python<'_>, version: &Bound<'_, PyAny>) -> PyResult<KnowledgeBase> {
-        let Ok(number) = version.extract::<u64>() else {
+        let Some(number) = version.extract::<u64>().ok().filter(|_| !is_boolean(version)) else {
             return Err(wrong(
                 Code::InvalidArgument,
                 "version",
@@ -446,6 +583,51 @@ impl KnowledgeBase {
     fn tenant(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<KnowledgeBase> {
         let name = text(name, "tenant")?;
         Ok(self.sibling(self.run(py, move |kb| kb.tenant(&name))?))
+    }
+
+    fn tenants(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.run(py, |kb| kb.tenants())
+    }
+
+    fn drop_tenant(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<()> {
+        let name = text(name, "tenant")?;
+        self.run(py, move |kb| kb.drop_tenant(&name))
+    }
+
+    fn backup<'py>(
+        &self,
+        py: Python<'py>,
+        to: &Bound<'py, PyAny>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let to = crate::embed::place(to, "to")?;
+        let kb = Arc::clone(&self.kb);
+        let copied = blocking(py, move |host| kb.backup(&to, &copying(host, progress)))?;
+        report(py, &copied)
+    }
+
+    fn reembed<'py>(
+        &self,
+        py: Python<'py>,
+        to: &Bound<'py, PyAny>,
+        embedder: &Bound<'py, PyAny>,
+        #[pyo3(from_py_with = scalar)] keep_chunks: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let to = crate::embed::place(to, "to")?;
+        let mut open = OpenOptions::default();
+        embedded_by(embedder, &mut open)?;
+        let kb = Arc::clone(&self.kb);
+        let copied = blocking(py, move |host| {
+            kb.reembed(&to, open, &ReembedOptions { keep_chunks, copy: copying(host, progress) })
+        })?;
+        report(py, &copied)
+    }
+
+    fn verify<'py>(&self, py: Python<'py>, progress: Option<Py<PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let kb = Arc::clone(&self.kb);
+        let found = blocking(py, move |host| kb.verify(&copying(host, progress)))?;
+        report(py, &found)
     }
 
     #[getter]

@@ -11,6 +11,7 @@ mod errors;
 mod eval;
 mod hits;
 mod kb;
+mod log;
 mod metadata;
 mod scalar;
 mod search;
@@ -23,6 +24,7 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("ERROR_CODES", errors::table(module.py())?)?;
     door::register(module)?;
+    log::register(module)?;
     embed::register(module)?;
     eval::register(module)?;
     hits::register(module)?;

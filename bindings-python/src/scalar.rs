@@ -1,7 +1,7 @@
 //! Is a number, a word or a flag that was given by keyword what it has to be?
 //!
 //! What is not is refused with code `invalid_argument`, as everything else is, and not with a `TypeError` or an
-//! `OverflowError` of the conversion.
+//! `OverflowError` of the conversion. True and False are no numbers, as in Node.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use quorate::{Code, Error};
 
-use crate::convert::{describe, text};
+use crate::convert::{describe, is_boolean, text};
 use crate::errors::{invalid, raise};
 
 /// What can be given by keyword.
@@ -22,24 +22,24 @@ pub trait Scalar: Sized {
 }
 
 macro_rules! scalars {
-    ($($type:ty = $expected:literal,)*) => {$(
+    ($($type:ty = $expected:literal, $given:ident => $fits:expr;)*) => {$(
         impl Scalar for $type {
             const EXPECTED: &'static str = $expected;
 
-            fn of(value: &Bound<'_, PyAny>) -> Option<Self> {
-                value.extract().ok()
+            fn of($given: &Bound<'_, PyAny>) -> Option<Self> {
+                if $fits { $given.extract().ok() } else { None }
             }
         }
     )*};
 }
 
 scalars! {
-    usize = "a whole number from 0",
-    u64 = "a whole number from 0 that fits into 64 bits",
-    f32 = "a number",
-    f64 = "a number",
-    bool = "True or False",
-    PathBuf = "a path",
+    usize = "a whole number from 0", given => !is_boolean(given);
+    u64 = "a whole number from 0 that fits into 64 bits", given => !is_boolean(given);
+    f32 = "a number", given => !is_boolean(given);
+    f64 = "a number", given => !is_boolean(given);
+    bool = "True or False", given => is_boolean(given);
+    PathBuf = "a path", given => true;
 }
 
 impl Scalar for String {

@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use quorate::rag::{Filter, Fusion, GroupBy, Mode, Rerank, RerankFn, Reranker, SearchOptions};
+use quorate::rag::{
+    Bm25, Filter, Fusion, GroupBy, Lexical, LexicalQuery, Mode, Rerank, RerankFn, Reranker, SearchOptions,
+};
+use quorate::{Code, Error};
+use serde_json::Value;
 
 use crate::choose;
-use crate::convert::{text, type_name, vector};
+use crate::convert::{describe, text, type_name, vector};
 use crate::door::Host;
 use crate::embed::CrossEncoder;
-use crate::errors::invalid;
+use crate::errors::{invalid, raise};
 use crate::hits::Hit;
+use crate::metadata::{dict, wrong};
 use crate::scalar::{field, object};
 
 /// The options of a search, as given by keyword.
@@ -25,6 +30,14 @@ pub struct Keywords<'py> {
     strict: bool,
     group_by: Option<String>,
     min_score: Option<f32>,
+    min_relevance: Option<f32>,
+    recall: Option<f32>,
+    ef_search: Option<usize>,
+    exact: bool,
+    depth: Option<usize>,
+    lexical: Option<Bound<'py, PyAny>>,
+    bm25: Option<Bound<'py, PyAny>>,
+    title_boost: Option<f32>,
     rerank: Option<Bound<'py, PyAny>>,
     rerank_depth: usize,
     blend: f32,
@@ -46,6 +59,14 @@ impl<'py> FromPyObject<'_, 'py> for Keywords<'py> {
             strict: field(given, "strict")?,
             group_by: field(given, "group_by")?,
             min_score: field(given, "min_score")?,
+            min_relevance: field(given, "min_relevance")?,
+            recall: field(given, "recall")?,
+            ef_search: field(given, "ef_search")?,
+            exact: field(given, "exact")?,
+            depth: field(given, "depth")?,
+            lexical: object(given, "lexical")?,
+            bm25: object(given, "bm25")?,
+            title_boost: field(given, "title_boost")?,
             rerank: object(given, "rerank")?,
             rerank_depth: field(given, "rerank_depth")?,
             blend: field(given, "blend")?,
@@ -87,6 +108,13 @@ impl Keywords<'_> {
                     .map(|name| choose("group_by", name, &[("doc", GroupBy::Doc)]))
                     .transpose()?,
                 min_score: self.min_score,
+                min_relevance: self.min_relevance,
+                recall: self.recall,
+                ef_search: self.ef_search.unwrap_or_default(),
+                exact: self.exact,
+                depth: self.depth.unwrap_or_default(),
+                lexical: self.lexical.as_ref().map(lexical).transpose()?,
+                bm25: bm25(self.bm25.as_ref(), self.title_boost)?,
                 ..SearchOptions::default()
             },
             function: None,
@@ -111,6 +139,29 @@ impl Keywords<'_> {
         search.options.rerank = known.map(|with| Rerank { with, depth, blend });
         Ok(search)
     }
+}
+
+/// A structured query of the lexical leg, as a dict.
+fn lexical(given: &Bound<'_, PyAny>) -> PyResult<LexicalQuery> {
+    let Some(fields) = dict(given)? else {
+        return Err(wrong(Code::QuerySyntax, "lexical", given, "a quorate.Lexical or a dict is expected"));
+    };
+    let value = Value::Object(crate::metadata::object(&fields, "lexical", Code::QuerySyntax)?);
+    serde_json::from_value::<Lexical>(value)
+        .map(LexicalQuery::from)
+        .map_err(|e| raise(Error::with_source(Code::QuerySyntax, format!("lexical: {e}"), e)))
+}
+
+/// The parameters of BM25: (k1, b), and what titles count.
+fn bm25(given: Option<&Bound<'_, PyAny>>, title_boost: Option<f32>) -> PyResult<Bm25> {
+    let defaults = Bm25::default();
+    let (k1, b) = match given {
+        Some(given) => given.extract::<(f32, f32)>().map_err(|_| {
+            invalid(format!("bm25 is {}; the two numbers (k1, b) are expected", describe(given)))
+        })?,
+        None => (defaults.k1, defaults.b),
+    };
+    Ok(Bm25 { k1, b, title_boost: title_boost.unwrap_or(defaults.title_boost), ..defaults })
 }
 
 impl Search {
@@ -142,7 +193,7 @@ fn asking(host: &Host, function: Py<PyAny>) -> Arc<RerankFn> {
     Arc::new(move |query, hits| {
         let (function, query, hits) = (Arc::clone(&function), query.to_owned(), hits.to_vec());
         host.call(move |py| {
-            let hits: Vec<Hit> = hits.into_iter().map(Hit).collect();
+            let hits: Vec<Hit> = hits.into_iter().map(Hit::found).collect();
             let hits = py.import("quorate._hits")?.getattr("Hits")?.call1((hits, &query))?;
             let scores = function.call1(py, (query, hits))?;
             vector(scores.bind(py), "what the function of rerank gave")

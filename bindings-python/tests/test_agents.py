@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
+import os
 import pickle
+import signal
+import stat
+import time
 
 import pytest
 
@@ -198,6 +203,154 @@ def test_bad_input(registry):
     assert code_of(registry.add_all, [{**TAX, "id": "new"}, ECG]) == "duplicate_id" and "new" not in registry
     with pytest.raises(TypeError):
         registry.match("x", 5)
+
+
+def test_results_are_plain_values(healthcare):
+    matches = healthcare.match("Is a 510(k) needed for our ECG app?", k=3)
+    panel = healthcare.select_panel("Is a 510(k) needed, and will Medicare pay?", size=3)
+    for one in (matches[0], panel, panel.members[1]):
+        for again in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
+            assert type(again) is type(one) and again == one and again.to_dict() == one.to_dict()
+            assert str(again.explain()) == str(one.explain())
+        assert json.loads(one.to_json()) == json.loads(one.to_json(indent=1)) == one.to_dict()
+    again = pickle.loads(pickle.dumps(matches))
+    assert isinstance(again, type(matches)) and again == matches != matches[:1]
+    assert copy.deepcopy(matches[0].explain()) == matches[0].explain()
+    assert [m["agent"]["id"] for m in json.loads(matches.to_json())["matches"]] == [m.id for m in matches]
+    agent = matches[0].agent
+    assert json.loads(agent.to_json()) == agent.to_dict()
+    frame = matches.to_pandas()
+    assert list(frame["id"]) == [m.id for m in matches] and list(frame["score"]) == [m.score for m in matches]
+    assert matches.to_arrow().column("confidence").to_pylist() == [m.confidence for m in matches]
+    assert matches[:0] == [] and type(matches)([]).to_pandas().empty
+    with pytest.raises(quorate.InvalidInput):
+        type(matches[0])._restore({"score": 1})
+
+
+def test_what_a_tenant_loads_is_its_own(registry, tmp_path):
+    acme, other = registry.tenant("acme"), registry.tenant("other")
+    path = tmp_path / "acme.json"
+    path.write_text(json.dumps({"capabilities": {"dentistry": "Teeth"}, "agents": []}))
+    acme.load(path)
+    assert acme.taxonomy() == {"dentistry": "Teeth"} and other.taxonomy() == registry.taxonomy() == {}
+    free = {**TAX, "id": "free", "capabilities": [{"name": "tax"}]}
+    assert code_of(acme.add, free) == "unknown_capability"
+    assert other.add(free).tenant == "other"
+    # A version that was private stays so when the agent becomes public.
+    other.update({**free, "cost_per_call": 7, "visibility": "public"})
+    assert [v.agent.cost_per_call for v in acme.versions("free")] == [7] and len(other.versions("free")) == 2
+
+
+def test_questions_need_words(registry):
+    for call in (registry.match, registry.select_panel, lambda q: registry.record_outcome("ecg", q, 1.0)):
+        assert code_of(call, "") == code_of(call, " \n") == "empty_input"
+
+
+def test_languages_by_range(registry):
+    registry.update({**TAX, "languages": ["zh-Hant-TW"]})
+    found = {tag: [m.id for m in registry.match("income tax", language=tag)] for tag in ("zh", "zh-Hant", "zh-TW", "zh-Hans", "en-GB")}
+    assert found == {"zh": ["tax"], "zh-Hant": ["tax"], "zh-TW": ["tax"], "zh-Hans": [], "en-GB": ["ecg"]}
+    assert code_of(registry.match, "x", language="english") == "invalid_argument"
+
+
+def test_foreign_cards_travel_on(registry):
+    card = {
+        "name": "天気予報", "description": "Knows the weather.", "version": "1", "protocolVersion": "0.3.0", "url": "https://w.example/x",
+        "preferredTransport": "GRPC", "capabilities": {"streaming": True}, "defaultInputModes": ["text/plain"],
+        "defaultOutputModes": ["text/plain"], "skills": [], "provider": {"organization": "O", "url": "https://o.example"},
+    }
+    agent = registry.import_card(card)
+    out = registry.export_card(agent.id)
+    assert {name: out[name] for name in card if name != "capabilities"} == {n: v for n, v in card.items() if n != "capabilities"}
+    assert out["capabilities"]["streaming"] is True and out["supportedInterfaces"][0]["protocolBinding"] == "GRPC"
+    assert registry.import_card({**card, "name": "翻訳者"}).id != agent.id
+    assert json.loads(agent.card) == card and registry.get("ecg").card is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes and devices are Unix's")
+def test_files_of_the_host(registry, tmp_path):
+    old = os.umask(0o027)
+    try:
+        registry.save(tmp_path / "new.yaml")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "new.yaml").stat().st_mode) == 0o640
+    (tmp_path / "new.yaml").chmod(0o664)
+    registry.save(tmp_path / "new.yaml")
+    assert stat.S_IMODE((tmp_path / "new.yaml").stat().st_mode) == 0o664
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "root.yaml").write_text("include: [/dev/zero]")
+    for place in ("/dev/zero", tmp_path / "pipe", tmp_path / "root.yaml"):
+        assert code_of(registry.load, place) == "load_failed"
+        assert code_of(quorate.AgentRegistry, catalog=str(place)) == "load_failed"
+    assert code_of(registry.save, "/dev/null") == "load_failed"
+    assert code_of(quorate.AgentRegistry, "") == "invalid_argument"
+
+
+def test_messages_stay_short(registry):
+    long = "e" + "\u0301" * 100_000
+    for call in (
+        lambda: registry.add({**TAX, "id": "x", "weight": long}),
+        lambda: registry.add({**TAX, "id": long}),
+        lambda: registry.get(long),
+        lambda: registry.match("x", require=[long]),
+        lambda: registry.match("x", language=long),
+        lambda: registry.tenant(long),
+    ):
+        with pytest.raises(quorate.QuorateError) as caught:
+            call()
+        assert len(str(caught.value)) < 3000
+
+
+def test_any_number_of_listeners():
+    async def main():
+        quiet, busy = quorate.AgentRegistry(catalog=None), quorate.AgentRegistry(catalog=None)
+
+        async def first(registry):
+            async for event in registry.aio.subscribe():
+                return event.kind
+            return "ended"
+
+        waiting = [asyncio.create_task(first(quiet)) for _ in range(300)]
+        wanted = asyncio.create_task(first(busy))
+        await asyncio.sleep(0.2)
+        await busy.aio.add(TAX)
+        assert await asyncio.wait_for(wanted, 20) == "added"
+        given_up = waiting.pop()
+        given_up.cancel()
+        await quiet.aio.close()
+        assert set(await asyncio.wait_for(asyncio.gather(*waiting), 20)) == {"ended"}
+        assert given_up.cancelled() or given_up.cancelling()
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_may_ask(tmp_path):
+    with quorate.AgentRegistry(tmp_path / "registry", catalog=None) as registry:
+        registry.add(ECG)
+        memory = quorate.AgentRegistry(catalog=None)
+        child = os.fork()
+        if child == 0:
+            try:
+                good = [m.id for m in registry.match("heart rhythm")] == ["ecg"] and code_of(registry.add, TAX) == "locked"
+                memory.add(TAX)
+                registry.close()
+                os._exit(0 if good and len(memory) == 1 else 1)
+            except BaseException:
+                os._exit(2)
+        until = time.monotonic() + 30
+        while (done := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < until:
+            time.sleep(0.05)
+        if done[0] == 0:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        assert done[0] and os.waitstatus_to_exitcode(done[1]) == 0
+        registry.add(TAX)
+        with pytest.raises(quorate.Locked):
+            quorate.AgentRegistry(tmp_path / "registry", catalog=None)
+    with quorate.AgentRegistry(tmp_path / "registry", catalog=None) as registry:
+        assert len(registry) == 2
 
 
 def test_schema():

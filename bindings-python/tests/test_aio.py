@@ -169,3 +169,61 @@ def test_several_loops_one_after_the_other(tmp_path):
 
 async def _first(kb):
     return (await kb.aio.search("glucose"))[0].doc_id
+
+
+@pytest.mark.parametrize("n", [4, 64, 400])
+def test_functions_of_the_host_may_await_the_library_however_many_there_are(tmp_path, n):
+    async def main():
+        with quorate.open(None) as kb, quorate.open(None) as log:
+            kb.add([{"id": str(i), "text": f"drug number {i} lowers glucose"} for i in range(20)])
+            loop = asyncio.get_running_loop()
+
+            async def rerank(query, hits):
+                # One below the other, as a reranker that searches has it.
+                await kb.aio.search("drug", k=1, rerank=count)
+                return [1.0] * len(hits)
+
+            async def count(query, hits):
+                await kb.aio.count()
+                return [1.0] * len(hits)
+
+            def on_the_thread(query, hits):
+                return asyncio.run_coroutine_threadsafe(count(query, hits), loop).result()
+
+            async def progress(done, total):
+                await log.aio.upsert([{"id": "done", "text": f"{done} of {total}"}])
+
+            before = threading.active_count()
+            searches = [kb.aio.search("glucose", k=3, rerank=one) for one in (rerank, on_the_thread) for _ in range(n // 2)]
+            found = await asyncio.wait_for(asyncio.gather(*searches), 60)
+            assert all(len(hits) == 3 for hits in found)
+            adds = [kb.aio.upsert([{"id": str(i), "text": "kidney"}], progress=progress) for i in range(min(n, 64))]
+            await asyncio.wait_for(asyncio.gather(*adds), 60)
+            # The threads that were started beside those that waited are gone again, and there never was one for each call.
+            for _ in range(100):
+                if threading.active_count() <= before + sum(_pool._LANES.values()):
+                    break
+                await kb.aio.count()
+            assert threading.active_count() <= before + sum(_pool._LANES.values())
+
+    asyncio.run(main())
+
+
+def test_a_call_whose_function_waits_is_cancelled(tmp_path):
+    async def main():
+        with quorate.open(None) as kb:
+            kb.add(DOCUMENTS)
+            begun = asyncio.Event()
+
+            async def rerank(query, hits):
+                begun.set()
+                await asyncio.sleep(60)
+
+            task = asyncio.create_task(kb.aio.search("glucose", rerank=rerank))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await kb.aio.count() == 2
+
+    asyncio.run(main())

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import csv
+import json
 import math
+import os
+import pickle
+import signal
+import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import quorate
 from quorate import consensus
 
 N = None
@@ -317,3 +326,171 @@ def test_members_in_brackets():
         result["nothing"]
     with pytest.raises(KeyError):
         result["_of"]
+
+
+RESULTS = {
+    "Alpha": lambda: consensus.krippendorff_alpha(FOUR_BY_TWELVE, bootstrap=50),
+    "Coefficient": lambda: consensus.gwet_ac(FOUR_BY_TWELVE),
+    "KendallW": lambda: consensus.kendall_w([[1, 2, 3], [1, 3, 2]]),
+    "Icc": lambda: consensus.icc([[1, 2, 3], [1, 3, 2]]),
+    "Truth": lambda: consensus.dawid_skene([[1, 1, 2, 2], [1, 1, 2, 2], [2, 1, 2, 1]]),
+    "Truth of glad": lambda: consensus.glad(["q", "q", 2], ["ann", "bob", "ann"], ["x", "y", "x"]),
+    "Outcome": lambda: consensus.borda([["a", "b", "c"], ["b", ["a", "c"]]]),
+    "Kemeny": lambda: consensus.kemeny([["a", "b"], ["b", "a"], ["a", "b"]]),
+    "Runoff": lambda: consensus.instant_runoff([["a", "b"], ["b", "a"], ["a", "b"]]),
+    "Strengths": lambda: consensus.bradley_terry([("a", "b"), ("b", "a"), ("a", "b")]),
+    "CookeWeights": lambda: consensus.cooke_weights([[[1, 2, 3], [1, 2, 3]]], [1.5, 2.5]),
+    "DensityPool": lambda: consensus.density_pool([[0.5, 0.5], [0.2, 0.8]]),
+    "OrderEffect": lambda: consensus.order_effect([10, 5, 3, 2], [8, 4, 4, 4]),
+    "SurprisinglyPopular": lambda: consensus.surprisingly_popular([0, 1], [[0.9, 0.1], [0.8, 0.2]]),
+    "TruthSerum": lambda: consensus.bayesian_truth_serum([0, 1], [[0.9, 0.1], [0.8, 0.2]]),
+    "DelphiRound": lambda: consensus.delphi_round([[7, 2], [8, 9]], previous=[[7, 3], [6, 9]]),
+    "Honeybee": lambda: consensus.honeybee([5.0, 4.5]),
+    "SwarmPool": lambda: consensus.swarm_pool([0.2, 0.8], max_iter=20),
+    "SemanticClusters": lambda: consensus.semantic_clusters([[1.0, 0.0], [0.0, 1.0]]),
+    "PanelScore": lambda: consensus.score_panel({"ann": "yes", "bob": "yes", "eve": "no"}),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_survive_pickle_copies_and_json(name):
+    result = RESULTS[name]()
+    first = json.loads(result.to_json())
+    assert first and isinstance(result.to_dict(), dict)
+    for twin in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result), copy.copy(result)):
+        assert type(twin) is type(result) and json.loads(twin.to_json()) == first
+    assert set(dict(result)) == set(result.keys())
+
+
+def test_a_truth_as_a_dict_has_what_it_found():
+    truth = RESULTS["Truth"]()
+    found = dict(truth)
+    assert found["labels"] == truth.labels and found["skills"] == truth.skills
+    written = json.loads(truth.to_json())
+    assert written["labels"]["0"] == 1 and len(written["probabilities"]["0"]) == 2
+    assert np.array(written["confusion"]["2"]).shape == (2, 2)
+
+
+def test_tables():
+    pandas = pytest.importorskip("pandas")
+    truth = RESULTS["Truth"]()
+    frame = truth.to_pandas()
+    assert isinstance(frame, pandas.DataFrame) and list(frame["item"]) == [0, 1, 2, 3]
+    assert list(frame["label"]) == list(truth.labels.values())
+    assert frame["p(1)"][0] == near(truth.probabilities[0][1])
+    order = RESULTS["Outcome"]().to_pandas()
+    assert list(order["option"])[0] in "ab" and order["tier"].is_monotonic_increasing
+    assert len(RESULTS["DelphiRound"]().to_pandas()) == 2
+    for make in ("to_polars", "to_arrow"):
+        pytest.importorskip({"to_polars": "polars", "to_arrow": "pyarrow"}[make])
+        assert getattr(truth, make)().shape[0] == 4
+
+
+def test_the_form_of_a_table_is_said_or_doubted():
+    by_raters = [[9, 2, 5, 8], [6, 1, 3, 2]]
+    by_items = [list(row) for row in zip(*by_raters)]
+    want = consensus.krippendorff_alpha(by_raters, level="interval").value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert consensus.krippendorff_alpha(by_items, level="interval", form="items_x_raters").value == want
+        assert consensus.icc(np.array(by_items), data_form="items_x_raters").items == 4
+        assert consensus.krippendorff_alpha(by_items, form="raters_x_items").raters == 4
+        consensus.krippendorff_alpha(by_raters)
+    with pytest.warns(UserWarning, match="4 raters of 2 items.*items_x_raters") as caught:
+        consensus.krippendorff_alpha(by_items)
+    assert caught[0].filename == __file__
+    for wrong in ({"form": "columns"}, {"form": 3}):
+        with pytest.raises(quorate.InvalidInput) as error:
+            consensus.krippendorff_alpha(by_items, **wrong)
+        assert error.value.code == "invalid_argument"
+    with pytest.raises(quorate.InvalidInput):
+        consensus.krippendorff_alpha(["q"], ["ann"], [1], form="items_x_raters")
+
+
+def test_the_default_interval_of_alpha_is_over_items():
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 3, 2000)
+    table = np.where(draw.random((5, 2000)) < 0.8, truth, draw.integers(0, 3, (5, 2000)))
+    alpha = consensus.krippendorff_alpha(table, bootstrap=300)
+    assert alpha == consensus.krippendorff_alpha(table, bootstrap=300, resample="items")
+    assert alpha.high - alpha.low < 0.1 and alpha.low < alpha.value < alpha.high
+
+
+def test_bounds_have_codes():
+    many = [f"q{i}" for i in range(20_000)]
+    calls = {
+        "majority_vote": lambda: consensus.majority_vote(many * 2, ["a"] * 20_000 + ["b"] * 20_000, many * 2),
+        "restarts": lambda: consensus.mace(["q", "q"], ["a", "b"], ["x", "y"], restarts=2**63 - 1),
+        "max_iter": lambda: consensus.zero_based_skill(["q", "q"], ["a", "b"], ["x", "y"], max_iter=2**40),
+        "particles": lambda: consensus.swarm_pool([0.2, 0.8], particles=2**40),
+        "max_orders": lambda: consensus.kemeny([["a", "b"]], max_orders=2**40),
+        "vectors": lambda: consensus.semantic_clusters(np.ones((20_000, 2))),
+        "counts": lambda: consensus.fleiss_kappa(counts=[[2**32 - 1, 1]]),
+    }
+    for name, call in calls.items():
+        with pytest.raises(quorate.QuorateError) as error:
+            call()
+        assert error.value.code == "too_large", name
+
+
+def test_wrong_values_are_refused_with_a_code():
+    long = "x" * 200_000
+    calls = [
+        lambda: consensus.borda([["a", "b"]], [True]),
+        lambda: consensus.borda([["a", True]]),
+        lambda: consensus.borda([["a", {}]]),
+        lambda: consensus.krippendorff_alpha(FOUR_BY_TWELVE, level="bipolar", poles="ab"),
+        lambda: consensus.krippendorff_alpha(FOUR_BY_TWELVE, level="bipolar", poles=[1]),
+        lambda: consensus.delphi_round([7, 8], scale=(1, 2, 3)),
+        lambda: consensus.delphi_round([7, 8], scale=None),
+        lambda: consensus.score_panel({"a": 3.0}, scale="x"),
+        lambda: consensus.surprisingly_popular([[], []], [[0.5, 0.5], [0.5, 0.5]], options=["a", "b"]),
+        lambda: consensus.surprisingly_popular(3, [[0.5, 0.5]], options=["a", "b"]),
+        lambda: consensus.surprisingly_popular([long], [[0.5, 0.5]], options=["a", "b"]),
+        lambda: consensus.dawid_skene([[1, 2], [1, 2]], gold=[1]),
+        lambda: consensus.dawid_skene({long: [1]}),
+        lambda: consensus.majority_vote(["q"], ["a"], ["x"], weights={"b" * 200_000: 1.0}),
+        lambda: consensus.majority_vote(["q"], ["a"], ["x"], weights=[1.0]),
+    ]
+    for i, call in enumerate(calls):
+        with pytest.raises(quorate.QuorateError) as error:
+            call()
+        assert len(str(error.value)) < 4_000, i
+
+
+def test_work_ends_with_the_task_that_waits_for_it():
+    table = np.random.default_rng(0).integers(0, 5, (10, 2000)).astype(float)
+
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(quorate.aio.run(consensus.krippendorff_alpha, table, bootstrap=1_000_000), 0.3)
+        before = time.process_time()
+        await asyncio.sleep(1)
+        return time.process_time() - before
+
+    assert asyncio.run(main()) < 0.5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_computes():
+    many = np.random.default_rng(0).integers(0, 3, (20, 5000))
+    calls = [
+        lambda: consensus.krippendorff_alpha(many, bootstrap=50),
+        lambda: consensus.mace(many, restarts=2, max_iter=3),
+        lambda: consensus.dawid_skene(many, max_iter=3),
+        lambda: consensus.glad(many, max_iter=3),
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for call in calls:
+            call()
+            child = os.fork()
+            if child == 0:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(20)
+                try:
+                    call()
+                    os._exit(0)
+                except BaseException:
+                    os._exit(3)
+            assert os.waitpid(child, 0)[1] == 0

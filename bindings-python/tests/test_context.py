@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -155,19 +156,59 @@ def test_files(tmp_path):
         assert (report.added, [s.code for s in report.skipped]) == (4, ["unsupported"])
         assert told[-1] == (4, 4)
         assert {"c1", "c2"} <= set(kb.ids()) and kb.search("glucose")[0].metadata["file_type"]
+        again = kb.add_files([str(files / "a.md"), files / "b.txt"])
+        assert (again.added, again.replaced, again.unchanged, again.version) == (0, 0, 2, report.version)
+        (files / "a.md").write_text("# Metformin\nLowers sugar.")
         assert code_of(kb.add_files, [str(files / "a.md")]) == "duplicate_id"
-        assert kb.upsert_files([files / "a.md", str(files / "b.txt")]).replaced == 2
+        again = kb.upsert_files([files / "a.md", str(files / "b.txt")])
+        assert (again.replaced, again.unchanged) == (1, 1)
         assert code_of(kb.add_files, files / "d.bin") == "unsupported"
         assert code_of(kb.add_files, files / "nothing.txt") == "not_found"
         assert code_of(kb.add_files, 5) == code_of(kb.add_files, [5]) == "invalid_argument"
         assert code_of(kb.add_files, files / "b.txt", max_bytes=1) == "too_large"
         with pytest.raises(ZeroDivisionError):
-            kb.upsert_files(files, progress=lambda done, total: 1 / 0)
+            kb.upsert_files(files, progress=lambda done, total: 1 / 0, batch=1)
         (files / "e.jsonl").write_text("{broken\n")
         before = kb.count()
         assert code_of(kb.upsert_files, files / "*.jsonl") == "load_failed"
         report = kb.upsert_files(files / "*.jsonl", on_error="skip")
-        assert (report.replaced, [s.code for s in report.skipped]) == (2, ["load_failed"]) and kb.count() == before
+        assert (report.unchanged, [s.code for s in report.skipped]) == (2, ["load_failed"]) and kb.count() == before
+
+
+def test_tables_and_folders(tmp_path, monkeypatch):
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "t.csv").write_text("nr;befund;plz\n1;Colitis;01067\n2;Gangrene;94110\n")
+    (files / "a.txt").write_text("First.")
+    (files / os.fsdecode(b"caf\xe9.txt")).write_text("Second.")
+    csv = {"delimiter": ";", "id": "nr", "text": "befund"}
+    with quorate.open(tmp_path / "kb", durability="process") as kb:
+        report = kb.sync_files(files, root=files, csv=csv, metadata={"team": "x"}, batch=1)
+        assert (report.added, report.updated, report.unchanged, report.deleted, report.skipped) == (4, 0, 0, 0, [])
+        assert sorted(kb.ids()) == ["1", "2", "a.txt", "file:caf%E9.txt"]
+        stored = kb.get("1")
+        assert (stored.text, stored.metadata["plz"], stored.metadata["team"]) == ("Colitis", "01067", "x")
+        (files / "t.csv").write_text("nr;befund;plz\n1;Colitis;01067\n")
+        (files / "a.txt").unlink()
+        report = kb.sync_files(files, root=files, csv=csv, metadata={"team": "x"})
+        assert (report.added, report.updated, report.unchanged, report.deleted) == (0, 0, 2, 2)
+        assert report["version"] == kb.stats().version
+        assert asyncio.run(kb.aio.sync_files(files, root=files, csv=csv, metadata={"team": "x"})).unchanged == 2
+        listed = [os.path.join(files, name) for name in os.listdir(files)]
+        assert kb.upsert_files(listed, root=files, csv=csv, metadata={"team": "x"}).unchanged == 2
+        # However a path is typed.
+        monkeypatch.chdir(tmp_path)
+        for typed in ["files/t.csv", "./files//t.csv", "kb/../files/t.csv", files / "t.csv"]:
+            assert kb.add_files(typed, csv={"id": "plz", "text": "befund", "delimiter": ";"}).added <= 1
+        assert kb.get("01067").source == str(files / "t.csv")
+        for wrong in [{"delimiter": "ab"}, {"delimiter": "é"}, {"nothing": 1}, {"text": 5}, "a", {"quote": ";", "delimiter": ";"}]:
+            assert code_of(kb.add_files, files, csv=wrong) == "invalid_argument", wrong
+        assert code_of(kb.add_files, files, csv={"text": "x"}) == "load_failed"
+        assert code_of(kb.add_files, files, batch=0) == code_of(kb.add_files, files, batch=-1) == "invalid_argument"
+        assert code_of(kb.add_files, files, follow_links="no") == "invalid_argument"
+        assert code_of(kb.add_files, "\udcff\ud800") in ("invalid_text", "not_found")
+        assert code_of(kb.sync_files, files, metadata=5) == "invalid_document"
+        assert code_of(kb.sync_files, tmp_path / "none") == "not_found"
 
 
 def test_asyncio(kb):

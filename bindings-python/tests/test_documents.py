@@ -61,7 +61,7 @@ def test_polars(kb):
     frame = polars.DataFrame(TABLE, strict=False)
     kb.add(frame)
     check_table(kb)
-    assert kb.upsert(frame.lazy()).replaced == 3
+    assert kb.upsert(frame.lazy()).unchanged == 3
 
 
 def test_a_column_is_no_table(kb):
@@ -85,10 +85,31 @@ def test_arrow(kb):
 
     kb.add(Stream())
     check_table(kb)
-    assert kb.upsert(table).replaced == 3
-    assert kb.upsert(table.to_batches()[0]).replaced == 3
-    assert kb.upsert(Array()).replaced == 3
+    assert kb.upsert(table).unchanged == 3
+    assert kb.upsert(table.to_batches()[0]).unchanged == 3
+    assert kb.upsert(Array()).unchanged == 3
     check_table(kb)
+
+
+def test_tables_without_a_text_or_with_two_columns_of_one_name(kb):
+    pandas = pytest.importorskip("pandas")
+    polars = pytest.importorskip("polars")
+    pyarrow = pytest.importorskip("pyarrow")
+    columns = {"id": ["a"], "titel": ["x"], "inhalt": ["y"]}
+    twice = pyarrow.Table.from_arrays([pyarrow.array(["a"]), pyarrow.array(["x"]), pyarrow.array(["y"])], ["id", "text", "text"])
+    for frame, said in [
+        (pandas.DataFrame(columns), "'id', 'titel', 'inhalt'"),
+        (polars.DataFrame(columns), "'id', 'titel', 'inhalt'"),
+        (pyarrow.table(columns), "'id', 'titel', 'inhalt'"),
+        (pandas.DataFrame({"id": ["a"], "title": ["x"]}), "'id', 'title'"),
+        (pandas.DataFrame({"id": [], "body": []}), "'id', 'body'"),
+        (pandas.DataFrame([["a", "x", "y"]], columns=["id", "text", "text"]), "'text' appears twice"),
+        (twice, "'text' appears twice"),
+    ]:
+        with pytest.raises(quorate.InvalidInput, match=said) as caught:
+            kb.add(frame)
+        assert caught.value.code == "invalid_document"
+    assert kb.count() == 0
 
 
 def test_a_table_with_metadata_and_vectors(kb):

@@ -167,3 +167,62 @@ def test_remote():
     with pytest.raises(quorate.Unavailable) as caught:
         model.embed(["again"])
     assert caught.value.code in ("offline", "remote_failed") and "secret-key" not in str(caught.value)
+
+
+def lengths(texts):
+    return [[len(text), 1.0, 0.0] for text in texts]
+
+
+async def awaited(texts):
+    return np.array(lengths(texts), dtype=np.float64)
+
+
+@pytest.mark.parametrize("function", [lengths, awaited, lambda texts: np.array(lengths(texts), dtype=np.float32)])
+def test_a_function_of_the_host_is_an_embedder(function, tmp_path):
+    embedder = quorate.CallbackEmbedder(function, dim=3, id="lengths-v1")
+    assert isinstance(embedder, quorate.Embedder)
+    assert (embedder.dim, embedder.id) == (3, "callback:lengths-v1:3")
+    assert embedder.embed(["abc"])[0] == pytest.approx(np.array([3, 1, 0]) / np.sqrt(10))
+    with quorate.open(tmp_path / "kb", embedder=embedder) as kb:
+        kb.add([{"id": "a", "text": "four"}, {"id": "b", "text": "a much longer text than the other one"}])
+        assert kb.search("five", mode="dense")[0].doc_id == "a"
+    other = quorate.CallbackEmbedder(function, dim=3, id="other")
+    with pytest.raises(quorate.Conflict) as caught:
+        quorate.open(tmp_path / "kb", embedder=other)
+    assert caught.value.code == "embedder_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("function", "code"),
+    [
+        (lambda texts: [], "callback"),
+        (lambda texts: [[1.0, 2.0]], "callback"),
+        (lambda texts: [[1.0, 2.0, float("inf")]], "not_finite"),
+        (lambda texts: "no", "invalid_argument"),
+    ],
+)
+def test_what_the_function_gives_is_checked(function, code):
+    with pytest.raises(quorate.QuorateError) as caught:
+        quorate.CallbackEmbedder(function, dim=3, id="bad").embed(["a"])
+    assert caught.value.code == code
+
+
+def test_what_the_function_raises_is_the_cause():
+    def broken(texts):
+        raise KeyError("no such model")
+
+    embedder = quorate.CallbackEmbedder(broken, dim=3, id="broken")
+    with pytest.raises(quorate.InvalidInput) as caught:
+        embedder.embed_query("a")
+    assert caught.value.code == "callback"
+    assert isinstance(caught.value.__cause__, KeyError)
+    for function, dim, name in [("no", 3, "x"), (lengths, 0, "x"), (lengths, 3, ""), (lengths, True, "x")]:
+        with pytest.raises(quorate.InvalidInput):
+            quorate.CallbackEmbedder(function, dim=dim, id=name)
+
+
+def test_counts_of_threads_and_batches_have_limits():
+    for options in ({"threads": 2**31}, {"batch_size": 2**40}):
+        with pytest.raises(quorate.InvalidInput) as caught:
+            quorate.Embedder("builtin", **options)
+        assert caught.value.code == "too_large"

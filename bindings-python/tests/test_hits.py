@@ -46,7 +46,7 @@ def test_a_sequence(kb):
 
 def test_dicts_can_be_json(kb):
     rows = kb.search("glucose", k=2).to_dicts()
-    assert list(rows[0]) == COLUMNS
+    assert list(rows[0]) == [*COLUMNS, "relevance", "similarity"]
     assert json.loads(json.dumps(rows))[0]["doc_id"] == rows[0]["doc_id"]
 
 

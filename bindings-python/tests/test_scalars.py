@@ -134,3 +134,28 @@ def test_complex_numbers_are_not_cut_down(kb, kind):
 
 def test_numbers_of_numpy_are_numbers(kb):
     assert len(kb.search("glucose", k=np.int64(1), alpha=np.float32(0.5), strict=np.bool_(False))) == 1
+
+
+def test_true_and_false_are_no_numbers(tmp_path):
+    with quorate.open(None) as kb:
+        kb.add([{"id": "a", "text": "glucose"}])
+        for yes in (True, np.True_):
+            for name in ("k", "offset", "alpha", "rrf_k", "rerank_depth", "blend", "min_score", "mmr_lambda"):
+                assert refused(lambda: kb.search("glucose", **{name: yes})) == "invalid_argument", name
+            assert refused(lambda: kb.context("glucose", max_tokens=yes)) == "invalid_argument"
+            assert refused(lambda: kb.at(yes)) == "invalid_argument"
+            assert refused(lambda: kb.search_vector([yes] * kb.stats().dim)) == "invalid_argument"
+            assert refused(lambda: quorate.open(None, keep_versions=yes)) == "invalid_argument"
+            assert refused(lambda: quorate.Embedder("builtin", dimensions=yes)) == "invalid_argument"
+            assert refused(lambda: quorate.evaluate({"q": {"d": yes}}, {"q": {"d": 1}})) == "invalid_argument"
+            assert refused(lambda: quorate.evaluate({"q": {"d": 1.0}}, {"q": {"d": yes}})) == "invalid_argument"
+        # And numbers are neither yes nor no.
+        for number in (1, 0, 1.0):
+            assert refused(lambda: kb.search("glucose", strict=number)) == "invalid_argument"
+            assert refused(lambda: quorate.open(None, read_only=number)) == "invalid_argument"
+
+
+def refused(call):
+    with pytest.raises(quorate.QuorateError) as caught:
+        call()
+    return caught.value.code

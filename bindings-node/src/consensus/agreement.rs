@@ -6,13 +6,14 @@ use quorate::consensus::agreement::{
     self, AlphaOptions, Coefficient, IccForm, KappaOptions, Level, Resample, Weights,
 };
 
-use super::ratings::{Cells, ratings};
+use super::ratings::{Cells, measurements, ratings};
 use crate::convert::{Args, Out, choose, count, number, pair, report, rows, text, whole};
 use crate::value::Given;
 
 /// Krippendorff's alpha.
 pub fn krippendorff_alpha(mut args: Args) -> Result<Out> {
-    let data = ratings(&mut args)?;
+    let nominal = matches!(&args.peek("level"), None | Some("nominal"));
+    let data = if nominal { ratings(&mut args)? } else { measurements(&mut args)? };
     let circumference = args.maybe("circumference", number)?;
     let poles = args.maybe("poles", pair)?;
     let options = AlphaOptions {
@@ -28,7 +29,7 @@ pub fn krippendorff_alpha(mut args: Args) -> Result<Out> {
             ],
         )?,
         bootstrap: args.or("bootstrap", 0, count)?,
-        resample: args.choice("resample", &[("pairs", Resample::Pairs), ("items", Resample::Items)])?,
+        resample: args.choice("resample", &[("items", Resample::Items), ("pairs", Resample::Pairs)])?,
         seed: args.or("seed", 0, whole)?,
         confidence: args.or("confidence", 0.95, number)?,
     };
@@ -79,14 +80,14 @@ pub fn coefficient(
 
 /// Kendall's W.
 pub fn kendall_w(mut args: Args) -> Result<Out> {
-    let data = ratings(&mut args)?;
+    let data = measurements(&mut args)?;
     args.done()?;
     report(&agreement::kendall_w(&data)?)
 }
 
 /// An intraclass correlation.
 pub fn icc(mut args: Args) -> Result<Out> {
-    let data = ratings(&mut args)?;
+    let data = measurements(&mut args)?;
     let form: IccForm = args.or("form", "2,1".to_owned(), text)?.parse()?;
     let confidence = args.or("confidence", 0.95, number)?;
     args.done()?;

@@ -10,10 +10,10 @@ mod truth;
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::Result;
-use quorate::consensus::{agreement as agree, pooling as pool, ranking as rank, truth as infer};
+use quorate::consensus::{TableForm, agreement as agree, pooling as pool, ranking as rank, truth as infer};
 
 use crate::convert::{Args, Out};
-use crate::door::{Lane, Promised, promise, quick};
+use crate::door::{Lane, NativeCancel, Promised, flag, promise, quick};
 use crate::errors::{OrThrow, Thrown, engine};
 
 /// A method: named arguments in, report out.
@@ -71,12 +71,24 @@ fn method(name: &str) -> Result<Method> {
     })
 }
 
-/// Runs a method on another thread.
+/// Runs a method on another thread, where it may take minutes; `cancel` stops it.
 #[napi(ts_return_type = "Promise<unknown>")]
-pub fn consensus(env: Env, name: String, arguments: Unknown<'_>) -> Result<Promised, Thrown> {
+pub fn consensus(
+    env: Env,
+    name: String,
+    arguments: Unknown<'_>,
+    cancel: Option<&NativeCancel>,
+) -> Result<Promised, Thrown> {
     let method = method(&name).or_throw()?;
     let args = Args::read(&env, &arguments, "the call").or_throw()?;
-    promise(&env, Lane::Quick, move || method(args))
+    let flag = flag(cancel);
+    promise(&env, Lane::Slow, move || flag.cover(|| method(args)))
+}
+
+/// What to tell the user of a table of ratings whose form was not given, where it may be the other way round.
+#[napi]
+pub fn ratings_doubt(rows: u32, columns: u32) -> Option<String> {
+    TableForm::doubt(rows as usize, columns as usize)
 }
 
 /// Runs a method that takes well under a millisecond, at once.

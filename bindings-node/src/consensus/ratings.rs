@@ -1,9 +1,9 @@
 //! How do ratings come from Node?
 
 use quorate::Result;
-use quorate::consensus::{Column, Duplicates, Label, Ratings, RatingsOptions};
+use quorate::consensus::{Column, Duplicates, Label, Ratings, RatingsOptions, TableForm};
 
-use crate::convert::{Args, count, indices, label, labels, list, number};
+use crate::convert::{Args, count, indices, label, labels, list, number, text};
 use crate::errors::{invalid, shape};
 use crate::value::Given;
 
@@ -15,6 +15,18 @@ pub enum Cells {
 }
 
 impl Cells {
+    /// Values that are measurements: numbers from 2^53 on are numbers as any other, and not names of which several would be one.
+    fn measured(given: Given, what: &str) -> Result<Cells> {
+        let Given::List(items) = given else {
+            return Cells::read(given, what);
+        };
+        let one = |(i, item): (usize, Given)| match item {
+            Given::Number(x) if !x.is_nan() => Ok(Some(Label::from(x))),
+            other => label(other, &format!("{what}[{i}]")),
+        };
+        Ok(Cells::Labels(items.into_iter().enumerate().map(one).collect::<Result<_>>()?))
+    }
+
     /// Typed arrays as they are, anything else label by label.
     pub fn read(given: Given, what: &str) -> Result<Cells> {
         Ok(match given {
@@ -61,11 +73,21 @@ pub fn pairs<T>(
         .collect()
 }
 
-/// The ratings among the arguments: `items, raters, values`, or `cells, nRaters, nItems`, or `counts, categories`.
+/// The ratings among the arguments: `items, raters, values`, or `cells, rows, columns, tableForm`, or `counts, categories`.
 pub fn ratings(args: &mut Args) -> Result<Ratings> {
+    read(args, Cells::read)
+}
+
+/// The same for a method that computes with the values as numbers.
+pub fn measurements(args: &mut Args) -> Result<Ratings> {
+    read(args, Cells::measured)
+}
+
+fn read(args: &mut Args, values: fn(Given, &str) -> Result<Cells>) -> Result<Ratings> {
     if let Some(counts) = args.maybe("counts", |given, _| Ok(given))? {
         return from_counts(counts, args.maybe("categories", labels)?);
     }
+    let form = args.maybe("tableForm", text)?;
     let options = RatingsOptions {
         duplicates: args.choice(
             "duplicates",
@@ -78,17 +100,22 @@ pub fn ratings(args: &mut Args) -> Result<Ratings> {
         )?,
         weights: args.or("raterWeights", Vec::new(), |given, _| pairs(given, "weights", number))?,
         domain: args.maybe("domain", labels)?,
+        form: form.as_deref().map_or_else(|| Ok(TableForm::default()), str::parse)?,
     };
-    if let Some(cells) = args.maybe("cells", |given, _| Cells::read(given, "data"))? {
-        let n_raters = args.or("nRaters", 0, count)?;
-        let n_items = args.or("nItems", 0, count)?;
-        return Ratings::from_table(cells.column(), n_raters, n_items, &options);
+    if let Some(cells) = args.maybe("cells", |given, _| values(given, "data"))? {
+        let rows = args.or("rows", 0, count)?;
+        let columns = args.or("columns", 0, count)?;
+        return Ratings::from_table(cells.column(), rows, columns, &options);
     }
-    let mut column = |name: &str| match args.take(name) {
+    if form.is_some() {
+        return Err(invalid("form is for a matrix; three columns say what they are themselves".to_owned()));
+    }
+    let mut column = |name: &str, read: fn(Given, &str) -> Result<Cells>| match args.take(name) {
         Given::Undefined | Given::Null => Err(invalid(format!("{name} is missing"))),
-        given => Cells::read(given, name),
+        given => read(given, name),
     };
-    let (items, raters, values) = (column("items")?, column("raters")?, column("values")?);
+    let (items, raters) = (column("items", Cells::read)?, column("raters", Cells::read)?);
+    let values = column("values", values)?;
     Ratings::with_options(items.column(), raters.column(), values.column(), &options)
 }
 

@@ -1,6 +1,7 @@
 // How is a method of consensus called?
 
-import { now as atOnce, parse, settle } from '../call.js';
+import { abortable, now as atOnce, parse } from '../call.js';
+import { refine } from '../errors.js';
 import { native } from '../native.js';
 import type { Named } from './data.js';
 
@@ -11,7 +12,14 @@ export async function report<T>(method: string, read: () => Named): Promise<T> {
 
 /** @internal A method on another thread. */
 export async function run<T>(method: string, read: () => Named): Promise<T> {
-  return (await settle(() => native.consensus(method, read()))) as T;
+  let given: { signal?: unknown } & Named;
+  try {
+    given = read();
+  } catch (error) {
+    throw refine(error);
+  }
+  const { signal, ...args } = given;
+  return (await abortable(signal as AbortSignal | null | undefined, true, (cancel) => native.consensus(method, args, cancel))) as T;
 }
 
 /** @internal A method that takes well under a millisecond, at once. */

@@ -1,6 +1,7 @@
 // Which ratings do the arguments of a call hold?
 
 import { InvalidInput, invalid } from '../errors.js';
+import { native } from '../native.js';
 
 /** An id or a value: text or a number. A BigInt stands for a whole number beyond 2^53. */
 export type Label = string | number | bigint;
@@ -33,6 +34,19 @@ export interface RatingsOptions {
   duplicates?: 'error' | 'first' | 'last' | 'keep';
   /** The possible values in their order. Default: those that appear, sorted. */
   domain?: readonly Label[] | null;
+  /**
+   * What the rows of a matrix are. Taken as raters unless said, with a warning (`process.emitWarning`, code `QUORATE_FORM`) where there would
+   * be more raters than items. ({@link icc} has a form of its own, and calls this one `dataForm`.)
+   */
+  form?: 'raters_x_items' | 'items_x_raters' | null;
+  /** Stops the work: the Promise is rejected with code `cancelled`. */
+  signal?: AbortSignal | null;
+}
+
+/** The options of a call that can be stopped. */
+export interface Stoppable {
+  /** Stops the work: the Promise is rejected with code `cancelled`. */
+  signal?: AbortSignal | null;
 }
 
 /** Weights of raters, or true labels of items: an object, a Map, or pairs. */
@@ -66,7 +80,7 @@ export function isNamed(value: unknown): value is Named {
 export function packed(values: unknown): unknown {
   if (!Array.isArray(values) || values.length === 0) return values;
   for (let i = 0; i < values.length; i++) if (typeof values[i] !== 'number') return values;
-  // Beyond 2^53 the native half has to look at each.
+  // From 2^53 on the native half has to look at each.
   if (values.some((x: number) => Math.abs(x) > Number.MAX_SAFE_INTEGER && Number.isInteger(x))) return values;
   return Float64Array.from(values as number[]);
 }
@@ -106,8 +120,12 @@ export function pairs(given: unknown, what: string, known: () => Iterable<unknow
   return Object.entries(given).map(([key, value]) => [labels.get(key) ?? key, value]);
 }
 
-/** @internal The arguments of a function on ratings, as the native half takes them. */
-export function ratings(args: readonly unknown[], weights: 'raters' | 'values' | 'none'): Named {
+/** @internal The arguments of a function on ratings, as the native half takes them. `formName`: what the option is called that says what the rows of a matrix are. */
+export function ratings(
+  args: readonly unknown[],
+  weights: 'raters' | 'values' | 'none',
+  formName: 'form' | 'dataForm' = 'form',
+): Named {
   const columns = isColumn(args[0]) && args.length > 1 && (isColumn(args[1]) || isColumn(args[2]));
   const { data, gold, weights: given, ...rest } = named(
     args,
@@ -121,13 +139,23 @@ export function ratings(args: readonly unknown[], weights: 'raters' | 'values' |
   if (data !== undefined && data !== null && rest['counts'] !== undefined) throw invalid('give data or counts, not both');
   for (const names of NAMES) for (const name of names) delete rest[name];
   const out: Named = { ...rest };
-  if (parts && 'columns' in parts) {
+  const form = out[formName] ?? undefined;
+  delete out[formName];
+  out['tableForm'] = form;
+  if (parts && 'cells' in parts && form === undefined) {
+    const doubt = native.ratingsDoubt(parts.rows, parts.columns);
+    if (typeof doubt === 'string') process.emitWarning(doubt, { type: 'Warning', code: 'QUORATE_FORM' });
+  }
+  if (parts && !('cells' in parts)) {
     [out['items'], out['raters'], out['values']] = parts.columns.map(packed);
   } else if (parts) {
     Object.assign(out, parts, { cells: packed(parts.cells) });
   }
-  const raters = () => (!parts ? [] : 'columns' in parts ? iterate(parts.columns[1]) : range(parts.nRaters));
-  const items = () => (!parts ? [] : 'columns' in parts ? iterate(parts.columns[0]) : range(parts.nItems));
+  const byItems = form === 'items_x_raters';
+  const raters = () =>
+    !parts ? [] : !('cells' in parts) ? iterate(parts.columns[1]) : range(byItems ? parts.columns : parts.rows);
+  const items = () =>
+    !parts ? [] : !('cells' in parts) ? iterate(parts.columns[0]) : range(byItems ? parts.rows : parts.columns);
   if (weights === 'raters') out['raterWeights'] = pairs(given, 'weights', raters);
   else if (weights === 'values') out['weights'] = packedRows(given);
   else if (given !== undefined && given !== null) throw invalid("the options have no option 'weights'");
@@ -135,7 +163,7 @@ export function ratings(args: readonly unknown[], weights: 'raters' | 'values' |
   return out;
 }
 
-type Parts = { columns: [unknown, unknown, unknown] } | { cells: unknown[]; nRaters: number; nItems: number };
+type Parts = { columns: [unknown, unknown, unknown] } | { cells: unknown[]; rows: number; columns: number };
 
 function split(data: unknown): Parts {
   if (isNamed(data)) {
@@ -192,7 +220,7 @@ function matrix(data: unknown[]): Parts {
     }
     for (let j = 0; j < row.length; j++) cells.push(row[j]);
   });
-  return { cells, nRaters: rows.length, nItems };
+  return { cells, rows: rows.length, columns: nItems };
 }
 
 function iterate(column: unknown): Iterable<unknown> {

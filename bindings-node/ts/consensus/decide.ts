@@ -1,11 +1,10 @@
 // What does a panel decide, how firmly, and who differs?
 
-import { settle, parse } from '../call.js';
+import { parse } from '../call.js';
 import { invalid } from '../errors.js';
-import { native } from '../native.js';
 import type { KendallW } from './agreement.js';
-import { report, reportNow } from './call.js';
-import { isColumn, isNamed, named, packed, packedRows } from './data.js';
+import { report, reportNow, run } from './call.js';
+import { type Stoppable, isColumn, isNamed, named, packed, packedRows } from './data.js';
 import type { Numbers, Opinions } from './pooling.js';
 
 /** How an item's ratings moved since the previous round. */
@@ -295,7 +294,7 @@ export function delphiRound(
 }
 
 /** What {@link honeybee} may be told. */
-export interface HoneybeeOptions {
+export interface HoneybeeOptions extends Stoppable {
   /** Cross-inhibition. Default 4. */
   sigma?: number;
   /** The share that decides. Default 0.5. */
@@ -305,7 +304,7 @@ export interface HoneybeeOptions {
   maxTime?: number;
 }
 
-/** Best-of-n decision of a honeybee swarm (Seeley et al. 2012; Pais et al. 2013). `values`: the quality of each option, above 0. */
+/** Best-of-n decision of a honeybee swarm (Seeley et al. 2012; Pais et al. 2013). `values`: the quality of each option, 1e-6 to 1e6. */
 export async function honeybee(
   values: Numbers,
   sigma?: number | HoneybeeOptions | null,
@@ -319,7 +318,7 @@ export async function honeybee(
 export type Objective = 'kl_to_pool' | 'kl_from_pool' | 'squared_distance' | 'hellinger' | 'total_variation';
 
 /** What {@link swarmPool} may be told. */
-export interface SwarmOptions {
+export interface SwarmOptions extends Stoppable {
   weights?: Numbers | null;
   /** Default `kl_to_pool`. */
   objective?: Objective;
@@ -349,7 +348,7 @@ function trimmed(args: unknown[]): unknown[] {
 }
 
 /** What {@link semanticClusters} may be told. */
-export interface ClusterOptions {
+export interface ClusterOptions extends Stoppable {
   /** The least cosine within a cluster. Default 0.8. */
   threshold?: number;
   weights?: Numbers | null;
@@ -369,7 +368,7 @@ export async function semanticClusters(
 }
 
 /** What {@link scorePanel} may be told. */
-export interface PanelScoreOptions {
+export interface PanelScoreOptions extends Stoppable {
   /** All that could be chosen. */
   options?: readonly string[] | null;
   /** Lowest and highest number. */
@@ -392,7 +391,7 @@ export async function scorePanel(
 ): Promise<PanelScore> {
   if (options !== undefined && options !== null && !isNamed(options)) throw invalid('options are no object');
   const list = listed(ballots).map(ballotOf);
-  const [json, lines] = (await settle(() => native.consensus('scorePanel', { ...options, ballots: list }))) as [string, string[]];
+  const [json, lines] = await run<[string, string[]]>('scorePanel', () => ({ ...options, ballots: list }));
   return new PanelScore(json, lines);
 }
 

@@ -16,6 +16,7 @@ export type {
   RatingsOptions,
   RatingsRows,
   RatingsTable,
+  Stoppable,
 } from './data.js';
 export * from './decide.js';
 export * from './pooling.js';

@@ -5,7 +5,7 @@
 
 import { invalid, InvalidInput } from '../errors.js';
 import { report } from './call.js';
-import { type Named, isColumn, isNamed } from './data.js';
+import { type Named, type Stoppable, isColumn, isNamed } from './data.js';
 
 /** An option. */
 export type Option = string | number;
@@ -17,7 +17,7 @@ export type Ranking = readonly (Option | readonly Option[] | ReadonlySet<Option>
 export type Rankings = readonly Ranking[] | ReadonlyMap<Ranking, number>;
 
 /** What every method on rankings may be told. */
-export interface RankingOptions {
+export interface RankingOptions extends Stoppable {
   /** A weight for each ranking. */
   weights?: ArrayLike<number> | null;
   /** All options in their order. Default: those that appear, sorted. */
@@ -308,7 +308,7 @@ function strengths(names: Names, found: RawStrengths): Strengths {
 }
 
 /** What a fit of strengths may be told. */
-export interface FitOptions {
+export interface FitOptions extends Stoppable {
   /** A penalty on the strengths. Default: a small one, only where the data does not determine them. */
   alpha?: number | null;
   /** Default 100. */

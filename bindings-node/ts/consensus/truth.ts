@@ -98,6 +98,33 @@ export class Truth {
     return Object.fromEntries(this.raters.map((rater, i) => [String(rater), matrix(i)]));
   }
 
+  /** What `JSON.stringify` writes: the method, what is true, how sure that is, and how far each rater can be trusted. */
+  toJSON(): Record<string, unknown> {
+    const confusion = this.confusion;
+    const plain = confusion && Object.fromEntries(Object.entries(confusion).map(([rater, rows]) => [rater, rows.map((row) => [...row])]));
+    const written = (label: Label) => (typeof label === 'bigint' ? label.toString() : label);
+    const labels = Object.fromEntries(Object.entries(this.labels).map(([item, label]) => [item, written(label)]));
+    return {
+      method: this.method,
+      labels,
+      probabilities: this.probabilities,
+      skills: this.skills,
+      confusion: plain,
+      classes: this.classes.map(written),
+      classShares: this.classShares,
+      difficulty: this.difficulty,
+      logLikelihood: this.logLikelihood,
+      iterations: this.iterations,
+      converged: this.converged,
+      ties: this.ties.map(written),
+    };
+  }
+
+  /** The same as an object. */
+  toDict(): Record<string, unknown> {
+    return this.toJSON();
+  }
+
   /** `{ item: difficulty }` (GLAD: `exp(-beta)`). */
   get difficulty(): Record<string, number> | null {
     const hard = this.itemDifficulty;

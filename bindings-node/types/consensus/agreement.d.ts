@@ -18,7 +18,7 @@ export interface Alpha {
     raters: number;
     /** Ratings that could be paired. */
     ratings: number;
-    /** Rounds of the bootstrap. */
+    /** Rounds of the bootstrap that the interval rests on. */
     bootstrap: number;
     /** Why `value` is null. */
     undefined: string | null;
@@ -80,8 +80,11 @@ export interface AlphaOptions extends RatingsOptions {
     /** Rounds of the bootstrap for `low` and `high`. Default 0. */
     bootstrap?: number;
     seed?: number;
-    /** What the bootstrap draws: `pairs` (Hayes and Krippendorff 2007) or whole `items`. Default `pairs`. */
-    resample?: 'pairs' | 'items';
+    /**
+     * What the bootstrap draws: whole `items` with all their ratings, or `pairs` of values as if these were independent (Hayes and Krippendorff 2007),
+     * which reproduces published figures but is too narrow with more than two raters. Default `items`.
+     */
+    resample?: 'items' | 'pairs';
     confidence?: number;
     /** Of `circular`, in units of the values. */
     circumference?: number | null;
@@ -125,7 +128,9 @@ export declare function percentAgreement(...args: Counted): Promise<Coefficient>
 /** Kendall's W of rankings, raters x items, corrected for ties (Kendall and Babington Smith 1939). */
 export declare function kendallW(...args: RatingsArguments<RatingsOptions>): Promise<KendallW>;
 /** The options of {@link icc}. */
-export interface IccOptions extends RatingsOptions {
+export interface IccOptions extends Omit<RatingsOptions, 'form'> {
+    /** What the rows of a matrix are; see {@link RatingsOptions}. */
+    dataForm?: 'raters_x_items' | 'items_x_raters' | null;
     /** Default `2,1`. */
     form?: '1,1' | '2,1' | '3,1' | '1,k' | '2,k' | '3,k';
     confidence?: number;

@@ -40,6 +40,18 @@ export interface RatingsOptions {
     duplicates?: 'error' | 'first' | 'last' | 'keep';
     /** The possible values in their order. Default: those that appear, sorted. */
     domain?: readonly Label[] | null;
+    /**
+     * What the rows of a matrix are. Taken as raters unless said, with a warning (`process.emitWarning`, code `QUORATE_FORM`) where there would
+     * be more raters than items. ({@link icc} has a form of its own, and calls this one `dataForm`.)
+     */
+    form?: 'raters_x_items' | 'items_x_raters' | null;
+    /** Stops the work: the Promise is rejected with code `cancelled`. */
+    signal?: AbortSignal | null;
+}
+/** The options of a call that can be stopped. */
+export interface Stoppable {
+    /** Stops the work: the Promise is rejected with code `cancelled`. */
+    signal?: AbortSignal | null;
 }
 /** Weights of raters, or true labels of items: an object, a Map, or pairs. */
 export type Keyed<T> = Record<string, T> | Map<Label, T> | readonly (readonly [Label, T])[];

@@ -1,4 +1,5 @@
 import type { KendallW } from './agreement.js';
+import { type Stoppable } from './data.js';
 import type { Numbers, Opinions } from './pooling.js';
 /** How an item's ratings moved since the previous round. */
 export interface DelphiStability {
@@ -220,7 +221,7 @@ export interface DelphiOptions {
  */
 export declare function delphiRound(ratings: Numbers | readonly ArrayLike<number | null>[], previous?: Numbers | readonly ArrayLike<number | null>[] | DelphiOptions | null, options?: DelphiOptions | null): DelphiRound;
 /** What {@link honeybee} may be told. */
-export interface HoneybeeOptions {
+export interface HoneybeeOptions extends Stoppable {
     /** Cross-inhibition. Default 4. */
     sigma?: number;
     /** The share that decides. Default 0.5. */
@@ -229,12 +230,12 @@ export interface HoneybeeOptions {
     noise?: number;
     maxTime?: number;
 }
-/** Best-of-n decision of a honeybee swarm (Seeley et al. 2012; Pais et al. 2013). `values`: the quality of each option, above 0. */
+/** Best-of-n decision of a honeybee swarm (Seeley et al. 2012; Pais et al. 2013). `values`: the quality of each option, 1e-6 to 1e6. */
 export declare function honeybee(values: Numbers, sigma?: number | HoneybeeOptions | null, quorum?: number | HoneybeeOptions, seed?: number | HoneybeeOptions): Promise<Honeybee>;
 /** What {@link swarmPool} minimises. */
 export type Objective = 'kl_to_pool' | 'kl_from_pool' | 'squared_distance' | 'hellinger' | 'total_variation';
 /** What {@link swarmPool} may be told. */
-export interface SwarmOptions {
+export interface SwarmOptions extends Stoppable {
     weights?: Numbers | null;
     /** Default `kl_to_pool`. */
     objective?: Objective;
@@ -246,7 +247,7 @@ export interface SwarmOptions {
 /** The distribution of least objective, found by a particle swarm on the simplex. */
 export declare function swarmPool(p: Opinions, weights?: Numbers | SwarmOptions | null, objective?: Objective | SwarmOptions, seed?: number | SwarmOptions): Promise<SwarmPool>;
 /** What {@link semanticClusters} may be told. */
-export interface ClusterOptions {
+export interface ClusterOptions extends Stoppable {
     /** The least cosine within a cluster. Default 0.8. */
     threshold?: number;
     weights?: Numbers | null;
@@ -255,7 +256,7 @@ export interface ClusterOptions {
 /** Clusters vectors by cosine similarity and measures their semantic entropy (Farquhar et al. 2024, discrete form). */
 export declare function semanticClusters(vectors: readonly Numbers[], threshold?: number | ClusterOptions | null, options?: ClusterOptions | null): Promise<SemanticClusters>;
 /** What {@link scorePanel} may be told. */
-export interface PanelScoreOptions {
+export interface PanelScoreOptions extends Stoppable {
     /** All that could be chosen. */
     options?: readonly string[] | null;
     /** Lowest and highest number. */

@@ -1,5 +1,5 @@
 export * from './agreement.js';
-export type { Column, Keyed, Label, RatingsArguments, RatingsInput, RatingsMatrix, RatingsOptions, RatingsRows, RatingsTable, } from './data.js';
+export type { Column, Keyed, Label, RatingsArguments, RatingsInput, RatingsMatrix, RatingsOptions, RatingsRows, RatingsTable, Stoppable, } from './data.js';
 export * from './decide.js';
 export * from './pooling.js';
 export * from './ranking.js';

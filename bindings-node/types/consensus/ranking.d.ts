@@ -1,3 +1,4 @@
+import { type Stoppable } from './data.js';
 /** An option. */
 export type Option = string | number;
 /** Options, best first; an array or a Set among them holds tied ones. */
@@ -5,7 +6,7 @@ export type Ranking = readonly (Option | readonly Option[] | ReadonlySet<Option>
 /** Rankings, or how many gave each. */
 export type Rankings = readonly Ranking[] | ReadonlyMap<Ranking, number>;
 /** What every method on rankings may be told. */
-export interface RankingOptions {
+export interface RankingOptions extends Stoppable {
     /** A weight for each ranking. */
     weights?: ArrayLike<number> | null;
     /** All options in their order. Default: those that appear, sorted. */
@@ -119,7 +120,7 @@ export interface RunoffOptions extends RankingOptions {
 /** Instant runoff: the last goes out, count by count. */
 export declare function instantRunoff(rankings: Rankings, options?: RunoffOptions | null): Promise<Runoff>;
 /** What a fit of strengths may be told. */
-export interface FitOptions {
+export interface FitOptions extends Stoppable {
     /** A penalty on the strengths. Default: a small one, only where the data does not determine them. */
     alpha?: number | null;
     /** Default 100. */

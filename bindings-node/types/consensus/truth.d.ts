@@ -37,6 +37,10 @@ export declare class Truth {
     get skills(): Record<string, number>;
     /** `{ rater: matrix }`, true classes x given classes, in the order of `classes`; null without a model of it. */
     get confusion(): Record<string, Float64Array[]> | null;
+    /** What `JSON.stringify` writes: the method, what is true, how sure that is, and how far each rater can be trusted. */
+    toJSON(): Record<string, unknown>;
+    /** The same as an object. */
+    toDict(): Record<string, unknown>;
     /** `{ item: difficulty }` (GLAD: `exp(-beta)`). */
     get difficulty(): Record<string, number> | null;
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._agents import AgentRegistry, AgentVersion, Matches, agent_schema
 from ._context import Citation, Context
+from ._documents import Documents
 from ._errors import (
     Cancelled,
     Conflict,
@@ -24,10 +25,12 @@ from ._errors import (
 )
 from ._eval import BeirDataset, Comparison, compare, evaluate, load_beir, read_trec_run, write_trec_run
 from ._hits import Hits
-from ._kb import KnowledgeBase, Version, WriteReport, open
+from ._kb import CopyReport, KnowledgeBase, SyncReport, VerifyReport, Version, WriteReport, open
+from ._lexical import Lexical
 from ._quorate import (
     ERROR_CODES,
     Agent,
+    CallbackEmbedder,
     CrossEncoder,
     Embedder,
     EmbeddingCache,
@@ -50,14 +53,17 @@ __all__ = [
     "AgentRegistry",
     "AgentVersion",
     "BeirDataset",
+    "CallbackEmbedder",
     "Cancelled",
     "Citation",
     "Comparison",
     "Conflict",
     "Context",
+    "CopyReport",
     "Corrupt",
     "Coverage",
     "CrossEncoder",
+    "Documents",
     "Embedder",
     "EmbeddingCache",
     "Events",
@@ -66,6 +72,7 @@ __all__ = [
     "Hits",
     "InvalidInput",
     "KnowledgeBase",
+    "Lexical",
     "Locked",
     "Match",
     "Matches",
@@ -75,8 +82,10 @@ __all__ = [
     "QuorateError",
     "Record",
     "RemoteEmbedder",
+    "SyncReport",
     "Unavailable",
     "Unsupported",
+    "VerifyReport",
     "Version",
     "WriteReport",
     "__version__",

@@ -9,11 +9,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _quorate
-from ._errors import QuorateError
+from ._errors import InvalidInput, QuorateError
 from ._quorate import Agent, Embedder, Events, Match, Panel
 from ._report import Report
 
 if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
     from .aio import AsyncAgentRegistry
 
 Where = str | Mapping[str, Any] | None
@@ -22,7 +26,51 @@ Definition: TypeAlias = Agent | Mapping[str, Any]
 
 
 class Matches(list[Match]):
-    """Matches of a question, best first."""
+    """Matches of a question, best first: a list."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that is known of each, under ``matches``."""
+        return {"matches": [match.to_dict() for match in self]}
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The same as JSON text."""
+        import json
+
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent, allow_nan=False)
+
+    def _columns(self) -> dict[str, list[Any]]:
+        agents = [match.agent for match in self]
+        return {
+            "id": [agent.id for agent in agents],
+            "name": [agent.name for agent in agents],
+            "tenant": [agent.tenant for agent in agents],
+            "domain": [agent.domain for agent in agents],
+            "cost_per_call": [agent.cost_per_call for agent in agents],
+            "score": [match.score for match in self],
+            "confidence": [match.confidence for match in self],
+        }
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each match: ``id``, ``name``, ``tenant``, ``domain``, ``cost_per_call``, ``score``, ``confidence``."""
+        import pandas
+
+        return pandas.DataFrame(self._columns())
+
+    def to_polars(self) -> polars.DataFrame:
+        """The same as a frame of polars."""
+        import polars
+
+        text = polars.String
+        return polars.DataFrame(self._columns(), schema_overrides={"id": text, "name": text, "tenant": text, "domain": text})
+
+    def to_arrow(self) -> pyarrow.Table:
+        """The same as a table of pyarrow."""
+        import pyarrow
+
+        text, number = pyarrow.string(), pyarrow.float64()
+        types = {"id": text, "name": text, "tenant": text, "domain": text}
+        columns = self._columns()
+        return pyarrow.table({name: pyarrow.array(column, types.get(name, number)) for name, column in columns.items()})
 
     def _repr_html_(self) -> str:
         from . import _html
@@ -69,7 +117,8 @@ class AgentRegistry:
 
     ``path``: a file, made when absent; None keeps all in memory. ``embedder``: ``"builtin"``, a model folder, a hub id or an
     :class:`Embedder`. ``catalog``: ``"healthcare"``, the path of a catalogue (YAML or JSON), or None for an empty registry; a
-    file loads a catalogue once. An id is unique within its tenant. Codes: ``locked``, ``corrupt``, ``format_version``,
+    file loads a catalogue once. An id is unique within its tenant. A process that is forked while the registry is open may go on
+    to match, list and get, but change only what is in memory (``locked``). Codes: ``invalid_argument`` for an empty path, ``locked``, ``corrupt``, ``format_version``,
     ``embedder_mismatch``, ``not_found``, ``load_failed`` and the like of the catalogue, and those of the embedder.
 
     >>> registry = AgentRegistry(catalog=None)
@@ -85,6 +134,8 @@ class AgentRegistry:
         embedder: Embedder | str | os.PathLike[str] = "builtin",
         catalog: str | os.PathLike[str] | None = "healthcare",
     ) -> None:
+        if path is not None and not isinstance(path, (str, os.PathLike)):
+            raise InvalidInput("invalid_argument", f"path is of type {type(path).__name__}; a path or None is expected")
         self._path = None if path is None else os.fspath(path)
         self._native = _quorate.open_registry(self._path, embedder, catalog)
 
@@ -138,12 +189,13 @@ class AgentRegistry:
     ) -> Matches:
         """The best agents for a question, best first.
 
-        ``where``: a filter on the agents' fields, such as ``"latency = 'interactive' AND capabilities CONTAINS
+        Of equals the one with the lower id comes first, then the one without a tenant. ``where``: a filter on the agents' fields, such as ``"latency = 'interactive' AND capabilities CONTAINS
         'regulatory.fda'"``. ``require``: capabilities that an agent must have, itself or by one below. ``max_cost``: of a call,
-        in US dollars. ``tenant``: on whose behalf; agents that other tenants own are then left out. ``language``: a tag such as
-        ``en``. ``permissions``: those that the caller holds. ``learn``: whether recorded outcomes take part. With ``abstain``
+        in US dollars. ``tenant``: on whose behalf; agents that other tenants own are then left out. ``language``: a language
+        range (RFC 4647) such as ``en``, ``zh-Hant`` or ``*``: ``zh-Hant`` is met by ``zh-Hant-TW`` and by ``zh``, not by ``zh-Hans``.
+        ``permissions``: those that the caller holds. ``learn``: whether recorded outcomes take part. With ``abstain``
         the answer is empty, never a guess, when the right agent is among the ``k`` with a probability below ``min_confidence``
-        (0.5). Codes: ``invalid_argument``, ``unknown_capability``, ``filter_syntax``, ``filter_type``, ``tenant_violation``.
+        (0.5): when the confidences of those returned sum to less. Codes: ``empty_input`` for an empty question, ``invalid_argument``, ``unknown_capability``, ``filter_syntax``, ``filter_type``, ``tenant_violation``.
         """
         constraints = _Constraints(
             k, where, require, max_cost, tenant, abstain, min_confidence, language, permissions, learn
@@ -169,7 +221,9 @@ class AgentRegistry:
 
         ``diversity``: what counts beside relevance, 0 to 1. ``thrift``: how much a low cost of calls counts, 0 to 1. ``pool``:
         how many of the most relevant agents are considered. ``require``: each member has one of the capabilities, all together
-        have all. Codes: as :meth:`match`, ``not_found`` when a required capability cannot be had.
+        have all, wherever ``size`` agents can, in whatever order they are named; of more than ``size`` at most 16. Codes: as
+        :meth:`match`, ``not_found`` when a required capability cannot be had, ``invalid_argument`` when ``size`` members cannot
+        have them all, ``too_large``.
         """
         constraints = _Constraints(5, where, require, max_cost, tenant, False, None, language, permissions, True)
         return self._native.select_panel(question, size, diversity, thrift, pool, constraints)
@@ -177,7 +231,7 @@ class AgentRegistry:
     def record_outcome(self, agent_id: str, query: str, reward: float) -> None:
         """Records how well an agent did on a question, from 0 (useless) to 1; matches of this tenant learn from it.
 
-        Codes: ``unknown_id``, ``invalid_argument``.
+        Codes: ``unknown_id``, ``invalid_argument``, ``empty_input``.
         """
         self._native.record_outcome(agent_id, query, reward)
 
@@ -198,27 +252,38 @@ class AgentRegistry:
         return self._native.import_card(card)
 
     def export_card(self, id: str) -> dict[str, Any]:
-        """The A2A card of an agent, which carries the whole definition. Codes: ``unknown_id``."""
+        """The A2A card of an agent, which carries the whole definition; what an imported card said is said again. Codes: ``unknown_id``."""
         return self._native.export_card(id)
 
     def load(self, path: str | os.PathLike[str]) -> int:
         """Adds the agents of a catalogue file, replacing those that are there already: all or none. Says how many it has.
 
-        Codes, with file and line of every problem: ``not_found``, ``load_failed``, ``invalid_argument``, ``duplicate_id``,
+        The capabilities of a file that a tenant's handle loads are the tenant's own. Only regular files are read, at most 256 MiB
+        with all that they include. Codes, with file and line of every problem: ``not_found``, ``too_large``, ``tenant_violation``, ``load_failed``, ``invalid_argument``, ``duplicate_id``,
         ``unknown_capability``, ``unknown_id``, ``include_cycle``, ``format_version``.
         """
         return self._native.load(path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all agents and the taxonomy to a catalogue file: JSON when its name ends in ``.json``, else YAML."""
+        """Writes what this handle can load again to a catalogue file: JSON when its name ends in ``.json``, else YAML.
+
+        The administrator's handle writes all agents, capabilities and questions out of scope; a tenant's its own. A new file follows
+        the umask, one that is replaced keeps its mode. Codes: ``io``, ``permission_denied``, ``load_failed`` for a device or a pipe.
+        """
         self._native.save(path)
 
     def versions(self, id: str) -> _list[AgentVersion]:
-        """Every version of an agent, oldest first, also when it was removed. Codes: ``unknown_id``."""
+        """Every version of an agent, oldest first, also when it was removed; of another tenant's agent those that were public.
+
+        Codes: ``unknown_id``.
+        """
         return [AgentVersion(revision, agent) for revision, agent in self._native.versions(id)]
 
     def subscribe(self) -> Events:
-        """Changes from now on: iterate over them, or ask :meth:`Events.get` for the next with a timeout in seconds."""
+        """Changes from now on: iterate over them, or ask :meth:`Events.get` for the next with a timeout in seconds.
+
+        A tenant's handle hears of what it sees: an agent that becomes public is ``"added"``, one that becomes private ``"removed"``.
+        """
         return self._native.subscribe()
 
     def taxonomy(self) -> dict[str, str]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+_MOST = 3000
+"""The longest message, in characters."""
+
+
 class QuorateError(Exception):
     """Any error of quorate; by itself, a defect of the library (code ``internal``).
 
@@ -19,6 +23,9 @@ class QuorateError(Exception):
     """What was given, what was expected, and what to do."""
 
     def __init__(self, code: str, message: str) -> None:
+        # As errors of the native half: no message is as long as what was given.
+        if len(message) > _MOST:
+            message = f"{message[: _MOST - 805]} ... {message[-800:]}"
         super().__init__(code, message)
         self.code = code
         self.message = message

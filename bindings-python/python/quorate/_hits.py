@@ -60,9 +60,20 @@ class Hits(Sequence[Hit]):
 
         return _html.hits(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Hits, (self._hits, self._query)
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dict a hit."""
         return [hit.to_dict() for hit in self._hits]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The query and the hits, as a dict."""
+        return {"query": self._query, "hits": self.to_dicts()}
+
+    def to_json(self) -> str:
+        """The same as JSON text."""
+        return as_json(self.to_dict())
 
     def to_pandas(self) -> pandas.DataFrame:
         """A pandas DataFrame; the column ``metadata`` holds dicts."""
@@ -109,6 +120,13 @@ class Hits(Sequence[Hit]):
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+
+def as_json(value: Any) -> str:
+    """A result as JSON text."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _json(rows: list[dict[str, Any]]) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from . import _quorate
 from ._errors import InvalidInput, QuorateError
+from ._documents import Documents
 from ._hits import Hits
+from ._lexical import Lexical, plain
 from ._progress import Progress, telling
 from ._context import Context, Tokenizer
 from ._quorate import CrossEncoder, Embedder, Hit
@@ -34,7 +36,8 @@ class Table(Protocol):
         """The stream of its record batches."""
 
 
-Documents = Iterable[Mapping[str, Any]] | Table
+Given: TypeAlias = Iterable[Mapping[str, Any]] | Table
+Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,12 +48,36 @@ class WriteReport(Report):
     """New documents."""
     replaced: int
     """Documents that were there before."""
+    unchanged: int
+    """With ``upsert`` and of files: documents that are stored as they were given already, and were not written again."""
+    deleted: int
+    """Documents that their file no longer holds."""
     chunks: int
     """Pieces that were stored."""
     skipped: list[Record]
     """With ``on_error="skip"``: ``index``, ``id``, ``code`` and ``message`` of each that was left out."""
     version: int
     """The version that holds the write."""
+
+
+@dataclass(frozen=True, repr=False)
+class SyncReport(Report):
+    """What :meth:`KnowledgeBase.sync_files` did, in documents."""
+
+    added: int
+    """New documents."""
+    updated: int
+    """Documents that say something else than before."""
+    unchanged: int
+    """Documents that were not written again."""
+    deleted: int
+    """Documents whose file is gone, or no longer holds them."""
+    chunks: int
+    """Pieces that were stored."""
+    skipped: list[Record]
+    """``index``, ``id``, ``code`` and ``message`` of each file or row that could not be read or stored."""
+    version: int
+    """The version that says what the files say."""
 
 
 class Version(int):
@@ -85,6 +112,41 @@ class Version(int):
         return start + datetime.timedelta(milliseconds=self._milliseconds)
 
 
+@dataclass(frozen=True, repr=False)
+class CopyReport(Report):
+    """What :meth:`KnowledgeBase.backup` or :meth:`KnowledgeBase.reembed` copied."""
+
+    tenants: int
+    """Tenants with a name that have documents or had some."""
+    documents: int
+    """Documents of all tenants."""
+    chunks: int
+    """Their pieces."""
+
+
+@dataclass(frozen=True, repr=False)
+class VerifyReport(Report):
+    """What :meth:`KnowledgeBase.verify` examined, and what is not as it was written. True where nothing is wrong."""
+
+    ok: bool
+    """Whether no problem was found."""
+    tenants: int
+    """Tenants that were examined, the one without a name included."""
+    documents: int
+    """Documents that are there."""
+    chunks: int
+    """Their pieces."""
+    versions: int
+    """Versions that can be shown."""
+    problems: list[Record]
+    """``tenant`` (None for the one without a name), ``part``, ``code`` and ``message`` of each; at most 100 a tenant. ``part`` is
+    ``documents`` (some may be lost), ``version`` (a past one cannot be shown) or ``index`` (built again at the next opening; nothing
+    is lost)."""
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
 @dataclass(frozen=True)
 class _Settings:
     embedder: Any
@@ -97,6 +159,22 @@ class _Settings:
     cache_folder: Any
     storage_options: Any
     progress: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    on_error: str
+    progress: Any
+    max_bytes: int | None
+    timeout: float | None
+    csv: Any
+    root: Any
+    metadata: Any
+    follow_links: bool
+    batch: int
+    delete_missing: bool = True
+    encoding: str | None = None
+    main_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +192,14 @@ class _Search:
     rerank_depth: int = 50
     blend: float = 1.0
     mmr_lambda: float = 0.5
+    min_relevance: float | None = None
+    recall: float | None = None
+    ef_search: int | None = None
+    exact: bool = False
+    depth: int | None = None
+    lexical: Any = None
+    bm25: Any = None
+    title_boost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +212,7 @@ class _Form:
 
 
 def open(
-    place: str | os.PathLike[str],
+    place: str | os.PathLike[str] | None,
     *,
     embedder: Embedder | str | os.PathLike[str] | None = None,
     tenant: str | None = None,
@@ -141,6 +227,8 @@ def open(
 ) -> KnowledgeBase:
     """Opens the knowledge base in a folder; creates it when it is absent. It is a context manager too.
 
+    ``place``: a folder, an ``s3://`` URI where the build has object stores, or None for an empty knowledge base in memory, which
+    is gone with its last handle (:meth:`KnowledgeBase.backup` keeps a copy).
     ``embedder``: None for what it was made with (the built-in model for a new one), a model folder, a hub id, an
     :class:`Embedder` or a :class:`RemoteEmbedder`. ``tenant``: whose documents the handle sees. ``read_only``: any number of
     processes may read while one writes. ``durability``: ``power_cut`` (every write is synchronised to the disk) or
@@ -167,12 +255,17 @@ def open(
             embedder, tenant, read_only, durability, language, chunking, keep_versions, cache_folder,
             dict(storage_options) if isinstance(storage_options, Mapping) else storage_options, tell,
         )
-        return KnowledgeBase(_quorate.open(place, settings), os.fspath(place), embedder)
+        native = _quorate.open(place, settings)
+        return KnowledgeBase(native, "in memory" if place is None else os.fspath(place), embedder)
 
 
 def _written(found: dict[str, Any]) -> WriteReport:
+    return WriteReport._of(_recorded(found))
+
+
+def _recorded(found: dict[str, Any]) -> dict[str, Any]:
     found["skipped"] = [record(one) for one in found["skipped"]]
-    return WriteReport._of(found)
+    return found
 
 
 def _listed(given: Any) -> Any:
@@ -196,7 +289,7 @@ class KnowledgeBase:
 
     def add(
         self,
-        documents: Documents,
+        documents: Given,
         *,
         on_error: str = "stop",
         progress: Progress = False,
@@ -220,17 +313,17 @@ class KnowledgeBase:
 
     def upsert(
         self,
-        documents: Documents,
+        documents: Given,
         *,
         on_error: str = "stop",
         progress: Progress = False,
         vectors: Any = None,
     ) -> WriteReport:
-        """Adds documents and replaces those whose id exists; what is unchanged is not embedded again. Otherwise as :meth:`add`."""
+        """Adds documents and replaces those whose id exists; what is unchanged is not written again. Otherwise as :meth:`add`."""
         return self._write(documents, True, on_error, progress, vectors)
 
     def _write(
-        self, documents: Documents, replace: bool, on_error: str, progress: Progress, vectors: Any
+        self, documents: Given, replace: bool, on_error: str, progress: Progress, vectors: Any
     ) -> WriteReport:
         with telling(progress, "documents") as tell:
             found = self._native.write(_documents(documents), replace, on_error, vectors, tell)
@@ -238,66 +331,139 @@ class KnowledgeBase:
 
     def add_files(
         self,
-        patterns: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        patterns: Files,
         *,
         on_error: str = "stop",
         progress: Progress = False,
         max_bytes: int | None = None,
         timeout: float | None = None,
+        csv: Mapping[str, Any] | None = None,
+        root: str | os.PathLike[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        follow_links: bool = False,
+        batch: int = 1000,
+        encoding: str | None = None,
+        main_text: bool = False,
     ) -> WriteReport:
-        """Adds the documents of files: all or none. Each pattern is a file, a folder (all below it) or a glob.
+        """Adds the documents of files. Each pattern is a file, a folder (all below it) or a glob.
 
-        Read are .txt .md .markdown .html .htm .pdf .docx .csv .tsv .jsonl .ndjson. A PDF gives a document for each page (id
-        ``PATH#page=N``), a CSV or JSONL file one for each row (its own ``id``, or ``PATH#row=N``), any other file one (id
-        ``PATH``). Metadata hold what the file tells: ``file_type``, ``language``, ``modified``, ``page``, ``author``, front
-        matter and the like.
+        Read are .txt .md .markdown .html .htm .xhtml .pdf .docx .docm .xlsx .xlsm .pptx .pptm .ppsx .epub .rtf .eml .csv .tsv
+        .jsonl .ndjson. A PDF gives a document for each page (id ``PATH#page=N``), a workbook one for each sheet
+        (``PATH#sheet=NAME``), a presentation for each slide (``PATH#slide=N``), a book for each chapter (``PATH#chapter=N``), an
+        e-mail itself and its attachments (``PATH#attachment=N``), a CSV or JSONL file one for each row (its own ``id``, or ``PATH#row=N``), any other file one (id
+        ``PATH``). ``PATH`` is absolute, however it was typed; with ``root``, a folder, it begins below that. Metadata hold what
+        the file tells: ``file_type``, ``language``, ``encoding``, ``modified``, ``page``, ``author``, front matter, other columns and the
+        like; ``metadata`` is added to that of every document.
 
-        ``on_error="skip"`` lists files that cannot be read or stored; files of other kinds in a folder or glob are listed in any
-        case (code ``unsupported``). ``progress``: as in :meth:`add`, in files. ``max_bytes`` (256 MiB) and ``timeout`` (60
-        seconds) bound the reading of one file.
+        There is a commit after each ``batch`` documents (or about 64 MiB), so memory is bounded by a batch and the largest file,
+        and what was stored before an error, a cancellation or the end of the process stays. Adding the same files again goes on:
+        what is stored as its file says is ``unchanged``, whatever its time of change; what says something else is
+        ``duplicate_id``, and :meth:`upsert_files` replaces it.
 
-        Codes: ``not_found``, ``invalid_argument`` (a malformed glob), ``load_failed``, ``unsupported``, ``too_large``,
-        ``timeout``, and as :meth:`add`.
+        ``csv``: how tables are read, a dict with any of ``delimiter`` and ``quote`` (one character), ``header`` (True, False, or
+        the names of the columns), ``id``, ``title`` (names of columns), ``text`` (a name or several), ``metadata`` (the names
+        that are kept; all others by default). Without it a comma divides, or what the first line has most of; a column called
+        ``id``, ``_id`` or ``doc_id`` is the id, ``title``, ``name`` or ``headline`` the title, ``text``, ``content``, ``body``,
+        ``abstract``, ``passage``, ``document`` or ``description`` the text; such synonyms of ``title`` and ``text`` stay in the
+        metadata too. A column has one type, decided over all rows: int, float or bool, or str where a number would lose
+        something of what is written (``008.45``). The names apply to JSONL too.
+
+        ``encoding`` is that of text files (plain, Markdown, HTML, CSV, JSONL): a label of the Encoding Standard such as
+        ``"shift_jis"``. Without it the byte order mark, what the file declares, or what its bytes look like decides, and the
+        metadata's ``encoding`` says which was chosen. ``main_text=True`` leaves out the menus, banners and footers of web pages.
+
+        ``on_error="skip"`` lists files and rows that cannot be read or stored; files of other kinds in a folder or glob are
+        listed in any case (code ``unsupported``), and so are symbolic links out of it unless ``follow_links``. ``progress``: as
+        in :meth:`add`, in files. ``max_bytes`` (256 MiB) and ``timeout`` (60 seconds) bound the reading of one file.
+
+        Codes: ``not_found``, ``permission_denied``, ``invalid_argument`` (a malformed glob), ``load_failed``, ``unsupported``,
+        ``too_large``, ``timeout``, and as :meth:`add`.
         """
-        return self._write_files(patterns, False, on_error, progress, max_bytes, timeout)
+        settings = _Files(
+            on_error, None, max_bytes, timeout, csv, root, metadata, follow_links, batch, encoding=encoding, main_text=main_text
+        )
+        return WriteReport._of(self._write_files(patterns, "add", settings, progress))
 
     def upsert_files(
         self,
-        patterns: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        patterns: Files,
         *,
         on_error: str = "stop",
         progress: Progress = False,
         max_bytes: int | None = None,
         timeout: float | None = None,
+        csv: Mapping[str, Any] | None = None,
+        root: str | os.PathLike[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        follow_links: bool = False,
+        batch: int = 1000,
+        encoding: str | None = None,
+        main_text: bool = False,
     ) -> WriteReport:
-        """Adds the documents of files and replaces those whose id exists. Otherwise as :meth:`add_files`."""
-        return self._write_files(patterns, True, on_error, progress, max_bytes, timeout)
+        """Adds the documents of files and replaces those whose id exists; what is unchanged is not written again.
 
-    def _write_files(
-        self, patterns: Any, replace: bool, on_error: str, progress: Progress, max_bytes: int | None, timeout: float | None
-    ) -> WriteReport:
+        Rows and pages that such a file no longer holds are deleted, unless a row of it could not be read or stored. Documents of
+        files that are gone as a whole stay; :meth:`sync_files` deletes them. Otherwise as :meth:`add_files`.
+        """
+        settings = _Files(
+            on_error, None, max_bytes, timeout, csv, root, metadata, follow_links, batch, encoding=encoding, main_text=main_text
+        )
+        return WriteReport._of(self._write_files(patterns, "upsert", settings, progress))
+
+    def sync_files(
+        self,
+        patterns: Files,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        delete_missing: bool = True,
+        metadata: Mapping[str, Any] | None = None,
+        on_error: str = "stop",
+        progress: Progress = False,
+        max_bytes: int | None = None,
+        timeout: float | None = None,
+        csv: Mapping[str, Any] | None = None,
+        follow_links: bool = False,
+        batch: int = 1000,
+        encoding: str | None = None,
+        main_text: bool = False,
+    ) -> SyncReport:
+        """Makes the knowledge base say what files say: ``.added .updated .unchanged .deleted .skipped``.
+
+        As :meth:`upsert_files`; and with ``delete_missing`` documents whose files are gone are deleted, as far as the patterns
+        mean those files. A pattern may name a file that is gone, or a folder or glob without any left. Documents that did not
+        come from files are left alone.
+        """
+        settings = _Files(
+            on_error, None, max_bytes, timeout, csv, root, metadata, follow_links, batch, delete_missing, encoding, main_text
+        )
+        return SyncReport._of(self._write_files(patterns, "sync", settings, progress))
+
+    def _write_files(self, patterns: Any, task: str, settings: _Files, progress: Progress) -> dict[str, Any]:
         if isinstance(patterns, (str, os.PathLike)):
             patterns = [patterns]
         listed = _listed(patterns)
-        if isinstance(listed, list):
-            listed = [os.fspath(one) if isinstance(one, os.PathLike) else one for one in listed]
         with telling(progress, "files") as tell:
-            found = self._native.write_files(listed, replace, on_error, tell, max_bytes, timeout)
-        return _written(found)
+            found = self._native.write_files(listed, task, replace(settings, progress=tell))
+        return _recorded(found)
 
     def update_metadata(self, id: str, metadata: Mapping[str, Any]) -> None:
         """Gives a document other metadata, without embedding it again. Codes: ``unknown_id``, ``invalid_document``."""
         self._native.update_metadata(id, metadata)
 
-    def delete(self, ids: Iterable[str] | None = None, *, where: Where = None) -> int:
+    def delete(self, ids: Iterable[str] | None = None, *, where: Where = None, all: bool = False) -> int:
         """Deletes documents by id or by filter, and says how many there were.
+
+        A filter that says nothing, as ``{}``, is refused unless ``all`` says that every document is meant;
+        ``delete(all=True)`` deletes every document of the tenant.
 
         Codes: ``filter_syntax``, ``filter_type``, ``invalid_argument``, ``read_only``, ``closed``.
         """
-        if ids is not None and where is None:
+        if not isinstance(all, bool):
+            raise InvalidInput("invalid_argument", f"all is of type {type(all).__name__}; True or False is expected")
+        if ids is not None and where is None and not all:
             return self._native.delete_ids(ids)
-        if where is not None and ids is None:
-            return self._native.delete_where(where)
+        if ids is None:
+            return self._native.delete_where(where, all)
         raise InvalidInput("invalid_argument", "delete takes either ids or where")
 
     def search(
@@ -319,6 +485,14 @@ class KnowledgeBase:
         offset: int = 0,
         min_score: float | None = None,
         strict: bool = False,
+        min_relevance: float | None = None,
+        recall: float | None = None,
+        ef_search: int | None = None,
+        exact: bool = False,
+        depth: int | None = None,
+        lexical: Lexical | Mapping[str, Any] | None = None,
+        bm25: tuple[float, float] | None = None,
+        title_boost: float | None = None,
     ) -> Hits:
         """The ``k`` best pieces for a query, best first.
 
@@ -326,15 +500,25 @@ class KnowledgeBase:
         dense one), ``rrf`` or ``dbsf``. ``group_by="doc"``: the best piece of each document. ``strict``: a filter that names a
         field of no document is an error. ``vector``: the query's embedding, of shape (dim,), when the caller has it.
 
-        ``rerank`` puts the best ``rerank_depth`` candidates in a better order: ``"mmr"`` (``mmr_lambda`` is the weight of
+        ``min_relevance``: only hits that are about the question with at least this probability, 0 to 1, so that nothing may be
+        found; a hit's ``relevance`` tells it. ``min_score``: only hits with at least this score, on the scale of the mode.
+        ``lexical``: which words must, may and must not occur (a :class:`Lexical`), instead of the words of the query. ``bm25``:
+        (k1, b), by default (1.2, 0.75). ``title_boost``: what a word in the title counts on top. ``recall``: the share of the
+        nearest vectors that graphs are to find on the whole (``ef_search`` sets their width instead); ``exact``: compare all
+        vectors. ``depth``: how many candidates each leg brings to begin with, at least 100. The order of the first hits does not
+        depend on how many are asked for; equal documents have equal scores, the older first.
+
+        ``rerank`` puts the best ``rerank_depth`` candidates in a better order, block by block: ``"mmr"`` (``mmr_lambda`` is the weight of
         relevance against variety, 0 to 1), ``"late"`` (MaxSim over the embedder's token vectors), a :class:`CrossEncoder`, or
         a function of (query, hits) that gives one score a hit. ``blend``: the weight of its score against the one before.
 
-        Codes: ``filter_syntax``, ``filter_type``, ``filter_field``, ``invalid_argument``, ``invalid_shape`` and
-        ``not_finite`` (scores of a function), ``unsupported`` (``late`` without token vectors), ``closed``.
+        Codes: ``empty_input`` (a query without text), ``filter_syntax``, ``filter_type``, ``filter_field``, ``query_syntax``,
+        ``invalid_argument``, ``invalid_shape`` and ``not_finite`` (scores of a function), ``unsupported`` (``late`` without token
+        vectors, an embedder that cannot be reached), ``closed``.
         """
         keywords = _Search(
-            k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+            k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda,
+            min_relevance, recall, ef_search, exact, depth, plain(lexical), bm25, title_boost,
         )
         return Hits(self._native.search(query, where, keywords, vector), query)
 
@@ -356,10 +540,19 @@ class KnowledgeBase:
         offset: int = 0,
         min_score: float | None = None,
         strict: bool = False,
+        min_relevance: float | None = None,
+        recall: float | None = None,
+        ef_search: int | None = None,
+        exact: bool = False,
+        depth: int | None = None,
+        lexical: Lexical | Mapping[str, Any] | None = None,
+        bm25: tuple[float, float] | None = None,
+        title_boost: float | None = None,
     ) -> list[Hits]:
         """The hits of several queries, in parallel. Keywords as in :meth:`search`."""
         keywords = _Search(
-            k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+            k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda,
+            min_relevance, recall, ef_search, exact, depth, plain(lexical), bm25, title_boost,
         )
         queries = _listed(queries)
         found = self._native.search_batch(queries, where, keywords)
@@ -383,6 +576,14 @@ class KnowledgeBase:
         offset: int = 0,
         min_score: float | None = None,
         strict: bool = False,
+        min_relevance: float | None = None,
+        recall: float | None = None,
+        ef_search: int | None = None,
+        exact: bool = False,
+        depth: int | None = None,
+        lexical: Lexical | Mapping[str, Any] | None = None,
+        bm25: tuple[float, float] | None = None,
+        title_boost: float | None = None,
     ) -> Hits:
         """The best pieces for one question in several wordings, the question itself first.
 
@@ -390,7 +591,8 @@ class KnowledgeBase:
         Keywords as in :meth:`search`.
         """
         keywords = _Search(
-            k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+            k, offset, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda,
+            min_relevance, recall, ef_search, exact, depth, plain(lexical), bm25, title_boost,
         )
         queries = _listed(queries)
         return Hits(self._native.search_many(queries, where, keywords), next(iter(queries), None))
@@ -409,15 +611,21 @@ class KnowledgeBase:
         offset: int = 0,
         min_score: float | None = None,
         strict: bool = False,
+        min_relevance: float | None = None,
+        recall: float | None = None,
+        ef_search: int | None = None,
+        exact: bool = False,
+        depth: int | None = None,
     ) -> Hits:
         """The pieces whose vectors are most similar to this one, of shape (dim,). ``rerank`` may be ``"mmr"``.
 
         Codes as in :meth:`search`, and ``invalid_shape``, ``not_finite``.
         """
-        if rerank is not None and rerank != "mmr":
+        if rerank is not None and not (isinstance(rerank, str) and rerank == "mmr"):
             raise InvalidInput("invalid_argument", "rerank reads the text of the query; search_vector has 'mmr' alone")
         keywords = _Search(
-            k, offset, "dense", "convex", 0.5, 60.0, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+            k, offset, "dense", "convex", 0.5, 60.0, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda,
+            min_relevance, recall, ef_search, exact, depth,
         )
         return Hits(self._native.search_vector(vector, where, keywords))
 
@@ -439,6 +647,14 @@ class KnowledgeBase:
         group_by: str | None = None,
         min_score: float | None = None,
         strict: bool = False,
+        min_relevance: float | None = None,
+        recall: float | None = None,
+        ef_search: int | None = None,
+        exact: bool = False,
+        depth: int | None = None,
+        lexical: Lexical | Mapping[str, Any] | None = None,
+        bm25: tuple[float, float] | None = None,
+        title_boost: float | None = None,
         order: str = "score",
         neighbours: int = 1,
         dedupe: float = 0.85,
@@ -455,7 +671,8 @@ class KnowledgeBase:
         ``document_text[citation.start:citation.end]`` is the cited passage.
         """
         keywords = _Search(
-            k, 0, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda
+            k, 0, mode, fusion, alpha, rrf_k, strict, group_by, min_score, rerank, rerank_depth, blend, mmr_lambda,
+            min_relevance, recall, ef_search, exact, depth, plain(lexical), bm25, title_boost,
         )
         form = _Form(max_tokens, order, neighbours, dedupe, tokenizer)
         return Context._of(self._native.context(question, where, keywords, form))
@@ -491,6 +708,41 @@ class KnowledgeBase:
         """How many documents match; all of them without a filter. Codes: ``filter_syntax``, ``filter_type``, ``closed``."""
         return self._native.count(where)
 
+    def facets(self, field: str, *, where: Where = None, limit: int = 20) -> list[tuple[Any, int]]:
+        """The values of a field with the number of documents that have each: ``[(2024, 310), (2023, 287), ...]``.
+
+        Those of most documents come first, of equally many the lesser first. Each member of a list is a value.
+        Codes: ``filter_syntax``, ``filter_type``, ``invalid_argument``, ``closed``.
+        """
+        return self._native.facets(field, where, limit)
+
+    def min_max(self, field: str, *, where: Where = None) -> tuple[Any, Any] | None:
+        """The least and the greatest value of a field, members of lists included; None where no document has one.
+
+        Texts that are all times compare as such. Codes: ``filter_type`` (numbers and texts in one field, bools),
+        ``filter_syntax``, ``closed``.
+        """
+        return self._native.min_max(field, where)
+
+    def documents(
+        self, *, where: Where = None, sort: str | None = None, limit: int = 100, after: str | None = None
+    ) -> Documents:
+        """A page of documents. ``sort``: a field, with ``-`` before it for the greatest first; by id without one.
+
+        Documents without a value of the field come last, equal ones by their ids. ``after``: ``next`` of the page before.
+
+        >>> import quorate, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, quorate.open(folder) as kb:
+        ...     report = kb.add([{"id": f"d{i}", "text": "x", "metadata": {"year": 2020 + i}} for i in range(3)])
+        ...     page = kb.documents(sort="-year", limit=2)
+        ...     [document.id for document in page], [document.id for document in kb.documents(sort="-year", after=page.next)]
+        (['d2', 'd1'], ['d0'])
+
+        Codes: ``filter_syntax``, ``filter_type``, ``invalid_argument``, ``closed``.
+        """
+        found, next = self._native.documents(where, sort, limit, after)
+        return Documents(found, next)
+
     def stats(self) -> Record:
         """What the knowledge base holds: documents, chunks, version, embedder, dim, language, segments, sizes in bytes."""
         found: Record = self._native.stats()
@@ -511,6 +763,63 @@ class KnowledgeBase:
         already, ``invalid_argument``, ``closed``.
         """
         return KnowledgeBase(self._native.tenant(name), self._place, self._embedder)
+
+    def tenants(self) -> list[str]:
+        """The names of the tenants that have written something, sorted; not the one without a name.
+
+        Codes: ``tenant_violation`` on a tenant's handle, ``closed``.
+        """
+        return self._native.tenants()
+
+    def drop_tenant(self, name: str) -> None:
+        """Removes a tenant: its documents with all their versions, and its indexes. It is durable on return and cannot be undone.
+
+        Handles of the tenant are empty from then on and may write again; readers in other processes see it when they refresh.
+        Codes: ``not_found`` when there is no such tenant, ``tenant_violation`` on a tenant's handle, ``read_only``, ``closed``,
+        and those of files.
+        """
+        self._native.drop_tenant(name)
+
+    def backup(self, to: str | os.PathLike[str], *, progress: Progress = False) -> CopyReport:
+        """Copies the knowledge base, all tenants and versions, to a place where nothing is, while it is used.
+
+        The copy has what was acknowledged when the call began, and is there whole when it returns, or not at all; it is opened like
+        any other. From memory, from and to an object store, and of a past version (:meth:`at`), it has no past versions.
+        ``progress``: as in :meth:`add`, in files or documents. Codes: ``invalid_argument`` when something is there,
+        ``tenant_violation`` on a tenant's handle, ``closed``, ``corrupt``, ``version_conflict`` (try again), and those of files.
+        """
+        with telling(progress, "files") as tell:
+            return CopyReport._of(self._native.backup(to, tell))
+
+    def verify(self, *, progress: Progress = False) -> VerifyReport:
+        """Reads everything that is stored and compares it with its checksums, and the indexes with the documents.
+
+        What is wrong is listed, not raised; nothing is changed. All tenants, on a tenant's handle its own. It takes the time to read
+        all files, and the memory of the documents and vectors of the largest tenant. ``progress`` is told in tenants.
+        Codes: ``closed``, ``io``, ``permission_denied``.
+        """
+        with telling(progress, "tenants") as tell:
+            found = self._native.verify(tell)
+        found["problems"] = [record(one) for one in found["problems"]]
+        return VerifyReport._of(found)
+
+    def reembed(
+        self,
+        to: str | os.PathLike[str],
+        *,
+        embedder: Embedder | str | os.PathLike[str],
+        keep_chunks: bool = False,
+        progress: Progress = False,
+    ) -> CopyReport:
+        """Makes a knowledge base at a place where nothing is, with all documents embedded by another model.
+
+        This one stays as it is and can be used meanwhile; what is written to it after the call began may be missing there. Texts are
+        cut anew, as the settings and the length of the model say; ``keep_chunks=True`` leaves the pieces as they are, those that
+        callers have cut above all. ``progress``: as in :meth:`add`. Codes: ``invalid_argument`` when something is there,
+        ``tenant_violation`` on a tenant's handle, ``closed``, those of the embedder and of files.
+        """
+        with telling(progress, "documents") as tell:
+            return CopyReport._of(self._native.reembed(to, embedder, keep_chunks, tell))
 
     @property
     def tenant_name(self) -> str | None:

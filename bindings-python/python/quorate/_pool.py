@@ -1,23 +1,36 @@
 """On which threads does asyncio's work run? A few of our own, started when they are first needed.
 
-Two lanes, so that long writes never keep searches waiting. The threads die with the process they were started in: a child
+Lanes, so that long writes never keep searches waiting. A thread that waits for a function of the host (a reranker, a
+progress function) does not count: what that function waits for finds threads, however many calls wait. The threads die with the process they were started in: a child
 of ``fork`` starts its own. At the exit of the interpreter what still runs is cancelled.
 """
 
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from ._quorate import Cancel
 
 Job = tuple[Cancel, Callable[[], None]]
 
-# Threads at most. Listeners wait nearly all the time.
+# Threads at most that work at a time.
 _LANES = {"read": min(32, (os.cpu_count() or 1) + 4), "write": 8, "listen": 64}
+
+
+# Calls with functions of the host that run at a time. Further ones wait without a thread, except those that such a function
+# makes itself: it would wait for them for ever.
+_CALLING_BACK = 256
+
+# Whether this code runs in a function of the host that work waits for.
+inside: ContextVar[bool] = ContextVar("quorate_inside", default=False)
 
 
 class _Lane:
@@ -26,25 +39,70 @@ class _Lane:
         self._most = most
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._threads: set[threading.Thread] = set()
         self._idle = 0
+        self._waiting = 0
         self._running: set[Cancel] = set()
+        self._calling_back = 0
+        self._later: deque[Job] = deque()
         self._closed = False
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, calls_back: bool) -> None:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the interpreter is shutting down")
-            self._jobs.put(job)
-            # An idle thread takes the job; none idle, one more is started up to the limit.
-            if self._idle > 0:
-                self._idle -= 1
-            elif len(self._threads) < self._most:
-                thread = threading.Thread(target=self._work, name=f"quorate-{self._name}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            if not calls_back or inside.get():
+                self._put(job)
+                return
+            cancel, run = job
+            job = (cancel, functools.partial(self._called_back, run))
+            if self._calling_back < _CALLING_BACK:
+                self._calling_back += 1
+                self._put(job)
+            else:
+                self._later.append(job)
+
+    def _called_back(self, run: Callable[[], None]) -> None:
+        """Runs a job that calls functions of the host, then lets the next one begin."""
+        try:
+            run()
+        finally:
+            with self._lock:
+                if self._later:
+                    self._put(self._later.popleft())
+                else:
+                    self._calling_back -= 1
+
+    def _put(self, job: Job) -> None:
+        self._jobs.put(job)
+        # An idle thread takes the job; none idle, one more is started up to the limit.
+        if self._idle > 0:
+            self._idle -= 1
+        else:
+            self._grow()
+
+    def _grow(self) -> None:
+        # Threads that wait for the host do no work: what the host waits for needs threads beside them.
+        # None is started at the exit of the interpreter: it would take the word to end from another.
+        if not self._closed and len(self._threads) - self._waiting < self._most:
+            thread = threading.Thread(target=self._work, name=f"quorate-{self._name}", daemon=True)
+            self._threads.add(thread)
+            thread.start()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        with self._lock:
+            self._waiting += 1
+            if self._idle == 0 and not self._jobs.empty():
+                self._grow()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
     def _work(self) -> None:
+        _here.lane = self
         while True:
             job = self._jobs.get()
             if job is None:
@@ -59,6 +117,12 @@ class _Lane:
             finally:
                 with self._lock:
                     self._running.discard(cancel)
+                    if len(self._threads) - self._waiting > self._most and not self._closed:
+                        # It was started beside threads that waited, which go on now.
+                        self._threads.discard(threading.current_thread())
+                        if not self._jobs.empty():
+                            self._grow()
+                        return
                     if self._jobs.empty():
                         self._idle += 1
             del job, run
@@ -68,22 +132,41 @@ class _Lane:
             self._closed = True
             for cancel in self._running:
                 cancel.cancel()
+            for cancel, _ in self._later:
+                cancel.cancel()
             for _ in self._threads:
                 self._jobs.put(None)
-            return self._threads
+            return list(self._threads)
+
+
+_here = threading.local()
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Around a wait for the host, on whatever thread: what the host waits for meanwhile has threads."""
+    lane: _Lane | None = getattr(_here, "lane", None)
+    if lane is None:
+        yield
+        return
+    with lane.waiting():
+        yield
 
 
 _lanes: dict[str, _Lane] = {}
 _lock = threading.Lock()
 
 
-def submit(lane: str, cancel: Cancel, run: Callable[[], None]) -> None:
-    """Runs a job on a thread of a lane, ``read``, ``write`` or ``listen``. The job itself catches what it raises."""
+def submit(lane: str, cancel: Cancel, run: Callable[[], None], *, calls_back: bool = False) -> None:
+    """Runs a job on a thread of a lane, ``read``, ``write`` or ``listen``. The job itself catches what it raises.
+
+    ``calls_back``: whether it calls functions of the host and waits for them.
+    """
     with _lock:
         found = _lanes.get(lane)
         if found is None:
             found = _lanes[lane] = _Lane(lane, _LANES[lane])
-    found.submit((cancel, run))
+    found.submit((cancel, run), calls_back)
 
 
 def _forget() -> None:

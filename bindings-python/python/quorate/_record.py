@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._report import plain, to_json
+
 
 class Record(dict[str, Any]):
     """A dict whose members are attributes too.
@@ -23,6 +25,14 @@ class Record(dict[str, Any]):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The members as plain dicts, lists and values, to the innermost."""
+        return {name: plain(member) for name, member in self.items()}
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The members as JSON."""
+        return to_json(self.to_dict(), indent)
 
     def _repr_html_(self) -> str:
         from . import _html

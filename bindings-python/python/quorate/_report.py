@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -12,6 +13,44 @@ _T = TypeVar("_T", bound="Report")
 _short = reprlib.Repr()
 _short.maxlist = _short.maxtuple = _short.maxdict = 4
 _short.maxstring = _short.maxother = 60
+
+
+def plain(value: Any) -> Any:
+    """A result as dicts, lists and values of Python's own types."""
+    if isinstance(value, (str, bool)) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if hasattr(value, "to_dict") and not isinstance(value, type):
+        return plain(value.to_dict())
+    if isinstance(value, Mapping):
+        return {name: plain(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(member) for member in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """A result, made of plain values, as JSON. Keys that are no text become text, and what is not finite becomes null."""
+    import json
+
+    return json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name if isinstance(name, str) else str(name): _finite(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_finite(member) for member in value]
+    return value
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +75,14 @@ class Report:
 
     def __contains__(self, name: object) -> bool:
         return name in self.keys()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain dicts, lists and values, to the innermost; arrays of numpy become lists."""
+        return {name: plain(getattr(self, name)) for name in self.keys()}
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The fields as JSON; see :meth:`to_dict`. A number that is not finite is null."""
+        return to_json(self.to_dict(), indent)
 
     def _shown(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.repr}

@@ -12,38 +12,56 @@ FIELDS = ("id", "text", "title", "source", "metadata", "vector")
 
 def documents(given: Any) -> Any:
     """Documents of a table as dicts; anything else as it is."""
-    rows = _rows(given)
-    return given if rows is None else [_document(row, i) for i, row in enumerate(rows)]
+    table = _table(given)
+    if table is None:
+        return given
+    names, rows = table
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise InvalidInput("invalid_document", f"the table has the columns {_shown(names)}; '{twice}' appears twice")
+    if "id" not in names or "text" not in names:
+        raise InvalidInput(
+            "invalid_document",
+            f"the table has the columns {_shown(names)}; 'id' and 'text' are expected, 'title', 'source', 'metadata' and "
+            "'vector' possible, and all others become metadata",
+        )
+    return [_document(row, i) for i, row in enumerate(rows)]
 
 
-def _rows(given: Any) -> Iterable[Mapping[str, Any]] | None:
-    """The rows of a table, none for anything else."""
+def _shown(names: list[str]) -> str:
+    """The first names, for messages."""
+    shown = ", ".join(repr(name[:40]) for name in names[:30])
+    return f"[{shown}{', ...' if len(names) > 30 else ''}]"
+
+
+_Table = tuple[list[str], Iterable[Mapping[str, Any]]]
+
+
+def _table(given: Any) -> _Table | None:
+    """The names of the columns and the rows of a table; none for anything else."""
     if isinstance(given, (list, tuple, Mapping)):
         return None
     home = type(given).__module__.partition(".")[0]
     if home == "pandas" and hasattr(given, "to_dict") and hasattr(given, "columns"):
         return _of_pandas(given)
     if home == "polars" and hasattr(given, "iter_rows"):
-        found: Iterable[Mapping[str, Any]] = given.iter_rows(named=True)
-        return found
+        return list(given.columns), given.iter_rows(named=True)
     if home == "polars" and hasattr(given, "collect"):
-        return _rows(given.collect())
+        return _table(given.collect())
     if hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__"):
         return _of_arrow(given)
     return None
 
 
-def _of_pandas(frame: Any) -> Iterator[Mapping[str, Any]]:
+def _of_pandas(frame: Any) -> _Table:
     if "id" not in frame.columns and frame.index.name == "id":
         frame = frame.reset_index()
     names = [str(name) for name in frame.columns]
-    if len(set(names)) < len(names):
-        raise InvalidInput("invalid_document", f"the table has the columns {names}; a name appears twice")
     columns = [frame.iloc[:, i].tolist() for i in range(len(names))]
-    return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+    return names, (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
 
 
-def _of_arrow(given: Any) -> Iterable[Mapping[str, Any]]:
+def _of_arrow(given: Any) -> _Table:
     try:
         import pyarrow
     except ImportError:
@@ -55,26 +73,22 @@ def _of_arrow(given: Any) -> Iterable[Mapping[str, Any]]:
                 f"documents is of type {type(given).__name__}, a table of Arrow; install pyarrow or polars to read it, "
                 "or give dicts",
             ) from None
-        return polars.DataFrame(given).iter_rows(named=True)
+        try:
+            frame = polars.DataFrame(given)
+        except polars.exceptions.DuplicateError as error:
+            raise InvalidInput("invalid_document", f"the table has two columns of one name: {error}") from error
+        return list(frame.columns), frame.iter_rows(named=True)
     try:
         table = pyarrow.table(given if hasattr(given, "__arrow_c_stream__") else pyarrow.record_batch(given))
     except (TypeError, ValueError) as error:
         kind = type(given).__name__
         raise InvalidInput("invalid_document", f"documents is of type {kind}, which is no table: {error}") from error
-    rows: list[Mapping[str, Any]] = []
-    for batch in table.to_batches():
-        rows.extend(batch.to_pylist())
-    return rows
+    # Rows of a table with two columns of one name would lack one; `documents` refuses it by its names first.
+    return list(table.column_names), (row for batch in table.to_batches() for row in batch.to_pylist())
 
 
 def _document(row: Mapping[str, Any], i: int) -> dict[str, Any]:
     """Columns that are no field of a document go into its metadata; a cell without a value is left out."""
-    if i == 0 and ("id" not in row or ("text" not in row and "title" not in row)):
-        raise InvalidInput(
-            "invalid_document",
-            f"the table has the columns {list(row)}; 'id' and 'text' are expected, 'title', 'source', 'metadata' and "
-            "'vector' possible, and all others become metadata",
-        )
     document: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for name, value in row.items():

@@ -24,9 +24,9 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from . import _kb, _pool, _quorate
+from . import _kb, _listen, _pool, _quorate
 from ._agents import AgentRegistry
-from ._errors import Cancelled
+from ._errors import Cancelled, InvalidInput
 from ._kb import KnowledgeBase
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ async def run(function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
     cancelled the work is too, as soon as it looks. A function given as ``progress`` is called on the event loop's thread, those
     given as ``rerank`` and ``tokenizer`` on the worker's; all may be coroutine functions, which run on the loop.
     """
+    if not callable(function):
+        raise InvalidInput("invalid_argument", f"run is given a {type(function).__name__}; a function is expected")
     return await _run("read", function, args, kwargs)
 
 
@@ -54,13 +56,17 @@ async def _run(lane: str, function: Callable[..., _R], args: tuple[Any, ...], kw
     future: asyncio.Future[_R] = loop.create_future()
     cancel = _quorate.Cancel()
     context = copy_context()
+    calls_back = False
     for name in ("progress", "rerank", "tokenizer"):
         given = kwargs.get(name)
-        if callable(given) and (name == "progress" or inspect.iscoroutinefunction(given)):
-            kwargs = {**kwargs, name: _on_loop(loop, given, cancel)}
+        # A model is none of the host's functions.
+        if callable(given) and not isinstance(given, type):
+            on_loop = name == "progress" or inspect.iscoroutinefunction(given)
+            kwargs = {**kwargs, name: _on_loop(loop, given, cancel) if on_loop else _here(given)}
+            calls_back = True
 
     call = functools.partial(context.run, functools.partial(cancel.run, function, *args, **kwargs))
-    _pool.submit(lane, cancel, functools.partial(_work, loop, future, call))
+    _pool.submit(lane, cancel, functools.partial(_work, loop, future, call), calls_back=calls_back)
     try:
         return await future
     except asyncio.CancelledError:
@@ -102,6 +108,17 @@ def _settle(future: asyncio.Future[_R], result: Any, error: BaseException | None
         future.set_exception(error)
 
 
+def _here(function: Callable[..., _R]) -> Callable[..., _R]:
+    """A function of the host that is called on the worker's thread, and may wait for the loop there."""
+
+    @functools.wraps(function)
+    def call(*args: Any) -> _R:
+        with _pool.waiting():
+            return function(*args)
+
+    return call
+
+
 def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], cancel: _quorate.Cancel) -> Callable[..., Any]:
     """A function for the worker's thread that calls ``function`` on the loop's thread and waits for it."""
 
@@ -127,10 +144,14 @@ def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], canc
                 outcome[1] = error
             done.set()
 
-        loop.call_soon_threadsafe(here)
-        while not done.wait(0.05):
-            if cancel.cancelled:
-                raise Cancelled("cancelled", "the work was cancelled by its caller")
+        # What the function calls must not wait for a place behind the call that waits for it.
+        context = copy_context()
+        context.run(_pool.inside.set, True)
+        loop.call_soon_threadsafe(here, context=context)
+        with _pool.waiting():
+            while not done.wait(0.05):
+                if cancel.cancelled:
+                    raise Cancelled("cancelled", "the work was cancelled by its caller")
         if outcome[1] is not None:
             raise outcome[1]
         return outcome[0]
@@ -172,10 +193,16 @@ class AsyncKnowledgeBase(_Face[KnowledgeBase]):
     upsert = _twin(KnowledgeBase.upsert, "write")
     add_files = _twin(KnowledgeBase.add_files, "write")
     upsert_files = _twin(KnowledgeBase.upsert_files, "write")
+    sync_files = _twin(KnowledgeBase.sync_files, "write")
     update_metadata = _twin(KnowledgeBase.update_metadata, "write")
     delete = _twin(KnowledgeBase.delete, "write")
     compact = _twin(KnowledgeBase.compact, "write")
     close = _twin(KnowledgeBase.close, "write")
+    drop_tenant = _twin(KnowledgeBase.drop_tenant, "write")
+    backup = _twin(KnowledgeBase.backup, "write")
+    reembed = _twin(KnowledgeBase.reembed, "write")
+    verify = _twin(KnowledgeBase.verify, "write")
+    tenants = _twin(KnowledgeBase.tenants)
     refresh = _twin(KnowledgeBase.refresh)
     search = _twin(KnowledgeBase.search)
     search_batch = _twin(KnowledgeBase.search_batch)
@@ -186,6 +213,9 @@ class AsyncKnowledgeBase(_Face[KnowledgeBase]):
     get = _twin(KnowledgeBase.get)
     ids = _twin(KnowledgeBase.ids)
     count = _twin(KnowledgeBase.count)
+    facets = _twin(KnowledgeBase.facets)
+    min_max = _twin(KnowledgeBase.min_max)
+    documents = _twin(KnowledgeBase.documents)
     stats = _twin(KnowledgeBase.stats)
     versions = _twin(KnowledgeBase.versions)
     at = _twin(KnowledgeBase.at)
@@ -214,20 +244,20 @@ class AsyncAgentRegistry(_Face[AgentRegistry]):
     tenant = _twin(AgentRegistry.tenant)
 
     async def subscribe(self) -> AsyncIterator[Record]:
-        """Changes from now on: ``async for event in registry.aio.subscribe()``. It ends when the registry is closed."""
+        """Changes from the first step on: ``async for event in registry.aio.subscribe()``. It ends when the registry is closed.
+
+        Any number of listeners can wait. Of more than 65,536 events that wait for one, the oldest are dropped, and an event of
+        kind ``"missed"`` says so.
+        """
         events = self._of.subscribe()
-        try:
+        with _listen.woken(events) as wake:
             while True:
-                event = await _run("listen", _next, (events,), {})
-                if event is None:
+                wake.clear()
+                while (event := events._take()) is not None:
+                    yield event
+                if events._ended:
                     return
-                yield event
-        finally:
-            del events
-
-
-def _next(events: _quorate.Events) -> Record | None:
-    return next(events, None)
+                await wake.wait()
 
 
 class AsyncEmbedder(_Face[_quorate.Embedder]):

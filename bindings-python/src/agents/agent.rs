@@ -14,7 +14,7 @@ use crate::errors::{OrRaise, raise};
 use crate::metadata::{dict, object, wrong};
 
 /// The fields of an agent, in the order of the definition.
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 24] = [
     "id",
     "name",
     "summary",
@@ -38,6 +38,7 @@ const FIELDS: [&str; 23] = [
     "available",
     "weight",
     "url",
+    "card",
 ];
 
 /// An expert that can be asked. It does not change; give the registry a new definition instead.
@@ -62,6 +63,19 @@ pub fn agent(given: &Bound<'_, PyAny>) -> PyResult<quorate::agents::Agent> {
         return Ok((*agent.get().0).clone());
     }
     quorate::agents::Agent::from_json(&definition(given, "agent")?).or_raise()
+}
+
+/// A result as JSON text, as `json.dumps` writes it.
+pub fn json_text<'py>(
+    py: Python<'py>,
+    value: &impl serde::Serialize,
+    indent: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let options = PyDict::new(py);
+    options.set_item("ensure_ascii", false)?;
+    options.set_item("allow_nan", false)?;
+    options.set_item("indent", indent)?;
+    py.import("json")?.getattr("dumps")?.call((report(py, value)?,), Some(&options))
 }
 
 pub fn definition(given: &Bound<'_, PyAny>, what: &str) -> PyResult<Value> {
@@ -229,9 +243,25 @@ impl Agent {
         self.0.url.as_deref()
     }
 
+    /// The A2A card that the agent was imported from, as JSON text; None for an agent that was not.
+    #[getter]
+    fn card(&self) -> Option<&str> {
+        self.0.card.as_deref()
+    }
+
     /// The definition as a dict that :meth:`AgentRegistry.add` takes; what is empty is left out.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         report(py, &*self.0)
+    }
+
+    /// The same as JSON text.
+    #[pyo3(signature = (*, indent=None))]
+    fn to_json<'py>(
+        &self,
+        py: Python<'py>,
+        indent: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        json_text(py, &*self.0, indent)
     }
 
     /// The same agent with other values for some fields.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use quorate::Error;
 use quorate::agents::{Match as Found, Member as Chosen};
 use serde_json::{Value, json};
 
-use super::agent::Agent;
+use super::agent::{Agent, definition, json_text};
 use super::html;
 use crate::convert::{explanation, report};
+use crate::errors::raise;
 
 /// An agent that fits a question.
 #[pyclass(frozen, module = "quorate", name = "Match")]
@@ -27,6 +29,19 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Match>()?;
     module.add_class::<PanelMember>()?;
     module.add_class::<Panel>()
+}
+
+/// What a method of a class says of a result in JSON: the three classes have it alike.
+fn restored<T: serde::de::DeserializeOwned>(given: &Bound<'_, PyAny>, what: &str) -> PyResult<T> {
+    serde_json::from_value(definition(given, what)?)
+        .map_err(|e| raise(Error::invalid(format!("{what}: not what its to_dict gives: {e}"))))
+}
+
+/// How a result is pickled and copied: its class and its dict.
+type Reduced<'py> = (Bound<'py, PyAny>, (Bound<'py, PyAny>,));
+
+fn reduced<'py>(of: &Bound<'py, PyAny>, value: &impl serde::Serialize) -> PyResult<Reduced<'py>> {
+    Ok((of.get_type().getattr("_restore")?, (report(of.py(), value)?,)))
 }
 
 fn explain_match<'py>(py: Python<'py>, found: &Found) -> PyResult<Bound<'py, PyAny>> {
@@ -63,6 +78,34 @@ impl Match {
     /// arithmetic for people.
     fn explain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         explain_match(py, &self.0)
+    }
+
+    /// All that is known of it, as dicts, lists and scalars: the definition, the numbers, where they come from.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        report(py, &self.0)
+    }
+
+    /// The same as JSON text.
+    #[pyo3(signature = (*, indent=None))]
+    fn to_json<'py>(
+        &self,
+        py: Python<'py>,
+        indent: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        json_text(py, &self.0, indent)
+    }
+
+    #[staticmethod]
+    fn _restore(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        restored(given, "match").map(Match)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        reduced(slf.as_any(), &slf.get().0)
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Match>().is_ok_and(|other| other.get().0 == self.0)
     }
 
     fn __repr__(&self) -> String {
@@ -123,6 +166,34 @@ impl PanelMember {
         explain_match(py, &self.0.matched)
     }
 
+    /// All that is known of it, as dicts, lists and scalars: the definition, the numbers, where they come from.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        report(py, &self.0)
+    }
+
+    /// The same as JSON text.
+    #[pyo3(signature = (*, indent=None))]
+    fn to_json<'py>(
+        &self,
+        py: Python<'py>,
+        indent: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        json_text(py, &self.0, indent)
+    }
+
+    #[staticmethod]
+    fn _restore(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        restored(given, "panel member").map(PanelMember)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        reduced(slf.as_any(), &slf.get().0)
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<PanelMember>().is_ok_and(|other| other.get().0 == self.0)
+    }
+
     fn __repr__(&self) -> String {
         format!("PanelMember('{}', gain={:.4}, score={:.4})", self.id(), self.0.gain, self.score())
     }
@@ -157,6 +228,34 @@ impl Panel {
             })
             .collect();
         explanation(py, &json!({"coverage": self.0.coverage, "members": members}), self.0.explain())
+    }
+
+    /// All that is known of it, as dicts, lists and scalars: the definition, the numbers, where they come from.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        report(py, &self.0)
+    }
+
+    /// The same as JSON text.
+    #[pyo3(signature = (*, indent=None))]
+    fn to_json<'py>(
+        &self,
+        py: Python<'py>,
+        indent: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        json_text(py, &self.0, indent)
+    }
+
+    #[staticmethod]
+    fn _restore(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        restored(given, "panel").map(Panel)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        reduced(slf.as_any(), &slf.get().0)
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Panel>().is_ok_and(|other| other.get().0 == self.0)
     }
 
     fn __len__(&self) -> usize {

@@ -1,7 +1,7 @@
 //! How is a registry used from Python?
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -43,7 +43,9 @@ fn open_registry(
     let (embedder, slow) = crate::embed::embedder(py, embedder)?;
     let catalog = catalog.map(|given| crate::embed::place(given, "catalog")).transpose()?;
     let options = RegistryOptions { catalog, ..RegistryOptions::new(embedder) };
-    let registry = blocking(py, move |_| Registry::open(path.as_deref(), options))?;
+    let registry = blocking(py, move |host| {
+        Registry::open(path.as_deref(), RegistryOptions { cancel: host.cancel.clone(), ..options })
+    })?;
     Ok(AgentRegistry { open: Arc::new(RwLock::new(Some(registry))), tenant: None, slow })
 }
 
@@ -119,7 +121,7 @@ impl AgentRegistry {
         work: impl FnOnce(&Registry) -> quorate::Result<T> + Send + 'static,
     ) -> PyResult<T> {
         let registry = self.handle().or_raise()?;
-        blocking(py, move |_| work(&registry))
+        blocking(py, move |host| work(&registry.cancelled_by(&host.cancel)))
     }
 
     /// Runs what only reads and embeds one question.
@@ -235,8 +237,10 @@ impl AgentRegistry {
         Ok(versions.into_iter().map(|v| (v.revision, v.agent.map(|a| Agent(Arc::new(a))))).collect())
     }
 
-    fn subscribe(&self) -> PyResult<Events> {
-        Ok(Events(Arc::new(Mutex::new(self.handle().or_raise()?.subscribe()))))
+    fn subscribe(&self, py: Python<'_>) -> PyResult<Events> {
+        let registry = self.handle().or_raise()?;
+        // A thread that writes tells the listeners: never wait for it with the interpreter's lock.
+        Ok(Events(Arc::new(py.detach(|| registry.subscribe()))))
     }
 
     fn taxonomy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -7,9 +7,9 @@ use pyo3::types::PyString;
 use quorate::consensus::agreement::{self, AlphaOptions, IccForm, KappaOptions, Level, Resample, Weights};
 
 use super::ratings::{Cells, Ratings};
+use super::{compute, ends};
 use crate::choose;
 use crate::convert::{report, rows, text};
-use crate::door::{blocking, quick};
 use crate::errors::OrRaise;
 use crate::scalar::scalar;
 
@@ -33,8 +33,9 @@ fn krippendorff_alpha<'py>(
     #[pyo3(from_py_with = scalar)] resample: String,
     #[pyo3(from_py_with = scalar)] confidence: f64,
     #[pyo3(from_py_with = scalar)] circumference: Option<f64>,
-    poles: Option<(f64, f64)>,
+    poles: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let poles = poles.map(|p| ends(p, "poles")).transpose()?;
     let options = AlphaOptions {
         level: choose(
             "level",
@@ -49,12 +50,12 @@ fn krippendorff_alpha<'py>(
             ],
         )?,
         bootstrap,
-        resample: choose("resample", &resample, &[("pairs", Resample::Pairs), ("items", Resample::Items)])?,
+        resample: choose("resample", &resample, &[("items", Resample::Items), ("pairs", Resample::Pairs)])?,
         seed,
         confidence,
     };
     let data = Arc::clone(&data.0);
-    let alpha = blocking(py, move |_| agreement::krippendorff_alpha(&data, &options))?;
+    let alpha = compute(py, move || agreement::krippendorff_alpha(&data, &options))?;
     let out = report(py, &alpha)?;
     out.set_item("level", level)?;
     Ok(out)
@@ -92,7 +93,7 @@ fn cohen_kappa<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let options = kappa_options(weights, confidence)?;
     let (a, b) = (Cells::read(a, "a")?, Cells::read(b, "b")?);
-    let value = quick(py, || agreement::cohen_kappa(a.column(), b.column(), &options))?;
+    let value = compute(py, move || agreement::cohen_kappa(a.column(), b.column(), &options))?;
     report(py, &value)
 }
 
@@ -122,14 +123,14 @@ fn coefficient<'py>(
     )?;
     let options = kappa_options(weights, confidence)?;
     let data = Arc::clone(&data.0);
-    let value = blocking(py, move |_| method(&data, &options))?;
+    let value = compute(py, move || method(&data, &options))?;
     report(py, &value)
 }
 
 #[pyfunction]
 fn kendall_w<'py>(py: Python<'py>, data: &Ratings) -> PyResult<Bound<'py, PyAny>> {
     let data = Arc::clone(&data.0);
-    report(py, &blocking(py, move |_| agreement::kendall_w(&data))?)
+    report(py, &compute(py, move || agreement::kendall_w(&data))?)
 }
 
 #[pyfunction]
@@ -141,5 +142,5 @@ fn icc<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let form: IccForm = form.parse().or_raise()?;
     let data = Arc::clone(&data.0);
-    report(py, &blocking(py, move |_| agreement::icc(&data, form, confidence))?)
+    report(py, &compute(py, move || agreement::icc(&data, form, confidence))?)
 }

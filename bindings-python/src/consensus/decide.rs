@@ -8,9 +8,9 @@ use quorate::consensus::swarm::{self, HoneybeeConfig, Objective, SwarmConfig};
 use quorate::consensus::text::{self, ClusterConfig, Linkage};
 
 use super::pooling::{opinions, weights_of};
+use super::{compute, ends};
 use crate::choose;
 use crate::convert::{floats, is_flat, report, rows, score, text, texts, type_name};
-use crate::door::{blocking, quick};
 use crate::errors::invalid;
 use crate::scalar::scalar;
 
@@ -37,14 +37,14 @@ fn delphi_round<'py>(
     py: Python<'py>,
     ratings: &Bound<'py, PyAny>,
     previous: Option<&Bound<'py, PyAny>>,
-    scale: (f64, f64),
+    scale: &Bound<'py, PyAny>,
     #[pyo3(from_py_with = scalar)] iqr_limit: f64,
     #[pyo3(from_py_with = scalar)] stability_limit: f64,
 ) -> PyResult<(Bound<'py, PyAny>, bool)> {
     let (now, flat) = self::ratings(ratings, "ratings")?;
     let before = previous.map(|p| self::ratings(p, "previous")).transpose()?.map(|(p, _)| p);
-    let config = DelphiConfig { scale, iqr_limit, stability_limit };
-    let round = quick(py, || delphi::delphi_round(&now, before.as_deref(), &config))?;
+    let config = DelphiConfig { scale: ends(scale, "scale")?, iqr_limit, stability_limit };
+    let round = compute(py, move || delphi::delphi_round(&now, before.as_deref(), &config))?;
     Ok((report(py, &round)?, flat))
 }
 
@@ -60,7 +60,7 @@ fn honeybee<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let values = floats(values, "values", false)?;
     let config = HoneybeeConfig { sigma, quorum, noise, max_time, seed };
-    report(py, &blocking(py, move |_| swarm::honeybee(&values, &config))?)
+    report(py, &compute(py, move || swarm::honeybee(&values, &config))?)
 }
 
 #[pyfunction]
@@ -86,7 +86,7 @@ fn swarm_pool<'py>(
     ];
     let objective = choose("objective", &objective, &objectives)?;
     let config = SwarmConfig { objective, particles, max_iter, tol, seed };
-    report(py, &blocking(py, move |_| swarm::swarm_pool(&opinions, weights.as_deref(), &config))?)
+    report(py, &compute(py, move || swarm::swarm_pool(&opinions, weights.as_deref(), &config))?)
 }
 
 #[pyfunction]
@@ -102,7 +102,7 @@ fn semantic_clusters<'py>(
     let linkage =
         choose("linkage", &linkage, &[("complete", Linkage::Complete), ("single", Linkage::Single)])?;
     let config = ClusterConfig { threshold, linkage };
-    report(py, &blocking(py, move |_| text::semantic_clusters(&vectors, weights.as_deref(), &config))?)
+    report(py, &compute(py, move || text::semantic_clusters(&vectors, weights.as_deref(), &config))?)
 }
 
 fn position(kind: &str, value: &Bound<'_, PyAny>, what: &str) -> PyResult<Position> {
@@ -136,7 +136,7 @@ fn score_panel<'py>(
     py: Python<'py>,
     ballots: &Bound<'py, PyList>,
     options: Option<&Bound<'py, PyAny>>,
-    scale: Option<(f64, f64)>,
+    scale: Option<&Bound<'py, PyAny>>,
     #[pyo3(from_py_with = scalar)] tolerance: Option<f64>,
     #[pyo3(from_py_with = scalar)] similarity: f64,
     #[pyo3(from_py_with = scalar)] minority_threshold: f64,
@@ -156,11 +156,11 @@ fn score_panel<'py>(
     }
     let config = PanelConfig {
         options: options.map_or_else(|| Ok(Vec::new()), |o| texts(o, "options"))?,
-        scale,
+        scale: scale.map(|s| ends(s, "scale")).transpose()?,
         tolerance,
         similarity,
         minority_threshold,
     };
-    let score = blocking(py, move |_| panel::score_panel_with(&read, &config))?;
+    let score = compute(py, move || panel::score_panel_with(&read, &config))?;
     Ok((report(py, &score)?, score.explain()))
 }

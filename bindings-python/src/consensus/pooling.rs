@@ -4,9 +4,10 @@ use pyo3::prelude::*;
 use quorate::consensus::pooling::{self, Background, CookeConfig, Opinions};
 use quorate::consensus::{density, minority};
 
+use super::compute;
 use crate::choose;
 use crate::convert::{array1, booleans, floats, indices, is_flat, report, rows, sequence};
-use crate::door::{blocking, quick};
+use crate::door::quick;
 use crate::errors::{OrRaise, shape};
 use crate::scalar::scalar;
 
@@ -67,7 +68,7 @@ fn density_pool<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let (opinions, _) = opinions(p, "p")?;
     let weights = weights_of(weights)?;
-    let pooled = blocking(py, move |_| density::density_pool(&opinions, weights.as_deref()))?;
+    let pooled = compute(py, move || density::density_pool(&opinions, weights.as_deref()))?;
     report(py, &pooled)
 }
 

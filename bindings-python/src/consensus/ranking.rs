@@ -6,9 +6,9 @@ use quorate::consensus::ranking::{
     TieBreak, Unranked, VoteConfig,
 };
 
+use super::compute;
 use crate::choose;
 use crate::convert::report;
-use crate::door::blocking;
 use crate::errors::OrRaise;
 use crate::scalar::scalar;
 
@@ -83,7 +83,7 @@ fn vote<'py>(
         tie_break: tie_break_of(tie_break.as_deref(), seed)?,
     };
     let profile = profile(rankings, &unranked)?;
-    report(py, &blocking(py, move |_| method(&profile, &config))?)
+    report(py, &compute(py, move || method(&profile, &config))?)
 }
 
 #[pyfunction]
@@ -107,7 +107,7 @@ fn kemeny<'py>(
         tie_break: tie_break_of(tie_break.as_deref(), seed)?,
     };
     let profile = profile(rankings, &unranked)?;
-    report(py, &blocking(py, move |_| ranking::kemeny(&profile, &config))?)
+    report(py, &compute(py, move || ranking::kemeny(&profile, &config))?)
 }
 
 #[pyfunction]
@@ -132,7 +132,7 @@ fn instant_runoff<'py>(
         tie_break: tie_break_of(tie_break.as_deref(), seed)?,
     };
     let profile = profile(rankings, &unranked)?;
-    report(py, &blocking(py, move |_| ranking::instant_runoff(&profile, &config))?)
+    report(py, &compute(py, move || ranking::instant_runoff(&profile, &config))?)
 }
 
 fn strengths(
@@ -160,7 +160,7 @@ fn plackett_luce<'py>(
     let config = strengths(alpha, max_iter, tol, tie_break.as_deref(), seed)?;
     let silence = unranked_of(&unranked)?;
     let profile = profile(rankings, &unranked)?;
-    report(py, &blocking(py, move |_| ranking::plackett_luce(&profile, silence, &config))?)
+    report(py, &compute(py, move || ranking::plackett_luce(&profile, silence, &config))?)
 }
 
 #[pyfunction]
@@ -186,7 +186,7 @@ fn paired<'py>(
     for (a, b, weight) in &ties {
         comparisons.add_tie(a, b, *weight).or_raise()?;
     }
-    let fit = blocking(py, move |_| {
+    let fit = compute(py, move || {
         if centrality {
             ranking::rank_centrality(&comparisons, &config)
         } else {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use quorate::consensus::{Column, Duplicates, Label, RatingsOptions};
+use quorate::consensus::{Column, Duplicates, Label, RatingsOptions, TableForm};
 
 use crate::choose;
 use crate::convert::{from_labels, indices, label, labels, may_be_array, score, sequence};
 use crate::door::quick;
-use crate::errors::{invalid, shape};
+use crate::errors::{OrRaise, invalid, shape};
 use crate::scalar::scalar;
 
 /// Who rated what how.
@@ -92,6 +92,7 @@ fn options(
         )?,
         weights: weights.map_or_else(|| Ok(Vec::new()), |w| pairs(w, "weights", score))?,
         domain: domain.map(|d| labels(d, "domain")).transpose()?,
+        form: TableForm::default(),
     })
 }
 
@@ -122,23 +123,36 @@ impl Ratings {
         Ok(Ratings(Arc::new(ratings)))
     }
 
-    /// From a table raters x items, row by row, with NaN or None for missing.
+    /// From a table, row by row, with NaN or None for missing; ``form`` says what the rows are, and None that nobody said it.
     #[staticmethod]
+    #[allow(clippy::too_many_arguments)] // they are arguments of the package
     fn from_table(
         py: Python<'_>,
         cells: &Bound<'_, PyAny>,
-        #[pyo3(from_py_with = scalar)] n_raters: usize,
-        #[pyo3(from_py_with = scalar)] n_items: usize,
+        #[pyo3(from_py_with = scalar)] rows: usize,
+        #[pyo3(from_py_with = scalar)] columns: usize,
         #[pyo3(from_py_with = scalar)] duplicates: String,
         weights: Option<&Bound<'_, PyDict>>,
         domain: Option<&Bound<'_, PyAny>>,
+        #[pyo3(from_py_with = scalar)] form: Option<String>,
     ) -> PyResult<Self> {
-        let options = options(&duplicates, weights, domain)?;
+        let options = RatingsOptions {
+            form: form.map_or_else(|| Ok(TableForm::default()), |f| f.parse()).or_raise()?,
+            ..options(&duplicates, weights, domain)?
+        };
         let cells = Cells::read(cells, "values")?;
-        let ratings = quick(py, || {
-            quorate::consensus::Ratings::from_table(cells.column(), n_raters, n_items, &options)
-        })?;
+        let ratings =
+            quick(py, || quorate::consensus::Ratings::from_table(cells.column(), rows, columns, &options))?;
         Ok(Ratings(Arc::new(ratings)))
+    }
+
+    /// What to tell the user of a table whose form was not given, where it may be the other way round.
+    #[staticmethod]
+    fn doubt(
+        #[pyo3(from_py_with = scalar)] rows: usize,
+        #[pyo3(from_py_with = scalar)] columns: usize,
+    ) -> Option<String> {
+        TableForm::doubt(rows, columns)
     }
 
     /// From counts: how many raters put each item into each category.

@@ -11,10 +11,10 @@ use quorate::consensus::truth::{
     ZeroBasedSkillOptions,
 };
 
+use super::compute;
 use super::ratings::{Ratings, pairs};
 use crate::choose;
 use crate::convert::{array1, array2, floats, from_labels, label};
-use crate::door::blocking;
 use crate::errors::invalid;
 use crate::scalar::scalar;
 
@@ -36,7 +36,7 @@ fn infer<'py>(
     method: impl FnOnce(&quorate::consensus::Ratings) -> quorate::Result<Truth> + Send + 'static,
 ) -> PyResult<Bound<'py, PyDict>> {
     let data = Arc::clone(&data.0);
-    let truth = blocking(py, move |_| method(&data))?;
+    let truth = compute(py, move || method(&data))?;
     let (n, k, r) = (truth.items.len(), truth.classes.len(), truth.raters.len());
     let out = PyDict::new(py);
     out.set_item("method", truth.method)?;

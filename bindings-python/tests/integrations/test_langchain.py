@@ -178,3 +178,22 @@ def test_pieces_say_where_they_stand(tmp_path):
             place = piece.metadata
             assert text[place["start"] : place["end"]] == piece.page_content
             assert (place["doc_id"], place["title"], place["year"]) == ("long", "Notes", 2024)
+
+
+def test_what_is_no_list_of_texts_is_refused(store):
+    before = store.kb.count()
+    for call in [
+        lambda: store.add_texts("one text"),
+        lambda: store.add_texts([None]),
+        lambda: store.add_texts(5),
+        lambda: store.add_texts({"a": "text"}),
+        lambda: store.add_texts(["x"], metadatas=[5]),
+        lambda: store.add_texts(["x"], metadatas={"a": 1}),
+        lambda: store.add_texts(["x"], ids="x"),
+        lambda: store.add_texts(["x"], ids=[7]),
+        lambda: store.get_by_ids("x"),
+    ]:
+        with pytest.raises(quorate.InvalidInput) as caught:
+            call()
+        assert caught.value.code == "invalid_argument"
+    assert store.kb.count() == before

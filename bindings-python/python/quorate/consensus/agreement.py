@@ -38,7 +38,7 @@ class Alpha(Report):
     ratings: int
     """Ratings that could be paired."""
     bootstrap: int
-    """Rounds of the bootstrap."""
+    """Rounds of the bootstrap that the interval rests on."""
     undefined: str | None
     """Why ``value`` is None."""
 
@@ -131,23 +131,25 @@ def krippendorff_alpha(
     level: str = "nominal",
     bootstrap: int = 0,
     seed: int = 0,
-    resample: str = "pairs",
+    resample: str = "items",
     confidence: float = 0.95,
     circumference: float | None = None,
     poles: tuple[float, float] | None = None,
-    **form: Any,
+    **keywords: Any,
 ) -> Alpha:
     """Krippendorff's alpha (Krippendorff 2011): any number of raters, any gaps, any level of measurement.
 
     ``level``: ``nominal``, ``ordinal``, ``interval``, ``ratio``, ``circular`` (``circumference`` in units of the
-    values) or ``bipolar`` (between ``poles``). ``bootstrap``: rounds for ``low`` and ``high``, drawing ``"pairs"``
-    (Hayes and Krippendorff 2007) or whole ``"items"``. Further keywords as in :func:`ratings`.
+    values) or ``bipolar`` (between ``poles``). ``bootstrap``: rounds for ``low`` and ``high``, at most 10,000,000. They draw whole
+    ``"items"`` with all their ratings, so that the interval says how far alpha would move with other items; or ``"pairs"`` of values as if
+    these were independent (Hayes and Krippendorff 2007), which reproduces published figures but is too narrow with more than two raters.
+    Ratio and bipolar levels take at most 20,000 different values. Further keywords as in :func:`ratings`.
 
     >>> round(krippendorff_alpha([[1, 2, 3, 3], [1, 2, 3, 2]], level="interval").value, 6)
     0.820513
     """
     found = _quorate.krippendorff_alpha(
-        ratings(data, raters, values, **form), level, bootstrap, seed, resample, confidence, circumference, poles
+        ratings(data, raters, values, **keywords), level, bootstrap, seed, resample, confidence, circumference, poles
     )
     return Alpha._of(found)
 
@@ -172,10 +174,10 @@ def _coefficient(method: str, data: Ratings, weights: Any, confidence: float) ->
 
 def _of(
     method: str, data: Any, raters: Any, values: Any, counts: Any, categories: Any, weights: Any, confidence: float,
-    form: Mapping[str, Any],
+    keywords: Mapping[str, Any],
 ) -> Coefficient:
     if counts is None:
-        return _coefficient(method, ratings(data, raters, values, **form), weights, confidence)
+        return _coefficient(method, ratings(data, raters, values, **keywords), weights, confidence)
     if data is not None:
         raise InvalidInput("invalid_argument", "give data or counts, not both")
     return _coefficient(method, Ratings.from_counts(counts, categories), weights, confidence)
@@ -183,7 +185,7 @@ def _of(
 
 def fleiss_kappa(
     data: Any = None, raters: Any = None, values: Any = None, *, counts: Any = None, categories: Any = None,
-    weights: Any = None, confidence: float = 0.95, **form: Any,
+    weights: Any = None, confidence: float = 0.95, **keywords: Any,
 ) -> Coefficient:
     """Fleiss' kappa of several raters, with gaps (Fleiss 1971).
 
@@ -193,75 +195,75 @@ def fleiss_kappa(
     >>> round(fleiss_kappa(counts=[[3, 0], [0, 3], [2, 1]]).value, 12)
     0.55
     """
-    return _of("fleiss_kappa", data, raters, values, counts, categories, weights, confidence, form)
+    return _of("fleiss_kappa", data, raters, values, counts, categories, weights, confidence, keywords)
 
 
 def scott_pi(
     data: Any = None, raters: Any = None, values: Any = None, *, counts: Any = None, categories: Any = None,
-    weights: Any = None, confidence: float = 0.95, **form: Any,
+    weights: Any = None, confidence: float = 0.95, **keywords: Any,
 ) -> Coefficient:
     """Scott's pi of two raters (Scott 1955). Keywords as in :func:`fleiss_kappa`."""
-    return _of("scott_pi", data, raters, values, counts, categories, weights, confidence, form)
+    return _of("scott_pi", data, raters, values, counts, categories, weights, confidence, keywords)
 
 
 def conger_kappa(
     data: Any = None, raters: Any = None, values: Any = None, *, weights: Any = None, confidence: float = 0.95,
-    **form: Any,
+    **keywords: Any,
 ) -> Coefficient:
     """Conger's kappa: Cohen's for several raters (Conger 1980). Keywords as in :func:`cohen_kappa` and :func:`ratings`."""
-    return _of("conger_kappa", data, raters, values, None, None, weights, confidence, form)
+    return _of("conger_kappa", data, raters, values, None, None, weights, confidence, keywords)
 
 
 def light_kappa(
     data: Any = None, raters: Any = None, values: Any = None, *, weights: Any = None, confidence: float = 0.95,
-    **form: Any,
+    **keywords: Any,
 ) -> Coefficient:
     """Light's kappa: the mean of Cohen's over pairs of raters (Light 1971). Keywords as in :func:`cohen_kappa`."""
-    return _of("light_kappa", data, raters, values, None, None, weights, confidence, form)
+    return _of("light_kappa", data, raters, values, None, None, weights, confidence, keywords)
 
 
 def brennan_prediger(
     data: Any = None, raters: Any = None, values: Any = None, *, counts: Any = None, categories: Any = None,
-    weights: Any = None, confidence: float = 0.95, **form: Any,
+    weights: Any = None, confidence: float = 0.95, **keywords: Any,
 ) -> Coefficient:
     """Brennan and Prediger's coefficient: chance is uniform (1981). Keywords as in :func:`fleiss_kappa`."""
-    return _of("brennan_prediger", data, raters, values, counts, categories, weights, confidence, form)
+    return _of("brennan_prediger", data, raters, values, counts, categories, weights, confidence, keywords)
 
 
 def gwet_ac(
     data: Any = None, raters: Any = None, values: Any = None, *, weights: Any = None, counts: Any = None,
-    categories: Any = None, confidence: float = 0.95, **form: Any,
+    categories: Any = None, confidence: float = 0.95, **keywords: Any,
 ) -> Coefficient:
     """Gwet's AC1, or AC2 with ``weights`` (Gwet 2008): steady where kappa collapses. Keywords as in :func:`fleiss_kappa`."""
-    return _of("gwet_ac", data, raters, values, counts, categories, weights, confidence, form)
+    return _of("gwet_ac", data, raters, values, counts, categories, weights, confidence, keywords)
 
 
 def percent_agreement(
     data: Any = None, raters: Any = None, values: Any = None, *, counts: Any = None, categories: Any = None,
-    weights: Any = None, confidence: float = 0.95, **form: Any,
+    weights: Any = None, confidence: float = 0.95, **keywords: Any,
 ) -> Coefficient:
     """The share of agreeing pairs of ratings, without a correction for chance. Keywords as in :func:`fleiss_kappa`."""
-    return _of("percent_agreement", data, raters, values, counts, categories, weights, confidence, form)
+    return _of("percent_agreement", data, raters, values, counts, categories, weights, confidence, keywords)
 
 
-def kendall_w(ranks: Any = None, raters: Any = None, values: Any = None, **form: Any) -> KendallW:
+def kendall_w(ranks: Any = None, raters: Any = None, values: Any = None, **keywords: Any) -> KendallW:
     """Kendall's W of rankings, raters x items, corrected for ties (Kendall and Babington Smith 1939).
 
     >>> kendall_w([[1, 6, 3, 2, 5, 4], [1, 5, 6, 4, 2, 3], [6, 3, 2, 5, 4, 1]]).value
     0.1619047619047619
     """
-    return KendallW._of(_quorate.kendall_w(ratings(ranks, raters, values, **form)))
+    return KendallW._of(_quorate.kendall_w(ratings(ranks, raters, values, **keywords)))
 
 
 def icc(
     data: Any = None, raters: Any = None, values: Any = None, *, form: str = "2,1", confidence: float = 0.95,
-    **keywords: Any,
+    data_form: str | None = None, **keywords: Any,
 ) -> Icc:
     """Intraclass correlation (Shrout and Fleiss 1979), ``form`` one of ``1,1 2,1 3,1 1,k 2,k 3,k``.
 
-    Further keywords as in :func:`ratings`.
+    ``data_form`` is what :func:`ratings` calls ``form``: what the rows of a 2-D array are. Further keywords as there.
 
     >>> icc([[9, 6, 8, 7], [2, 1, 4, 1], [5, 3, 6, 2]], form="3,1").items
     4
     """
-    return Icc._of(_quorate.icc(ratings(data, raters, values, **keywords), form, confidence))
+    return Icc._of(_quorate.icc(ratings(data, raters, values, form=data_form, **keywords), form, confidence))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .. import _quorate
@@ -70,6 +70,33 @@ class DelphiRound(Report):
     """The reason in words."""
     single: bool = field(repr=False)
     """Whether the ratings had one dimension."""
+
+    def _columns(self) -> dict[str, list[Any]]:
+        """One row an item."""
+        names = [field.name for field in fields(DelphiItem) if field.name != "stability"]
+        columns: dict[str, list[Any]] = {"item": list(range(len(self.items)))}
+        columns |= {name: [getattr(item, name) for item in self.items] for name in names}
+        for name in (field.name for field in fields(DelphiStability)):
+            columns[name] = [None if item.stability is None else getattr(item.stability, name) for item in self.items]
+        return columns
+
+    def to_pandas(self) -> Any:
+        """A pandas data frame, one row an item: its number from 0, and the fields of its verdict and of its stability."""
+        import pandas
+
+        return pandas.DataFrame(self._columns())
+
+    def to_polars(self) -> Any:
+        """The same as a polars data frame."""
+        import polars
+
+        return polars.DataFrame(self._columns(), strict=False)
+
+    def to_arrow(self) -> Any:
+        """The same as a pyarrow table."""
+        import pyarrow
+
+        return pyarrow.table(self._columns())
 
     def _each(self, name: str) -> Any:
         values = [getattr(item, name) for item in self.items]
@@ -326,7 +353,7 @@ def delphi_round(
     >>> verdict.median, verdict.disagreement, verdict.stop, verdict.reason
     (7.0, False, True, 'consensus')
     """
-    found, single = _quorate.delphi_round(ratings, previous, _ends(scale), iqr_limit, stability_limit)
+    found, single = _quorate.delphi_round(ratings, previous, scale, iqr_limit, stability_limit)
     for item in found["items"]:
         if item["stability"] is not None:
             item["stability"] = DelphiStability._of(item["stability"])
@@ -346,7 +373,7 @@ def honeybee(
 ) -> Honeybee:
     """Best-of-n decision of a honeybee swarm (Seeley et al. 2012; Pais et al. 2013).
 
-    ``values``: the quality of each option, above 0; ``sigma``: cross-inhibition; ``quorum``: the share that decides.
+    ``values``: the quality of each option, 1e-6 to 1e6; ``sigma``: cross-inhibition, 0 to 1e12; ``quorum``: the share that decides.
 
     >>> honeybee([5.0, 4.5], sigma=2.0).decision
     0
@@ -409,7 +436,7 @@ def score_panel(
     if isinstance(ballots, (str, bytes)) or not isinstance(ballots, Iterable):
         raise InvalidInput("invalid_argument", f"ballots is of type {type(ballots).__name__}; a list is expected")
     read = [_ballot(ballot, i) for i, ballot in enumerate(ballots)]
-    found, lines = _quorate.score_panel(read, options, None if scale is None else _ends(scale), tolerance, similarity, minority_threshold)
+    found, lines = _quorate.score_panel(read, options, scale, tolerance, similarity, minority_threshold)
     ((kind, decision),) = found["decision"].items()
     minority = found["minority"]
     for name in ("leading", "minorities"):
@@ -429,15 +456,6 @@ def score_panel(
         effective_voters=found["effective_voters"],
         lines=lines,
     )
-
-
-def _ends(scale: Any) -> tuple[float, float]:
-    """The ends of a scale, given as any two numbers."""
-    try:
-        low, high = scale
-        return float(low), float(high)
-    except (TypeError, ValueError):
-        raise InvalidInput("invalid_argument", f"scale is {scale!r}; its two ends are expected, such as (1, 9)") from None
 
 
 def _ballot(ballot: Any, i: int) -> tuple[Any, str, Any, Any, Any, Any]:

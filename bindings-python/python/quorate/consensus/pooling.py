@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import _quorate
-from .._errors import NotFound
+from .._errors import InvalidInput, NotFound
 from .._report import Report
 from .data import column
 
@@ -223,11 +224,22 @@ def _votes(votes: Any, options: list[Any] | None) -> Any:
     votes = column(votes, "votes")
     if options is None:
         return votes
-    place = {option: i for i, option in enumerate(options)}
-    for i, vote in enumerate(votes):
-        if vote not in place:
-            raise NotFound("unknown_id", f"votes[{i}] is {vote!r}, which is none of the options")
-    return [place[vote] for vote in votes]
+    try:
+        place = {option: i for i, option in enumerate(options)}
+    except TypeError:
+        raise InvalidInput("invalid_argument", "options is no list of strings or numbers") from None
+    try:
+        given = list(votes)
+    except TypeError:
+        kind = type(votes).__name__
+        raise InvalidInput("invalid_argument", f"votes is of type {kind}; a list is expected") from None
+    out = []
+    for i, vote in enumerate(given):
+        try:
+            out.append(place[vote])
+        except (KeyError, TypeError):
+            raise NotFound("unknown_id", f"votes[{i}] is {reprlib.repr(vote)}, which is none of the options") from None
+    return out
 
 
 def _named(found: dict[str, Any], options: list[Any] | None, names: tuple[str, ...]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ numbers. ``unranked``: options that a ranking leaves out stand ``"last"``, or it
 
 from __future__ import annotations
 
+import operator
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -50,6 +52,35 @@ class Outcome(Report):
     def ranking(self) -> list[Any]:
         """The options from best to worst; tied ones in alphabetical order."""
         return self.order if self.order is not None else [option for tier in self.tiers for option in tier]
+
+    def _columns(self) -> dict[str, list[Any]]:
+        """One row an option, the best first."""
+        place = {option: number for number, tier in enumerate(self.tiers, 1) for option in tier}
+        order = self.ranking
+        return {
+            "option": list(order),
+            "tier": [place[option] for option in order],
+            "score": [self.scores[option] for option in order],
+            "winner": [option in self.winners for option in order],
+        }
+
+    def to_pandas(self) -> Any:
+        """A pandas data frame, one row an option, the best first: ``option``, ``tier`` (from 1), ``score``, ``winner``."""
+        import pandas
+
+        return pandas.DataFrame(self._columns())
+
+    def to_polars(self) -> Any:
+        """The same as a polars data frame."""
+        import polars
+
+        return polars.DataFrame(self._columns(), strict=False)
+
+    def to_arrow(self) -> Any:
+        """The same as a pyarrow table."""
+        import pyarrow
+
+        return pyarrow.table(self._columns())
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,6 +145,24 @@ class Strengths(Outcome):
     """Groups of options that the data compares with one another."""
 
 
+def _quoted(option: Any) -> str:
+    """An option for a message, its start."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 60
+    return short.repr(option)
+
+
+def _is_option(option: Any) -> bool:
+    """Whether it is a string or a number; arrays have an index by name only."""
+    if isinstance(option, (str, int, float)):
+        return not isinstance(option, bool)
+    try:
+        operator.index(option)
+    except TypeError:
+        return False
+    return True
+
+
 class _Names:
     """Options of any kind as the strings that the native half takes, and back."""
 
@@ -121,14 +170,14 @@ class _Names:
         self.of: dict[str, Any] = {}
 
     def add(self, option: Any, where: str) -> str:
-        if not isinstance(option, (str, int, float)) and not hasattr(option, "__index__"):
+        if not _is_option(option):
             raise InvalidInput(
                 "invalid_argument", f"{where} is of type {type(option).__name__}; a string or a number is expected"
             )
         name = str(option)
         known = self.of.setdefault(name, option)
         if known != option:
-            raise InvalidInput("invalid_argument", f"the options {known!r} and {option!r} have the same name")
+            raise InvalidInput("invalid_argument", f"the options {_quoted(known)} and {_quoted(option)} have the same name")
         return name
 
     def back(self, names: Iterable[str]) -> list[Any]:
@@ -175,8 +224,11 @@ def _each(given: Any, what: str) -> Iterable[Any]:
 
 def _weight(weight: Any, i: int) -> float:
     try:
+        # Yes and no are no numbers, in no language.
+        if isinstance(weight, (bool, str, bytes)) or type(weight).__name__ in ("bool_", "bool"):
+            raise TypeError
         return float(weight)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         kind = type(weight).__name__
         raise InvalidInput("invalid_argument", f"weights[{i}] is of type {kind}; a number is expected") from None
 
@@ -363,7 +415,7 @@ def _pairs(given: Any, names: _Names, what: str) -> list[tuple[str, str, float]]
     pairs = []
     for i, entry in enumerate(_each(given, what)):
         if isinstance(entry, (str, bytes)) or not hasattr(entry, "__len__") or len(entry) not in (2, 3):
-            raise InvalidInput("invalid_shape", f"{what}[{i}] is {entry!r}; (winner, loser) or (winner, loser, weight)")
+            raise InvalidInput("invalid_shape", f"{what}[{i}] is {_quoted(entry)}; (winner, loser) or (winner, loser, weight)")
         weight = _weight(entry[2], i) if len(entry) == 3 else 1.0
         pairs.append((names.add(entry[0], f"{what}[{i}][0]"), names.add(entry[1], f"{what}[{i}][1]"), weight))
     return pairs

@@ -24,7 +24,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore
 
-from .._errors import NotFound
+from .._errors import InvalidInput, NotFound
 from .._kb import KnowledgeBase, Where, open
 from .._quorate import Embedder, Hit
 from ._given import given_vectors, searchable
@@ -117,7 +117,7 @@ class QuorateVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """Adds texts, or replaces those whose id exists; all of them or none. Returns their ids."""
-        documents = _documents(list(texts), metadatas, ids)
+        documents = _documents(_strings(texts, "texts"), metadatas, ids)
         if documents:
             vectors = None
             if self._borrowed and self._embedding:
@@ -134,7 +134,7 @@ class QuorateVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """The asyncio twin of :meth:`add_texts`."""
-        documents = _documents(list(texts), metadatas, ids)
+        documents = _documents(_strings(texts, "texts"), metadatas, ids)
         if documents:
             vectors = None
             if self._borrowed and self._embedding:
@@ -161,7 +161,7 @@ class QuorateVectorStore(VectorStore):
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The documents with these ids, without those that are not there."""
         found = []
-        for id in dict.fromkeys(ids):
+        for id in dict.fromkeys(_strings(ids, "ids")):
             try:
                 found.append(_document(self.kb.get(id)))
             except NotFound:
@@ -171,7 +171,7 @@ class QuorateVectorStore(VectorStore):
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The asyncio twin of :meth:`get_by_ids`."""
         found = []
-        for id in dict.fromkeys(ids):
+        for id in dict.fromkeys(_strings(ids, "ids")):
             try:
                 found.append(_document(await self.kb.aio.get(id)))
             except NotFound:
@@ -413,9 +413,20 @@ def _documents(
     metadatas: list[dict[str, Any]] | None,
     ids: Sequence[str | None] | None,
 ) -> list[dict[str, Any]]:
+    if metadatas is not None:
+        metadatas = _items(metadatas, "metadatas")
+    if ids is not None:
+        ids = _items(ids, "ids")
     for name, given in (("metadatas", metadatas), ("ids", ids)):
         if given is not None and len(given) != len(texts):
-            raise ValueError(f"{len(given)} {name} are given for {len(texts)} texts; give one for each text")
+            message = f"{len(given)} {name} are given for {len(texts)} texts; give one for each text"
+            raise InvalidInput("invalid_argument", message)
+    for i, metadata in enumerate(metadatas or ()):
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise _unexpected(f"metadatas[{i}]", metadata, "a dict")
+    for i, id in enumerate(ids or ()):
+        if id is not None and not isinstance(id, str):
+            raise _unexpected(f"ids[{i}]", id, "a str")
     documents = []
     for i, text in enumerate(texts):
         id = (ids[i] if ids else None) or str(uuid.uuid4())
@@ -423,6 +434,25 @@ def _documents(
         document["metadata"] = dict(metadatas[i] or {}) if metadatas else {}
         documents.append(document)
     return documents
+
+
+def _items(given: Any, name: str) -> list[Any]:
+    """The items of a list; one text is none."""
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise _unexpected(name, given, "a list")
+    return list(given)
+
+
+def _strings(given: Any, name: str) -> list[str]:
+    items = _items(given, name)
+    for i, item in enumerate(items):
+        if not isinstance(item, str):
+            raise _unexpected(f"{name}[{i}]", item, "a str")
+    return items
+
+
+def _unexpected(name: str, given: Any, expected: str) -> InvalidInput:
+    return InvalidInput("invalid_argument", f"{name} is of type {type(given).__name__}; {expected} is expected")
 
 
 def _last(documents: list[dict[str, Any]], vectors: list[list[float]] | None) -> list[dict[str, Any]]:
