@@ -3,13 +3,17 @@
 # inputs to every parser and reader. Each number can be set from outside.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export QUORATE_TORTURE_ROUNDS="${QUORATE_TORTURE_ROUNDS:-200}"
+export QUORATE_TORTURE_ROUNDS="${QUORATE_TORTURE_ROUNDS:-1000}"
 export QUORATE_TORTURE_SECONDS="${QUORATE_TORTURE_SECONDS:-60}"
 export QUORATE_TORTURE_ADDS="${QUORATE_TORTURE_ADDS:-10000}"
+export QUORATE_TORTURE_MODELS="${QUORATE_TORTURE_MODELS:-1000}"
+export QUORATE_TORTURE_POWER="${QUORATE_TORTURE_POWER:-10000}"
+export QUORATE_TORTURE_REFRESHES="${QUORATE_TORTURE_REFRESHES:-10000}"
 export QUORATE_TORTURE_INPUTS="${QUORATE_TORTURE_INPUTS:-1000000}"
 flags="${CARGO_FLAGS:---release --locked}"
 # One after the other: each measures or kills, and should have the machine to itself.
-for test in kill::nothing_acknowledged_is_lost concurrent:: adds::; do
+for test in kill::nothing_acknowledged_is_lost model:: power_cut:: concurrent:: versions:: adds:: \
+    durability::a_reader_that_follows durability::any_mix; do
     cargo test $flags -p quorate-rag --test engine "$test" -- --nocapture
 done
 # A process for each target, so that one that fails or is slow holds up none of the others.

@@ -11,8 +11,8 @@ pub use quorate_core as core;
 pub use quorate_rag as rag;
 
 pub use quorate_core::embed::{
-    CachedEmbedder, CrossEncoder, CrossEncoderOptions, Embed, Embedder, EmbedderOptions, EmbeddingCache,
-    Precision, RemoteEmbedder, RemoteOptions,
+    CachedEmbedder, CallbackEmbedder, CrossEncoder, CrossEncoderOptions, Embed, Embedder, EmbedderOptions,
+    EmbeddingCache, Precision, RemoteEmbedder, RemoteOptions,
 };
 pub use quorate_core::{Cancel, Code, Error, Kind, Result};
 pub use quorate_rag::eval::{compare, evaluate, load_beir, read_trec_run, write_trec_run};

@@ -157,7 +157,13 @@ def _routes(app: FastAPI) -> None:
     async def write(kb: Kb, batch: Batch) -> Written:
         """Stores documents, all or none; they can be found when the answer comes."""
         report = await _write(kb, batch)
-        return Written(added=report.added, replaced=report.replaced, chunks=report.chunks, version=report.version)
+        return Written(
+            added=report.added,
+            replaced=report.replaced,
+            unchanged=report.unchanged,
+            chunks=report.chunks,
+            version=report.version,
+        )
 
     @app.get("/documents/{id}", responses=MISSING)
     async def read(kb: Kb, id: DocumentId) -> DocumentOut:

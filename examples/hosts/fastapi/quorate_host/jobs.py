@@ -66,7 +66,11 @@ class Jobs:
             job.show(status="failed", problem=Problem(code="internal", message=str(error)))
         else:
             written = Written(
-                added=report.added, replaced=report.replaced, chunks=report.chunks, version=report.version
+                added=report.added,
+                replaced=report.replaced,
+                unchanged=report.unchanged,
+                chunks=report.chunks,
+                version=report.version,
             )
             job.show(status="done", done=job.state.total, written=written)
 

@@ -24,22 +24,16 @@ Text = Annotated[str, Field(min_length=1, max_length=1_000_000, pattern=r"\S")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 
-_FIELD = r"[A-Za-z_][A-Za-z0-9_.]*"
-_STRING = r"'([^']|'')*'"
-_VALUE = rf"({_STRING}|-?(0|[1-9][0-9]{{0,14}})(\.[0-9]{{1,9}})?|true|false)"
-_TEST = (
-    rf"{_FIELD} ((=|!=|<|<=|>|>=) {_VALUE}|(NOT )?IN \({_VALUE}(, {_VALUE})*\)"
-    rf"|(NOT )?CONTAINS {_VALUE}|(NOT )?LIKE {_STRING}|IS (NOT )?NULL)"
-)
 Where = Annotated[
     str,
     Field(
-        max_length=2_000,
-        pattern=rf"^{_TEST}( (AND|OR) {_TEST})*$",
-        description="Conditions on id, title, source and metadata, such as: year >= 2020 AND kind IN ('label', 'guideline')",
+        min_length=1,
+        max_length=10_000,
+        description="A filter over id, title, source and metadata, such as: year >= 2020 AND NOT kind IN ('label', 'guideline')",
+        json_schema_extra={"format": "quorate-filter"},
     ),
 ]
-"""The filters that the service takes: those of quorate without parentheses."""
+"""A filter. The library's own parser says whether it is one (status 422, code ``filter_syntax``)."""
 
 
 class Strict(BaseModel):
@@ -90,6 +84,7 @@ class Written(BaseModel):
 
     added: int
     replaced: int
+    unchanged: int
     chunks: int
     version: int
 

@@ -48,13 +48,35 @@ def test_documents_are_kept_found_read_and_deleted(filled):
     assert filled.get("/search", params={"q": RENAL}).json() == {"hits": []}
 
 
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("year BETWEEN 2000 AND 2030", ["label"]),
+        ("year>=2020", ["label"]),
+        ("NOT kind = 'label'", ["note"]),
+        ("(year < 2000 OR tags CONTAINS 'fda') AND id != 'label'", ["note"]),
+        ("title IS NOT NULL AND kind LIKE 'lab%'", ["label"]),
+    ],
+)
+def test_filters_are_those_of_the_library(filled, where, expected):
+    found = filled.get("/search", params={"q": RENAL, "where": where}).json()["hits"]
+    assert [hit["doc_id"] for hit in found] == expected
+    assert filled.delete("/documents", params={"where": where}).json() == {"deleted": 1}
+
+
+@pytest.mark.parametrize("where", ["year >", "year = ", "(", "year == 2020", "1 = 1 = 1"])
+def test_what_is_no_filter_is_refused_by_the_library(filled, where):
+    refused = filled.get("/search", params={"q": RENAL, "where": where})
+    assert (refused.status_code, refused.json()["code"]) == (422, "filter_syntax")
+
+
 def test_a_batch_is_stored_whole_or_not_at_all(filled):
     more = {**NOTE, "id": "more"}
     refused = filled.post("/documents", json={"documents": [more, NOTE]})
     assert (refused.status_code, refused.json()["code"]) == (409, "duplicate_id")
     assert filled.get("/documents/more").status_code == 404
     replaced = filled.post("/documents", json={"documents": [more, NOTE], "on_conflict": "replace"}).json()
-    assert (replaced["added"], replaced["replaced"]) == (1, 1)
+    assert (replaced["added"], replaced["replaced"], replaced["unchanged"]) == (1, 0, 1)
 
 
 def test_tenants_see_nothing_of_each_other(filled):

@@ -27,7 +27,10 @@ test('documents are stored, found with their reasons, read and deleted', () =>
     const document = await call('/documents/metformin');
     assert.equal(document.json.text.slice(json.hits[0].start, json.hits[0].end), json.hits[0].text);
     assert.equal((await call('/documents', { body: { documents: [DOCUMENTS[0]] } })).json.code, 'duplicate_id');
-    const replaced = await call('/documents', { body: { documents: [DOCUMENTS[0]], onConflict: 'replace' } });
+    const same = await call('/documents', { body: { documents: [DOCUMENTS[0]], onConflict: 'replace' } });
+    assert.deepEqual([same.json.replaced, same.json.unchanged], [0, 1]);
+    const changed = { ...DOCUMENTS[0], metadata: { ...DOCUMENTS[0].metadata, reviewed: true } };
+    const replaced = await call('/documents', { body: { documents: [changed], onConflict: 'replace' } });
     assert.equal(replaced.json.replaced, 1);
     assert.deepEqual((await call('/documents/asthma', { method: 'DELETE' })).json, { deleted: 1 });
     assert.equal((await call('/documents/asthma', { method: 'DELETE' })).status, 404);
@@ -159,6 +162,32 @@ test('the process ends on SIGTERM', async () => {
     assert.equal((await (await fetch(`${url}/health`)).json()).status, 'ok');
     child.kill('SIGTERM');
     assert.deepEqual(await ended, [0, null]);
+  } finally {
+    child.kill('SIGKILL');
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test('npm start ends well at SIGTERM: it answers what it has begun and lets go of the files', { skip: process.platform === 'win32' }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'quorate-gateway-'));
+  const home = new URL('..', import.meta.url).pathname;
+  const child = spawn('npm', ['start', '--silent'], { cwd: home, env: { ...process.env, QUORATE_FOLDER: folder, PORT: '0' } });
+  try {
+    let said = '';
+    await new Promise((resolve, reject) => {
+      child.stdout.on('data', (data) => {
+        said += data;
+        if (said.includes('Server listening')) resolve();
+      });
+      child.once('exit', () => reject(new Error(said)));
+    });
+    await assert.rejects(open(folder), { code: 'locked' });
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await ended;
+    assert.match(said, /SIGTERM: closing/);
+    const kb = await open(folder);
+    await kb.close();
   } finally {
     child.kill('SIGKILL');
     await rm(folder, { recursive: true, force: true });
