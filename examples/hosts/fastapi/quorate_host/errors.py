@@ -57,6 +57,15 @@ STATUS: dict[str, int] = {
     "io": 500,
     "permission_denied": 500,
     "callback": 500,
+    # Of language models, which the host does not ask yet.
+    "rate_limited": 503,
+    "circuit_open": 503,
+    "stream_incomplete": 502,
+    "context_overflow": 422,
+    "model_refused": 502,
+    "output_invalid": 502,
+    "tool_arguments": 422,
+    "replay_mismatch": 500,
     "internal": 500,
 }
 """The status of each code of quorate."""
