@@ -181,12 +181,12 @@ test('npm start ends well at SIGTERM: it answers what it has begun and lets go o
       });
       child.once('exit', () => reject(new Error(said)));
     });
-    await assert.rejects(open(folder), { code: 'locked' });
+    await assert.rejects(open(join(folder, 'kb')), { code: 'locked' });
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
     await ended;
     assert.match(said, /SIGTERM: closing/);
-    const kb = await open(folder);
+    const kb = await open(join(folder, 'kb'));
     await kb.close();
   } finally {
     child.kill('SIGKILL');
