@@ -15,6 +15,8 @@ mod record;
 mod rewrite;
 mod schema;
 mod sums;
+#[cfg(unix)]
+mod threads;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -101,6 +103,8 @@ impl Database {
     /// Connects to a folder, given by its absolute path, or to an object-store URI; nothing is read yet. With `fsync`
     /// what is written to a folder is on its disk when a call returns. Errors: `io`, `unsupported`.
     pub fn connect(uri: &str, options: &HashMap<String, String>, fsync: bool) -> Result<Self> {
+        #[cfg(unix)]
+        threads::still_at_forks()?;
         let local = !uri.contains("://");
         let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default()));
         let mut options = options.clone();
@@ -401,6 +405,32 @@ impl Table {
         Ok(Table {
             schema: Arc::new(arrow_schema::Schema::from(dataset.schema())),
             dataset: Arc::new(dataset),
+            dim: self.dim,
+            folder: self.folder.clone(),
+            name: self.name.clone(),
+            commits: self.commits.clone(),
+        })
+    }
+
+    /// The same version with nothing of it remembered, so that all is read from the disk again; on an object store what
+    /// was read before stays. Errors: as [`at`](Table::at).
+    pub fn afresh(&self) -> Result<Table> {
+        let dataset = match &self.folder {
+            None => self.dataset.clone(),
+            Some(_) => contained(&self.name, async {
+                let session = Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default());
+                let opened = DatasetBuilder::from_uri(&self.name)
+                    .with_session(Arc::new(session))
+                    .with_commit_handler(self.commits.clone())
+                    .with_version(self.version())
+                    .load()
+                    .await;
+                opened.map(Arc::new).map_err(|e| failure::version(e, self.version(), &self.name))
+            })?,
+        };
+        Ok(Table {
+            schema: Arc::new(arrow_schema::Schema::from(dataset.schema())),
+            dataset,
             dim: self.dim,
             folder: self.folder.clone(),
             name: self.name.clone(),
