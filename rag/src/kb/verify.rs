@@ -117,7 +117,7 @@ impl KnowledgeBase {
             collection.catch_up(&mut writer)?;
             let snapshot = collection.snapshot();
             match &writer.table {
-                Some(table) => (table.at(snapshot.version)?, snapshot),
+                Some(table) => (table.at(snapshot.version)?.afresh()?, snapshot),
                 None => return Ok(()),
             }
         };

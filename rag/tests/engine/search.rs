@@ -145,13 +145,24 @@ fn equal_documents_score_alike_and_the_older_comes_first() {
 fn scores(kb: &KnowledgeBase) -> HashMap<String, f32> {
     let options = SearchOptions { k: 1000, mode: Mode::Lexical, ..SearchOptions::default() };
     let hits = kb.search("w1 w2 w3 w4 w5", &options).unwrap();
-    hits.iter().map(|hit| (hit.doc_id().to_owned(), hit.score())).collect()
+    hits.iter().map(|hit| (hit.chunk_id().to_owned(), hit.score())).collect()
 }
 
 /// One result, many paths: BM25 of a base that has been through merges with dead rows, as the writer, a reader and the
-/// next opening see it, is that of the same documents in a new one.
+/// next opening see it, is that of the same documents in a new one; where each document is one chunk, where each is
+/// several, and where some are one and some several, so that segments differ in that too.
 #[test]
 fn statistics_are_exact_however_segments_were_merged() {
+    for max_tokens in [40, 150, 1000] {
+        let strategy = ChunkStrategy::Fixed;
+        let chunking =
+            ChunkOptions { strategy, max_tokens, contextual_headers: false, ..ChunkOptions::default() };
+        statistics_are_exact(&|| OpenOptions { chunking: Some(chunking.clone()), ..options() });
+    }
+}
+
+fn statistics_are_exact(options: &dyn Fn() -> OpenOptions) {
+    let open = |place: &std::path::Path| KnowledgeBase::open(place.to_str().unwrap(), options()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("kb");
     let mut next = numbers(1);

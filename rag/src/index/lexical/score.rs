@@ -238,7 +238,11 @@ impl Plan {
                 (compile(structured)?, None)
             }
         };
-        Ok(Plan { root, norms: weigher.norms(), near, conditions })
+        let mut norms = weigher.norms();
+        if let Some(near) = &near {
+            norms[CONTENT] = near.alone();
+        }
+        Ok(Plan { root, norms, near, conditions })
     }
 
     /// Whether the query says what holds for the whole search.
