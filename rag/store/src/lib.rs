@@ -11,6 +11,7 @@ mod commit;
 pub mod failpoint;
 mod failure;
 mod lock;
+mod memory;
 mod record;
 mod rewrite;
 mod schema;
@@ -102,7 +103,7 @@ impl Database {
     /// what is written to a folder is on its disk when a call returns. Errors: `io`, `unsupported`.
     pub fn connect(uri: &str, options: &HashMap<String, String>, fsync: bool) -> Result<Self> {
         let local = !uri.contains("://");
-        let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default()));
+        let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, memory::registry()));
         let mut options = options.clone();
         if !local && !options.keys().any(|key| key.eq_ignore_ascii_case(RETRY_TIMEOUT)) {
             options.insert(RETRY_TIMEOUT.to_owned(), RETRY_SECONDS.to_string());
