@@ -322,14 +322,20 @@ fn another_embedder_embeds_everything_again() {
         Chunk { range: 0..13, headings: vec!["h".to_owned()], vector: None },
         Chunk { range: 14..26, ..Chunk::default() },
     ]);
-    kb.add(vec![own]).unwrap();
+    let headed = Document::new("headed", "# Kidneys\n\nMetformin.\n\n## Liver\n\nSafe.");
+    kb.add(vec![own, headed]).unwrap();
+    let headings = |kb: &KnowledgeBase| -> Vec<Vec<String>> {
+        kb.get("headed").unwrap().chunks.unwrap().into_iter().map(|chunk| chunk.headings).collect()
+    };
+    assert_eq!(headings(&kb)[0], ["Kidneys"]);
     kb.tenant("acme").unwrap().add(numbered(0..5)).unwrap();
     for keep_chunks in [true, false] {
         let to = text(folder.path().join(format!("other-{keep_chunks}")));
         let options = ReembedOptions { keep_chunks, ..ReembedOptions::default() };
         let report = kb.reembed(&to, OpenOptions::with_embedder(Words::new(48)), &options).unwrap();
-        assert_eq!((report.tenants, report.documents), (1, 606));
+        assert_eq!((report.tenants, report.documents), (1, 607));
         let other = KnowledgeBase::open(&to, OpenOptions::with_embedder(Words::new(48))).unwrap();
+        assert_eq!(headings(&other), headings(&kb));
         assert_eq!(other.stats().unwrap().dim, 48);
         assert_eq!(other.ids().unwrap(), kb.ids().unwrap());
         let cut = other.get("own").unwrap().chunks.unwrap();
@@ -343,7 +349,7 @@ fn another_embedder_embeds_everything_again() {
         alike.add(numbered(0..600)).unwrap();
         assert_eq!(other.get("3").unwrap(), alike.get("3").unwrap());
         assert_eq!(other.tenant("acme").unwrap().count(None).unwrap(), 5);
-        assert_eq!(kb.stats().unwrap().documents, 601);
+        assert_eq!(kb.stats().unwrap().documents, 602);
     }
 }
 
