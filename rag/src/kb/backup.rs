@@ -120,7 +120,7 @@ impl KnowledgeBase {
                 before: Arc::new(Snapshot::empty(self.base.dim)),
                 records: records.into_iter().enumerate().collect::<Vec<(usize, Record)>>(),
                 skipped: Vec::new(),
-                unchanged: 0,
+                unchanged: Vec::new(),
                 removed: Vec::new(),
             };
             tenant.commit(prepared, &WriteOptions::default(), true).map(drop)
