@@ -1,7 +1,5 @@
 //! Which tenants are there, and how does one of them leave?
 
-use std::sync::PoisonError;
-
 use quorate_core::{Code, Error, Result, shorten};
 
 use super::base::{table_name, tenant_of, truth_id};
@@ -49,8 +47,7 @@ impl KnowledgeBase {
         }
         // One that cannot be read has no handles either.
         let collection = self.base.collection(Some(name), None).ok();
-        let maintenance =
-            collection.as_ref().map(|c| c.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
+        let maintenance = collection.as_ref().map(|c| c.maintenance.take());
         let writer = collection.as_ref().map(|c| c.lock()).transpose()?;
         self.base.check_writable(self.past)?;
         self.base.database.remove(&table)?;

@@ -381,12 +381,12 @@ impl Table {
         Ok(self.version() != before)
     }
 
-    /// Whether the version that is looked at can be given by [`at`](Table::at): nobody has pruned it. Errors: as
+    /// Whether a version can be given by [`at`](Table::at): it was made, and nobody has pruned it. Errors: as
     /// [`versions`](Table::versions).
-    pub fn is_there(&self) -> Result<bool> {
+    pub fn has(&self, version: u64) -> Result<bool> {
         match &self.folder {
-            Some(folder) => Ok(sums::is_there(folder, self.version())),
-            None => Ok(self.numbers()?.contains(&self.version())),
+            Some(folder) => Ok(sums::is_there(folder, version)),
+            None => Ok(self.numbers()?.contains(&version)),
         }
     }
 

@@ -1,13 +1,13 @@
 //! Do readers see a consistent state while a writer works? `QUORATE_TORTURE_SECONDS` sets how long.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::{Words, open, options};
 use quorate_core::embed::Embed;
 use quorate_core::vector::Matrix;
-use quorate_core::{Cancel, Result};
+use quorate_core::{Cancel, Code, Result};
 use quorate_rag::{Document, Durability, Filter, KnowledgeBase, Mode, OpenOptions, SearchOptions};
 
 #[test]
@@ -149,4 +149,39 @@ fn batches_come_one_after_the_other() {
     }
     let untouched = kb.upsert(vec![Document::new("a", "one"), Document::new("b", "pause again")]).unwrap();
     assert_eq!((untouched.unchanged, untouched.replaced), (1, 1));
+}
+
+/// Whoever asks while another thread closes is told all there is, or `closed`.
+#[test]
+fn calls_beside_close_find_all_or_say_so() {
+    for _ in 0..100 {
+        let kb = KnowledgeBase::in_memory(options()).unwrap();
+        kb.add((0..5).map(|i| Document::new(i.to_string(), "shared")).collect()).unwrap();
+        let version = kb.stats().unwrap().version;
+        let calls: [&(dyn Fn() -> Result<bool> + Sync); 6] = [
+            &|| Ok(kb.count(None)? == 5),
+            &|| Ok(kb.get("3")?.text == "shared"),
+            &|| Ok(kb.ids()?.len() == 5),
+            &|| Ok(kb.versions()?.len() == 2),
+            &|| Ok(kb.at(version)?.count(None)? == 5),
+            &|| Ok(kb.search("shared", &SearchOptions::default())?.len() == 5),
+        ];
+        let begin = Barrier::new(calls.len() + 1);
+        std::thread::scope(|scope| {
+            for call in calls {
+                let begin = &begin;
+                scope.spawn(move || {
+                    begin.wait();
+                    loop {
+                        match call() {
+                            Ok(right) => assert!(right),
+                            Err(error) => return assert_eq!(error.code(), Code::Closed, "{error}"),
+                        }
+                    }
+                });
+            }
+            begin.wait();
+            kb.close().unwrap();
+        });
+    }
 }

@@ -420,6 +420,45 @@ fn what_is_not_as_it_was_written_is_listed() {
     }
 }
 
+/// A reader that has not looked again since the writer pruned what it sees, beside one more tenant that is gone.
+#[test]
+fn what_a_writer_has_pruned_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    kb.add(numbered(0..20)).unwrap();
+    for name in ["acme", "gone"] {
+        kb.tenant(name).unwrap().add(numbered(0..5)).unwrap();
+    }
+    let reading = || OpenOptions { read_only: true, ..options() };
+    let reader = KnowledgeBase::open(folder.path().to_str().unwrap(), reading()).unwrap();
+    let (acme, gone) = (reader.tenant("acme").unwrap(), reader.tenant("gone").unwrap());
+    kb.upsert(numbered(5..25)).unwrap();
+    kb.delete(&["3"]).unwrap();
+    kb.compact().unwrap();
+    kb.tenant("acme").unwrap().delete(&["0"]).unwrap();
+    kb.tenant("acme").unwrap().compact().unwrap();
+    let report = reader.verify(&copy()).unwrap();
+    assert!(report.ok, "{report:?}");
+    assert_eq!((report.tenants, report.documents), (3, 24 + 4 + 5));
+    // What the reader sees has not changed.
+    assert_eq!((reader.count(None).unwrap(), acme.count(None).unwrap()), (20, 5));
+    kb.drop_tenant("gone").unwrap();
+    let report = gone.verify(&copy()).unwrap();
+    assert!(report.ok && report.documents == 0, "{report:?}");
+    assert!(kb.verify(&copy()).unwrap().ok);
+    // A version that nobody pruned is damage as before.
+    let versions = folder.path().join("truth/documents.lance/_versions");
+    let newest = std::fs::read_dir(&versions)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "manifest"))
+        .min()
+        .unwrap();
+    std::fs::remove_file(newest).unwrap();
+    let report = kb.verify(&copy()).unwrap();
+    assert!(report.problems.iter().any(|problem| problem.part == Part::Documents), "{report:?}");
+}
+
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
