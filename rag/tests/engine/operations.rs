@@ -291,6 +291,22 @@ fn copies_refuse_places_that_are_taken_and_leave_nothing_when_stopped() {
     std::fs::create_dir(folder.path().join("to")).unwrap();
     kb.backup(&to, &copy()).unwrap();
     assert_eq!(open(Path::new(&to)).count(None).unwrap(), 300);
+    // Links and dots say where a place is, no more.
+    #[cfg(unix)]
+    {
+        let at = |name: &str| text(folder.path().join(name));
+        std::fs::create_dir(at("empty")).unwrap();
+        std::os::unix::fs::symlink(at("empty"), at("to-empty")).unwrap();
+        std::os::unix::fs::symlink(at("kb"), at("to-kb")).unwrap();
+        for inside in ["to-kb/copy", "empty/../kb/copy", "kb/copy", "none/at/.."] {
+            let refused = kb.backup(&at(inside), &copy()).unwrap_err();
+            assert_eq!(refused.code(), Code::InvalidArgument, "{inside}: {refused}");
+        }
+        for beside in ["to-empty", "kb/../beside", "new/er/"] {
+            kb.backup(&at(beside), &copy()).unwrap();
+            assert_eq!(open(Path::new(&at(beside))).count(None).unwrap(), 300, "{beside}");
+        }
+    }
 }
 
 #[test]
