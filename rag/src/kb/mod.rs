@@ -253,7 +253,6 @@ impl KnowledgeBase {
         let mut writer = self.lock()?;
         let before = self.collection.snapshot().version;
         let replaced = self.look_again(&mut writer)?;
-        self.collection.catch_up(&mut writer)?;
         Ok(replaced || self.collection.snapshot().version != before)
     }
 

@@ -20,6 +20,7 @@ mod sums;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use futures::{StreamExt, TryStreamExt};
@@ -130,7 +131,8 @@ impl Database {
     }
 
     /// Removes a table with all that it holds, readable or not. In a folder it is out of sight in one step, which is durable
-    /// on return; on an object store a removal that is interrupted has to be repeated.
+    /// on return, and files that cannot be removed now are removed by [`sweep`](Database::sweep); on an object store a
+    /// removal that is interrupted has to be repeated.
     /// Errors: `not_found`, `io`, `permission_denied`.
     pub fn remove(&self, name: &str) -> Result<()> {
         let place = self.table_place(name);
@@ -139,14 +141,25 @@ impl Database {
                 self.connection.drop_table(name, &[]).await.map_err(|e| writing_db(e, &place))
             });
         };
-        let aside = (0u32..).map(|n| folder.join(format!("{REMOVED}{n}"))).find(|path| !path.exists());
-        let aside =
-            aside.ok_or_else(|| Error::new(Code::Io, format!("{place}: it cannot be moved aside")))?;
+        // Other tables may be on their way out just now.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let next = || folder.join(format!("{REMOVED}{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+        let mut aside = next();
+        while aside.exists() {
+            aside = next();
+        }
         std::fs::rename(&table, &aside).map_err(|e| Error::io(&table, e))?;
         if self.fsync {
             files::sync_folder(folder)?;
         }
-        std::fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e))
+        let removed = || {
+            fail::fail_point!("store-remove", |kind| Err(crate::failpoint::refused(kind)));
+            std::fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e))
+        };
+        if let Err(error) = removed() {
+            tracing::warn!(table = place, %error, "files of a table that was removed stay until the next opening");
+        }
+        Ok(())
     }
 
     /// Finishes removals that the end of a process has interrupted. What cannot be removed now is removed another time.

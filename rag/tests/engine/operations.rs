@@ -165,6 +165,47 @@ fn a_tenant_that_is_dropped_is_gone_for_everybody() {
 }
 
 #[test]
+fn tenants_are_dropped_at_once_while_others_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    let names: Vec<String> = (0..4).map(|n| format!("tenant{n}")).collect();
+    let reading = OpenOptions { read_only: true, ..options() };
+    let reader = KnowledgeBase::open(text(folder.path().to_owned()), reading).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let dropping: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let tenant = kb.tenant(name).unwrap();
+                let kb = &kb;
+                scope.spawn(move || {
+                    for _ in 0..15 {
+                        tenant.add(numbered(0..3)).unwrap();
+                        kb.drop_tenant(name).unwrap();
+                        assert_eq!(tenant.count(None).unwrap(), 0);
+                    }
+                })
+            })
+            .collect();
+        for name in &names {
+            let (tenant, done) = (reader.tenant(name).unwrap(), &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    tenant.refresh().unwrap();
+                    let found = tenant.ids().unwrap().len();
+                    assert!(found == 0 || found == 3, "{found}");
+                }
+            });
+        }
+        let ended: Vec<_> = dropping.into_iter().map(|thread| thread.join()).collect();
+        done.store(true, Ordering::Relaxed);
+        ended.into_iter().for_each(|ended| ended.unwrap());
+    });
+    assert_eq!(kb.tenants().unwrap(), Vec::<String>::new());
+    assert!(!walk(folder.path()).iter().any(|path| text(path.clone()).contains("removed-")));
+}
+
+#[test]
 fn a_tenant_that_cannot_be_read_can_be_dropped_and_a_drop_that_was_interrupted_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let kb = open(folder.path());
