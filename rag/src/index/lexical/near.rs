@@ -47,7 +47,7 @@ impl Place {
     }
 }
 
-/// How a row's score depends on the rows beside it, in one segment that has such rows.
+/// How a row's score depends on the rows beside it, in one segment.
 pub(super) struct Near<'a> {
     places: &'a [Place],
     lengths: &'a Lengths,
@@ -69,15 +69,10 @@ impl Lengths {
         let slope = if average > 0.0 { k1 * b / average } else { 0.0 };
         Lengths { weight, base: k1 * (1.0 - b), slope }
     }
-
-    /// The discount of a row of this length, with those beside it.
-    pub(super) fn discount(&self, length: f32) -> f32 {
-        self.base + self.slope * length
-    }
 }
 
 impl<'a> Near<'a> {
-    /// None where each document of the segment is one chunk; `Norms` then have the same discounts.
+    /// None where each document is one chunk.
     pub(super) fn new(segment: &'a LexicalSegment, catalog: &Catalog, lengths: &'a Lengths) -> Option<Self> {
         (!catalog.one_to_one()).then(|| Near { places: segment.places(catalog), lengths })
     }
@@ -88,9 +83,9 @@ impl<'a> Near<'a> {
 
     /// What a term gives a row that has it `own` times, and whose neighbours have it `nearby` times.
     fn score(&self, clause: &Clause, place: Place, own: u32, nearby: u32) -> f32 {
-        let weight = self.lengths.weight;
+        let Lengths { weight, base, slope } = *self.lengths;
         let tf = own as f32 + weight * nearby as f32;
-        clause.weight * tf / (tf + self.lengths.discount(place.own as f32 + weight * place.around as f32))
+        clause.weight * tf / (tf + base + slope * (place.own as f32 + weight * place.around as f32))
     }
 
     /// Adds to each row's score what a term gives it. Rows that have the term are put into `own`, those whose

@@ -58,7 +58,7 @@ pub(crate) struct Plan {
     conditions: Option<(Vec<Node>, Vec<Node>)>,
 }
 
-/// k1 * (1 - b + b * |d| / avg) by length code, per field; where the chunks beside a chunk count, that of one without any.
+/// k1 * (1 - b + b * |d| / avg) by length code, per field.
 pub(super) type Norms = [Box<[f32; 256]>; FIELDS];
 
 pub(super) struct Clause {
@@ -150,24 +150,19 @@ impl<'a> Weigher<'a> {
         tokens as f32 / self.rows.max(1) as f32
     }
 
-    /// None where no document has two chunks: which segments the documents lie in makes no difference.
     fn near(&self) -> Option<Lengths> {
         let Bm25 { k1, b, neighbours, .. } = *self.bm25;
-        let docs: u64 = self.views.iter().map(|v| u64::from(v.live_docs)).sum();
-        (neighbours > 0.0 && self.rows > docs)
-            .then(|| Lengths::new(neighbours, k1, b, self.average(CONTENT), self.rows, docs))
+        let docs = self.views.iter().map(|v| u64::from(v.live_docs)).sum();
+        (neighbours > 0.0).then(|| Lengths::new(neighbours, k1, b, self.average(CONTENT), self.rows, docs))
     }
 
-    fn norms(&self, near: Option<&Lengths>) -> Norms {
+    fn norms(&self) -> Norms {
         let Bm25 { k1, b, .. } = *self.bm25;
         std::array::from_fn(|field| {
             let average = self.average(field);
             Box::new(std::array::from_fn(|code| {
                 let length = FieldNormReader::id_to_fieldnorm(code as u8) as f32;
-                match near {
-                    Some(near) if field == CONTENT => near.discount(length),
-                    _ => k1 * (1.0 - b + b * if average > 0.0 { length / average } else { 1.0 }),
-                }
+                k1 * (1.0 - b + b * if average > 0.0 { length / average } else { 1.0 })
             }))
         })
     }
@@ -243,8 +238,7 @@ impl Plan {
                 (compile(structured)?, None)
             }
         };
-        let norms = weigher.norms(near.as_ref());
-        Ok(Plan { root, norms, near, conditions })
+        Ok(Plan { root, norms: weigher.norms(), near, conditions })
     }
 
     /// Whether the query says what holds for the whole search.
