@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quorate_core::{Code, Error, Result, files, forks};
+use quorate_core::{Code, Error, Hold, Result, files, forks};
 
 use super::collection::{Collection, Opening, Role};
-use super::hold::Hold;
 use super::maintain::Maintainer;
 use super::model::{Model, ModelSource, mismatch};
 use super::options::{Durability, OpenOptions, Progress, Settings, Tuning};

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
 
-use quorate_core::{Cancel, Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Hold, Result};
 
 use super::base::{nonce, truth_id};
-use super::hold::Hold;
 use super::options::Tuning;
 use super::shadow::{self, Found, Known, Stored, Want};
 use super::{Progress, Snapshot};

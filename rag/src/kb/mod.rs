@@ -9,7 +9,6 @@ mod copies;
 mod files;
 #[cfg(test)]
 mod fuzz;
-mod hold;
 mod maintain;
 mod model;
 mod options;

@@ -1,32 +1,36 @@
-//! How does a forked child take a lock that a thread of its parent may have held at the fork?
+//! How does a forked child take a lock, or a value that is made once, at which a thread of its parent was at the fork?
 //!
 //! That thread is not in the child to let go. So the first to take an inherited lock waits for a moment only; once somebody
 //! in the child has had it, it was free, and whoever comes next waits as everywhere.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use quorate_core::forks;
+use crate::forks;
 
 /// How often, and after how long, an inherited lock is tried again: another thread of the child may have just taken it.
 const ATTEMPTS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(1);
+/// The process of a lock that nobody has taken yet.
+const NONE: u64 = u64::MAX;
 
 /// A lock that children of a fork can inherit.
-pub(crate) struct Hold<T> {
+#[derive(Debug)]
+pub struct Hold<T> {
     value: Mutex<T>,
-    /// The process in which it was made or first taken, by the forks before it.
+    /// The process in which it was taken last, by the forks before it.
     process: AtomicU64,
 }
 
 impl<T> Hold<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Hold { value: Mutex::new(value), process: AtomicU64::new(forks()) }
+    /// A lock that nobody has.
+    pub const fn new(value: T) -> Self {
+        Hold { value: Mutex::new(value), process: AtomicU64::new(NONE) }
     }
 
     /// Takes it where nobody has it.
-    pub(crate) fn try_take(&self) -> Option<MutexGuard<'_, T>> {
+    pub fn try_take(&self) -> Option<MutexGuard<'_, T>> {
         match self.value.try_lock() {
             Ok(free) => Some(free),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -35,7 +39,7 @@ impl<T> Hold<T> {
     }
 
     /// Waits for it; none where a thread of the parent process had it at the fork.
-    pub(crate) fn take(&self) -> Option<MutexGuard<'_, T>> {
+    pub fn take(&self) -> Option<MutexGuard<'_, T>> {
         self.take_in(forks())
     }
 
@@ -51,6 +55,44 @@ impl<T> Hold<T> {
             std::thread::sleep(PAUSE);
         }
         None
+    }
+}
+
+/// A value that is made when it is first needed, once; in a forked child that was made meanwhile, by the child too.
+#[derive(Debug)]
+pub struct Lazy<T> {
+    value: OnceLock<T>,
+    making: Hold<()>,
+}
+
+impl<T> Lazy<T> {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        Lazy { value: OnceLock::new(), making: Hold::new(()) }
+    }
+
+    /// The value, made by `make` when there is none; whoever comes meanwhile waits.
+    pub fn get(&self, make: impl FnOnce() -> T) -> &T {
+        self.get_in(forks(), make)
+    }
+
+    fn get_in(&self, process: u64, make: impl FnOnce() -> T) -> &T {
+        if let Some(value) = self.value.get() {
+            return value;
+        }
+        let _one_at_a_time = self.making.take_in(process);
+        if let Some(value) = self.value.get() {
+            return value;
+        }
+        // Made before, so that nothing waits inside of the cell.
+        let made = make();
+        self.value.get_or_init(|| made)
+    }
+}
+
+impl<T> Default for Lazy<T> {
+    fn default() -> Self {
+        Lazy::new()
     }
 }
 
@@ -72,7 +114,8 @@ mod tests {
         let mut held = hold.take_in(child).unwrap();
         let (sender, waits) = channel();
         std::thread::scope(|scope| {
-            let next = scope.spawn(|| {
+            let hold = &hold;
+            let next = scope.spawn(move || {
                 sender.send(()).unwrap();
                 *hold.take_in(child).unwrap()
             });
@@ -81,5 +124,14 @@ mod tests {
             drop(held);
             assert_eq!(next.join().unwrap(), 7);
         });
+    }
+
+    #[test]
+    fn a_value_that_the_parent_was_making_is_made_by_the_child() {
+        let lazy = Lazy::new();
+        let making = lazy.making.take_in(forks()).unwrap();
+        assert_eq!(*lazy.get_in(forks() + 1, || 7), 7);
+        drop(making);
+        assert_eq!(*lazy.get(|| 8), 7);
     }
 }
