@@ -395,6 +395,10 @@ impl CachedEmbedder {
 }
 
 impl Embed for CachedEmbedder {
+    fn is_elsewhere(&self) -> bool {
+        self.inner.is_elsewhere()
+    }
+
     fn id(&self) -> &str {
         self.inner.id()
     }

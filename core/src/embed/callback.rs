@@ -77,6 +77,10 @@ impl CallbackEmbedder {
 }
 
 impl Embed for CallbackEmbedder {
+    fn is_elsewhere(&self) -> bool {
+        true
+    }
+
     fn id(&self) -> &str {
         &self.id
     }

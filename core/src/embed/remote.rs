@@ -235,6 +235,10 @@ impl RemoteEmbedder {
 }
 
 impl Embed for RemoteEmbedder {
+    fn is_elsewhere(&self) -> bool {
+        true
+    }
+
     fn id(&self) -> &str {
         &self.id
     }

@@ -56,4 +56,9 @@ pub trait Embed: Send + Sync {
 
     /// The number of special tokens that the model adds to each text.
     fn special_tokens(&self) -> usize;
+
+    /// Whether somebody else computes, a service or the host: an answer may take long, cost something, or never come.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
 }

@@ -9,7 +9,7 @@ use quorate_core::{Code, Error, Result};
 use super::KnowledgeBase;
 use super::prepare::normalize;
 use crate::context::{Context, ContextOptions};
-use crate::retrieve::{Hits, Mode, Query, Ready, SearchOptions, search, search_many};
+use crate::retrieve::{Hits, Judge, Mode, Query, Ready, SearchOptions, search, search_many};
 use quorate_core::parallel;
 
 impl KnowledgeBase {
@@ -63,12 +63,12 @@ impl KnowledgeBase {
             queries.iter().zip(&units).map(|(&text, vector)| Query { text, vector }).collect();
         let ready = self.reranker(queries.first().copied().or(Some("")), options)?;
         search_many(
-            &self.collection.snapshot(),
+            &self.seen()?,
             &self.collection.analyzer,
             &asked,
             options,
             ready.as_ref(),
-            self.base.model.judge(),
+            self.judge(options),
         )
     }
 
@@ -123,14 +123,17 @@ impl KnowledgeBase {
         let unit = unit(vector)?;
         let ready = self.reranker(text, options)?;
         let query = Query { text: text.unwrap_or_default(), vector: &unit };
-        search(
-            &self.collection.snapshot(),
-            &self.collection.analyzer,
-            query,
-            options,
-            ready.as_ref(),
-            self.base.model.judge(),
-        )
+        search(&self.seen()?, &self.collection.analyzer, query, options, ready.as_ref(), self.judge(options))
+    }
+
+    /// Tells relevance, as far as the model is known by then.
+    fn judge(&self, options: &SearchOptions) -> &Arc<Judge> {
+        let model = &self.base.model;
+        let judge = model.judge();
+        if options.mode != Mode::Lexical {
+            judge.learn(model.answered.load(Ordering::Relaxed), &options.cancel);
+        }
+        judge
     }
 
     fn reranker<'a>(

@@ -11,7 +11,9 @@ mod commit;
 pub mod failpoint;
 mod failure;
 mod lock;
+mod memory;
 mod record;
+mod remove;
 mod rewrite;
 mod schema;
 mod sums;
@@ -57,8 +59,6 @@ const READ_AHEAD: usize = 16;
 const ATTEMPTS: usize = 50;
 /// The property that rewriting sets.
 const BASE_SEQ: &str = "quorate.base_seq";
-/// How the folders of removed tables begin; Lance's end in `.lance`.
-const REMOVED: &str = "removed-";
 
 /// The URI of a database in memory. Each connection has its own.
 pub const IN_MEMORY: &str = "memory://quorate";
@@ -106,7 +106,7 @@ impl Database {
         #[cfg(unix)]
         threads::still_at_forks()?;
         let local = !uri.contains("://");
-        let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default()));
+        let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, memory::registry()));
         let mut options = options.clone();
         if !local && !options.keys().any(|key| key.eq_ignore_ascii_case(RETRY_TIMEOUT)) {
             options.insert(RETRY_TIMEOUT.to_owned(), RETRY_SECONDS.to_string());
@@ -130,36 +130,6 @@ impl Database {
         })?;
         names.sort_unstable();
         Ok(names)
-    }
-
-    /// Removes a table with all that it holds, readable or not. In a folder it is out of sight in one step, which is durable
-    /// on return; on an object store a removal that is interrupted has to be repeated.
-    /// Errors: `not_found`, `io`, `permission_denied`.
-    pub fn remove(&self, name: &str) -> Result<()> {
-        let place = self.table_place(name);
-        let (Some(folder), Some(table)) = (&self.folder, self.table_folder(name)) else {
-            return block_on(async {
-                self.connection.drop_table(name, &[]).await.map_err(|e| writing_db(e, &place))
-            });
-        };
-        let aside = (0u32..).map(|n| folder.join(format!("{REMOVED}{n}"))).find(|path| !path.exists());
-        let aside =
-            aside.ok_or_else(|| Error::new(Code::Io, format!("{place}: it cannot be moved aside")))?;
-        std::fs::rename(&table, &aside).map_err(|e| Error::io(&table, e))?;
-        if self.fsync {
-            files::sync_folder(folder)?;
-        }
-        std::fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e))
-    }
-
-    /// Finishes removals that the end of a process has interrupted. What cannot be removed now is removed another time.
-    pub fn sweep(&self) {
-        let entries = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok());
-        for entry in entries.into_iter().flatten().flatten() {
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(REMOVED)) {
-                let _ = std::fs::remove_dir_all(entry.path());
-            }
-        }
     }
 
     /// Opens a table; `None` when there is none of this name. Errors: `corrupt`, `io`.
@@ -384,12 +354,12 @@ impl Table {
         Ok(self.version() != before)
     }
 
-    /// Whether the version that is looked at can be given by [`at`](Table::at): nobody has pruned it. Errors: as
+    /// Whether a version can be given by [`at`](Table::at): it was made, and nobody has pruned it. Errors: as
     /// [`versions`](Table::versions).
-    pub fn is_there(&self) -> Result<bool> {
+    pub fn has(&self, version: u64) -> Result<bool> {
         match &self.folder {
-            Some(folder) => Ok(sums::is_there(folder, self.version())),
-            None => Ok(self.numbers()?.contains(&self.version())),
+            Some(folder) => Ok(sums::is_there(folder, version)),
+            None => Ok(self.numbers()?.contains(&version)),
         }
     }
 

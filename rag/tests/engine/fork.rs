@@ -5,11 +5,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::{self, open, options};
 use quorate_core::Code;
-use quorate_rag::{Document, KnowledgeBase, OpenOptions, SearchOptions};
+use quorate_rag::{CopyOptions, Document, KnowledgeBase, OpenOptions, SearchOptions, Tuning};
 
 const FOLDER: &str = "QUORATE_FORK_FOLDER";
 
@@ -44,6 +47,17 @@ fn child_of(folder: &str, reader: &KnowledgeBase) {
     assert_eq!(reader.search("word7", &SearchOptions::default()).unwrap()[0].doc_id(), "7");
     assert_eq!(reader.search_batch(&["word1", "word2"], &SearchOptions::default()).unwrap().len(), 2);
     assert!(!reader.versions().unwrap().is_empty());
+    // The child's own threads wait for each other.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    assert!(!reader.versions().unwrap().is_empty());
+                    reader.refresh().unwrap();
+                }
+            });
+        }
+    });
     let id = std::process::id().to_string();
     let own = open(Path::new(folder));
     own.upsert(vec![Document::new(&id, "written after the fork")]).unwrap();
@@ -70,6 +84,11 @@ fn a_forked_child_works() {
 #[test]
 fn a_handle_that_a_child_has_inherited_is_its_parents() {
     alone("owner");
+}
+
+#[test]
+fn what_a_thread_of_the_parent_was_doing_holds_up_no_child() {
+    alone("busy");
 }
 
 /// Forks; the child does `work` and leaves.
@@ -184,4 +203,76 @@ fn owner() {
         unsafe { libc::kill(child, libc::SIGKILL) };
     }
     assert_eq!(next.unwrap().count(None).unwrap(), 32);
+}
+
+/// What the process does that forks while a thread of it stores segments, and while one opens a tenant.
+#[test]
+fn busy() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let place = Path::new(&folder).join("kb");
+    let (entered, inside) = channel();
+    let (let_go, gate) = channel::<()>();
+    let (entered, gate) = (Mutex::new(entered), Mutex::new(gate));
+    let armed = Arc::new(AtomicBool::new(false));
+    let pause = {
+        let armed = armed.clone();
+        Arc::new(move || {
+            if armed.swap(false, Ordering::SeqCst) {
+                entered.lock().unwrap().send(()).unwrap();
+                gate.lock().unwrap().recv().unwrap();
+            }
+        })
+    };
+    let paused = pause.clone();
+    let hook = move |at: &'static str| {
+        if at == "built" {
+            paused();
+        }
+    };
+    let tuning = Tuning { background: false, hook: Some(Arc::new(hook)), ..common::early() };
+    let with = || {
+        let pause = pause.clone();
+        let progress: Arc<quorate_rag::Progress> = Arc::new(move |_, _| pause());
+        let open = OpenOptions { tuning: tuning.clone(), progress: Some(progress), ..options() };
+        KnowledgeBase::open(place.to_str().unwrap(), open).unwrap()
+    };
+    let documents = |n: usize| {
+        (0..n).map(|i| Document::new(i.to_string(), format!("shared word{i}"))).collect::<Vec<_>>()
+    };
+    let looks_around = |kb: &KnowledgeBase, to: &str| {
+        let report = kb.verify(&CopyOptions::default()).unwrap();
+        assert!(report.ok && report.documents == 30, "{report:?}");
+        let to = Path::new(&folder).join(to);
+        let copied = kb.backup(to.to_str().unwrap(), &CopyOptions::default()).unwrap();
+        assert_eq!((copied.tenants, copied.documents), (1, 30));
+        assert_eq!(kb.tenant("acme").unwrap().count(None).unwrap(), 10);
+    };
+
+    let kb = with();
+    kb.add(documents(20)).unwrap();
+    kb.tenant("acme").unwrap().add(documents(10)).unwrap();
+    armed.store(true, Ordering::SeqCst);
+    let storing = std::thread::spawn({
+        let kb = kb.clone();
+        move || kb.maintain().unwrap()
+    });
+    inside.recv().unwrap();
+    let child = ended(fork(|| looks_around(&kb, "first")));
+    let_go.send(()).unwrap();
+    storing.join().unwrap();
+    assert_eq!(child, Some(0));
+
+    kb.close().unwrap();
+    std::fs::remove_dir_all(place.join("index")).unwrap();
+    let kb = with();
+    armed.store(true, Ordering::SeqCst);
+    let opening = std::thread::spawn({
+        let kb = kb.clone();
+        move || kb.tenant("acme").unwrap().count(None).unwrap()
+    });
+    inside.recv().unwrap();
+    let child = ended(fork(|| looks_around(&kb, "second")));
+    let_go.send(()).unwrap();
+    assert_eq!(opening.join().unwrap(), 10);
+    assert_eq!(child, Some(0));
 }

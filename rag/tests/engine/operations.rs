@@ -165,6 +165,47 @@ fn a_tenant_that_is_dropped_is_gone_for_everybody() {
 }
 
 #[test]
+fn tenants_are_dropped_at_once_while_others_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    let names: Vec<String> = (0..4).map(|n| format!("tenant{n}")).collect();
+    let reading = OpenOptions { read_only: true, ..options() };
+    let reader = KnowledgeBase::open(text(folder.path().to_owned()), reading).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let dropping: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let tenant = kb.tenant(name).unwrap();
+                let kb = &kb;
+                scope.spawn(move || {
+                    for _ in 0..15 {
+                        tenant.add(numbered(0..3)).unwrap();
+                        kb.drop_tenant(name).unwrap();
+                        assert_eq!(tenant.count(None).unwrap(), 0);
+                    }
+                })
+            })
+            .collect();
+        for name in &names {
+            let (tenant, done) = (reader.tenant(name).unwrap(), &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    tenant.refresh().unwrap();
+                    let found = tenant.ids().unwrap().len();
+                    assert!(found == 0 || found == 3, "{found}");
+                }
+            });
+        }
+        let ended: Vec<_> = dropping.into_iter().map(|thread| thread.join()).collect();
+        done.store(true, Ordering::Relaxed);
+        ended.into_iter().for_each(|ended| ended.unwrap());
+    });
+    assert_eq!(kb.tenants().unwrap(), Vec::<String>::new());
+    assert!(!walk(folder.path()).iter().any(|path| text(path.clone()).contains("removed-")));
+}
+
+#[test]
 fn a_tenant_that_cannot_be_read_can_be_dropped_and_a_drop_that_was_interrupted_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let kb = open(folder.path());
@@ -291,6 +332,22 @@ fn copies_refuse_places_that_are_taken_and_leave_nothing_when_stopped() {
     std::fs::create_dir(folder.path().join("to")).unwrap();
     kb.backup(&to, &copy()).unwrap();
     assert_eq!(open(Path::new(&to)).count(None).unwrap(), 300);
+    // Links and dots say where a place is, no more.
+    #[cfg(unix)]
+    {
+        let at = |name: &str| text(folder.path().join(name));
+        std::fs::create_dir(at("empty")).unwrap();
+        std::os::unix::fs::symlink(at("empty"), at("to-empty")).unwrap();
+        std::os::unix::fs::symlink(at("kb"), at("to-kb")).unwrap();
+        for inside in ["to-kb/copy", "empty/../kb/copy", "kb/copy", "none/at/.."] {
+            let refused = kb.backup(&at(inside), &copy()).unwrap_err();
+            assert_eq!(refused.code(), Code::InvalidArgument, "{inside}: {refused}");
+        }
+        for beside in ["to-empty", "kb/../beside", "new/er/"] {
+            kb.backup(&at(beside), &copy()).unwrap();
+            assert_eq!(open(Path::new(&at(beside))).count(None).unwrap(), 300, "{beside}");
+        }
+    }
 }
 
 #[test]
@@ -322,14 +379,20 @@ fn another_embedder_embeds_everything_again() {
         Chunk { range: 0..13, headings: vec!["h".to_owned()], vector: None },
         Chunk { range: 14..26, ..Chunk::default() },
     ]);
-    kb.add(vec![own]).unwrap();
+    let headed = Document::new("headed", "# Kidneys\n\nMetformin.\n\n## Liver\n\nSafe.");
+    kb.add(vec![own, headed]).unwrap();
+    let headings = |kb: &KnowledgeBase| -> Vec<Vec<String>> {
+        kb.get("headed").unwrap().chunks.unwrap().into_iter().map(|chunk| chunk.headings).collect()
+    };
+    assert_eq!(headings(&kb)[0], ["Kidneys"]);
     kb.tenant("acme").unwrap().add(numbered(0..5)).unwrap();
     for keep_chunks in [true, false] {
         let to = text(folder.path().join(format!("other-{keep_chunks}")));
         let options = ReembedOptions { keep_chunks, ..ReembedOptions::default() };
         let report = kb.reembed(&to, OpenOptions::with_embedder(Words::new(48)), &options).unwrap();
-        assert_eq!((report.tenants, report.documents), (1, 606));
+        assert_eq!((report.tenants, report.documents), (1, 607));
         let other = KnowledgeBase::open(&to, OpenOptions::with_embedder(Words::new(48))).unwrap();
+        assert_eq!(headings(&other), headings(&kb));
         assert_eq!(other.stats().unwrap().dim, 48);
         assert_eq!(other.ids().unwrap(), kb.ids().unwrap());
         let cut = other.get("own").unwrap().chunks.unwrap();
@@ -343,7 +406,7 @@ fn another_embedder_embeds_everything_again() {
         alike.add(numbered(0..600)).unwrap();
         assert_eq!(other.get("3").unwrap(), alike.get("3").unwrap());
         assert_eq!(other.tenant("acme").unwrap().count(None).unwrap(), 5);
-        assert_eq!(kb.stats().unwrap().documents, 601);
+        assert_eq!(kb.stats().unwrap().documents, 602);
     }
 }
 
@@ -436,6 +499,45 @@ fn what_is_not_as_it_was_written_is_listed() {
         }
         kb.close().unwrap();
     }
+}
+
+/// A reader that has not looked again since the writer pruned what it sees, beside one more tenant that is gone.
+#[test]
+fn what_a_writer_has_pruned_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    kb.add(numbered(0..20)).unwrap();
+    for name in ["acme", "gone"] {
+        kb.tenant(name).unwrap().add(numbered(0..5)).unwrap();
+    }
+    let reading = || OpenOptions { read_only: true, ..options() };
+    let reader = KnowledgeBase::open(folder.path().to_str().unwrap(), reading()).unwrap();
+    let (acme, gone) = (reader.tenant("acme").unwrap(), reader.tenant("gone").unwrap());
+    kb.upsert(numbered(5..25)).unwrap();
+    kb.delete(&["3"]).unwrap();
+    kb.compact().unwrap();
+    kb.tenant("acme").unwrap().delete(&["0"]).unwrap();
+    kb.tenant("acme").unwrap().compact().unwrap();
+    let report = reader.verify(&copy()).unwrap();
+    assert!(report.ok, "{report:?}");
+    assert_eq!((report.tenants, report.documents), (3, 24 + 4 + 5));
+    // What the reader sees has not changed.
+    assert_eq!((reader.count(None).unwrap(), acme.count(None).unwrap()), (20, 5));
+    kb.drop_tenant("gone").unwrap();
+    let report = gone.verify(&copy()).unwrap();
+    assert!(report.ok && report.documents == 0, "{report:?}");
+    assert!(kb.verify(&copy()).unwrap().ok);
+    // A version that nobody pruned is damage as before.
+    let versions = folder.path().join("truth/documents.lance/_versions");
+    let newest = std::fs::read_dir(&versions)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "manifest"))
+        .min()
+        .unwrap();
+    std::fs::remove_file(newest).unwrap();
+    let report = kb.verify(&copy()).unwrap();
+    assert!(report.problems.iter().any(|problem| problem.part == Part::Documents), "{report:?}");
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {
