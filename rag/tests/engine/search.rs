@@ -296,6 +296,26 @@ fn conditions_on_words_hold_for_the_whole_search() {
 }
 
 #[test]
+fn a_beginning_stands_for_all_words_that_begin_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    let mut documents: Vec<Document> =
+        (0..400).map(|i| Document::new(format!("d{i}"), format!("stone xen{i:04}"))).collect();
+    documents.push(Document::new("other", "stone"));
+    kb.add(documents).unwrap();
+    let found = |lexical: serde_json::Value, mode: Mode| {
+        let lexical: Lexical = serde_json::from_value(lexical).unwrap();
+        let lexical = Some(LexicalQuery::from(lexical));
+        let options = SearchOptions { lexical, mode, k: 1000, ..SearchOptions::default() };
+        kb.search("stone", &options).unwrap().iter().map(|hit| hit.doc_id().to_owned()).collect::<Vec<_>>()
+    };
+    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+        assert_eq!(found(json!({"prefix": "xen"}), mode).len(), 400, "{mode:?}");
+        assert_eq!(found(json!({"must_not": {"prefix": "xen"}}), mode), ["other"], "{mode:?}");
+    }
+}
+
+#[test]
 fn a_search_may_find_nothing_relevant() {
     let folder = tempfile::tempdir().unwrap();
     let kb = KnowledgeBase::open(folder.path().to_str().unwrap(), OpenOptions::default()).unwrap();

@@ -16,22 +16,27 @@ impl Node {
             Node::Sum(clauses) => {
                 let mut out = Vec::new();
                 for clause in clauses {
-                    out = union(out, clause_rows(clause, segment, norms)?, |a, b| a + b);
+                    out = union(out, clause_rows(clause, segment, norms)?);
                 }
                 Ok(out)
             }
             Node::Best(clauses) => {
-                let mut out = Vec::new();
+                // A prefix can stand for very many words: one list of all rows, instead of one that grows with each word.
+                let mut best = vec![f32::NEG_INFINITY; segment.rows as usize];
                 for clause in clauses {
-                    out = union(out, clause_rows(clause, segment, norms)?, f32::max);
+                    for (row, score) in clause_rows(clause, segment, norms)? {
+                        if let Some(slot) = best.get_mut(row as usize) {
+                            *slot = slot.max(score);
+                        }
+                    }
                 }
-                Ok(out)
+                Ok((0..).zip(best).filter(|&(_, score)| score > f32::NEG_INFINITY).collect())
             }
             Node::Phrase(phrase) => phrase.rows(segment, norms),
             Node::Any(parts) => {
                 let mut out = Vec::new();
                 for part in parts {
-                    out = union(out, part.rows(segment, norms)?, |a, b| a + b);
+                    out = union(out, part.rows(segment, norms)?);
                 }
                 Ok(out)
             }
@@ -136,7 +141,8 @@ fn clause_rows(clause: &Clause, segment: &LexicalSegment, norms: &Norms) -> Resu
     Ok(out)
 }
 
-fn union(a: Vec<(u32, f32)>, b: Vec<(u32, f32)>, both: impl Fn(f32, f32) -> f32) -> Vec<(u32, f32)> {
+/// The rows of either; the scores of those in both add up.
+fn union(a: Vec<(u32, f32)>, b: Vec<(u32, f32)>) -> Vec<(u32, f32)> {
     if a.is_empty() {
         return b;
     }
@@ -145,7 +151,7 @@ fn union(a: Vec<(u32, f32)>, b: Vec<(u32, f32)>, both: impl Fn(f32, f32) -> f32)
     loop {
         match (a.peek(), b.peek()) {
             (Some(&(x, s)), Some(&(y, t))) if x == y => {
-                out.push((x, both(s, t)));
+                out.push((x, s + t));
                 a.next();
                 b.next();
             }

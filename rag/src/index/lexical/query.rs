@@ -34,7 +34,7 @@ pub enum LexicalQuery {
         #[serde(default)]
         slop: u32,
     },
-    /// Words that begin so.
+    /// Words that begin so, as many as there are.
     Prefix(String),
     /// Words that are at most so many typing errors away.
     Fuzzy {
@@ -86,8 +86,6 @@ fn one() -> u8 {
 const MAX_DEPTH: usize = 32;
 /// The most parts.
 const MAX_PARTS: usize = 1024;
-/// The most words that a prefix or a fuzzy word stands for: those in most rows.
-const MAX_EXPANSIONS: usize = 256;
 
 impl LexicalQuery {
     /// Whether the query can be run. Errors: `query_syntax`, `too_large`.
@@ -350,8 +348,6 @@ fn best_clauses(found: Expansions, field: usize, boost: f32, weigher: &Weigher<'
     for (term, share) in found {
         clauses.extend(weigher.clause(field, &term, boost * share)?);
     }
-    clauses.sort_by(|a, b| b.rows_with_term.cmp(&a.rows_with_term).then_with(|| a.text.cmp(&b.text)));
-    clauses.truncate(MAX_EXPANSIONS);
     Ok(clauses)
 }
 
