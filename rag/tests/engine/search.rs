@@ -283,6 +283,17 @@ fn conditions_on_words_hold_for_the_whole_search() {
     assert_eq!(found("renal", json!({"must_not": "artery"}), Mode::Hybrid), "acd");
     assert_eq!(found("x", json!({"should": ["acute", "artery"]}), Mode::Lexical), "ab");
     assert_eq!(found("x", json!({"should": "acute"}), Mode::Hybrid), "abcd");
+    // Stop words alone say nothing, wherever they stand.
+    for nothing in [
+        json!({"should": "the"}),
+        json!({"must": "the", "should": "of"}),
+        json!({"must_not": {"must": "the"}}),
+        json!({"must": {"must": "the"}}),
+        json!({"must_not": {"must": "the", "must_not": "artery"}}),
+    ] {
+        assert_eq!(found("renal", nothing.clone(), Mode::Lexical), "abd", "{nothing}");
+    }
+    assert_eq!(found("acute", json!({"must": [{"must": "the"}, "renal"]}), Mode::Lexical), "abd");
     let scored = |should: serde_json::Value| {
         let lexical: Lexical = serde_json::from_value(json!({"must": "renal", "should": should})).unwrap();
         let lexical = Some(LexicalQuery::from(lexical));

@@ -151,9 +151,13 @@ impl LexicalQuery {
     /// Whether there is any word to look for: stop words alone ask for nothing.
     pub(super) fn asks(&self, analyzer: &Analyzer) -> bool {
         match self {
-            LexicalQuery::AllWords(text) | LexicalQuery::Phrase { text, .. } => {
+            LexicalQuery::Words(text) | LexicalQuery::AllWords(text) | LexicalQuery::Phrase { text, .. } => {
                 !analyzer.query_terms(text).is_empty()
             }
+            LexicalQuery::Bool { must, should, .. } => {
+                must.iter().chain(should).any(|part| part.asks(analyzer))
+            }
+            LexicalQuery::Title(part) | LexicalQuery::Boost { query: part, .. } => part.asks(analyzer),
             _ => true,
         }
     }
@@ -206,6 +210,9 @@ pub(super) fn compile(
 ) -> Result<Node> {
     let deeper = |query: &LexicalQuery| compile(query, words, field, boost, analyzer, weigher);
     let each = |list: &[LexicalQuery]| list.iter().map(deeper).collect::<Result<Vec<_>>>();
+    let asked = |list: &[LexicalQuery]| {
+        list.iter().filter(|part| part.asks(analyzer)).map(deeper).collect::<Result<Vec<_>>>()
+    };
     Ok(match query {
         LexicalQuery::Words(text) => Node::Sum(weigher.words(text, field, boost, analyzer)?),
         LexicalQuery::Title(inner) => compile(inner, words, TITLE, boost, analyzer, weigher)?,
@@ -227,8 +234,7 @@ pub(super) fn compile(
             }
         }
         LexicalQuery::Bool { must, should, must_not } => {
-            let must: Vec<LexicalQuery> = must.iter().filter(|part| part.asks(analyzer)).cloned().collect();
-            let (must, mut should, without) = (each(&must)?, each(should)?, each(must_not)?);
+            let (must, mut should, without) = (asked(must)?, asked(should)?, asked(must_not)?);
             if must.is_empty() && should.is_empty() {
                 should.push(Node::Sum(weigher.words(words, field, boost, analyzer)?));
             }
