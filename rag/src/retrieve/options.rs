@@ -80,7 +80,8 @@ pub struct SearchOptions {
     /// Only hits with at least this score: the final one, after fusion and reranking. Default none is too low.
     pub min_score: Option<f32>,
     /// Only hits with at least this [relevance](crate::Hit::relevance), 0 to 1, so that a search may find nothing.
-    /// Default none is too low.
+    /// Candidates are looked at in blocks of `depth` (of the rerank's depth where one runs), the best first; a block of
+    /// which none is good enough is the last. Default none is too low.
     pub min_relevance: Option<f32>,
     /// How many rows each leg brings to begin with; 100 at least, and as many as the page needs. It decides how good the
     /// first hits are and is not changed by `k`, so that their order does not depend on how many are asked for.

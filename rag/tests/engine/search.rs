@@ -69,6 +69,10 @@ fn the_first_hits_do_not_depend_on_how_many_are_asked_for() {
     for mode in [Mode::Dense, Mode::Lexical] {
         cases.push(SearchOptions { mode, ..SearchOptions::default() });
     }
+    // Those that are not good enough stand between the others.
+    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+        cases.push(SearchOptions { mode, min_relevance: Some(0.3), ..SearchOptions::default() });
+    }
     for case in cases {
         for query in ["w1 w2 w3", "w17"] {
             let list = |k: usize, offset: usize| -> Vec<(String, f32)> {
