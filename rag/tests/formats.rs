@@ -29,10 +29,14 @@ fn code(name: &str, bytes: impl AsRef<[u8]>, options: &LoadOptions) -> &'static 
 }
 
 fn packed(parts: &[(&str, &str)]) -> Vec<u8> {
+    packed_bytes(&parts.iter().map(|(name, text)| (*name, text.as_bytes())).collect::<Vec<_>>())
+}
+
+fn packed_bytes(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, text) in parts {
+    for (name, bytes) in parts {
         archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
-        archive.write_all(text.as_bytes()).unwrap();
+        archive.write_all(bytes).unwrap();
     }
     archive.finish().unwrap().into_inner()
 }
@@ -440,4 +444,80 @@ fn packed_files_stay_within_their_limit() {
         "</w:p>".repeat(5000)
     );
     assert_eq!(code("a.docx", packed(&[("word/document.xml", &deep)]), &limits), "load_failed");
+}
+
+#[test]
+fn what_is_made_of_packed_files_stays_within_their_limit() {
+    let limits = LoadOptions { max_bytes: 1_000_000, ..LoadOptions::default() };
+    let root = relations(&[("r1", "officeDocument", "word/document.xml")]);
+    // A number of 20,000 letters before each of 200 words.
+    let numbering = format!(
+        "<w:numbering xmlns:w='w'><w:abstractNum w:abstractNumId='0'><w:lvl w:ilvl='0'><w:lvlText w:val='{}'/></w:lvl>\
+         </w:abstractNum><w:num w:numId='1'><w:abstractNumId w:val='0'/></w:num></w:numbering>",
+        "A".repeat(20_000)
+    );
+    let item = "<w:p><w:pPr><w:numPr><w:ilvl w:val='0'/><w:numId w:val='1'/></w:numPr></w:pPr><w:r><w:t>x</w:t></w:r></w:p>";
+    let body = word(&format!("<w:tbl><w:tr><w:tc>{}</w:tc></w:tr></w:tbl>", item.repeat(200)));
+    let numbered = packed(&[
+        ("_rels/.rels", root.as_str()),
+        ("word/document.xml", body.as_str()),
+        ("word/numbering.xml", numbering.as_str()),
+    ]);
+    assert_eq!(code("a.docx", numbered, &limits), "too_large");
+    // A document that is shown ten times within another.
+    let inner =
+        packed(&[("_rels/.rels", root.as_str()), ("word/document.xml", &word(&p(&"word ".repeat(40_000))))]);
+    let own = relations(&[("c", "aFChunk", "inner.docx")]);
+    let outer = word(&"<w:altChunk r:id='c'/>".repeat(10));
+    let nested = packed_bytes(&[
+        ("_rels/.rels", root.as_bytes()),
+        ("word/_rels/document.xml.rels", own.as_bytes()),
+        ("word/document.xml", outer.as_bytes()),
+        ("word/inner.docx", inner.as_slice()),
+    ]);
+    assert_eq!(code("a.docx", nested, &limits), "too_large");
+    // A title of 20,000 letters that goes with each of 200 slides, and of 200 chapters.
+    let title = "T".repeat(20_000);
+    let show = format!(
+        "<p:presentation xmlns:r='r'><p:sldIdLst>{}</p:sldIdLst></p:presentation>",
+        "<p:sldId id='1' r:id='s'/>".repeat(200)
+    );
+    let slides = packed(&[
+        (
+            "_rels/.rels",
+            &relations(&[("r1", "officeDocument", "ppt/show.xml"), ("r2", "core-properties", "core.xml")]),
+        ),
+        ("core.xml", &format!("<c><title>{title}</title></c>")),
+        ("ppt/show.xml", &show),
+        ("ppt/_rels/show.xml.rels", &relations(&[("s", "slide", "s.xml")])),
+        ("ppt/s.xml", "<sld><sp><txBody><p><r><t>hello</t></r></p></txBody></sp></sld>"),
+    ]);
+    assert_eq!(code("a.pptx", slides, &limits), "too_large");
+    let book = format!(
+        "<package><metadata><title>{title}</title></metadata><manifest><item id='c' href='c.html'/></manifest>\
+         <spine>{}</spine></package>",
+        "<itemref idref='c'/>".repeat(200)
+    );
+    let chapters = packed(&[
+        ("META-INF/container.xml", "<container><rootfile full-path='b.opf'/></container>"),
+        ("b.opf", &book),
+        ("c.html", "<p>hello</p>"),
+    ]);
+    assert_eq!(code("a.epub", chapters, &limits), "too_large");
+    // Attachments for which there is no room are left out.
+    let mut mail = b"Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
+        .to_vec();
+    for _ in 0..10 {
+        mail.extend(
+            b"--b\r\nContent-Type: application/zip; name=a.docx\r\nContent-Transfer-Encoding: binary\r\n\r\n",
+        );
+        mail.extend(&inner);
+        mail.extend(b"\r\n");
+    }
+    mail.extend(b"--b--\r\n");
+    let documents = load_with("a.eml", mail, &limits);
+    let whole: usize = documents.iter().map(|document| document.text.len()).sum();
+    assert_eq!(documents[0].text, "hello");
+    assert!(documents.len() > 2 && whole < 1_000_000, "{} documents, {whole} bytes", documents.len());
 }

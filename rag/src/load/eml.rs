@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::Document;
 
+use super::room::Room;
 use super::text::without_data_uris;
 use super::{LoadOptions, failed, files, html, load_bytes, metadata, stem};
 
@@ -19,7 +20,7 @@ const MAX_ATTACHMENTS: usize = 1000;
 
 pub(super) fn load(name: &str, bytes: &[u8], options: &LoadOptions) -> Result<Vec<Document>> {
     let mut documents = Vec::new();
-    read(name, bytes, options, 0, &mut documents)?;
+    read(name, bytes, options, 0, &mut Room::new(options.max_bytes), &mut documents)?;
     if documents.is_empty() {
         return Err(failed("EML: the message has no text"));
     }
@@ -31,6 +32,7 @@ fn read(
     bytes: &[u8],
     options: &LoadOptions,
     depth: usize,
+    room: &mut Room,
     documents: &mut Vec<Document>,
 ) -> Result<()> {
     let message = mailparse::parse_mail(bytes).map_err(|e| failed(format!("EML: {e}")))?;
@@ -70,7 +72,9 @@ fn read(
     let title = subject.clone().unwrap_or_else(|| stem(name));
     let text = if texts.is_empty() { subject } else { Some(texts.join("\n\n")) };
     if let Some(text) = text {
-        documents.push(Document::new(name, text).title(title).metadata(known));
+        let document = Document::new(name, text).title(title).metadata(known);
+        room.document(&document).map_err(|e| e.context("EML"))?;
+        documents.push(document);
     }
     for (number, part) in (1_usize..).zip(&parts.attachments).take(MAX_ATTACHMENTS) {
         let inner = format!("{name}#attachment={number}");
@@ -78,10 +82,10 @@ fn read(
         let Ok(bytes) = part.get_body_raw() else { continue };
         if part.ctype.mimetype == "message/rfc822" {
             if depth < MAX_DEPTH {
-                let _ = read(&inner, &bytes, options, depth + 1, documents);
+                let _ = read(&inner, &bytes, options, depth + 1, room, documents);
             }
         } else if let Some(file) = file_name(part) {
-            documents.extend(attachment(&inner, &file, bytes, options));
+            attachment(&inner, &file, bytes, options, room, documents);
         }
     }
     Ok(())
@@ -131,26 +135,32 @@ fn file_name(part: &ParsedMail<'_>) -> Option<String> {
     disposition.remove("filename").or_else(|| part.ctype.params.get("name").cloned())
 }
 
-/// The documents of an attachment; none of one that no loader reads, or that is broken.
-fn attachment(id: &str, file: &str, bytes: Vec<u8>, options: &LoadOptions) -> Vec<Document> {
+/// Adds the documents of an attachment: none of one that no loader reads, and of one that is broken, or for which there is
+/// no room, those before the fault.
+fn attachment(
+    id: &str,
+    file: &str,
+    bytes: Vec<u8>,
+    options: &LoadOptions,
+    room: &mut Room,
+    documents: &mut Vec<Document>,
+) {
     let Some(kind) = files::kind(std::path::Path::new(file)).filter(|kind| *kind != files::Kind::Eml) else {
-        return Vec::new();
+        return;
     };
-    let mut documents = Vec::new();
+    let within = LoadOptions { max_bytes: room.left(), ..options.clone() };
     let mut each = |document: Result<Document>| {
-        documents.extend(document);
-        Ok(())
-    };
-    // What could be read of a broken one stays.
-    let _ = load_bytes(kind, file, bytes, options, &mut each);
-    for document in &mut documents {
+        let Ok(mut document) = document else { return Ok(()) };
         // A part of the attachment keeps its own mark: `#attachment=1#page=2`.
         let part = document.id.strip_prefix(file).unwrap_or_default();
         document.id = format!("{id}{part}");
         document.metadata.entry("attachment").or_insert_with(|| file.into());
         document.metadata.entry("file_type").or_insert_with(|| kind.name().into());
-    }
-    documents
+        room.document(&document)?;
+        documents.push(document);
+        Ok(())
+    };
+    let _ = load_bytes(kind, file, bytes, &within, &mut each);
 }
 
 /// `Ann <ann@example.org>, ...`
