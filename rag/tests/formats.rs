@@ -446,6 +446,25 @@ fn packed_files_stay_within_their_limit() {
     assert_eq!(code("a.docx", packed(&[("word/document.xml", &deep)]), &limits), "load_failed");
 }
 
+// ECMA-376, part 1, 21.2 (charts) within 20.4 (drawings), part 3 (alternative content).
+#[test]
+fn a_chart_is_there_once_wherever_it_stands() {
+    let chart = "<w:drawing><c:chart r:id='c'/></w:drawing>";
+    let boxed = format!(
+        "<w:p><w:r><w:drawing><wps:txbx><w:txbxContent>{}<w:p><w:r>{chart}</w:r></w:p></w:txbxContent></wps:txbx>\
+         </w:drawing></w:r></w:p>",
+        p("In the box")
+    );
+    let twice = "<w:p><w:r><w:drawing><g><mc:AlternateContent><mc:Choice><c:chart r:id='c'/></mc:Choice>\
+        <mc:Fallback><c:chart r:id='c'/></mc:Fallback></mc:AlternateContent></g></w:drawing></w:r></w:p>";
+    let words =
+        "<c:chartSpace><c:title><a:p><a:r><a:t>Quarterly sales</a:t></a:r></a:p></c:title></c:chartSpace>";
+    for (body, want) in [(boxed.as_str(), "In the box\n\nQuarterly sales"), (twice, "Quarterly sales")] {
+        let document = docx(body, &[("c", "chart", "charts/c.xml")], &[("word/charts/c.xml", words)]);
+        assert_eq!(document.text, want);
+    }
+}
+
 #[test]
 fn what_is_made_of_packed_files_stays_within_their_limit() {
     let limits = LoadOptions { max_bytes: 1_000_000, ..LoadOptions::default() };

@@ -323,8 +323,7 @@ impl Writer<'_> {
             text_box.elements().try_for_each(|child| self.blocks_of(child, &mut line.after))?;
         }
         let mut parts = Vec::new();
-        node.each("relIds", &mut |ids| parts.extend(ids.attribute("dm")));
-        node.each("chart", &mut |chart| parts.extend(chart.attribute("id")));
+        graphics(node, &mut parts);
         for id in parts {
             let part = self.relations.by_id(id).map(str::to_owned);
             if let Some(tree) = part.and_then(|part| self.package.tree(&part).ok().flatten()) {
@@ -452,6 +451,17 @@ fn text_boxes<'n>(node: &'n Node, boxes: &mut Vec<&'n Node>) {
         "txbxContent" => boxes.push(node),
         "AlternateContent" => alternative(node).into_iter().for_each(|chosen| text_boxes(chosen, boxes)),
         _ => node.elements().for_each(|child| text_boxes(child, boxes)),
+    }
+}
+
+/// The relationship ids of the charts and diagrams below an element, each once; those in text boxes go with these.
+fn graphics<'n>(node: &'n Node, ids: &mut Vec<&'n str>) {
+    match &*node.name {
+        "txbxContent" => {}
+        "AlternateContent" => alternative(node).into_iter().for_each(|chosen| graphics(chosen, ids)),
+        "relIds" => ids.extend(node.attribute("dm")),
+        "chart" => ids.extend(node.attribute("id")),
+        _ => node.elements().for_each(|child| graphics(child, ids)),
     }
 }
 
