@@ -146,6 +146,7 @@ impl<'a> FirstStage<'a> {
         let origin = Origin {
             mode: options.mode,
             fusion: options.fusion,
+            meaningful: query.is_meaningful(),
             plan,
             text: query.text.into(),
             analyzer: analyzer.clone(),

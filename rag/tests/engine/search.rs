@@ -366,6 +366,24 @@ fn a_search_may_find_nothing_relevant() {
 }
 
 #[test]
+fn a_right_angle_is_a_similarity_and_no_vector_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    let axis = |i: usize| (0..32).map(|j| if i == j { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
+    kb.add(vec![
+        Document::new("same", "alpha").vector(axis(0)),
+        Document::new("other", "beta").vector(axis(1)),
+        Document::new("none", "gamma").vector(vec![0.0; 32]),
+    ])
+    .unwrap();
+    let hits = kb.search_vector(&axis(0), &SearchOptions::default()).unwrap();
+    let found: Vec<_> = hits.iter().map(|hit| (hit.doc_id(), hit.similarity())).collect();
+    assert_eq!(found, [("same", Some(1.0)), ("other", Some(0.0)), ("none", None)]);
+    let hits = kb.search_vector(&[0.0; 32], &SearchOptions::default()).unwrap();
+    assert!(hits.iter().all(|hit| hit.similarity().is_none()));
+}
+
+#[test]
 fn recall_is_a_share() {
     let folder = tempfile::tempdir().unwrap();
     let kb = open(folder.path());
