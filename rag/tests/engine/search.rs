@@ -9,7 +9,7 @@ use quorate_core::vector::Matrix;
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_rag::chunk::{ChunkOptions, ChunkStrategy};
 use quorate_rag::{
-    Document, Filter, Fusion, GroupBy, Hits, KnowledgeBase, Language, Lexical, LexicalQuery, Mode,
+    Bm25, Document, Filter, Fusion, GroupBy, Hits, KnowledgeBase, Language, Lexical, LexicalQuery, Mode,
     OpenOptions, Rerank, Reranker, SearchOptions,
 };
 use serde_json::json;
@@ -398,6 +398,14 @@ fn recall_is_a_share() {
     }
     let options = SearchOptions { depth: 1 << 40, ..SearchOptions::default() };
     assert_eq!(kb.search("alpha", &options).unwrap_err().code(), Code::InvalidArgument);
+    // Factors with which a score would be infinite, or ranks no longer told apart.
+    for bad in [
+        SearchOptions { bm25: Bm25 { k1: f32::MAX, ..Bm25::default() }, ..SearchOptions::default() },
+        SearchOptions { bm25: Bm25 { title_boost: f32::MAX, ..Bm25::default() }, ..SearchOptions::default() },
+        SearchOptions { fusion: Fusion::Rrf { k: 1e9 }, ..SearchOptions::default() },
+    ] {
+        assert_eq!(kb.search("alpha", &bad).unwrap_err().code(), Code::InvalidArgument, "{bad:?}");
+    }
 }
 
 /// A name for vectors that the host makes elsewhere.

@@ -11,6 +11,7 @@ use tantivy::query::FuzzyTermQuery;
 
 use super::score::{Clause, Weigher};
 use super::{Analyzer, CONTENT, LexicalView, TITLE};
+use crate::retrieve::MAX_FACTOR;
 
 /// A structured query of the lexical leg.
 ///
@@ -71,7 +72,7 @@ pub enum LexicalQuery {
     Not(Box<LexicalQuery>),
     /// A query whose score is multiplied.
     Boost {
-        /// Above 0.
+        /// Above 0; the product of all around a part is a millionth to a million.
         by: f32,
         /// What is multiplied.
         query: Box<LexicalQuery>,
@@ -91,10 +92,11 @@ impl LexicalQuery {
     /// Whether the query can be run. Errors: `query_syntax`, `too_large`.
     pub fn validate(&self) -> Result<()> {
         let mut parts = 0;
-        self.check(0, false, &mut parts)
+        self.check(0, false, 1.0, &mut parts)
     }
 
-    fn check(&self, depth: usize, may_be_not: bool, parts: &mut usize) -> Result<()> {
+    /// `boost`: the product of those around it.
+    fn check(&self, depth: usize, may_be_not: bool, boost: f32, parts: &mut usize) -> Result<()> {
         let refuse = |why: &str| Err(Error::new(Code::QuerySyntax, format!("structured query: {why}")));
         *parts += 1;
         if depth > MAX_DEPTH || *parts > MAX_PARTS {
@@ -118,30 +120,34 @@ impl LexicalQuery {
                     return refuse("a part needs something that is to match; give must or should");
                 }
                 let mut all = must.iter().chain(should).chain(must_not);
-                all.try_for_each(|part| part.check(depth + 1, false, parts))
+                all.try_for_each(|part| part.check(depth + 1, false, boost, parts))
             }
             LexicalQuery::Fuzzy { distance, .. } if *distance > 2 => {
                 refuse(&format!("a fuzzy word may be 0 to 2 errors away, not {distance}"))
             }
             LexicalQuery::Fuzzy { .. } => Ok(()),
-            LexicalQuery::Title(inner) => inner.check(depth + 1, false, parts),
-            LexicalQuery::Boost { by, .. } if !(*by > 0.0 && by.is_finite()) => {
-                refuse(&format!("a boost must be above 0, not {by}"))
+            LexicalQuery::Title(inner) => inner.check(depth + 1, false, boost, parts),
+            LexicalQuery::Boost { by, .. } if !(1.0 / MAX_FACTOR..=MAX_FACTOR).contains(&(by * boost)) => {
+                refuse(&format!(
+                    "a boost is {by}; it must be above 0, and the product of those around a part a millionth to a million"
+                ))
             }
-            LexicalQuery::Boost { query, .. } => query.check(depth + 1, false, parts),
+            LexicalQuery::Boost { by, query } => query.check(depth + 1, false, boost * by, parts),
             LexicalQuery::Not(_) if !may_be_not => {
                 refuse("'not' stands within 'all', beside something that is to match")
             }
-            LexicalQuery::Not(inner) => inner.check(depth + 1, false, parts),
+            LexicalQuery::Not(inner) => inner.check(depth + 1, false, boost, parts),
             LexicalQuery::Any(list) | LexicalQuery::All(list) if list.is_empty() => {
                 refuse("'all' and 'any' need at least one part")
             }
-            LexicalQuery::Any(list) => list.iter().try_for_each(|part| part.check(depth + 1, false, parts)),
+            LexicalQuery::Any(list) => {
+                list.iter().try_for_each(|part| part.check(depth + 1, false, boost, parts))
+            }
             LexicalQuery::All(list) => {
                 if list.iter().all(|part| matches!(part, LexicalQuery::Not(_))) {
                     return refuse("'all' needs a part other than 'not'");
                 }
-                list.iter().try_for_each(|part| part.check(depth + 1, true, parts))
+                list.iter().try_for_each(|part| part.check(depth + 1, true, boost, parts))
             }
         }
     }
@@ -394,6 +400,12 @@ mod tests {
         assert_eq!(refused(LexicalQuery::Any(vec![])), Code::QuerySyntax);
         assert_eq!(refused(LexicalQuery::Fuzzy { word: "a".into(), distance: 3 }), Code::QuerySyntax);
         assert_eq!(refused(LexicalQuery::Boost { by: f32::NAN, query: Box::new(word()) }), Code::QuerySyntax);
+        let boosted = |by: f32, query: LexicalQuery| LexicalQuery::Boost { by, query: Box::new(query) };
+        for by in [0.0, -1.0, f32::MAX, f32::MIN_POSITIVE] {
+            assert_eq!(refused(boosted(by, word())), Code::QuerySyntax, "{by}");
+        }
+        assert_eq!(refused(boosted(1e4, boosted(1e4, word()))), Code::QuerySyntax);
+        assert!(boosted(1e4, boosted(1e-4, word())).validate().is_ok());
         assert_eq!(refused(LexicalQuery::Any(vec![word(); 2000])), Code::TooLarge);
         let deep = (0..100).fold(word(), |inner, _| LexicalQuery::Title(Box::new(inner)));
         assert_eq!(refused(deep), Code::TooLarge);
