@@ -269,6 +269,10 @@ impl Embed for RemoteEmbedder {
     fn special_tokens(&self) -> usize {
         0
     }
+
+    fn is_local(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for RemoteEmbedder {

@@ -56,4 +56,10 @@ pub trait Embed: Send + Sync {
 
     /// The number of special tokens that the model adds to each text.
     fn special_tokens(&self) -> usize;
+
+    /// Whether texts are embedded in this process by a model of this library, so that asking it costs little and tells
+    /// nobody. A service, or a function of the host, is asked for nothing but what its caller gives.
+    fn is_local(&self) -> bool {
+        true
+    }
 }

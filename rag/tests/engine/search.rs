@@ -1,10 +1,10 @@
 //! Does a search find what is there, whatever is asked for beside it?
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::common::{Words, open, options};
-use quorate_core::embed::Embed;
+use quorate_core::embed::{CallbackEmbedder, Embed};
 use quorate_core::vector::Matrix;
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_rag::chunk::{ChunkOptions, ChunkStrategy};
@@ -363,6 +363,24 @@ fn a_search_may_find_nothing_relevant() {
     assert_eq!(other.search_vector(&[1.0; 32], &options).unwrap_err().code(), Code::Unsupported);
     let hits = other.search_vector(&[1.0; 32], &SearchOptions::default()).unwrap();
     assert_eq!(hits[0].relevance().unwrap(), None);
+}
+
+#[test]
+fn relevance_asks_the_host_for_nothing() {
+    let asked = Arc::new(Mutex::new(Vec::<String>::new()));
+    let seen = asked.clone();
+    let lengths = move |texts: &[&str], _: &Cancel| {
+        seen.lock().unwrap().extend(texts.iter().map(|text| (*text).to_owned()));
+        Ok(texts.iter().map(|text| vec![text.len() as f32, 1.0]).collect())
+    };
+    let embedder = CallbackEmbedder::new("lengths-v1", 2, lengths).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let options = OpenOptions::with_embedder(Arc::new(embedder));
+    let kb = KnowledgeBase::open(folder.path().to_str().unwrap(), options).unwrap();
+    kb.add(vec![Document::new("a", "alpha beta")]).unwrap();
+    let hits = kb.search("alpha", &SearchOptions::default()).unwrap();
+    assert!(hits[0].relevance().unwrap().is_some());
+    assert_eq!(*asked.lock().unwrap(), ["alpha beta", "alpha"]);
 }
 
 #[test]
