@@ -420,6 +420,13 @@ fn mails_with_their_attachments() {
     assert!(documents[1].text.contains("attached") && documents[1].metadata["attachment"] == "n.md");
     assert_eq!((documents[2].text.as_str(), documents[2].title.as_str()), ("inside", "inner"));
     assert_eq!(documents.len(), 3);
+    // Rows that have ids of their own are told apart by them.
+    let rows = "Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/csv; name=t.csv\r\n\r\nid,text\r\n7,first\r\n8,second\r\n,third\r\n--b--\r\n";
+    let rows: Vec<String> = load("a.eml", rows).into_iter().map(|document| document.id).collect();
+    let marks: Vec<&str> =
+        rows.iter().filter_map(|id| id.split_once("#attachment=1#")).map(|(_, m)| m).collect();
+    assert_eq!(marks, ["id=7", "id=8", "row=3"]);
     let html = load("a.eml", "Subject: s\r\nContent-Type: text/html\r\n\r\n<p>only <b>html</b></p>");
     assert_eq!(html[0].text, "only **html**");
     assert_eq!(code("a.eml", "", &LoadOptions::default()), "load_failed");

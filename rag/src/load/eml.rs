@@ -151,9 +151,11 @@ fn attachment(
     let within = LoadOptions { max_bytes: room.left(), ..options.clone() };
     let mut each = |document: Result<Document>| {
         let Ok(mut document) = document else { return Ok(()) };
-        // A part of the attachment keeps its own mark: `#attachment=1#page=2`.
-        let part = document.id.strip_prefix(file).unwrap_or_default();
-        document.id = format!("{id}{part}");
+        // A part of the attachment keeps its own mark: `#attachment=1#page=2`; so does a row that has an id of its own.
+        document.id = match document.id.strip_prefix(file) {
+            Some(part) if part.is_empty() || part.starts_with('#') => format!("{id}{part}"),
+            _ => format!("{id}#id={}", document.id),
+        };
         document.metadata.entry("attachment").or_insert_with(|| file.into());
         document.metadata.entry("file_type").or_insert_with(|| kind.name().into());
         room.document(&document)?;
