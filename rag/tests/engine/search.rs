@@ -331,6 +331,46 @@ fn a_beginning_stands_for_all_words_that_begin_so() {
 }
 
 #[test]
+fn beginnings_and_misspellings_are_those_of_words_and_not_of_stems() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    for (id, text) in [
+        ("a", "arterial hypertension"),
+        ("b", "a hypertensive crisis"),
+        ("c", "running a race"),
+        ("d", "a studio for studies"),
+        ("e", "the studio"),
+    ] {
+        kb.add(vec![Document::new(id, text)]).unwrap();
+    }
+    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+        for (lexical, want) in [
+            (json!({"prefix": "hypertens"}), "ab"),
+            (json!({"prefix": "hypertensi"}), "ab"),
+            (json!({"prefix": "Hypertensio"}), "a"),
+            (json!({"prefix": "hypertension"}), "a"),
+            (json!({"prefix": "hypertensions"}), ""),
+            (json!({"prefix": "runnin"}), "c"),
+            (json!({"prefix": "studies"}), "d"),
+            (json!({"fuzzy": "hypertensoin"}), "a"),
+            (json!({"fuzzy": {"word": "hypertensve", "distance": 1}}), "b"),
+            (json!({"must": "crisis", "must_not": {"prefix": "hypertensi"}}), ""),
+        ] {
+            let asked: Lexical = serde_json::from_value(lexical.clone()).unwrap();
+            let options =
+                SearchOptions { lexical: Some(LexicalQuery::from(asked)), mode, ..SearchOptions::default() };
+            let hits = kb.search("x", &options).unwrap();
+            if mode == Mode::Lexical {
+                assert!(hits.iter().all(|hit| !hit.explain().unwrap().lexical.unwrap().terms.is_empty()));
+            }
+            let mut found = ids(&hits);
+            found.sort_unstable();
+            assert_eq!(found.concat(), want, "{mode:?} {lexical}");
+        }
+    }
+}
+
+#[test]
 fn a_search_may_find_nothing_relevant() {
     let folder = tempfile::tempdir().unwrap();
     let kb = KnowledgeBase::open(folder.path().to_str().unwrap(), OpenOptions::default()).unwrap();

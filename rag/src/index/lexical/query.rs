@@ -11,6 +11,7 @@ use tantivy::query::FuzzyTermQuery;
 
 use super::score::{Clause, Weigher};
 use super::{Analyzer, CONTENT, LexicalView, TITLE};
+use crate::index::Catalog;
 use crate::retrieve::MAX_FACTOR;
 
 /// A structured query of the lexical leg.
@@ -35,7 +36,7 @@ pub enum LexicalQuery {
         #[serde(default)]
         slop: u32,
     },
-    /// Words that begin so, as many as there are.
+    /// Words that begin so, as many as there are; with the beginning of a stem, which is what is indexed, all words of it.
     Prefix(String),
     /// Words that are at most so many typing errors away.
     Fuzzy {
@@ -184,7 +185,7 @@ pub(super) enum Node {
     /// Scores of all that match add up.
     Sum(Vec<Clause>),
     /// The best of all that match counts.
-    Best(Vec<Clause>),
+    Best(Best),
     Phrase(Phrase),
     All {
         parts: Vec<Node>,
@@ -193,6 +194,43 @@ pub(super) enum Node {
         without: Vec<Node>,
     },
     Any(Vec<Node>),
+}
+
+/// What stands for one word that was not given whole or not rightly.
+pub(super) struct Best {
+    pub(super) clauses: Vec<Clause>,
+    /// Terms of which a row may have one for another word: what is indexed are stems, as `hypertens` of `hypertension`, which
+    /// begins with `hypertensi`. Such a row has to show a word that is meant.
+    pub(super) doubtful: Vec<Clause>,
+    field: usize,
+    analyzer: Analyzer,
+    meant: Meant,
+}
+
+/// Which words are meant, in lower case and folded.
+enum Meant {
+    /// Those that begin with one of these.
+    Begins(Vec<String>),
+    /// Those that are at most so many errors away from one of these.
+    Near(Vec<String>, usize),
+}
+
+impl Best {
+    /// Whether a row has a word that is meant.
+    pub(super) fn shows(&self, catalog: &Catalog, row: u32) -> bool {
+        let doc = catalog.doc(catalog.doc_of(row));
+        let text = match self.field {
+            TITLE => "",
+            _ => doc.text.get(catalog.span(row)).unwrap_or_default(),
+        };
+        let is_meant = |word: &String| match &self.meant {
+            Meant::Begins(begins) => begins.iter().any(|begin| word.starts_with(begin.as_str())),
+            Meant::Near(asked, most) => asked.iter().any(|asked| {
+                asked.chars().count().abs_diff(word.chars().count()) <= *most && edits(asked, word) <= *most
+            }),
+        };
+        [doc.title, text].into_iter().any(|text| self.analyzer.words(text).iter().any(is_meant))
+    }
 }
 
 pub(super) struct Phrase {
@@ -288,24 +326,55 @@ pub(super) fn compile(
             }
         }
         LexicalQuery::Prefix(prefix) => {
-            let mut found = BTreeMap::new();
-            for word in analyzer.words(prefix).into_iter().chain(stems(analyzer, prefix)) {
+            let begins = analyzer.words(prefix);
+            let (mut found, mut others) = (BTreeMap::new(), BTreeMap::new());
+            for begin in &begins {
                 for view in weigher.views {
-                    expand_prefix(view, field, &word, &mut found)?;
+                    expand_prefix(view, field, begin, &mut found)?;
                 }
+                others.extend(heads(begin).map(|head| (head.to_owned(), 1.0)));
             }
-            Node::Best(best_clauses(found, field, boost, weigher)?)
+            others.extend(stems(analyzer, prefix).map(|stem| (stem, 1.0)));
+            others.retain(|term, _| !found.contains_key(term));
+            let clauses = |found| clauses(found, field, boost, weigher);
+            Node::Best(Best {
+                clauses: clauses(found)?,
+                doubtful: clauses(others)?,
+                field,
+                analyzer: analyzer.clone(),
+                meant: Meant::Begins(begins),
+            })
         }
         LexicalQuery::Fuzzy { word, distance } => {
-            let mut found = BTreeMap::new();
-            for word in analyzer.words(word).into_iter().chain(stems(analyzer, word)) {
-                for view in weigher.views {
-                    expand_fuzzy(view, field, &word, *distance, &mut found)?;
+            let asked = analyzer.words(word);
+            let (mut found, mut others) = (BTreeMap::new(), BTreeMap::new());
+            let stems: Vec<String> = stems(analyzer, word).collect();
+            for view in weigher.views {
+                for word in &asked {
+                    expand_fuzzy(view, field, word, *distance, &mut found)?;
+                }
+                for stem in asked.iter().flat_map(|word| heads(word)).chain(stems.iter().map(String::as_str))
+                {
+                    expand_fuzzy(view, field, stem, *distance, &mut others)?;
                 }
             }
-            Node::Best(best_clauses(found, field, boost, weigher)?)
+            others.retain(|term, _| !found.contains_key(term));
+            let clauses = |found| clauses(found, field, boost, weigher);
+            Node::Best(Best {
+                clauses: clauses(found)?,
+                doubtful: clauses(others)?,
+                field,
+                analyzer: analyzer.clone(),
+                meant: Meant::Near(asked, usize::from(*distance)),
+            })
         }
     })
+}
+
+/// The beginnings of a word that its stem may be: of three letters, and of a third of it, at least.
+fn heads(word: &str) -> impl Iterator<Item = &str> {
+    let least = word.chars().count().div_ceil(3).max(3);
+    word.char_indices().skip(least).map(move |(at, _)| &word[..at])
 }
 
 /// The terms that the words of a text are found by.
@@ -355,7 +424,7 @@ fn expand_fuzzy(
     Ok(())
 }
 
-fn best_clauses(found: Expansions, field: usize, boost: f32, weigher: &Weigher<'_>) -> Result<Vec<Clause>> {
+fn clauses(found: Expansions, field: usize, boost: f32, weigher: &Weigher<'_>) -> Result<Vec<Clause>> {
     let mut clauses = Vec::new();
     for (term, share) in found {
         clauses.extend(weigher.clause(field, &term, boost * share)?);
