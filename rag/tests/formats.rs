@@ -420,6 +420,26 @@ fn mails_with_their_attachments() {
     assert!(documents[1].text.contains("attached") && documents[1].metadata["attachment"] == "n.md");
     assert_eq!((documents[2].text.as_str(), documents[2].title.as_str()), ("inside", "inner"));
     assert_eq!(documents.len(), 3);
+    // A form that says nothing is none; a part that is broken does not take the others along.
+    let forms = "Subject: s\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/plain\r\n\r\n \r\n--b\r\nContent-Type: text/html\r\n\r\n<p>words</p>\r\n--b--\r\n";
+    assert_eq!(load("a.eml", forms)[0].text, "words");
+    let parts = "Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\nabc$%&\r\n\
+        --b\r\nContent-Type: text/plain\r\n\r\nwords\r\n--b--\r\n";
+    assert_eq!(load("a.eml", parts)[0].text, "words");
+    let bad = "Subject: s\r\nContent-Transfer-Encoding: base64\r\n\r\nabc$%&";
+    assert_eq!(code("a.eml", bad, &LoadOptions::default()), "load_failed");
+    // What declares no encoding is in the one that it looks like.
+    for head in [
+        "",
+        "Content-Type: text/plain; charset=us-ascii\r\n",
+        "Content-Type: text/plain; charset=unknown-8bit\r\n",
+    ] {
+        let mail = format!("Subject: s\r\n{head}\r\n");
+        assert_eq!(load("a.eml", [mail.as_bytes(), "Größe".as_bytes()].concat())[0].text, "Größe", "{head}");
+        assert_eq!(load("a.eml", [mail.as_bytes(), b"Gr\xF6\xDFe"].concat())[0].text, "Größe", "{head}");
+    }
     // Rows that have ids of their own are told apart by them.
     let rows = "Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
         --b\r\nContent-Type: text/csv; name=t.csv\r\n\r\nid,text\r\n7,first\r\n8,second\r\n,third\r\n--b--\r\n";

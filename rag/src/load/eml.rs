@@ -11,7 +11,7 @@ use crate::Document;
 
 use super::room::Room;
 use super::text::without_data_uris;
-use super::{LoadOptions, failed, files, html, load_bytes, metadata, stem};
+use super::{LoadOptions, encoding, failed, files, html, load_bytes, metadata, stem};
 
 /// Messages within messages are read down to here.
 const MAX_DEPTH: usize = 4;
@@ -41,15 +41,25 @@ fn read(
     }
     let mut parts = Parts::default();
     parts.sort(&message);
-    let mut texts = Vec::new();
+    let (mut texts, mut broken) = (Vec::new(), None);
     for part in &parts.texts {
-        let text = part.get_body().map_err(|e| failed(format!("EML: {e}")))?.replace("\r\n", "\n");
+        let text = match body(part) {
+            Ok(text) => text.replace("\r\n", "\n"),
+            Err(error) => {
+                broken.get_or_insert(error);
+                continue;
+            }
+        };
         texts.push(match part.ctype.mimetype.as_str() {
             "text/html" => html::page(name, &text, options.main_text)?.text,
             _ => without_data_uris(&text).trim().to_owned(),
         });
     }
     texts.retain(|text| !text.is_empty());
+    // One bad part does not take the others along.
+    if let Some(error) = broken.filter(|_| texts.is_empty() && parts.attachments.is_empty()) {
+        return Err(error);
+    }
     let header = |name: &str| {
         let value = message.headers.get_first_value(name)?;
         Some(value.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|value| !value.is_empty())
@@ -103,16 +113,16 @@ impl<'m, 'b> Parts<'m, 'b> {
         let kind = part.ctype.mimetype.as_str();
         let attached = part.get_content_disposition().disposition == DispositionType::Attachment;
         if kind == "multipart/alternative" {
-            // One thing in several forms (RFC 2046, 5.1.4): plain text says it without loss of words.
+            // One thing in several forms (RFC 2046, 5.1.4): plain text says it without loss of words, where it says anything.
             let mut forms: Vec<Parts<'m, 'b>> = Vec::new();
             for form in &part.subparts {
                 let mut parts = Parts::default();
                 parts.sort(form);
                 forms.push(parts);
             }
-            let plain = forms
-                .iter()
-                .position(|form| form.texts.iter().any(|text| text.ctype.mimetype == "text/plain"));
+            let plain = forms.iter().position(|form| {
+                form.texts.iter().any(|text| text.ctype.mimetype == "text/plain" && says(text))
+            });
             let chosen = plain.or_else(|| forms.iter().rposition(|form| !form.texts.is_empty()));
             for (i, form) in forms.into_iter().enumerate() {
                 if Some(i) == chosen {
@@ -128,6 +138,31 @@ impl<'m, 'b> Parts<'m, 'b> {
             self.attachments.push(part);
         }
     }
+}
+
+/// Whether anything but white space stands in a part.
+fn says(part: &ParsedMail<'_>) -> bool {
+    part.get_body_raw().is_ok_and(|bytes| bytes.iter().any(|byte| !byte.is_ascii_whitespace()))
+}
+
+/// The text of a part, in the encoding that it declares; where that is none or ASCII, in the one that its bytes look like.
+/// Errors: `load_failed`.
+fn body(part: &ParsedMail<'_>) -> Result<String> {
+    let told = |e: mailparse::MailParseError| failed(format!("EML: {e}"));
+    let declared = part.ctype.params.get("charset").is_some_and(|label| {
+        let label = label.to_ascii_lowercase();
+        !matches!(label.as_str(), "us-ascii" | "ascii")
+            && (label == "utf-7" || encoding::named(&label).is_ok())
+    });
+    if declared {
+        return part.get_body().map_err(told);
+    }
+    let bytes = part.get_body_raw().map_err(told)?;
+    let decoded = match part.ctype.mimetype.as_str() {
+        "text/html" => encoding::decode_html(bytes, None)?,
+        _ => encoding::decode(bytes, None)?,
+    };
+    Ok(decoded.text)
 }
 
 fn file_name(part: &ParsedMail<'_>) -> Option<String> {
