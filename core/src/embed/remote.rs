@@ -267,7 +267,7 @@ impl Embed for RemoteEmbedder {
     }
 
     fn special_tokens(&self) -> usize {
-        0
+        estimate(&self.options.document_prefix).len()
     }
 
     fn is_local(&self) -> bool {
