@@ -395,10 +395,6 @@ impl CachedEmbedder {
 }
 
 impl Embed for CachedEmbedder {
-    fn is_elsewhere(&self) -> bool {
-        self.inner.is_elsewhere()
-    }
-
     fn id(&self) -> &str {
         self.inner.id()
     }
@@ -438,6 +434,10 @@ impl Embed for CachedEmbedder {
 
     fn special_tokens(&self) -> usize {
         self.inner.special_tokens()
+    }
+
+    fn is_local(&self) -> bool {
+        self.inner.is_local()
     }
 }
 

@@ -77,10 +77,6 @@ impl CallbackEmbedder {
 }
 
 impl Embed for CallbackEmbedder {
-    fn is_elsewhere(&self) -> bool {
-        true
-    }
-
     fn id(&self) -> &str {
         &self.id
     }
@@ -139,6 +135,10 @@ impl Embed for CallbackEmbedder {
 
     fn special_tokens(&self) -> usize {
         0
+    }
+
+    fn is_local(&self) -> bool {
+        false
     }
 }
 

@@ -9,7 +9,7 @@ use quorate_core::{Code, Error, Result};
 use super::KnowledgeBase;
 use super::prepare::normalize;
 use crate::context::{Context, ContextOptions};
-use crate::retrieve::{Hits, Judge, Mode, Query, Ready, SearchOptions, search, search_many};
+use crate::retrieve::{Hits, Mode, Query, Ready, SearchOptions, search, search_many};
 use quorate_core::parallel;
 
 impl KnowledgeBase {
@@ -68,7 +68,7 @@ impl KnowledgeBase {
             &asked,
             options,
             ready.as_ref(),
-            self.judge(options),
+            self.base.model.judge(),
         )
     }
 
@@ -123,17 +123,7 @@ impl KnowledgeBase {
         let unit = unit(vector)?;
         let ready = self.reranker(text, options)?;
         let query = Query { text: text.unwrap_or_default(), vector: &unit };
-        search(&self.seen()?, &self.collection.analyzer, query, options, ready.as_ref(), self.judge(options))
-    }
-
-    /// Tells relevance, as far as the model is known by then.
-    fn judge(&self, options: &SearchOptions) -> &Arc<Judge> {
-        let model = &self.base.model;
-        let judge = model.judge();
-        if options.mode != Mode::Lexical {
-            judge.learn(model.answered.load(Ordering::Relaxed), &options.cancel);
-        }
-        judge
+        search(&self.seen()?, &self.collection.analyzer, query, options, ready.as_ref(), self.base.model.judge())
     }
 
     fn reranker<'a>(

@@ -21,6 +21,7 @@ mod package;
 mod pdf;
 mod pptx;
 mod record;
+mod room;
 mod rtf;
 mod table;
 mod text;
@@ -43,7 +44,7 @@ use crate::Document;
 /// How one file is read, and what bounds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadOptions {
-    /// The largest file, and the largest text that may come out of a packed one, in bytes.
+    /// The largest file, and the most that may come out of a packed one (all its documents), in bytes.
     pub max_bytes: u64,
     /// The longest time for one file. A parser that is still at work then is left behind on its thread.
     pub timeout: Duration,

@@ -4,12 +4,12 @@
 //! a score too. Relevance is a probability by logistic regression (Cox 1958) on two facts that mean the same whatever the
 //! mode, the fusion and the other hits are: the cosine of query and chunk, and the share of the query's words, weighed by
 //! their inverse document frequency, that the chunk has. A cosine means something for one model only, so it counts for
-//! those that were measured; with any other, and in a lexical search, the words alone decide.
+//! those that were measured; with any other, and in a lexical search, the words alone decide. Models are known by what they
+//! make of a few texts, which a service or a function of the host is not asked for.
 
 use std::sync::{Arc, OnceLock};
 
 use quorate_core::embed::Embed;
-use quorate_core::{Cancel, Result};
 
 /// What is known of one model.
 struct Measure {
@@ -73,45 +73,32 @@ impl Judge {
         Some(1.0 / (1.0 + (-logit).exp()))
     }
 
-    /// Asks the model which of the measured ones it is, once. Whoever looks at a hit later may be where nobody can wait for
-    /// an answer, so this is done by the search; a model elsewhere is asked when it has `answered` just before.
-    pub(crate) fn learn(&self, answered: bool, cancel: &Cancel) {
-        let Some(embedder) = &self.embedder else { return };
-        if self.measure.get().is_none()
-            && (answered || !embedder.is_elsewhere())
-            && let Ok(found) = recognise(embedder.as_ref(), cancel)
-        {
-            // Whoever was first has found the same.
-            let _ = self.measure.set(found);
-        }
-    }
-
     fn measure(&self) -> Option<&'static Measure> {
-        self.measure.get().copied().flatten()
+        *self.measure.get_or_init(|| {
+            let cosines = cosines(self.embedder.as_deref().filter(|model| model.is_local())?)?;
+            let is_it = |measure: &&Measure| {
+                measure.probes.iter().zip(cosines).all(|(known, found)| (known - found).abs() <= TOLERANCE)
+            };
+            MEASURES.iter().find(is_it)
+        })
     }
 }
 
-/// The measured model that gives the cosines of this one, as far as it is asked to see that. Errors: those of embedding.
-fn recognise(embedder: &dyn Embed, cancel: &Cancel) -> Result<Option<&'static Measure>> {
-    let mut alike: Vec<&'static Measure> = MEASURES.iter().collect();
-    for (i, (query, text)) in PROBES.into_iter().enumerate() {
-        if alike.is_empty() {
-            break;
-        }
-        let query = embedder.embed_query(query)?;
-        let text = embedder.embed(&[text], cancel)?;
+/// The cosines of the probes; none of a model that cannot be asked.
+fn cosines(embedder: &dyn Embed) -> Option<[f32; PROBES.len()]> {
+    let mut cosines = [0.0; PROBES.len()];
+    for (cosine, (query, text)) in cosines.iter_mut().zip(PROBES) {
+        let query = embedder.embed_query(query).ok()?;
+        let text = embedder.embed(&[text], &quorate_core::Cancel::new()).ok()?;
         let dot = query.iter().zip(text.row(0)).map(|(a, b)| a * b).sum::<f32>();
         let length = |v: &[f32]| v.iter().map(|x| x * x).sum::<f32>().sqrt();
-        let cosine = dot / (length(&query) * length(text.row(0))).max(f32::MIN_POSITIVE);
-        alike.retain(|measure| (measure.probes[i] - cosine).abs() <= TOLERANCE);
+        *cosine = dot / (length(&query) * length(text.row(0))).max(f32::MIN_POSITIVE);
     }
-    Ok(alike.first().copied())
+    Some(cosines)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     #[test]
@@ -126,31 +113,9 @@ mod tests {
     #[test]
     fn the_builtin_model_is_known_by_what_it_computes() {
         let judge = Judge::new(Some(quorate_core::embed::StaticModel::builtin().unwrap()));
-        assert!(judge.measure().is_none());
-        judge.learn(false, &Cancel::new());
-        assert!(judge.measure().is_some_and(|found| std::ptr::eq(found, &MEASURES[0])));
+        let cosines = cosines(judge.embedder.as_deref().unwrap()).unwrap();
+        assert!(judge.measure().is_some_and(|found| std::ptr::eq(found, &MEASURES[0])), "{cosines:?}");
         assert!(judge.relevance(Some(0.8), Some(1.0)).unwrap() > 0.8);
         assert!(judge.relevance(Some(0.1), Some(0.0)).unwrap() < 0.2);
-    }
-
-    #[test]
-    fn a_model_elsewhere_is_asked_once_and_when_it_has_answered() {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counter = asked.clone();
-        let embed = move |texts: &[&str], _: &Cancel| {
-            counter.fetch_add(1, Ordering::Relaxed);
-            Ok(texts.iter().map(|_| vec![1.0f32, 0.0]).collect::<Vec<_>>())
-        };
-        let model = quorate_core::embed::CallbackEmbedder::new("x", 2, embed).unwrap();
-        let judge = Judge::new(Some(Arc::new(model)));
-        let times = || asked.load(Ordering::Relaxed);
-        judge.learn(false, &Cancel::new());
-        assert_eq!((times(), judge.measure.get().is_some()), (0, false));
-        judge.learn(true, &Cancel::new());
-        let first = times();
-        assert!(first > 0 && judge.measure.get().is_some());
-        judge.learn(true, &Cancel::new());
-        judge.relevance(Some(0.5), Some(0.5)).unwrap();
-        assert_eq!(times(), first);
     }
 }
