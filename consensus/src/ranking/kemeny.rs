@@ -302,7 +302,8 @@ fn search_locally(
 ) -> Result<Solved> {
     let m = members.len();
     let margin: Vec<f64> = (0..m * m).map(|x| pairs.margin(members[x / m], members[x % m])).collect();
-    let epsilon = pairs.epsilon();
+    // A gain is a sum of up to m margins, rounded at up to m times their size: below that, two moves that undo each other could both seem gains.
+    let epsilon = if pairs.epsilon_of(m) == 0.0 { 0.0 } else { pairs.epsilon_of(m * m) };
     let borda: Vec<f64> = (0..m).map(|i| margin[i * m..(i + 1) * m].iter().sum()).collect();
     let mut order: Vec<usize> = (0..m).collect();
     order.sort_by(|&a, &b| borda[b].total_cmp(&borda[a]).then(members[a].cmp(&members[b])));

@@ -85,6 +85,36 @@ fn a_tournament_of_equal_victories_is_decided_or_refused() {
     }
 }
 
+/// A circle of two blocks and one option. From the top, going below both blocks is worth nothing, and so is the way back; with 1.1 as weight the sums of
+/// either way round to a little more than that, so that a search which believes them never ends.
+#[test]
+fn the_search_for_an_order_ends_where_sums_round_up() {
+    let block = |name: char| (0..60).map(|i| format!("{name}{i:02}")).collect::<Vec<_>>();
+    let (first, second, alone) = (block('f'), block('n'), vec!["z".to_owned()]);
+    let circle = |w: f64| {
+        let orders = [[&first, &second, &alone], [&second, &alone, &first], [&alone, &first, &second]];
+        let rankings: Vec<(Vec<String>, f64)> =
+            orders.iter().map(|o| (o.iter().flat_map(|b| b.iter().cloned()).collect(), w)).collect();
+        let config = KemenyConfig { restarts: 2, ..KemenyConfig::default() };
+        kemeny(&Profile::from_rankings(&rankings).unwrap(), &config).unwrap()
+    };
+    let (decimal, whole) = (circle(1.1), circle(1.0));
+    assert!((decimal.distance - 1.1 * whole.distance).abs() < 1e-6, "{} {}", decimal.distance, whole.distance);
+}
+
+/// What waits to be followed counts as well as what was: 2,000 level options once took gigabytes.
+#[test]
+fn courses_of_many_level_options_are_refused_before_they_fill_the_memory() {
+    let names: Vec<String> = (0..2_000).map(|i| format!("o{i}")).collect();
+    let mut profile = Profile::new(names.iter().cloned()).unwrap();
+    for name in &names {
+        profile.add(&[name], 1.0).unwrap();
+    }
+    let config =
+        RunoffConfig { last_place_ties: LastPlaceTies::ParallelUniverses, ..RunoffConfig::default() };
+    refused(instant_runoff(&profile, &config), Code::TooLarge);
+}
+
 #[test]
 fn weights_whose_sum_overflows_are_refused() {
     let rankings = [(["a", "b"], 1e308), (["a", "b"], 1e308), (["b", "a"], 1.0)];
