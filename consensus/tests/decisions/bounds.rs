@@ -99,7 +99,12 @@ fn the_search_for_an_order_ends_where_sums_round_up() {
         kemeny(&Profile::from_rankings(&rankings).unwrap(), &config).unwrap()
     };
     let (decimal, whole) = (circle(1.1), circle(1.0));
-    assert!((decimal.distance - 1.1 * whole.distance).abs() < 1e-6, "{} {}", decimal.distance, whole.distance);
+    assert!(
+        (decimal.distance - 1.1 * whole.distance).abs() < 1e-6,
+        "{} {}",
+        decimal.distance,
+        whole.distance
+    );
 }
 
 /// What waits to be followed counts as well as what was: 2,000 level options once took gigabytes.
