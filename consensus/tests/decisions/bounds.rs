@@ -85,6 +85,31 @@ fn a_tournament_of_equal_victories_is_decided_or_refused() {
     }
 }
 
+/// An overshoot that is lost beside the quantiles leaves no width of 0, and so no expert with information without bound.
+#[test]
+fn a_small_overshoot_makes_no_nan() {
+    let seeds = [[[1.0, 2.0, 3.0]; 3], [[1.5, 2.0, 3.0]; 3]];
+    for overshoot in [1e-6, 1e-18, 1e-300] {
+        let config = CookeConfig { overshoot, ..CookeConfig::default() };
+        let found = cooke_weights(&seeds, &[1.1, 2.1, 2.9], &config).unwrap();
+        assert!(found.weights.iter().chain(&found.information).all(|x| x.is_finite()), "{found:?}");
+        crate::close(&[found.weights.iter().sum()], &[1.0], 1e-12);
+    }
+}
+
+/// 0.29 * 100 is 28.999999999999996; the bin from 0.29 on holds 0.29.
+#[test]
+fn forecasts_fall_into_the_bins_that_are_stated() {
+    for bins in [1, 3, 7, 10, 100, 1_000] {
+        for i in 0..=bins {
+            let p = i as f64 / bins as f64;
+            let table = calibration_table(&[p], &[true], bins).unwrap();
+            let bin = table.bins.iter().find(|b| b.count == 1).unwrap();
+            assert!(bin.low <= p && (p < bin.high || (p == 1.0 && bin.high == 1.0)), "{p} in {bin:?}");
+        }
+    }
+}
+
 /// A circle of two blocks and one option. From the top, going below both blocks is worth nothing, and so is the way back; with 1.1 as weight the sums of
 /// either way round to a little more than that, so that a search which believes them never ends.
 #[test]
