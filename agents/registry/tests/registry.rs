@@ -705,6 +705,49 @@ fn of_equals_the_lowest_ids_come_first() {
     assert_eq!(owners, [None, Some("a"), Some("b")]);
 }
 
+/// In a large segment the words that many use are looked up later than the others: that decides nothing about what all of them add up to.
+#[test]
+fn equals_in_segments_of_any_size_are_equal() {
+    let common = [
+        "alarm", "ward", "hospital", "infusion", "pump", "service", "battery", "audit", "device", "sterile",
+        "valve", "filter", "recall", "label",
+    ];
+    let rare = ["need", "wards", "serviced", "knows", "expert", "which", "alarms"];
+    let mut state = 1u64;
+    let mut some = |from: &[&str], count: usize| {
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            from[(state >> 33) as usize % from.len()]
+        };
+        (0..count).map(|_| draw()).collect::<Vec<&str>>().join(" ")
+    };
+    let twin = |id: &str| Agent {
+        skills: vec![Skill::new(
+            "s",
+            ["Which alarms does an infusion pump need in a ward?", "How is it serviced?"],
+        )],
+        ..Agent::new(id, "Pump expert", "Knows infusion pumps and their alarms for hospital wards")
+    };
+    let registry = empty();
+    let mut all: Vec<Agent> = (0..2300).map(|i| agent(&format!("m{i}"), &[&some(&common, 6)])).collect();
+    all.push(twin("z"));
+    registry.add_all(all).unwrap();
+    registry.add(twin("a")).unwrap();
+    let words: Vec<&str> = common.iter().chain(&rare).copied().collect();
+    let mut seen = 0;
+    for _ in 0..300 {
+        let question = some(&words, 10);
+        let options = MatchOptions { k: 20, ..Default::default() };
+        let found = registry.match_agents(&question, &options).unwrap();
+        let twins: Vec<_> = found.iter().filter(|m| m.agent.name == "Pump expert").collect();
+        if let [first, second] = twins[..] {
+            seen += 1;
+            assert_eq!((first.agent.id.as_str(), first.score), ("a", second.score), "{question}");
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
 #[test]
 fn neither_order_nor_confidence_depends_on_how_many_are_asked_for() {
     let registry = healthcare();
