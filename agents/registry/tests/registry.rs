@@ -13,8 +13,10 @@ use quorate_agents::{
     Agent, AgentRegistry, Calibration, Capability, EventKind, Level, MatchOptions, PanelOptions,
     RegistryOptions, Skill, Status, Visibility,
 };
+use quorate_core::embed::Embed;
 use quorate_core::filter::Filter;
-use quorate_core::{Code, Result};
+use quorate_core::vector::Matrix;
+use quorate_core::{Cancel, Code, Result};
 
 fn empty() -> AgentRegistry {
     AgentRegistry::open(None, RegistryOptions::empty(Words::named("words"))).unwrap()
@@ -703,6 +705,50 @@ fn of_equals_the_lowest_ids_come_first() {
     let found = registry.match_agents("What?", &MatchOptions::default()).unwrap();
     let owners: Vec<Option<&str>> = found.iter().map(|m| m.agent.tenant.as_deref()).collect();
     assert_eq!(owners, [None, Some("a"), Some("b")]);
+}
+
+/// An embedder whose questions have vectors of another length, or none at all.
+struct Odd(Arc<Words>, Vec<f32>);
+
+impl Embed for Odd {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.0.max_tokens()
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Matrix> {
+        self.0.embed(texts, cancel)
+    }
+
+    fn embed_query(&self, _text: &str) -> Result<Vec<f32>> {
+        Ok(self.1.clone())
+    }
+
+    fn tokenize(&self, text: &str) -> Result<Vec<std::ops::Range<usize>>> {
+        self.0.tokenize(text)
+    }
+
+    fn special_tokens(&self) -> usize {
+        self.0.special_tokens()
+    }
+}
+
+#[test]
+fn nothing_is_learnt_from_a_vector_that_is_none() {
+    for (vector, want) in [(vec![0.5; 3], "invalid_shape"), (vec![f32::NAN; common::DIM], "not_finite")] {
+        let embedder = Arc::new(Odd(Words::named("words"), vector));
+        let registry = AgentRegistry::open(None, RegistryOptions::empty(embedder)).unwrap();
+        registry.add(agent("a", &["What?"])).unwrap();
+        assert_eq!(code(registry.record_outcome("a", "What?", 1.0)), want);
+        assert_eq!(code(registry.match_agents("What?", &MatchOptions::default())), want);
+    }
 }
 
 /// In a large segment the words that many use are looked up later than the others: that decides nothing about what all of them add up to.
