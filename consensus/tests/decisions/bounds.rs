@@ -132,6 +132,19 @@ fn the_search_for_an_order_ends_where_sums_round_up() {
     );
 }
 
+/// Two to the thirteenth orders of a thousand options: what is listed has a bound in all, whatever number is asked for.
+#[test]
+fn optimal_orders_of_many_options_are_listed_within_bounds() {
+    let names: Vec<String> = (0..1_000).map(|i| format!("o{i:03}")).collect();
+    let swapped: Vec<u32> = (0..1_000).map(|i| if i < 26 { i ^ 1 } else { i }).collect();
+    let mut profile = Profile::new(names).unwrap();
+    profile.add_codes(&(0..1_000).collect::<Vec<u32>>(), 1.0).unwrap();
+    profile.add_codes(&swapped, 1.0).unwrap();
+    let found = kemeny(&profile, &KemenyConfig { max_orders: 10_000, ..KemenyConfig::default() }).unwrap();
+    assert!(found.exact && !found.orders_complete);
+    assert_eq!(found.orders.len(), (1 << 22) / 1_000);
+}
+
 /// What waits to be followed counts as well as what was: 2,000 level options once took gigabytes.
 #[test]
 fn courses_of_many_level_options_are_refused_before_they_fill_the_memory() {
