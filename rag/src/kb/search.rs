@@ -123,7 +123,14 @@ impl KnowledgeBase {
         let unit = unit(vector)?;
         let ready = self.reranker(text, options)?;
         let query = Query { text: text.unwrap_or_default(), vector: &unit };
-        search(&self.seen()?, &self.collection.analyzer, query, options, ready.as_ref(), self.base.model.judge())
+        search(
+            &self.seen()?,
+            &self.collection.analyzer,
+            query,
+            options,
+            ready.as_ref(),
+            self.base.model.judge(),
+        )
     }
 
     fn reranker<'a>(
