@@ -311,10 +311,12 @@ fn vectors(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> Result<Jud
     let clusters = semantic_clusters(&given, Some(&weights), &clustering)?;
     let name = |c: usize| format!("near '{}'", ballots[clusters.medoids[c]].voter);
     let position_of: Vec<String> = clusters.assignment.iter().map(|&c| name(c)).collect();
-    let rounding =
-        Rounding::of(weights.iter().copied()).of_sums() / weight + 4.0 * f64::EPSILON * ballots.len() as f64;
-    let heaviest: Vec<usize> =
-        (0..clusters.shares.len()).filter(|&c| clusters.shares[0] - clusters.shares[c] <= rounding).collect();
+    // The weights themselves: shares of them would part what is level, and make level what one vote decides.
+    let weight_of = |c: &[usize]| c.iter().map(|&i| weights[i]).sum::<f64>();
+    let sums: Vec<f64> = clusters.clusters.iter().map(|c| weight_of(c)).collect();
+    let top = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let rounding = Rounding::of(weights.iter().copied()).of_sums();
+    let heaviest: Vec<usize> = (0..sums.len()).filter(|&c| top - sums[c] <= rounding).collect();
     let leading: Vec<String> = heaviest.iter().map(|&c| name(c)).collect();
     let decision = match heaviest[..] {
         [c] => Decision::Medoid(ballots[clusters.medoids[c]].voter.clone()),
