@@ -19,7 +19,7 @@ export declare class AgentRegistry {
   /** Adds an agent and gives it back whole, as JSON. */
   add(agent: unknown): Promise<string>
   /** Adds many agents at once and gives them back whole, as JSON. */
-  addAll(agents: unknown): Promise<string>
+  addAll(agents: unknown, cancel?: Cancel | undefined | null): Promise<string>
   /** Replaces an agent and gives it back whole, as JSON. */
   update(agent: unknown): Promise<string>
   /** Removes an agent. */
@@ -31,9 +31,9 @@ export declare class AgentRegistry {
   /** How many agents there are. */
   count(): Promise<number>
   /** The best agents for a question, as JSON. */
-  match(question: unknown, options: unknown): Promise<string>
+  match(question: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<string>
   /** Agents that complement each other on a question, as JSON. */
-  selectPanel(question: unknown, options: unknown): Promise<string>
+  selectPanel(question: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<string>
   /** Records how well an agent did on a question, 0 to 1. */
   recordOutcome(id: unknown, question: unknown, reward: unknown): Promise<void>
   /** Adds the agent of an A2A card and gives it back whole, as JSON. */
@@ -41,9 +41,17 @@ export declare class AgentRegistry {
   /** The A2A card of an agent, as JSON. */
   exportCard(id: unknown): Promise<string>
   /** Adds the agents of a catalogue file; says how many there are. */
-  load(path: unknown): Promise<number>
+  load(path: unknown, cancel?: Cancel | undefined | null): Promise<number>
   /** Writes the agents to a catalogue file. */
   save(path: unknown): Promise<void>
+  /** The questions that are stated to be nobody's. */
+  outOfScope(): Promise<Array<string>>
+  /** States which questions are nobody's. */
+  setOutOfScope(questions: unknown, cancel?: Cancel | undefined | null): Promise<void>
+  /** The numbers that turn scores into confidence, as JSON. */
+  calibration(): Promise<string>
+  /** Fits confidence to pairs of a question and the id of the agent that answers it, or null; the numbers as JSON. */
+  calibrate(questions: unknown, cancel?: Cancel | undefined | null): Promise<string>
   /** Every version of an agent, oldest first, as JSON. */
   versions(id: unknown): Promise<string>
   /** The capabilities that agents may name, with their titles, as JSON. */
@@ -154,8 +162,8 @@ export declare class Hits {
 export declare class KnowledgeBase {
   /** Adds or replaces documents; `progress(reply, done, total)` is called on the way. The report is JSON. */
   write(documents: Documents, replace: boolean, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
-  /** Adds, upserts or syncs the documents of files; otherwise as `write`. */
-  writeFiles(patterns: unknown, task: string, options: unknown, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** Adds, upserts or syncs the documents of files; `ocr(reply, png)` reads pages that are images; otherwise as `write`. */
+  writeFiles(patterns: unknown, task: string, options: unknown, progress?: unknown | undefined | null, ocr?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** Gives a document other metadata. */
   updateMetadata(id: unknown, metadata: unknown): Promise<void>
   /** Deletes documents by `ids`, by `where`, or `all`, and says how many. */
@@ -173,13 +181,13 @@ export declare class KnowledgeBase {
   /** The document with this id, as JSON. */
   get(id: unknown): Promise<string>
   /** The ids of the documents that match, oldest first. */
-  ids(by: unknown): Promise<Array<string>>
+  ids(by: unknown, cancel?: Cancel | undefined | null): Promise<Array<string>>
   /** How many documents match. */
-  count(by: unknown): Promise<number>
+  count(by: unknown, cancel?: Cancel | undefined | null): Promise<number>
   /** The values of a field with the number of documents that have each, as JSON. */
-  facets(field: unknown, options: unknown): Promise<string>
+  facets(field: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<string>
   /** The least and the greatest value of a field, as JSON. */
-  minMax(field: unknown, options: unknown): Promise<string>
+  minMax(field: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<string>
   /** A page of documents and where the next one begins, as JSON. */
   documents(options: unknown, cancel?: Cancel | undefined | null): Promise<string>
   /** What the knowledge base holds, as JSON. */
@@ -219,7 +227,7 @@ export declare class Reply {
 }
 
 /** Fisher's paired randomisation test, as JSON. */
-export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown): Promise<string>
+export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
 /** Runs a method on another thread, where it may take minutes; `cancel` stops it. */
 export declare function consensus(name: string, arguments: unknown, cancel?: Cancel | undefined | null): Promise<unknown>
@@ -231,7 +239,7 @@ export declare function consensusNow(name: string, arguments: unknown): unknown
 export declare function errorCodes(): Array<[code: string, kind: string, meaning: string]>
 
 /** `[metric, mean]` pairs, or with `per_query` `[query, {metric: value}]` pairs, as JSON. */
-export declare function evaluate(run: unknown, qrels: unknown, metrics: unknown, perQuery: unknown): Promise<string>
+export declare function evaluate(run: unknown, qrels: unknown, metrics: unknown, perQuery: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
 /**
  * Calls `listener(level, target, text, message, fields)` with each event from now on; `fields` are JSON. Whether it is so: not
@@ -240,7 +248,7 @@ export declare function evaluate(run: unknown, qrels: unknown, metrics: unknown,
 export declare function listen(listener: unknown): boolean
 
 /** A folder in the format of BEIR, as JSON. */
-export declare function loadBeir(folder: unknown, split: unknown): Promise<string>
+export declare function loadBeir(folder: unknown, split: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
 /** Opens the knowledge base in a folder, or in memory for `null`. */
 export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown): Promise<KnowledgeBase>
@@ -249,7 +257,7 @@ export declare function open(place: unknown, embedder: Embedder | undefined | nu
 export declare function ratingsDoubt(rows: number, columns: number): string | null
 
 /** A run in TREC's six columns, as JSON. */
-export declare function readTrecRun(path: unknown): Promise<string>
+export declare function readTrecRun(path: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
 /** The version of the package. */
 export declare function version(): string

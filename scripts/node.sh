@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the Node package in place and runs its tests; then the examples and the gateway that use it.
-# `scripts/node.sh explorer` tests the gateway's page in Chromium instead.
+# `scripts/node.sh explorer` tests the gateway's page in Chromium instead, `scripts/node.sh hostile` tries hostile values.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 cache=${QUORATE_CACHE:-$HOME/.cache/quorate}
@@ -51,6 +51,10 @@ if [ "${1:-}" = explorer ]; then
 fi
 
 build
+if [ "${1:-}" = hostile ]; then
+  cd "$here/bindings-node"
+  exec node --test __test__/hostile.test.mjs
+fi
 same
 cd "$here/bindings-node"
 npm test --silent

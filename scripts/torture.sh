@@ -24,4 +24,8 @@ done
 for target in $(cargo test $flags --workspace --lib -- --list fuzz_ | sed -n 's/: test$//p'); do
     cargo test $flags --workspace --lib "$target" -- --exact || failed="${failed:-} $target"
 done
+# Every public call of both packages with every hostile value.
+export QUORATE_HOSTILE_CASES="${QUORATE_HOSTILE_CASES:-0}"
+scripts/python.sh -q tests/test_hostile.py || failed="${failed:-} python"
+scripts/node.sh hostile || failed="${failed:-} node"
 [ -z "${failed:-}" ] || { echo "torture: failed:$failed" >&2; exit 1; }

@@ -186,3 +186,26 @@ test('hostile questions, languages, cards and files', () =>
     await assert.rejects(AgentRegistry.open({ path: '' }), fails(InvalidInput, 'invalid_argument', /path/));
     assert.ok(folder);
   }));
+
+test('questions that are nobody\'s are stated, and confidence is fitted', async () => {
+  const registry = await AgentRegistry.open({ catalog: null });
+  await registry.add({ id: 'kidney', name: 'Nephrologist', summary: 'Treats diseases of the kidney.' });
+  assert.deepEqual(await registry.outOfScope(), []);
+  await registry.setOutOfScope(['Will it rain tomorrow?', 'Sing a song.']);
+  assert.deepEqual(await registry.outOfScope(), ['Will it rain tomorrow?', 'Sing a song.']);
+  const before = await registry.calibration();
+  const questions = [['Which drugs harm the kidney?', 'kidney'], ['Who won the match?', null]];
+  const after = await registry.calibrate(questions);
+  assert.deepEqual(await registry.calibration(), after);
+  assert.notDeepEqual(after, before);
+  assert.deepEqual(Object.keys(after).sort(), Object.keys(before).sort());
+  assert.ok('fewDense' in after && Object.values(after).every(Number.isFinite));
+  for (const given of [new Map(questions), Object.fromEntries(questions)]) assert.ok(Number.isFinite((await registry.calibrate(given)).intercept));
+  for (const wrong of [7, ['x'], [['a']], [['a', 'b', 'c']], [[7, null]], [['a', 7]]]) {
+    await assert.rejects(registry.calibrate(wrong), fails(InvalidInput, 'invalid_argument'));
+  }
+  await assert.rejects(registry.calibrate([['x', 'nobody']]), fails(NotFound, 'unknown_id'));
+  await assert.rejects(registry.setOutOfScope([' ']), fails(InvalidInput, 'invalid_argument'));
+  const acme = await registry.tenant('acme');
+  await assert.rejects(acme.calibrate(questions), fails(Conflict, 'tenant_violation'));
+});

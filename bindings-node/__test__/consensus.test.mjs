@@ -88,6 +88,9 @@ test('chance-corrected coefficients', async () => {
   near((await c.cohenKappa(a, b)).value, 0.4842, 1e-4);
   near((await c.cohenKappa(a, b, { weights: 'linear' })).value, 0.4701, 1e-4);
   near((await c.cohenKappa(a, b, 'linear')).value, 0.4701, 1e-4);
+  // Three columns are ratings, as everywhere else.
+  const [items, raters] = [[...a, ...b].map((_, i) => i % a.length), [...a.map(() => 'a'), ...b.map(() => 'b')]];
+  near((await c.cohenKappa(items, raters, [...a, ...b])).value, 0.4842, 1e-4);
   const own = [[1, 0.5, 0], [0.5, 1, 0.5], [0, 0.5, 1]];
   near((await c.cohenKappa(a, b, { weights: own })).value, 0.4701, 1e-4);
   assert.equal((await c.cohenKappa(['a', 'a', 'b', 'b'], ['a', 'a', 'b', 'a'])).value, 0.5);

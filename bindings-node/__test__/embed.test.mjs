@@ -135,6 +135,10 @@ test('an embedder of the host: sync and async functions, checked results, kept w
   await code(() => {
     throw new Error('no');
   }, 'callback');
+  // What says nothing of itself is told all the same, and ends nothing but the call.
+  for (const mute of [Object.create(null), { toString: () => assert.fail('asked') }, Symbol('s'), undefined]) {
+    await code(() => Promise.reject(mute), 'callback');
+  }
   assert.throws(() => new CallbackEmbedder('no', { dim: 3, id: 'x' }), fails(InvalidInput, 'invalid_argument', /function/));
   assert.throws(() => new CallbackEmbedder(lengths, { dim: 0, id: 'x' }), fails(InvalidInput, 'invalid_argument', /dim/));
   assert.throws(() => new CallbackEmbedder(lengths, { dim: 3, id: '' }), fails(InvalidInput, 'invalid_argument', /id/));

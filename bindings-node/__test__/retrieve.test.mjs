@@ -103,7 +103,12 @@ test('a context cites, in UTF-16 units, within its budget', () => {
       assert.ok(context.text.includes(cited.marker));
     }
     assert.ok(context.citations.some((cited) => cited.docId === 'heart' && cited.start > 0));
-    assert.deepEqual(await kb.context('metformin', { maxTokens: 0 }), { text: '', citations: [], tokens: 0 });
+    assert.equal(context.reason, null);
+    const empty = async (options, reason) =>
+      assert.deepEqual(await kb.context('metformin', options), { text: '', citations: [], tokens: 0, reason });
+    await empty({ maxTokens: 0 }, 'budget_too_small');
+    await empty({ minScore: 1000 }, 'nothing_relevant');
+    await empty({ where: 'year = 1' }, 'nothing_found');
     const filtered = await kb.context('metformin', { where: "kind = 'label'", order: 'document', rerank: 'mmr' });
     assert.deepEqual(filtered.citations.map((cited) => cited.docId), ['metformin']);
     assert.match(filtered.text, /^\[1\] Metformin label/);

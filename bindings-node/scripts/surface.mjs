@@ -11,7 +11,7 @@ const ts = createRequire(import.meta.url)('typescript');
 
 export const TABLE = join(dirname(here), 'tests', 'surface.json');
 
-/** `{ entry point: { call: { parameter: [members of its options] } } }`; a class is the call that makes one. */
+/** `{ entry point: { call: { parameter: [members of its options] } } }`; a class is the call that makes one, its methods are `Class.method`. */
 export function surface() {
   const entries = { quorate: 'types/index.d.ts', 'quorate/consensus': 'types/consensus/index.d.ts' };
   const files = Object.values(entries).map((file) => join(here, file));
@@ -19,22 +19,51 @@ export function surface() {
   const checker = program.getTypeChecker();
   const ours = (symbol) => symbol.declarations?.some((d) => d.getSourceFile().fileName.startsWith(join(here, 'types')));
 
-  /** The members of an options object, none for anything else. */
+  /** The members of an options object or of a plain input, none for anything else. */
   function members(type) {
     const parts = type.isUnion() ? type.types : [type];
     const names = new Set();
     for (const part of parts) {
-      if (!(part.flags & ts.TypeFlags.Object) || part.getCallSignatures().length > 0) continue;
-      if (checker.isArrayType(part) || checker.isTupleType(part)) continue;
-      for (const property of part.getProperties()) if (property.flags & ts.SymbolFlags.Optional && ours(property)) names.add(property.name);
+      if (!(part.flags & (ts.TypeFlags.Object | ts.TypeFlags.Intersection)) || part.getCallSignatures().length > 0) continue;
+      if (checker.isArrayType(part) || checker.isTupleType(part) || part.isClass()) continue;
+      for (const property of checker.getPropertiesOfType(part)) {
+        if (!(property.flags & ts.SymbolFlags.Method) && ours(property)) names.add(property.name);
+      }
     }
     return [...names].sort();
   }
 
-  const parameters = (signature) =>
-    Object.fromEntries(
-      signature.parameters.map((p) => [p.name, members(checker.getTypeOfSymbolAtLocation(p, p.valueDeclaration))]),
-    );
+  /** Arguments of which there may be several forms (`...args: [a, b] | [c]`), by the names of the members of the tuples. */
+  function gathered(type) {
+    const forms = (type.isUnion() ? type.types : [type]).filter((part) => checker.isTupleType(part));
+    const found = {};
+    for (const form of forms) {
+      checker.getTypeArguments(form).forEach((argument, i) => {
+        const name = form.target.labeledElementDeclarations?.[i]?.name.getText() ?? `argument${i}`;
+        found[name] = [...new Set([...(found[name] ?? []), ...members(argument)])].sort();
+      });
+    }
+    return found;
+  }
+
+  const parameters = (signature) => {
+    const found = {};
+    for (const parameter of signature.parameters) {
+      const type = checker.getTypeOfSymbolAtLocation(parameter, parameter.valueDeclaration);
+      const rest = parameter.valueDeclaration.dotDotDotToken !== undefined;
+      Object.assign(found, rest ? gathered(type) : { [parameter.name]: members(type) });
+    }
+    return found;
+  };
+
+  /** All overloads together. */
+  const overloads = (signatures) => {
+    const found = {};
+    for (const one of signatures.map(parameters)) {
+      for (const [name, its] of Object.entries(one)) found[name] = [...new Set([...(found[name] ?? []), ...its])].sort();
+    }
+    return found;
+  };
 
   const out = {};
   for (const [entry, file] of Object.entries(entries)) {
@@ -45,13 +74,14 @@ export function surface() {
       if (!(symbol.flags & ts.SymbolFlags.Value) || symbol.flags & ts.SymbolFlags.ValueModule) continue;
       const type = checker.getTypeOfSymbol(symbol);
       const made = type.getConstructSignatures();
-      for (const signature of type.getCallSignatures()) calls[symbol.name] = { ...calls[symbol.name], ...parameters(signature) };
+      if (type.getCallSignatures().length > 0) calls[symbol.name] = overloads(type.getCallSignatures());
       if (made.length === 0) continue;
       calls[symbol.name] = parameters(made[0]);
-      for (const method of made[0].getReturnType().getProperties()) {
+      // What the class itself has comes last: `KnowledgeBase.open` would be found in both.
+      for (const method of [...made[0].getReturnType().getProperties(), ...checker.getPropertiesOfType(type)]) {
         if (!ours(method) || method.name.startsWith('__')) continue;
         const signatures = checker.getTypeOfSymbol(method).getCallSignatures();
-        if (signatures.length > 0) calls[`${symbol.name}.${method.name}`] = Object.assign({}, ...signatures.map(parameters));
+        if (signatures.length > 0) calls[`${symbol.name}.${method.name}`] = overloads(signatures);
       }
     }
     out[entry] = Object.fromEntries(Object.entries(calls).sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -63,7 +93,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   let table = {};
   try {
     table = JSON.parse(readFileSync(TABLE, 'utf8'));
-  } catch {}
+  } catch {
+    // There is none yet.
+  }
   table.node = surface();
   writeFileSync(TABLE, `${JSON.stringify({ node: table.node, python: table.python }, null, 1)}\n`);
 }

@@ -13,8 +13,8 @@ use quorate::rag::Filter;
 use quorate::{Code, Embedder, EmbedderOptions, Error, Result};
 use serde_json::{Value, json};
 
-use crate::convert::{self, Args, Out, arg, boolean, camel, count, number, snake, text, texts};
-use crate::door::{Lane, Later, Promised, later, promise};
+use crate::convert::{self, Args, Out, arg, boolean, camel, count, list, number, report, snake, text, texts};
+use crate::door::{Lane, Later, NativeCancel, Promised, flag, later, promise};
 use crate::embed::{NativeEmbedder, Opening};
 use crate::errors::{OrThrow, Thrown, engine, invalid};
 use crate::value::Given;
@@ -79,6 +79,17 @@ fn panel(panel: &Panel) -> Result<Value> {
     Ok(json!({ "members": members, "coverage": camel(coverage), "text": panel.explain() }))
 }
 
+/// A question, and the id of the agent that answers it.
+fn answered(pair: Given, what: &str) -> Result<(String, Option<String>)> {
+    let mut pair = list(pair, what)?.into_iter();
+    let (Some(question), Some(id), None) = (pair.next(), pair.next(), pair.next()) else {
+        let expected = "a question and the id of an agent, or null, are expected";
+        return Err(invalid(format!("{what} is no pair; {expected}")));
+    };
+    let id = if id.is_missing() { None } else { Some(text(id, &format!("{what}[1]"))?) };
+    Ok((text(question, &format!("{what}[0]"))?, id))
+}
+
 /// The options that matching and selecting share, and what is left.
 fn constraints(args: &mut Args) -> Result<MatchOptions> {
     let defaults = MatchOptions::default();
@@ -108,6 +119,18 @@ impl NativeAgentRegistry {
             Some(registry) => work(&registry.get()?),
             None => Err(Error::new(Code::Closed, "the registry has been closed")),
         })
+    }
+
+    /// The same, which `cancel` stops.
+    fn stoppable(
+        &self,
+        env: &Env,
+        lane: Lane,
+        cancel: Option<&NativeCancel>,
+        work: impl FnOnce(&AgentRegistry) -> Result<Out> + Send + 'static,
+    ) -> Result<Promised, Thrown> {
+        let flag = flag(cancel);
+        self.run(env, lane, move |registry| work(&registry.cancelled_by(&flag)))
     }
 
     fn read<T: Into<Value>>(
@@ -189,7 +212,12 @@ impl NativeAgentRegistry {
 
     /// Adds many agents at once and gives them back whole, as JSON.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn add_all(&self, env: Env, agents: Unknown<'_>) -> Result<Promised, Thrown> {
+    pub fn add_all(
+        &self,
+        env: Env,
+        agents: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
         let agents = arg(&env, &agents, "agents", |given, what| match given {
             Given::List(items) => items
                 .into_iter()
@@ -198,8 +226,10 @@ impl NativeAgentRegistry {
                 .collect::<Result<Vec<_>>>(),
             other => Err(invalid(format!("{what} is {}; an array is expected", other.kind()))),
         })?;
-        self.read(&env, |registry| {
-            registry.add_all(agents)?.iter().map(|agent| to_json(agent)).collect::<Result<Vec<_>>>()
+        self.stoppable(&env, Lane::Slow, cancel, |registry| {
+            let added = registry.add_all(agents)?;
+            let added = added.iter().map(|agent| to_json(agent)).collect::<Result<Vec<_>>>()?;
+            Ok(Out::Text(Value::Array(added).to_string()))
         })
     }
 
@@ -249,6 +279,7 @@ impl NativeAgentRegistry {
         env: Env,
         question: Unknown<'_>,
         options: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let question = arg(&env, &question, "question", text)?;
         let options = Args::read(&env, &options, "options of match").and_then(|mut args| {
@@ -257,7 +288,7 @@ impl NativeAgentRegistry {
             Ok(options)
         });
         let options = options.or_throw()?;
-        self.run(&env, self.lane(), move |registry| {
+        self.stoppable(&env, self.lane(), cancel, move |registry| {
             let found = registry.match_agents(&question, &options)?;
             let found = found.iter().map(matched).collect::<Result<Vec<_>>>()?;
             Ok(Out::Text(Value::Array(found).to_string()))
@@ -271,6 +302,7 @@ impl NativeAgentRegistry {
         env: Env,
         question: Unknown<'_>,
         options: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let question = arg(&env, &question, "question", text)?;
         let options = Args::read(&env, &options, "options of selectPanel").and_then(|mut args| {
@@ -286,7 +318,7 @@ impl NativeAgentRegistry {
             Ok(options)
         });
         let options = options.or_throw()?;
-        self.run(&env, self.lane(), move |registry| {
+        self.stoppable(&env, self.lane(), cancel, move |registry| {
             Ok(Out::Text(panel(&registry.select_panel(&question, &options)?)?.to_string()))
         })
     }
@@ -329,9 +361,14 @@ impl NativeAgentRegistry {
 
     /// Adds the agents of a catalogue file; says how many there are.
     #[napi(ts_return_type = "Promise<number>")]
-    pub fn load(&self, env: Env, path: Unknown<'_>) -> Result<Promised, Thrown> {
+    pub fn load(
+        &self,
+        env: Env,
+        path: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
         let path = arg(&env, &path, "path", text)?;
-        self.run(&env, Lane::Slow, move |registry| registry.load(&path).map(Out::count))
+        self.stoppable(&env, Lane::Slow, cancel, move |registry| registry.load(&path).map(Out::count))
     }
 
     /// Writes the agents to a catalogue file.
@@ -339,6 +376,53 @@ impl NativeAgentRegistry {
     pub fn save(&self, env: Env, path: Unknown<'_>) -> Result<Promised, Thrown> {
         let path = arg(&env, &path, "path", text)?;
         self.run(&env, Lane::Slow, move |registry| registry.save(&path).map(|()| Out::Nothing))
+    }
+
+    /// The questions that are stated to be nobody's.
+    #[napi(ts_return_type = "Promise<Array<string>>")]
+    pub fn out_of_scope(&self, env: Env) -> Result<Promised, Thrown> {
+        self.run(&env, Lane::Slow, |registry| {
+            Ok(Out::List(registry.out_of_scope().into_iter().map(Out::Text).collect()))
+        })
+    }
+
+    /// States which questions are nobody's.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn set_out_of_scope(
+        &self,
+        env: Env,
+        questions: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
+        let questions = arg(&env, &questions, "questions", texts)?;
+        self.stoppable(&env, Lane::Slow, cancel, move |registry| {
+            registry.set_out_of_scope(questions).map(|()| Out::Nothing)
+        })
+    }
+
+    /// The numbers that turn scores into confidence, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn calibration(&self, env: Env) -> Result<Promised, Thrown> {
+        self.run(&env, Lane::Slow, |registry| report(&registry.calibration()))
+    }
+
+    /// Fits confidence to pairs of a question and the id of the agent that answers it, or null; the numbers as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn calibrate(
+        &self,
+        env: Env,
+        questions: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
+        let questions = arg(&env, &questions, "questions", |given, what| {
+            let pairs = list(given, what)?.into_iter().enumerate();
+            pairs.map(|(i, pair)| answered(pair, &format!("{what}[{i}]"))).collect::<Result<Vec<_>>>()
+        })?;
+        self.stoppable(&env, Lane::Slow, cancel, move |registry| {
+            let questions: Vec<(&str, Option<&str>)> =
+                questions.iter().map(|(question, id)| (question.as_str(), id.as_deref())).collect();
+            report(&registry.calibrate(&questions)?)
+        })
     }
 
     /// Every version of an agent, oldest first, as JSON.

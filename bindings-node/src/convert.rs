@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use napi::bindgen_prelude::{Float32Array, Float64Array, ToNapiValue};
+use napi::bindgen_prelude::{Buffer, Float32Array, Float64Array, ToNapiValue};
 use napi::sys::{self, napi_env, napi_value};
 use napi::{Env, JsValue, Unknown};
 use quorate::consensus::Label;
@@ -319,6 +319,40 @@ pub fn from_labels(labels: &[Label]) -> Value {
     labels.iter().map(from_label).collect()
 }
 
+/// A value that users have given, as JSON in which whole numbers beyond 2^53 are marked, to become BigInts. Keys of the users' own
+/// that look like the mark are escaped.
+pub fn marked(value: Value) -> Value {
+    let is_mark = |key: &str| {
+        key.strip_suffix("big").is_some_and(|rest| rest.starts_with('$') && rest.bytes().all(|b| b == b'$'))
+    };
+    match value {
+        Value::Number(n) => match (n.as_i64(), n.as_u64()) {
+            (Some(i), _) if i.unsigned_abs() as f64 > MAX_SAFE => {
+                serde_json::json!({ "$big": i.to_string() })
+            }
+            (None, Some(u)) => serde_json::json!({ "$big": u.to_string() }),
+            _ => Value::Number(n),
+        },
+        Value::Array(items) => items.into_iter().map(marked).collect(),
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .map(|(key, value)| (if is_mark(&key) { format!("${key}") } else { key }, marked(value)))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+/// The same of JSON text; only where it may be needed is it looked at closely.
+pub fn marked_text(text: &str) -> String {
+    let long = text.as_bytes().split(|b| !b.is_ascii_digit()).any(|digits| digits.len() >= 16);
+    match (long || text.contains("$big\"")).then(|| serde_json::from_str(text)) {
+        Some(Ok(value)) => marked(value).to_string(),
+        _ => text.to_owned(),
+    }
+}
+
 /// What metadata and filters are made of. Errors: `invalid_document`, `not_finite`.
 pub fn json(given: Given, what: &str) -> Result<Value> {
     let refuse = |what: String| Err(Error::new(Code::InvalidDocument, what));
@@ -401,6 +435,8 @@ pub enum Out {
     Number(f64),
     /// A string; reports are JSON.
     Text(String),
+    /// A Buffer.
+    Bytes(Vec<u8>),
     /// A Float32Array.
     F32(Vec<f32>),
     /// A Float64Array.
@@ -431,6 +467,7 @@ impl Out {
             Out::Bool(value) => unsafe { ToNapiValue::to_napi_value(env, value) },
             Out::Number(value) => unsafe { ToNapiValue::to_napi_value(env, value) },
             Out::Text(value) => unsafe { ToNapiValue::to_napi_value(env, value) },
+            Out::Bytes(bytes) => unsafe { ToNapiValue::to_napi_value(env, Buffer::from(bytes)) },
             Out::F32(values) => unsafe { ToNapiValue::to_napi_value(env, Float32Array::new(values)) },
             Out::F64(values) => unsafe { ToNapiValue::to_napi_value(env, Float64Array::new(values)) },
             Out::Object(make) => make(env),

@@ -6,8 +6,8 @@ use quorate::rag::eval::{Qrels, Run};
 use quorate::{Code, Error, Result};
 use serde_json::{Map, Value, json};
 
-use crate::convert::{Out, arg, boolean, nested, number, report, text, texts, whole};
-use crate::door::{Lane, Promised, promise};
+use crate::convert::{Out, arg, boolean, marked, nested, number, report, text, texts, whole};
+use crate::door::{Lane, NativeCancel, Promised, flag, promise};
 use crate::errors::Thrown;
 use crate::value::Given;
 
@@ -40,14 +40,16 @@ pub fn evaluate(
     qrels: Unknown<'_>,
     metrics: Unknown<'_>,
     per_query: Unknown<'_>,
+    cancel: Option<&NativeCancel>,
 ) -> Result<Promised, Thrown> {
     let run = arg(&env, &run, "run", self::run)?;
     let qrels = arg(&env, &qrels, "qrels", self::qrels)?;
     let metrics = arg(&env, &metrics, "metrics", texts)?;
     let per_query = arg(&env, &per_query, "perQuery", boolean)?;
-    promise(&env, Lane::Quick, move || {
+    let flag = flag(cancel);
+    promise(&env, Lane::Slow, move || {
         let names: Vec<&str> = metrics.iter().map(String::as_str).collect();
-        let found = quorate::evaluate(&run, &qrels, &names)?;
+        let found = flag.cover(|| quorate::evaluate(&run, &qrels, &names))?;
         let pairs: Vec<Value> = match per_query {
             true => found
                 .per_query
@@ -71,25 +73,37 @@ pub fn compare(
     qrels: Unknown<'_>,
     metric: Unknown<'_>,
     seed: Unknown<'_>,
+    cancel: Option<&NativeCancel>,
 ) -> Result<Promised, Thrown> {
     let (a, b) = (arg(&env, &run_a, "runA", run)?, arg(&env, &run_b, "runB", run)?);
     let qrels = arg(&env, &qrels, "qrels", self::qrels)?;
     let metric = arg(&env, &metric, "metric", text)?;
     let seed = arg(&env, &seed, "seed", whole)?;
-    promise(&env, Lane::Quick, move || report(&quorate::compare(&a, &b, &qrels, &metric, seed)?))
+    let flag = flag(cancel);
+    let work = move || quorate::compare(&a, &b, &qrels, &metric, seed);
+    promise(&env, Lane::Slow, move || report(&flag.cover(work)?))
 }
 
 /// A folder in the format of BEIR, as JSON.
 #[napi(ts_return_type = "Promise<string>")]
-pub fn load_beir(env: Env, folder: Unknown<'_>, split: Unknown<'_>) -> Result<Promised, Thrown> {
+pub fn load_beir(
+    env: Env,
+    folder: Unknown<'_>,
+    split: Unknown<'_>,
+    cancel: Option<&NativeCancel>,
+) -> Result<Promised, Thrown> {
     let folder = arg(&env, &folder, "folder", text)?;
     let split = arg(&env, &split, "split", text)?;
+    let flag = flag(cancel);
     promise(&env, Lane::Slow, move || {
-        let dataset = quorate::load_beir(folder, &split)?;
+        let dataset = flag.cover(|| quorate::load_beir(folder, &split))?;
         let corpus: Vec<Value> = dataset
             .corpus
             .iter()
-            .map(|d| json!({ "id": d.id, "title": d.title, "text": d.text, "metadata": d.metadata }))
+            .map(|d| {
+                let metadata = marked(Value::Object(d.metadata.clone()));
+                json!({ "id": d.id, "title": d.title, "text": d.text, "metadata": metadata })
+            })
             .collect();
         let out = json!({ "corpus": corpus, "queries": dataset.queries, "qrels": dataset.qrels });
         Ok(Out::Text(out.to_string()))
@@ -98,10 +112,11 @@ pub fn load_beir(env: Env, folder: Unknown<'_>, split: Unknown<'_>) -> Result<Pr
 
 /// A run in TREC's six columns, as JSON.
 #[napi(ts_return_type = "Promise<string>")]
-pub fn read_trec_run(env: Env, path: Unknown<'_>) -> Result<Promised, Thrown> {
+pub fn read_trec_run(env: Env, path: Unknown<'_>, cancel: Option<&NativeCancel>) -> Result<Promised, Thrown> {
     let path = arg(&env, &path, "path", text)?;
+    let flag = flag(cancel);
     promise(&env, Lane::Slow, move || {
-        let run = quorate::read_trec_run(path)?;
+        let run = flag.cover(|| quorate::read_trec_run(path))?;
         serde_json::to_string(&run)
             .map(Out::Text)
             .map_err(|e| Error::new(Code::Internal, format!("a run could not be converted: {e}")))

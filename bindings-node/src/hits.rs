@@ -100,8 +100,8 @@ impl NativeHits {
 
     /// The metadata of its document, as JSON.
     #[napi]
-    pub fn metadata(&self, i: u32) -> Result<&str, Thrown> {
-        Ok(self.hit(i)?.metadata_json())
+    pub fn metadata(&self, i: u32) -> Result<String, Thrown> {
+        Ok(convert::marked_text(self.hit(i)?.metadata_json()))
     }
 
     /// The headings above it, outermost first.

@@ -8,7 +8,7 @@ use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::core::embed::Embed;
 use quorate::rag::chunk::ChunkOptions;
-use quorate::rag::load::{CsvOptions, LoadOptions};
+use quorate::rag::load::{CsvOptions, LoadOptions, Ocr};
 use quorate::rag::{
     CopyOptions, Durability, FileOptions, Filter, KnowledgeBase, Language, ListOptions, ModelSource, OnError,
     OpenOptions, Progress, ReembedOptions, Sort, SyncOptions, WriteOptions,
@@ -16,7 +16,7 @@ use quorate::rag::{
 use quorate::{Cancel, Code, Document, Error, Result};
 use serde_json::{Value, json};
 
-use crate::convert::{self, Args, Out, arg, boolean, count, floats32, report, text, texts, whole};
+use crate::convert::{self, Args, Out, arg, boolean, count, floats32, marked, report, text, texts, whole};
 use crate::documents::{self, NativeDocuments, synced, written};
 use crate::door::{Callback, Held, Lane, NativeCancel, Promised, flag, promise};
 use crate::embed::{NativeCrossEncoder, NativeEmbedder, Opening};
@@ -108,6 +108,20 @@ fn file_options(env: &Env, options: &Unknown<'_>, sync: bool) -> Result<SyncOpti
     Ok(out)
 }
 
+/// Asks the host for the text of the image of a page. When it fails, the whole call does.
+fn reading(callback: Callback, cancel: &Cancel, failed: &Arc<AtomicBool>) -> Ocr {
+    let (cancel, failed) = (cancel.clone(), Arc::clone(failed));
+    Ocr::new(move |png: &[u8]| {
+        let answer = callback.call(vec![Out::Bytes(png.to_vec())], &cancel);
+        answer.and_then(|given| text(given, "what ocr gave")).inspect_err(|_| {
+            if !cancel.is_cancelled() {
+                failed.store(true, Ordering::Release);
+                cancel.cancel();
+            }
+        })
+    })
+}
+
 /// How tables in text form are read.
 fn csv(given: Given, what: &str) -> Result<CsvOptions> {
     match given {
@@ -141,6 +155,7 @@ fn chunking(given: Given, what: &str) -> Result<ChunkOptions> {
 /// A document without its chunks.
 fn plain(document: Document) -> Value {
     let Document { id, text, title, source, metadata, .. } = document;
+    let metadata = marked(Value::Object(metadata));
     json!({ "id": id, "text": text, "title": title, "source": source, "metadata": metadata })
 }
 
@@ -153,6 +168,17 @@ impl NativeKnowledgeBase {
     ) -> Result<Promised, Thrown> {
         let kb = self.kb.clone();
         promise(env, lane, move || work(&kb))
+    }
+
+    /// Runs a look at the documents, which `cancel` stops.
+    fn look(
+        &self,
+        env: &Env,
+        cancel: Option<&NativeCancel>,
+        work: impl FnOnce(&KnowledgeBase) -> Result<Out> + Send + 'static,
+    ) -> Result<Promised, Thrown> {
+        let flag = flag(cancel);
+        self.run(env, Lane::Quick, move |kb| flag.cover(|| work(kb)))
     }
 
     fn lane(&self, second: &Second) -> Lane {
@@ -226,7 +252,7 @@ impl NativeKnowledgeBase {
         })
     }
 
-    /// Adds, upserts or syncs the documents of files; otherwise as `write`.
+    /// Adds, upserts or syncs the documents of files; `ocr(reply, png)` reads pages that are images; otherwise as `write`.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn write_files(
         &self,
@@ -235,18 +261,28 @@ impl NativeKnowledgeBase {
         task: String,
         options: Unknown<'_>,
         progress: Option<Unknown<'_>>,
+        ocr: Option<Unknown<'_>>,
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let patterns = arg(&env, &patterns, "patterns", texts)?;
-        let SyncOptions { files, delete_missing } =
+        let SyncOptions { mut files, delete_missing } =
             file_options(&env, &options, task == "sync").or_throw()?;
+        let ocr = ocr.map(|f| Callback::new(&env, &f)).transpose()?;
         self.writing(&env, files.write.on_error, progress, cancel, move |kb, write| {
+            let failed = Arc::new(AtomicBool::new(false));
+            files.load.ocr = ocr.map(|callback| reading(callback, &write.cancel, &failed));
             let files = FileOptions { write, ..files };
-            match task.as_str() {
-                "add" => Ok(written(kb.add_files(&patterns, &files)?, Default::default())),
-                "upsert" => Ok(written(kb.upsert_files(&patterns, &files)?, Default::default())),
-                _ => Ok(synced(kb.sync_files(&patterns, &SyncOptions { files, delete_missing })?)),
-            }
+            let out = match task.as_str() {
+                "add" => kb.add_files(&patterns, &files).map(|report| written(report, Default::default())),
+                "upsert" => {
+                    kb.upsert_files(&patterns, &files).map(|report| written(report, Default::default()))
+                }
+                _ => kb.sync_files(&patterns, &SyncOptions { files, delete_missing }).map(synced),
+            };
+            out.map_err(|error| match failed.load(Ordering::Acquire) {
+                true => Error::new(Code::Callback, "the ocr callback failed"),
+                false => error,
+            })
         })
     }
 
@@ -385,9 +421,8 @@ impl NativeKnowledgeBase {
         self.run(&env, self.lane(&second), move |kb| {
             options.search.cancel.check()?;
             options.search = second.into(options.search)?;
-            options.validate()?;
-            let found = kb.search(&query, &options.search)?;
-            Ok(retrieve::context(&kb.context_of(&found, &options)?, &found))
+            let (context, found) = kb.context_with_hits(&query, &options)?;
+            Ok(retrieve::context(&context, &found))
         })
     }
 
@@ -400,23 +435,34 @@ impl NativeKnowledgeBase {
 
     /// The ids of the documents that match, oldest first.
     #[napi(ts_return_type = "Promise<Array<string>>")]
-    pub fn ids(&self, env: Env, by: Unknown<'_>) -> Result<Promised, Thrown> {
+    pub fn ids(&self, env: Env, by: Unknown<'_>, cancel: Option<&NativeCancel>) -> Result<Promised, Thrown> {
         let by = optional_filter(&env, &by)?;
-        self.run(&env, Lane::Quick, move |kb| {
+        self.look(&env, cancel, move |kb| {
             Ok(Out::List(kb.ids_of(by.as_ref())?.into_iter().map(Out::Text).collect()))
         })
     }
 
     /// How many documents match.
     #[napi(ts_return_type = "Promise<number>")]
-    pub fn count(&self, env: Env, by: Unknown<'_>) -> Result<Promised, Thrown> {
+    pub fn count(
+        &self,
+        env: Env,
+        by: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
         let by = optional_filter(&env, &by)?;
-        self.run(&env, Lane::Quick, move |kb| kb.count(by.as_ref()).map(Out::count))
+        self.look(&env, cancel, move |kb| kb.count(by.as_ref()).map(Out::count))
     }
 
     /// The values of a field with the number of documents that have each, as JSON.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn facets(&self, env: Env, field: Unknown<'_>, options: Unknown<'_>) -> Result<Promised, Thrown> {
+    pub fn facets(
+        &self,
+        env: Env,
+        field: Unknown<'_>,
+        options: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
         let field = arg(&env, &field, "field", text)?;
         let read = Args::read(&env, &options, "options of facets").and_then(|mut args| {
             let out = (args.maybe("where", filter)?, args.or("limit", 20, count)?);
@@ -424,17 +470,23 @@ impl NativeKnowledgeBase {
             Ok(out)
         });
         let (by, limit) = read.or_throw()?;
-        self.run(&env, Lane::Quick, move |kb| {
+        self.look(&env, cancel, move |kb| {
             let found = kb.facets(&field, by.as_ref(), limit)?;
             let pairs: Vec<Value> =
-                found.iter().map(|(value, count)| json!([value.to_json(), count])).collect();
+                found.iter().map(|(value, count)| json!([marked(value.to_json()), count])).collect();
             Ok(Out::Text(Value::Array(pairs).to_string()))
         })
     }
 
     /// The least and the greatest value of a field, as JSON.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn min_max(&self, env: Env, field: Unknown<'_>, options: Unknown<'_>) -> Result<Promised, Thrown> {
+    pub fn min_max(
+        &self,
+        env: Env,
+        field: Unknown<'_>,
+        options: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+    ) -> Result<Promised, Thrown> {
         let field = arg(&env, &field, "field", text)?;
         let read = Args::read(&env, &options, "options of minMax").and_then(|mut args| {
             let out = args.maybe("where", filter)?;
@@ -442,9 +494,9 @@ impl NativeKnowledgeBase {
             Ok(out)
         });
         let by = read.or_throw()?;
-        self.run(&env, Lane::Quick, move |kb| {
+        self.look(&env, cancel, move |kb| {
             let found = kb.min_max(&field, by.as_ref())?;
-            let pair = found.map(|(low, high)| json!([low.to_json(), high.to_json()]));
+            let pair = found.map(|(low, high)| json!([marked(low.to_json()), marked(high.to_json())]));
             Ok(Out::Text(pair.unwrap_or(Value::Null).to_string()))
         })
     }

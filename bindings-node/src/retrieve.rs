@@ -5,8 +5,8 @@ use std::sync::Arc;
 use napi::{Env, Unknown};
 use quorate::core::embed::CrossEncoder;
 use quorate::rag::{
-    Bm25, Context, ContextOptions, ContextOrder, Filter, Fusion, GroupBy, Hit, Hits, Lexical, LexicalQuery,
-    Mode, Rerank, Reranker, SearchOptions,
+    Bm25, Context, ContextOptions, ContextOrder, EmptyContext, Filter, Fusion, GroupBy, Hit, Hits, Lexical,
+    LexicalQuery, Mode, Rerank, Reranker, SearchOptions,
 };
 use quorate::{Code, Error, Result};
 use serde_json::json;
@@ -200,5 +200,8 @@ pub fn context(context: &Context, hits: &[Hit]) -> Out {
             })
         })
         .collect();
-    Out::Text(json!({ "text": context.text, "citations": citations, "tokens": context.tokens }).to_string())
+    let reason = context.reason.map(EmptyContext::as_str);
+    let out =
+        json!({ "text": context.text, "citations": citations, "tokens": context.tokens, "reason": reason });
+    Out::Text(out.to_string())
 }

@@ -11,6 +11,9 @@ use crate::errors::{engine, invalid};
 /// How deep a value may be nested. A cyclic one is deeper than anything.
 const MAX_DEPTH: usize = 64;
 
+/// The most items of an array; typed arrays may have more. An array can say that it is longer than all memory, and hold nothing.
+const MAX_ITEMS: u32 = 1 << 24;
+
 /// A JavaScript value.
 #[derive(Clone, Debug)]
 pub enum Given {
@@ -70,7 +73,8 @@ impl Given {
 }
 
 /// Copies a value. Codes: `invalid_text` for a lone surrogate, `invalid_argument` for a value that is nested too deep
-/// (a cyclic one is), a detached buffer, a BigInt over 64 bits, or a getter that throws.
+/// (a cyclic one is), a detached buffer, a BigInt over 64 bits, or a getter that throws, `too_large` for an array of more than
+/// 2^24 items.
 ///
 /// `env` and `value` are those of the call that is being served, on its thread.
 pub fn read(env: napi_env, value: napi_value, what: &str) -> Result<Given> {
@@ -230,6 +234,7 @@ impl Reader {
         let mut length = 0;
         // SAFETY: `value` is an array of this call; the pointer is to a local.
         self.check(unsafe { sys::napi_get_array_length(self.env, value, &mut length) })?;
+        bounded(length, &self.path)?;
         let stem = self.path.len();
         let mut items = Vec::new();
         for i in 0..length {
@@ -388,6 +393,16 @@ impl Reader {
     }
 }
 
+fn bounded(length: u32, what: &str) -> Result<()> {
+    if length <= MAX_ITEMS {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::TooLarge,
+        format!("{what} has {length} items; at most {MAX_ITEMS} are taken, of typed arrays more"),
+    ))
+}
+
 /// Copies the items of an array one by one, each with an error of its own; `first` is the place of the first one for
 /// messages. Errors: `invalid_argument` for anything but an array.
 pub fn read_items(env: napi_env, value: napi_value, what: &str, first: usize) -> Result<Vec<Result<Given>>> {
@@ -400,6 +415,7 @@ pub fn read_items(env: napi_env, value: napi_value, what: &str, first: usize) ->
     let mut length = 0;
     // SAFETY: `value` is an array of this call; the pointer is to a local.
     reader.check(unsafe { sys::napi_get_array_length(env, value, &mut length) })?;
+    bounded(length, what)?;
     let item = |i| {
         let mut item = null_mut();
         reader.path = format!("{what}[{}]", first + i as usize);

@@ -1,8 +1,8 @@
 // Which experts should answer a question?
 
 import type * as Native from '../native.js';
-import { options as checked, parse, place, settle } from './call.js';
-import { Embedder, nativeOf } from './embed.js';
+import { abortable, now, options as checked, parse, place, settle } from './call.js';
+import { type Abortable, Embedder, nativeOf } from './embed.js';
 import { type Where, filterIn } from './kb.js';
 import { native } from './native.js';
 
@@ -69,7 +69,7 @@ export interface RegistryOptions {
 }
 
 /** What a match must and may do. */
-export interface MatchOptions {
+export interface MatchOptions extends Abortable {
   /** How many agents to return at most. Default 5. */
   k?: number;
   /** A condition on the agents' fields, in snake_case, such as `latency = 'interactive' AND tags CONTAINS 'ecg'`. */
@@ -280,6 +280,34 @@ export interface AgentVersion {
   agent: Agent | null;
 }
 
+/** A question, and the id of the agent that answers it; null where nobody does. */
+export type Answered = readonly [question: string, agentId: string | null];
+
+/** The numbers that turn scores into confidence. They belong to the embedder that they were fitted for. */
+export interface Calibration {
+  /** Of the log-odds of being in scope: the intercept, then slopes. */
+  intercept: number;
+  dense: number;
+  lexical: number;
+  few: number;
+  fewDense: number;
+  fewCompany: number;
+  /** Added where questions out of scope are stated. */
+  stated: number;
+  outside: number;
+  /** Of the softmax over scores. */
+  temperature: number;
+  /** How much the temperature grows with the weight of the description. */
+  widening: number;
+}
+
+function answered(questions: unknown): unknown {
+  if (questions === undefined || questions === null) return [];
+  if (questions instanceof Map) return [...questions];
+  if (typeof questions === 'object' && !Array.isArray(questions)) return Object.entries(questions);
+  return questions;
+}
+
 const MADE = Symbol('made');
 
 /**
@@ -303,10 +331,8 @@ export class AgentRegistry {
     const { path, embedder, catalog, ...rest } = checked(given as RegistryOptions | null | undefined);
     const at = (value: string | URL | null | undefined) => (value instanceof URL ? place(value) : value);
     const model = embedder instanceof Embedder ? undefined : at(embedder);
-    this.#native = native.AgentRegistry.open(
-      embedder instanceof Embedder ? nativeOf.get(embedder) : undefined,
-      { ...rest, path: at(path), model, catalog: at(catalog) },
-    );
+    const own = embedder instanceof Embedder ? nativeOf.get(embedder) : undefined;
+    this.#native = now(() => native.AgentRegistry.open(own, { ...rest, path: at(path), model, catalog: at(catalog) }));
   }
 
   /** Opens a registry and waits until it is open. */
@@ -327,8 +353,9 @@ export class AgentRegistry {
   }
 
   /** Adds many agents at once: all or none. Codes: as {@link add}. */
-  async addAll(agents: readonly Agent[]): Promise<Agent[]> {
-    return parse(await settle(() => this.#native.addAll(agents)));
+  async addAll(agents: readonly Agent[], options?: Abortable | null): Promise<Agent[]> {
+    const { signal } = checked(options);
+    return parse(await abortable(signal, false, (cancel) => this.#native.addAll(agents, cancel)));
   }
 
   /** Replaces the definition of an agent. Codes: `unknown_id`, otherwise as {@link add}. */
@@ -361,7 +388,8 @@ export class AgentRegistry {
    * a guess, when nothing is confident and `abstain` is set. Codes: `empty_input`, `unknown_capability`, `filter_type`.
    */
   async match(question: string, options?: MatchOptions | null): Promise<Match[]> {
-    const found = parse<Found[]>(await settle(() => this.#native.match(question, checked(options))));
+    const { signal, ...rest } = checked(options);
+    const found = parse<Found[]>(await abortable(signal, true, (cancel) => this.#native.match(question, rest, cancel)));
     return found.map((one) => new Match(one));
   }
 
@@ -370,7 +398,8 @@ export class AgentRegistry {
    * `size` agents can. Codes: `empty_input`, `not_found`, `invalid_argument`, `too_large`.
    */
   async selectPanel(question: string, options?: PanelOptions | null): Promise<Panel> {
-    return new Panel(parse(await settle(() => this.#native.selectPanel(question, checked(options)))));
+    const { signal, ...rest } = checked(options);
+    return new Panel(parse(await abortable(signal, true, (cancel) => this.#native.selectPanel(question, rest, cancel))));
   }
 
   /** Records how well an agent did on a question: `reward` from 0 (useless) to 1. Matches learn from it. */
@@ -389,13 +418,49 @@ export class AgentRegistry {
   }
 
   /** Adds the agents of a catalogue file, replacing those that are there already; says how many it has. */
-  async load(path: string | URL): Promise<number> {
-    return settle(() => this.#native.load(place(path)));
+  async load(path: string | URL, options?: Abortable | null): Promise<number> {
+    const { signal } = checked(options);
+    return abortable(signal, false, (cancel) => this.#native.load(place(path), cancel));
   }
 
   /** Writes what this handle can load again to a catalogue file, a tenant's its own: JSON when its name ends in `.json`, else YAML. */
   async save(path: string | URL): Promise<void> {
     await settle(() => this.#native.save(place(path)));
+  }
+
+  /** The questions that are stated to be nobody's: those for all tenants, then this handle's tenant's own. */
+  async outOfScope(): Promise<string[]> {
+    return settle(() => this.#native.outOfScope());
+  }
+
+  /**
+   * States which questions are nobody's, instead of those that this handle stated before: a tenant's for the tenant, the
+   * administrator's for all. A question that is like one of them finds nobody confidently. Codes: `invalid_argument` for an empty
+   * question, `too_large` for more than 10,000 or more than 8 MiB of them, and those of the embedder.
+   */
+  async setOutOfScope(questions: readonly string[], options?: Abortable | null): Promise<void> {
+    const { signal } = checked(options);
+    await abortable(signal, false, (cancel) => this.#native.setOutOfScope(questions, cancel));
+  }
+
+  /** The numbers that turn scores into confidence here. */
+  async calibration(): Promise<Calibration> {
+    return parse(await settle(() => this.#native.calibration()));
+  }
+
+  /**
+   * Fits confidence to this registry and keeps it: to questions with the id of the agent that answers them (null: nobody), and to
+   * the registry's own, which are the agents' examples and the questions {@link outOfScope}. A few questions change the numbers a
+   * little, many a lot. The administrator's handle alone can. Codes: `empty_input` unless there are questions in scope and out of
+   * scope, `unknown_id`, `tenant_violation`, and those of the embedder.
+   */
+  async calibrate(
+    questions?: Answered[] | Record<string, string | null> | Map<string, string | null> | null,
+    options?: Abortable | null,
+  ): Promise<Calibration> {
+    const { signal } = checked(options);
+    const pairs = answered(questions);
+    return parse(await abortable(signal, false, (cancel) => this.#native.calibrate(pairs, cancel)));
   }
 
   /** The capabilities that agents may name, with their titles; empty when any may be named. */

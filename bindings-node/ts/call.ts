@@ -1,7 +1,7 @@
 // How does a call reach the native half, stop at an AbortSignal, and fail with the right error?
 
 import { builtin } from './builtin.js';
-import { Cancelled, invalid, refine } from './errors.js';
+import { Cancelled, InvalidInput, invalid, refine } from './errors.js';
 import { native } from './native.js';
 
 /** @internal What a native call resolves with; its errors are those of quorate. */
@@ -24,6 +24,15 @@ export function now<T>(start: () => T): T {
 
 type Cancel = InstanceType<typeof native.Cancel>;
 
+/** Is this a signal, and not only an object of its class? */
+function isSignal(given: unknown): given is AbortSignal {
+  try {
+    return given instanceof AbortSignal && typeof given.aborted === 'boolean';
+  } catch {
+    return false;
+  }
+}
+
 function cancelled(signal: AbortSignal): Cancelled {
   return new Cancelled('cancelled', 'the work was cancelled by its caller', { cause: signal.reason });
 }
@@ -40,7 +49,7 @@ export async function abortable<T>(
   start: (cancel?: Cancel) => Promise<T>,
 ): Promise<T> {
   if (signal === undefined || signal === null) return settle(() => start());
-  if (!(signal instanceof AbortSignal)) throw invalid('signal is not an AbortSignal');
+  if (!isSignal(signal)) throw invalid('signal is not an AbortSignal');
   if (signal.aborted) throw cancelled(signal);
   const cancel = new native.Cancel();
   let abort = () => {};
@@ -73,17 +82,64 @@ export function options<T extends object>(given: T | null | undefined): T {
 export function place(given: string | URL): string {
   if (!(given instanceof URL)) return given;
   if (given.protocol !== 'file:') return given.href;
-  return decodeURIComponent(given.pathname);
+  try {
+    return decodeURIComponent(given.pathname);
+  } catch (cause) {
+    throw new InvalidInput('invalid_text', `${given.href} does not name a file: what it encodes is not valid Unicode`, { cause });
+  }
 }
 
 /** @internal A report of the native half. */
 export function parse<T>(json: string): T {
-  return JSON.parse(json, json.includes('"$big"') ? big : undefined) as T;
+  return JSON.parse(json, json.includes('$big"') ? big : undefined) as T;
 }
 
+/** `{ $big: digits }` as a BigInt; keys of the users' own that look like the mark come with one more `$`. */
 function big(_: string, value: unknown): unknown {
-  const digits = (value as { $big?: unknown } | null)?.$big;
-  return typeof digits === 'string' ? BigInt(digits) : value;
+  if (typeof value !== 'object' || value === null) return value;
+  const digits = (value as { $big?: unknown }).$big;
+  if (typeof digits === 'string' && /^-?\d+$/.test(digits)) return BigInt(digits);
+  if (Array.isArray(value) || !Object.keys(value).some(isEscaped)) return writable(value);
+  return writable(Object.fromEntries(Object.entries(value).map(([key, member]) => [isEscaped(key) ? key.slice(1) : key, member])));
+}
+
+const isEscaped = (key: string): boolean => /^\$\$+big$/.test(key);
+
+/** @internal A BigInt as its digits, since JSON.stringify refuses it; anything else as it is. */
+export function written<T>(value: T): T | string {
+  return typeof value === 'bigint' ? value.toString() : value;
+}
+
+/** @internal The same value, which JSON.stringify can write also when it is an array or an object that holds BigInts. */
+export function writable<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.hasOwn(value, 'toJSON')) return value;
+  if (!Object.values(value).some((member) => typeof member === 'bigint')) return value;
+  // It is not enumerable: no member of the value.
+  return Object.defineProperty(value, 'toJSON', { value: plain });
+}
+
+function plain(this: object): unknown {
+  if (Array.isArray(this)) return this.map(written);
+  return Object.fromEntries(Object.entries(this).map(([name, member]) => [name, written(member)]));
+}
+
+/** The most items of an array; the native half has the same bound. */
+const MOST_ITEMS = 2 ** 24;
+
+/** @internal An array of which every item can be looked at: it may say that it is longer than all memory, and hold nothing. */
+export function bounded<T extends ArrayLike<unknown>>(given: T, what: string): T {
+  if (Array.isArray(given) && given.length > MOST_ITEMS) {
+    throw new InvalidInput('too_large', `${what} has ${given.length} items; at most ${MOST_ITEMS} are taken, of typed arrays more`);
+  }
+  return given;
+}
+
+/** @internal A value for a message: what it is, where saying it could fail or be long. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, 100)}'`;
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  if (typeof value === 'bigint') return 'a BigInt';
+  return typeof value === 'function' || typeof value === 'symbol' ? `a ${typeof value}` : String(value);
 }
 
 /** How many calls with functions of the host run at a time; further ones wait, except those that such a function makes itself. */

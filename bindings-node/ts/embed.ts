@@ -1,7 +1,7 @@
 // How are embedding models used?
 
 import type * as Native from '../native.js';
-import { abortable, now, options as checked, parse, place, settle } from './call.js';
+import { abortable, now, options as checked, parse, place, settle, shown } from './call.js';
 import { invalid } from './errors.js';
 import { native } from './native.js';
 
@@ -172,6 +172,15 @@ export class RemoteEmbedder extends Embedder {
   }
 }
 
+/** What a function of the host has failed with, for a message; asking it may fail too. */
+function reason(error: unknown): string {
+  try {
+    return String(error).slice(0, 300);
+  } catch {
+    return shown(error);
+  }
+}
+
 /** The options of a {@link CallbackEmbedder}. */
 export interface CallbackEmbedderOptions {
   /** Components of a vector. */
@@ -198,7 +207,7 @@ export class CallbackEmbedder extends Embedder {
     const call = (reply: Native.Reply, texts: string[]): void => {
       new Promise<ArrayLike<ArrayLike<number>>>((resolve) => resolve(embed(texts))).then(
         (vectors) => reply.answer(vectors),
-        (error: unknown) => reply.fail(`the embedder's function failed: ${String(error).slice(0, 300)}`),
+        (error: unknown) => reply.fail(`the embedder's function failed: ${reason(error)}`),
       );
     };
     super(REMOTE, now(() => native.Embedder.callback(call, rest, cacheIn(cache))));

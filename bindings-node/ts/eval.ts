@@ -1,6 +1,8 @@
 // How good is a ranking?
 
-import { options as checked, parse, place, settle } from './call.js';
+import type * as Native from '../native.js';
+import { abortable, options as checked, parse, place, settle } from './call.js';
+import type { Abortable } from './embed.js';
 import type { Metadata } from './hits.js';
 import { native } from './native.js';
 
@@ -13,7 +15,7 @@ export type Qrels = Record<string, Record<string, number>>;
 export const DEFAULT_METRICS: readonly string[] = ['ndcg@10', 'recall@100', 'mrr@10', 'map', 'p@5'];
 
 /** What {@link evaluate} may be told. */
-export interface EvaluateOptions {
+export interface EvaluateOptions extends Abortable {
   /** `ndcg@k`, `recall@k`, `mrr@k`, `map`, `p@k`, `success@k`, `bpref`. */
   metrics?: readonly string[];
   /** Values of each query rather than their means. Default false. */
@@ -71,10 +73,11 @@ export async function evaluate(
   qrels: Qrels,
   given?: EvaluateOptions | readonly string[] | null,
 ): Promise<unknown> {
-  const { metrics = DEFAULT_METRICS, perQuery = false } = Array.isArray(given)
-    ? { metrics: given as readonly string[] }
+  const { metrics = DEFAULT_METRICS, perQuery = false, signal } = Array.isArray(given)
+    ? ({ metrics: given } as EvaluateOptions)
     : checked(given as EvaluateOptions | null | undefined);
-  const pairs = parse<[string, unknown][]>(await settle(() => native.evaluate(run, qrels, metrics, perQuery)));
+  const work = (cancel?: Native.Cancel) => native.evaluate(run, qrels, metrics, perQuery, cancel);
+  const pairs = parse<[string, unknown][]>(await abortable(signal, true, work));
   return Object.fromEntries(pairs);
 }
 
@@ -83,21 +86,25 @@ export async function compare(
   runA: Run,
   runB: Run,
   qrels: Qrels,
-  options?: { metric?: string; seed?: number } | null,
+  options?: ({ metric?: string; seed?: number } & Abortable) | null,
 ): Promise<Comparison> {
-  const { metric = 'ndcg@10', seed = 0 } = checked(options);
-  return parse(await settle(() => native.compare(runA, runB, qrels, metric, seed)));
+  const { metric = 'ndcg@10', seed = 0, signal } = checked(options);
+  return parse(await abortable(signal, true, (cancel) => native.compare(runA, runB, qrels, metric, seed, cancel)));
 }
 
 /** Reads `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv` of a BEIR folder. Codes: `not_found`, `load_failed`. */
-export async function loadBeir(folder: string | URL, options?: { split?: string } | null): Promise<BeirDataset> {
-  const { split = 'test' } = checked(options);
-  return parse(await settle(() => native.loadBeir(place(folder), split)));
+export async function loadBeir(
+  folder: string | URL,
+  options?: ({ split?: string } & Abortable) | null,
+): Promise<BeirDataset> {
+  const { split = 'test', signal } = checked(options);
+  return parse(await abortable(signal, true, (cancel) => native.loadBeir(place(folder), split, cancel)));
 }
 
 /** Reads a run in TREC's six columns. Codes: `not_found`, `load_failed`. */
-export async function readTrecRun(path: string | URL): Promise<Run> {
-  return parse(await settle(() => native.readTrecRun(place(path))));
+export async function readTrecRun(path: string | URL, options?: Abortable | null): Promise<Run> {
+  const { signal } = checked(options);
+  return parse(await abortable(signal, true, (cancel) => native.readTrecRun(place(path), cancel)));
 }
 
 /** Writes a run in TREC's six columns. Codes: `io`, `permission_denied`, `invalid_argument`. */

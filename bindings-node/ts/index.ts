@@ -51,6 +51,7 @@ export {
   type Lexical,
   type LexicalWords,
   type ListOptions,
+  type OcrFunction,
   type OpenOptions,
   type Opening,
   type Problem,

@@ -1,7 +1,7 @@
 // How are documents kept and found?
 
 import type * as Native from '../native.js';
-import { abortable, admitted, options as checked, hosted, parse, place, settle } from './call.js';
+import { abortable, admitted, bounded, options as checked, hosted, parse, place, settle, shown } from './call.js';
 import { type Abortable, CrossEncoder, Embedder, encoderOf, nativeOf } from './embed.js';
 import { InvalidInput, invalid } from './errors.js';
 import { type Hit, type Metadata, type MetadataValue, hitsOf } from './hits.js';
@@ -102,6 +102,9 @@ export interface WriteOptions extends Abortable {
  * (code `callback`), and nothing is stored.
  */
 export type ProgressFunction = (done: number, total: number) => unknown;
+
+/** Reads the text of an image, a PNG file; it may be asynchronous, and is called several times at once when there are several files. */
+export type OcrFunction = (png: Buffer) => string | PromiseLike<string>;
 
 /** How a knowledge base is copied or examined. */
 export interface CopyOptions extends Abortable {
@@ -215,6 +218,11 @@ export interface FileOptions extends WriteOptions {
   root?: string | URL | null;
   /** What is known of all the documents. */
   metadata?: Metadata | null;
+  /**
+   * Reads pages of PDFs that have no text of their own: it is given the image of a page as a PNG file and gives, or promises, its
+   * text. What it throws or rejects with ends the call (code `callback`). Default none: such pages have no text.
+   */
+  ocr?: OcrFunction | null;
   /** Whether symbolic links in a folder lead on, also out of it. Default false. */
   followLinks?: boolean;
   /** After so many documents there is a commit. Default 1000. */
@@ -345,6 +353,8 @@ export interface ListOptions extends Abortable {
 export interface DocumentPage extends Array<Document> {
   /** What `after` of the next page is; null when this page is the last. */
   next: string | null;
+  /** The documents and `next`, for `JSON.stringify`. */
+  toJSON(): { documents: Document[]; next: string | null };
 }
 
 /** A function that gives each hit a score, larger is better; it may be asynchronous. */
@@ -386,6 +396,11 @@ export interface Context {
   citations: Citation[];
   /** The tokens of the text; at most `maxTokens`. */
   tokens: number;
+  /**
+   * Why the text is empty, null where it is not: the search found nothing, or nothing that reaches `minRelevance` or `minScore`, or
+   * not even the beginning of a passage fits into `maxTokens`.
+   */
+  reason: 'nothing_found' | 'nothing_relevant' | 'budget_too_small' | null;
 }
 
 /** What a knowledge base holds, of one tenant. */
@@ -511,13 +526,13 @@ export class KnowledgeBase {
     task: 'add' | 'upsert' | 'sync',
     options: SyncOptions | null | undefined,
   ): Promise<T> {
-    const { progress, signal, root, ...rest } = checked(options);
+    const { progress, ocr, signal, root, ...rest } = checked(options);
     const settings = { ...rest, root: root === undefined || root === null ? undefined : place(root) };
-    const tell = teller(progress, 'files');
-    const list = Array.isArray(patterns) ? (patterns as readonly (string | URL)[]) : [patterns as string | URL];
+    const [tell, read] = [teller(progress, 'files'), reader(ocr)];
+    const list = Array.isArray(patterns) ? bounded(patterns as readonly (string | URL)[], 'patterns') : [patterns as string | URL];
     const write = (cancel?: Native.Cancel) =>
-      this.#native.writeFiles(list.map(place), task, settings, tell.call, cancel);
-    return parse(await calling(tell, () => abortable(signal, false, write)));
+      this.#native.writeFiles(list.map(place), task, settings, tell.call, read.call, cancel);
+    return parse(await calling(tell, () => abortable(signal, false, write), read));
   }
 
   /**
@@ -533,7 +548,7 @@ export class KnowledgeBase {
     options?: (Omit<WriteOptions, 'progress'> & { batchSize?: number; upsert?: boolean }) | null,
   ): AsyncGenerator<StreamStep, void, undefined> {
     const { batchSize = 256, upsert = false, ...rest } = checked(options);
-    if (!Number.isInteger(batchSize) || batchSize < 1) throw invalid(`batchSize is ${batchSize}; 1 or more is expected`);
+    if (!Number.isInteger(batchSize) || batchSize < 1) throw invalid(`batchSize is ${shown(batchSize)}; 1 or more is expected`);
     let done = 0;
     const store = async (batch: DocumentInput[]): Promise<StreamStep> => {
       const report = await this.#write(batch, upsert, rest);
@@ -622,7 +637,7 @@ export class KnowledgeBase {
   ): AsyncGenerator<{ index: number; query: string; hits: Hit[] }, void, undefined> {
     const { concurrency = 16, ...rest } = checked(options);
     if (!Number.isInteger(concurrency) || concurrency < 1) {
-      throw invalid(`concurrency is ${concurrency}; 1 or more is expected`);
+      throw invalid(`concurrency is ${shown(concurrency)}; 1 or more is expected`);
     }
     const ahead: Promise<{ index: number; query: string; hits: Hit[] }>[] = [];
     let index = 0;
@@ -652,13 +667,15 @@ export class KnowledgeBase {
   }
 
   /** The ids of the documents that match, oldest first: a filter, or `{ where: filter }`. All of them without one. */
-  async ids(where?: Where | { where?: Where | null } | null): Promise<string[]> {
-    return settle(() => this.#native.ids(filterIn(where)));
+  async ids(where?: Where | { where?: Where | null } | null, options?: Abortable | null): Promise<string[]> {
+    const { signal } = checked(options);
+    return abortable(signal, true, (cancel) => this.#native.ids(filterIn(where), cancel));
   }
 
   /** How many documents match: a filter, or `{ where: filter }`. All of them without one. */
-  async count(where?: Where | { where?: Where | null } | null): Promise<number> {
-    return settle(() => this.#native.count(filterIn(where)));
+  async count(where?: Where | { where?: Where | null } | null, options?: Abortable | null): Promise<number> {
+    const { signal } = checked(options);
+    return abortable(signal, true, (cancel) => this.#native.count(filterIn(where), cancel));
   }
 
   /**
@@ -667,9 +684,10 @@ export class KnowledgeBase {
    */
   async facets(
     field: string,
-    options?: { where?: Where | null; limit?: number } | null,
-  ): Promise<[value: string | number | boolean, count: number][]> {
-    return parse(await settle(() => this.#native.facets(field, options)));
+    options?: ({ where?: Where | null; limit?: number } & Abortable) | null,
+  ): Promise<[value: string | number | bigint | boolean, count: number][]> {
+    const { signal, ...rest } = checked(options);
+    return parse(await abortable(signal, true, (cancel) => this.#native.facets(field, rest, cancel)));
   }
 
   /**
@@ -678,9 +696,10 @@ export class KnowledgeBase {
    */
   async minMax(
     field: string,
-    options?: { where?: Where | null } | null,
-  ): Promise<[least: string | number, greatest: string | number] | null> {
-    return parse(await settle(() => this.#native.minMax(field, options)));
+    options?: ({ where?: Where | null } & Abortable) | null,
+  ): Promise<[least: string | number | bigint, greatest: string | number | bigint] | null> {
+    const { signal, ...rest } = checked(options);
+    return parse(await abortable(signal, true, (cancel) => this.#native.minMax(field, rest, cancel)));
   }
 
   /** A page of documents; `next` of it is `after` of the next one. Codes: `filter_syntax`, `filter_type`, `invalid_argument`. */
@@ -688,7 +707,10 @@ export class KnowledgeBase {
     const { signal, ...rest } = checked(options);
     const list = (cancel?: Native.Cancel) => this.#native.documents(rest, cancel);
     const found = parse<{ documents: Document[]; next: string | null }>(await abortable(signal, false, list));
-    return Object.assign(found.documents, { next: found.next });
+    const page = Object.assign(found.documents, { next: found.next });
+    // JSON knows an array's items alone.
+    const toJSON = () => ({ documents: [...page], next: page.next });
+    return Object.defineProperty(page, 'toJSON', { value: toJSON }) as DocumentPage;
   }
 
   /** What the knowledge base holds. */
@@ -843,6 +865,7 @@ async function fill(
   if (!isIterable || documents instanceof Map || ArrayBuffer.isView(documents)) {
     throw invalid(`documents are ${documents === null ? 'null' : `a ${typeof documents}`}; an array is expected`);
   }
+  if (Array.isArray(documents)) bounded(documents, 'documents');
   const slices = Array.isArray(documents) ? slicesOf(documents as DocumentInput[]) : gather(documents);
   let since = performance.now();
   for (const slice of slices) {
@@ -885,12 +908,13 @@ interface Told<F> {
 }
 
 /** Runs native work that may call a function of the host; where that failed, it is the cause of the error. */
-async function calling<T>(callback: Told<unknown>, work: () => Promise<T>): Promise<T> {
+async function calling<T>(callback: Told<unknown>, work: () => Promise<T>, other?: Told<unknown>): Promise<T> {
   try {
-    return await admitted(callback.call !== undefined, work);
+    return await admitted((callback.call ?? other?.call) !== undefined, work);
   } catch (error) {
-    if (error instanceof InvalidInput && error.code === 'callback' && callback.failed) {
-      throw new InvalidInput('callback', error.message, { cause: callback.failed.error });
+    const failed = callback.failed ?? other?.failed;
+    if (error instanceof InvalidInput && error.code === 'callback' && failed) {
+      throw new InvalidInput('callback', error.message, { cause: failed.error });
     }
     throw error;
   }
@@ -900,7 +924,7 @@ async function calling<T>(callback: Told<unknown>, work: () => Promise<T>): Prom
 function writing(options: WriteOptions | null | undefined, what = 'documents') {
   const { onError = 'stop', progress, signal, ...unknown } = checked(options);
   for (const name of Object.keys(unknown)) throw invalid(`options of add have no option '${name}'`);
-  if (onError !== 'stop' && onError !== 'skip') throw invalid(`onError is '${String(onError)}'; it is one of stop, skip`);
+  if (onError !== 'stop' && onError !== 'skip') throw invalid(`onError is ${shown(onError)}; it is one of stop, skip`);
   return { skip: onError === 'skip', teller: teller(progress, what), signal };
 }
 
@@ -930,6 +954,28 @@ function teller(progress: WriteOptions['progress'], what: string): Told<Teller> 
   return told;
 }
 
+type Reader = (reply: Native.Reply, png: Buffer) => void;
+
+/** What reads images for the native half. */
+function reader(ocr: FileOptions['ocr']): Told<Reader> {
+  if (ocr === undefined || ocr === null) return { call: undefined };
+  if (typeof ocr !== 'function') throw invalid(`ocr is ${shown(ocr)}; a function from the PNG file of an image to its text is expected`);
+  const told: Told<Reader> = {
+    call: (reply, png) => {
+      const failed = (error: unknown) => {
+        told.failed = { error };
+        reply.fail('the ocr callback failed');
+      };
+      const given = (text: unknown) => {
+        if (typeof text === 'string') reply.answer(text);
+        else failed(invalid(`ocr gave ${shown(text)}; the text of the image, a string, is expected`));
+      };
+      hosted(() => ocr(png)).then(given, failed);
+    },
+  };
+  return told;
+}
+
 function bar(what: string): (done: number, total: number) => void {
   return (done, total) => void process.stderr.write(`\r${done}/${total} ${what}${done === total ? '\n' : ''}`);
 }
@@ -946,7 +992,7 @@ function reranker(rerank: SearchOptions['rerank']): Second {
   if (rerank === undefined || rerank === null) return { name: undefined, call: undefined };
   if (rerank instanceof CrossEncoder) return { name: 'given', encoder: encoderOf.get(rerank), call: undefined };
   if (typeof rerank === 'string') {
-    if (rerank !== 'mmr' && rerank !== 'late') throw invalid(`rerank is '${String(rerank)}'; it is one of mmr, late`);
+    if (rerank !== 'mmr' && rerank !== 'late') throw invalid(`rerank is ${shown(rerank)}; it is one of mmr, late`);
     return { name: rerank, call: undefined };
   }
   if (typeof rerank !== 'function') {

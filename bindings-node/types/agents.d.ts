@@ -1,4 +1,4 @@
-import { Embedder } from './embed.js';
+import { type Abortable, Embedder } from './embed.js';
 import { type Where } from './kb.js';
 /** An expert that can be asked. Fields are in camelCase here; in catalogue files they are in snake_case, which is taken too. */
 export interface Agent {
@@ -80,7 +80,7 @@ export interface RegistryOptions {
     catalog?: string | URL | null;
 }
 /** What a match must and may do. */
-export interface MatchOptions {
+export interface MatchOptions extends Abortable {
     /** How many agents to return at most. Default 5. */
     k?: number;
     /** A condition on the agents' fields, in snake_case, such as `latency = 'interactive' AND tags CONTAINS 'ecg'`. */
@@ -213,6 +213,25 @@ export interface AgentVersion {
     /** The definition; null where the agent was removed. */
     agent: Agent | null;
 }
+/** A question, and the id of the agent that answers it; null where nobody does. */
+export type Answered = readonly [question: string, agentId: string | null];
+/** The numbers that turn scores into confidence. They belong to the embedder that they were fitted for. */
+export interface Calibration {
+    /** Of the log-odds of being in scope: the intercept, then slopes. */
+    intercept: number;
+    dense: number;
+    lexical: number;
+    few: number;
+    fewDense: number;
+    fewCompany: number;
+    /** Added where questions out of scope are stated. */
+    stated: number;
+    outside: number;
+    /** Of the softmax over scores. */
+    temperature: number;
+    /** How much the temperature grows with the weight of the description. */
+    widening: number;
+}
 /**
  * Agents, found by what they can do.
  *
@@ -230,7 +249,7 @@ export declare class AgentRegistry {
     /** Adds an agent and gives it back with all its defaults. Codes: `duplicate_id`, `unknown_capability`, `tenant_violation`. */
     add(agent: Agent): Promise<Agent>;
     /** Adds many agents at once: all or none. Codes: as {@link add}. */
-    addAll(agents: readonly Agent[]): Promise<Agent[]>;
+    addAll(agents: readonly Agent[], options?: Abortable | null): Promise<Agent[]>;
     /** Replaces the definition of an agent. Codes: `unknown_id`, otherwise as {@link add}. */
     update(agent: Agent): Promise<Agent>;
     /** Removes an agent and what was learnt about it. Codes: `unknown_id`, `tenant_violation`. */
@@ -260,9 +279,26 @@ export declare class AgentRegistry {
     /** The A2A card of an agent. Code: `unknown_id`. */
     exportCard(id: string): Promise<Record<string, unknown>>;
     /** Adds the agents of a catalogue file, replacing those that are there already; says how many it has. */
-    load(path: string | URL): Promise<number>;
+    load(path: string | URL, options?: Abortable | null): Promise<number>;
     /** Writes what this handle can load again to a catalogue file, a tenant's its own: JSON when its name ends in `.json`, else YAML. */
     save(path: string | URL): Promise<void>;
+    /** The questions that are stated to be nobody's: those for all tenants, then this handle's tenant's own. */
+    outOfScope(): Promise<string[]>;
+    /**
+     * States which questions are nobody's, instead of those that this handle stated before: a tenant's for the tenant, the
+     * administrator's for all. A question that is like one of them finds nobody confidently. Codes: `invalid_argument` for an empty
+     * question, `too_large` for more than 10,000 or more than 8 MiB of them, and those of the embedder.
+     */
+    setOutOfScope(questions: readonly string[], options?: Abortable | null): Promise<void>;
+    /** The numbers that turn scores into confidence here. */
+    calibration(): Promise<Calibration>;
+    /**
+     * Fits confidence to this registry and keeps it: to questions with the id of the agent that answers them (null: nobody), and to
+     * the registry's own, which are the agents' examples and the questions {@link outOfScope}. A few questions change the numbers a
+     * little, many a lot. The administrator's handle alone can. Codes: `empty_input` unless there are questions in scope and out of
+     * scope, `unknown_id`, `tenant_violation`, and those of the embedder.
+     */
+    calibrate(questions?: Answered[] | Record<string, string | null> | Map<string, string | null> | null, options?: Abortable | null): Promise<Calibration>;
     /** The capabilities that agents may name, with their titles; empty when any may be named. */
     taxonomy(): Promise<Record<string, string>>;
     /** Changes from now on. A tenant's handle hears of what it sees. */

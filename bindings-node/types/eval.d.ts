@@ -1,3 +1,4 @@
+import type { Abortable } from './embed.js';
 import type { Metadata } from './hits.js';
 /** `{ query: { document: score } }`. */
 export type Run = Record<string, Record<string, number>>;
@@ -6,7 +7,7 @@ export type Qrels = Record<string, Record<string, number>>;
 /** The measures that are computed unless others are named. */
 export declare const DEFAULT_METRICS: readonly string[];
 /** What {@link evaluate} may be told. */
-export interface EvaluateOptions {
+export interface EvaluateOptions extends Abortable {
     /** `ndcg@k`, `recall@k`, `mrr@k`, `map`, `p@k`, `success@k`, `bpref`. */
     metrics?: readonly string[];
     /** Values of each query rather than their means. Default false. */
@@ -58,15 +59,15 @@ export declare function evaluate(run: Run, qrels: Qrels, options?: (EvaluateOpti
     perQuery?: false;
 }) | readonly string[] | null): Promise<Record<string, number>>;
 /** Is `runA` better than `runB`, or just luckier? Fisher's paired randomisation test. */
-export declare function compare(runA: Run, runB: Run, qrels: Qrels, options?: {
+export declare function compare(runA: Run, runB: Run, qrels: Qrels, options?: ({
     metric?: string;
     seed?: number;
-} | null): Promise<Comparison>;
+} & Abortable) | null): Promise<Comparison>;
 /** Reads `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv` of a BEIR folder. Codes: `not_found`, `load_failed`. */
-export declare function loadBeir(folder: string | URL, options?: {
+export declare function loadBeir(folder: string | URL, options?: ({
     split?: string;
-} | null): Promise<BeirDataset>;
+} & Abortable) | null): Promise<BeirDataset>;
 /** Reads a run in TREC's six columns. Codes: `not_found`, `load_failed`. */
-export declare function readTrecRun(path: string | URL): Promise<Run>;
+export declare function readTrecRun(path: string | URL, options?: Abortable | null): Promise<Run>;
 /** Writes a run in TREC's six columns. Codes: `io`, `permission_denied`, `invalid_argument`. */
 export declare function writeTrecRun(run: Run, path: string | URL): Promise<void>;

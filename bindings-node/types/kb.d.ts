@@ -89,6 +89,8 @@ export interface WriteOptions extends Abortable {
  * (code `callback`), and nothing is stored.
  */
 export type ProgressFunction = (done: number, total: number) => unknown;
+/** Reads the text of an image, a PNG file; it may be asynchronous, and is called several times at once when there are several files. */
+export type OcrFunction = (png: Buffer) => string | PromiseLike<string>;
 /** How a knowledge base is copied or examined. */
 export interface CopyOptions extends Abortable {
     /** Called with how many files, documents or tenants of how many are done, or true to have it written to standard error. */
@@ -193,6 +195,11 @@ export interface FileOptions extends WriteOptions {
     root?: string | URL | null;
     /** What is known of all the documents. */
     metadata?: Metadata | null;
+    /**
+     * Reads pages of PDFs that have no text of their own: it is given the image of a page as a PNG file and gives, or promises, its
+     * text. What it throws or rejects with ends the call (code `callback`). Default none: such pages have no text.
+     */
+    ocr?: OcrFunction | null;
     /** Whether symbolic links in a folder lead on, also out of it. Default false. */
     followLinks?: boolean;
     /** After so many documents there is a commit. Default 1000. */
@@ -326,6 +333,11 @@ export interface ListOptions extends Abortable {
 export interface DocumentPage extends Array<Document> {
     /** What `after` of the next page is; null when this page is the last. */
     next: string | null;
+    /** The documents and `next`, for `JSON.stringify`. */
+    toJSON(): {
+        documents: Document[];
+        next: string | null;
+    };
 }
 /** A function that gives each hit a score, larger is better; it may be asynchronous. */
 export type RerankFunction = (query: string, hits: Hit[]) => ArrayLike<number> | PromiseLike<ArrayLike<number>>;
@@ -363,6 +375,11 @@ export interface Context {
     citations: Citation[];
     /** The tokens of the text; at most `maxTokens`. */
     tokens: number;
+    /**
+     * Why the text is empty, null where it is not: the search found nothing, or nothing that reaches `minRelevance` or `minScore`, or
+     * not even the beginning of a passage fits into `maxTokens`.
+     */
+    reason: 'nothing_found' | 'nothing_relevant' | 'budget_too_small' | null;
 }
 /** What a knowledge base holds, of one tenant. */
 export interface Stats {
@@ -490,26 +507,26 @@ export declare class KnowledgeBase {
     /** The ids of the documents that match, oldest first: a filter, or `{ where: filter }`. All of them without one. */
     ids(where?: Where | {
         where?: Where | null;
-    } | null): Promise<string[]>;
+    } | null, options?: Abortable | null): Promise<string[]>;
     /** How many documents match: a filter, or `{ where: filter }`. All of them without one. */
     count(where?: Where | {
         where?: Where | null;
-    } | null): Promise<number>;
+    } | null, options?: Abortable | null): Promise<number>;
     /**
      * The values of a field with the number of documents that have each: those of most documents first, of equally many the lesser
      * first. Each member of a list is a value. `limit`: 20.
      */
-    facets(field: string, options?: {
+    facets(field: string, options?: ({
         where?: Where | null;
         limit?: number;
-    } | null): Promise<[value: string | number | boolean, count: number][]>;
+    } & Abortable) | null): Promise<[value: string | number | bigint | boolean, count: number][]>;
     /**
      * The least and the greatest value of a field, members of lists included; null where no document has one. Texts that are all
      * times compare as such. Code: `filter_type` (numbers and texts in one field, booleans).
      */
-    minMax(field: string, options?: {
+    minMax(field: string, options?: ({
         where?: Where | null;
-    } | null): Promise<[least: string | number, greatest: string | number] | null>;
+    } & Abortable) | null): Promise<[least: string | number | bigint, greatest: string | number | bigint] | null>;
     /** A page of documents; `next` of it is `after` of the next one. Codes: `filter_syntax`, `filter_type`, `invalid_argument`. */
     documents(options?: ListOptions | null): Promise<DocumentPage>;
     /** What the knowledge base holds. */

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::Result;
-use quorate::rag::{Context, ContextOptions, ContextOrder, CountTokens, Hit as Found, KnowledgeBase};
+use quorate::rag::{
+    Context, ContextOptions, ContextOrder, CountTokens, EmptyContext, Hit as Found, KnowledgeBase,
+    SearchOptions,
+};
 
 use crate::choose;
-use crate::convert::type_name;
+use crate::convert::{function, type_name};
 use crate::document::code_points;
 use crate::door::Host;
 use crate::embed::Embedder;
@@ -71,25 +74,42 @@ impl Keywords<'_> {
             options.tokenizer = Some(Arc::new(count));
             return Ok(Plan { options, function: None });
         }
-        if !given.is_callable() {
-            return Err(invalid(format!(
-                "tokenizer is of type {}; None, an Embedder or a function from text to a number is expected",
-                type_name(&given)
-            )));
-        }
-        Ok(Plan { options, function: Some(given.unbind()) })
+        let expected = "None, an Embedder or a function from text to a number";
+        Ok(Plan { options, function: Some(function(given, "tokenizer", expected)?) })
     }
 }
 
 impl Plan {
-    /// Puts hits together. Citations come with the texts that they point into.
+    /// Searches and puts the hits together.
+    pub fn find(
+        self,
+        host: &Host,
+        kb: &KnowledgeBase,
+        question: &str,
+        search: SearchOptions,
+    ) -> Result<Context> {
+        let options = ContextOptions { search, ..self.options(host) };
+        let (context, hits) = kb.context_with_hits(question, &options)?;
+        Plan::finish(host, context, &hits)
+    }
+
+    /// Puts hits together.
     pub fn build(self, host: &Host, kb: &KnowledgeBase, hits: &[Found]) -> Result<Context> {
+        let context = kb.context_of(hits, &self.options(host))?;
+        Plan::finish(host, context, hits)
+    }
+
+    fn options(self, host: &Host) -> ContextOptions {
         let mut options = self.options;
         options.search.cancel = host.cancel.clone();
         if let Some(function) = self.function {
             options.tokenizer = Some(counting(host, function));
         }
-        let mut context = kb.context_of(hits, &options)?;
+        options
+    }
+
+    /// Brings citations to the offsets of Python.
+    fn finish(host: &Host, mut context: Context, hits: &[Found]) -> Result<Context> {
         // A function that raised has cancelled, also where the core did not look again.
         host.cancel.check()?;
         let texts: HashMap<&str, &str> = hits.iter().map(|hit| (hit.doc_id(), hit.document_text())).collect();
@@ -140,5 +160,6 @@ pub fn from_context<'py>(py: Python<'py>, context: Context) -> PyResult<Bound<'p
     out.set_item("text", context.text)?;
     out.set_item("citations", citations)?;
     out.set_item("tokens", context.tokens)?;
+    out.set_item("reason", context.reason.map(EmptyContext::as_str))?;
     Ok(out)
 }

@@ -52,6 +52,18 @@ pub fn paths(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<PathBuf>> {
     sequence(value, what)?.enumerate().map(path).collect()
 }
 
+/// A function of the host, which is called from work. A class is none: what is called by mistake would make an object of
+/// nonsense, or raise what is nobody's error.
+pub fn function(given: Bound<'_, PyAny>, what: &str, expected: &str) -> PyResult<Py<PyAny>> {
+    if given.is_instance_of::<PyType>() {
+        return Err(invalid(format!("{what} is {}; {expected} is expected", describe(&given))));
+    }
+    if !given.is_callable() {
+        return Err(invalid(format!("{what} is of type {}; {expected} is expected", type_name(&given))));
+    }
+    Ok(given.unbind())
+}
+
 /// After so many items other threads get a turn, and signals are looked for.
 const TURN: usize = 1024;
 

@@ -129,6 +129,15 @@ impl<T: Send> Drop for Held<T> {
     }
 }
 
+/// What a function of the host gave; a coroutine's result is awaited in a loop of its own.
+pub fn awaited(given: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let py = given.py();
+    match py.import("inspect")?.call_method1("iscoroutine", (&given,))?.is_truthy()? {
+        true => py.import("asyncio")?.call_method1("run", (given,)),
+        false => Ok(given),
+    }
+}
+
 /// Lets other Python threads have the lock, and looks for Ctrl-C: for loops over what Python gives.
 pub fn breathe(py: Python<'_>) -> PyResult<()> {
     py.detach(|| {});

@@ -7,14 +7,14 @@ use std::time::Duration;
 use numpy::{PyArray1, PyArray2};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use quorate::core::vector::Matrix;
 use quorate::{
     CachedEmbedder, Code, CrossEncoderOptions, Embed, EmbedderOptions, Error, Precision, RemoteOptions,
 };
+use serde_json::json;
 
-use crate::convert::{array1, array2, text, texts, type_name, vectors};
-use crate::door::{blocking, quick};
+use crate::convert::{array1, array2, function, record, text, texts, type_name, vectors};
+use crate::door::{awaited, blocking, quick};
 use crate::errors::{OrRaise, invalid, refused};
 use crate::scalar::scalar;
 
@@ -276,13 +276,8 @@ impl CallbackEmbedder {
         #[pyo3(from_py_with = scalar)] max_tokens: usize,
         cache: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        if !function.is_callable() {
-            return Err(invalid(format!(
-                "the function of a CallbackEmbedder is of type {}; something that can be called with a list of texts is expected",
-                type_name(&function)
-            )));
-        }
-        let function = function.unbind();
+        let what = "the function of a CallbackEmbedder";
+        let function = self::function(function, what, "something that can be called with a list of texts")?;
         let embed = move |texts: &[&str], _: &quorate::Cancel| {
             Python::try_attach(|py| called(py, &function, texts))
                 .unwrap_or_else(|| Err(Error::new(Code::Callback, "the interpreter has ended")))
@@ -293,16 +288,9 @@ impl CallbackEmbedder {
     }
 }
 
-/// What `function` gives for `texts`; the result of a coroutine is awaited in a loop of its own.
+/// What `function` gives for `texts`.
 fn called(py: Python<'_>, function: &Py<PyAny>, texts: &[&str]) -> quorate::Result<Vec<Vec<f32>>> {
-    let call = || {
-        let given = function.bind(py).call1((texts.to_vec(),))?;
-        let coroutine = py.import("inspect")?.call_method1("iscoroutine", (&given,))?.is_truthy()?;
-        match coroutine {
-            true => py.import("asyncio")?.call_method1("run", (given,)),
-            false => Ok(given),
-        }
-    };
+    let call = || awaited(function.bind(py).call1((texts.to_vec(),))?);
     let what = "what the embedder's function gave";
     call().and_then(|given| vectors(&given, what)).map_err(|raised| match refused(py, &raised) {
         Some(error) => error,
@@ -337,15 +325,15 @@ impl EmbeddingCache {
     }
 
     /// What the cache holds and how often it helped: entries, bytes, hits, misses, hit_rate.
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let stats = self.cache.stats();
-        let out = PyDict::new(py);
-        out.set_item("entries", stats.entries)?;
-        out.set_item("bytes", stats.bytes)?;
-        out.set_item("hits", stats.hits)?;
-        out.set_item("misses", stats.misses)?;
-        out.set_item("hit_rate", stats.hit_rate)?;
-        Ok(out)
+        record(
+            py,
+            &json!({
+                "entries": stats.entries, "bytes": stats.bytes, "hits": stats.hits, "misses": stats.misses,
+                "hit_rate": stats.hit_rate,
+            }),
+        )
     }
 
     fn __repr__(&self) -> String {

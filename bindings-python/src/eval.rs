@@ -37,9 +37,9 @@ fn evaluate<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let (run, qrels, metrics) = (run_of(run, "run")?, qrels_of(qrels)?, texts(metrics, "metrics")?);
     let names = metrics.clone();
-    let evaluation = blocking(py, move |_| {
+    let evaluation = blocking(py, move |host| {
         let metrics: Vec<&str> = metrics.iter().map(String::as_str).collect();
-        quorate::evaluate(&run, &qrels, &metrics)
+        host.cancel.cover(|| quorate::evaluate(&run, &qrels, &metrics))
     })?;
     let out = PyDict::new(py);
     if per_query {
@@ -68,7 +68,8 @@ fn compare<'py>(
     #[pyo3(from_py_with = scalar)] seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (a, b, qrels) = (run_of(run_a, "run_a")?, run_of(run_b, "run_b")?, qrels_of(qrels)?);
-    let comparison = blocking(py, move |_| quorate::compare(&a, &b, &qrels, &metric, seed))?;
+    let comparison =
+        blocking(py, move |host| host.cancel.cover(|| quorate::compare(&a, &b, &qrels, &metric, seed)))?;
     report(py, &comparison)
 }
 
@@ -78,7 +79,7 @@ fn load_beir<'py>(
     #[pyo3(from_py_with = scalar)] folder: PathBuf,
     #[pyo3(from_py_with = scalar)] split: String,
 ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyDict>, Bound<'py, PyDict>)> {
-    let dataset = blocking(py, move |_| quorate::load_beir(folder, &split))?;
+    let dataset = blocking(py, move |host| host.cancel.cover(|| quorate::load_beir(folder, &split)))?;
     let corpus = PyList::empty(py);
     for document in &dataset.corpus {
         let row = PyDict::new(py);
@@ -104,7 +105,7 @@ fn read_trec_run(
     py: Python<'_>,
     #[pyo3(from_py_with = scalar)] path: PathBuf,
 ) -> PyResult<Bound<'_, PyDict>> {
-    let run = blocking(py, move |_| quorate::read_trec_run(path))?;
+    let run = blocking(py, move |host| host.cancel.cover(|| quorate::read_trec_run(path)))?;
     from_nested(py, &run)
 }
 
@@ -115,7 +116,7 @@ fn write_trec_run(
     #[pyo3(from_py_with = scalar)] path: PathBuf,
 ) -> PyResult<()> {
     let run = run_of(run, "run")?;
-    blocking(py, move |_| quorate::write_trec_run(&run, path))
+    blocking(py, move |host| host.cancel.cover(|| quorate::write_trec_run(&run, path)))
 }
 
 fn from_nested<'py, T: Copy + IntoPyObject<'py>>(

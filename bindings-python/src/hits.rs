@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::convert::{array1, explanation, from_json};
 use crate::document::code_points;
 use crate::errors::OrRaise;
+use crate::scalar::scalar;
 
 /// A piece of a document that was found.
 #[pyclass(frozen, module = "quorate", name = "Hit")]
@@ -185,8 +186,13 @@ impl Hit {
     }
 
     /// The same as JSON text.
-    fn to_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        py.import("quorate._hits")?.getattr("as_json")?.call1((self.to_dict(py)?,))
+    #[pyo3(signature = (*, indent=None))]
+    fn to_json<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] indent: Option<usize>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        py.import("quorate._report")?.getattr("to_json")?.call1((self.to_dict(py)?, indent))
     }
 
     /// Pickling keeps every member, the vector and the text of the document too.

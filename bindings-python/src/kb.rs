@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use quorate::rag::chunk::ChunkOptions;
-use quorate::rag::load::{CsvOptions, LoadOptions};
+use quorate::rag::load::{CsvOptions, LoadOptions, Ocr};
 use quorate::rag::{
     CopyOptions, Durability, FileOptions, Language, ListOptions, ModelSource, OnError, OpenOptions,
     ReembedOptions, Skipped, Sort, SyncOptions, SyncReport, WriteOptions, WriteReport,
@@ -20,10 +20,10 @@ use serde_json::Value;
 use crate::choose;
 use crate::context;
 use crate::convert::{
-    describe, from_json, is_boolean, paths, record, report, text, texts, type_name, vector,
+    describe, from_json, function, is_boolean, paths, record, report, text, texts, type_name, vector,
 };
 use crate::document::{Parts, documents, from_document};
-use crate::door::{Held, Host, blocking, quick};
+use crate::door::{Held, Host, awaited, blocking, quick};
 use crate::embed::{Embedder, refs};
 use crate::errors::{OrRaise, invalid, raise};
 use crate::hits::{Hit, hits};
@@ -153,6 +153,7 @@ fn chunking(given: &Bound<'_, PyAny>) -> PyResult<ChunkOptions> {
 struct Files {
     options: FileOptions,
     progress: Option<Py<PyAny>>,
+    ocr: Option<Py<PyAny>>,
     delete_missing: bool,
 }
 
@@ -185,7 +186,12 @@ impl<'py> FromPyObject<'_, 'py> for Files {
             batch: field(given, "batch")?,
         };
         let progress = object(given, "progress")?.map(Bound::unbind);
-        Ok(Files { options, progress, delete_missing: field(given, "delete_missing")? })
+        let ocr = object(given, "ocr")?
+            .map(|given| {
+                function(given, "ocr", "None or a function from the bytes of a PNG image to its text")
+            })
+            .transpose()?;
+        Ok(Files { options, progress, ocr, delete_missing: field(given, "delete_missing")? })
     }
 }
 
@@ -258,6 +264,24 @@ fn telling(host: &Host, function: Py<PyAny>) -> Arc<quorate::rag::Progress> {
     })
 }
 
+/// Asks a Python function for the text of the image of a page, given as a PNG file. What it raises ends the call.
+fn reading(host: &Host, function: Py<PyAny>) -> Ocr {
+    let (host, function) = (host.clone(), Arc::new(function));
+    Ocr::new(move |png: &[u8]| {
+        let (function, png) = (Arc::clone(&function), png.to_vec());
+        host.call(move |py| {
+            let given = awaited(function.bind(py).call1((PyBytes::new(py, &png),))?)?;
+            if !given.is_instance_of::<PyString>() {
+                return Err(invalid(format!(
+                    "ocr gave a value of type {}; the text of the image, a string, is expected",
+                    type_name(&given)
+                )));
+            }
+            text(&given, "what ocr gave")
+        })
+    })
+}
+
 impl KnowledgeBase {
     fn new(kb: quorate::rag::KnowledgeBase, slow: bool) -> Self {
         KnowledgeBase { kb: Held::new(Arc::new(kb)), slow, warm: AtomicBool::new(false) }
@@ -269,7 +293,7 @@ impl KnowledgeBase {
         work: impl FnOnce(&quorate::rag::KnowledgeBase) -> quorate::Result<T> + Send + 'static,
     ) -> PyResult<T> {
         let kb = Arc::clone(&self.kb);
-        blocking(py, move |_| work(&kb))
+        blocking(py, move |host| host.cancel.cover(|| work(&kb)))
     }
 
     /// A handle like this one.
@@ -464,10 +488,7 @@ impl KnowledgeBase {
         let search = keywords.search(filter(r#where)?)?;
         let plan = form.plan()?;
         let kb = Arc::clone(&self.kb);
-        let context = blocking(py, move |host| {
-            let hits = kb.search(&question, &search.options(host))?;
-            plan.build(host, &kb, &hits)
-        })?;
+        let context = blocking(py, move |host| plan.find(host, &kb, &question, search.options(host)))?;
         context::from_context(py, context)
     }
 
@@ -507,10 +528,11 @@ impl KnowledgeBase {
         settings: Files,
     ) -> PyResult<Bound<'py, PyDict>> {
         let patterns = paths(patterns, "patterns")?;
-        let Files { mut options, progress, delete_missing } = settings;
+        let Files { mut options, progress, ocr, delete_missing } = settings;
         let kb = Arc::clone(&self.kb);
         let work = move |host: &Host| {
             options.write.progress = progress.map(|function| telling(host, function));
+            options.load.ocr = ocr.map(|function| reading(host, function));
             options.write.cancel = host.cancel.clone();
             match task.as_str() {
                 "add" => kb.add_files(&patterns, &options).map(Wrote::Report),
@@ -541,12 +563,14 @@ impl KnowledgeBase {
 
     fn ids(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<String>> {
         let filter = filter(r#where)?;
-        quick(py, || self.kb.ids_of(filter.as_ref()))
+        self.run(py, move |kb| kb.ids_of(filter.as_ref()))
     }
 
     fn count(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
-        let filter = filter(r#where)?;
-        quick(py, || self.kb.count(filter.as_ref()))
+        match filter(r#where)? {
+            None => quick(py, || self.kb.count(None)),
+            Some(filter) => self.run(py, move |kb| kb.count(Some(&filter))),
+        }
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -11,7 +11,7 @@ use quorate::{Code, Error};
 use serde_json::Value;
 
 use crate::choose;
-use crate::convert::{describe, text, type_name, vector};
+use crate::convert::{describe, function, text, vector};
 use crate::door::Host;
 use crate::embed::CrossEncoder;
 use crate::errors::{invalid, raise};
@@ -127,14 +127,10 @@ impl Keywords<'_> {
             Some(choose("rerank", &text(&given, "rerank")?, &[("mmr", mmr), ("late", Reranker::Late)])?)
         } else if let Ok(model) = given.cast::<CrossEncoder>() {
             Some(Reranker::CrossEncoder(Arc::new(model.get().model.clone())))
-        } else if given.is_callable() {
-            search.function = Some(given.unbind());
-            None
         } else {
-            return Err(invalid(format!(
-                "rerank is of type {}; None, 'mmr', 'late', a CrossEncoder or a function of (query, hits) is expected",
-                type_name(&given)
-            )));
+            let expected = "None, 'mmr', 'late', a CrossEncoder or a function of (query, hits)";
+            search.function = Some(function(given, "rerank", expected)?);
+            None
         };
         search.options.rerank = known.map(|with| Rerank { with, depth, blend });
         Ok(search)

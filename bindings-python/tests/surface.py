@@ -58,5 +58,6 @@ def surface():
 if __name__ == "__main__":
     table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
     table["python"] = surface()
-    TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+    # As the writer for Node does: its parameters have an order.
+    TABLE.write_text(json.dumps({"node": table.get("node", {}), "python": table["python"]}, indent=1, ensure_ascii=False) + "\n")
     print(f"{TABLE}: {sum(map(len, table['python'].values()))} calls of quorate {quorate.__version__}")

@@ -27,6 +27,8 @@ def knowledge(place: str) -> None:
         assert_type(kb.search_batch(["x"]), list[quorate.Hits])
         assert_type(kb.get("a").text, Any)
         assert_type(kb.versions()[0].timestamp, datetime.datetime)
+        assert_type(kb.facets("year")[0][1], int)
+        assert_type(kb.context("x").reason, str | None)
         assert_type(kb.at(kb.versions()[0]), quorate.KnowledgeBase)
         kb.delete(ids=["a"])
         try:
@@ -43,7 +45,8 @@ def experts() -> None:
             assert_type(match.agent.name, str)
             assert_type(match.confidence, float)
         assert_type(registry.select_panel("x").members[0].gain, float)
-        assert_type(registry.list(), list[quorate.Agent])
+        assert_type(registry.list(), quorate.Agents)
+        assert_type(registry.list()[0].name, str)
 
 
 async def later(place: str) -> None:

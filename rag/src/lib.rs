@@ -13,7 +13,7 @@ mod kb;
 pub mod load;
 pub mod retrieve;
 
-pub use context::{Citation, Context, ContextOptions, ContextOrder, CountTokens};
+pub use context::{Citation, Context, ContextOptions, ContextOrder, CountTokens, EmptyContext};
 pub use document::{Chunk, Document, MAX_ID_BYTES, MAX_TEXT_BYTES, Metadata};
 pub use index::lexical::{Asking, FuzzyAsked, Language, Lexical, LexicalQuery, PhraseAsked};
 #[doc(hidden)]

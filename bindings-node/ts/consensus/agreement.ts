@@ -140,7 +140,10 @@ export async function krippendorffAlpha(...args: RatingsArguments<AlphaOptions>)
 export async function cohenKappa(
   ...args: [a: Column, b: Column, options?: CoefficientOptions | Weights | null] | RatingsArguments<CoefficientOptions>
 ): Promise<Coefficient> {
-  const two = args.length >= 2 && isColumn(args[0]) && isColumn(args[1]);
+  // Three columns are ratings; weights in third place are rows.
+  const [, , third] = args as readonly unknown[];
+  const columns = isColumn(third) && !isColumn(third[0]);
+  const two = args.length >= 2 && isColumn(args[0]) && isColumn(args[1]) && !columns;
   if (!two) return report('cohenKappaOf', () => ratings(args, 'values'));
   return report('cohenKappa', () => {
     const { a, b, weights, ...rest } = named(args, ['a', 'b', 'weights']);

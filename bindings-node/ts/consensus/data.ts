@@ -1,5 +1,6 @@
 // Which ratings do the arguments of a call hold?
 
+import { bounded } from '../call.js';
 import { InvalidInput, invalid } from '../errors.js';
 import { native } from '../native.js';
 
@@ -66,9 +67,16 @@ const NAMES = [
 /** @internal */
 export type Named = Record<string, unknown>;
 
-/** @internal */
+/** @internal Whether this is an array, plain or typed. One whose items cannot be had is refused. */
 export function isColumn(value: unknown): value is ArrayLike<unknown> {
-  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+  if (Array.isArray(value)) return bounded(value, 'an array') === value;
+  if (!ArrayBuffer.isView(value) || value instanceof DataView) return false;
+  try {
+    (value as Uint8Array).keys();
+  } catch (cause) {
+    throw invalid('a typed array is over a buffer that was detached or made smaller; its numbers are gone', { cause });
+  }
+  return true;
 }
 
 /** @internal Whether this is an object with named members, rather than an array, a Map or another collection. */
@@ -177,6 +185,7 @@ function split(data: unknown): Parts {
   if (!Array.isArray(data)) {
     throw invalid(`data is ${data === null ? 'null' : `a ${typeof data}`}; arrays, a table or a matrix are expected`);
   }
+  bounded(data, 'data');
   if (isNamed(data[0])) return columnsOf(data);
   return matrix(data);
 }

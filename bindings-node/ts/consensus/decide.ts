@@ -1,6 +1,6 @@
 // What does a panel decide, how firmly, and who differs?
 
-import { parse } from '../call.js';
+import { bounded, parse } from '../call.js';
 import { invalid } from '../errors.js';
 import type { KendallW } from './agreement.js';
 import { report, reportNow, run } from './call.js';
@@ -214,6 +214,11 @@ export class PanelScore {
   explain(): string {
     return this.#lines.join('\n');
   }
+
+  /** All that is known of it, for `JSON.stringify`. */
+  toJSON(): Record<string, unknown> {
+    return { ...(this as object), lines: [...this.#lines] };
+  }
 }
 
 /** The position that a ballot takes. */
@@ -396,7 +401,7 @@ export async function scorePanel(
 }
 
 function listed(ballots: unknown): unknown[] {
-  if (Array.isArray(ballots)) return ballots;
+  if (Array.isArray(ballots)) return bounded(ballots, 'ballots');
   if (ballots instanceof Map) return [...ballots].map(([voter, position]) => ({ voter, position }));
   if (isNamed(ballots)) return Object.entries(ballots).map(([voter, position]) => ({ voter, position }));
   throw invalid(`ballots are ${ballots === null ? 'null' : `a ${typeof ballots}`}; an array is expected`);

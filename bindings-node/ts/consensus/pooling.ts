@@ -3,6 +3,7 @@
 // `p` is either one probability of the same event from each expert, or one distribution from each: experts x outcomes.
 // `weights`, one for each expert, need not sum to 1. These are short sums: all but `densityPool` answer at once.
 
+import { shown, writable } from '../call.js';
 import { NotFound, invalid } from '../errors.js';
 import { now, report, reportNow } from './call.js';
 import { type Label, type Named, isColumn, named, packed, packedRows } from './data.js';
@@ -198,16 +199,17 @@ export interface VotesOptions {
 function places(votes: ArrayLike<Label>, options: readonly Label[] | null | undefined): unknown {
   if (options === undefined || options === null) return votes;
   if (!isColumn(votes)) throw invalid('votes are no array');
-  const place = new Map(options.map((option, i) => [option, i]));
+  if (!isColumn(options)) throw invalid('options are no array');
+  const place = new Map(Array.from(options as ArrayLike<Label>, (option, i) => [option, i]));
   return Array.from(votes as ArrayLike<Label>, (vote, i) => {
     const at = place.get(vote);
-    if (at === undefined) throw new NotFound('unknown_id', `votes[${i}] is '${String(vote)}', which is none of the options`);
+    if (at === undefined) throw new NotFound('unknown_id', `votes[${i}] is ${shown(vote)}, which is none of the options`);
     return at;
   });
 }
 
 function answers(found: Named, options: readonly Label[] | null | undefined, ...names: string[]): Named {
-  if (options) for (const name of names) found[name] = (found[name] as number[]).map((i) => options[i]);
+  if (options) for (const name of names) found[name] = writable((found[name] as number[]).map((i) => options[i]));
   return found;
 }
 
@@ -224,7 +226,7 @@ export function surprisinglyPopular(
   const found = reportNow<Named>('surprisinglyPopular', { votes: places(votes, names), predictions, weights, ...rest });
   answers(found, names, 'answers', 'popular');
   const best = found['answers'] as Label[];
-  return { answer: best.length === 1 ? best[0]! : null, ...found } as unknown as SurprisinglyPopular;
+  return writable({ answer: best.length === 1 ? best[0]! : null, ...found }) as unknown as SurprisinglyPopular;
 }
 
 /** Scores that make truthful answers an equilibrium (Prelec 2004). `clip` raises predictions to at least that. */

@@ -3,6 +3,7 @@
 // A ranking is a list of options with the best first; an entry that is itself an array or a Set holds tied options. Options are
 // strings or numbers.
 
+import { bounded } from '../call.js';
 import { invalid, InvalidInput } from '../errors.js';
 import { report } from './call.js';
 import { type Named, type Stoppable, isColumn, isNamed } from './data.js';
@@ -163,11 +164,12 @@ function profile(names: Names, rankings: Rankings, given: RankingOptions | null 
   } else if (!Array.isArray(rankings)) {
     throw invalid(`rankings are ${rankings === null ? 'null' : `a ${typeof rankings}`}; an array is expected`);
   }
+  if (Array.isArray(all)) bounded(all, 'rankings');
   const tiers = Array.from(all, (ranking, i) => {
     if (!Array.isArray(ranking)) {
       throw invalid(`rankings[${i}] is ${ranking === null ? 'null' : `a ${typeof ranking}`}; options, the best first, are expected`);
     }
-    return ranking.map((tier: unknown, j) => tierOf(names, tier, `rankings[${i}][${j}]`));
+    return bounded(ranking, `rankings[${i}]`).map((tier: unknown, j) => tierOf(names, tier, `rankings[${i}][${j}]`));
   });
   const each = counts === undefined || counts === null ? tiers.map(() => 1) : counts;
   if (!isColumn(each)) throw invalid('weights are no array');
@@ -338,7 +340,7 @@ export interface PairedOptions extends FitOptions {
 
 function pairsOf(names: Names, given: unknown, what: string): unknown[] {
   if (!Array.isArray(given)) throw invalid(`${what} are no array`);
-  return given.map((entry: unknown, i) => {
+  return bounded(given, what).map((entry: unknown, i) => {
     if (!Array.isArray(entry) || entry.length < 2 || entry.length > 3) {
       throw new InvalidInput('invalid_shape', `${what}[${i}] is not [winner, loser] or [winner, loser, weight]`);
     }

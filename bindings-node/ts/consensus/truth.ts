@@ -1,7 +1,7 @@
 // What is true, when raters of unknown skill disagree?
 
 import { run } from './call.js';
-import { parse } from '../call.js';
+import { parse, written } from '../call.js';
 import { type Keyed, type Label, type Named, type RatingsArguments, type RatingsOptions, packed, ratings } from './data.js';
 
 /** What the native half says, before the arrays. */
@@ -102,7 +102,6 @@ export class Truth {
   toJSON(): Record<string, unknown> {
     const confusion = this.confusion;
     const plain = confusion && Object.fromEntries(Object.entries(confusion).map(([rater, rows]) => [rater, rows.map((row) => [...row])]));
-    const written = (label: Label) => (typeof label === 'bigint' ? label.toString() : label);
     const labels = Object.fromEntries(Object.entries(this.labels).map(([item, label]) => [item, written(label)]));
     return {
       method: this.method,

@@ -174,6 +174,8 @@ export declare class PanelScore {
     readonly effectiveVoters: number;
     /** The arithmetic behind the score; each line can be recomputed by hand from the ones before and the ballots. */
     explain(): string;
+    /** All that is known of it, for `JSON.stringify`. */
+    toJSON(): Record<string, unknown>;
 }
 /** The position that a ballot takes. */
 export interface Positions {

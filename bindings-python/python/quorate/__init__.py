@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._agents import AgentRegistry, AgentVersion, Matches, agent_schema
-from ._context import Citation, Context
+from ._agents import AgentRegistry, Agents, AgentVersion, AgentVersions, Matches, agent_schema
+from ._context import Citation, Citations, Context
 from ._documents import Documents
 from ._errors import (
     Cancelled,
@@ -25,7 +25,17 @@ from ._errors import (
 )
 from ._eval import BeirDataset, Comparison, compare, evaluate, load_beir, read_trec_run, write_trec_run
 from ._hits import Hits
-from ._kb import CopyReport, KnowledgeBase, SyncReport, VerifyReport, Version, WriteReport, open
+from ._kb import (
+    CopyReport,
+    Facets,
+    KnowledgeBase,
+    SyncReport,
+    VerifyReport,
+    Version,
+    Versions,
+    WriteReport,
+    open,
+)
 from ._lexical import Lexical
 from ._quorate import (
     ERROR_CODES,
@@ -52,10 +62,13 @@ __all__ = [
     "Agent",
     "AgentRegistry",
     "AgentVersion",
+    "AgentVersions",
+    "Agents",
     "BeirDataset",
     "CallbackEmbedder",
     "Cancelled",
     "Citation",
+    "Citations",
     "Comparison",
     "Conflict",
     "Context",
@@ -68,6 +81,7 @@ __all__ = [
     "EmbeddingCache",
     "Events",
     "Explanation",
+    "Facets",
     "Hit",
     "Hits",
     "InvalidInput",
@@ -87,6 +101,7 @@ __all__ = [
     "Unsupported",
     "VerifyReport",
     "Version",
+    "Versions",
     "WriteReport",
     "__version__",
     "agent_schema",

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from . import _quorate
 from ._errors import InvalidInput, QuorateError
 from ._quorate import Agent, Embedder, Events, Match, Panel
+from ._record import Record, record
 from ._report import Report
+from ._rows import Rows
 
 if TYPE_CHECKING:
     import pandas
@@ -86,6 +88,29 @@ class AgentVersion(Report):
     """The registry's revision that made it."""
     agent: Agent | None
     """The definition; None where the agent was removed."""
+
+
+class AgentVersions(Rows[AgentVersion]):
+    """Versions of an agent, oldest first: a list, and a table with the columns ``revision`` and ``agent`` (JSON text outside pandas)."""
+
+    __slots__ = ()
+    _name = "versions"
+    _kinds = {"revision": "int", "agent": "any"}
+
+
+class Agents(Rows[Agent]):
+    """Agents by their ids: a list, and a table with a row for each."""
+
+    __slots__ = ()
+    _name = "agents"
+    _kinds = {
+        "id": "text", "name": "text", "summary": "text", "domain": "text", "tenant": "text", "visibility": "text",
+        "status": "text", "version": "text", "model_tier": "text", "latency": "text", "cost_per_call": "float",
+        "weight": "float", "available": "bool",
+    }
+
+    def _row(self, one: Agent) -> dict[str, Any]:
+        return {name: getattr(one, name) for name in self._kinds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +193,9 @@ class AgentRegistry:
         """The agent with this id. Codes: ``unknown_id``."""
         return self._native.get(id)
 
-    def list(self, where: Where = None) -> _list[Agent]:
-        """The agents, by id; drafts and deprecated ones too. Codes: ``filter_syntax``, ``filter_type``."""
-        return self._native.list(where)
+    def list(self, where: Where = None) -> Agents:
+        """The agents, by id; drafts and deprecated ones too; a table as well. Codes: ``filter_syntax``, ``filter_type``."""
+        return Agents(self._native.list(where))
 
     def match(
         self,
@@ -251,9 +276,9 @@ class AgentRegistry:
                 raise InvalidInput("invalid_argument", f"the card is not JSON: {error}") from None
         return self._native.import_card(card)
 
-    def export_card(self, id: str) -> dict[str, Any]:
+    def export_card(self, id: str) -> Record:
         """The A2A card of an agent, which carries the whole definition; what an imported card said is said again. Codes: ``unknown_id``."""
-        return self._native.export_card(id)
+        return record(self._native.export_card(id))  # type: ignore[no-any-return]
 
     def load(self, path: str | os.PathLike[str]) -> int:
         """Adds the agents of a catalogue file, replacing those that are there already: all or none. Says how many it has.
@@ -272,12 +297,39 @@ class AgentRegistry:
         """
         self._native.save(path)
 
-    def versions(self, id: str) -> _list[AgentVersion]:
+    def versions(self, id: str) -> AgentVersions:
         """Every version of an agent, oldest first, also when it was removed; of another tenant's agent those that were public.
 
         Codes: ``unknown_id``.
         """
-        return [AgentVersion(revision, agent) for revision, agent in self._native.versions(id)]
+        return AgentVersions(AgentVersion(revision, agent) for revision, agent in self._native.versions(id))
+
+    def out_of_scope(self) -> _list[str]:
+        """The questions that are stated to be nobody's: those for all tenants, then this handle's tenant's own."""
+        return self._native.out_of_scope()
+
+    def set_out_of_scope(self, questions: Iterable[str]) -> None:
+        """States which questions are nobody's, instead of those that this handle stated before.
+
+        A tenant's are for the tenant, the administrator's for all. A question that is like one of them finds nobody confidently.
+        Codes: ``invalid_argument`` for an empty question, ``too_large`` for more than 10,000 or more than 8 MiB of them, and those of
+        the embedder.
+        """
+        self._native.set_out_of_scope(questions)
+
+    def calibration(self) -> Record:
+        """The numbers that turn scores into confidence here; they belong to the embedder that they were fitted for."""
+        return self._native.calibration()
+
+    def calibrate(self, questions: Mapping[str, str | None] | Iterable[tuple[str, str | None]] = ()) -> Record:
+        """Fits confidence to this registry and keeps it; gives :meth:`calibration`.
+
+        It is fitted to questions with the id of the agent that answers them (None: nobody), a dict or pairs, and to the registry's
+        own: the agents' examples, each asked while its agent lacks it, and the questions :meth:`out_of_scope`. A few questions change
+        the numbers a little, many a lot. The administrator's handle alone can. Codes: ``empty_input`` unless there are questions in
+        scope and out of scope, ``unknown_id``, ``tenant_violation``, and those of the embedder.
+        """
+        return self._native.calibrate(questions.items() if isinstance(questions, Mapping) else questions)
 
     def subscribe(self) -> Events:
         """Changes from now on: iterate over them, or ask :meth:`Events.get` for the next with a timeout in seconds.
@@ -286,9 +338,9 @@ class AgentRegistry:
         """
         return self._native.subscribe()
 
-    def taxonomy(self) -> dict[str, str]:
-        """The capabilities that agents may name, with their titles; empty when any may be named."""
-        return self._native.taxonomy()
+    def taxonomy(self) -> Record:
+        """The capabilities that agents may name, with their titles: a dict of texts, empty when any may be named."""
+        return Record(self._native.taxonomy())
 
     def tenant(self, name: str) -> AgentRegistry:
         """A handle that sees its own, shared and public agents, and can change only its own.

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from ._quorate import Embedder
 from ._report import Report
+from ._rows import Rows
 
 Tokenizer: TypeAlias = Embedder | Callable[[str], int] | None
 
@@ -32,20 +33,34 @@ class Citation(Report):
     """The score of the best piece in it."""
 
 
+class Citations(Rows[Citation]):
+    """Citations in the order of the text: a list, and a table with a column for each of their fields."""
+
+    __slots__ = ()
+    _name = "citations"
+    _kinds = {
+        "marker": "text", "doc_id": "text", "chunk_id": "text", "start": "int", "end": "int", "title": "text", "score": "float",
+    }
+
+
 @dataclass(frozen=True, repr=False)
 class Context(Report):
     """A text made of passages, each under its marker and its document's title. ``str()`` of it is the text."""
 
     text: str
-    """The text; empty when nothing was found or nothing fits."""
-    citations: list[Citation]
+    """The text; empty when nothing was found or nothing fits, which ``reason`` tells."""
+    citations: Citations
     """One for each passage, in the order of the text."""
     tokens: int
     """The tokens of the text, as they were counted; at most ``max_tokens``."""
+    reason: str | None = None
+    """Why the text is empty, None where it is not: ``nothing_found``, ``nothing_relevant`` (something was found, but nothing that
+    reaches ``min_relevance`` or ``min_score``), or ``budget_too_small`` (not even the beginning of a passage fits)."""
 
     @classmethod
     def _of(cls, found: dict[str, Any]) -> Context:
-        return cls(found["text"], [Citation(**one) for one in found["citations"]], found["tokens"])
+        citations = Citations(Citation(**one) for one in found["citations"])
+        return cls(found["text"], citations, found["tokens"], found["reason"])
 
     def __str__(self) -> str:
         return self.text

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ._hits import as_json
 from ._record import Record
+from ._report import plain, to_json
 
 if TYPE_CHECKING:
     import pandas
@@ -55,11 +56,11 @@ class Documents(Sequence[Record]):
 
     def to_dict(self) -> dict[str, Any]:
         """The documents and ``next``, as a dict."""
-        return {"documents": [dict(document) for document in self._documents], "next": self._next}
+        return {"documents": [plain(document) for document in self._documents], "next": self._next}
 
-    def to_json(self) -> str:
+    def to_json(self, *, indent: int | None = None) -> str:
         """The same as JSON text."""
-        return as_json(self.to_dict())
+        return to_json(self.to_dict(), indent)
 
     def to_pandas(self) -> pandas.DataFrame:
         """A pandas DataFrame with the columns id, title, text, source, metadata."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 from . import _quorate
+from ._record import record
 from ._report import Report
 
 Run = dict[str, dict[str, float]]
@@ -70,13 +71,13 @@ def evaluate(
 ) -> dict[str, float] | dict[str, dict[str, float]]:
     """Scores ``run`` against ``qrels``: ``{metric: mean}``, or ``{query: {metric: value}}`` with ``per_query``.
 
-    Metrics: ``ndcg@k``, ``recall@k``, ``mrr@k``, ``map``, ``p@k``, ``success@k``, ``bpref``. Codes:
+    The result is a dict that has ``to_dict`` and ``to_json`` too. Metrics: ``ndcg@k``, ``recall@k``, ``mrr@k``, ``map``, ``p@k``, ``success@k``, ``bpref``. Codes:
     ``invalid_argument`` (a metric), ``empty_input`` (no judged query), ``not_finite`` (a score).
 
     >>> evaluate({"q": {"a": 2.0, "b": 1.0}}, {"q": {"b": 1}}, ["mrr@10", "p@5"])
     {'mrr@10': 0.5, 'p@5': 0.2}
     """
-    return _quorate.evaluate(run, qrels, metrics, per_query)
+    return record(_quorate.evaluate(run, qrels, metrics, per_query))  # type: ignore[no-any-return]
 
 
 def compare(run_a: Run, run_b: Run, qrels: Qrels, *, metric: str = "ndcg@10", seed: int = 0) -> Comparison:

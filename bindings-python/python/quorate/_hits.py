@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ._quorate import Hit
+from ._report import to_json
 
 if TYPE_CHECKING:
     import pandas
@@ -71,9 +72,9 @@ class Hits(Sequence[Hit]):
         """The query and the hits, as a dict."""
         return {"query": self._query, "hits": self.to_dicts()}
 
-    def to_json(self) -> str:
+    def to_json(self, *, indent: int | None = None) -> str:
         """The same as JSON text."""
-        return as_json(self.to_dict())
+        return to_json(self.to_dict(), indent)
 
     def to_pandas(self) -> pandas.DataFrame:
         """A pandas DataFrame; the column ``metadata`` holds dicts."""

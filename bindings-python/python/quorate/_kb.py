@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -17,7 +17,8 @@ from ._progress import Progress, telling
 from ._context import Context, Tokenizer
 from ._quorate import CrossEncoder, Embedder, Hit
 from ._record import Record, record
-from ._report import Report
+from ._report import Report, to_json
+from ._rows import Rows
 from ._tables import documents as _documents
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Where = str | Mapping[str, Any] | None
 Rerank: TypeAlias = str | CrossEncoder | Callable[[str, Hits], Any] | None
+Ocr: TypeAlias = Callable[[bytes], str | Awaitable[str]] | None
 
 
 class Table(Protocol):
@@ -103,6 +105,14 @@ class Version(int):
         """The number itself."""
         return int(self)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The number and the time, which is text in RFC 3339."""
+        return {"version": int(self), "timestamp": self.timestamp.isoformat(timespec="milliseconds")}
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The same as JSON text."""
+        return to_json(self.to_dict(), indent)
+
     @property
     def timestamp(self) -> datetime.datetime:
         """When the version was made, in UTC."""
@@ -110,6 +120,36 @@ class Version(int):
 
         start = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
         return start + datetime.timedelta(milliseconds=self._milliseconds)
+
+
+class Versions(Rows[Version]):
+    """Versions, oldest first: a list, and a table with the columns ``version`` and ``timestamp``."""
+
+    __slots__ = ()
+    _name = "versions"
+    _kinds = {"version": "int", "timestamp": "time"}
+
+    def _row(self, one: Version) -> dict[str, Any]:
+        return {"version": int(one), "timestamp": one.timestamp}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The versions, each as a dict."""
+        return {self._name: [one.to_dict() for one in self]}
+
+
+class Facets(Rows[tuple[Any, int]]):
+    """Values, each with the number of documents that have it: a list of pairs, and a table with the columns ``value`` and ``count``."""
+
+    __slots__ = ()
+    _name = "facets"
+    _kinds = {"value": "any", "count": "int"}
+
+    def _row(self, one: tuple[Any, int]) -> dict[str, Any]:
+        return {"value": one[0], "count": one[1]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values, each as a dict with its ``count``."""
+        return {self._name: [self._row(one) for one in self]}
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,6 +215,7 @@ class _Files:
     delete_missing: bool = True
     encoding: str | None = None
     main_text: bool = False
+    ocr: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +385,7 @@ class KnowledgeBase:
         batch: int = 1000,
         encoding: str | None = None,
         main_text: bool = False,
+        ocr: Ocr = None,
     ) -> WriteReport:
         """Adds the documents of files. Each pattern is a file, a folder (all below it) or a glob.
 
@@ -372,6 +414,10 @@ class KnowledgeBase:
         ``"shift_jis"``. Without it the byte order mark, what the file declares, or what its bytes look like decides, and the
         metadata's ``encoding`` says which was chosen. ``main_text=True`` leaves out the menus, banners and footers of web pages.
 
+        ``ocr`` reads pages of PDFs that have no text of their own: a function that is given the image of a page, the bytes of a
+        PNG file of 300 dots per inch, and gives its text; it may be a coroutine function. What it raises ends the call. Without it
+        such pages have no text. With pytesseract: ``ocr=lambda png: pytesseract.image_to_string(Image.open(io.BytesIO(png)))``.
+
         ``on_error="skip"`` lists files and rows that cannot be read or stored; files of other kinds in a folder or glob are
         listed in any case (code ``unsupported``), and so are symbolic links out of it unless ``follow_links``. ``progress``: as
         in :meth:`add`, in files. ``max_bytes`` (256 MiB) and ``timeout`` (60 seconds) bound the reading of one file.
@@ -380,7 +426,7 @@ class KnowledgeBase:
         ``too_large``, ``timeout``, and as :meth:`add`.
         """
         settings = _Files(
-            on_error, None, max_bytes, timeout, csv, root, metadata, follow_links, batch, encoding=encoding, main_text=main_text
+            on_error, None, max_bytes, timeout, csv, root, metadata, follow_links, batch, encoding=encoding, main_text=main_text, ocr=ocr
         )
         return WriteReport._of(self._write_files(patterns, "add", settings, progress))
 
@@ -399,6 +445,7 @@ class KnowledgeBase:
         batch: int = 1000,
         encoding: str | None = None,
         main_text: bool = False,
+        ocr: Ocr = None,
     ) -> WriteReport:
         """Adds the documents of files and replaces those whose id exists; what is unchanged is not written again.
 
@@ -406,7 +453,7 @@ class KnowledgeBase:
         files that are gone as a whole stay; :meth:`sync_files` deletes them. Otherwise as :meth:`add_files`.
         """
         settings = _Files(
-            on_error, None, max_bytes, timeout, csv, root, metadata, follow_links, batch, encoding=encoding, main_text=main_text
+            on_error, None, max_bytes, timeout, csv, root, metadata, follow_links, batch, encoding=encoding, main_text=main_text, ocr=ocr
         )
         return WriteReport._of(self._write_files(patterns, "upsert", settings, progress))
 
@@ -426,6 +473,7 @@ class KnowledgeBase:
         batch: int = 1000,
         encoding: str | None = None,
         main_text: bool = False,
+        ocr: Ocr = None,
     ) -> SyncReport:
         """Makes the knowledge base say what files say: ``.added .updated .unchanged .deleted .skipped``.
 
@@ -434,7 +482,7 @@ class KnowledgeBase:
         come from files are left alone.
         """
         settings = _Files(
-            on_error, None, max_bytes, timeout, csv, root, metadata, follow_links, batch, delete_missing, encoding, main_text
+            on_error, None, max_bytes, timeout, csv, root, metadata, follow_links, batch, delete_missing, encoding, main_text, ocr
         )
         return SyncReport._of(self._write_files(patterns, "sync", settings, progress))
 
@@ -708,13 +756,13 @@ class KnowledgeBase:
         """How many documents match; all of them without a filter. Codes: ``filter_syntax``, ``filter_type``, ``closed``."""
         return self._native.count(where)
 
-    def facets(self, field: str, *, where: Where = None, limit: int = 20) -> list[tuple[Any, int]]:
-        """The values of a field with the number of documents that have each: ``[(2024, 310), (2023, 287), ...]``.
+    def facets(self, field: str, *, where: Where = None, limit: int = 20) -> Facets:
+        """The values of a field with the number of documents that have each: ``[(2024, 310), (2023, 287), ...]``, a table too.
 
         Those of most documents come first, of equally many the lesser first. Each member of a list is a value.
         Codes: ``filter_syntax``, ``filter_type``, ``invalid_argument``, ``closed``.
         """
-        return self._native.facets(field, where, limit)
+        return Facets(self._native.facets(field, where, limit))
 
     def min_max(self, field: str, *, where: Where = None) -> tuple[Any, Any] | None:
         """The least and the greatest value of a field, members of lists included; None where no document has one.
@@ -748,9 +796,9 @@ class KnowledgeBase:
         found: Record = self._native.stats()
         return found
 
-    def versions(self) -> list[Version]:
-        """The versions that :meth:`at` can show, oldest first: numbers that know their ``timestamp``."""
-        return [Version(number, milliseconds) for number, milliseconds in self._native.versions()]
+    def versions(self) -> Versions:
+        """The versions that :meth:`at` can show, oldest first: numbers that know their ``timestamp``; a table too."""
+        return Versions(Version(number, milliseconds) for number, milliseconds in self._native.versions())
 
     def at(self, version: int) -> KnowledgeBase:
         """The knowledge base as it was at a version, for reading. Codes: ``unknown_id``, ``closed``."""

@@ -28,7 +28,7 @@ def telling(progress: Progress, unit: str) -> Iterator[Tell | None]:
                 bar.update(done - bar.n)
 
             yield show
-    elif callable(progress):
+    elif callable(progress) and not isinstance(progress, type):
         yield progress
     else:
         raise InvalidInput(

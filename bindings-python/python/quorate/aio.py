@@ -44,7 +44,7 @@ async def run(function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
 
     ``await run(quorate.AgentRegistry, catalog=None)``, ``await run(quorate.consensus.dawid_skene, data)``. When the task is
     cancelled the work is too, as soon as it looks. A function given as ``progress`` is called on the event loop's thread, those
-    given as ``rerank`` and ``tokenizer`` on the worker's; all may be coroutine functions, which run on the loop.
+    given as ``rerank``, ``tokenizer`` and ``ocr`` on the worker's; all may be coroutine functions, which run on the loop.
     """
     if not callable(function):
         raise InvalidInput("invalid_argument", f"run is given a {type(function).__name__}; a function is expected")
@@ -57,9 +57,9 @@ async def _run(lane: str, function: Callable[..., _R], args: tuple[Any, ...], kw
     cancel = _quorate.Cancel()
     context = copy_context()
     calls_back = False
-    for name in ("progress", "rerank", "tokenizer"):
+    for name in ("progress", "rerank", "tokenizer", "ocr"):
         given = kwargs.get(name)
-        # A model is none of the host's functions.
+        # A class is none of the host's functions.
         if callable(given) and not isinstance(given, type):
             on_loop = name == "progress" or inspect.iscoroutinefunction(given)
             kwargs = {**kwargs, name: _on_loop(loop, given, cancel) if on_loop else _here(given)}
@@ -233,6 +233,8 @@ class AsyncAgentRegistry(_Face[AgentRegistry]):
     import_card = _twin(AgentRegistry.import_card, "write")
     load = _twin(AgentRegistry.load, "write")
     save = _twin(AgentRegistry.save, "write")
+    set_out_of_scope = _twin(AgentRegistry.set_out_of_scope, "write")
+    calibrate = _twin(AgentRegistry.calibrate, "write")
     close = _twin(AgentRegistry.close, "write")
     export_card = _twin(AgentRegistry.export_card)
     get = _twin(AgentRegistry.get)
@@ -240,6 +242,8 @@ class AsyncAgentRegistry(_Face[AgentRegistry]):
     match = _twin(AgentRegistry.match)
     select_panel = _twin(AgentRegistry.select_panel)
     versions = _twin(AgentRegistry.versions)
+    out_of_scope = _twin(AgentRegistry.out_of_scope)
+    calibration = _twin(AgentRegistry.calibration)
     taxonomy = _twin(AgentRegistry.taxonomy)
     tenant = _twin(AgentRegistry.tenant)
 

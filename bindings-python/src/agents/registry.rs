@@ -11,9 +11,9 @@ use quorate::{Code, Error};
 use super::agent::{Agent, agent as definition_of, definition};
 use super::events::Events;
 use super::matching::{Match, Panel};
-use crate::convert::{report, sequence, text, texts};
+use crate::convert::{describe, record, report, sequence, text, texts};
 use crate::door::{blocking, quick};
-use crate::errors::OrRaise;
+use crate::errors::{OrRaise, invalid};
 use crate::metadata::filter;
 use crate::scalar::{field, object, scalar};
 
@@ -138,6 +138,16 @@ impl AgentRegistry {
     }
 }
 
+/// A question, and the id of the agent that answers it.
+fn answered(pair: &Bound<'_, PyAny>, what: &str) -> PyResult<(String, Option<String>)> {
+    let Ok((question, id)) = pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>() else {
+        let expected = "a pair of a question and the id of an agent, or None, is expected";
+        return Err(invalid(format!("{what} is {}; {expected}", describe(pair))));
+    };
+    let id = if id.is_none() { None } else { Some(text(&id, &format!("the id of {what}"))?) };
+    Ok((text(&question, &format!("the question of {what}"))?, id))
+}
+
 #[pymethods]
 impl AgentRegistry {
     fn add(&self, py: Python<'_>, agent: &Bound<'_, PyAny>) -> PyResult<Agent> {
@@ -250,6 +260,33 @@ impl AgentRegistry {
             out.set_item(name, title)?;
         }
         Ok(out)
+    }
+
+    fn out_of_scope(&self) -> PyResult<Vec<String>> {
+        Ok(self.handle().or_raise()?.out_of_scope())
+    }
+
+    fn set_out_of_scope(&self, py: Python<'_>, questions: &Bound<'_, PyAny>) -> PyResult<()> {
+        let questions = texts(questions, "questions")?;
+        self.run(py, move |registry| registry.set_out_of_scope(questions))
+    }
+
+    fn calibration<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        record(py, &self.handle().or_raise()?.calibration())
+    }
+
+    /// `questions`: pairs of a question and the id of the agent that answers it, or None.
+    fn calibrate<'py>(&self, py: Python<'py>, questions: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let questions = sequence(questions, "questions")?
+            .enumerate()
+            .map(|(i, pair)| answered(&pair?, &format!("questions[{i}]")))
+            .collect::<PyResult<Vec<_>>>()?;
+        let fitted = self.run(py, move |registry| {
+            let questions: Vec<(&str, Option<&str>)> =
+                questions.iter().map(|(question, id)| (question.as_str(), id.as_deref())).collect();
+            registry.calibrate(&questions)
+        })?;
+        record(py, &fitted)
     }
 
     fn tenant(&self, name: &Bound<'_, PyAny>) -> PyResult<AgentRegistry> {

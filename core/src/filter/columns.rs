@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::{Code, Error, Result};
+use crate::{Cancel, Code, Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -13,6 +13,10 @@ use super::RowSet;
 use super::like::Pattern;
 use super::value::{Value, compare_int_float, instant};
 use super::{Filter, Node, Order, Test, clip, column_of_field, column_of_metadata, is_text_only};
+
+/// After so many texts, or [`MANY`] numbers, a loop looks whether it is cancelled.
+const FEW: usize = 1 << 10;
+const MANY: usize = 1 << 16;
 
 /// Ids, titles, sources and metadata of documents, held by column for filtering.
 ///
@@ -100,7 +104,8 @@ impl Columns {
     }
 
     /// The rows of `scope` that match. Types and the existence of fields are judged by the rows of `scope` alone,
-    /// so that nothing outside it shows. Errors: `filter_type`; with `strict` also `filter_field`.
+    /// so that nothing outside it shows. Errors: `filter_type`, `cancelled` (by [`Cancel::current`]); with `strict` also
+    /// `filter_field`.
     pub fn select(&self, filter: &Filter, scope: &RowSet, strict: bool) -> Result<RowSet> {
         let mut rows = Columns::select_parts(&[(self, scope)], filter, strict)?;
         Ok(rows.pop().unwrap_or_default())
@@ -108,7 +113,7 @@ impl Columns {
 
     /// The rows that match in each of several parts of one collection, each with its scope. Types and the existence
     /// of fields are judged by all parts together, so that it does not matter how the documents are spread.
-    /// Errors: `filter_type`; with `strict` also `filter_field`.
+    /// Errors: `filter_type`, `cancelled` (by [`Cancel::current`]); with `strict` also `filter_field`.
     pub fn select_parts(parts: &[(&Columns, &RowSet)], filter: &Filter, strict: bool) -> Result<Vec<RowSet>> {
         let mut rows = node(parts, &filter.root, strict)?;
         for (rows, (_, scope)) in rows.iter_mut().zip(parts) {
@@ -164,6 +169,8 @@ impl Columns {
 }
 
 fn node(parts: &[(&Columns, &RowSet)], of: &Node, strict: bool) -> Result<Vec<RowSet>> {
+    let cancel = Cancel::current();
+    cancel.check()?;
     match of {
         Node::All(conditions) => {
             let mut rows: Vec<RowSet> = parts.iter().map(|(_, scope)| (*scope).clone()).collect();
@@ -204,18 +211,18 @@ fn node(parts: &[(&Columns, &RowSet)], of: &Node, strict: bool) -> Result<Vec<Ro
                 check(&present, name, test)?;
             }
             let one = |(field, scope): (Option<&Field>, &RowSet)| {
-                let Some(field) = field else { return RowSet::empty(scope.universe()) };
-                let rows = field.select(test, scope, is_text_only(name));
+                let Some(field) = field else { return Ok(RowSet::empty(scope.universe())) };
+                let rows = field.select(test, scope, is_text_only(name), &cancel)?;
                 if !negated {
-                    return rows;
+                    return Ok(rows);
                 }
                 // What is there passes a test or its negation.
                 let mut others = RowSet::empty(scope.universe());
                 field.present.iter().for_each(|&row| mark(&mut others, row));
                 others.subtract(&rows);
-                others
+                Ok(others)
             };
-            Ok(fields.into_iter().map(one).collect())
+            fields.into_iter().map(one).collect()
         }
     }
 }
@@ -300,18 +307,22 @@ fn held<'a>(
 
 impl Field {
     /// The rows whose value passes a test that [`check`] found to fit. `text_only`: no text is read as a time.
-    fn select(&self, test: &Test, scope: &RowSet, text_only: bool) -> RowSet {
+    fn select(&self, test: &Test, scope: &RowSet, text_only: bool, cancel: &Cancel) -> Result<RowSet> {
         let mut out = RowSet::empty(scope.universe());
         match test {
-            Test::Compare(order, value) => self.scalars.compare(*order, value, text_only, &mut out),
+            Test::Compare(order, value) => {
+                self.scalars.compare(*order, value, text_only, cancel, &mut out)?;
+            }
             Test::In(values) => self.scalars.member_of(values, text_only, &mut out),
             Test::Like(pattern) => {
                 let matcher = Pattern::new(pattern);
-                self.scalars.strings_where(|text| matcher.matches(text), &mut out);
+                self.scalars.strings_where(|text| matcher.matches(text), cancel, &mut out)?;
             }
-            Test::Contains(value) => self.lists.compare(Order::Equal, value, text_only, &mut out),
+            Test::Contains(value) => {
+                self.lists.compare(Order::Equal, value, text_only, cancel, &mut out)?;
+            }
         }
-        out
+        Ok(out)
     }
 
     fn held(&self, scope: &RowSet) -> Vec<&'static str> {
@@ -394,7 +405,14 @@ impl Typed {
         columns.iter().filter(|(_, rows)| any_in(rows, scope)).map(|&(name, _)| name).collect()
     }
 
-    fn compare(&self, order: Order, value: &Value, text_only: bool, out: &mut RowSet) {
+    fn compare(
+        &self,
+        order: Order,
+        value: &Value,
+        text_only: bool,
+        cancel: &Cancel,
+        out: &mut RowSet,
+    ) -> Result<()> {
         match value {
             Value::Bool(want) => self.bools.select(|got| order.accepts(got.cmp(want)), out),
             Value::Int(want) => {
@@ -412,16 +430,18 @@ impl Typed {
                         self.strings.select(|code| code == want, out);
                     }
                 }
-                (None, _) => self.strings_where(|got| order.accepts(got.cmp(want)), out),
+                (None, _) => self.strings_where(|got| order.accepts(got.cmp(want)), cancel, out)?,
                 (Some(when), _) => self.codes_where(
                     |code, got| match self.instants.get(&code) {
                         Some(got) => order.accepts(got.cmp(&when)),
                         None => order.accepts(got.cmp(want)),
                     },
+                    cancel,
                     out,
-                ),
+                )?,
             },
         }
+        Ok(())
     }
 
     /// Rows whose value equals one of `values`.
@@ -474,15 +494,26 @@ impl Typed {
         self.strings.select(|&code| codes[code as usize], out);
     }
 
-    fn strings_where(&self, accept: impl Fn(&str) -> bool, out: &mut RowSet) {
-        self.codes_where(|_, text| accept(text), out);
+    fn strings_where(&self, accept: impl Fn(&str) -> bool, cancel: &Cancel, out: &mut RowSet) -> Result<()> {
+        self.codes_where(|_, text| accept(text), cancel, out)
     }
 
     /// Judges each distinct string once, then marks the rows that hold an accepted one.
-    fn codes_where(&self, accept: impl Fn(u32, &str) -> bool, out: &mut RowSet) {
-        let accepted: Vec<bool> =
-            (0..).zip(&self.dictionary.strings).map(|(code, text)| accept(code, text)).collect();
+    fn codes_where(
+        &self,
+        accept: impl Fn(u32, &str) -> bool,
+        cancel: &Cancel,
+        out: &mut RowSet,
+    ) -> Result<()> {
+        let mut accepted = Vec::with_capacity(self.dictionary.strings.len());
+        for texts in self.dictionary.strings.chunks(FEW) {
+            cancel.check()?;
+            for text in texts {
+                accepted.push(accept(accepted.len() as u32, text));
+            }
+        }
         self.strings.select(|&code| accepted[code as usize], out);
+        Ok(())
     }
 }
 
@@ -502,6 +533,15 @@ impl<T> Column<T> {
         let mut keep = self.rows.iter().map(|&row| !rows.contains(row));
         self.values.retain(|_| keep.next().unwrap_or(true));
         self.rows.retain(|&row| !rows.contains(row));
+    }
+
+    /// Calls `f` with each row and its value. Errors: `cancelled`.
+    pub(super) fn each<'a>(&'a self, cancel: &Cancel, mut f: impl FnMut(u32, &'a T)) -> Result<()> {
+        for (rows, values) in self.rows.chunks(MANY).zip(self.values.chunks(MANY)) {
+            cancel.check()?;
+            rows.iter().zip(values).for_each(|(&row, value)| f(row, value));
+        }
+        Ok(())
     }
 
     fn select(&self, accept: impl Fn(&T) -> bool, out: &mut RowSet) {

@@ -8,14 +8,15 @@ use super::columns::{Field, Typed};
 use super::sort::SortKey;
 use super::value::Value;
 use super::{Columns, RowSet, clip, is_text_only};
-use crate::{Code, Error, Result};
+use crate::{Cancel, Code, Error, Result};
 
 impl Columns {
     /// The values of a field over the scopes of several parts of one collection, each with the number of rows that have
     /// it: those of most rows first, of equally many the lesser first (bools, then numbers, then times, then texts), at
     /// most `limit`. Each member of a list is a value. Numbers that are equal are one value; texts are not read as times.
     ///
-    /// Time and memory: one pass over the field's values, and one entry for each distinct value.
+    /// Time and memory: one pass over the field's values, and one entry for each distinct value. Errors: `cancelled` (by
+    /// [`Cancel::current`]).
     ///
     /// ```
     /// use quorate_core::filter::{Columns, RowSet, Value};
@@ -23,27 +24,35 @@ impl Columns {
     /// for (row, year) in [2019, 2024, 2024].into_iter().enumerate() {
     ///     columns.push(row as u32, [], serde_json::json!({"year": year}).as_object().unwrap());
     /// }
-    /// let counts = Columns::facets(&[(&columns, &RowSet::full(3))], "year", 10);
+    /// let counts = Columns::facets(&[(&columns, &RowSet::full(3))], "year", 10).unwrap();
     /// assert_eq!(counts, [(Value::Int(2024), 2), (Value::Int(2019), 1)]);
     /// ```
-    pub fn facets(parts: &[(&Columns, &RowSet)], field: &str, limit: usize) -> Vec<(Value, usize)> {
+    pub fn facets(parts: &[(&Columns, &RowSet)], field: &str, limit: usize) -> Result<Vec<(Value, usize)>> {
+        let cancel = Cancel::current();
         let mut counts = Counts::default();
         for (part, (columns, scope)) in parts.iter().enumerate() {
             if let Some(field) = columns.field(field) {
-                counts.add(part, &field.scalars, scope);
-                counts.add(part, &field.lists, scope);
+                counts.add(part, &field.scalars, scope, &cancel)?;
+                counts.add(part, &field.lists, scope, &cancel)?;
             }
         }
         let mut all = counts.values();
-        all.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| SortKey::of(a, true).cmp(&SortKey::of(b, true))));
-        all.truncate(limit);
-        all
+        let order = |(a, m): &(Value, usize), (b, n): &(Value, usize)| {
+            n.cmp(m).then_with(|| SortKey::of(a, true).cmp(&SortKey::of(b, true)))
+        };
+        if all.len() > limit {
+            all.select_nth_unstable_by(limit, order);
+            all.truncate(limit);
+        }
+        all.sort_unstable_by(order);
+        Ok(all)
     }
 
     /// The least and the greatest value of a field over the scopes of several parts of one collection, members of lists
     /// included; none where no row has one. Texts that are all times are compared as such, others by their characters.
-    /// Errors: `filter_type` when the field holds values that have no common order.
+    /// Errors: `filter_type` when the field holds values that have no common order, `cancelled` (by [`Cancel::current`]).
     pub fn extremes(parts: &[(&Columns, &RowSet)], field: &str) -> Result<Option<(Value, Value)>> {
+        let cancel = Cancel::current();
         let mut text_only = is_text_only(field);
         let fields: Vec<(&Field, &RowSet)> = parts
             .iter()
@@ -56,12 +65,12 @@ impl Columns {
             let any = |rows: &[u32]| rows.iter().any(|&row| scope.contains(row));
             numbers |= any(&typed.ints.rows) || any(&typed.floats.rows);
             bools |= any(&typed.bools.rows);
-            for (&row, code) in typed.strings.rows.iter().zip(&typed.strings.values) {
+            typed.strings.each(&cancel, |row, code| {
                 if scope.contains(row) {
                     texts = true;
                     text_only |= !typed.instants.contains_key(code);
                 }
-            }
+            })?;
         }
         if bools || (numbers && texts) {
             let held: Vec<&str> = [("bools", bools), ("numbers", numbers), ("texts", texts)]
@@ -75,7 +84,7 @@ impl Columns {
         }
         let mut ends: Option<(SortKey<'_>, SortKey<'_>)> = None;
         for (typed, scope) in typed() {
-            typed.each(scope, text_only, |_, key| {
+            typed.each(scope, text_only, &cancel, |_, key| {
                 ends = Some(match ends {
                     None => (key, key),
                     Some((low, high)) => (
@@ -83,7 +92,7 @@ impl Columns {
                         if key.cmp(&high) == Ordering::Greater { key } else { high },
                     ),
                 });
-            });
+            })?;
         }
         Ok(ends.map(|(low, high)| (low.value(), high.value())))
     }
@@ -106,22 +115,16 @@ struct Counts<'a> {
 }
 
 impl<'a> Counts<'a> {
-    fn add(&mut self, part: usize, typed: &'a Typed, scope: &RowSet) {
-        for (&row, &value) in typed.bools.rows.iter().zip(&typed.bools.values) {
-            tally(&mut self.bools, value, (part, row), scope);
-        }
-        for (&row, &value) in typed.ints.rows.iter().zip(&typed.ints.values) {
-            tally(&mut self.ints, value, (part, row), scope);
-        }
-        for (&row, &value) in typed.floats.rows.iter().zip(&typed.floats.values) {
-            match whole(value) {
-                Some(int) => tally(&mut self.ints, int, (part, row), scope),
-                None => tally(&mut self.floats, value.to_bits(), (part, row), scope),
-            }
-        }
-        for (&row, &code) in typed.strings.rows.iter().zip(&typed.strings.values) {
+    fn add(&mut self, part: usize, typed: &'a Typed, scope: &RowSet, cancel: &Cancel) -> Result<()> {
+        typed.bools.each(cancel, |row, &value| tally(&mut self.bools, value, (part, row), scope))?;
+        typed.ints.each(cancel, |row, &value| tally(&mut self.ints, value, (part, row), scope))?;
+        typed.floats.each(cancel, |row, &value| match whole(value) {
+            Some(int) => tally(&mut self.ints, int, (part, row), scope),
+            None => tally(&mut self.floats, value.to_bits(), (part, row), scope),
+        })?;
+        typed.strings.each(cancel, |row, &code| {
             tally(&mut self.texts, typed.dictionary.strings[code as usize].as_str(), (part, row), scope);
-        }
+        })
     }
 
     fn values(self) -> Vec<(Value, usize)> {
@@ -179,10 +182,33 @@ mod tests {
             (Value::Float(2.5), 1),
             (text("a"), 1),
         ];
-        assert_eq!(Columns::facets(&parts, "v", 10), want);
-        assert_eq!(Columns::facets(&parts, "v", 2), want[..2]);
-        assert!(Columns::facets(&parts, "w", 2).is_empty());
-        assert_eq!(Columns::facets(&parts, "id", 1), [(text("2024-01-00"), 2)]);
+        assert_eq!(Columns::facets(&parts, "v", 10).unwrap(), want);
+        assert_eq!(Columns::facets(&parts, "v", 2).unwrap(), want[..2]);
+        assert!(Columns::facets(&parts, "v", 0).unwrap().is_empty());
+        assert!(Columns::facets(&parts, "w", 2).unwrap().is_empty());
+        assert_eq!(Columns::facets(&parts, "id", 1).unwrap(), [(text("2024-01-00"), 2)]);
+    }
+
+    #[test]
+    fn a_raised_flag_ends_each_pass() {
+        let columns = columns(&[json!({"v": 1}), json!({"v": "b"}), json!({"v": ["c"], "w": 1.5})]);
+        let scope = RowSet::full(3);
+        let parts = [(&columns, &scope)];
+        let cancel = Cancel::new();
+        cancel.cancel();
+        cancel.cover(|| {
+            let code = |error: Error| error.code();
+            assert_eq!(Columns::facets(&parts, "v", 9).map_err(code), Err(Code::Cancelled));
+            assert_eq!(Columns::extremes(&parts, "w").map_err(code), Err(Code::Cancelled));
+            let filter = crate::filter::Filter::parse("v LIKE '%b%'").unwrap();
+            assert_eq!(
+                columns.select(&filter, &scope, false).map(|_| ()).map_err(code),
+                Err(Code::Cancelled)
+            );
+            let sort = crate::filter::Sort::parse("v").unwrap();
+            assert_eq!(columns.sort_keys(&sort, &scope).map(|_| ()).map_err(code), Err(Code::Cancelled));
+        });
+        assert_eq!(Columns::facets(&parts, "v", 9).unwrap().len(), 3);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::columns::Typed;
 use super::value::{Value, compare_int_float, instant};
 use super::{Columns, RowSet, clip, is_text_only};
-use crate::{Error, Result};
+use crate::{Cancel, Error, Result};
 
 /// A field to sort by, and the direction.
 ///
@@ -124,50 +124,51 @@ impl PartialEq for SortKey<'_> {
 impl Eq for SortKey<'_> {}
 
 impl Typed {
-    /// Calls `f` with each value of a row of the scope.
-    pub(super) fn each<'a>(&'a self, scope: &RowSet, text_only: bool, mut f: impl FnMut(u32, SortKey<'a>)) {
-        let inside = |row: &u32| scope.contains(*row);
-        for (&row, &value) in self.bools.rows.iter().zip(&self.bools.values).filter(|(row, _)| inside(row)) {
-            f(row, SortKey::Bool(value));
-        }
-        for (&row, &value) in self.ints.rows.iter().zip(&self.ints.values).filter(|(row, _)| inside(row)) {
-            f(row, SortKey::Int(value));
-        }
-        for (&row, &value) in self.floats.rows.iter().zip(&self.floats.values).filter(|(row, _)| inside(row))
-        {
-            f(row, SortKey::Float(value));
-        }
-        for (&row, code) in self.strings.rows.iter().zip(&self.strings.values).filter(|(row, _)| inside(row))
-        {
+    /// Calls `f` with each value of a row of the scope. Errors: `cancelled`.
+    pub(super) fn each<'a>(
+        &'a self,
+        scope: &RowSet,
+        text_only: bool,
+        cancel: &Cancel,
+        mut f: impl FnMut(u32, SortKey<'a>),
+    ) -> Result<()> {
+        let mut inside = |row: u32, key: SortKey<'a>| {
+            if scope.contains(row) {
+                f(row, key);
+            }
+        };
+        self.bools.each(cancel, |row, &value| inside(row, SortKey::Bool(value)))?;
+        self.ints.each(cancel, |row, &value| inside(row, SortKey::Int(value)))?;
+        self.floats.each(cancel, |row, &value| inside(row, SortKey::Float(value)))?;
+        self.strings.each(cancel, |row, code| {
             let text = self.dictionary.strings[*code as usize].as_str();
-            f(
-                row,
-                match self.instants.get(code).filter(|_| !text_only) {
-                    Some(&when) => SortKey::Time(when, text),
-                    None => SortKey::Text(text),
-                },
-            );
-        }
+            let key = match self.instants.get(code).filter(|_| !text_only) {
+                Some(&when) => SortKey::Time(when, text),
+                None => SortKey::Text(text),
+            };
+            inside(row, key);
+        })
     }
 }
 
 impl Columns {
     /// The key of each row of the scope by a field, at the row's number; none where the row has no value. Of a list the
-    /// least member counts or, with `descending`, the greatest.
-    pub fn sort_keys(&self, sort: &Sort, scope: &RowSet) -> Vec<Option<SortKey<'_>>> {
+    /// least member counts or, with `descending`, the greatest. Errors: `cancelled` (by [`Cancel::current`]).
+    pub fn sort_keys(&self, sort: &Sort, scope: &RowSet) -> Result<Vec<Option<SortKey<'_>>>> {
+        let cancel = Cancel::current();
         let mut keys: Vec<Option<SortKey<'_>>> = vec![None; scope.universe() as usize];
-        let Some(field) = self.field(&sort.field) else { return keys };
+        let Some(field) = self.field(&sort.field) else { return Ok(keys) };
         let better = if sort.descending { Ordering::Greater } else { Ordering::Less };
         for typed in [&field.scalars, &field.lists] {
-            typed.each(scope, is_text_only(&sort.field), |row, key| {
+            typed.each(scope, is_text_only(&sort.field), &cancel, |row, key| {
                 if let Some(slot) = keys.get_mut(row as usize)
                     && slot.is_none_or(|held| key.cmp(&held) == better)
                 {
                     *slot = Some(key);
                 }
-            });
+            })?;
         }
-        keys
+        Ok(keys)
     }
 }
 
@@ -213,7 +214,7 @@ mod tests {
         }
         let keys = |sort: &str| {
             let sort = Sort::parse(sort).unwrap();
-            let keys = columns.sort_keys(&sort, &RowSet::full(4));
+            let keys = columns.sort_keys(&sort, &RowSet::full(4)).unwrap();
             keys.iter().map(|key| key.map(|key| key.value())).collect::<Vec<_>>()
         };
         let int = |n| Some(Value::Int(n));

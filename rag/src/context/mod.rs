@@ -105,15 +105,46 @@ impl std::fmt::Debug for ContextOptions {
     }
 }
 
+/// Why a context is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmptyContext {
+    /// The search found nothing: no document matches the filter or has a word of the question, or there are no hits.
+    NothingFound,
+    /// The search found something, but nothing that reaches `min_relevance` or `min_score`.
+    NothingRelevant,
+    /// Not even the beginning of one passage fits into `max_tokens`.
+    BudgetTooSmall,
+}
+
+impl EmptyContext {
+    /// The name of the reason: `nothing_found`, `nothing_relevant`, `budget_too_small`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EmptyContext::NothingFound => "nothing_found",
+            EmptyContext::NothingRelevant => "nothing_relevant",
+            EmptyContext::BudgetTooSmall => "budget_too_small",
+        }
+    }
+}
+
 /// A text made of passages, each under its marker and its document's title.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Context {
-    /// The text; empty when nothing was found or nothing fits.
+    /// The text; empty when nothing was found or nothing fits, which `reason` tells.
     pub text: String,
     /// One for each passage, in the order of the text.
     pub citations: Vec<Citation>,
     /// The tokens of the text, as they were counted; at most `max_tokens`.
     pub tokens: usize,
+    /// Why the text is empty; none where it is not.
+    pub reason: Option<EmptyContext>,
+}
+
+impl Context {
+    fn empty(reason: EmptyContext) -> Self {
+        Context { reason: Some(reason), ..Context::default() }
+    }
 }
 
 /// Where a passage comes from: `document_text[start..end]` is the passage.
@@ -159,8 +190,11 @@ pub(crate) fn build<'a>(
     embedder: impl FnOnce() -> Result<&'a dyn Embed>,
 ) -> Result<Context> {
     options.validate()?;
-    if hits.is_empty() || options.max_tokens == 0 {
-        return Ok(Context::default());
+    if hits.is_empty() {
+        return Ok(Context::empty(EmptyContext::NothingFound));
+    }
+    if options.max_tokens == 0 {
+        return Ok(Context::empty(EmptyContext::BudgetTooSmall));
     }
     let counter = match &options.tokenizer {
         Some(tokenizer) => Counter::Given(tokenizer.as_ref()),
@@ -171,13 +205,16 @@ pub(crate) fn build<'a>(
     loop {
         options.search.cancel.check()?;
         let passages = Passages::choose(hits, options, budget, &counter)?;
+        if passages.is_empty() {
+            return Ok(Context::empty(EmptyContext::BudgetTooSmall));
+        }
         let context = join(passages, options.order, &counter)?;
         if context.tokens <= options.max_tokens {
             return Ok(context);
         }
         let excess = context.tokens - options.max_tokens;
         budget = match budget.saturating_sub(excess).min(budget * 15 / 16) {
-            0 => return Ok(Context::default()),
+            0 => return Ok(Context::empty(EmptyContext::BudgetTooSmall)),
             less => less,
         };
     }
@@ -205,7 +242,7 @@ fn join(passages: Vec<Passage<'_>>, order: ContextOrder, counter: &Counter<'_>) 
         });
     }
     let tokens = counter.count(&text)?;
-    Ok(Context { text, citations, tokens })
+    Ok(Context { text, citations, tokens, reason: None })
 }
 
 /// What stands between passages.

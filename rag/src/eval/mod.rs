@@ -16,7 +16,7 @@ pub use trec::{MAX_RUN_BYTES, read_trec_qrels, read_trec_run, write_trec_run};
 
 use std::collections::BTreeMap;
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 use serde::Serialize;
 
 /// Scores by query and document.
@@ -62,7 +62,9 @@ pub fn evaluate(run: &Run, qrels: &Qrels, metrics: &[&str]) -> Result<Evaluation
     let mut per_query = BTreeMap::new();
     let mut missing = Vec::new();
     let nothing = BTreeMap::new();
+    let cancel = Cancel::current();
     for (query, grades) in qrels {
+        cancel.check()?;
         let scores = run.get(query).unwrap_or(&nothing);
         if !run.contains_key(query) {
             missing.push(query.clone());

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use quorate_core::{Code, Error, Result, open_file};
+use quorate_core::{Cancel, Code, Error, Result, open_file};
 
 use super::{Qrels, Run};
 use crate::document::shorten;
@@ -79,7 +79,9 @@ fn entry<'a, V: Default>(map: &'a mut std::collections::BTreeMap<String, V>, key
 /// with white space).
 pub fn write_trec_run(run: &Run, path: impl AsRef<Path>) -> Result<()> {
     let mut text = String::new();
+    let cancel = Cancel::current();
     for (query, scores) in run {
+        cancel.check()?;
         let mut order: Vec<_> = scores.iter().collect();
         order.sort_by(|a, b| b.1.total_cmp(a.1).then_with(|| b.0.cmp(a.0)));
         for (rank, (document, score)) in (1..).zip(order) {
@@ -102,7 +104,7 @@ const MAX_LINE_BYTES: u64 = 256 << 20;
 
 /// Calls `each` with every line that is not blank and its number, from 1; no more than a line is in memory. Errors: those
 /// of `each`, `load_failed` (no UTF-8), `too_large` (the file above `max_bytes`, a line above 256 MiB), `unsupported` (no
-/// regular file), `not_found`, `permission_denied`, `io`.
+/// regular file), `not_found`, `permission_denied`, `io`, `cancelled` (by [`Cancel::current`]).
 pub(super) fn each_line(
     path: &Path,
     max_bytes: u64,
@@ -110,7 +112,9 @@ pub(super) fn each_line(
 ) -> Result<()> {
     let mut reader = BufReader::new(open_file(path, max_bytes)?.take(max_bytes));
     let mut bytes = Vec::new();
+    let cancel = Cancel::current();
     for number in 1.. {
+        cancel.check()?;
         bytes.clear();
         let mut line = reader.by_ref().take(MAX_LINE_BYTES);
         if line.read_until(b'\n', &mut bytes).map_err(|e| Error::io(path, e))? == 0 {

@@ -45,18 +45,19 @@ pub struct DocumentPage {
 impl KnowledgeBase {
     /// The values of a field, each with the number of documents that have it: those of most documents first, of equally
     /// many the lesser first. Each member of a list is a value. A field that no document has gives nothing.
-    /// Errors: `invalid_argument` (`limit` above [`MAX_K`](SearchOptions::MAX_K)), `filter_type`, `closed`.
+    /// Errors: `invalid_argument` (`limit` above [`MAX_K`](SearchOptions::MAX_K)), `filter_type`, `closed`, `cancelled` (by
+    /// [`Cancel::current`], as of all that looks at a filter).
     pub fn facets(&self, field: &str, filter: Option<&Filter>, limit: usize) -> Result<Vec<(Value, usize)>> {
         if limit > SearchOptions::MAX_K {
             let most = SearchOptions::MAX_K;
             return Err(Error::invalid(format!("limit is {limit}; at most {most} values are possible")));
         }
-        self.over_columns(filter, |parts| Ok(Columns::facets(parts, field, limit)))
+        self.over_columns(filter, |parts| Columns::facets(parts, field, limit))
     }
 
     /// The least and the greatest value of a field, members of lists included; none where no document has one. Texts that
     /// are all times compare as such. Errors: `filter_type` where the values have no common order (numbers and texts,
-    /// bools), `closed`.
+    /// bools), `closed`, `cancelled`.
     pub fn min_max(&self, field: &str, filter: Option<&Filter>) -> Result<Option<(Value, Value)>> {
         self.over_columns(filter, |parts| Columns::extremes(parts, field))
     }
@@ -95,13 +96,18 @@ impl KnowledgeBase {
         let after =
             options.after.as_deref().map(|text| Token::read(text, options.sort.as_ref())).transpose()?;
         let snapshot = self.seen()?;
-        let selected = options.filter.as_ref().map(|filter| snapshot.select(filter, false)).transpose()?;
+        let select = |filter| options.cancel.cover(|| snapshot.select(filter, false));
+        let selected = options.filter.as_ref().map(select).transpose()?;
         let mut places: Vec<Place<'_>> = Vec::new();
         for (i, view) in snapshot.views().iter().enumerate() {
             options.cancel.check()?;
             let docs = selected.as_ref().map_or(&view.live.docs, |selected| &selected[i]);
-            let keys = options.sort.as_ref().map(|sort| view.segment.columns().sort_keys(sort, docs));
-            for doc in docs.iter() {
+            let keys = |sort| options.cancel.cover(|| view.segment.columns().sort_keys(sort, docs));
+            let keys = options.sort.as_ref().map(keys).transpose()?;
+            for (n, doc) in docs.iter().enumerate() {
+                if n % 4096 == 4095 {
+                    options.cancel.check()?;
+                }
                 let key = keys.as_ref().and_then(|keys| keys.get(doc as usize).copied().flatten());
                 let id = view.segment.catalog.doc(doc).id;
                 let place = Place { key, id, view: i, doc };

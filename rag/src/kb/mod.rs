@@ -25,7 +25,7 @@ mod write;
 use std::sync::{Arc, MutexGuard};
 
 use quorate_core::embed::Embed;
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 
 use base::Base;
 pub use browse::{DocumentPage, ListOptions};
@@ -160,24 +160,26 @@ impl KnowledgeBase {
         })
     }
 
-    /// The ids of all documents, oldest first. Errors: `closed`.
+    /// The ids of all documents, oldest first. Errors: `closed`, `cancelled` (by [`Cancel::current`]).
     pub fn ids(&self) -> Result<Vec<String>> {
         self.ids_of(None)
     }
 
-    /// The ids of the documents that match, oldest first; all without a filter. Errors: `filter_type`, `closed`.
+    /// The ids of the documents that match, oldest first; all without a filter. Errors: `filter_type`, `closed`, `cancelled`.
     pub fn ids_of(&self, filter: Option<&Filter>) -> Result<Vec<String>> {
         let snapshot = self.seen()?;
         let selected = filter.map(|filter| snapshot.select(filter, false)).transpose()?;
         let mut ids = Vec::new();
+        let cancel = Cancel::current();
         for (i, view) in snapshot.views().iter().enumerate() {
+            cancel.check()?;
             let docs = selected.as_ref().map_or(&view.live.docs, |selected| &selected[i]);
             ids.extend(docs.iter().map(|doc| view.segment.catalog.doc(doc).id.to_owned()));
         }
         Ok(ids)
     }
 
-    /// How many documents match; all without a filter. Errors: `filter_type`, `closed`.
+    /// How many documents match; all without a filter. Errors: `filter_type`, `closed`, `cancelled`.
     pub fn count(&self, filter: Option<&Filter>) -> Result<usize> {
         let snapshot = self.seen()?;
         match filter {

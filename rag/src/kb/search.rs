@@ -8,7 +8,7 @@ use quorate_core::{Code, Error, Result};
 
 use super::KnowledgeBase;
 use super::prepare::normalize;
-use crate::context::{Context, ContextOptions};
+use crate::context::{Context, ContextOptions, EmptyContext};
 use crate::retrieve::{Hits, Mode, Query, Ready, SearchOptions, search, search_many};
 use quorate_core::parallel;
 
@@ -105,9 +105,28 @@ impl KnowledgeBase {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn context(&self, query: &str, options: &ContextOptions) -> Result<Context> {
+        Ok(self.context_with_hits(query, options)?.0)
+    }
+
+    /// As [`context`](KnowledgeBase::context), with the hits that it was made of.
+    pub fn context_with_hits(&self, query: &str, options: &ContextOptions) -> Result<(Context, Hits)> {
         options.validate()?;
         let hits = self.search(query, &options.search)?;
-        self.context_of(&hits, options)
+        let mut context = self.context_of(&hits, options)?;
+        if hits.is_empty() && self.finds_more(query, &options.search)? {
+            context.reason = Some(EmptyContext::NothingRelevant);
+        }
+        Ok((context, hits))
+    }
+
+    /// Whether a search that found nothing does so without the bounds that its hits have to reach.
+    fn finds_more(&self, query: &str, options: &SearchOptions) -> Result<bool> {
+        if options.min_relevance.is_none() && options.min_score.is_none() {
+            return Ok(false);
+        }
+        let options =
+            SearchOptions { k: 1, min_relevance: None, min_score: None, rerank: None, ..options.clone() };
+        Ok(!self.search(query, &options)?.is_empty())
     }
 
     /// Puts as many of the given hits, the best first, as fit a number of tokens into one text with citations; of

@@ -76,7 +76,7 @@ pub(super) struct Admitted {
 
 impl Admitted {
     pub(super) fn new(snapshot: &Snapshot, options: &SearchOptions) -> Result<Self> {
-        let sets = snapshot.admit(options.filter.as_ref(), options.strict)?;
+        let sets = options.cancel.cover(|| snapshot.admit(options.filter.as_ref(), options.strict))?;
         Ok(Admitted::of(snapshot, sets))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::open;
-use quorate_core::Code;
+use quorate_core::{Cancel, Code};
 use quorate_rag::{Document, Filter, KnowledgeBase, ListOptions, Sort, Value};
 use serde_json::json;
 
@@ -71,6 +71,15 @@ fn values_are_counted() {
         kb.compact().unwrap();
     }
     assert_eq!(kb.facets("year", None, 1 << 40).unwrap_err().code(), Code::InvalidArgument);
+    let cancel = Cancel::new();
+    cancel.cancel();
+    cancel.cover(|| {
+        let recent = Filter::parse("year > 1").unwrap();
+        assert_eq!(kb.facets("year", None, 9).unwrap_err().code(), Code::Cancelled);
+        assert_eq!(kb.min_max("year", None).unwrap_err().code(), Code::Cancelled);
+        assert_eq!(kb.count(Some(&recent)).unwrap_err().code(), Code::Cancelled);
+        assert_eq!(kb.ids().unwrap_err().code(), Code::Cancelled);
+    });
 }
 
 #[test]

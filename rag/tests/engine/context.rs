@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use quorate_core::Code;
 use quorate_rag::chunk::ChunkOptions;
 use quorate_rag::{
-    Context, ContextOptions, ContextOrder, CountTokens, Document, Durability, KnowledgeBase, Mode,
-    OpenOptions, SearchOptions,
+    Context, ContextOptions, ContextOrder, CountTokens, Document, Durability, EmptyContext, KnowledgeBase,
+    Mode, OpenOptions, SearchOptions,
 };
 
 fn small_chunks(max_tokens: usize, overlap: usize) -> OpenOptions {
@@ -130,16 +130,48 @@ fn nothing_fits_nothing_or_one_token() {
         .unwrap();
     for max_tokens in [0, 1] {
         let options = ContextOptions { max_tokens, ..ContextOptions::default() };
-        assert_eq!(kb.context("renal", &options).unwrap(), Context::default());
+        assert_eq!(kb.context("renal", &options).unwrap(), nothing(EmptyContext::BudgetTooSmall));
     }
     let context = kb.context("renal", &ContextOptions::default()).unwrap();
     assert!(context.text.contains("renal title alone") && context.text.contains("renal failure"));
-    assert_eq!(kb.context_of(&[], &ContextOptions::default()).unwrap(), Context::default());
+    assert_eq!(context.reason, None);
+    let none = kb.context_of(&[], &ContextOptions::default()).unwrap();
+    assert_eq!(none, nothing(EmptyContext::NothingFound));
     let refused = ContextOptions { dedupe: 1.5, ..ContextOptions::default() };
     assert_eq!(kb.context("renal", &refused).unwrap_err().code(), Code::InvalidArgument);
     // It can be sent on as JSON.
     let json = serde_json::to_value(&context).unwrap();
     assert_eq!(json["citations"][0]["marker"], "[1]");
+}
+
+fn nothing(reason: EmptyContext) -> Context {
+    Context { reason: Some(reason), ..Context::default() }
+}
+
+#[test]
+fn an_empty_context_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    kb.add(vec![Document::new("a", "renal failure").metadata_field("year", 2020)]).unwrap();
+    let lexical = |query: &str, search: SearchOptions| {
+        let search = SearchOptions { mode: Mode::Lexical, ..search };
+        kb.context(query, &ContextOptions { search, ..ContextOptions::default() }).unwrap()
+    };
+    let all = SearchOptions::default;
+    assert_eq!(lexical("asthma", all()), nothing(EmptyContext::NothingFound));
+    let filter = Some(quorate_rag::Filter::parse("year = 1").unwrap());
+    assert_eq!(lexical("renal", SearchOptions { filter, ..all() }), nothing(EmptyContext::NothingFound));
+    // A bound that no hit reaches is another reason than none having been found.
+    let high = || SearchOptions { min_score: Some(1e9), ..all() };
+    assert_eq!(lexical("renal", high()), nothing(EmptyContext::NothingRelevant));
+    assert_eq!(lexical("asthma", high()), nothing(EmptyContext::NothingFound));
+    let sure = || SearchOptions { min_relevance: Some(1.0), ..all() };
+    assert_eq!(lexical("renal asthma steroid pump", sure()), nothing(EmptyContext::NothingRelevant));
+    assert_eq!(lexical("renal", all()).reason, None);
+    assert_eq!(
+        EmptyContext::NothingRelevant.as_str(),
+        serde_json::to_value(EmptyContext::NothingRelevant).unwrap()
+    );
 }
 
 #[test]

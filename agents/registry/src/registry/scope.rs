@@ -76,7 +76,7 @@ impl AgentRegistry {
     /// tenants, so only the administrator's handle fits it.
     ///
     /// Errors: `empty_input` unless there are questions in scope and out of scope, or for an empty one, `unknown_id`,
-    /// `tenant_violation`, `locked` in a forked child, those of the embedder.
+    /// `tenant_violation`, `locked` in a forked child, `cancelled`, those of the embedder.
     pub fn calibrate(&self, questions: &[(&str, Option<&str>)]) -> Result<Calibration> {
         if self.scope.is_some() {
             return Err(super::violation(
@@ -86,6 +86,7 @@ impl AgentRegistry {
         let snapshot = self.inner.snapshot();
         let mut known = self.own_questions(&snapshot)?;
         for (question, answer) in questions {
+            self.cancel.check()?;
             let vector = self.vector(question)?;
             let agent = match answer {
                 Some(id) => Some(self.resolve(&snapshot, id)?.agent.clone()),

@@ -1,0 +1,415 @@
+// Tries calls of the package with hostile values, one parameter or one option at a time:
+// `node hostile.mjs FOLDER CASES SEED`. CASES: how many values are tried for each, 0 for all.
+//
+// Each call must succeed, or fail with an error of quorate with a code that is not `internal` and a message of bounded length, within
+// seconds of work and without taking gigabytes. It says what it is about to do, so that who started it knows what ended it; the last line is
+// a JSON object with what went wrong.
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import * as quorate from 'quorate';
+
+/** The most work that a call may make, in milliseconds of the processors. The bounds of the calls are far below. */
+const MOST_WORK = 10_000;
+/** How long it may take on a machine with other work, in milliseconds: what takes longer waits for something that never comes. */
+const MOST_TIME = 60_000;
+/** The most memory that a call may add, in MiB. */
+const MOST_MEMORY = 1500;
+/** The longest message. */
+const MOST_MESSAGE = 4000;
+
+const { consensus } = quorate;
+
+/** What functions and objects of the host throw: it comes through as it is, or is the cause of code `callback`. */
+class Mine extends Error {}
+const mine = () => {
+  throw new Mine('mine');
+};
+const nested = (depth) => {
+  let value = [];
+  for (let i = 0; i < depth; i++) value = [value];
+  return value;
+};
+const itself = (value, add) => {
+  add(value);
+  return value;
+};
+const quiet = (promise) => {
+  promise.catch(() => {});
+  return promise;
+};
+
+// Made anew for each call: an iterator can be read once.
+const HOSTILE = {
+  undefined: () => undefined,
+  null: () => null,
+  true: () => true,
+  '-1': () => -1,
+  '-0': () => -0,
+  0: () => 0,
+  0.5: () => 0.5,
+  '2^31': () => 2 ** 31,
+  '2^32': () => 2 ** 32,
+  '2^53': () => 2 ** 53,
+  '2^64': () => 2 ** 64,
+  '1e308': () => 1e308,
+  '-1e308': () => -1e308,
+  '5e-324': () => 5e-324,
+  NaN: () => NaN,
+  Infinity: () => Infinity,
+  '7n': () => 7n,
+  '2n^63n': () => 2n ** 63n,
+  '10n^5000n': () => 10n ** 5000n,
+  'empty text': () => '',
+  NUL: () => 'a\0b',
+  surrogate: () => '\ud800',
+  'a long text': () => 'metformin '.repeat(20_000),
+  'a long word': () => 'x'.repeat(200_000),
+  accents: () => `e${'\u0301'.repeat(5000)}`,
+  'a path upwards': () => '../../../../etc/passwd',
+  'an endless file': () => '/dev/zero',
+  __proto__: () => '__proto__',
+  Buffer: () => Buffer.from('bytes'),
+  '[]': () => [],
+  '{}': () => ({}),
+  Set: () => new Set(['a']),
+  Map: () => new Map([[{}, 1]]),
+  '[null]': () => [null],
+  '[undefined]': () => [undefined],
+  '[[]]': () => [[]],
+  '[{}]': () => [{}],
+  ragged: () => [[1, 2], [1]],
+  '[NaN]': () => [NaN, NaN, NaN],
+  '[1e308]': () => Array(3).fill([1e308, -1e308, 1e308]),
+  mixed: () => ['a', 1, null, 2.5, undefined, 3n],
+  'many numbers': () => Array.from({ length: 50_000 }, (_, i) => i),
+  'many texts': () => Array.from({ length: 20_000 }, (_, i) => `t${i}`),
+  'many names': () => Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`n${i}`, i])),
+  'an empty name': () => ({ '': null }),
+  'a name of lists': () => ({ a: [1, 2] }),
+  'a prototype as a member': () => JSON.parse('{"__proto__": {"k": 5}, "constructor": 1}'),
+  'no prototype': () => Object.create(null),
+  'a hole of four thousand millions': () => new Array(2 ** 32 - 1),
+  'a length of 2^53': () => ({ length: 2 ** 53 - 1 }),
+  deep: () => nested(5000),
+  'cyclic array': () => itself([], (value) => value.push(value)),
+  'cyclic object': () => itself({}, (value) => (value.a = value)),
+  symbol: () => Symbol('s'),
+  'a member by symbol': () => ({ [Symbol.iterator]: 1 }),
+  'a function that throws': () => mine,
+  'a function that rejects': () => async () => mine(),
+  'a function of nonsense': () => () => 'nonsense',
+  class: () => class {},
+  'an iterator': () => [1, 2, 3].values(),
+  'an iterator that throws': () => ({ [Symbol.iterator]: mine }),
+  'an endless iterator': () => ({
+    *[Symbol.iterator]() {
+      for (;;) yield 1;
+    },
+  }),
+  'a promise': () => Promise.resolve('x'),
+  'a rejected promise': () => quiet(Promise.reject(new Mine('mine'))),
+  'a promise of its own kind': () => ({ then: mine }),
+  'a proxy that throws': () => new Proxy({}, { get: mine, has: mine, ownKeys: mine, getPrototypeOf: mine, getOwnPropertyDescriptor: mine }),
+  'an array behind a proxy': () => new Proxy([1, 2], { get: mine }),
+  'a revoked proxy': () => itself(Proxy.revocable({}, {}), (value) => value.revoke()).proxy,
+  'a getter that throws': () => Object.defineProperty({}, 'id', { get: mine, enumerable: true }),
+  'an array that shrinks': () => {
+    const shrinking = [0, 1, 2, 3];
+    Object.defineProperty(shrinking, 0, { get: () => void (shrinking.length = 1), enumerable: true });
+    return shrinking;
+  },
+  'no text': () => ({ toString: mine, [Symbol.toPrimitive]: mine }),
+  'a String': () => new String('x'),
+  Date: () => new Date(0),
+  'an invalid Date': () => new Date(NaN),
+  'a Date beyond all': () => new Date(8.64e15),
+  RegExp: () => /x/,
+  Error: () => new Mine('mine'),
+  ArrayBuffer: () => new ArrayBuffer(8),
+  SharedArrayBuffer: () => new Float32Array(new SharedArrayBuffer(8)),
+  detached: () => itself(new Float32Array([1, 2]), (value) => structuredClone(value, { transfer: [value.buffer] })),
+  resized: () => itself(new Float32Array(new ArrayBuffer(16, { maxByteLength: 32 }), 8), (value) => value.buffer.resize(4)),
+  DataView: () => new DataView(new ArrayBuffer(8)),
+  BigInt64Array: () => new BigInt64Array(3),
+  BigUint64Array: () => new BigUint64Array(3),
+  'Float64Array of NaN': () => new Float64Array(3).fill(NaN),
+  'an empty Float32Array': () => new Float32Array(0),
+  'Float64Array of 30,000': () => Float64Array.from({ length: 30_000 }, (_, i) => i),
+  'rows of 10,000': () => Array.from({ length: 10_000 }, (_, i) => Float32Array.of(i % 7, i % 11, i % 13)),
+  'a file URL': () => pathToFileURL('/nowhere'),
+  'a URL that is no text': () => new URL('file:///%E0%A4%A'),
+  'a URL': () => new URL('http://127.0.0.1:9/'),
+  'a raised signal': () => AbortSignal.abort(new Mine('mine')),
+  'no signal': () => Object.create(AbortSignal.prototype),
+  'no embedder': () => Object.create(quorate.Embedder.prototype),
+  WeakRef: () => new WeakRef({}),
+};
+
+const DOCUMENTS = Array.from({ length: 5 }, (_, i) => ({ id: `d${i}`, text: `Document ${i} on metformin and glucose.`, metadata: { i } }));
+const AGENT = { id: 'kidney', name: 'Nephrologist', summary: 'Treats diseases of the kidney.' };
+const TABLE = { items: ['i', 'i', 'j', 'j'], raters: ['a', 'b', 'a', 'b'], values: ['x', 'x', 'y', 'x'] };
+const NUMBERS = [[7, 8, 6, 5], [7.5, 8, 6.5, 5], [6, 8.5, 6, 4]];
+const RATINGS = [['a', 'b', 'a', 'b'], ['a', 'b', 'b', 'b'], ['a', 'a', 'a', 'b']];
+
+let fresh = 0;
+
+/** What calls are made on. What a call has closed or emptied is made anew. */
+class Host {
+  #kb;
+  #registry;
+
+  constructor(folder) {
+    this.folder = folder;
+    this.embedder = new quorate.Embedder('builtin');
+  }
+
+  async ready() {
+    await this.embedder.ready();
+    writeFileSync(join(this.folder, 'file.txt'), 'Metformin lowers glucose.');
+    await quorate.writeTrecRun({ q: { d: 1 } }, join(this.folder, 'run.txt'));
+    const beir = join(this.folder, 'beir');
+    mkdirSync(join(beir, 'qrels'), { recursive: true });
+    writeFileSync(join(beir, 'corpus.jsonl'), '{"_id": "d", "title": "", "text": "t"}\n');
+    writeFileSync(join(beir, 'queries.jsonl'), '{"_id": "q", "text": "t"}\n');
+    writeFileSync(join(beir, 'qrels', 'test.tsv'), 'query-id\tcorpus-id\tscore\nq\td\t1\n');
+    const registry = await this.registry();
+    await registry.save(join(this.folder, 'agents.yaml'));
+    this.card = JSON.stringify(await registry.exportCard('kidney')).replaceAll('kidney', 'other');
+  }
+
+  async kb() {
+    try {
+      if (this.#kb && (await this.#kb.count()) === 5 && (await this.#kb.tenants()).join() === 'acme') return this.#kb;
+    } catch (error) {
+      if (!(error instanceof quorate.QuorateError)) throw error;
+    }
+    this.#kb = await quorate.open(null);
+    await this.#kb.add(DOCUMENTS);
+    await this.#kb.tenant('acme').add(DOCUMENTS.slice(0, 1));
+    return this.#kb;
+  }
+
+  async registry() {
+    try {
+      if (this.#registry && (await this.#registry.list()).map((agent) => agent.id).join() === 'kidney') return this.#registry;
+    } catch (error) {
+      if (!(error instanceof quorate.QuorateError)) throw error;
+    }
+    this.#registry = await quorate.AgentRegistry.open({ catalog: null, embedder: this.embedder });
+    await this.#registry.add(AGENT);
+    return this.#registry;
+  }
+
+  /** A place where nothing is. */
+  place() {
+    return join(this.folder, `fresh${fresh++}`);
+  }
+
+  /** What the methods of a class are called on. */
+  async of(name) {
+    const made = {
+      KnowledgeBase: () => this.kb(),
+      AgentRegistry: () => this.registry(),
+      Embedder: () => this.embedder,
+      CallbackEmbedder: () => new quorate.CallbackEmbedder((texts) => texts.map(() => [1, 0]), { dim: 2, id: 'x' }),
+      EmbeddingCache: () => new quorate.EmbeddingCache(this.place()),
+    };
+    return made[name]?.();
+  }
+}
+
+// Values that calls need, by the name of the parameter, then by call where the name means something else. A function makes one.
+const BY_NAME = {
+  query: 'glucose', question: 'glucose', queries: () => ['glucose'], texts: () => ['glucose'], text: 'glucose', id: 'd1',
+  documents: () => [{ id: `n${fresh++}`, text: 'new' }], patterns: (host) => join(host.folder, 'file.txt'), metadata: () => ({ year: 2024 }),
+  name: 'acme', to: (host) => host.place(), version: 1, vector: (host) => new Float32Array(host.embedder.dim).fill(1), field: 'i',
+  which: () => ({ ids: ['d1'] }), folder: (host) => host.place(), where: () => ({}), agent: () => ({ ...AGENT }),
+  agents: () => [{ ...AGENT, id: `a${fresh++}` }], agentId: 'kidney', reward: 0.5, card: (host) => host.card,
+  path: (host) => join(host.folder, 'agents.yaml'), source: 'builtin', passages: () => ['glucose'], embed: () => (texts) => texts.map(() => [1, 0]),
+  run: () => ({ q: { d: 1 } }), qrels: () => ({ q: { d: 1 } }), runA: () => ({ q: { d: 1 } }), runB: () => ({ q: { d: 0.5 } }), given: null,
+  data: () => structuredClone(RATINGS), items: () => [...TABLE.items], raters: () => [...TABLE.raters], values: () => [...TABLE.values],
+  a: () => ['x', 'y', 'x'], b: () => ['x', 'y', 'y'], p: () => [0.9, 0.7, 0.4], seeds: () => [[[1, 2, 3], [1, 2, 3], [1, 2, 3]], [[1, 2, 3], [1, 2, 3], [1, 2, 3]]],
+  answers: () => [2, 2.5, 1.5], outcomes: () => [true, false, true], ab: () => [10, 5, 5, 10], ba: () => [9, 6, 5, 10],
+  votes: () => [0, 0, 1], predictions: () => [[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]], rankings: () => [['a', 'b', 'c'], ['b', 'a', 'c'], ['a', 'c', 'b']],
+  comparisons: () => [['a', 'b'], ['b', 'a'], ['a', 'c'], ['c', 'b']], ratings: () => [7, 8, 7, 6, 8], vectors: () => [[1, 0], [0, 1]],
+  ballots: () => ({ ann: 'yes', bob: 'no', eve: 'yes' }), questions: () => ['Will it rain?'], url: 'http://127.0.0.1:9/v1',
+};
+const BY_CALL = {
+  open: { folder: null },
+  'AgentRegistry.get': { id: 'kidney' }, 'AgentRegistry.versions': { id: 'kidney' }, 'AgentRegistry.exportCard': { id: 'kidney' },
+  'AgentRegistry.remove': { id: 'kidney' }, 'AgentRegistry.add': { agent: () => ({ ...AGENT, id: 'second' }) },
+  'AgentRegistry.save': { path: (host) => host.place() },
+  'AgentRegistry.calibrate': { questions: () => [['What harms the kidney?', 'kidney'], ['Will it rain?', null]] },
+  AgentRegistry: { options: (host) => ({ catalog: null, embedder: host.embedder }) },
+  'AgentRegistry.open': { options: (host) => ({ catalog: null, embedder: host.embedder }) },
+  CallbackEmbedder: { options: () => ({ dim: 2, id: 'x' }) },
+  RemoteEmbedder: { options: () => ({ model: 'm', retries: 0 }) },
+  'KnowledgeBase.reembed': { options: (host) => ({ embedder: host.embedder }) },
+  loadBeir: { folder: (host) => join(host.folder, 'beir') },
+  readTrecRun: { path: (host) => join(host.folder, 'run.txt') }, writeTrecRun: { path: (host) => host.place() },
+  icc: { data: () => structuredClone(NUMBERS), values: () => [7, 8, 6, 5] }, kendallW: { data: () => structuredClone(NUMBERS), values: () => [1, 2, 2, 1] },
+  scottPi: { data: () => structuredClone(RATINGS.slice(0, 2)) }, cohenKappa: { data: () => structuredClone(RATINGS.slice(0, 2)) },
+  honeybee: { values: () => [5, 4.5] }, densityPool: { p: () => [[0.9, 0.1], [0.4, 0.6]] }, extremizedPool: { a: 2 }, swarmPool: { p: () => [[0.9, 0.1], [0.4, 0.6]] },
+};
+
+/** What has several forms: which parameters go together. Any other call takes its parameters in their order. */
+const FORMS = [
+  ['a', 'b', 'options'],
+  ['data', 'options'],
+  ['items', 'raters', 'values', 'options'],
+];
+
+const RESULTS = ['AgentEvents', 'Hit', 'Match', 'Member', 'Panel', 'PanelScore', 'Truth'];
+const SKIPPED = {
+  CrossEncoder: 'it needs the weights of a model',
+  'CrossEncoder.open': 'as above',
+  'CrossEncoder.score': 'as above',
+  'CallbackEmbedder.embedTokens': 'it has no vectors of tokens',
+  // The methods of a RemoteEmbedder are those of an Embedder; tests of its own give it hostile answers of a server.
+  RemoteEmbedder: 'nothing to be reached',
+};
+
+/** [name, what is called, what it is called on, parameters] of every call to be tried. */
+function* calls(table) {
+  for (const [entry, its] of Object.entries(table)) {
+    const module = entry === 'quorate' ? quorate : consensus;
+    for (const [name, parameters] of Object.entries(its)) {
+      const [short, method] = name.split('.');
+      const value = module[short];
+      if (Object.keys(parameters).length === 0 || RESULTS.includes(short)) continue;
+      if (value.prototype instanceof Error || (name in SKIPPED) || (short === 'RemoteEmbedder' && method)) continue;
+      if (method === undefined) {
+        const made = /^class\b/.test(Function.prototype.toString.call(value));
+        yield [name, async () => (made ? (...args) => new value(...args) : value), parameters];
+      } else if (method in value) {
+        yield [name, async () => (...args) => value[method](...args), parameters];
+      } else {
+        yield [name, async (host) => {
+          const on = await host.of(short);
+          return (...args) => on[method](...args);
+        }, parameters];
+      }
+    }
+  }
+}
+
+/** A generator of the same numbers for the same seed. */
+function numbers(seed) {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+/** What is promised, awaited; what is a stream, read; what opens at once, waited for until it is open. */
+async function settle(found) {
+  if (found === null || typeof found !== 'object') return;
+  if (typeof found.then === 'function') return settle(await found);
+  if (found instanceof quorate.Embedder) await found.ready();
+  else if (found instanceof quorate.EmbeddingCache) await found.stats();
+  else if (found instanceof quorate.AgentRegistry) await found.count();
+  else if (Symbol.asyncIterator in found && !(found instanceof quorate.AgentEvents)) for await (const _ of found);
+}
+
+/** What a proxy that was revoked raises is the host's too. */
+const isRevoked = (error) => error instanceof TypeError && /proxy that has been revoked/.test(error.message);
+
+const LATE = Symbol('late');
+
+async function main(folder, cases, seed) {
+  const surface = JSON.parse(readFileSync(new URL('../../../tests/surface.json', import.meta.url), 'utf8')).node;
+  const next = numbers(seed);
+  const host = new Host(folder);
+  await host.ready();
+  const wrong = [];
+  let tried = 0;
+  const say = (line) => process.stdout.write(`${line}\n`);
+  const report = (what) => {
+    wrong.push(what);
+    say(`WRONG ${what}`);
+  };
+
+  /** Runs a call; says what is wrong with how it ends. */
+  async function attempt(what, work) {
+    const [before, since] = [process.resourceUsage().maxRSS, process.cpuUsage()];
+    let timer;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, MOST_TIME, LATE)));
+    try {
+      const done = await Promise.race([(async () => settle(await work()))(), late]);
+      if (done === LATE) report(`${what}: not done in ${MOST_TIME / 1000} s`);
+    } catch (error) {
+      if (error instanceof quorate.QuorateError) {
+        if (error.code === 'internal' || !(error.code in quorate.ERROR_CODES)) report(`${what}: code ${error.code}: ${error.message.slice(0, 200)}`);
+        if (error.message.length > MOST_MESSAGE) report(`${what}: a message of ${error.message.length} characters`);
+      } else if (!(error instanceof Mine) && !isRevoked(error)) {
+        report(`${what}: ${error?.stack?.split('\n').slice(0, 3).join(' ') ?? String(error)}`);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    const more = (process.resourceUsage().maxRSS - before) / 1024;
+    if (more > MOST_MEMORY) report(`${what}: ${more.toFixed(0)} MiB more`);
+    const { user, system } = process.cpuUsage(since);
+    const work = (user + system) / 1000;
+    if (work > MOST_WORK) report(`${what}: it took ${(work / 1000).toFixed(0)} s of the processors`);
+  }
+
+  for (const [name, make, parameters] of calls(surface)) {
+    const good = (parameter) => {
+      const known = BY_CALL[name] ?? {};
+      if (!(parameter in known) && !(parameter in BY_NAME)) return undefined;
+      const value = parameter in known ? known[parameter] : BY_NAME[parameter];
+      return typeof value === 'function' ? value(host) : value;
+    };
+    const names = Object.keys(parameters);
+    const form = (parameter) => {
+      const [first] = names;
+      if (!('data' in parameters || first === 'a')) return names;
+      // `options` goes with the first form that the call has.
+      return FORMS.find((one) => one.includes(parameter) && one.every((each) => names.includes(each))) ?? names;
+    };
+    const ask = async (parameter, value) => {
+      const call = await make(host);
+      const args = form(parameter).map((each) => (each === parameter ? value(good(each)) : good(each)));
+      // What was not given is not there.
+      while (args.length > 0 && args.at(-1) === undefined && form(parameter)[args.length - 1] !== parameter) args.pop();
+      return call(...args);
+    };
+    // A call with nothing wrong works; this fails when a new call is not known here.
+    for (const one of new Set(names.map((each) => form(each).join()))) {
+      try {
+        await settle(await ask(one.split(',')[0], (value) => value));
+      } catch (error) {
+        report(`${name}(${one}) with good values: ${error?.stack}`);
+      }
+    }
+    for (const [parameter, members] of Object.entries(parameters)) {
+      for (const member of [undefined, ...members]) {
+        let labels = Object.keys(HOSTILE);
+        if (cases > 0) labels = Array.from({ length: Math.min(cases, labels.length) }, () => labels.splice(next(labels.length), 1)[0]);
+        for (const label of labels) {
+          const what = `${name}(${parameter}${member === undefined ? '' : `.${member}`}=${label})`;
+          tried += 1;
+          say(`CALL ${what}`);
+          const plain = (value) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {});
+          const table = parameter === 'data' ? TABLE : undefined;
+          const value = (given) => (member === undefined ? HOSTILE[label]() : { ...(table ?? plain(given)), [member]: HOSTILE[label]() });
+          await attempt(what, () => ask(parameter, value));
+        }
+      }
+    }
+  }
+  say(JSON.stringify({ tried, wrong }));
+}
+
+const [folder, cases, seed] = process.argv.slice(2);
+process.chdir(folder);
+await main(folder, Number(cases), Number(seed));
+// Work that was given up, or listens, must not keep the process.
+process.exit(0);
