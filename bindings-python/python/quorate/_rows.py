@@ -51,7 +51,7 @@ class Rows(list[_T]):
             kind = types.get(self._kinds[name], "object")
             # A whole number or a flag that is missing has no such type.
             columns[name] = pandas.Series(values, dtype="object" if None in values and kind in ("int64", "bool") else kind)
-        return pandas.DataFrame(columns, columns=list(self._kinds))
+        return pandas.DataFrame(columns)
 
     def to_polars(self) -> polars.DataFrame:
         """A polars DataFrame, a row for each; values without a common type are JSON text."""
