@@ -356,8 +356,8 @@ async function main(folder, cases, seed) {
     const more = (process.resourceUsage().maxRSS - before) / 1024;
     if (more > MOST_MEMORY) report(`${what}: ${more.toFixed(0)} MiB more`);
     const { user, system } = process.cpuUsage(since);
-    const work = (user + system) / 1000;
-    if (work > MOST_WORK) report(`${what}: it took ${(work / 1000).toFixed(0)} s of the processors`);
+    const spent = (user + system) / 1000;
+    if (spent > MOST_WORK) report(`${what}: it took ${(spent / 1000).toFixed(0)} s of the processors`);
   }
 
   for (const [name, make, parameters] of calls(surface)) {
