@@ -27,6 +27,20 @@ from ._eval import BeirDataset, Comparison, compare, evaluate, load_beir, read_t
 from ._hits import Hits
 from ._kb import CopyReport, KnowledgeBase, SyncReport, VerifyReport, Version, WriteReport, open
 from ._lexical import Lexical
+from ._models import (
+    Model,
+    ModelEvent,
+    ModelStream,
+    Recording,
+    Reply,
+    Resilience,
+    ScriptedModel,
+    ToolCall,
+    Usage,
+    message_schema,
+    record,
+    replay,
+)
 from ._quorate import (
     ERROR_CODES,
     Agent,
@@ -76,15 +90,24 @@ __all__ = [
     "Locked",
     "Match",
     "Matches",
+    "Model",
+    "ModelEvent",
+    "ModelStream",
     "NotFound",
     "Panel",
     "PanelMember",
     "QuorateError",
     "Record",
+    "Recording",
     "RemoteEmbedder",
+    "Reply",
+    "Resilience",
+    "ScriptedModel",
     "SyncReport",
+    "ToolCall",
     "Unavailable",
     "Unsupported",
+    "Usage",
     "VerifyReport",
     "Version",
     "WriteReport",
@@ -95,8 +118,11 @@ __all__ = [
     "consensus",
     "evaluate",
     "load_beir",
+    "message_schema",
     "open",
     "read_trec_run",
+    "record",
+    "replay",
     "write_trec_run",
 ]
 

@@ -161,7 +161,17 @@ fn as_object(schema: &Value) -> Value {
     if is_object(schema) {
         return schema.clone();
     }
-    json!({"type": "object", "properties": {"value": schema}, "required": ["value"], "additionalProperties": false})
+    let mut inner = schema.clone();
+    // References begin at the root, so what they name stays there.
+    let named: Vec<(&str, Value)> = ["$defs", "definitions"]
+        .into_iter()
+        .filter_map(|name| Some((name, inner.as_object_mut()?.remove(name)?)))
+        .collect();
+    let mut outer = json!({"type": "object", "properties": {"value": inner}, "required": ["value"], "additionalProperties": false});
+    for (name, schemas) in named {
+        outer[name] = schemas;
+    }
+    outer
 }
 
 fn is_object(schema: &Value) -> bool {
@@ -270,5 +280,19 @@ fn unfenced(text: &str) -> &str {
             inner.trim()
         }
         _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_references_name_stays_at_the_root() {
+        let dose = json!({"type": "object", "properties": {"mg": {"type": "number"}}, "required": ["mg"]});
+        let list = json!({"type": "array", "items": {"$ref": "#/$defs/Dose"}, "$defs": {"Dose": dose}});
+        let wrapped = Output::new(as_object(&list)).unwrap();
+        assert!(wrapped.check(&json!({"value": [{"mg": 5}]})).is_ok());
+        assert!(wrapped.check(&json!({"value": [{"mg": "5"}]})).is_err());
     }
 }
