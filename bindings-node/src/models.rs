@@ -155,8 +155,8 @@ impl NativeLanguageModel {
 
     /// How prices and recordings name the model.
     #[napi(getter)]
-    pub fn id(&self) -> &str {
-        self.0.id()
+    pub fn id(&self) -> String {
+        self.0.id().to_owned()
     }
 
     /// What its tokens cost, as JSON.

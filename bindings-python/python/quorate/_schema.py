@@ -294,7 +294,7 @@ def _plain(of: Any, value: Any, path: str) -> Any:
             return of.fromisoformat(value.replace("Z", "+00:00"))
         except (ValueError, AttributeError) as cause:
             raise _At(path, f"{cause}") from cause
-    wanted = {str: str, bool: bool, int: int, float: float, None: type(None), type(None): type(None), dict: dict, list: list}.get(of)
+    wanted: type[Any] | None = type(None) if of is None else of if of in (str, bool, int, float, type(None), dict, list) else None
     if wanted is not None and (not isinstance(value, wanted) or (wanted in (int, float) and isinstance(value, bool))):
         raise _At(path, f"{wanted.__name__} is expected")
     return value
