@@ -202,8 +202,10 @@ test('an answer takes the form of a schema', async () => {
   const changed = z.object({ day: z.string().transform((day) => new Date(day)).refine((day) => day.getUTCFullYear() > 2000, 'too early') });
   const found = await new ScriptedModel(['{"day": "2024-02-01"}']).complete('q', { output: changed });
   assert.ok(found.output.day instanceof Date);
-  const early = ['{"day": "1999-02-01"}', '{"day": "1999-02-01"}'];
-  const scripted = new ScriptedModel(early);
+  const early = ['{"day": "1999-02-01"}'];
+  const scripted = new ScriptedModel(() => early[0]);
+  const mended = new ScriptedModel([early[0], '{"day": "2024-02-01"}']);
+  assert.equal((await mended.complete('q', { output: changed })).attempts, 2);
   await assert.rejects(scripted.complete('q', { output: changed }), fails(Unavailable, 'output_invalid', /'\/day': too early/));
   const last = (await all(scripted.stream('q', { output: changed }))).at(-1);
   assert.deepEqual([last.type, last.error.code, last.result.text], ['error', 'output_invalid', early[0]]);

@@ -46,9 +46,24 @@ fn json(given: Given, what: &str) -> Result<Value> {
     })
 }
 
-fn request(env: &Env, given: &Unknown<'_>) -> Result<Request, Thrown> {
+/// A request. `check`: what refuses outputs that fit the schema, called as `check(reply, output)` with the output as JSON; it
+/// answers with an error, `{code, message}`, or with nothing.
+fn request(env: &Env, given: &Unknown<'_>, check: Option<Unknown<'_>>) -> Result<Request, Thrown> {
     let given = arg(env, given, "request", json)?;
-    models::request(HOST, given).or_throw()
+    let mut request = models::request(HOST, given).or_throw()?;
+    if let (Some(output), Some(check)) = (&request.output, check) {
+        let host = Callback::new(env, &check)?;
+        request.output = Some(output.clone().checked_by(move |value| {
+            match host.call(vec![Out::Text(value.to_string())], &Cancel::new())? {
+                Given::Undefined => Ok(()),
+                refused => models::scripted_reply(
+                    &serde_json::json!({"error": json(refused, "the check's answer")?}),
+                )
+                .map(|_| ()),
+            }
+        }));
+    }
+    Ok(request)
 }
 
 #[napi]
@@ -130,9 +145,10 @@ impl NativeLanguageModel {
         &self,
         env: Env,
         request: Unknown<'_>,
+        check: Option<Unknown<'_>>,
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
-        let request = self::request(&env, &request)?;
+        let request = self::request(&env, &request, check)?;
         let (model, cancel) = (self.0.clone(), flag(cancel));
         promise(&env, Lane::Ask, move || {
             Ok(Out::Text(models::reply(&model.complete(&request, &cancel)?).to_string()))
@@ -141,15 +157,20 @@ impl NativeLanguageModel {
 
     /// The answer piece by piece. Nothing is sent before the first piece is asked for.
     #[napi]
-    pub fn stream(&self, env: Env, request: Unknown<'_>) -> Result<NativeModelFlow, Thrown> {
-        let request = self::request(&env, &request)?;
+    pub fn stream(
+        &self,
+        env: Env,
+        request: Unknown<'_>,
+        check: Option<Unknown<'_>>,
+    ) -> Result<NativeModelFlow, Thrown> {
+        let request = self::request(&env, &request, check)?;
         Flow::new(HOST, &self.0, &request).or_throw().map(NativeModelFlow::of)
     }
 
     /// The tokens that a request takes, as JSON.
     #[napi]
     pub fn count_tokens(&self, env: Env, request: Unknown<'_>) -> Result<String, Thrown> {
-        let request = self::request(&env, &request)?;
+        let request = self::request(&env, &request, None)?;
         self.0.count_tokens(&request).map(|count| models::count(count).to_string()).or_throw()
     }
 

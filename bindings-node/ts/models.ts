@@ -5,7 +5,7 @@ import { abortable, admitted, hosted, now, options as checked, parse, place, set
 import type { Abortable } from './embed.js';
 import { Cancelled, QuorateError, errorOf, invalid } from './errors.js';
 import { native } from './native.js';
-import { type JsonSchema, type StandardSchema, check, schemaOf } from './schema.js';
+import { type JsonSchema, type StandardSchema, check, isStandard, schemaOf } from './schema.js';
 
 /** What people, models and tools say to one another; {@link messageSchema} is its JSON Schema. */
 export interface Message {
@@ -253,7 +253,9 @@ export class Model {
     const of = modelOf(this, 'this');
     const { signal, ...given } = checked(options);
     const request = requestOf(messages, given);
-    const found = await admitted(callers.has(of), () => abortable(signal, true, (cancel) => of.complete(request, cancel)));
+    const check = checkOf(given.output);
+    const work = () => abortable(signal, true, (cancel) => of.complete(request, check, cancel));
+    const found = await admitted(check !== undefined || callers.has(of), work);
     return replyOf(parse(found), given.output);
   }
 
@@ -266,7 +268,7 @@ export class Model {
     const { signal, ...given } = checked(options);
     if (signal !== undefined && signal !== null && !(signal instanceof AbortSignal)) throw invalid('signal is not an AbortSignal');
     const request = requestOf(messages, given);
-    return new ModelStream(now(() => of.stream(request)), given.output, signal);
+    return new ModelStream(now(() => of.stream(request, checkOf(given.output))), given.output, signal);
   }
 
   /** The tokens that a request takes before the model writes any. */
@@ -364,6 +366,20 @@ function requestOf<T>(messages: Messages, given: AskOptions<T>): object {
     messages: read,
     tools: Array.isArray(tools) ? (tools as Tool[]).map(toolOf) : tools,
     output: output === undefined || output === null ? undefined : schemaOf(output, 'output'),
+  };
+}
+
+/** What the native half calls to have an output checked beyond its schema; none where nothing does. */
+function checkOf<T>(output: AskOptions<T>['output']): ((reply: Native.Reply, value: string) => void) | undefined {
+  if (!isStandard(output)) return undefined;
+  return (reply, value) => {
+    hosted(() => check(output, parse(value))).then(
+      () => reply.answer(undefined),
+      (error: unknown) => {
+        if (error instanceof QuorateError) reply.answer({ code: error.code, message: error.message });
+        else reply.fail(String(error).slice(0, 300));
+      },
+    );
   };
 }
 

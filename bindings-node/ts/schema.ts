@@ -32,6 +32,11 @@ function standard(given: unknown): StandardSchema['~standard'] | undefined {
   return (given as Partial<StandardSchema>)['~standard'];
 }
 
+/** @internal Whether a form checks values itself. */
+export function isStandard(form: unknown): form is StandardSchema {
+  return standard(form) !== undefined;
+}
+
 /** @internal The JSON Schema of what a form takes. Code: `invalid_argument`. */
 export function schemaOf(form: JsonSchema | StandardSchema, what: string): unknown {
   const found = standard(form);

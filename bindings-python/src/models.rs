@@ -129,10 +129,30 @@ fn answer(
     }
 }
 
+/// A request. `check`: what refuses outputs that fit the schema, as an exception with code `output_invalid`.
+fn request(given: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<Request> {
+    let mut request = models::request(HOST, options(given, "the request")?).or_raise()?;
+    if let Some(check) = check {
+        request.output = request.output.map(|output| {
+            output.checked_by(move |value| {
+                let checked = Python::try_attach(|py| {
+                    let call = || check.call1(py, (from_json(py, value)?,)).map(|_| ());
+                    call().map_err(|raised| failed(py, raised))
+                });
+                checked.unwrap_or_else(|| Err(Error::new(Code::Callback, "the interpreter has ended")))
+            })
+        });
+    }
+    Ok(request)
+}
+
 /// The error of a function of the host: the code of quorate's own exceptions, or `callback`.
 fn failed(py: Python<'_>, raised: PyErr) -> Error {
     if let Some(error) = known(py, &raised) {
-        return error;
+        return match raised.cause(py) {
+            Some(cause) => Error::with_source(error.code(), error.message(), cause),
+            None => error,
+        };
     }
     // Ctrl-C and the like stay what they are.
     if !raised.is_instance_of::<PyException>(py) {
@@ -164,15 +184,22 @@ fn error<'py>(py: Python<'py>, code: &str, message: String) -> Bound<'py, PyAny>
 
 #[pymethods]
 impl LanguageModel {
-    fn complete<'py>(&self, py: Python<'py>, request: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-        let request = models::request(HOST, options(request, "the request")?).or_raise()?;
+    #[pyo3(signature = (request, check=None))]
+    fn complete<'py>(
+        &self,
+        py: Python<'py>,
+        request: &Bound<'py, PyDict>,
+        check: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let request = self::request(request, check)?;
         let model = self.0.clone();
         let reply = blocking(py, move |host| Ok(models::reply(&model.complete(&request, &host.cancel)?)))?;
         from_json(py, &reply)
     }
 
-    fn stream(&self, request: &Bound<'_, PyDict>) -> PyResult<ModelFlow> {
-        let request = models::request(HOST, options(request, "the request")?).or_raise()?;
+    #[pyo3(signature = (request, check=None))]
+    fn stream(&self, request: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<ModelFlow> {
+        let request = self::request(request, check)?;
         let flow = Flow::new(HOST, &self.0, &request).or_raise()?;
         Ok(ModelFlow(Held::new(Arc::new(flow))))
     }
@@ -182,7 +209,7 @@ impl LanguageModel {
         py: Python<'py>,
         request: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let request = models::request(HOST, options(request, "the request")?).or_raise()?;
+        let request = self::request(request, None)?;
         let count = quick(py, || self.0.count_tokens(&request))?;
         from_json(py, &models::count(count))
     }

@@ -421,11 +421,17 @@ def test_an_answer_that_does_not_fit_is_mended_or_refused_with_the_path():
     wrong = quorate.ScriptedModel(lambda request: '{"amount": "much", "unit": "mg"}')
     error = failing("output_invalid", lambda: wrong.complete("q", output=Dose, repairs=0))
     assert "/amount" in error.message
-    # What a schema cannot say the type says.
-    error = failing("output_invalid", lambda: quorate.ScriptedModel(['{"code": "X"}']).complete("q", output=Visit))
-    assert "/code" in error.message and error.__cause__ is not None
-    last = list(quorate.ScriptedModel(['{"code": "X"}']).stream("q", output=Visit))[-1]
-    assert (last.type, last.error.code, last.result.text) == ("error", "output_invalid", '{"code": "X"}')
+    # What a schema cannot say the type says, and the model is told that too.
+    with Server([reply('{"code": "X"}'), reply('{"code": "AB"}')]) as server:
+        assert model(server).complete("q", output=Visit).output == Visit(code="AB")
+    assert "'/code': Value error, X is no code" in server.asked[1]["messages"][-1]["content"]
+    wrong = quorate.ScriptedModel(lambda request: '{"code": "X"}')
+    error = failing("output_invalid", lambda: wrong.complete("q", output=Visit, repairs=0))
+    assert "/code" in error.message and isinstance(error.__cause__, pydantic.ValidationError)
+    last = list(wrong.stream("q", output=Visit))[-1]
+    assert (last.type, last.error.code, last.result.text, last.result.attempts) == ("error", "output_invalid", '{"code": "X"}', 3)
+    dates = quorate.ScriptedModel(['"2024-02-30"', '"2024-02-29"'])
+    assert dates.complete("q", output=datetime.date).output == datetime.date(2024, 2, 29)
     failing("model_refused", lambda: quorate.ScriptedModel([{"refusal": "I will not"}]).complete("q", output=Dose))
     failing("output_invalid", lambda: quorate.ScriptedModel([{"text": "{", "finish": "length"}]).complete("q", output=Dose))
 

@@ -244,7 +244,8 @@ class Model:
         ``messages``: a text, or ``[{"role", "content", ...}]`` in the neutral form (``quorate.message_schema()``).
         ``tools``: ``{"name", "description", "schema"}``, or functions whose hints say their parameters; ``tool_choice``:
         ``auto``, ``none``, ``required``, or a tool's name. ``output``: the form of the answer, a type (dataclass, TypedDict,
-        pydantic model) or a JSON Schema; the model is told up to ``repairs`` times (2 by default) what does not fit.
+        pydantic model) or a JSON Schema; the model is told up to ``repairs`` times (2 by default) what
+        does not fit.
         ``cache``: ask the service to keep the conversation in its cache. ``extra``: fields of the service's own interface.
 
         Codes: ``offline``, ``timeout``, ``rate_limited``, ``circuit_open``, ``remote_failed``, ``remote_invalid``,
@@ -258,7 +259,7 @@ class Model:
         request, wanted = _request(
             messages, output, {**given, "temperature": temperature, "stop": stop, "seed": seed, "cache": cache}
         )
-        return _reply(self._native.complete(request), wanted)
+        return _reply(self._native.complete(request, wanted and wanted.check), wanted)
 
     def stream(
         self,
@@ -287,7 +288,7 @@ class Model:
         request, wanted = _request(
             messages, output, {**given, "temperature": temperature, "stop": stop, "seed": seed, "cache": cache}
         )
-        return ModelStream(self._native.stream(request), wanted)
+        return ModelStream(self._native.stream(request, wanted and wanted.check), wanted)
 
     def count_tokens(
         self,

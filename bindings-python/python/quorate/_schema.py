@@ -43,12 +43,16 @@ _MARKS = tuple(getattr(typing, name) for name in ("Required", "NotRequired") if 
 class Form:
     """The form of an answer: its JSON Schema, and how a value of it is read."""
 
-    def __init__(self, schema: dict[str, Any], read: Callable[[Any], Any]) -> None:
+    def __init__(self, schema: dict[str, Any], read: Callable[[Any], Any] | None = None) -> None:
         self.schema = schema
         self._read = read
+        self.check = self.read if read is not None else None
+        """What refuses values that fit the schema; None where nothing does."""
 
     def read(self, value: Any) -> Any:
         """The value as its type. Code: ``output_invalid`` with the path where the type refuses it."""
+        if self._read is None:
+            return value
         try:
             return self._read(value)
         except QuorateError:
@@ -61,7 +65,7 @@ class Form:
 def form(output: Any) -> Form:
     """The form that a type or a JSON Schema describes. Code: ``invalid_argument``."""
     if isinstance(output, Mapping):
-        return Form(dict(output), lambda value: value)
+        return Form(dict(output))
     schemas = _Schemas()
     schema = schemas.whole(output)
     return Form(schema, lambda value: _read(output, value))
