@@ -259,7 +259,7 @@ class Model:
         request, wanted = _request(
             messages, output, {**given, "temperature": temperature, "stop": stop, "seed": seed, "cache": cache}
         )
-        return _reply(self._native.complete(request, wanted and wanted.check), wanted)
+        return _reply(self._native.complete(request, wanted.check if wanted else None), wanted)
 
     def stream(
         self,
@@ -288,7 +288,7 @@ class Model:
         request, wanted = _request(
             messages, output, {**given, "temperature": temperature, "stop": stop, "seed": seed, "cache": cache}
         )
-        return ModelStream(self._native.stream(request, wanted and wanted.check), wanted)
+        return ModelStream(self._native.stream(request, wanted.check if wanted else None), wanted)
 
     def count_tokens(
         self,
