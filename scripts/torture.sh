@@ -14,10 +14,14 @@ flags="${CARGO_FLAGS:---release --locked}"
 # One after the other: each measures or kills, and should have the machine to itself.
 for test in kill::nothing_acknowledged_is_lost model:: power_cut:: concurrent:: versions:: adds:: \
     durability::a_reader_that_follows durability::any_mix; do
-    cargo test $flags -p quorate-rag --test engine "$test" -- --nocapture
+    cargo test $flags --workspace --test engine "$test" -- --nocapture
+done
+# Laws on inputs that are new each time.
+for _ in $(seq "${QUORATE_TORTURE_LAWS:-50}"); do
+    cargo test $flags --workspace --test laws --quiet
 done
 # A process for each target, so that one that fails or is slow holds up none of the others.
-for target in $(cargo test $flags -p quorate-rag --lib -- --list fuzz_ | sed -n 's/: test$//p'); do
-    cargo test $flags -p quorate-rag --lib "$target" -- --exact || failed="${failed:-} $target"
+for target in $(cargo test $flags --workspace --lib -- --list fuzz_ | sed -n 's/: test$//p'); do
+    cargo test $flags --workspace --lib "$target" -- --exact || failed="${failed:-} $target"
 done
 [ -z "${failed:-}" ] || { echo "torture: failed:$failed" >&2; exit 1; }

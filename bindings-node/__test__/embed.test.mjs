@@ -147,3 +147,18 @@ test('an embedder of the host: sync and async functions, checked results, kept w
     await assert.rejects(open(folder, { embedder: later }), (error) => error.code === 'embedder_mismatch');
   });
 });
+
+test('what is told of hits asks no embedder of the host, whose thread could not answer meanwhile', async () => {
+  let asked = 0;
+  const embed = (texts) => {
+    asked += 1;
+    return texts.map((text) => [text.length, 1, 0]);
+  };
+  const kb = await open(null, { embedder: new CallbackEmbedder(embed, { dim: 3, id: 'counted' }) });
+  await kb.add([{ id: 'a', text: 'kidney failure' }]);
+  const [hit] = await kb.search('kidney');
+  const before = asked;
+  assert.ok(hit.relevance >= 0 && hit.relevance <= 1);
+  assert.equal(asked, before);
+  await kb.close();
+});

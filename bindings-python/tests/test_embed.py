@@ -192,6 +192,22 @@ def test_a_function_of_the_host_is_an_embedder(function, tmp_path):
     assert caught.value.code == "embedder_mismatch"
 
 
+def test_what_is_told_of_hits_asks_no_embedder():
+    asked = []
+
+    def function(texts):
+        asked.append(texts)
+        return lengths(texts)
+
+    with quorate.open(None, embedder=quorate.CallbackEmbedder(function, dim=3, id="counted")) as kb:
+        kb.add([{"id": "a", "text": "kidney failure"}])
+        hits = kb.search("kidney")
+        before = len(asked)
+        # Threads that look at once would wait for each other with the interpreter's lock, which the function needs.
+        assert 0 <= hits[0].relevance <= 1
+        assert len(asked) == before
+
+
 @pytest.mark.parametrize(
     ("function", "code"),
     [

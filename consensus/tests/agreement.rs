@@ -604,6 +604,82 @@ fn circular_alpha_is_that_of_the_pairs() {
     close(found.value, 1.0 - observed / expected, 1e-12);
 }
 
+/// Ordinal weights count the categories between two, whatever these are called: letters and numbers in one and the same order give the same.
+#[test]
+fn ordinal_weights_look_at_positions_only() {
+    let (items, raters) = ([0i64, 1, 2, 3, 0, 1, 2, 3], [0i64, 0, 0, 0, 1, 1, 1, 1]);
+    let ordered = |domain: Vec<Label>| RatingsOptions { domain: Some(domain), ..RatingsOptions::default() };
+    let letters = ["c", "a", "b", "a", "c", "b", "b", "c"];
+    let letters =
+        Ratings::with_options(&items, &raters, &letters, &ordered(vec!["c".into(), "a".into(), "b".into()]));
+    let numbers = [3i64, 1, 2, 1, 3, 2, 2, 3];
+    let numbers =
+        Ratings::with_options(&items, &raters, &numbers, &ordered(vec![3.into(), 1.into(), 2.into()]));
+    let (letters, numbers) = (letters.unwrap(), numbers.unwrap());
+    let options = KappaOptions::weighted(Weights::Ordinal);
+    for method in [gwet_ac, percent_agreement, fleiss_kappa, conger_kappa, brennan_prediger] {
+        let [a, b] = [&letters, &numbers].map(|data| method(data, &options).unwrap());
+        close(a.value, b.value.unwrap(), 1e-12);
+        close(a.observed, b.observed.unwrap(), 1e-12);
+    }
+}
+
+/// Beyond 2^53 neighbours are one number; what needs their distance says so.
+#[test]
+fn values_that_are_one_number_are_refused_where_their_size_counts() {
+    let (a, b) = ([1i64 << 53, (1 << 53) + 1, 5], [1i64 << 53, 1 << 53, 5]);
+    for weights in [
+        Weights::Linear,
+        Weights::Quadratic,
+        Weights::Radical,
+        Weights::Ratio,
+        Weights::Circular,
+        Weights::Bipolar,
+    ] {
+        let error = cohen_kappa(&a, &b, &KappaOptions::weighted(weights)).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+    }
+    for weights in [Weights::Identity, Weights::Ordinal] {
+        assert!(cohen_kappa(&a, &b, &KappaOptions::weighted(weights)).unwrap().value.unwrap() < 1.0);
+    }
+    let data = Ratings::from_pair(&a, &b, None).unwrap();
+    for level in [
+        Level::Interval,
+        Level::Ratio,
+        Level::Circular { circumference: None },
+        Level::Bipolar { poles: None },
+    ] {
+        let error = krippendorff_alpha(&data, &AlphaOptions::level(level)).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+    }
+    assert_eq!(icc(&data, IccForm::TwoSingle, 0.95).unwrap_err().code(), Code::InvalidArgument);
+    assert!(alpha(&data, Level::Ordinal).unwrap() < 1.0);
+}
+
+/// With so many items the cubes of their number have no room in a float.
+#[test]
+fn concordance_of_many_items_is_exact() {
+    for (raters, items) in [(3, 200_026), (5, 200_078), (7, 200_156)] {
+        let equal = Ratings::from_matrix(&vec![1.0; raters * items], raters, items).unwrap();
+        let found = kendall_w(&equal).unwrap();
+        assert!(found.value.is_none() && found.undefined.is_some(), "{found:?}");
+    }
+    let order: Vec<f64> = (0..2 * 300_001).map(|i| f64::from(i % 300_001)).collect();
+    assert_eq!(kendall_w(&Ratings::from_matrix(&order, 2, 300_001).unwrap()).unwrap().value, Some(1.0));
+}
+
+/// An interval whose quantile is looked for where rounding puts both sides of the incomplete beta function beyond their bound.
+#[test]
+fn an_icc_on_the_bound_of_the_incomplete_beta_function_is_found() {
+    let high = [[1, 0, 0, 0, 0], [0, 0, 1, 1, 0], [1, 1, 1, 0, 1], [1, 0, 1, 0, 0]];
+    let values: Vec<f64> =
+        high.iter().flatten().map(|&h| if h == 1 { 1_000_000.1 } else { 1_000_000.0 }).collect();
+    let found = icc(&Ratings::from_matrix(&values, 4, 5).unwrap(), IccForm::TwoSingle, 0.95).unwrap();
+    close(found.value, 0.0625, 1e-6);
+    close(found.low, -0.187166, 1e-5);
+    close(found.high, 0.703998, 1e-5);
+}
+
 /// As many categories as items: what was quadratic took minutes, and is linear.
 #[test]
 fn many_categories_take_no_longer_than_few() {

@@ -544,6 +544,79 @@ fn a_unanimous_item_of_its_own_raters_keeps_its_label() {
 }
 
 /// Free-text answers: as many categories as items. Refused before anything is allocated.
+/// Designs in which labels are level: iteration after iteration would make something of a rounding error that depends on their names.
+#[test]
+fn other_names_give_the_same_numbers_in_level_designs_too() {
+    let mut compared = 0;
+    for (k, items, raters) in [(3, 8, 5), (3, 5, 5), (4, 7, 3), (5, 6, 2), (5, 7, 4), (5, 9, 4)] {
+        for design in 0..2 * k * k {
+            let (a, b, both) = (design % k, design / k % k, design / k / k);
+            let cells =
+                || (0..raters).flat_map(move |r| (0..items).map(move |i| (a * i + b * r + both * i * r) % k));
+            if (0..k).any(|label| !cells().any(|c| c == label)) {
+                continue;
+            }
+            let plain: Vec<f64> = cells().map(|c| c as f64).collect();
+            let other: Vec<f64> = cells().map(|c| (k - 1 - c) as f64).collect();
+            let [plain, other] = [plain, other].map(|v| Ratings::from_matrix(&v, raters, items).unwrap());
+            for method in [dawid_skene, one_coin] {
+                let [x, y] = [&plain, &other].map(|data| method(data, &EmOptions::default()).unwrap());
+                for i in 0..items {
+                    let back: Vec<f64> = y.probabilities_of(i).iter().rev().copied().collect();
+                    assert_eq!(x.probabilities_of(i), back, "{} of {k}: {a} {b} {both}", x.method);
+                }
+                assert_eq!(x.ties, y.ties);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 100, "{compared}");
+}
+
+/// Two sides whose every pair agrees on half of its two items: nobody is known to be better than anybody, whichever side has which names.
+#[test]
+fn where_all_agree_as_by_chance_no_side_is_believed() {
+    let mut votes: Vec<(i64, &str, &str)> = Vec::new();
+    for (pair, (a, b)) in [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")].into_iter().enumerate() {
+        let item = 2 * pair as i64;
+        votes.extend([(item, a, "p"), (item, b, "p"), (item + 1, a, "p"), (item + 1, b, "q")]);
+    }
+    let items: Vec<i64> = votes.iter().map(|v| v.0).collect();
+    let raters: Vec<&str> = votes.iter().map(|v| v.1).collect();
+    let values: Vec<&str> = votes.iter().map(|v| v.2).collect();
+    let truth = m_msr(&Ratings::new(&items, &raters, &values).unwrap(), &MsrOptions::default()).unwrap();
+    all_close(&truth.skills, &[truth.skills[0]; 4], 1e-12);
+    assert!(truth.skills[0] > 0.0);
+    assert_eq!(truth.ties, [1, 3, 5, 7].map(Label::from));
+    // The same for three who meet all round: there are votes enough to decide.
+    let three = Ratings::from_matrix(&[1., 1., 1., 1., 1., 1., 2., 2., 1., 2., 1., 2.], 3, 4).unwrap();
+    let truth = m_msr(&three, &MsrOptions::default()).unwrap();
+    assert!(truth.skills.iter().all(|s| *s > 0.0 && *s == truth.skills[0]), "{:?}", truth.skills);
+    assert_eq!(truth.labels, majority_vote(&three).unwrap().labels);
+}
+
+/// Priors so small that `1 - skill` and guesses have no digits left.
+#[test]
+fn small_priors_make_neither_nan_nor_infinity() {
+    let data = Ratings::from_matrix(&[1., 1., 2., 2., 1., 1., 2., 2., 1., 1., 2., 2.], 3, 4).unwrap();
+    for prior in [1e-3, 1e-17, 1e-300] {
+        let coin = one_coin(&data, &EmOptions { prior_wrong: prior, ..EmOptions::default() }).unwrap();
+        assert!(coin.converged, "{prior}: {:?}", coin.log_likelihood);
+        let variational = MaceOptions {
+            prior_guess: prior,
+            prior_know: prior,
+            prior_strategy: prior,
+            ..MaceOptions::default()
+        };
+        let em = MaceOptions { method: MaceMethod::Em, smoothing: Some(prior), ..MaceOptions::default() };
+        for truth in [coin, mace(&data, &variational).unwrap(), mace(&data, &em).unwrap()] {
+            let numbers = || truth.probabilities.iter().chain(&truth.skills).chain(&truth.log_likelihood);
+            assert!(numbers().all(|x| x.is_finite()), "{} {prior}", truth.method);
+            assert_eq!(truth.labels, [1, 1, 2, 2].map(Label::from), "{} {prior}", truth.method);
+        }
+    }
+}
+
 #[test]
 fn tables_without_bound_are_refused() {
     let n = 20_000i64;

@@ -12,6 +12,7 @@ pub mod events;
 pub mod files;
 pub mod filter;
 mod fork;
+mod hold;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod parallel;
@@ -23,5 +24,6 @@ pub mod vector;
 
 pub use error::{Code, Error, Kind, MAX_MESSAGE_BYTES, Result, shorten};
 pub use fork::forks;
+pub use hold::{Hold, Lazy};
 pub use read::{open_file, read_file};
 pub use task::Cancel;

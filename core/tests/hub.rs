@@ -114,6 +114,34 @@ fn several_that_want_one_model_at_once_all_get_it() {
 }
 
 #[test]
+fn what_another_tool_has_begun_is_completed() {
+    let _guard = ENVIRONMENT.lock().unwrap_or_else(|e| e.into_inner());
+    let sha256 = weights_sha256();
+    for there in ["config.json", "tokenizer.json"] {
+        let cache = tempfile::tempdir().unwrap();
+        let snapshot = cache.path().join("models--org--tiny/snapshots/abc123");
+        std::fs::create_dir_all(&snapshot).unwrap();
+        std::fs::copy(fixture().join(there), snapshot.join(there)).unwrap();
+        std::fs::create_dir_all(cache.path().join("models--org--tiny/refs")).unwrap();
+        std::fs::write(cache.path().join("models--org--tiny/refs/main"), "abc123").unwrap();
+        let listing = listing(&sha256);
+        let server = serve(move |_, seen| match seen.path.strip_prefix("/org/tiny/resolve/abc123/") {
+            None => Answer::Full(200, "", listing.clone().into_bytes()),
+            Some(name) => Answer::Full(200, "", std::fs::read(fixture().join(name)).unwrap()),
+        });
+        set("HF_HUB_CACHE", cache.path().to_str().unwrap());
+        set("HF_ENDPOINT", &server.base);
+        Embedder::open("org/tiny", EmbedderOptions::default()).unwrap();
+        let asked: Vec<String> = server.seen.lock().unwrap().iter().map(|seen| seen.path.clone()).collect();
+        assert!(asked.iter().any(|path| path.ends_with("model.safetensors")), "{asked:?}");
+        assert!(asked.iter().all(|path| !path.ends_with(&format!("/abc123/{there}"))), "{asked:?}");
+        // Now it is whole.
+        Embedder::open("org/tiny", EmbedderOptions::default()).unwrap();
+        assert_eq!(server.seen.lock().unwrap().len(), asked.len());
+    }
+}
+
+#[test]
 fn damage_and_absence_are_clear() {
     let _guard = ENVIRONMENT.lock().unwrap_or_else(|e| e.into_inner());
     let cache = tempfile::tempdir().unwrap();

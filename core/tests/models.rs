@@ -30,6 +30,10 @@ fn embedder(name: &str) -> Embedder {
     open(&fixture(name), EmbedderOptions::default()).unwrap()
 }
 
+fn no_prefix() -> EmbedderOptions {
+    EmbedderOptions { document_prefix: Some(String::new()), ..Default::default() }
+}
+
 fn expected(name: &str) -> Value {
     serde_json::from_slice(&fs::read(fixture(name).join("expected.json")).unwrap()).unwrap()
 }
@@ -91,7 +95,6 @@ fn queries_take_the_query_prompt() {
 
 #[test]
 fn token_vectors_are_those_of_transformers_and_know_where_they_stand() {
-    let no_prefix = || EmbedderOptions { document_prefix: Some(String::new()), ..Default::default() };
     for name in EMBEDDERS {
         let expected = expected(name);
         let model = open(&fixture(name), no_prefix()).unwrap();
@@ -138,7 +141,25 @@ fn tokenize_covers_the_whole_text_without_special_tokens() {
         assert!(ranges.windows(2).all(|pair| pair[0].start <= pair[1].start), "{name}");
         assert!(ranges.last().unwrap().end > long.len() - 10, "{name}");
         assert!(model.tokenize("").unwrap().is_empty());
-        assert_eq!(model.special_tokens(), 2, "{name}");
+        assert_eq!(open(&fixture(name), no_prefix()).unwrap().special_tokens(), 2, "{name}");
+    }
+}
+
+#[test]
+fn a_prefix_takes_room_of_each_document() {
+    let bare = open(&fixture("bert-mean"), no_prefix()).unwrap();
+    let folder = fixture("bert-mean");
+    for source in [folder.to_str().unwrap(), "builtin"] {
+        let prefix = "what follows is a dose: ";
+        let options = EmbedderOptions {
+            document_prefix: Some(prefix.to_owned()),
+            query_prefix: Some(String::new()),
+            ..EmbedderOptions::default()
+        };
+        let model = Embedder::open(source, options).unwrap();
+        let own = if source == "builtin" { 0 } else { bare.special_tokens() };
+        assert_eq!(model.special_tokens(), own + model.tokenize(prefix).unwrap().len(), "{source}");
+        assert!(model.special_tokens() > own);
     }
 }
 

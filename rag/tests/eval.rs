@@ -95,7 +95,15 @@ fn the_first_judgement_is_no_header() {
     assert_eq!(one("query-id\tcorpus-id\tscore\nq\td\t1\n"), q(1));
     assert_eq!(one("query 0 doc Relevance\nq 0 d 1\n"), q(1));
     assert_eq!(one("\u{feff}q 0 d 1\r\nq 0 e 0\r\n"), q(2));
-    for broken in ["q 0 d 1.5\nq 0 e 1\n", "q d x\nq e 1\n", "q 0 d one\n", "q 0 d 1\nquery 0 doc score\n"] {
+    // Said twice alike is said once; two grades of one document contradict each other.
+    assert_eq!(one("q 0 d 1\nq 0 e 0\nq 0 d 1\n"), q(2));
+    for broken in [
+        "q 0 d 1.5\nq 0 e 1\n",
+        "q d x\nq e 1\n",
+        "q 0 d one\n",
+        "q 0 d 1\nquery 0 doc score\n",
+        "q 0 d 1\nq 0 d 0\n",
+    ] {
         let error = read(broken).unwrap_err();
         assert_eq!(error.code().as_str(), "load_failed", "{broken:?}");
     }

@@ -29,10 +29,14 @@ fn code(name: &str, bytes: impl AsRef<[u8]>, options: &LoadOptions) -> &'static 
 }
 
 fn packed(parts: &[(&str, &str)]) -> Vec<u8> {
+    packed_bytes(&parts.iter().map(|(name, text)| (*name, text.as_bytes())).collect::<Vec<_>>())
+}
+
+fn packed_bytes(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, text) in parts {
+    for (name, bytes) in parts {
         archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
-        archive.write_all(text.as_bytes()).unwrap();
+        archive.write_all(bytes).unwrap();
     }
     archive.finish().unwrap().into_inner()
 }
@@ -416,6 +420,33 @@ fn mails_with_their_attachments() {
     assert!(documents[1].text.contains("attached") && documents[1].metadata["attachment"] == "n.md");
     assert_eq!((documents[2].text.as_str(), documents[2].title.as_str()), ("inside", "inner"));
     assert_eq!(documents.len(), 3);
+    // A form that says nothing is none; a part that is broken does not take the others along.
+    let forms = "Subject: s\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/plain\r\n\r\n \r\n--b\r\nContent-Type: text/html\r\n\r\n<p>words</p>\r\n--b--\r\n";
+    assert_eq!(load("a.eml", forms)[0].text, "words");
+    let parts = "Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\nabc$%&\r\n\
+        --b\r\nContent-Type: text/plain\r\n\r\nwords\r\n--b--\r\n";
+    assert_eq!(load("a.eml", parts)[0].text, "words");
+    let bad = "Subject: s\r\nContent-Transfer-Encoding: base64\r\n\r\nabc$%&";
+    assert_eq!(code("a.eml", bad, &LoadOptions::default()), "load_failed");
+    // What declares no encoding is in the one that it looks like.
+    for head in [
+        "",
+        "Content-Type: text/plain; charset=us-ascii\r\n",
+        "Content-Type: text/plain; charset=unknown-8bit\r\n",
+    ] {
+        let mail = format!("Subject: s\r\n{head}\r\n");
+        assert_eq!(load("a.eml", [mail.as_bytes(), "Größe".as_bytes()].concat())[0].text, "Größe", "{head}");
+        assert_eq!(load("a.eml", [mail.as_bytes(), b"Gr\xF6\xDFe"].concat())[0].text, "Größe", "{head}");
+    }
+    // Rows that have ids of their own are told apart by them.
+    let rows = "Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/csv; name=t.csv\r\n\r\nid,text\r\n7,first\r\n8,second\r\n,third\r\n--b--\r\n";
+    let rows: Vec<String> = load("a.eml", rows).into_iter().map(|document| document.id).collect();
+    let marks: Vec<&str> =
+        rows.iter().filter_map(|id| id.split_once("#attachment=1#")).map(|(_, m)| m).collect();
+    assert_eq!(marks, ["id=7", "id=8", "row=3"]);
     let html = load("a.eml", "Subject: s\r\nContent-Type: text/html\r\n\r\n<p>only <b>html</b></p>");
     assert_eq!(html[0].text, "only **html**");
     assert_eq!(code("a.eml", "", &LoadOptions::default()), "load_failed");
@@ -440,4 +471,99 @@ fn packed_files_stay_within_their_limit() {
         "</w:p>".repeat(5000)
     );
     assert_eq!(code("a.docx", packed(&[("word/document.xml", &deep)]), &limits), "load_failed");
+}
+
+// ECMA-376, part 1, 21.2 (charts) within 20.4 (drawings), part 3 (alternative content).
+#[test]
+fn a_chart_is_there_once_wherever_it_stands() {
+    let chart = "<w:drawing><c:chart r:id='c'/></w:drawing>";
+    let boxed = format!(
+        "<w:p><w:r><w:drawing><wps:txbx><w:txbxContent>{}<w:p><w:r>{chart}</w:r></w:p></w:txbxContent></wps:txbx>\
+         </w:drawing></w:r></w:p>",
+        p("In the box")
+    );
+    let twice = "<w:p><w:r><w:drawing><g><mc:AlternateContent><mc:Choice><c:chart r:id='c'/></mc:Choice>\
+        <mc:Fallback><c:chart r:id='c'/></mc:Fallback></mc:AlternateContent></g></w:drawing></w:r></w:p>";
+    let words =
+        "<c:chartSpace><c:title><a:p><a:r><a:t>Quarterly sales</a:t></a:r></a:p></c:title></c:chartSpace>";
+    for (body, want) in [(boxed.as_str(), "In the box\n\nQuarterly sales"), (twice, "Quarterly sales")] {
+        let document = docx(body, &[("c", "chart", "charts/c.xml")], &[("word/charts/c.xml", words)]);
+        assert_eq!(document.text, want);
+    }
+}
+
+#[test]
+fn what_is_made_of_packed_files_stays_within_their_limit() {
+    let limits = LoadOptions { max_bytes: 1_000_000, ..LoadOptions::default() };
+    let root = relations(&[("r1", "officeDocument", "word/document.xml")]);
+    // A number of 20,000 letters before each of 200 words.
+    let numbering = format!(
+        "<w:numbering xmlns:w='w'><w:abstractNum w:abstractNumId='0'><w:lvl w:ilvl='0'><w:lvlText w:val='{}'/></w:lvl>\
+         </w:abstractNum><w:num w:numId='1'><w:abstractNumId w:val='0'/></w:num></w:numbering>",
+        "A".repeat(20_000)
+    );
+    let item = "<w:p><w:pPr><w:numPr><w:ilvl w:val='0'/><w:numId w:val='1'/></w:numPr></w:pPr><w:r><w:t>x</w:t></w:r></w:p>";
+    let body = word(&format!("<w:tbl><w:tr><w:tc>{}</w:tc></w:tr></w:tbl>", item.repeat(200)));
+    let numbered = packed(&[
+        ("_rels/.rels", root.as_str()),
+        ("word/document.xml", body.as_str()),
+        ("word/numbering.xml", numbering.as_str()),
+    ]);
+    assert_eq!(code("a.docx", numbered, &limits), "too_large");
+    // A document that is shown ten times within another.
+    let inner =
+        packed(&[("_rels/.rels", root.as_str()), ("word/document.xml", &word(&p(&"word ".repeat(40_000))))]);
+    let own = relations(&[("c", "aFChunk", "inner.docx")]);
+    let outer = word(&"<w:altChunk r:id='c'/>".repeat(10));
+    let nested = packed_bytes(&[
+        ("_rels/.rels", root.as_bytes()),
+        ("word/_rels/document.xml.rels", own.as_bytes()),
+        ("word/document.xml", outer.as_bytes()),
+        ("word/inner.docx", inner.as_slice()),
+    ]);
+    assert_eq!(code("a.docx", nested, &limits), "too_large");
+    // A title of 20,000 letters that goes with each of 200 slides, and of 200 chapters.
+    let title = "T".repeat(20_000);
+    let show = format!(
+        "<p:presentation xmlns:r='r'><p:sldIdLst>{}</p:sldIdLst></p:presentation>",
+        "<p:sldId id='1' r:id='s'/>".repeat(200)
+    );
+    let slides = packed(&[
+        (
+            "_rels/.rels",
+            &relations(&[("r1", "officeDocument", "ppt/show.xml"), ("r2", "core-properties", "core.xml")]),
+        ),
+        ("core.xml", &format!("<c><title>{title}</title></c>")),
+        ("ppt/show.xml", &show),
+        ("ppt/_rels/show.xml.rels", &relations(&[("s", "slide", "s.xml")])),
+        ("ppt/s.xml", "<sld><sp><txBody><p><r><t>hello</t></r></p></txBody></sp></sld>"),
+    ]);
+    assert_eq!(code("a.pptx", slides, &limits), "too_large");
+    let book = format!(
+        "<package><metadata><title>{title}</title></metadata><manifest><item id='c' href='c.html'/></manifest>\
+         <spine>{}</spine></package>",
+        "<itemref idref='c'/>".repeat(200)
+    );
+    let chapters = packed(&[
+        ("META-INF/container.xml", "<container><rootfile full-path='b.opf'/></container>"),
+        ("b.opf", &book),
+        ("c.html", "<p>hello</p>"),
+    ]);
+    assert_eq!(code("a.epub", chapters, &limits), "too_large");
+    // Attachments for which there is no room are left out.
+    let mut mail = b"Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
+        .to_vec();
+    for _ in 0..10 {
+        mail.extend(
+            b"--b\r\nContent-Type: application/zip; name=a.docx\r\nContent-Transfer-Encoding: binary\r\n\r\n",
+        );
+        mail.extend(&inner);
+        mail.extend(b"\r\n");
+    }
+    mail.extend(b"--b--\r\n");
+    let documents = load_with("a.eml", mail, &limits);
+    let whole: usize = documents.iter().map(|document| document.text.len()).sum();
+    assert_eq!(documents[0].text, "hello");
+    assert!(documents.len() > 2 && whole < 1_000_000, "{} documents, {whole} bytes", documents.len());
 }

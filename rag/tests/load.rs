@@ -189,6 +189,11 @@ fn tables_and_records() {
         ("a", &1.into(), &"k".into())
     );
     assert_eq!((docs[1].id.as_str(), docs[1].text.as_str()), ("5", "y"));
+    // What is said twice and differs is there twice.
+    let twice = "{\"text\": \"x\", \"year\": 2020, \"kind\": \"k\", \"metadata\": {\"year\": 1999, \"kind\": \"k\", \"more\": 1}}";
+    let known = &load("a.jsonl", twice)[0].metadata;
+    assert_eq!((&known["year"], &known["kind"], &known["more"]), (&2020.into(), &"k".into(), &1.into()));
+    assert_eq!(known["metadata"], serde_json::json!({"year": 1999}));
     assert_eq!(code("a.jsonl", "{\"id\": 1}\nnot json"), "load_failed");
     assert_eq!(code("a.jsonl", "[1]"), "load_failed");
 }

@@ -37,15 +37,22 @@ impl Taxonomy {
     /// `too_large` for a title of more than 1,000 bytes or more than 100,000 capabilities.
     pub fn insert(&mut self, name: impl Into<String>, title: impl Into<String>) -> Result<()> {
         let (name, title) = (name.into(), title.into());
+        if self.len() >= MAX_CAPABILITIES && !self.contains(&name) {
+            return Err(too_many(self.len() + 1));
+        }
+        self.put(name, title)
+    }
+
+    /// The same however many there are.
+    pub(crate) fn put(&mut self, name: impl Into<String>, title: impl Into<String>) -> Result<()> {
+        let (name, title) = (name.into(), title.into());
         Self::check_name(&name).map_err(Error::invalid)?;
-        if title.len() > MAX_TITLE_BYTES || (self.len() >= MAX_CAPABILITIES && !self.contains(&name)) {
+        if title.len() > MAX_TITLE_BYTES {
             return Err(Error::new(
                 Code::TooLarge,
                 format!(
-                    "capability '{name}': a title of {} bytes after {} capabilities; {MAX_TITLE_BYTES} bytes and \
-                     {MAX_CAPABILITIES} capabilities are possible",
-                    title.len(),
-                    self.len()
+                    "capability '{name}': a title of {} bytes; {MAX_TITLE_BYTES} are possible",
+                    title.len()
                 ),
             ));
         }
@@ -152,6 +159,11 @@ impl Taxonomy {
         near.sort();
         near.into_iter().take(3).map(|(_, known)| format!("'{known}'")).collect()
     }
+}
+
+/// That there cannot be so many capabilities.
+pub(crate) fn too_many(count: usize) -> Error {
+    Error::new(Code::TooLarge, format!("{count} capabilities; {MAX_CAPABILITIES} are possible"))
 }
 
 /// Levenshtein's (1966) edit distance, in bytes.

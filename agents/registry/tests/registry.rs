@@ -13,8 +13,10 @@ use quorate_agents::{
     Agent, AgentRegistry, Calibration, Capability, EventKind, Level, MatchOptions, PanelOptions,
     RegistryOptions, Skill, Status, Visibility,
 };
+use quorate_core::embed::Embed;
 use quorate_core::filter::Filter;
-use quorate_core::{Code, Result};
+use quorate_core::vector::Matrix;
+use quorate_core::{Cancel, Code, Result};
 
 fn empty() -> AgentRegistry {
     AgentRegistry::open(None, RegistryOptions::empty(Words::named("words"))).unwrap()
@@ -703,6 +705,93 @@ fn of_equals_the_lowest_ids_come_first() {
     let found = registry.match_agents("What?", &MatchOptions::default()).unwrap();
     let owners: Vec<Option<&str>> = found.iter().map(|m| m.agent.tenant.as_deref()).collect();
     assert_eq!(owners, [None, Some("a"), Some("b")]);
+}
+
+/// An embedder whose questions have vectors of another length, or none at all.
+struct Odd(Arc<Words>, Vec<f32>);
+
+impl Embed for Odd {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.0.max_tokens()
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Matrix> {
+        self.0.embed(texts, cancel)
+    }
+
+    fn embed_query(&self, _text: &str) -> Result<Vec<f32>> {
+        Ok(self.1.clone())
+    }
+
+    fn tokenize(&self, text: &str) -> Result<Vec<std::ops::Range<usize>>> {
+        self.0.tokenize(text)
+    }
+
+    fn special_tokens(&self) -> usize {
+        self.0.special_tokens()
+    }
+}
+
+#[test]
+fn nothing_is_learnt_from_a_vector_that_is_none() {
+    for (vector, want) in [(vec![0.5; 3], "invalid_shape"), (vec![f32::NAN; common::DIM], "not_finite")] {
+        let embedder = Arc::new(Odd(Words::named("words"), vector));
+        let registry = AgentRegistry::open(None, RegistryOptions::empty(embedder)).unwrap();
+        registry.add(agent("a", &["What?"])).unwrap();
+        assert_eq!(code(registry.record_outcome("a", "What?", 1.0)), want);
+        assert_eq!(code(registry.match_agents("What?", &MatchOptions::default())), want);
+    }
+}
+
+/// In a large segment the words that many use are looked up later than the others: that decides nothing about what all of them add up to.
+#[test]
+fn equals_in_segments_of_any_size_are_equal() {
+    let common = [
+        "alarm", "ward", "hospital", "infusion", "pump", "service", "battery", "audit", "device", "sterile",
+        "valve", "filter", "recall", "label",
+    ];
+    let rare = ["need", "wards", "serviced", "knows", "expert", "which", "alarms"];
+    let mut state = 1u64;
+    let mut some = |from: &[&str], count: usize| {
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            from[(state >> 33) as usize % from.len()]
+        };
+        (0..count).map(|_| draw()).collect::<Vec<&str>>().join(" ")
+    };
+    let twin = |id: &str| Agent {
+        skills: vec![Skill::new(
+            "s",
+            ["Which alarms does an infusion pump need in a ward?", "How is it serviced?"],
+        )],
+        ..Agent::new(id, "Pump expert", "Knows infusion pumps and their alarms for hospital wards")
+    };
+    let registry = empty();
+    let mut all: Vec<Agent> = (0..2300).map(|i| agent(&format!("m{i}"), &[&some(&common, 6)])).collect();
+    all.push(twin("z"));
+    registry.add_all(all).unwrap();
+    registry.add(twin("a")).unwrap();
+    let words: Vec<&str> = common.iter().chain(&rare).copied().collect();
+    let mut seen = 0;
+    for _ in 0..300 {
+        let question = some(&words, 10);
+        let options = MatchOptions { k: 20, ..Default::default() };
+        let found = registry.match_agents(&question, &options).unwrap();
+        let twins: Vec<_> = found.iter().filter(|m| m.agent.name == "Pump expert").collect();
+        if let [first, second] = twins[..] {
+            seen += 1;
+            assert_eq!((first.agent.id.as_str(), first.score), ("a", second.score), "{question}");
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }
 
 #[test]

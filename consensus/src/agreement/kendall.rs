@@ -59,7 +59,8 @@ pub fn kendall_w(data: &Ratings) -> Result<KendallW> {
     if data.len() != n * m {
         return undefined("a rater left an item out; every rater must rank every item");
     }
-    let (mut sums, mut ties) = (vec![0.0; n], 0.0);
+    // Twice the ranks are whole, and the sums below stay under 2^98: exact, so that equal ratings have no concordance and full concordance is 1.
+    let (mut sums, mut ties) = (vec![0i128; n], 0i128);
     let cancel = Cancel::current();
     for r in 0..m {
         cancel.check()?;
@@ -68,27 +69,28 @@ pub fn kendall_w(data: &Ratings) -> Result<KendallW> {
         order.sort_by_key(|&i| codes[i]);
         let mut below = 0;
         for group in order.chunk_by(|&a, &b| codes[a] == codes[b]) {
-            let t = group.len() as f64;
-            let rank = below as f64 + (t + 1.0) / 2.0;
-            group.iter().for_each(|&i| sums[data.rater_items(r)[i] as usize] += rank);
+            let t = group.len() as i128;
+            let twice = 2 * below + t + 1;
+            group.iter().for_each(|&i| sums[data.rater_items(r)[i] as usize] += twice);
             ties += t * t * t - t;
-            below += group.len();
+            below += t;
         }
     }
-    let (n, m) = (n as f64, m as f64);
-    let mean = m * (n + 1.0) / 2.0;
-    let s: f64 = sums.iter().map(|x| (x - mean).powi(2)).sum();
-    let all = m * m * (n * n * n - n);
-    if all - m * ties <= 0.0 {
+    let (items, raters) = (n as i128, m as i128);
+    let mean = raters * (items + 1);
+    let s: i128 = sums.iter().map(|x| (x - mean) * (x - mean)).sum();
+    let all = raters * raters * (items * items * items - items);
+    let untied = all - raters * ties;
+    if untied <= 0 {
         return undefined("no rater tells any two items apart");
     }
-    let w = 12.0 * s / (all - m * ties);
-    let chi2 = m * (n - 1.0) * w;
+    let w = (3 * s) as f64 / untied as f64;
+    let chi2 = raters as f64 * (items - 1) as f64 * w;
     Ok(KendallW {
         value: Some(w),
-        uncorrected: Some(12.0 * s / all),
+        uncorrected: Some((3 * s) as f64 / all as f64),
         chi2: Some(chi2),
-        p_value: Some(chi_square_upper(chi2, n - 1.0)?),
+        p_value: Some(chi_square_upper(chi2, (items - 1) as f64)?),
         ..base
     })
 }

@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 /// The credit that a pair of categories gets: 1 for the same category, less for a near miss.
 ///
 /// Distances are taken between the numbers of the categories when all are numbers, and between their positions 1, 2, ..., q
-/// otherwise. Source: K. L. Gwet, Handbook of Inter-Rater Reliability, 4th edition (2014), chapter 3; Cicchetti and Allison
+/// otherwise. Numbers beyond 2^53 that are the same as `f64` are refused with code `invalid_argument`. Source: K. L. Gwet, Handbook of Inter-Rater Reliability, 4th edition (2014), chapter 3; Cicchetti and Allison
 /// (1971) for the linear and Fleiss and Cohen (1973) for the quadratic weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Weights {
@@ -57,8 +57,12 @@ impl Weights {
         if *self != Weights::Identity {
             check::at_most(q, MAX_WEIGHTED, "categories with weights for near misses")?;
         }
-        let numbers: Option<Vec<f64>> = data.categories().iter().map(|c| c.as_f64()).collect();
-        let x = numbers.unwrap_or_else(|| (1..=q).map(|i| i as f64).collect());
+        let positions = || -> Vec<f64> { (1..=q).map(|i| i as f64).collect() };
+        let x = match self {
+            Weights::Identity | Weights::Custom(_) | Weights::Ordinal => positions(),
+            _ if data.categories().iter().any(|c| c.as_f64().is_none()) => positions(),
+            _ => data.numeric_categories()?,
+        };
         let (low, high) =
             x.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
         if matches!(self, Weights::Ratio) && low <= 0.0 {

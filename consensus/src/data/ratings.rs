@@ -399,9 +399,10 @@ impl Ratings {
 
     /// The categories as numbers.
     ///
-    /// Errors: `invalid_argument` when one is a text.
+    /// Errors: `invalid_argument` when one is a text, or when two of them are so large (beyond 2^53) that they are the same number.
     pub fn numeric_categories(&self) -> Result<Vec<f64>> {
-        self.categories
+        let numbers = self
+            .categories
             .iter()
             .map(|c| {
                 c.as_f64().ok_or_else(|| {
@@ -411,7 +412,17 @@ impl Ratings {
                     ))
                 })
             })
-            .collect()
+            .collect::<Result<Vec<f64>>>()?;
+        let mut order: Vec<usize> = (0..numbers.len()).collect();
+        order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
+        if let Some(twins) = order.windows(2).find(|w| numbers[w[0]] == numbers[w[1]]) {
+            return Err(Error::invalid(format!(
+                "the values {} and {} are too large to be told apart as numbers; subtract one of them from all",
+                short(&self.categories[twins[0]]),
+                short(&self.categories[twins[1]])
+            )));
+        }
+        Ok(numbers)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Are the experts unsure together, or sure of different things?
 
-use quorate_core::Result;
+use quorate_core::{Cancel, Result};
 use serde::Serialize;
 
 use super::eigen::symmetric_eigen;
@@ -82,18 +82,21 @@ pub fn density_pool(opinions: &Opinions, weights: Option<&[f64]>) -> Result<Dens
     let states: Vec<f64> =
         opinions.rows().zip(&weights).flat_map(|(row, w)| row.iter().map(move |p| (w * p).sqrt())).collect();
     let state = |i: usize| &states[i * k..(i + 1) * k];
-    let m = n.min(k);
-    let matrix: Vec<f64> = if n <= k {
-        (0..n * n).map(|x| dot(state(x / n), state(x % n))).collect()
+    let (m, cancel) = (n.min(k), Cancel::current());
+    let mut matrix = vec![0.0; m * m];
+    if n <= k {
+        for (i, row) in matrix.chunks_exact_mut(n).enumerate() {
+            cancel.check()?;
+            row.iter_mut().enumerate().for_each(|(j, x)| *x = dot(state(i), state(j)));
+        }
     } else {
-        let mut rho = vec![0.0; k * k];
         for i in 0..n {
+            cancel.check()?;
             for (a, &x) in state(i).iter().enumerate() {
-                rho[a * k..(a + 1) * k].iter_mut().zip(state(i)).for_each(|(r, y)| *r += x * y);
+                matrix[a * k..(a + 1) * k].iter_mut().zip(state(i)).for_each(|(r, y)| *r += x * y);
             }
         }
-        rho
-    };
+    }
     let (values, vectors) = symmetric_eigen(matrix, m)?;
     let trace: f64 = values.iter().map(|l| l.max(0.0)).sum();
     let eigenvalues: Vec<f64> = values
@@ -103,6 +106,7 @@ pub fn density_pool(opinions: &Opinions, weights: Option<&[f64]>) -> Result<Dens
         .collect();
     let mut factions = Vec::new();
     for (x, &lambda) in eigenvalues.iter().enumerate().filter(|(_, l)| **l > 0.0) {
+        cancel.check()?;
         let mut direction = if n <= k {
             // Left singular vector to right singular vector.
             let mut v = vec![0.0; k];

@@ -178,7 +178,7 @@ fn rankings(ballots: &[&Ballot], weight: f64, config: &PanelConfig) -> Result<Ju
     };
     let mut decided_by = Vec::new();
     if n * n <= 2 * MAX_TERMS {
-        let pairs = profile.pairwise();
+        let pairs = profile.pairs()?;
         for i in 0..n {
             for j in i + 1..n {
                 decided_by.push(format!(

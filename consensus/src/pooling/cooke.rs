@@ -154,22 +154,22 @@ where
         }
         quantiles.push(flat);
     }
-    let ranges: Vec<(f64, f64)> = answers
+    let ranges: Vec<(f64, f64, f64)> = answers
         .iter()
         .enumerate()
         .map(|(s, &x)| {
             let (low, high) =
                 quantiles.iter().fold((x, x), |(l, h), f| (l.min(f[s * q]), h.max(f[s * q + q - 1])));
-            let margin = config.overshoot * (high - low);
-            (low - margin, high + margin)
+            // The overshoot stays apart: added to large numbers it could vanish.
+            (low, high, config.overshoot * (high - low))
         })
         .collect();
-    for (s, (low, high)) in ranges.iter().enumerate() {
-        check::finite(high - low, format_args!("the range of question {s}"))?;
+    for (s, (low, high, margin)) in ranges.iter().enumerate() {
+        check::finite(high - low + 2.0 * margin, format_args!("the range of question {s}"))?;
     }
-    if let Some(s) = ranges.iter().position(|(l, h)| h - l <= 0.0) {
+    if let Some(s) = ranges.iter().position(|(_, _, margin)| *margin <= 0.0) {
         return Err(Error::invalid(format!(
-            "every quantile and the answer of question {s} are the same number"
+            "every quantile and the answer of question {s} are the same number, or their overshoot vanishes"
         )));
     }
 
@@ -180,13 +180,12 @@ where
         for (s, &x) in answers.iter().enumerate() {
             let given = &flat[s * q..(s + 1) * q];
             hit[given.iter().filter(|&&g| x > g).count()] += 1;
-            let (low, high) = ranges[s];
-            info += (high - low).ln();
-            let mut left = low;
-            for (&mass, &right) in masses.iter().zip(given.iter().chain([&high])) {
-                info += mass * (mass / (right - left)).ln();
-                left = right;
-            }
+            let (low, high, margin) = ranges[s];
+            info += (high - low + 2.0 * margin).ln();
+            let widths = std::iter::once(given[0] - low + margin)
+                .chain(given.windows(2).map(|w| w[1] - w[0]))
+                .chain([high - given[q - 1] + margin]);
+            info += masses.iter().zip(widths).map(|(mass, width)| mass * (mass / width).ln()).sum::<f64>();
         }
         let n = answers.len() as f64;
         let divergence: f64 = hit

@@ -121,7 +121,7 @@ pub fn calibration_table(forecasts: &[f64], outcomes: &[bool], bins: usize) -> R
     check::at_most(bins, 100_000, "bins")?;
     let mut tally = vec![(0usize, 0.0, 0usize); bins];
     for (&p, &o) in forecasts.iter().zip(outcomes) {
-        let bin = &mut tally[((p * bins as f64) as usize).min(bins - 1)];
+        let bin = &mut tally[bin_of(p, bins)];
         bin.0 += 1;
         bin.1 += p;
         bin.2 += usize::from(o);
@@ -160,6 +160,17 @@ pub fn calibration_table(forecasts: &[f64], outcomes: &[bool], bins: usize) -> R
         resolution,
         uncertainty: base * (1.0 - base),
     })
+}
+
+/// The bin that a forecast falls into, by the ends that the table states: the product may round past one of them.
+fn bin_of(p: f64, bins: usize) -> usize {
+    let near = ((p * bins as f64) as usize).min(bins - 1);
+    let end = |b: usize| b as f64 / bins as f64;
+    match near {
+        b if b + 1 < bins && p >= end(b + 1) => b + 1,
+        b if p < end(b) => b - 1,
+        b => b,
+    }
 }
 
 /// The 97.5% point of the standard normal distribution.

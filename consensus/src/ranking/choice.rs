@@ -164,6 +164,7 @@ pub(crate) fn fit(
         let largest = step.iter().fold(0.0f64, |m, s| m.max(s.abs()));
         let mut length = 1.0;
         for _ in 0..60 {
+            cancel.check()?;
             let candidate: Vec<f64> = theta.iter().zip(&step).map(|(t, s)| t + length * s).collect();
             let next = Local::at(&candidate, choices, alpha);
             // The last term keeps rounding of the objective from rejecting the final steps.

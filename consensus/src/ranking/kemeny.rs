@@ -9,12 +9,15 @@ use super::outcome::{Outcome, TieBreak, from_relation};
 use super::profile::{PairMatrix, Profile};
 use crate::check;
 
+/// The most options that all listed orders name together, each a text of its own: some 250 MB.
+const MAX_LISTED: usize = 1 << 22;
+
 /// Options of [`kemeny`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct KemenyConfig {
     /// The largest majority component solved exactly (at most 20; time and memory grow as `2^n`). Default 16.
     pub exact_options: usize,
-    /// How many optimal orders are listed at most, up to 10,000. Default 64.
+    /// How many optimal orders are listed at most, up to 10,000, and no more than together name 4 million options. Default 64.
     pub max_orders: usize,
     /// How many perturbed restarts the local search makes on a larger component, up to 100,000. Default 32.
     pub restarts: usize,
@@ -99,14 +102,15 @@ pub fn kemeny(profile: &Profile, config: &KemenyConfig) -> Result<Kemeny> {
     config.validate()?;
     let pairs = profile.pairs()?;
     let (n, cancel) = (pairs.len(), Cancel::current());
+    let most = config.max_orders.min((MAX_LISTED / n).max(1));
     let mut above = vec![false; n * n];
     let mut winners = Vec::new();
-    let (mut orders, mut orders_complete) = (vec![Vec::new()], true);
+    let (mut orders, mut orders_complete) = (vec![Vec::<usize>::new()], true);
     let (mut exact, mut slack) = (true, 0.0);
     let components = components(&pairs);
     for (c, members) in components.iter().enumerate() {
         let solved = if members.len() <= config.exact_options {
-            solve_exactly(&pairs, members, config.max_orders, &cancel)?
+            solve_exactly(&pairs, members, most, &cancel)?
         } else {
             search_locally(&pairs, members, config, &cancel)?
         };
@@ -123,11 +127,16 @@ pub fn kemeny(profile: &Profile, config: &KemenyConfig) -> Result<Kemeny> {
                 above[i * n + j] = true;
             }
         }
-        orders_complete &= solved.complete && orders.len() * solved.orders.len() <= config.max_orders;
+        orders_complete &= solved.complete && orders.len() * solved.orders.len() <= most;
+        cancel.check()?;
+        if let [only] = &solved.orders[..] {
+            orders.iter_mut().for_each(|order| order.extend_from_slice(only));
+            continue;
+        }
         let mut longer = Vec::new();
         for head in &orders {
             for tail in &solved.orders {
-                if longer.len() < config.max_orders {
+                if longer.len() < most {
                     longer.push([head.as_slice(), tail].concat());
                 }
             }
@@ -302,7 +311,8 @@ fn search_locally(
 ) -> Result<Solved> {
     let m = members.len();
     let margin: Vec<f64> = (0..m * m).map(|x| pairs.margin(members[x / m], members[x % m])).collect();
-    let epsilon = pairs.epsilon();
+    // A gain is a sum of up to m margins, rounded at up to m times their size: below that, two moves that undo each other could both seem gains.
+    let epsilon = if pairs.epsilon_of(m) == 0.0 { 0.0 } else { pairs.epsilon_of(m * m) };
     let borda: Vec<f64> = (0..m).map(|i| margin[i * m..(i + 1) * m].iter().sum()).collect();
     let mut order: Vec<usize> = (0..m).collect();
     order.sort_by(|&a, &b| borda[b].total_cmp(&borda[a]).then(members[a].cmp(&members[b])));

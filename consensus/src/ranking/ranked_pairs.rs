@@ -72,6 +72,7 @@ pub fn ranked_pairs(profile: &Profile, config: &VoteConfig) -> Result<Outcome> {
     let mut above = vec![true; n * n];
     let mut winners = BTreeSet::new();
     for relation in &search.finals {
+        search.cancel.check()?;
         for i in 0..n {
             for j in 0..n {
                 above[i * n + j] &= relation.has(i, j);

@@ -15,6 +15,9 @@ const MAX_OPTIONS: usize = 2_000;
 /// How many sets of standing options parallel universes may visit.
 const MAX_SETS: usize = 100_000;
 
+/// How many bytes these sets may take, each of them twice.
+const MAX_BYTES: usize = 256 << 20;
+
 /// What happens when several options are last in a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -95,7 +98,7 @@ pub struct Runoff {
 /// ```
 ///
 /// Errors: `empty_input` when no ballot ranks anything; `not_finite` when the weights have no finite sum; `invalid_argument` for a bad configuration;
-/// `too_large` above 2,000 options, or when parallel universes are too many (100,000 sets of standing options).
+/// `too_large` above 2,000 options, or when parallel universes are too many (100,000 sets of standing options, or 256 MiB of them).
 pub fn instant_runoff(profile: &Profile, config: &RunoffConfig) -> Result<Runoff> {
     config.validate()?;
     profile.check_not_empty()?;
@@ -200,18 +203,10 @@ fn last_placed(left: &[usize], votes: &[f64], epsilon: f64) -> Vec<usize> {
 fn universes(profile: &Profile, epsilon: f64, cancel: &Cancel) -> Result<BTreeSet<usize>> {
     let n = profile.options().len();
     let mut winners = BTreeSet::new();
-    let mut seen = BTreeSet::new();
+    // Sets are counted when they are found, so that those which still wait are as few.
+    let mut seen = BTreeSet::from([vec![true; n]]);
     let mut stack = vec![vec![true; n]];
     while let Some(standing) = stack.pop() {
-        if !seen.insert(standing.clone()) {
-            continue;
-        }
-        if seen.len() > MAX_SETS {
-            return Err(Error::new(
-                Code::TooLarge,
-                "too many ties for the last place to follow every course; use Together or TieBreak",
-            ));
-        }
         cancel.check()?;
         let (votes, _) = count(profile, &standing);
         let left: Vec<usize> = (0..n).filter(|&i| standing[i]).collect();
@@ -223,6 +218,15 @@ fn universes(profile: &Profile, epsilon: f64, cancel: &Cancel) -> Result<BTreeSe
         for i in left.into_iter().filter(|&i| votes[i] - fewest <= epsilon) {
             let mut next = standing.clone();
             next[i] = false;
+            if !seen.insert(next.clone()) {
+                continue;
+            }
+            if seen.len() > MAX_SETS || 2 * n * seen.len() > MAX_BYTES {
+                return Err(Error::new(
+                    Code::TooLarge,
+                    "too many ties for the last place to follow every course; use Together or TieBreak",
+                ));
+            }
             stack.push(next);
         }
     }

@@ -189,16 +189,21 @@ fn count_fixed<const K: usize>(cells: &mut [f64], belief: &[f64], items: &[u32],
 }
 
 /// From expected counts (given x true) to the logarithms of the shares of each true class. A class that the rater never met says nothing:
-/// all labels are equally likely.
+/// all labels are equally likely. Counts are added up by size, so that the order of the labels, which is that of their names, does not matter.
 pub(super) fn normalise(cells: &mut [f64], k: usize, weight: f64, options: &EmOptions) {
+    let mut counts = Vec::with_capacity(k);
     for t in 0..k {
-        let mut total = 0.0;
+        counts.clear();
         for c in 0..k {
             let prior = if c == t { options.prior_correct } else { options.prior_wrong };
             let cell = &mut cells[c * k + t];
             *cell = weight * *cell + prior;
-            total += *cell;
+            counts.push(*cell);
         }
+        if k > 2 {
+            counts.sort_unstable_by(f64::total_cmp);
+        }
+        let total: f64 = counts.iter().sum();
         for c in 0..k {
             let cell = &mut cells[c * k + t];
             *cell = if total > 0.0 { (*cell / total).ln() } else { -(k as f64).ln() };

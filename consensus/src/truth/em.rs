@@ -98,14 +98,21 @@ pub(super) fn settle(row: &mut [f64], gold: Option<u32>) -> f64 {
         return log;
     }
     let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut sum = 0.0;
-    for v in row.iter_mut() {
-        *v = (*v - top).exp();
-        sum += *v;
-    }
+    row.iter_mut().for_each(|v| *v = (*v - top).exp());
+    let sum = total(row);
     let scale = 1.0 / sum;
     row.iter_mut().for_each(|v| *v *= scale);
     top + sum.ln()
+}
+
+/// The sum of numbers from 0 to 1 of which one is 1. It is taken in whole units of 2^-60 and so without rounding: the order of the classes is that of their
+/// names, and where classes are level the next iterations make a difference between them of any rounding error.
+fn total(row: &[f64]) -> f64 {
+    const UNIT: f64 = (1u64 << 60) as f64;
+    if let [a, b] = row {
+        return a + b;
+    }
+    row.iter().map(|v| i128::from((v * UNIT) as i64)).sum::<i128>() as f64 / UNIT
 }
 
 /// Adds rows of `k` numbers of `table` to `sum`; `at` gives the number of each row. The small numbers of classes have loops of fixed length.

@@ -117,6 +117,9 @@ struct Ease {
 /// Raters in a block of the M-step.
 const RATERS: usize = 64;
 
+/// What summing a few terms may err by, as a share of their sizes.
+const ROUNDING: f64 = 16.0 * f64::EPSILON;
+
 /// Newton steps for one item; the bound changes with the next iteration anyway.
 const NEWTON: usize = 4;
 
@@ -214,23 +217,30 @@ impl Model {
 impl Ease {
     /// Raises `slope e^b - curve e^(2b) - (b - mean)^2 / 2` from the present `b`.
     fn climb(&mut self, mean: f64) {
-        let value = |b: f64| self.slope * b.exp() - self.curve * (2.0 * b).exp() - 0.5 * (b - mean).powi(2);
+        // The height, and how far rounding may move it: near the maximum a step changes less than that, and whether it
+        // is taken must not hang on the order in which the votes were summed.
+        let value = |b: f64| {
+            let terms = [self.slope * b.exp(), -self.curve * (2.0 * b).exp(), -0.5 * (b - mean).powi(2)];
+            let height: f64 = terms.iter().sum();
+            (height, ROUNDING * terms.iter().map(|term| term.abs()).sum::<f64>())
+        };
         let mut b = self.beta;
-        let mut height = value(b);
+        let (mut height, mut slack) = value(b);
         for _ in 0..NEWTON {
             let (e, e2) = (b.exp(), (2.0 * b).exp());
             let gradient = self.slope * e - 2.0 * self.curve * e2 - (b - mean);
             let bend = -(self.slope * e - 4.0 * self.curve * e2 - 1.0);
             let mut step = gradient / bend.max(1.0);
             let mut next = value(b + step);
-            while next < height && step.abs() > 1e-14 {
+            while next.0 < height - slack && step.abs() > 1e-14 {
                 step *= 0.5;
                 next = value(b + step);
             }
-            if next < height || step.abs() <= 1e-14 {
+            if next.0 < height - slack {
                 break;
             }
-            (b, height) = (b + step, next);
+            b += step;
+            (height, slack) = next;
         }
         self.beta = b;
     }

@@ -197,8 +197,9 @@ struct Vote {
 const LOG_LIMIT: f64 = 600.0;
 
 impl Vote {
-    /// From the probability of guessing this label and that of knowing.
+    /// From the probability of guessing this label and that of knowing. A guess below the smallest number counts as that: it is not impossible.
     fn new(guess: f64, know: f64) -> Vote {
+        let guess = guess.max(f64::MIN_POSITIVE);
         Vote { log_guess: guess.ln(), gain: 1.0 + know / guess, knew: know / (guess + know) }
     }
 }

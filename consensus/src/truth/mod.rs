@@ -121,8 +121,9 @@ impl Truth {
     }
 }
 
-/// Shares closer than this are equal: sums of the same weights in another order.
-const TIE: f64 = 1e-12;
+/// Shares closer than this are equal: sums of the same weights in another order, and what iterations make of the
+/// difference.
+const TIE: f64 = 1e-10;
 
 /// The first of the largest numbers, and how many there are.
 fn winner(row: &[f64]) -> (usize, usize) {

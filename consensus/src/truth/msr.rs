@@ -38,7 +38,7 @@ const MAX_RATERS: usize = 8_192;
 /// Raters whom no chain of shared items connects say nothing about one another: each connected part is judged alone, and has the skills that it
 /// would have without the others. Where the parts of a connected group only meet across (two raters, say), the pairs determine the products of
 /// their reliabilities and no more; both sides are then taken to be equally reliable. A rater who shares no item with anybody gets
-/// a small positive skill, so that the vote decides.
+/// a small positive skill, so that the vote decides; so do all of a connected part in which every two agree just as by chance.
 ///
 /// Memory and time grow with the square of the number of connected raters.
 ///
@@ -128,7 +128,7 @@ fn complete(
         agreement.sweep(&v, &mut u, trim, floor, cancel)?;
         converged = change(&u, &v, &old_u, &old_v) < options.tol;
     }
-    agreement.balance(&mut u, &v);
+    agreement.balance(&mut u, &v, floor);
     let skills = u.iter().zip(agreement.signs(cancel)?).map(|(x, sign)| skill(sign * x)).collect();
     Ok(Found { skills, iterations, converged })
 }
@@ -196,15 +196,21 @@ impl Agreement {
         Ok(())
     }
 
-    /// Brings `u` to the size of the reliabilities: the pairs determine `u v'`, not the sizes of the two.
-    fn balance(&self, u: &mut [f64], v: &[f64]) {
+    /// Brings `u` to the size of the reliabilities: the pairs determine `u v'`, not the sizes of the two. Where every two raters agree as by chance
+    /// the pairs say nothing, and all get `floor`.
+    fn balance(&self, u: &mut [f64], v: &[f64], floor: f64) {
         let rms = |x: &[f64], on: &dyn Fn(usize) -> bool| {
             let on: Vec<f64> = (0..x.len()).filter(|&r| on(r)).map(|r| x[r]).collect();
             (on.iter().map(|a| a * a).sum::<f64>() / on.len() as f64).sqrt()
         };
+        let usable = |x: f64| x > 0.0 && x.is_finite();
         let Some(side) = self.sides() else {
             let scale = (rms(u, &|_| true) / rms(v, &|_| true)).sqrt();
-            u.iter_mut().for_each(|x| *x /= scale);
+            if usable(scale) {
+                u.iter_mut().for_each(|x| *x /= scale)
+            } else {
+                u.fill(floor)
+            }
             return;
         };
         // Pairs lie between the sides only. The first side is multiplied by `a`, the second by `b`; the products fix `a b`, and equal
@@ -212,6 +218,10 @@ impl Agreement {
         let (first, second) = (rms(u, &|r| !side[r]), rms(u, &|r| side[r]));
         let product = rms(v, &|r| side[r]) / second;
         let a = (product * second / first).sqrt();
+        if !usable(a) {
+            u.fill(floor);
+            return;
+        }
         let b = product / a;
         u.iter_mut().zip(&side).for_each(|(x, &s)| *x *= if s { b } else { a });
     }

@@ -34,7 +34,8 @@ pub fn one_coin(data: &Ratings, options: &EmOptions) -> Result<Truth> {
             settle(row, *g);
         }
     }
-    let mut skills = vec![0.0; data.n_raters()];
+    // How often each rater is right, and how often wrong: near certainty `1 - skill` has no digits left.
+    let (mut skills, mut misses) = (vec![0.0; data.n_raters()], vec![0.0; data.n_raters()]);
     let mut class_prior = vec![0.0; k];
     let record = climb(options.max_iter, options.tol, || {
         // M-step.
@@ -44,21 +45,22 @@ pub fn one_coin(data: &Ratings, options: &EmOptions) -> Result<Truth> {
         }
         let all = data.n_items() as f64 + k as f64 * options.prior_class;
         class_prior.iter_mut().for_each(|p| *p /= all);
-        for (r, skill) in skills.iter_mut().enumerate() {
+        for (r, (skill, miss)) in skills.iter_mut().zip(&mut misses).enumerate() {
             let (items, codes) = (data.rater_items(r), data.rater_codes(r));
             let right: f64 =
                 items.iter().zip(codes).map(|(&i, &c)| belief[i as usize * k + c as usize]).sum();
             let (right, votes) = (data.weights()[r] * right, data.weights()[r] * codes.len() as f64);
-            *skill = ((right + options.prior_correct)
-                / (votes + options.prior_correct + options.prior_wrong))
-                .min(1.0);
+            let all = votes + options.prior_correct + options.prior_wrong;
+            *skill = ((right + options.prior_correct) / all).min(1.0);
+            *miss = ((votes - right).max(0.0) + options.prior_wrong) / all;
         }
         // E-step. A vote multiplies its own class by s and every other by (1 - s) / (k - 1).
         let log_class: Vec<f64> = class_prior.iter().map(|p| p.ln()).collect();
         let logs: Vec<(f64, f64)> = skills
             .iter()
+            .zip(&misses)
             .zip(data.weights())
-            .map(|(s, w)| (w * s.ln(), w * ((1.0 - s) / wrong_labels).ln()))
+            .map(|((s, m), w)| (w * s.ln(), w * (m / wrong_labels).ln()))
             .collect();
         let likelihood = blocks(&mut belief, k, data.len() >= PARALLEL, &cancel, |first, block| {
             let mut sum = 0.0;
@@ -77,17 +79,18 @@ pub fn one_coin(data: &Ratings, options: &EmOptions) -> Result<Truth> {
         let prior: f64 = log_class.iter().map(|&l| prior_term(options.prior_class, l)).sum::<f64>()
             + skills
                 .iter()
-                .map(|s| {
-                    prior_term(options.prior_correct, s.ln())
-                        + prior_term(options.prior_wrong, (1.0 - s).ln())
+                .zip(&misses)
+                .map(|(s, m)| {
+                    prior_term(options.prior_correct, s.ln()) + prior_term(options.prior_wrong, m.ln())
                 })
                 .sum::<f64>();
         Ok(likelihood + prior)
     })?;
     let confusion = skills
         .iter()
-        .flat_map(|s| {
-            (0..k * k).map(move |cell| if cell / k == cell % k { *s } else { (1.0 - s) / wrong_labels })
+        .zip(&misses)
+        .flat_map(|(s, m)| {
+            (0..k * k).map(move |cell| if cell / k == cell % k { *s } else { m / wrong_labels })
         })
         .collect();
     let truth = Truth::of("one_coin", data, belief);

@@ -85,6 +85,79 @@ fn a_tournament_of_equal_victories_is_decided_or_refused() {
     }
 }
 
+/// An overshoot that is lost beside the quantiles leaves no width of 0, and so no expert with information without bound.
+#[test]
+fn a_small_overshoot_makes_no_nan() {
+    let seeds = [[[1.0, 2.0, 3.0]; 3], [[1.5, 2.0, 3.0]; 3]];
+    for overshoot in [1e-6, 1e-18, 1e-300] {
+        let config = CookeConfig { overshoot, ..CookeConfig::default() };
+        let found = cooke_weights(&seeds, &[1.1, 2.1, 2.9], &config).unwrap();
+        assert!(found.weights.iter().chain(&found.information).all(|x| x.is_finite()), "{found:?}");
+        crate::close(&[found.weights.iter().sum()], &[1.0], 1e-12);
+    }
+}
+
+/// 0.29 * 100 is 28.999999999999996; the bin from 0.29 on holds 0.29.
+#[test]
+fn forecasts_fall_into_the_bins_that_are_stated() {
+    for bins in [1, 3, 7, 10, 100, 1_000] {
+        for i in 0..=bins {
+            let p = i as f64 / bins as f64;
+            let table = calibration_table(&[p], &[true], bins).unwrap();
+            let bin = table.bins.iter().find(|b| b.count == 1).unwrap();
+            assert!(bin.low <= p && (p < bin.high || (p == 1.0 && bin.high == 1.0)), "{p} in {bin:?}");
+        }
+    }
+}
+
+/// A circle of two blocks and one option. From the top, going below both blocks is worth nothing, and so is the way back; with 1.1 as weight the sums of
+/// either way round to a little more than that, so that a search which believes them never ends.
+#[test]
+fn the_search_for_an_order_ends_where_sums_round_up() {
+    let block = |name: char| (0..60).map(|i| format!("{name}{i:02}")).collect::<Vec<_>>();
+    let (first, second, alone) = (block('f'), block('n'), vec!["z".to_owned()]);
+    let circle = |w: f64| {
+        let orders = [[&first, &second, &alone], [&second, &alone, &first], [&alone, &first, &second]];
+        let rankings: Vec<(Vec<String>, f64)> =
+            orders.iter().map(|o| (o.iter().flat_map(|b| b.iter().cloned()).collect(), w)).collect();
+        let config = KemenyConfig { restarts: 2, ..KemenyConfig::default() };
+        kemeny(&Profile::from_rankings(&rankings).unwrap(), &config).unwrap()
+    };
+    let (decimal, whole) = (circle(1.1), circle(1.0));
+    assert!(
+        (decimal.distance - 1.1 * whole.distance).abs() < 1e-6,
+        "{} {}",
+        decimal.distance,
+        whole.distance
+    );
+}
+
+/// Two to the thirteenth orders of a thousand options: what is listed has a bound in all, whatever number is asked for.
+#[test]
+fn optimal_orders_of_many_options_are_listed_within_bounds() {
+    let names: Vec<String> = (0..1_000).map(|i| format!("o{i:03}")).collect();
+    let swapped: Vec<u32> = (0..1_000).map(|i| if i < 26 { i ^ 1 } else { i }).collect();
+    let mut profile = Profile::new(names).unwrap();
+    profile.add_codes(&(0..1_000).collect::<Vec<u32>>(), 1.0).unwrap();
+    profile.add_codes(&swapped, 1.0).unwrap();
+    let found = kemeny(&profile, &KemenyConfig { max_orders: 10_000, ..KemenyConfig::default() }).unwrap();
+    assert!(found.exact && !found.orders_complete);
+    assert_eq!(found.orders.len(), (1 << 22) / 1_000);
+}
+
+/// What waits to be followed counts as well as what was: 2,000 level options once took gigabytes.
+#[test]
+fn courses_of_many_level_options_are_refused_before_they_fill_the_memory() {
+    let names: Vec<String> = (0..2_000).map(|i| format!("o{i}")).collect();
+    let mut profile = Profile::new(names.iter().cloned()).unwrap();
+    for name in &names {
+        profile.add(&[name], 1.0).unwrap();
+    }
+    let config =
+        RunoffConfig { last_place_ties: LastPlaceTies::ParallelUniverses, ..RunoffConfig::default() };
+    refused(instant_runoff(&profile, &config), Code::TooLarge);
+}
+
 #[test]
 fn weights_whose_sum_overflows_are_refused() {
     let rankings = [(["a", "b"], 1e308), (["a", "b"], 1e308), (["b", "a"], 1.0)];

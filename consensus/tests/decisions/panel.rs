@@ -147,6 +147,16 @@ fn numbers() {
     assert_eq!(score_panel(&ballots[..2]).unwrap().decision, Decision::Number(1.5));
 }
 
+/// One in twenty billions more is more, whichever ballot comes first.
+#[test]
+fn the_heavier_of_two_vectors_leads_in_any_order() {
+    let ballot = |v: &str, x: [f64; 2], w: f64| Ballot::new(v, Position::Vector(x.to_vec())).weight(w);
+    let (less, more) = (ballot("less", [1.0, 0.0], 1e13), ballot("more", [0.0, 1.0], 1e13 + 1.0));
+    for ballots in [[less.clone(), more.clone()], [more, less]] {
+        assert_eq!(score_panel(&ballots).unwrap().decision, Decision::Medoid("more".into()));
+    }
+}
+
 #[test]
 fn vectors() {
     let ballot = |v: &str, x: [f64; 2]| Ballot::new(v, Position::Vector(x.to_vec()));

@@ -435,6 +435,10 @@ impl Embed for CachedEmbedder {
     fn special_tokens(&self) -> usize {
         self.inner.special_tokens()
     }
+
+    fn is_local(&self) -> bool {
+        self.inner.is_local()
+    }
 }
 
 impl fmt::Debug for EmbeddingCache {

@@ -136,6 +136,10 @@ impl Embed for CallbackEmbedder {
     fn special_tokens(&self) -> usize {
         0
     }
+
+    fn is_local(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for CallbackEmbedder {

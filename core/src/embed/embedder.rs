@@ -88,6 +88,10 @@ impl Embed for Embedder {
     fn special_tokens(&self) -> usize {
         self.0.special_tokens()
     }
+
+    fn is_local(&self) -> bool {
+        self.0.is_local()
+    }
 }
 
 impl fmt::Debug for Embedder {

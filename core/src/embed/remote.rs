@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{MAX_BATCH, within};
 use super::traits::Embed;
-use super::words::{CHARS_PER_TOKEN, estimate};
+use super::words::{BYTES_PER_TOKEN, estimate};
 use crate::http::{Address, Http, Secret};
 use crate::vector::Matrix;
 use crate::{Cancel, Code, Error, Result, runtime};
@@ -188,7 +188,7 @@ impl RemoteEmbedder {
         let mut batches = Vec::new();
         let (mut first, mut tokens) = (0, 0);
         for (i, text) in texts.iter().enumerate() {
-            let more = text.len().div_ceil(CHARS_PER_TOKEN) + 1;
+            let more = text.len().div_ceil(BYTES_PER_TOKEN) + 1;
             if i > first
                 && (i - first == self.options.batch_size || tokens + more > self.options.batch_tokens)
             {
@@ -267,7 +267,11 @@ impl Embed for RemoteEmbedder {
     }
 
     fn special_tokens(&self) -> usize {
-        0
+        estimate(&self.options.document_prefix).len()
+    }
+
+    fn is_local(&self) -> bool {
+        false
     }
 }
 

@@ -33,14 +33,24 @@ pub(crate) fn locate(source: &str, download: bool) -> Result<PathBuf> {
     // As sentence-transformers does: a bare name is looked for among its own models, too.
     let bare = (!source.contains('/')).then(|| format!("sentence-transformers/{source}"));
     let ids = [Some(source.to_string()), bare];
-    if let Some(folder) = ids.iter().flatten().find_map(|id| in_hub_cache(&cache, id)) {
-        return Ok(folder);
+    let found = ids.iter().flatten().find_map(|id| Some((id, in_hub_cache(&cache, id)?)));
+    if let Some((_, folder)) = &found
+        && is_whole(folder)
+    {
+        return Ok(folder.clone());
     }
     #[cfg(feature = "hub")]
-    if download && let Some(id) = ids.iter().flatten().last() {
-        return crate::http::hub::fetch(id, &cache, &crate::Cancel::new());
+    if download && let Some(id) = found.as_ref().map(|(id, _)| *id).or(ids.iter().flatten().last()) {
+        match crate::http::hub::fetch(id, &cache, &crate::Cancel::new()) {
+            // What is there may do; else opening it says what it lacks.
+            Err(error) if error.code() == Code::Offline && found.is_some() => {}
+            fetched => return fetched,
+        }
     }
     let _ = download;
+    if let Some((_, folder)) = found {
+        return Ok(folder);
+    }
     Err(not_found(format!(
         "'{source}' is neither a folder nor a model in the Hugging Face cache at '{}'; download it once \
              (`hf download {source}`), or give the folder of a model",
@@ -87,6 +97,15 @@ fn in_hub_cache(cache: &Path, id: &str) -> Option<PathBuf> {
 
 fn holds_model(folder: &Path) -> bool {
     folder.join("config.json").is_file() || folder.join("modules.json").is_file()
+}
+
+/// Whether a folder of the cache has the large parts of a model: another tool may have fetched its configuration alone.
+fn is_whole(folder: &Path) -> bool {
+    let inner = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let places: Vec<PathBuf> = std::iter::once(folder.to_path_buf()).chain(inner).collect();
+    let has = |names: &[&str]| places.iter().any(|place| names.iter().any(|name| place.join(name).is_file()));
+    has(&["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"])
+        && has(&["tokenizer.json"])
 }
 
 fn not_found(message: String) -> Error {

@@ -54,6 +54,12 @@ pub trait Embed: Send + Sync {
     /// Where the tokens of `text` stand, in UTF-8 bytes, without special tokens and without truncation.
     fn tokenize(&self, text: &str) -> Result<Vec<Range<usize>>>;
 
-    /// The number of special tokens that the model adds to each text.
+    /// The number of tokens that are read with each document beside its own: special ones, and those of a prefix.
     fn special_tokens(&self) -> usize;
+
+    /// Whether texts are embedded in this process by a model of this library, so that asking it costs little and tells
+    /// nobody. A service, or a function of the host, is asked for nothing but what its caller gives.
+    fn is_local(&self) -> bool {
+        true
+    }
 }

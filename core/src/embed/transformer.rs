@@ -28,6 +28,8 @@ pub(crate) struct Transformer {
     batch_size: usize,
     query_prefix: String,
     document_prefix: String,
+    /// Of each document: special ones, and those of its prefix.
+    added_tokens: usize,
     tokenizer: Tokenizer,
     encoder: Box<dyn Encoder>,
     pooling: Pooling,
@@ -91,6 +93,7 @@ impl Transformer {
         hasher.update(settings.to_string().as_bytes());
         let digest = hasher.finalize().to_hex();
 
+        let added_tokens = tokenizer.special_tokens(false) + tokenizer.offsets(&document_prefix)?.len();
         let model = Transformer {
             id: format!(
                 "{}-{dim}-{}-{}",
@@ -103,6 +106,7 @@ impl Transformer {
             batch_size: options.batch_size,
             query_prefix,
             document_prefix,
+            added_tokens,
             tokenizer,
             encoder,
             pooling: model.pooling,
@@ -215,7 +219,7 @@ impl Embed for Transformer {
     }
 
     fn special_tokens(&self) -> usize {
-        self.tokenizer.special_tokens(false)
+        self.added_tokens
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Tuned {
     max_tokens: Option<usize>,
     query_prefix: String,
     document_prefix: String,
+    /// Tokens of the prefix of each document.
+    added_tokens: usize,
     workers: Workers,
 }
 
@@ -41,7 +43,17 @@ impl Tuned {
             format!("{}-{}", model.id(), &blake3::hash(settings.as_bytes()).to_hex()[..16])
         };
         let workers = Workers::new(options.threads);
-        Ok(Tuned { model, id, dim, max_tokens: options.max_tokens, query_prefix, document_prefix, workers })
+        let added_tokens = model.special_tokens() + model.tokenize(&document_prefix)?.len();
+        Ok(Tuned {
+            model,
+            id,
+            dim,
+            max_tokens: options.max_tokens,
+            query_prefix,
+            document_prefix,
+            added_tokens,
+            workers,
+        })
     }
 
     fn embed_all(&self, texts: &[&str], prefix: &str, cancel: &Cancel) -> Result<Matrix> {
@@ -111,7 +123,7 @@ impl Embed for Tuned {
     }
 
     fn special_tokens(&self) -> usize {
-        self.model.special_tokens()
+        self.added_tokens
     }
 }
 

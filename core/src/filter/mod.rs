@@ -33,7 +33,7 @@ use crate::Result;
 
 /// A parsed condition on documents.
 ///
-/// Text form: `= != < <= > >=`, `IN`, `NOT IN`, `BETWEEN`, `LIKE` (`%` any run, `_` any one character, `\` escapes),
+/// Text form: `= != < <= > >=`, `IN`, `NOT IN`, `BETWEEN`, `LIKE` (`%` any run, `_` any one character, `\` escapes; at most [`MAX_LIKE_CHARS`]),
 /// `IS NULL`, `IS NOT NULL`, `CONTAINS` (membership of a list), `AND`, `OR`, `NOT`, parentheses; dotted paths into
 /// metadata. Strings stand in single quotes (`''` for a quote); a field with unusual characters stands in backticks
 /// or double quotes. JSON form: equality, `$eq $ne $gt $gte $lt $lte $in $nin $contains $exists $and $or $not`.
@@ -52,6 +52,9 @@ pub struct Filter {
 
 /// Longest accepted filter, in bytes of text or in JSON nodes.
 pub const MAX_FILTER_SIZE: usize = 4 << 20;
+
+/// Longest accepted pattern of `LIKE`, in characters: the work for one value is at most its length times that of the pattern.
+pub const MAX_LIKE_CHARS: usize = 1024;
 
 /// Deepest accepted nesting of parentheses, `NOT`, `$and`, `$or`, `$not`.
 pub const MAX_FILTER_DEPTH: usize = 128;

@@ -7,7 +7,7 @@ use crate::{Code, Error, Result};
 
 use super::lex::{Keyword, Kind, Token, lex, syntax};
 use super::value::Value;
-use super::{MAX_FILTER_DEPTH, MAX_FILTER_SIZE, Node, Order, Test, clip};
+use super::{MAX_FILTER_DEPTH, MAX_FILTER_SIZE, MAX_LIKE_CHARS, Node, Order, Test, clip};
 
 pub(super) fn parse(text: &str) -> Result<Node> {
     if text.len() > MAX_FILTER_SIZE {
@@ -149,6 +149,12 @@ impl Parser {
                 self.take();
                 let at = self.at();
                 match self.value()? {
+                    Value::String(pattern) if pattern.chars().nth(MAX_LIKE_CHARS).is_some() => {
+                        let message = format!(
+                            "filter: the pattern of LIKE at position {at} is longer than {MAX_LIKE_CHARS} characters"
+                        );
+                        return Err(Error::new(Code::TooLarge, message));
+                    }
                     Value::String(pattern) => Test::Like(pattern),
                     other => {
                         return Err(syntax(at, format!("LIKE needs a string, not {}", other.type_name())));

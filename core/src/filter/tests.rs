@@ -319,6 +319,9 @@ fn hostile_filters_are_bounded() {
     assert!(long.len() > 1 << 20);
     check(&long, "");
     assert_eq!(Filter::parse(&"x".repeat(MAX_FILTER_SIZE + 1)).unwrap_err().code(), Code::TooLarge);
+    let like = |chars: usize| Filter::parse(&format!("x LIKE '{}'", "é".repeat(chars)));
+    assert!(like(MAX_LIKE_CHARS).is_ok());
+    assert_eq!(like(MAX_LIKE_CHARS + 1).unwrap_err().code(), Code::TooLarge);
     let wide = vec!["year = 2020"; 20_000].join(" OR ");
     check(&wide, "be");
 }

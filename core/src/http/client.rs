@@ -242,13 +242,15 @@ impl Deadlines {
 
     /// Waits for `work`, which gives the first byte or a later one. Errors: `timeout`, `cancelled`.
     async fn within<T>(&self, first: bool, cancel: &Cancel, work: impl Future<Output = T>) -> Result<T> {
-        let total = self.limits.total.map(|t| (self.start + t, "the whole answer", t));
+        // What is beyond the end of the clock is no limit.
+        let total = self.limits.total.map(|t| (self.start.checked_add(t), "the whole answer", t));
         let step = if first {
-            self.limits.first_byte.map(|t| (self.start + t, "the first byte", t))
+            self.limits.first_byte.map(|t| (self.start.checked_add(t), "the first byte", t))
         } else {
-            self.limits.stall.map(|t| (Instant::now() + t, "the next piece of the stream", t))
+            self.limits.stall.map(|t| (Instant::now().checked_add(t), "the next piece of the stream", t))
         };
-        let nearest = [total, step].into_iter().flatten().min_by_key(|(at, ..)| *at);
+        let limits = [total, step].into_iter().flatten();
+        let nearest = limits.filter_map(|(at, what, t)| Some((at?, what, t))).min_by_key(|(at, ..)| *at);
         tokio::select! {
             biased;
             done = work => Ok(done),
@@ -362,5 +364,20 @@ impl fmt::Debug for Client {
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_beyond_the_end_of_the_clock_is_none() {
+        let most = Some(Duration::MAX);
+        let limits = Limits { first_byte: most, stall: most, total: most };
+        for first in [true, false] {
+            let work = async { Deadlines::new(limits).within(first, &Cancel::new(), async { 7 }).await };
+            assert_eq!(runtime::block_on(work).unwrap(), 7);
+        }
     }
 }

@@ -103,16 +103,17 @@ impl Hub<'_> {
         make_dir(&snapshots)?;
         let _turn = turn(&folder.join("download.lock"), cancel).await?;
         let snapshot = snapshots.join(&model.sha);
-        if snapshot.exists() {
-            return self.named(folder, snapshot);
-        }
-        // Files gather beside the snapshots, so that a snapshot is there whole or not at all.
-        let gathering = folder.join(format!("incomplete-{}", model.sha));
+        // Files gather beside the snapshots, so that a snapshot is there whole or not at all; one that another tool has begun
+        // gets what it lacks.
+        let begun = snapshot.exists();
+        let place = if begun { snapshot.clone() } else { folder.join(format!("incomplete-{}", model.sha)) };
         let safe = model.siblings.iter().any(|file| file.rfilename.starts_with("model.safetensors"));
         for file in model.siblings.iter().filter(|file| wanted(&file.rfilename, safe)) {
-            self.file(&model.sha, file, folder, &gathering, cancel).await?;
+            self.file(&model.sha, file, folder, &place, cancel).await?;
         }
-        fs::rename(&gathering, &snapshot).map_err(|e| Error::io(&snapshot, e))?;
+        if !begun {
+            fs::rename(&place, &snapshot).map_err(|e| Error::io(&snapshot, e))?;
+        }
         self.named(folder, snapshot)
     }
 
@@ -130,10 +131,10 @@ impl Hub<'_> {
         sha: &str,
         file: &Sibling,
         folder: &Path,
-        gathering: &Path,
+        place: &Path,
         cancel: &Cancel,
     ) -> Result<()> {
-        let target = gathering.join(&file.rfilename);
+        let target = place.join(&file.rfilename);
         if target.exists() {
             return Ok(());
         }

@@ -15,7 +15,7 @@ pub use late::embed_late;
 use std::ops::Range;
 
 use quorate_core::embed::Embed;
-use quorate_core::{Cancel, Code, Error, Result};
+use quorate_core::{Cancel, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::Chunk;
@@ -194,7 +194,7 @@ pub fn with_header(title: &str, headings: &[String], text: &str, embedder: &dyn 
 }
 
 /// A chunk alone can have more tokens than within its text (a word cut in two, a tokenizer that marks the start of a
-/// text); then it is halved until it fits.
+/// text); then it is halved until it fits, or is one character.
 fn within_limit(
     text: &str,
     range: Range<usize>,
@@ -210,13 +210,13 @@ fn within_limit(
             continue;
         }
         let middle = range.start + inner[inner.len() / 2].start;
-        let cut =
+        let middle =
             word_start_before(text, range.start, middle).unwrap_or_else(|| text.floor_char_boundary(middle));
-        if cut <= range.start || cut >= range.end {
-            return Err(Error::new(
-                Code::Internal,
-                format!("chunking: the text at byte {} cannot be cut to {limit} tokens", range.start),
-            ));
+        let cut = middle.max(text.ceil_char_boundary(range.start + 1));
+        if cut >= range.end {
+            // One character that has too many tokens by itself.
+            done.push(range);
+            continue;
         }
         // Last in, first out: the right half waits below the left one.
         todo.extend(

@@ -166,6 +166,8 @@ fn windowed(
             true => break_before(text, tokens.end_after(start, size - size / 8), most),
             false => text.len(),
         };
+        // One character can have more tokens than a window holds.
+        let end = end.max(text.ceil_char_boundary(start + 1));
         let mut pieces = Vec::new();
         split(&text[start..end], &mut pieces);
         ranges.extend(pieces.into_iter().map(|piece| trim(text, start + piece.start..start + piece.end)));

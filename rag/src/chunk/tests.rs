@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use quorate_core::Code;
 use quorate_core::embed::TokenEmbeddings;
 use quorate_core::vector::Matrix;
 
@@ -67,6 +68,34 @@ impl Embed for Toy {
     }
 }
 
+/// The same, but that a `z` is 200 tokens at one place, as where a tokenizer replaces one character by a text.
+struct Growing(Toy);
+
+impl Embed for Growing {
+    fn id(&self) -> &str {
+        "growing"
+    }
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+    fn max_tokens(&self) -> usize {
+        self.0.max_tokens()
+    }
+    fn special_tokens(&self) -> usize {
+        self.0.special_tokens()
+    }
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Matrix> {
+        self.0.embed(texts, cancel)
+    }
+    fn embed_query(&self, text: &str) -> Result<Vec<f32>> {
+        self.0.embed_query(text)
+    }
+    fn tokenize(&self, text: &str) -> Result<Vec<Range<usize>>> {
+        let tokens = self.0.tokenize(text)?.into_iter();
+        Ok(tokens.flat_map(|at| vec![at.clone(); if &text[at] == "z" { 200 } else { 1 }]).collect())
+    }
+}
+
 const STRATEGIES: [ChunkStrategy; 7] = [
     ChunkStrategy::Auto,
     ChunkStrategy::Fixed,
@@ -101,6 +130,19 @@ fn check_laws(text: &str, options: &ChunkOptions) {
     if options.overlap == 0 {
         for pair in chunks.windows(2) {
             assert!(pair[0].range.end <= pair[1].range.start, "{options:?}: {chunks:?}");
+        }
+    }
+}
+
+#[test]
+fn a_character_of_very_many_tokens_ends_nothing() {
+    let text = "kidney z stone. z z again\n\n".repeat(20);
+    for strategy in STRATEGIES {
+        for max_tokens in [1, 4, 300] {
+            let options = ChunkOptions { strategy, max_tokens, ..ChunkOptions::default() };
+            let chunks = chunk("", &text, &options, &Growing(Toy { limit: 514 }), &Cancel::new()).unwrap();
+            let kept: usize = chunks.iter().map(|chunk| text[chunk.range.clone()].matches('z').count()).sum();
+            assert_eq!(kept, 60, "{options:?}");
         }
     }
 }

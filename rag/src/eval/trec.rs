@@ -40,7 +40,7 @@ pub fn read_trec_run(path: impl AsRef<Path>) -> Result<Run> {
 
 /// Reads judgements: TREC's `query 0 document grade`, or BEIR's `query document grade`, whose first line may name the
 /// columns: `query-id corpus-id score`. Errors: as [`read_trec_run`]; a first line that is neither names nor a judgement is
-/// `load_failed` like any other.
+/// `load_failed` like any other, and so are two different grades of one document.
 pub fn read_trec_qrels(path: impl AsRef<Path>) -> Result<Qrels> {
     let path = path.as_ref();
     let mut qrels = Qrels::new();
@@ -51,10 +51,15 @@ pub fn read_trec_qrels(path: impl AsRef<Path>) -> Result<Qrels> {
             _ => return Err(bad(path, line, "expected 'query 0 document grade' or 'query document grade'")),
         };
         match grade.parse::<i64>() {
-            Ok(grade) => {
-                entry(&mut qrels, query).insert(document.to_owned(), grade);
-                Ok(())
-            }
+            Ok(grade) => match entry(&mut qrels, query).insert(document.to_owned(), grade) {
+                Some(before) if before != grade => {
+                    let (document, query) = (shorten(document), shorten(query));
+                    let what =
+                        format!("document '{document}' is judged {before} and {grade} for query '{query}'");
+                    Err(bad(path, line, &what))
+                }
+                _ => Ok(()),
+            },
             Err(_) if line == 1 && GRADES.iter().any(|name| grade.eq_ignore_ascii_case(name)) => Ok(()),
             Err(_) => Err(bad(path, line, &format!("'{}' is no whole number", shorten(grade)))),
         }

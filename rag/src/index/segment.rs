@@ -1,9 +1,9 @@
 //! How do documents, words and vectors of one segment belong together?
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use quorate_core::{Cancel, Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Lazy, Result};
 
 use super::bytes::Bytes;
 use super::dense::{DenseIndex, HnswConfig, HnswIndex};
@@ -24,7 +24,7 @@ pub(crate) struct Segment {
     pub(crate) graph: Option<Arc<HnswIndex>>,
     /// A graph over the first rows, to be extended.
     seed: Option<Arc<HnswIndex>>,
-    columns: Arc<OnceLock<Columns>>,
+    columns: Arc<Lazy<Columns>>,
     /// The number of the first entry of the truth behind it.
     pub(crate) end_seq: u64,
     /// The folder that it is stored in.
@@ -239,7 +239,7 @@ impl Segment {
 
     /// The documents by field, for filters; computed at first use.
     pub(crate) fn columns(&self) -> &Columns {
-        self.columns.get_or_init(|| {
+        self.columns.get(|| {
             let mut columns = Columns::default();
             for doc in 0..self.catalog.docs() {
                 let view = self.catalog.doc(doc);

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use quorate_core::embed::Embed;
 use quorate_core::vector::Matrix;
@@ -58,8 +58,7 @@ impl KnowledgeBase {
             opened.push(self.look_at(tenant.as_deref())?);
         }
         // No merge of this process removes files meanwhile; one of another process may, and is seen below.
-        let _still: Vec<MutexGuard<'_, ()>> =
-            opened.iter().map(|c| c.maintenance.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        let _still: Vec<Option<MutexGuard<'_, ()>>> = opened.iter().map(|c| c.maintenance.take()).collect();
         let (mut jobs, mut seen) = (Vec::new(), Vec::new());
         for (tenant, collection) in tenants.iter().zip(&opened) {
             let table = table_name(tenant.as_deref());
@@ -120,7 +119,7 @@ impl KnowledgeBase {
                 before: Arc::new(Snapshot::empty(self.base.dim)),
                 records: records.into_iter().enumerate().collect::<Vec<(usize, Record)>>(),
                 skipped: Vec::new(),
-                unchanged: 0,
+                unchanged: Vec::new(),
                 removed: Vec::new(),
             };
             tenant.commit(prepared, &WriteOptions::default(), true).map(drop)

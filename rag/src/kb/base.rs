@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use quorate_core::{Code, Error, Result, files, forks};
+use quorate_core::{Code, Error, Hold, Result, files, forks};
 
 use super::collection::{Collection, Opening, Role};
 use super::maintain::Maintainer;
@@ -59,7 +59,7 @@ pub(super) struct Base {
 }
 
 /// One tenant's collection, or the place for it, held by who opens it: others are opened meanwhile.
-type Slot = Mutex<Option<Arc<Collection>>>;
+type Slot = Hold<Option<Arc<Collection>>>;
 
 impl Base {
     /// Opens or creates what all tenants share, and the table of the tenant without a name. Errors: as
@@ -186,9 +186,10 @@ impl Base {
         let name = table_name(tenant);
         let slot = {
             let mut open = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
-            open.entry(name.clone()).or_default().clone()
+            open.entry(name.clone()).or_insert_with(|| Arc::new(Hold::new(None))).clone()
         };
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        // What a thread of the parent was opening at the fork, a child opens for itself.
+        let Some(mut slot) = slot.take() else { return self.look_anew(tenant) };
         if let Some(collection) = slot.as_ref() {
             return Ok(collection.clone());
         }
@@ -212,10 +213,17 @@ impl Base {
         let name = table_name(tenant);
         let slot = self.collections.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if let Some(slot) = slot
-            && let Some(collection) = slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
+            && let Some(slot) = slot.take()
+            && let Some(collection) = slot.as_ref()
         {
             return Ok(collection.clone());
         }
+        self.look_anew(tenant)
+    }
+
+    /// The same as it is stored now, for the caller alone.
+    pub(super) fn look_anew(&self, tenant: Option<&str>) -> Result<Arc<Collection>> {
+        let name = table_name(tenant);
         let table = self.database.open(&name)?;
         Ok(Arc::new(self.open_collection(name, Role::Reader, table, None)?))
     }
@@ -286,12 +294,8 @@ impl Base {
         };
         let mut collections: Vec<(String, Arc<Collection>)> = Vec::with_capacity(open.len());
         for (name, slot) in open {
-            let slot = match slot.try_lock() {
-                Ok(slot) => slot,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                // It is being opened; its opener will see that the knowledge base is closed.
-                Err(TryLockError::WouldBlock) => continue,
-            };
+            // Where it is being opened, its opener will see that the knowledge base is closed.
+            let Some(slot) = slot.try_take() else { continue };
             collections.extend(slot.as_ref().map(|collection| (name, collection.clone())));
         }
         collections.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -94,7 +94,7 @@ impl KnowledgeBase {
         }
         let after =
             options.after.as_deref().map(|text| Token::read(text, options.sort.as_ref())).transpose()?;
-        let snapshot = self.collection.snapshot();
+        let snapshot = self.seen()?;
         let selected = options.filter.as_ref().map(|filter| snapshot.select(filter, false)).transpose()?;
         let mut places: Vec<Place<'_>> = Vec::new();
         for (i, view) in snapshot.views().iter().enumerate() {
@@ -141,8 +141,7 @@ impl KnowledgeBase {
         filter: Option<&Filter>,
         look: impl FnOnce(&[(&Columns, &RowSet)]) -> Result<T>,
     ) -> Result<T> {
-        self.base.check_open()?;
-        let snapshot = self.collection.snapshot();
+        let snapshot = self.seen()?;
         let selected = filter.map(|filter| snapshot.select(filter, false)).transpose()?;
         let parts: Vec<(&Columns, &RowSet)> = snapshot
             .views()

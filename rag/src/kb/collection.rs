@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
 
-use quorate_core::{Cancel, Code, Error, Result, forks};
+use quorate_core::{Cancel, Code, Error, Hold, Result};
 
 use super::base::{nonce, truth_id};
 use super::options::Tuning;
@@ -54,14 +54,13 @@ pub(crate) struct Collection {
     pub(crate) keep_versions: usize,
     pub(crate) tuning: Tuning,
     /// Held by who merges or stores segments.
-    pub(crate) maintenance: Mutex<()>,
+    pub(crate) maintenance: Hold<()>,
     /// Whether the truth has become many small files or holds much that does not count any more.
     pub(crate) due: AtomicBool,
     /// Whether the background thread has been told and has not begun yet.
     pub(crate) told: AtomicBool,
-    writer: Mutex<Writer>,
+    writer: Hold<Writer>,
     snapshot: RwLock<Arc<Snapshot>>,
-    forks: u64,
 }
 
 /// What only one thread at a time may touch.
@@ -112,12 +111,11 @@ impl Collection {
             analyzer,
             keep_versions,
             tuning,
-            maintenance: Mutex::new(()),
+            maintenance: Hold::new(()),
             due: AtomicBool::new(false),
             told: AtomicBool::new(false),
-            writer: Mutex::new(Writer::new(table)),
+            writer: Hold::new(Writer::new(table)),
             snapshot: RwLock::new(Arc::new(Snapshot::empty(dim))),
-            forks: forks(),
         };
         let mut writer = collection.lock()?;
         if let Some(stored) = collection.stored(&mut writer)? {
@@ -137,18 +135,13 @@ impl Collection {
     /// Waits for the right to change something. Errors: `locked` in a forked child, when another thread of its parent had
     /// it at the fork: that thread is not here to give it back.
     pub(crate) fn lock(&self) -> Result<MutexGuard<'_, Writer>> {
-        if self.forks == forks() {
-            return Ok(self.writer.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-        match self.writer.try_lock() {
-            Ok(writer) => Ok(writer),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(Error::new(
+        self.writer.take().ok_or_else(|| {
+            Error::new(
                 Code::Locked,
                 "another thread of the parent process was using this handle when the process forked; open the knowledge \
                  base anew in the child",
-            )),
-        }
+            )
+        })
     }
 
     /// The same, with the snapshot at the table's commit: what is written is numbered after it. Errors: as
@@ -205,7 +198,7 @@ impl Collection {
             let entries = match table.read(from.next_seq) {
                 Ok(entries) => entries,
                 Err(error) if self.role == Role::Past => {
-                    return Err(match table.is_there() {
+                    return Err(match table.has(table.version()) {
                         Ok(false) => Error::with_source(
                             Code::UnknownId,
                             format!("version {} has been pruned", table.version()),

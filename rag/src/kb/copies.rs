@@ -77,7 +77,7 @@ impl Fresh {
                 false => Err(occupied(to)),
             };
         }
-        let home = std::path::absolute(to).map_err(|e| Error::io(to, e))?;
+        let home = resolved(&std::path::absolute(to).map_err(|e| Error::io(to, e))?);
         if is_folder(&home)? {
             let mut entries = std::fs::read_dir(&home).map_err(|e| Error::io(&home, e))?;
             if entries.next().is_some() {
@@ -85,14 +85,14 @@ impl Fresh {
             }
         }
         let own = source.base.database.folder().and_then(Path::parent);
-        if let Some(own) = own.and_then(|own| std::path::absolute(own).ok())
-            && home.starts_with(&own)
-        {
+        if own.is_some_and(|own| home.starts_with(resolved(own))) {
             return Err(Error::invalid(format!(
                 "{to} is inside of the knowledge base; a place beside it is expected"
             )));
         }
-        let parent = home.parent().unwrap_or(&home).to_owned();
+        let Some(parent) = home.parent().filter(|_| home.file_name().is_some()).map(Path::to_owned) else {
+            return Err(Error::invalid(format!("{to}: this names no new folder")));
+        };
         std::fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, e))?;
         let name = home.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let partial = parent.join(format!(".{name}.partial-{:016x}", nonce()));
@@ -136,6 +136,20 @@ impl Drop for Fresh {
             tracing::warn!(folder = %partial.display(), %error, "a copy that was given up could not be removed");
         }
     }
+}
+
+/// The path without links and dots, as far as it is there already.
+fn resolved(path: &Path) -> PathBuf {
+    // On Windows such a path has a form of its own that not everything takes.
+    if cfg!(windows) {
+        return path.to_owned();
+    }
+    for there in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (there.canonicalize(), path.strip_prefix(there)) {
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    path.to_owned()
 }
 
 fn occupied(place: &str) -> Error {

@@ -371,8 +371,8 @@ impl<'a> Run<'a> {
             let moved = || {
                 let root = self.root?;
                 let old = path(doc.source).filter(|old| is_gone(old))?;
-                let here = root.join(path_part(doc.id));
-                (is_of_path(&doc) && here != old && is_missing(&here)).then_some(())
+                let here = root.join(path_part(&doc)?);
+                (here != old && is_missing(&here)).then_some(())
             };
             if (missing || moved().is_some()) && !self.batch.has_seen(doc.id) {
                 gone.push(doc.id.to_owned());

@@ -179,7 +179,7 @@ impl Collection {
     /// Does what is to be done, until nothing is left or `stop` is raised (code `cancelled`). What fails does not keep the
     /// rest from being done.
     pub(crate) fn maintain(&self, stop: &Cancel) -> Result<()> {
-        let _one_at_a_time = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.maintenance.take();
         let truth = self.merge_truth();
         let graphs = Graphs::Threads((cores() / 2).max(1));
         let indexes = self.steps(|snapshot| plan(snapshot, &self.tuning, false), graphs, stop);
@@ -189,7 +189,7 @@ impl Collection {
     /// Brings everything into its smallest form; `may` says whether this handle may still write. Errors: those of `may`,
     /// `cancelled`, `corrupt`, `io`, `disk_full`, `permission_denied`.
     pub(crate) fn compact(&self, stop: &Cancel, may: impl Fn() -> Result<()>) -> Result<()> {
-        let _one_at_a_time = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.maintenance.take();
         may()?;
         drop(self.lock_current()?);
         self.steps(|snapshot| plan(snapshot, &self.tuning, true), Graphs::Threads(cores()), stop)?;
@@ -206,7 +206,7 @@ impl Collection {
         if self.home.is_none() {
             return Ok(());
         }
-        let _one_at_a_time = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.maintenance.take();
         self.steps(plan_flush, Graphs::None, &Cancel::new())?;
         let mut writer = self.lock()?;
         self.save(&mut writer)

@@ -22,14 +22,14 @@ mod tenants;
 mod verify;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use quorate_core::embed::Embed;
 use quorate_core::{Code, Error, Result};
 
 use base::Base;
 pub use browse::{DocumentPage, ListOptions};
-use collection::{Collection, Opening, Role, folder_bytes};
+use collection::{Collection, Opening, Role, Writer, folder_bytes};
 pub use copies::{CopyOptions, CopyReport};
 pub use files::{FileOptions, SyncOptions, SyncReport};
 pub use model::ModelSource;
@@ -148,7 +148,6 @@ impl KnowledgeBase {
 
     /// A document with its chunks and their vectors. Errors: `unknown_id`, `closed`.
     pub fn get(&self, id: &str) -> Result<Document> {
-        self.base.check_open()?;
         let record = self.stored(id)?;
         let chunks = prepare::chunks_of(&record, self.base.dim);
         Ok(Document {
@@ -168,8 +167,7 @@ impl KnowledgeBase {
 
     /// The ids of the documents that match, oldest first; all without a filter. Errors: `filter_type`, `closed`.
     pub fn ids_of(&self, filter: Option<&Filter>) -> Result<Vec<String>> {
-        self.base.check_open()?;
-        let snapshot = self.collection.snapshot();
+        let snapshot = self.seen()?;
         let selected = filter.map(|filter| snapshot.select(filter, false)).transpose()?;
         let mut ids = Vec::new();
         for (i, view) in snapshot.views().iter().enumerate() {
@@ -181,8 +179,7 @@ impl KnowledgeBase {
 
     /// How many documents match; all without a filter. Errors: `filter_type`, `closed`.
     pub fn count(&self, filter: Option<&Filter>) -> Result<usize> {
-        self.base.check_open()?;
-        let snapshot = self.collection.snapshot();
+        let snapshot = self.seen()?;
         match filter {
             None => Ok(snapshot.docs()),
             Some(filter) => Ok(snapshot.select(filter, false)?.iter().map(crate::RowSet::count).sum()),
@@ -191,8 +188,7 @@ impl KnowledgeBase {
 
     /// What the knowledge base holds. Errors: `closed`.
     pub fn stats(&self) -> Result<Stats> {
-        self.base.check_open()?;
-        let snapshot = self.collection.snapshot();
+        let snapshot = self.seen()?;
         let table = format!("{}.lance", self.collection.name);
         Ok(Stats {
             documents: snapshot.docs(),
@@ -210,8 +206,7 @@ impl KnowledgeBase {
     /// The versions that [`at`](KnowledgeBase::at) can show, oldest first; a writer may prune some at any time. Errors:
     /// `closed`, `corrupt`, `io`.
     pub fn versions(&self) -> Result<Vec<Version>> {
-        self.base.check_open()?;
-        match &self.collection.lock()?.table {
+        match &self.lock()?.table {
             Some(table) => table.versions(),
             None => Ok(Vec::new()),
         }
@@ -220,8 +215,7 @@ impl KnowledgeBase {
     /// The knowledge base as it was at a version, for reading: that version, whole, or an error. Errors: `unknown_id` when
     /// it was never made or has been pruned, `closed`, `corrupt`, `io`.
     pub fn at(&self, version: u64) -> Result<Self> {
-        self.base.check_open()?;
-        let table = match &self.collection.lock()?.table {
+        let table = match &self.lock()?.table {
             Some(table) => table.at(version)?,
             None => {
                 return Err(Error::new(
@@ -255,10 +249,9 @@ impl KnowledgeBase {
         if self.past {
             return Ok(false);
         }
-        let mut writer = self.collection.lock()?;
+        let mut writer = self.lock()?;
         let before = self.collection.snapshot().version;
         let replaced = self.look_again(&mut writer)?;
-        self.collection.catch_up(&mut writer)?;
         Ok(replaced || self.collection.snapshot().version != before)
     }
 
@@ -299,8 +292,24 @@ impl KnowledgeBase {
         self.base.model.get()
     }
 
-    fn stored(&self, id: &str) -> Result<Record> {
+    /// What there is now. Closing says so before it lets go of everything, so that nobody sees what is half let go.
+    /// Errors: `closed`.
+    fn seen(&self) -> Result<Arc<Snapshot>> {
         let snapshot = self.collection.snapshot();
+        self.base.check_open()?;
+        Ok(snapshot)
+    }
+
+    /// The table, for one thread at a time; whoever closes may have had it before. Errors: `closed`, `locked`.
+    fn lock(&self) -> Result<MutexGuard<'_, Writer>> {
+        self.base.check_open()?;
+        let writer = self.collection.lock()?;
+        self.base.check_open()?;
+        Ok(writer)
+    }
+
+    fn stored(&self, id: &str) -> Result<Record> {
+        let snapshot = self.seen()?;
         match snapshot.find(id) {
             Some((segment, doc)) => Ok(snapshot.views()[segment].record(doc)),
             None => Err(Error::new(Code::UnknownId, format!("there is no document '{}'", shorten(id)))),

@@ -31,7 +31,7 @@ pub(super) struct Batch<'a> {
     mark: String,
     records: Vec<(usize, Record)>,
     skipped: Vec<Skipped>,
-    unchanged: usize,
+    unchanged: Vec<Unchanged>,
     /// The hashes of the ids that were given so far, also for former commits.
     seen: HashSet<u128>,
     group: Vec<Waiting>,
@@ -59,13 +59,16 @@ struct Waiting {
     ours: bool,
 }
 
+/// A document that says what the stored one of its id says: its place, and segment and number of the stored one.
+pub(super) type Unchanged = (usize, usize, u32);
+
 /// What [`Batch`] made of its documents, each with its place.
 pub(super) struct Prepared {
     pub(super) before: Arc<Snapshot>,
     pub(super) records: Vec<(usize, Record)>,
     pub(super) skipped: Vec<Skipped>,
-    /// Documents that say what the stored ones of their ids say.
-    pub(super) unchanged: usize,
+    /// Those that need not be written, by what there was before.
+    pub(super) unchanged: Vec<Unchanged>,
     /// Ids of documents to be deleted in the same commit, unless they are stored in it.
     pub(super) removed: Vec<String>,
 }
@@ -80,7 +83,7 @@ impl<'a> Batch<'a> {
             mark: beside::mark(&base.chunking),
             records: Vec::new(),
             skipped: Vec::new(),
-            unchanged: 0,
+            unchanged: Vec::new(),
             seen: HashSet::new(),
             group: Vec::new(),
             group_chunks: 0,
@@ -99,7 +102,8 @@ impl<'a> Batch<'a> {
         match self.check(&document, file.is_some()) {
             Ok(true) => {}
             Ok(false) => {
-                self.unchanged += 1;
+                self.unchanged
+                    .extend(self.before.find(&document.id).map(|(segment, doc)| (index, segment, doc)));
                 return Ok(false);
             }
             Err(error) => {
@@ -271,13 +275,13 @@ impl<'a> Batch<'a> {
             // What the caller has cut or embedded is only now known to be what is stored.
             let (before, unchanged) = (&self.before, &mut self.unchanged);
             let fresh = self.records.split_off(first);
-            self.records.extend(fresh.into_iter().filter(|(_, record)| {
-                let same = before.find(&record.id).is_some_and(|(segment, doc)| {
+            self.records.extend(fresh.into_iter().filter(|(index, record)| {
+                let same = before.find(&record.id).filter(|&(segment, doc)| {
                     let view = &before.views()[segment];
                     view.segment.catalog.doc(doc).text == record.text && view.record(doc) == *record
                 });
-                *unchanged += usize::from(same);
-                !same
+                unchanged.extend(same.map(|(segment, doc)| (*index, segment, doc)));
+                same.is_none()
             }));
         }
         Ok(())

@@ -3,6 +3,7 @@
 use quorate_core::{Error, Result};
 
 use super::KnowledgeBase;
+use super::beside;
 use super::copies::{CopyOptions, CopyReport, Fresh};
 use super::options::{OpenOptions, WriteOptions};
 use crate::document::{Chunk, Document};
@@ -49,7 +50,7 @@ impl KnowledgeBase {
                     chunks: options.keep_chunks.then(|| {
                         let span = |span: &quorate_store::Span| Chunk {
                             range: span.start as usize..span.end as usize,
-                            headings: serde_json::from_str(&span.headings).unwrap_or_default(),
+                            headings: beside::headings(&span.headings),
                             vector: None,
                         };
                         record.chunks.iter().map(span).collect()

@@ -63,7 +63,7 @@ impl KnowledgeBase {
             queries.iter().zip(&units).map(|(&text, vector)| Query { text, vector }).collect();
         let ready = self.reranker(queries.first().copied().or(Some("")), options)?;
         search_many(
-            &self.collection.snapshot(),
+            &self.seen()?,
             &self.collection.analyzer,
             &asked,
             options,
@@ -124,7 +124,7 @@ impl KnowledgeBase {
         let ready = self.reranker(text, options)?;
         let query = Query { text: text.unwrap_or_default(), vector: &unit };
         search(
-            &self.collection.snapshot(),
+            &self.seen()?,
             &self.collection.analyzer,
             query,
             options,

@@ -1,13 +1,14 @@
 //! Which tenants are there, and how does one of them leave?
 
-use std::sync::PoisonError;
-
 use quorate_core::{Code, Error, Result, shorten};
 
 use super::base::{table_name, tenant_of, truth_id};
 use super::collection::Writer;
 use super::options::check_tenant;
 use super::{KnowledgeBase, Snapshot};
+
+/// How often a table is opened anew that is dropped and made again meanwhile.
+const ATTEMPTS: usize = 5;
 
 impl KnowledgeBase {
     /// The names of the tenants that have written something, sorted. The tenant without a name is not among them.
@@ -49,8 +50,7 @@ impl KnowledgeBase {
         }
         // One that cannot be read has no handles either.
         let collection = self.base.collection(Some(name), None).ok();
-        let maintenance =
-            collection.as_ref().map(|c| c.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
+        let maintenance = collection.as_ref().map(|c| c.maintenance.take());
         let writer = collection.as_ref().map(|c| c.lock()).transpose()?;
         self.base.check_writable(self.past)?;
         self.base.database.remove(&table)?;
@@ -70,28 +70,47 @@ impl KnowledgeBase {
         Ok(())
     }
 
-    /// Takes over a table that others have written, dropped, or made anew; whether it is another one now.
+    /// Shows what others have written, also where they have dropped the table or made it anew; whether it is another one now.
     pub(super) fn look_again(&self, writer: &mut Writer) -> Result<bool> {
+        let before = writer.table.as_ref().map(truth_id);
+        let error = match self.follow(writer, before.as_deref()) {
+            Err(error) => error,
+            replaced => return replaced,
+        };
+        // It may have been dropped while it was read.
+        for _ in 0..ATTEMPTS {
+            let Ok(table) = self.base.database.open(&self.collection.name) else { continue };
+            if table.as_ref().map(truth_id) == before {
+                break;
+            }
+            writer.table = table;
+            self.start_anew(writer);
+            if self.collection.catch_up(writer).is_ok() {
+                return Ok(true);
+            }
+        }
+        Err(error)
+    }
+
+    fn follow(&self, writer: &mut Writer, before: Option<&str>) -> Result<bool> {
         let Some(table) = &mut writer.table else {
             writer.table = self.base.database.open(&self.collection.name)?;
+            self.collection.catch_up(writer)?;
             return Ok(false);
         };
-        let before = truth_id(table);
-        let replaced = match table.refresh() {
-            Ok(_) => truth_id(table) != before,
-            Err(error) => {
-                if self.base.database.names()?.contains(&self.collection.name) {
-                    return Err(error);
-                }
-                writer.table = None;
-                true
-            }
-        };
+        table.refresh()?;
+        let replaced = before != Some(truth_id(table).as_str());
         if replaced {
-            writer.forget();
-            self.collection.publish(Snapshot::empty(self.base.dim));
+            self.start_anew(writer);
         }
+        self.collection.catch_up(writer)?;
         Ok(replaced)
+    }
+
+    /// Forgets what was seen of another table.
+    fn start_anew(&self, writer: &mut Writer) {
+        writer.forget();
+        self.collection.publish(Snapshot::empty(self.base.dim));
     }
 
     /// Fails on the handle of a tenant. Errors: `tenant_violation`.

@@ -1,7 +1,6 @@
 //! Is everything that is stored as it was written?
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
 
 use quorate_core::{Code, Error, Result, shorten};
 use serde::Serialize;
@@ -14,7 +13,7 @@ use quorate_store::{Entry, Numbered, Table};
 
 /// So many problems of a tenant are listed; the last one says when there are more.
 const MAX_PROBLEMS: usize = 100;
-/// How often a list of indexes is read again when a writer replaces it meanwhile.
+/// How often what a writer has replaced meanwhile is read again.
 const ATTEMPTS: usize = 5;
 
 /// What was examined, and what is not as it was written.
@@ -84,48 +83,74 @@ impl KnowledgeBase {
         let mut report = VerifyReport { tenants: tenants.len(), ..VerifyReport::default() };
         for (done, tenant) in tenants.iter().enumerate() {
             options.tell(done, tenants.len())?;
-            let mut found = Found { tenant: tenant.clone(), problems: Vec::new(), more: 0 };
-            let examined = match *tenant == self.tenant {
-                true => self.examine(&self.collection, options, &mut found, &mut report),
-                false => self
-                    .base
-                    .peek(tenant.as_deref())
-                    .and_then(|collection| self.examine(&collection, options, &mut found, &mut report)),
-            };
-            match examined {
+            let mut found = Found { tenant: tenant.clone(), ..Found::default() };
+            match self.examine_still(options, &mut found) {
                 Err(error) if matches!(error.code(), Code::Cancelled | Code::Closed) => return Err(error),
                 Err(error) => found.add(Part::Documents, &error),
                 Ok(()) => {}
             }
+            report.documents += found.documents;
+            report.chunks += found.chunks;
+            report.versions += found.versions;
             report.problems.extend(found.all());
         }
+        self.base.check_open()?;
         options.tell(tenants.len(), tenants.len())?;
         report.ok = report.problems.is_empty();
         Ok(report)
     }
 
-    fn examine(
-        &self,
-        collection: &Collection,
-        options: &CopyOptions,
-        found: &mut Found,
-        report: &mut VerifyReport,
-    ) -> Result<()> {
+    /// Examines a tenant. Where a writer prunes the version that is looked at, meanwhile or before, the present one is
+    /// examined instead.
+    fn examine_still(&self, options: &CopyOptions, found: &mut Found) -> Result<()> {
+        let tenant = found.tenant.clone();
+        let mut collection = match tenant == self.tenant {
+            true => self.collection.clone(),
+            false => self.base.peek(tenant.as_deref())?,
+        };
+        for _ in 0..ATTEMPTS {
+            let examined = self.examine(&collection, options, found);
+            let is_there = match &collection.lock()?.table {
+                Some(table) => table.has(found.version)?,
+                None => true,
+            };
+            if self.past || is_there {
+                return examined;
+            }
+            let anew = self.base.look_anew(tenant.as_deref())?;
+            if anew.lock()?.table.is_none() && tenant.is_some() {
+                // The tenant was dropped.
+                *found = Found { tenant, ..Found::default() };
+                return Ok(());
+            }
+            if anew.snapshot().version <= found.version {
+                let what = format!("the list of version {}, the newest, is not there", found.version);
+                return Err(Error::new(Code::Corrupt, what));
+            }
+            if examined.is_ok() && found.problems.is_empty() {
+                return Ok(());
+            }
+            *found = Found { tenant: tenant.clone(), ..Found::default() };
+            collection = anew;
+        }
+        self.examine(&collection, options, found)
+    }
+
+    fn examine(&self, collection: &Collection, options: &CopyOptions, found: &mut Found) -> Result<()> {
         // Table and snapshot of one version.
         let (table, snapshot) = {
             let mut writer = collection.lock()?;
             collection.catch_up(&mut writer)?;
             let snapshot = collection.snapshot();
-            match &writer.table {
-                Some(table) => (table.at(snapshot.version)?, snapshot),
-                None => return Ok(()),
-            }
+            let Some(table) = &writer.table else { return Ok(()) };
+            found.version = snapshot.version;
+            (table.at(snapshot.version)?.afresh()?, snapshot)
         };
-        report.documents += snapshot.docs();
-        report.chunks += snapshot.chunks();
+        found.documents = snapshot.docs();
+        found.chunks = snapshot.chunks();
         for version in table.versions()? {
             options.cancel.check()?;
-            report.versions += 1;
+            found.versions += 1;
             if let Err(error) = table.at(version.version)
                 // What was pruned meanwhile is no damage.
                 && error.code() != Code::UnknownId
@@ -146,7 +171,7 @@ impl KnowledgeBase {
     /// Whether the stored indexes are as they were written.
     fn examine_index(&self, collection: &Collection, table: &Table, found: &mut Found) {
         let Some(home) = &collection.home else { return };
-        let _still = collection.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let _still = collection.maintenance.take();
         let truth = truth_id(table);
         let want = shadow::Want {
             truth: &truth,
@@ -219,11 +244,17 @@ fn compare(
     Ok(())
 }
 
-/// The problems of one tenant.
+/// What was examined of one tenant, and its problems.
+#[derive(Default)]
 struct Found {
     tenant: Option<String>,
+    documents: usize,
+    chunks: usize,
+    versions: usize,
     problems: Vec<Problem>,
     more: usize,
+    /// The version that was looked at.
+    version: u64,
 }
 
 impl Found {

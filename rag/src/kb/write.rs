@@ -1,14 +1,14 @@
 //! How does a host change what a knowledge base holds?
 
 use std::collections::HashSet;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use quorate_core::{Error, Result};
 
-use super::KnowledgeBase;
 use super::collection::Writer;
 use super::options::{OnError, Skipped, WriteOptions, WriteReport};
 use super::prepare::{Batch, How, Prepared, duplicate, same_metadata};
+use super::{KnowledgeBase, Snapshot};
 use crate::document::{Document, Metadata};
 use crate::filter::Filter;
 use quorate_store::Record;
@@ -118,11 +118,22 @@ impl KnowledgeBase {
     ) -> Result<WriteReport> {
         // Whoever was told that all is done may still have said no.
         options.cancel.check()?;
-        let Prepared { before, mut records, mut skipped, unchanged, mut removed } = prepared;
+        let Prepared { before, mut records, mut skipped, mut unchanged, mut removed } = prepared;
         let mut writer = self.lock_for_writing()?;
         let now = self.collection.snapshot();
-        if !replace && now.version != before.version {
-            // Another thread has written meanwhile.
+        let meanwhile = !Arc::ptr_eq(&now, &before);
+        if meanwhile {
+            // What another thread has changed meanwhile came before this call, of which all is there afterwards.
+            unchanged.retain(|&(index, segment, doc)| {
+                let same = is_still(&before, segment, doc, &now);
+                if !same {
+                    records.push((index, before.views()[segment].record(doc)));
+                }
+                same
+            });
+        }
+        let unchanged = unchanged.len();
+        if !replace && meanwhile {
             for i in (0..records.len()).rev() {
                 if now.find(&records[i].1.id).is_some() {
                     let error = duplicate(&records[i].1.id, "exists already; use upsert to replace it");
@@ -183,4 +194,12 @@ impl KnowledgeBase {
         self.base.maintainer.notify(&self.collection);
         version
     }
+}
+
+/// Whether a document of one snapshot is in a later one as it was.
+fn is_still(before: &Snapshot, segment: usize, doc: u32, now: &Snapshot) -> bool {
+    let old = &before.views()[segment];
+    let Some((at, found)) = now.find(old.segment.catalog.doc(doc).id) else { return false };
+    let new = &now.views()[at];
+    (Arc::ptr_eq(&old.segment, &new.segment) && found == doc) || new.record(found) == old.record(doc)
 }

@@ -5,8 +5,12 @@ use std::time::{Duration, Instant};
 
 use quorate_core::{Code, Error, Result};
 
+use super::ocr::Pauses;
+
 /// Room for parsers that recurse by nesting; only what is touched takes memory.
 const STACK_BYTES: usize = 256 << 20;
+/// How long the pauses of a parser may go unnoticed.
+const LOOK: Duration = Duration::from_millis(100);
 /// So many items a parser is ahead of who takes them.
 const AHEAD: usize = 64;
 
@@ -25,10 +29,11 @@ enum Step<T> {
 }
 
 /// Runs `work` on its own thread and hands what it gives to `take` on this one. A panic becomes `load_failed`. `timeout`
-/// bounds the time that is spent waiting for `work` in all: work beyond it becomes `timeout`, and its thread is left to
-/// end by itself.
+/// bounds the time that is spent waiting for `work` in all, less its `pauses`: work beyond it becomes `timeout`, and its
+/// thread is left to end by itself.
 pub(super) fn stream<T: Send + 'static>(
     timeout: Duration,
+    pauses: &Pauses,
     work: impl FnOnce(&mut dyn FnMut(T) -> Result<()>) -> Result<()> + Send + 'static,
     take: &mut dyn FnMut(T) -> Result<()>,
 ) -> Result<(), Ended> {
@@ -45,11 +50,12 @@ pub(super) fn stream<T: Send + 'static>(
     let spawned =
         std::thread::Builder::new().name("quorate-load".into()).stack_size(STACK_BYTES).spawn(guarded);
     spawned.map_err(|e| Ended::Parser(Error::with_source(Code::Io, "no thread for the parser", e)))?;
-    let mut left = timeout;
+    let mut waited = Duration::ZERO;
     loop {
         let before = Instant::now();
-        let step = receive.recv_timeout(left);
-        left = left.saturating_sub(before.elapsed());
+        let left = (timeout + pauses.total()).saturating_sub(waited);
+        let step = receive.recv_timeout(left.min(LOOK));
+        waited += before.elapsed();
         let result = match step {
             Ok(Step::Item(item)) => {
                 take(item).map_err(Ended::Taker)?;
@@ -62,6 +68,7 @@ pub(super) fn stream<T: Send + 'static>(
                     reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
                 Err(Error::new(Code::LoadFailed, format!("the parser broke down: {reason}")))
             }
+            Err(RecvTimeoutError::Timeout) if waited < timeout + pauses.total() => continue,
             Err(RecvTimeoutError::Timeout) => {
                 Err(Error::new(Code::Timeout, format!("not read within {} s", timeout.as_secs_f32())))
             }
@@ -83,7 +90,7 @@ mod tests {
             out += x;
             Ok(())
         };
-        stream(timeout, |give| give(work()?), &mut take).map(|()| out)
+        stream(timeout, &Pauses::default(), |give| give(work()?), &mut take).map(|()| out)
     }
 
     fn code(result: Result<u32, Ended>) -> Code {
@@ -120,13 +127,13 @@ mod tests {
             sum += i;
             Ok(())
         };
-        stream(Duration::from_millis(200), many, &mut slow).unwrap();
+        stream(Duration::from_millis(200), &Pauses::default(), many, &mut slow).unwrap();
         assert_eq!(sum, 499 * 500 / 2);
         let mut stop = |i: usize| match i {
             3 => Err(Error::new(Code::TooLarge, "three")),
             _ => Ok(()),
         };
-        let ended = stream(Duration::from_secs(5), many, &mut stop).unwrap_err();
+        let ended = stream(Duration::from_secs(5), &Pauses::default(), many, &mut stop).unwrap_err();
         assert!(matches!(ended, Ended::Taker(error) if error.code() == Code::TooLarge));
     }
 }

@@ -9,8 +9,9 @@ use serde_json::Value as Json;
 
 use crate::Document;
 
+use super::room::Room;
 use super::text::without_data_uris;
-use super::{LoadOptions, failed, files, html, load_bytes, metadata, stem};
+use super::{LoadOptions, encoding, failed, files, html, load_bytes, metadata, stem};
 
 /// Messages within messages are read down to here.
 const MAX_DEPTH: usize = 4;
@@ -19,7 +20,7 @@ const MAX_ATTACHMENTS: usize = 1000;
 
 pub(super) fn load(name: &str, bytes: &[u8], options: &LoadOptions) -> Result<Vec<Document>> {
     let mut documents = Vec::new();
-    read(name, bytes, options, 0, &mut documents)?;
+    read(name, bytes, options, 0, &mut Room::new(options.max_bytes), &mut documents)?;
     if documents.is_empty() {
         return Err(failed("EML: the message has no text"));
     }
@@ -31,6 +32,7 @@ fn read(
     bytes: &[u8],
     options: &LoadOptions,
     depth: usize,
+    room: &mut Room,
     documents: &mut Vec<Document>,
 ) -> Result<()> {
     let message = mailparse::parse_mail(bytes).map_err(|e| failed(format!("EML: {e}")))?;
@@ -39,15 +41,25 @@ fn read(
     }
     let mut parts = Parts::default();
     parts.sort(&message);
-    let mut texts = Vec::new();
+    let (mut texts, mut broken) = (Vec::new(), None);
     for part in &parts.texts {
-        let text = part.get_body().map_err(|e| failed(format!("EML: {e}")))?.replace("\r\n", "\n");
+        let text = match body(part) {
+            Ok(text) => text.replace("\r\n", "\n"),
+            Err(error) => {
+                broken.get_or_insert(error);
+                continue;
+            }
+        };
         texts.push(match part.ctype.mimetype.as_str() {
             "text/html" => html::page(name, &text, options.main_text)?.text,
             _ => without_data_uris(&text).trim().to_owned(),
         });
     }
     texts.retain(|text| !text.is_empty());
+    // One bad part does not take the others along.
+    if let Some(error) = broken.filter(|_| texts.is_empty() && parts.attachments.is_empty()) {
+        return Err(error);
+    }
     let header = |name: &str| {
         let value = message.headers.get_first_value(name)?;
         Some(value.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|value| !value.is_empty())
@@ -70,7 +82,9 @@ fn read(
     let title = subject.clone().unwrap_or_else(|| stem(name));
     let text = if texts.is_empty() { subject } else { Some(texts.join("\n\n")) };
     if let Some(text) = text {
-        documents.push(Document::new(name, text).title(title).metadata(known));
+        let document = Document::new(name, text).title(title).metadata(known);
+        room.document(&document).map_err(|e| e.context("EML"))?;
+        documents.push(document);
     }
     for (number, part) in (1_usize..).zip(&parts.attachments).take(MAX_ATTACHMENTS) {
         let inner = format!("{name}#attachment={number}");
@@ -78,10 +92,10 @@ fn read(
         let Ok(bytes) = part.get_body_raw() else { continue };
         if part.ctype.mimetype == "message/rfc822" {
             if depth < MAX_DEPTH {
-                let _ = read(&inner, &bytes, options, depth + 1, documents);
+                let _ = read(&inner, &bytes, options, depth + 1, room, documents);
             }
         } else if let Some(file) = file_name(part) {
-            documents.extend(attachment(&inner, &file, bytes, options));
+            attachment(&inner, &file, bytes, options, room, documents);
         }
     }
     Ok(())
@@ -99,16 +113,16 @@ impl<'m, 'b> Parts<'m, 'b> {
         let kind = part.ctype.mimetype.as_str();
         let attached = part.get_content_disposition().disposition == DispositionType::Attachment;
         if kind == "multipart/alternative" {
-            // One thing in several forms (RFC 2046, 5.1.4): plain text says it without loss of words.
+            // One thing in several forms (RFC 2046, 5.1.4): plain text says it without loss of words, where it says anything.
             let mut forms: Vec<Parts<'m, 'b>> = Vec::new();
             for form in &part.subparts {
                 let mut parts = Parts::default();
                 parts.sort(form);
                 forms.push(parts);
             }
-            let plain = forms
-                .iter()
-                .position(|form| form.texts.iter().any(|text| text.ctype.mimetype == "text/plain"));
+            let plain = forms.iter().position(|form| {
+                form.texts.iter().any(|text| text.ctype.mimetype == "text/plain" && says(text))
+            });
             let chosen = plain.or_else(|| forms.iter().rposition(|form| !form.texts.is_empty()));
             for (i, form) in forms.into_iter().enumerate() {
                 if Some(i) == chosen {
@@ -126,31 +140,64 @@ impl<'m, 'b> Parts<'m, 'b> {
     }
 }
 
+/// Whether anything but white space stands in a part.
+fn says(part: &ParsedMail<'_>) -> bool {
+    part.get_body_raw().is_ok_and(|bytes| bytes.iter().any(|byte| !byte.is_ascii_whitespace()))
+}
+
+/// The text of a part, in the encoding that it declares; where that is none or ASCII, in the one that its bytes look like.
+/// Errors: `load_failed`.
+fn body(part: &ParsedMail<'_>) -> Result<String> {
+    let told = |e: mailparse::MailParseError| failed(format!("EML: {e}"));
+    let declared = part.ctype.params.get("charset").is_some_and(|label| {
+        let label = label.to_ascii_lowercase();
+        !matches!(label.as_str(), "us-ascii" | "ascii")
+            && (label == "utf-7" || encoding::named(&label).is_ok())
+    });
+    if declared {
+        return part.get_body().map_err(told);
+    }
+    let bytes = part.get_body_raw().map_err(told)?;
+    let decoded = match part.ctype.mimetype.as_str() {
+        "text/html" => encoding::decode_html(bytes, None)?,
+        _ => encoding::decode(bytes, None)?,
+    };
+    Ok(decoded.text)
+}
+
 fn file_name(part: &ParsedMail<'_>) -> Option<String> {
     let mut disposition = part.get_content_disposition().params;
     disposition.remove("filename").or_else(|| part.ctype.params.get("name").cloned())
 }
 
-/// The documents of an attachment; none of one that no loader reads, or that is broken.
-fn attachment(id: &str, file: &str, bytes: Vec<u8>, options: &LoadOptions) -> Vec<Document> {
+/// Adds the documents of an attachment: none of one that no loader reads, and of one that is broken, or for which there is
+/// no room, those before the fault.
+fn attachment(
+    id: &str,
+    file: &str,
+    bytes: Vec<u8>,
+    options: &LoadOptions,
+    room: &mut Room,
+    documents: &mut Vec<Document>,
+) {
     let Some(kind) = files::kind(std::path::Path::new(file)).filter(|kind| *kind != files::Kind::Eml) else {
-        return Vec::new();
+        return;
     };
-    let mut documents = Vec::new();
+    let within = LoadOptions { max_bytes: room.left(), ..options.clone() };
     let mut each = |document: Result<Document>| {
-        documents.extend(document);
-        Ok(())
-    };
-    // What could be read of a broken one stays.
-    let _ = load_bytes(kind, file, bytes, options, &mut each);
-    for document in &mut documents {
-        // A part of the attachment keeps its own mark: `#attachment=1#page=2`.
-        let part = document.id.strip_prefix(file).unwrap_or_default();
-        document.id = format!("{id}{part}");
+        let Ok(mut document) = document else { return Ok(()) };
+        // A part of the attachment keeps its own mark: `#attachment=1#page=2`; so does a row that has an id of its own.
+        document.id = match document.id.strip_prefix(file) {
+            Some(part) if part.is_empty() || part.starts_with('#') => format!("{id}{part}"),
+            _ => format!("{id}#id={}", document.id),
+        };
         document.metadata.entry("attachment").or_insert_with(|| file.into());
         document.metadata.entry("file_type").or_insert_with(|| kind.name().into());
-    }
-    documents
+        room.document(&document)?;
+        documents.push(document);
+        Ok(())
+    };
+    let _ = load_bytes(kind, file, bytes, &within, &mut each);
 }
 
 /// `Ann <ann@example.org>, ...`

@@ -10,6 +10,7 @@ use quorate_core::Result;
 use crate::Document;
 
 use super::package::{Package, resolve};
+use super::room::Room;
 use super::{LoadOptions, encoding, failed, html, metadata, stem};
 
 pub(super) fn load(name: &str, bytes: Vec<u8>, options: &LoadOptions) -> Result<Vec<Document>> {
@@ -38,6 +39,7 @@ pub(super) fn load(name: &str, bytes: Vec<u8>, options: &LoadOptions) -> Result<
         .filter_map(|item| Some((item.attribute("id")?, item.attribute("href")?)))
         .collect();
     let spine = book.child("spine").ok_or_else(|| failed("EPUB: the package document has no spine"))?;
+    let mut room = Room::new(options.max_bytes);
     let mut documents = Vec::new();
     for (number, reference) in (1_usize..).zip(spine.children("itemref")) {
         let Some(target) = reference.attribute("idref").and_then(|id| items.get(id)) else { continue };
@@ -62,6 +64,7 @@ pub(super) fn load(name: &str, bytes: Vec<u8>, options: &LoadOptions) -> Result<
             .title(title.clone())
             .metadata(known)
             .metadata_field("chapter", number);
+        room.document(&document).map_err(|e| e.context("EPUB"))?;
         documents.push(document);
     }
     if documents.is_empty() {

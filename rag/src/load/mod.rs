@@ -16,10 +16,12 @@ mod fuzz;
 mod html;
 mod jsonl;
 mod markdown;
+mod ocr;
 mod package;
 mod pdf;
 mod pptx;
 mod record;
+mod room;
 mod rtf;
 mod table;
 mod text;
@@ -28,6 +30,7 @@ mod xml;
 
 pub(crate) use files::{Found, Meant, absolute, is_absent, is_row_file, name, path_of};
 pub use files::{expand, is_supported};
+pub use ocr::Ocr;
 pub use table::{CsvOptions, Header, Names};
 
 use std::path::Path;
@@ -41,7 +44,7 @@ use crate::Document;
 /// How one file is read, and what bounds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadOptions {
-    /// The largest file, and the largest text that may come out of a packed one, in bytes.
+    /// The largest file, and the most that may come out of a packed one (all its documents), in bytes.
     pub max_bytes: u64,
     /// The longest time for one file. A parser that is still at work then is left behind on its thread.
     pub timeout: Duration,
@@ -53,6 +56,8 @@ pub struct LoadOptions {
     pub encoding: Option<String>,
     /// Of web pages only the main text, without menus, banners and footers. Default no.
     pub main_text: bool,
+    /// Reads pages of PDFs that have no text of their own. Default: such pages are left out.
+    pub ocr: Option<Ocr>,
 }
 
 impl Default for LoadOptions {
@@ -63,6 +68,7 @@ impl Default for LoadOptions {
             csv: CsvOptions::default(),
             encoding: None,
             main_text: false,
+            ocr: None,
         }
     }
 }
@@ -125,6 +131,9 @@ pub(crate) fn load_each(
     let modified = std::fs::metadata(path).and_then(|meta| meta.modified()).ok().map(rfc3339);
     let bytes = read_file(path, options.max_bytes)?;
     let timeout = options.timeout;
+    let pauses = ocr::Pauses::default();
+    let options =
+        &LoadOptions { ocr: options.ocr.as_ref().map(|ocr| ocr.pausing(&pauses)), ..options.clone() };
     let (id, source, options, shown) =
         (id.to_owned(), name(place, None), options.clone(), path.display().to_string());
     let work = move |give: &mut dyn FnMut(Result<Document>) -> Result<()>| {
@@ -146,7 +155,7 @@ pub(crate) fn load_each(
         };
         load_bytes(kind, &id, bytes, &options, &mut finished)
     };
-    contain::stream(timeout, work, each).map_err(|ended| match ended {
+    contain::stream(timeout, &pauses, work, each).map_err(|ended| match ended {
         contain::Ended::Parser(error) => error.context(path.display()),
         contain::Ended::Taker(error) => error,
     })
@@ -164,7 +173,7 @@ fn load_bytes(
         files::Kind::Text => vec![text::load(name, bytes, chosen)?],
         files::Kind::Markdown => vec![markdown::load(name, bytes, chosen)?],
         files::Kind::Html => vec![html::load(name, bytes, options)?],
-        files::Kind::Pdf => pdf::load(name, &bytes)?,
+        files::Kind::Pdf => pdf::load(name, bytes, options)?,
         files::Kind::Docx => vec![docx::load(name, bytes, options)?],
         files::Kind::Xlsx => xlsx::load(name, bytes, options)?,
         files::Kind::Pptx => pptx::load(name, bytes, options)?,

@@ -69,6 +69,19 @@ impl Package {
         Ok(Some(bytes))
     }
 
+    /// Reads a container within this one: what is unpacked from it counts as unpacked from this one. Errors: those of
+    /// [`open`](Package::open) and of `read`.
+    pub(super) fn within<T>(
+        &mut self,
+        bytes: Vec<u8>,
+        read: impl FnOnce(&mut Package) -> Result<T>,
+    ) -> Result<T> {
+        let mut inner = Package::open(self.kind, bytes, self.left)?;
+        let done = read(&mut inner);
+        self.left = inner.left;
+        done
+    }
+
     /// Unpacks everything once and keeps nothing, for a reader that has no limit of its own. Errors: as
     /// [`part`](Package::part).
     pub(super) fn check(&mut self) -> Result<()> {

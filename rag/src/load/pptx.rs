@@ -8,6 +8,7 @@ use quorate_core::Result;
 use crate::Document;
 
 use super::package::{Package, Relations};
+use super::room::Room;
 use super::xml::Node;
 use super::{LoadOptions, failed, metadata, stem};
 
@@ -30,6 +31,7 @@ pub(super) fn load(name: &str, bytes: Vec<u8>, options: &LoadOptions) -> Result<
         parts.extend(list.children("sldId").filter_map(known));
     }
     let count = parts.len();
+    let mut room = Room::new(options.max_bytes);
     let mut documents = Vec::new();
     for (number, part) in (1_usize..).zip(&parts) {
         let Some(slide) = package.tree(part)? else { continue };
@@ -56,6 +58,7 @@ pub(super) fn load(name: &str, bytes: Vec<u8>, options: &LoadOptions) -> Result<
             .metadata_field("presentation", whole.as_str())
             .metadata_field("slide", number)
             .metadata_field("slides", count);
+        room.document(&document).map_err(|e| e.context("PPTX"))?;
         documents.push(document);
     }
     if documents.is_empty() {

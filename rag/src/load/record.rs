@@ -56,9 +56,9 @@ impl Roles {
         Roles { id, title, texts, own, metadata: options.metadata.clone() }
     }
 
-    /// The document of a record. A member `metadata` that is an object is spread; a record without a text member becomes
-    /// lines of `name: value`. `fallback_id` serves a record without an id, or with an empty one. Errors: `load_failed`
-    /// for a record without text and title.
+    /// The document of a record. A member `metadata` that is an object is spread, but for what contradicts the record itself;
+    /// a record without a text member becomes lines of `name: value`. `fallback_id` serves a record without an id, or with
+    /// an empty one. Errors: `load_failed` for a record without text and title.
     pub(super) fn document(&self, members: Vec<Member>, fallback_id: String) -> Result<Document> {
         let written = |name: &String| {
             members.iter().find(|member| member.name == *name).and_then(|member| member.written.as_deref())
@@ -101,7 +101,18 @@ impl Roles {
                 _ => {}
             }
         }
-        metadata.extend(spread.unwrap_or_default());
+        // What the record itself says stands; what is said again otherwise stays where it was.
+        let mut again = Map::new();
+        for (name, value) in spread.unwrap_or_default() {
+            if metadata.get(&name).is_none_or(|own| *own == value) {
+                metadata.insert(name, value);
+            } else {
+                again.insert(name, value);
+            }
+        }
+        if !again.is_empty() {
+            metadata.insert("metadata".to_owned(), Json::Object(again));
+        }
         Ok(Document::new(id, text).title(title).metadata(metadata))
     }
 }

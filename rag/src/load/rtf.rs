@@ -174,11 +174,17 @@ impl<'a> Reader<'a> {
     /// What `\*` marks may be left out by a reader that does not know it; some of it is text.
     fn optional(&self) -> Target {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let known: [&[u8]; 2] = [b"\\shpinst", b"\\ud"];
-        match known.iter().any(|word| rest.starts_with(word)) {
-            true => self.group.target,
-            false => Target::Nowhere,
+        match () {
+            () if rest.starts_with(b"\\shpinst") => self.group.target,
+            () if rest.starts_with(b"\\ud") => self.around(),
+            () => Target::Nowhere,
         }
+    }
+
+    /// Where words go around the group that holds this one.
+    fn around(&self) -> Target {
+        let around = self.open.len().checked_sub(2).and_then(|at| self.open.get(at));
+        around.map_or(Target::Nowhere, |group| group.target)
     }
 
     fn word(&mut self, word: &[u8], number: Option<i64>) {
@@ -228,6 +234,10 @@ impl<'a> Reader<'a> {
                 self.group.hidden = number != Some(0);
             }
             b"fonttbl" => self.group.target = Target::FontTable,
+            // The same words twice: in a code page, and as Unicode in a group within, `\*\ud`.
+            b"upr" => self.group.target = Target::Nowhere,
+            // What is seen of an object.
+            b"result" if self.group.target == Target::Nowhere => self.group.target = self.around(),
             b"title" if self.group.target == Target::Nowhere => self.group.target = Target::Title,
             b"author" if self.group.target == Target::Nowhere => self.group.target = Target::Author,
             // Destinations that are no text of the body (page 9 of the specification and its tables).
@@ -371,6 +381,8 @@ mod tests {
         let document = load("a.rtf", source.as_bytes()).unwrap();
         assert_eq!(document.text, "link\none\u{A0}two\n\nthree\nfour");
         assert_eq!((document.title.as_str(), &document.metadata["author"]), ("My étude", &"Ann".into()));
+        assert_eq!(text(r"{\rtf1 a {\upr{plain}{\*\ud{\u8805?}}} b{\*\x {\upr{c}{\*\ud{d}}}}}"), "a ≥ b");
+        assert_eq!(text(r"{\rtf1 a{\object{\*\objdata 0105}{\result { seen}{\pict 00}}}}"), "a seen");
         let table = text(r"{\rtf1\trowd a\cell b\cell\row c\cell d\cell\row}");
         assert_eq!(table, "a | b |\nc | d |");
         assert!(load("a.rtf", b"plain").is_err());

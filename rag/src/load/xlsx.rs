@@ -11,6 +11,7 @@ use quorate_core::{Code, Error, Result};
 use crate::Document;
 
 use super::package::Package;
+use super::room::Room;
 use super::{LoadOptions, failed, metadata, stem};
 
 /// Empty cells between two that have values are kept up to so many, so that columns stay apart.
@@ -35,11 +36,11 @@ pub(super) fn load(name: &str, bytes: Vec<u8>, options: &LoadOptions) -> Result<
         .map(|sheet| (sheet.name.clone(), sheet.visible == SheetVisible::Visible))
         .collect();
     let mut documents = Vec::new();
-    let mut left = options.max_bytes as usize;
+    let mut room = Room::new(options.max_bytes);
     // What is hidden is not what a reader sees.
     for (sheet, _) in sheets.iter().filter(|(_, visible)| *visible) {
-        let text = table(&mut book, sheet, left).map_err(|e| e.context(format_args!("sheet '{sheet}'")))?;
-        left -= text.len();
+        let text = table(&mut book, sheet, room.left() as usize);
+        let text = text.map_err(|e| e.context(format_args!("sheet '{sheet}'")))?;
         if text.is_empty() {
             continue;
         }
@@ -49,6 +50,7 @@ pub(super) fn load(name: &str, bytes: Vec<u8>, options: &LoadOptions) -> Result<
             .metadata(known)
             .metadata_field("sheet", sheet.as_str())
             .metadata_field("sheets", sheets.len());
+        room.document(&document).map_err(|e| e.context("XLSX"))?;
         documents.push(document);
     }
     if documents.is_empty() {

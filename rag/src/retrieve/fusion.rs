@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use quorate_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::MAX_FACTOR;
 use crate::index::Scored;
 
 /// How the lexical and the dense leg of a hybrid search are brought together.
@@ -28,7 +29,8 @@ pub enum Fusion {
     },
     /// Reciprocal rank fusion: the sum of `1 / (k + rank)` (Cormack, Clarke & Buettcher 2009).
     Rrf {
-        /// How much the first ranks are levelled, above 0; the authors use 60.
+        /// How much the first ranks are levelled, above 0 to a million, beyond which ranks are no longer told apart; the
+        /// authors use 60.
         k: f32,
     },
     /// Distribution-based: both scores are mapped so that three standard deviations below and above the mean of their
@@ -46,8 +48,8 @@ impl Fusion {
             Fusion::Convex { alpha } if !(0.0..=1.0).contains(&alpha) => {
                 Err(Error::invalid(format!("alpha is {alpha}; it is the weight of the dense leg, 0 to 1")))
             }
-            Fusion::Rrf { k } if !(k > 0.0 && k.is_finite()) => {
-                Err(Error::invalid(format!("rrf_k is {k}; it must be above 0")))
+            Fusion::Rrf { k } if !(k > 0.0 && k <= MAX_FACTOR) => {
+                Err(Error::invalid(format!("rrf_k is {k}; it must be above 0 and at most {MAX_FACTOR}")))
             }
             _ => Ok(()),
         }

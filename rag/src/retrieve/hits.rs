@@ -39,6 +39,8 @@ pub struct Hit {
 pub(crate) struct Origin {
     pub(crate) mode: Mode,
     pub(crate) fusion: Fusion,
+    /// Whether the query has a vector other than zeros.
+    pub(crate) meaningful: bool,
     pub(crate) plan: Option<Plan>,
     /// The words of the query; empty where a vector alone was given.
     pub(crate) text: Box<str>,
@@ -69,10 +71,13 @@ impl Hit {
         self.score
     }
 
-    /// The cosine of the query and the chunk; none in a lexical search, and where the query has no meaning to the model.
+    /// The cosine of the query and the chunk; none in a lexical search, and where the query or the chunk has no meaning to
+    /// the model (a vector of zeros).
     pub fn similarity(&self) -> Option<f32> {
         let cosine = self.fused.dense.score;
-        (self.origin.mode != Mode::Lexical && cosine != 0.0).then_some(cosine)
+        let Origin { mode, meaningful, .. } = *self.origin;
+        let speaks = || cosine != 0.0 || self.vector().iter().any(|&x| x != 0.0);
+        (mode != Mode::Lexical && meaningful && speaks()).then_some(cosine)
     }
 
     /// The share of the query's words, weighed by their inverse document frequency, that the chunk has; none where the

@@ -16,6 +16,7 @@ pub use explain::{
 pub use fusion::Fusion;
 pub use hits::{Hit, Hits};
 pub(crate) use many::search_many;
+pub(crate) use options::MAX_FACTOR;
 pub use options::{Bm25, GroupBy, Mode, SearchOptions};
 pub(crate) use relevance::Judge;
 pub(crate) use rerank::Ready;

@@ -32,11 +32,11 @@ pub enum GroupBy {
 /// The parameters of BM25.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bm25 {
-    /// Saturation of the term frequency; at least 0. Default 1.2 (Robertson & Zaragoza 2009).
+    /// Saturation of the term frequency, 0 to a million. Default 1.2 (Robertson & Zaragoza 2009).
     pub k1: f32,
     /// How much long texts are discounted, 0 to 1. Default 0.75.
     pub b: f32,
-    /// What a term in the title counts on top of what it counts as part of the text; at least 0. Default 0. What it
+    /// What a term in the title counts on top of what it counts as part of the text, 0 to a million. Default 0. What it
     /// gives depends on the collection and on the size of chunks: by words alone, nDCG@10 with .25 instead of 0 is .619
     /// instead of .587 on MedQuAD and .699 instead of .685 on SciFact's test queries, but of the hybrid search with MiniLM,
     /// for which SciFact is cut into twice as many chunks, .728 instead of .731.
@@ -80,7 +80,8 @@ pub struct SearchOptions {
     /// Only hits with at least this score: the final one, after fusion and reranking. Default none is too low.
     pub min_score: Option<f32>,
     /// Only hits with at least this [relevance](crate::Hit::relevance), 0 to 1, so that a search may find nothing.
-    /// Default none is too low.
+    /// Candidates are looked at in blocks of `depth` (of the rerank's depth where one runs), the best first; a block of
+    /// which none is good enough is the last. Default none is too low.
     pub min_relevance: Option<f32>,
     /// How many rows each leg brings to begin with; 100 at least, and as many as the page needs. It decides how good the
     /// first hits are and is not changed by `k`, so that their order does not depend on how many are asked for.
@@ -155,6 +156,9 @@ impl SearchOptions {
     }
 }
 
+/// The largest factor of a score, with which scores still differ by what they are made of.
+pub(crate) const MAX_FACTOR: f32 = 1e6;
+
 /// The widths with which graphs reach a recall at 10.
 const WIDTHS: [(f32, usize); 3] = [(0.998, 100), (0.999, 400), (1.0, 1600)];
 
@@ -184,16 +188,15 @@ impl Default for SearchOptions {
 
 impl Bm25 {
     fn validate(&self) -> Result<()> {
-        let fits = self.k1.is_finite()
-            && self.k1 >= 0.0
+        let fits = (0.0..=MAX_FACTOR).contains(&self.k1)
             && (0.0..=1.0).contains(&self.b)
-            && self.title_boost.is_finite()
-            && self.title_boost >= 0.0
+            && (0.0..=MAX_FACTOR).contains(&self.title_boost)
             && (0.0..=1.0).contains(&self.neighbours);
         match fits {
             true => Ok(()),
             false => Err(Error::invalid(format!(
-                "bm25 needs k1 >= 0, b in 0..1, title_boost >= 0 and neighbours in 0..1; given {}, {}, {}, {}",
+                "bm25 needs k1 and title_boost in 0..{MAX_FACTOR}, b and neighbours in 0..1; given {}, {}, {}, {} (k1, b, \
+                 title_boost, neighbours)",
                 self.k1, self.b, self.title_boost, self.neighbours
             ))),
         }

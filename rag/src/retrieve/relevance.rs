@@ -4,7 +4,8 @@
 //! a score too. Relevance is a probability by logistic regression (Cox 1958) on two facts that mean the same whatever the
 //! mode, the fusion and the other hits are: the cosine of query and chunk, and the share of the query's words, weighed by
 //! their inverse document frequency, that the chunk has. A cosine means something for one model only, so it counts for
-//! those that were measured; with any other, and in a lexical search, the words alone decide.
+//! those that were measured; with any other, and in a lexical search, the words alone decide. Models are known by what they
+//! make of a few texts, which a service or a function of the host is not asked for.
 
 use std::sync::{Arc, OnceLock};
 
@@ -74,7 +75,7 @@ impl Judge {
 
     fn measure(&self) -> Option<&'static Measure> {
         *self.measure.get_or_init(|| {
-            let cosines = cosines(self.embedder.as_deref()?)?;
+            let cosines = cosines(self.embedder.as_deref().filter(|model| model.is_local())?)?;
             let is_it = |measure: &&Measure| {
                 measure.probes.iter().zip(cosines).all(|(known, found)| (known - found).abs() <= TOLERANCE)
             };

@@ -92,7 +92,7 @@ impl Admitted {
     fn restricted(&self, snapshot: &Snapshot, plan: &Plan) -> Result<Self> {
         let mut sets = self.sets.clone();
         for (view, set) in snapshot.views().iter().zip(&mut sets) {
-            plan.restrict(&view.segment.lexical, set)?;
+            plan.restrict(&view.segment.lexical, &view.segment.catalog, set)?;
         }
         Ok(Admitted::of(snapshot, sets))
     }
@@ -146,6 +146,7 @@ impl<'a> FirstStage<'a> {
         let origin = Origin {
             mode: options.mode,
             fusion: options.fusion,
+            meaningful: query.is_meaningful(),
             plan,
             text: query.text.into(),
             analyzer: analyzer.clone(),

@@ -11,10 +11,14 @@ mod commit;
 pub mod failpoint;
 mod failure;
 mod lock;
+mod memory;
 mod record;
+mod remove;
 mod rewrite;
 mod schema;
 mod sums;
+#[cfg(unix)]
+mod threads;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -55,8 +59,6 @@ const READ_AHEAD: usize = 16;
 const ATTEMPTS: usize = 50;
 /// The property that rewriting sets.
 const BASE_SEQ: &str = "quorate.base_seq";
-/// How the folders of removed tables begin; Lance's end in `.lance`.
-const REMOVED: &str = "removed-";
 
 /// The URI of a database in memory. Each connection has its own.
 pub const IN_MEMORY: &str = "memory://quorate";
@@ -101,8 +103,10 @@ impl Database {
     /// Connects to a folder, given by its absolute path, or to an object-store URI; nothing is read yet. With `fsync`
     /// what is written to a folder is on its disk when a call returns. Errors: `io`, `unsupported`.
     pub fn connect(uri: &str, options: &HashMap<String, String>, fsync: bool) -> Result<Self> {
+        #[cfg(unix)]
+        threads::still_at_forks()?;
         let local = !uri.contains("://");
-        let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default()));
+        let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, memory::registry()));
         let mut options = options.clone();
         if !local && !options.keys().any(|key| key.eq_ignore_ascii_case(RETRY_TIMEOUT)) {
             options.insert(RETRY_TIMEOUT.to_owned(), RETRY_SECONDS.to_string());
@@ -126,36 +130,6 @@ impl Database {
         })?;
         names.sort_unstable();
         Ok(names)
-    }
-
-    /// Removes a table with all that it holds, readable or not. In a folder it is out of sight in one step, which is durable
-    /// on return; on an object store a removal that is interrupted has to be repeated.
-    /// Errors: `not_found`, `io`, `permission_denied`.
-    pub fn remove(&self, name: &str) -> Result<()> {
-        let place = self.table_place(name);
-        let (Some(folder), Some(table)) = (&self.folder, self.table_folder(name)) else {
-            return block_on(async {
-                self.connection.drop_table(name, &[]).await.map_err(|e| writing_db(e, &place))
-            });
-        };
-        let aside = (0u32..).map(|n| folder.join(format!("{REMOVED}{n}"))).find(|path| !path.exists());
-        let aside =
-            aside.ok_or_else(|| Error::new(Code::Io, format!("{place}: it cannot be moved aside")))?;
-        std::fs::rename(&table, &aside).map_err(|e| Error::io(&table, e))?;
-        if self.fsync {
-            files::sync_folder(folder)?;
-        }
-        std::fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e))
-    }
-
-    /// Finishes removals that the end of a process has interrupted. What cannot be removed now is removed another time.
-    pub fn sweep(&self) {
-        let entries = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok());
-        for entry in entries.into_iter().flatten().flatten() {
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(REMOVED)) {
-                let _ = std::fs::remove_dir_all(entry.path());
-            }
-        }
     }
 
     /// Opens a table; `None` when there is none of this name. Errors: `corrupt`, `io`.
@@ -380,12 +354,12 @@ impl Table {
         Ok(self.version() != before)
     }
 
-    /// Whether the version that is looked at can be given by [`at`](Table::at): nobody has pruned it. Errors: as
+    /// Whether a version can be given by [`at`](Table::at): it was made, and nobody has pruned it. Errors: as
     /// [`versions`](Table::versions).
-    pub fn is_there(&self) -> Result<bool> {
+    pub fn has(&self, version: u64) -> Result<bool> {
         match &self.folder {
-            Some(folder) => Ok(sums::is_there(folder, self.version())),
-            None => Ok(self.numbers()?.contains(&self.version())),
+            Some(folder) => Ok(sums::is_there(folder, version)),
+            None => Ok(self.numbers()?.contains(&version)),
         }
     }
 
@@ -401,6 +375,32 @@ impl Table {
         Ok(Table {
             schema: Arc::new(arrow_schema::Schema::from(dataset.schema())),
             dataset: Arc::new(dataset),
+            dim: self.dim,
+            folder: self.folder.clone(),
+            name: self.name.clone(),
+            commits: self.commits.clone(),
+        })
+    }
+
+    /// The same version with nothing of it remembered, so that all is read from the disk again; on an object store what
+    /// was read before stays. Errors: as [`at`](Table::at).
+    pub fn afresh(&self) -> Result<Table> {
+        let dataset = match &self.folder {
+            None => self.dataset.clone(),
+            Some(_) => contained(&self.name, async {
+                let session = Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, Default::default());
+                let opened = DatasetBuilder::from_uri(&self.name)
+                    .with_session(Arc::new(session))
+                    .with_commit_handler(self.commits.clone())
+                    .with_version(self.version())
+                    .load()
+                    .await;
+                opened.map(Arc::new).map_err(|e| failure::version(e, self.version(), &self.name))
+            })?,
+        };
+        Ok(Table {
+            schema: Arc::new(arrow_schema::Schema::from(dataset.schema())),
+            dataset,
             dim: self.dim,
             folder: self.folder.clone(),
             name: self.name.clone(),

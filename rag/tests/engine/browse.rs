@@ -113,3 +113,31 @@ fn documents_are_listed_page_by_page() {
         assert_eq!(kb.documents(&bad).unwrap_err().code(), Code::InvalidArgument);
     }
 }
+
+#[test]
+fn numbers_are_given_back_to_the_last_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    // All bits of a float64 by xorshift (Marsaglia 2003).
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut values: Vec<f64> = Vec::new();
+    while values.len() < 400 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        values.extend(Some(f64::from_bits(state)).filter(|value| value.is_finite()));
+    }
+    let id = |i: usize| format!("d{i:03}");
+    let documents = values.iter().enumerate();
+    let documents = documents.map(|(i, value)| Document::new(id(i), "text").metadata_field("v", *value));
+    kb.add(documents.collect()).unwrap();
+    let mut rising: Vec<usize> = (0..values.len()).collect();
+    rising.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let rising: Vec<String> = rising.into_iter().map(id).collect();
+    for (i, value) in values.iter().enumerate() {
+        assert_eq!(kb.get(&id(i)).unwrap().metadata["v"].as_f64(), Some(*value));
+        assert_eq!(pages(&kb, None, 9, Some(&format!("v = {value:?}"))), [id(i)], "{value:?}");
+    }
+    // The end of a page is a number too.
+    assert_eq!(pages(&kb, Some("v"), 7, None), rising);
+}

@@ -1,9 +1,13 @@
 //! Do readers see a consistent state while a writer works? `QUORATE_TORTURE_SECONDS` sets how long.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::common::{open, options};
+use crate::common::{Words, open, options};
+use quorate_core::embed::Embed;
+use quorate_core::vector::Matrix;
+use quorate_core::{Cancel, Code, Result};
 use quorate_rag::{Document, Durability, Filter, KnowledgeBase, Mode, OpenOptions, SearchOptions};
 
 #[test]
@@ -73,5 +77,111 @@ fn eight_readers_during_writes() {
     let kb = open(folder.path());
     for (t, name) in ["a", "b"].into_iter().enumerate() {
         assert_eq!(kb.tenant(name).unwrap().count(None).unwrap(), counts[t]);
+    }
+}
+
+/// Does something once while it embeds a text that says `pause`.
+struct Pausing {
+    words: Arc<dyn Embed>,
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Embed for Pausing {
+    fn id(&self) -> &str {
+        self.words.id()
+    }
+
+    fn dim(&self) -> usize {
+        self.words.dim()
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.words.max_tokens()
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Matrix> {
+        if texts.iter().any(|text| text.contains("pause")) {
+            let meanwhile = self.meanwhile.lock().unwrap().take();
+            meanwhile.into_iter().for_each(|work| work());
+        }
+        self.words.embed(texts, cancel)
+    }
+
+    fn embed_query(&self, text: &str) -> Result<Vec<f32>> {
+        self.words.embed_query(text)
+    }
+
+    fn tokenize(&self, text: &str) -> Result<Vec<std::ops::Range<usize>>> {
+        self.words.tokenize(text)
+    }
+
+    fn special_tokens(&self) -> usize {
+        self.words.special_tokens()
+    }
+}
+
+/// What a call finds stored as it is given is there when the call returns, also when another one changes it meanwhile: of
+/// two batches one comes after the other.
+#[test]
+fn batches_come_one_after_the_other() {
+    let model = Arc::new(Pausing { words: Words::new(32), meanwhile: Mutex::new(None) });
+    let kb = KnowledgeBase::in_memory(OpenOptions::with_embedder(model.clone())).unwrap();
+    let texts = |kb: &KnowledgeBase| -> Vec<String> {
+        ["a", "b"].iter().map(|id| kb.get(id).map(|found| found.text).unwrap_or_default()).collect()
+    };
+    let changes: [fn(&KnowledgeBase); 3] = [
+        |kb| drop(kb.upsert(vec![Document::new("a", "other"), Document::new("b", "other")]).unwrap()),
+        |kb| assert_eq!(kb.delete(&["a", "b"]).unwrap(), 2),
+        |kb| {
+            let metadata = Document::new("", "").metadata_field("n", 1).metadata;
+            kb.update_metadata("a", metadata).unwrap();
+        },
+    ];
+    for change in changes {
+        kb.upsert(vec![Document::new("a", "one"), Document::new("b", "one")]).unwrap();
+        let other = kb.clone();
+        *model.meanwhile.lock().unwrap() = Some(Box::new(move || change(&other)));
+        let report = kb.upsert(vec![Document::new("a", "one"), Document::new("b", "pause")]).unwrap();
+        assert_eq!((report.unchanged, report.added + report.replaced), (0, 2));
+        assert_eq!(texts(&kb), ["one", "pause"]);
+        assert!(kb.get("a").unwrap().metadata.is_empty());
+        assert!(model.meanwhile.lock().unwrap().is_none());
+    }
+    let untouched = kb.upsert(vec![Document::new("a", "one"), Document::new("b", "pause again")]).unwrap();
+    assert_eq!((untouched.unchanged, untouched.replaced), (1, 1));
+}
+
+/// Whoever asks while another thread closes is told all there is, or `closed`.
+#[test]
+fn calls_beside_close_find_all_or_say_so() {
+    for _ in 0..100 {
+        let kb = KnowledgeBase::in_memory(options()).unwrap();
+        kb.add((0..5).map(|i| Document::new(i.to_string(), "shared")).collect()).unwrap();
+        let version = kb.stats().unwrap().version;
+        let calls: [&(dyn Fn() -> Result<bool> + Sync); 6] = [
+            &|| Ok(kb.count(None)? == 5),
+            &|| Ok(kb.get("3")?.text == "shared"),
+            &|| Ok(kb.ids()?.len() == 5),
+            &|| Ok(kb.versions()?.len() == 2),
+            &|| Ok(kb.at(version)?.count(None)? == 5),
+            &|| Ok(kb.search("shared", &SearchOptions::default())?.len() == 5),
+        ];
+        let begin = Barrier::new(calls.len() + 1);
+        std::thread::scope(|scope| {
+            for call in calls {
+                let begin = &begin;
+                scope.spawn(move || {
+                    begin.wait();
+                    loop {
+                        match call() {
+                            Ok(right) => assert!(right),
+                            Err(error) => return assert_eq!(error.code(), Code::Closed, "{error}"),
+                        }
+                    }
+                });
+            }
+            begin.wait();
+            kb.close().unwrap();
+        });
     }
 }

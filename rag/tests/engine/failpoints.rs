@@ -193,3 +193,23 @@ fn small_segments_that_cannot_be_merged_stay_as_they_are() {
     holds(&open(folder.path()), 0..31);
     scenario.teardown();
 }
+
+#[test]
+fn a_tenant_is_dropped_also_where_its_files_cannot_be_removed_yet() {
+    let scenario = fail::FailScenario::setup();
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    let acme = kb.tenant("acme").unwrap();
+    acme.add(docs(0, 5)).unwrap();
+    fail::cfg("store-remove", "return").unwrap();
+    kb.drop_tenant("acme").unwrap();
+    fail::cfg("store-remove", "off").unwrap();
+    assert_eq!(acme.count(None).unwrap(), 0);
+    acme.add(docs(7, 9)).unwrap();
+    kb.close().unwrap();
+    holds(&open(folder.path()).tenant("acme").unwrap(), 7..9);
+    let left = std::fs::read_dir(folder.path().join("truth")).unwrap().flatten();
+    let left: Vec<_> = left.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    assert!(!left.iter().any(|name| name.starts_with("removed-")), "{left:?}");
+    scenario.teardown();
+}

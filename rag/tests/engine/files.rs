@@ -334,6 +334,46 @@ fn ids_begin_below_a_root_wherever_it_lies() {
     assert!(place.kb.get("sub/a.txt").unwrap().source.starts_with(second.to_str().unwrap()));
 }
 
+#[test]
+fn parts_of_files_do_not_take_each_others_place() {
+    let place = Place::new();
+    let book = |word: &str| {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let page = format!("<p>{word}</p>");
+        for (name, text) in [
+            ("META-INF/container.xml", "<container><rootfile full-path='b.opf'/></container>"),
+            (
+                "b.opf",
+                "<package><manifest><item id='c' href='c.html'/></manifest><spine><itemref idref='c'/></spine></package>",
+            ),
+            ("c.html", page.as_str()),
+        ] {
+            archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut archive, text.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    };
+    let options = |root: &Path| SyncOptions {
+        files: FileOptions { root: Some(root.to_owned()), ..FileOptions::default() },
+        ..SyncOptions::default()
+    };
+    let (first, other) = (place.files(), place.folder.path().join("other"));
+    write(&first, "a.epub", book("one"));
+    write(&other, "a.epub", book("another"));
+    assert_eq!(place.kb.sync_files(&[&first], &options(&first)).unwrap().added, 1);
+    let error = place.kb.sync_files(&[&other], &options(&other)).unwrap_err();
+    assert_eq!(error.code(), Code::DuplicateId);
+    assert_eq!(place.kb.get("a.epub#chapter=1").unwrap().text, "one");
+    // The folder is moved, and its book is lost on the way.
+    let moved = place.folder.path().join("moved");
+    std::fs::rename(&first, &moved).unwrap();
+    write(&moved, "b.txt", "two");
+    std::fs::remove_file(moved.join("a.epub")).unwrap();
+    let report = place.kb.sync_files(&[&moved], &options(&moved)).unwrap();
+    assert_eq!((report.added, report.deleted), (1, 1));
+    assert_eq!(names(&place), ["b.txt"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn odd_names_links_and_what_may_not_be_read() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use quorate_rag::chunk::{ChunkOptions, ChunkStrategy};
-use quorate_rag::{Bm25, Document, Mode, OpenOptions, SearchOptions};
+use quorate_rag::{Bm25, Document, KnowledgeBase, Mode, OpenOptions, SearchOptions, Tuning};
 
 use crate::common::options;
 
@@ -59,19 +59,28 @@ fn expected(documents: &[(String, Vec<String>)], weight: f32) -> HashMap<(String
 #[test]
 fn chunks_count_with_their_neighbours() {
     let folder = tempfile::tempdir().unwrap();
-    let chunking = ChunkOptions {
-        strategy: ChunkStrategy::Fixed,
-        max_tokens: CHUNK,
-        contextual_headers: false,
-        ..ChunkOptions::default()
-    };
-    let kb = quorate_rag::KnowledgeBase::open(
-        folder.path().to_str().unwrap(),
-        OpenOptions { chunking: Some(chunking), ..options() },
-    )
-    .unwrap();
+    // Segments of documents of all kinds, then one for each document, so that some have no document of several chunks.
+    for (commit, name) in [(25, "many"), (1, "one")] {
+        let chunking = ChunkOptions {
+            strategy: ChunkStrategy::Fixed,
+            max_tokens: CHUNK,
+            contextual_headers: false,
+            ..ChunkOptions::default()
+        };
+        let tuning = Tuning { small_segments: 1000, background: false, ..Tuning::default() };
+        let place = folder.path().join(name);
+        let kb = KnowledgeBase::open(
+            place.to_str().unwrap(),
+            OpenOptions { chunking: Some(chunking), tuning, ..options() },
+        )
+        .unwrap();
+        counted(&kb, commit);
+    }
+}
+
+fn counted(kb: &KnowledgeBase, commit: usize) {
     let mut documents = documents();
-    for part in documents.chunks(25) {
+    for part in documents.chunks(commit) {
         kb.add(part.iter().map(|(id, words)| Document::new(id, words.join(" "))).collect()).unwrap();
     }
     let check = |documents: &[(String, Vec<String>)], weight: f32| {

@@ -165,6 +165,47 @@ fn a_tenant_that_is_dropped_is_gone_for_everybody() {
 }
 
 #[test]
+fn tenants_are_dropped_at_once_while_others_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    let names: Vec<String> = (0..4).map(|n| format!("tenant{n}")).collect();
+    let reading = OpenOptions { read_only: true, ..options() };
+    let reader = KnowledgeBase::open(text(folder.path().to_owned()), reading).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let dropping: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let tenant = kb.tenant(name).unwrap();
+                let kb = &kb;
+                scope.spawn(move || {
+                    for _ in 0..15 {
+                        tenant.add(numbered(0..3)).unwrap();
+                        kb.drop_tenant(name).unwrap();
+                        assert_eq!(tenant.count(None).unwrap(), 0);
+                    }
+                })
+            })
+            .collect();
+        for name in &names {
+            let (tenant, done) = (reader.tenant(name).unwrap(), &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    tenant.refresh().unwrap();
+                    let found = tenant.ids().unwrap().len();
+                    assert!(found == 0 || found == 3, "{found}");
+                }
+            });
+        }
+        let ended: Vec<_> = dropping.into_iter().map(|thread| thread.join()).collect();
+        done.store(true, Ordering::Relaxed);
+        ended.into_iter().for_each(|ended| ended.unwrap());
+    });
+    assert_eq!(kb.tenants().unwrap(), Vec::<String>::new());
+    assert!(!walk(folder.path()).iter().any(|path| text(path.clone()).contains("removed-")));
+}
+
+#[test]
 fn a_tenant_that_cannot_be_read_can_be_dropped_and_a_drop_that_was_interrupted_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let kb = open(folder.path());
@@ -291,6 +332,22 @@ fn copies_refuse_places_that_are_taken_and_leave_nothing_when_stopped() {
     std::fs::create_dir(folder.path().join("to")).unwrap();
     kb.backup(&to, &copy()).unwrap();
     assert_eq!(open(Path::new(&to)).count(None).unwrap(), 300);
+    // Links and dots say where a place is, no more.
+    #[cfg(unix)]
+    {
+        let at = |name: &str| text(folder.path().join(name));
+        std::fs::create_dir(at("empty")).unwrap();
+        std::os::unix::fs::symlink(at("empty"), at("to-empty")).unwrap();
+        std::os::unix::fs::symlink(at("kb"), at("to-kb")).unwrap();
+        for inside in ["to-kb/copy", "empty/../kb/copy", "kb/copy", "none/at/.."] {
+            let refused = kb.backup(&at(inside), &copy()).unwrap_err();
+            assert_eq!(refused.code(), Code::InvalidArgument, "{inside}: {refused}");
+        }
+        for beside in ["to-empty", "kb/../beside", "new/er/"] {
+            kb.backup(&at(beside), &copy()).unwrap();
+            assert_eq!(open(Path::new(&at(beside))).count(None).unwrap(), 300, "{beside}");
+        }
+    }
 }
 
 #[test]
@@ -322,14 +379,20 @@ fn another_embedder_embeds_everything_again() {
         Chunk { range: 0..13, headings: vec!["h".to_owned()], vector: None },
         Chunk { range: 14..26, ..Chunk::default() },
     ]);
-    kb.add(vec![own]).unwrap();
+    let headed = Document::new("headed", "# Kidneys\n\nMetformin.\n\n## Liver\n\nSafe.");
+    kb.add(vec![own, headed]).unwrap();
+    let headings = |kb: &KnowledgeBase| -> Vec<Vec<String>> {
+        kb.get("headed").unwrap().chunks.unwrap().into_iter().map(|chunk| chunk.headings).collect()
+    };
+    assert_eq!(headings(&kb)[0], ["Kidneys"]);
     kb.tenant("acme").unwrap().add(numbered(0..5)).unwrap();
     for keep_chunks in [true, false] {
         let to = text(folder.path().join(format!("other-{keep_chunks}")));
         let options = ReembedOptions { keep_chunks, ..ReembedOptions::default() };
         let report = kb.reembed(&to, OpenOptions::with_embedder(Words::new(48)), &options).unwrap();
-        assert_eq!((report.tenants, report.documents), (1, 606));
+        assert_eq!((report.tenants, report.documents), (1, 607));
         let other = KnowledgeBase::open(&to, OpenOptions::with_embedder(Words::new(48))).unwrap();
+        assert_eq!(headings(&other), headings(&kb));
         assert_eq!(other.stats().unwrap().dim, 48);
         assert_eq!(other.ids().unwrap(), kb.ids().unwrap());
         let cut = other.get("own").unwrap().chunks.unwrap();
@@ -343,8 +406,21 @@ fn another_embedder_embeds_everything_again() {
         alike.add(numbered(0..600)).unwrap();
         assert_eq!(other.get("3").unwrap(), alike.get("3").unwrap());
         assert_eq!(other.tenant("acme").unwrap().count(None).unwrap(), 5);
-        assert_eq!(kb.stats().unwrap().documents, 601);
+        assert_eq!(kb.stats().unwrap().documents, 602);
     }
+}
+
+/// All documents that a tenant has in the truth, read without the indexes.
+fn stored(place: &Path, tenant: Option<&str>) -> Vec<Document> {
+    let folder = tempfile::tempdir().unwrap();
+    for path in walk(place).into_iter().filter(|path| !path.starts_with(place.join("index"))) {
+        let to = folder.path().join(path.strip_prefix(place).unwrap());
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(&path, &to).unwrap();
+    }
+    let kb = open(folder.path());
+    let kb = tenant.map_or(kb.clone(), |name| kb.tenant(name).unwrap());
+    kb.ids().unwrap().iter().map(|id| kb.get(id).unwrap()).collect()
 }
 
 #[test]
@@ -360,6 +436,7 @@ fn what_is_not_as_it_was_written_is_listed() {
     let sound = open(folder.path()).verify(&copy()).unwrap();
     assert!(sound.ok && sound.problems.is_empty(), "{sound:?}");
     assert_eq!((sound.tenants, sound.documents), (2, 89));
+    let there = [stored(folder.path(), None), stored(folder.path(), Some("acme"))];
     let flip = |path: &Path, at: usize| {
         let mut bytes = std::fs::read(path).unwrap();
         bytes[at] ^= 0x10;
@@ -385,16 +462,27 @@ fn what_is_not_as_it_was_written_is_listed() {
             kb.tenant(name).unwrap();
         }
         let damaged = one(part, needle);
-        let half = std::fs::metadata(&damaged).unwrap().len() as usize / 2;
-        // A byte may stand between two columns, where it says nothing; of these twenty most do not.
-        let places = (0..20).map(|n| half - n * half / 40);
-        let found = places.into_iter().find_map(|at| {
+        let size = std::fs::metadata(&damaged).unwrap().len() as usize;
+        // From end to end. A byte may stand between two columns, where it says nothing: then all is read as it was.
+        let mut noticed = Vec::new();
+        for at in (0..40).map(|n| n * (size - 1) / 39) {
             flip(&damaged, at);
             let report = kb.verify(&copy()).unwrap();
+            if report.ok {
+                assert_eq!(
+                    stored(folder.path(), tenant),
+                    there[tenant.is_some() as usize],
+                    "{damaged:?} {at}"
+                );
+            } else {
+                noticed.push((at, report));
+            }
             flip(&damaged, at);
-            (!report.ok).then_some((at, report))
-        });
-        let Some((at, report)) = found else { panic!("{damaged:?}") };
+            let report = kb.verify(&copy()).unwrap();
+            assert!(report.ok, "mended at {at}: {report:?}");
+        }
+        assert!(noticed.len() >= 20, "{damaged:?}: {} of 40", noticed.len());
+        let (at, report) = noticed.swap_remove(0);
         let problem = &report.problems[0];
         assert_eq!(
             (problem.part, problem.tenant.as_deref(), problem.code.as_str()),
@@ -403,7 +491,6 @@ fn what_is_not_as_it_was_written_is_listed() {
         );
         let name = damaged.file_name().unwrap().to_str().unwrap();
         assert!(report.problems.iter().any(|one| one.message.contains(name)), "{name}: {report:?}");
-        assert!(kb.verify(&copy()).unwrap().ok);
         // A tenant is told of its own alone.
         if tenant.is_none() {
             flip(&damaged, at);
@@ -412,6 +499,45 @@ fn what_is_not_as_it_was_written_is_listed() {
         }
         kb.close().unwrap();
     }
+}
+
+/// A reader that has not looked again since the writer pruned what it sees, beside one more tenant that is gone.
+#[test]
+fn what_a_writer_has_pruned_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    kb.add(numbered(0..20)).unwrap();
+    for name in ["acme", "gone"] {
+        kb.tenant(name).unwrap().add(numbered(0..5)).unwrap();
+    }
+    let reading = || OpenOptions { read_only: true, ..options() };
+    let reader = KnowledgeBase::open(folder.path().to_str().unwrap(), reading()).unwrap();
+    let (acme, gone) = (reader.tenant("acme").unwrap(), reader.tenant("gone").unwrap());
+    kb.upsert(numbered(5..25)).unwrap();
+    kb.delete(&["3"]).unwrap();
+    kb.compact().unwrap();
+    kb.tenant("acme").unwrap().delete(&["0"]).unwrap();
+    kb.tenant("acme").unwrap().compact().unwrap();
+    let report = reader.verify(&copy()).unwrap();
+    assert!(report.ok, "{report:?}");
+    assert_eq!((report.tenants, report.documents), (3, 24 + 4 + 5));
+    // What the reader sees has not changed.
+    assert_eq!((reader.count(None).unwrap(), acme.count(None).unwrap()), (20, 5));
+    kb.drop_tenant("gone").unwrap();
+    let report = gone.verify(&copy()).unwrap();
+    assert!(report.ok && report.documents == 0, "{report:?}");
+    assert!(kb.verify(&copy()).unwrap().ok);
+    // A version that nobody pruned is damage as before.
+    let versions = folder.path().join("truth/documents.lance/_versions");
+    let newest = std::fs::read_dir(&versions)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "manifest"))
+        .min()
+        .unwrap();
+    std::fs::remove_file(newest).unwrap();
+    let report = kb.verify(&copy()).unwrap();
+    assert!(report.problems.iter().any(|problem| problem.part == Part::Documents), "{report:?}");
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {

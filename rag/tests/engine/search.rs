@@ -1,15 +1,15 @@
 //! Does a search find what is there, whatever is asked for beside it?
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::common::{Words, open, options};
-use quorate_core::embed::Embed;
+use quorate_core::embed::{CallbackEmbedder, Embed};
 use quorate_core::vector::Matrix;
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_rag::chunk::{ChunkOptions, ChunkStrategy};
 use quorate_rag::{
-    Document, Filter, Fusion, GroupBy, Hits, KnowledgeBase, Language, Lexical, LexicalQuery, Mode,
+    Bm25, Document, Filter, Fusion, GroupBy, Hits, KnowledgeBase, Language, Lexical, LexicalQuery, Mode,
     OpenOptions, Rerank, Reranker, SearchOptions,
 };
 use serde_json::json;
@@ -68,6 +68,10 @@ fn the_first_hits_do_not_depend_on_how_many_are_asked_for() {
     }
     for mode in [Mode::Dense, Mode::Lexical] {
         cases.push(SearchOptions { mode, ..SearchOptions::default() });
+    }
+    // Those that are not good enough stand between the others.
+    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+        cases.push(SearchOptions { mode, min_relevance: Some(0.3), ..SearchOptions::default() });
     }
     for case in cases {
         for query in ["w1 w2 w3", "w17"] {
@@ -145,13 +149,24 @@ fn equal_documents_score_alike_and_the_older_comes_first() {
 fn scores(kb: &KnowledgeBase) -> HashMap<String, f32> {
     let options = SearchOptions { k: 1000, mode: Mode::Lexical, ..SearchOptions::default() };
     let hits = kb.search("w1 w2 w3 w4 w5", &options).unwrap();
-    hits.iter().map(|hit| (hit.doc_id().to_owned(), hit.score())).collect()
+    hits.iter().map(|hit| (hit.chunk_id().to_owned(), hit.score())).collect()
 }
 
 /// One result, many paths: BM25 of a base that has been through merges with dead rows, as the writer, a reader and the
-/// next opening see it, is that of the same documents in a new one.
+/// next opening see it, is that of the same documents in a new one; where each document is one chunk, where each is
+/// several, and where some are one and some several, so that segments differ in that too.
 #[test]
 fn statistics_are_exact_however_segments_were_merged() {
+    for max_tokens in [40, 150, 1000] {
+        let strategy = ChunkStrategy::Fixed;
+        let chunking =
+            ChunkOptions { strategy, max_tokens, contextual_headers: false, ..ChunkOptions::default() };
+        statistics_are_exact(&|| OpenOptions { chunking: Some(chunking.clone()), ..options() });
+    }
+}
+
+fn statistics_are_exact(options: &dyn Fn() -> OpenOptions) {
+    let open = |place: &std::path::Path| KnowledgeBase::open(place.to_str().unwrap(), options()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("kb");
     let mut next = numbers(1);
@@ -283,6 +298,17 @@ fn conditions_on_words_hold_for_the_whole_search() {
     assert_eq!(found("renal", json!({"must_not": "artery"}), Mode::Hybrid), "acd");
     assert_eq!(found("x", json!({"should": ["acute", "artery"]}), Mode::Lexical), "ab");
     assert_eq!(found("x", json!({"should": "acute"}), Mode::Hybrid), "abcd");
+    // Stop words alone say nothing, wherever they stand.
+    for nothing in [
+        json!({"should": "the"}),
+        json!({"must": "the", "should": "of"}),
+        json!({"must_not": {"must": "the"}}),
+        json!({"must": {"must": "the"}}),
+        json!({"must_not": {"must": "the", "must_not": "artery"}}),
+    ] {
+        assert_eq!(found("renal", nothing.clone(), Mode::Lexical), "abd", "{nothing}");
+    }
+    assert_eq!(found("acute", json!({"must": [{"must": "the"}, "renal"]}), Mode::Lexical), "abd");
     let scored = |should: serde_json::Value| {
         let lexical: Lexical = serde_json::from_value(json!({"must": "renal", "should": should})).unwrap();
         let lexical = Some(LexicalQuery::from(lexical));
@@ -293,6 +319,66 @@ fn conditions_on_words_hold_for_the_whole_search() {
     let bad: Lexical = serde_json::from_value(json!({"must": " "})).unwrap();
     let options = SearchOptions { lexical: Some(bad.into()), ..SearchOptions::default() };
     assert_eq!(kb.search("x", &options).unwrap_err().code(), Code::QuerySyntax);
+}
+
+#[test]
+fn a_beginning_stands_for_all_words_that_begin_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    let mut documents: Vec<Document> =
+        (0..400).map(|i| Document::new(format!("d{i}"), format!("stone xen{i:04}"))).collect();
+    documents.push(Document::new("other", "stone"));
+    kb.add(documents).unwrap();
+    let found = |lexical: serde_json::Value, mode: Mode| {
+        let lexical: Lexical = serde_json::from_value(lexical).unwrap();
+        let lexical = Some(LexicalQuery::from(lexical));
+        let options = SearchOptions { lexical, mode, k: 1000, ..SearchOptions::default() };
+        kb.search("stone", &options).unwrap().iter().map(|hit| hit.doc_id().to_owned()).collect::<Vec<_>>()
+    };
+    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+        assert_eq!(found(json!({"prefix": "xen"}), mode).len(), 400, "{mode:?}");
+        assert_eq!(found(json!({"must_not": {"prefix": "xen"}}), mode), ["other"], "{mode:?}");
+    }
+}
+
+#[test]
+fn beginnings_and_misspellings_are_those_of_words_and_not_of_stems() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    for (id, text) in [
+        ("a", "arterial hypertension"),
+        ("b", "a hypertensive crisis"),
+        ("c", "running a race"),
+        ("d", "a studio for studies"),
+        ("e", "the studio"),
+    ] {
+        kb.add(vec![Document::new(id, text)]).unwrap();
+    }
+    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+        for (lexical, want) in [
+            (json!({"prefix": "hypertens"}), "ab"),
+            (json!({"prefix": "hypertensi"}), "ab"),
+            (json!({"prefix": "Hypertensio"}), "a"),
+            (json!({"prefix": "hypertension"}), "a"),
+            (json!({"prefix": "hypertensions"}), ""),
+            (json!({"prefix": "runnin"}), "c"),
+            (json!({"prefix": "studies"}), "d"),
+            (json!({"fuzzy": "hypertensoin"}), "a"),
+            (json!({"fuzzy": {"word": "hypertensve", "distance": 1}}), "b"),
+            (json!({"must": "crisis", "must_not": {"prefix": "hypertensi"}}), ""),
+        ] {
+            let asked: Lexical = serde_json::from_value(lexical.clone()).unwrap();
+            let options =
+                SearchOptions { lexical: Some(LexicalQuery::from(asked)), mode, ..SearchOptions::default() };
+            let hits = kb.search("x", &options).unwrap();
+            if mode == Mode::Lexical {
+                assert!(hits.iter().all(|hit| !hit.explain().unwrap().lexical.unwrap().terms.is_empty()));
+            }
+            let mut found = ids(&hits);
+            found.sort_unstable();
+            assert_eq!(found.concat(), want, "{mode:?} {lexical}");
+        }
+    }
 }
 
 #[test]
@@ -331,6 +417,42 @@ fn a_search_may_find_nothing_relevant() {
 }
 
 #[test]
+fn relevance_asks_the_host_for_nothing() {
+    let asked = Arc::new(Mutex::new(Vec::<String>::new()));
+    let seen = asked.clone();
+    let lengths = move |texts: &[&str], _: &Cancel| {
+        seen.lock().unwrap().extend(texts.iter().map(|text| (*text).to_owned()));
+        Ok(texts.iter().map(|text| vec![text.len() as f32, 1.0]).collect())
+    };
+    let embedder = CallbackEmbedder::new("lengths-v1", 2, lengths).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let options = OpenOptions::with_embedder(Arc::new(embedder));
+    let kb = KnowledgeBase::open(folder.path().to_str().unwrap(), options).unwrap();
+    kb.add(vec![Document::new("a", "alpha beta")]).unwrap();
+    let hits = kb.search("alpha", &SearchOptions::default()).unwrap();
+    assert!(hits[0].relevance().unwrap().is_some());
+    assert_eq!(*asked.lock().unwrap(), ["alpha beta", "alpha"]);
+}
+
+#[test]
+fn a_right_angle_is_a_similarity_and_no_vector_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let kb = open(folder.path());
+    let axis = |i: usize| (0..32).map(|j| if i == j { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
+    kb.add(vec![
+        Document::new("same", "alpha").vector(axis(0)),
+        Document::new("other", "beta").vector(axis(1)),
+        Document::new("none", "gamma").vector(vec![0.0; 32]),
+    ])
+    .unwrap();
+    let hits = kb.search_vector(&axis(0), &SearchOptions::default()).unwrap();
+    let found: Vec<_> = hits.iter().map(|hit| (hit.doc_id(), hit.similarity())).collect();
+    assert_eq!(found, [("same", Some(1.0)), ("other", Some(0.0)), ("none", None)]);
+    let hits = kb.search_vector(&[0.0; 32], &SearchOptions::default()).unwrap();
+    assert!(hits.iter().all(|hit| hit.similarity().is_none()));
+}
+
+#[test]
 fn recall_is_a_share() {
     let folder = tempfile::tempdir().unwrap();
     let kb = open(folder.path());
@@ -345,6 +467,14 @@ fn recall_is_a_share() {
     }
     let options = SearchOptions { depth: 1 << 40, ..SearchOptions::default() };
     assert_eq!(kb.search("alpha", &options).unwrap_err().code(), Code::InvalidArgument);
+    // Factors with which a score would be infinite, or ranks no longer told apart.
+    for bad in [
+        SearchOptions { bm25: Bm25 { k1: f32::MAX, ..Bm25::default() }, ..SearchOptions::default() },
+        SearchOptions { bm25: Bm25 { title_boost: f32::MAX, ..Bm25::default() }, ..SearchOptions::default() },
+        SearchOptions { fusion: Fusion::Rrf { k: 1e9 }, ..SearchOptions::default() },
+    ] {
+        assert_eq!(kb.search("alpha", &bad).unwrap_err().code(), Code::InvalidArgument, "{bad:?}");
+    }
 }
 
 /// A name for vectors that the host makes elsewhere.

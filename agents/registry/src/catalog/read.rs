@@ -287,7 +287,7 @@ impl<'a> Reader<'a> {
                 self.expected(&format!("capability '{}'", shown(&name)), "a title", &title);
                 continue;
             };
-            match known.insert(name.as_str(), text) {
+            match known.put(name.as_str(), text) {
                 Ok(()) => fresh.push((name, text.to_owned())),
                 Err(error) => self.report(&title, error.code(), error.message().to_owned()),
             }
@@ -304,7 +304,7 @@ impl<'a> Reader<'a> {
         let pairs = fresh.iter().map(|(name, title)| (name.as_str(), title.as_str()));
         match std::mem::take(&mut self.known).with(tenant, pairs) {
             Ok(known) => self.known = known,
-            // Each was checked above.
+            // Each was checked above; here it is said that they are too many.
             Err(error) => self.problems.push(Problem {
                 file: self.paths.last().cloned().unwrap_or_default(),
                 line: 0,

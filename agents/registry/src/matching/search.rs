@@ -401,8 +401,8 @@ struct Covered {
     shares: Vec<f32>,
     /// The rows that are covered at all.
     touched: Vec<u32>,
-    /// Common terms, by number: they are looked up for those agents alone that are compared in the end.
-    later: Vec<usize>,
+    /// Whether terms of the question are common in the segment: these are looked up for those agents alone that are compared in the end.
+    common: bool,
 }
 
 impl<'q> Words<'q> {
@@ -452,7 +452,7 @@ impl<'q> Words<'q> {
             for ((slot, rows), covered) in snapshot.slots.iter().zip(admitted).zip(&mut words.coverage) {
                 let segment = &*slot.segment;
                 if segment.common_term(term).is_some() {
-                    covered.later.push(i);
+                    covered.common = true;
                     continue;
                 }
                 let postings = segment.postings(term);
@@ -479,16 +479,17 @@ impl<'q> Words<'q> {
         if self.total > 0.0 { share / self.total } else { 0.0 }
     }
 
-    /// The share of the question's weight that an agent covers.
+    /// The share of the question's weight that an agent covers, added up in the order of the question in any segment: equal agents cover exactly the
+    /// same.
     fn of(&self, slot: usize, row: u32, entry: &Entry) -> f32 {
         let covered = &self.coverage[slot];
-        let mut share = covered.shares.get(row as usize).copied().unwrap_or(0.0);
-        for &i in &covered.later {
-            let tf = entry.frequency(self.terms[i].0);
-            if tf > 0.0 {
-                share += self.idf[i] * saturation(tf, entry.length(), self.mean_length);
-            }
-        }
+        let share = match covered.common {
+            false => covered.shares.get(row as usize).copied().unwrap_or(0.0),
+            true => self.terms.iter().zip(&self.idf).fold(0.0, |share, (&(term, _), idf)| {
+                let tf = entry.frequency(term);
+                if tf > 0.0 { share + idf * saturation(tf, entry.length(), self.mean_length) } else { share }
+            }),
+        };
         if self.total > 0.0 { share / self.total } else { 0.0 }
     }
 

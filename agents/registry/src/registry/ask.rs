@@ -38,11 +38,26 @@ impl AgentRegistry {
         })
     }
 
-    /// The vector of a question. Errors: `empty_input`, those of the embedder.
+    /// The vector of a question. Errors: `empty_input`, `invalid_shape` and `not_finite` for what nothing can be learnt from, those of the embedder.
     pub(super) fn vector(&self, question: &str) -> Result<Vec<f32>> {
         check_question(question)?;
         self.cancel.check()?;
-        self.inner.options.embedder.embed_query(question)
+        let embedder = &self.inner.options.embedder;
+        let vector = embedder.embed_query(question)?;
+        if vector.len() != embedder.dim() {
+            return Err(Error::new(
+                Code::InvalidShape,
+                format!(
+                    "the embedder gave a vector of {} components, expected {}",
+                    vector.len(),
+                    embedder.dim()
+                ),
+            ));
+        }
+        if vector.iter().any(|x| !x.is_finite()) {
+            return Err(Error::new(Code::NotFinite, "the embedder gave a vector that is not finite"));
+        }
+        Ok(vector)
     }
 
     /// The options on behalf of this handle's tenant. Errors: `tenant_violation`.

@@ -182,7 +182,7 @@ impl AgentRegistry {
                 ),
             ));
         }
-        let taxonomies = contents.meta.taxonomies()?;
+        let taxonomies = contents.meta.taxonomies();
         let entries = contents
             .agents
             .into_iter()
@@ -460,7 +460,7 @@ impl AgentRegistry {
             }
         }
         for (tenant, names) in in_use {
-            all = all.adopting(tenant, names)?;
+            all = all.adopting(tenant, names);
         }
         Ok(all)
     }

@@ -322,14 +322,9 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 }
 
 impl Meta {
-    pub(crate) fn taxonomies(&self) -> Result<Taxonomies> {
+    pub(crate) fn taxonomies(&self) -> Taxonomies {
         let common = self.taxonomy.iter().map(|(name, title)| (name.as_str(), title.as_str()));
-        let mut all = Taxonomies::default().with(None, common)?;
-        for (tenant, added) in &self.taxonomies {
-            all =
-                all.with(Some(tenant), added.iter().map(|(name, title)| (name.as_str(), title.as_str())))?;
-        }
-        Ok(all)
+        Taxonomies::stored(common, &self.taxonomies)
     }
 
     /// The same with these taxonomies.

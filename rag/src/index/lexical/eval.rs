@@ -8,35 +8,55 @@ use tantivy::{DocSet, TERMINATED};
 use super::LexicalSegment;
 use super::query::{Node, Phrase};
 use super::score::{Clause, Norms, TermScore, field_name};
+use crate::index::Catalog;
 
 impl Node {
     /// The matching rows with their scores, ascending.
-    pub(super) fn rows(&self, segment: &LexicalSegment, norms: &Norms) -> Result<Vec<(u32, f32)>> {
+    pub(super) fn rows(
+        &self,
+        segment: &LexicalSegment,
+        catalog: &Catalog,
+        norms: &Norms,
+    ) -> Result<Vec<(u32, f32)>> {
         match self {
             Node::Sum(clauses) => {
                 let mut out = Vec::new();
                 for clause in clauses {
-                    out = union(out, clause_rows(clause, segment, norms)?, |a, b| a + b);
+                    out = union(out, clause_rows(clause, segment, norms)?);
                 }
                 Ok(out)
             }
-            Node::Best(clauses) => {
-                let mut out = Vec::new();
-                for clause in clauses {
-                    out = union(out, clause_rows(clause, segment, norms)?, f32::max);
+            Node::Best(best) => {
+                // A prefix can stand for very many words: one list of all rows, instead of one that grows with each word.
+                let mut scores = vec![f32::NEG_INFINITY; segment.rows as usize];
+                for clause in &best.clauses {
+                    for (row, score) in clause_rows(clause, segment, norms)? {
+                        if let Some(slot) = scores.get_mut(row as usize) {
+                            *slot = slot.max(score);
+                        }
+                    }
                 }
-                Ok(out)
+                for clause in &best.doubtful {
+                    for (row, score) in clause_rows(clause, segment, norms)? {
+                        if let Some(slot) = scores.get_mut(row as usize)
+                            && (*slot > f32::NEG_INFINITY || best.shows(catalog, row))
+                        {
+                            *slot = slot.max(score);
+                        }
+                    }
+                }
+                Ok((0..).zip(scores).filter(|&(_, score)| score > f32::NEG_INFINITY).collect())
             }
             Node::Phrase(phrase) => phrase.rows(segment, norms),
             Node::Any(parts) => {
                 let mut out = Vec::new();
                 for part in parts {
-                    out = union(out, part.rows(segment, norms)?, |a, b| a + b);
+                    out = union(out, part.rows(segment, catalog, norms)?);
                 }
                 Ok(out)
             }
             Node::All { parts, optional, without } => {
-                let mut lists = parts.iter().map(|part| part.rows(segment, norms));
+                let mut lists = parts.iter().map(|part| part.rows(segment, catalog, norms));
                 let Some(first) = lists.next() else { return Ok(Vec::new()) };
                 let mut out = first?;
                 for list in lists {
@@ -50,7 +70,7 @@ impl Node {
                     });
                 }
                 for part in optional {
-                    let list = part.rows(segment, norms)?;
+                    let list = part.rows(segment, catalog, norms)?;
                     for (row, score) in &mut out {
                         if let Ok(at) = list.binary_search_by_key(row, |&(r, _)| r) {
                             *score += list[at].1;
@@ -58,7 +78,7 @@ impl Node {
                     }
                 }
                 for part in without {
-                    let list = part.rows(segment, norms)?;
+                    let list = part.rows(segment, catalog, norms)?;
                     out.retain(|(row, _)| list.binary_search_by_key(row, |&(r, _)| r).is_err());
                 }
                 Ok(out)
@@ -70,6 +90,7 @@ impl Node {
     pub(super) fn explain(
         &self,
         segment: &LexicalSegment,
+        catalog: &Catalog,
         norms: &Norms,
         row: u32,
         out: &mut Vec<TermScore>,
@@ -81,16 +102,17 @@ impl Node {
                     out.extend(segment.term_score(clause, norms, row)?);
                 }
             }
-            Node::Best(clauses) => {
-                let mut best: Option<TermScore> = None;
-                for clause in clauses {
+            Node::Best(best) => {
+                let mut highest: Option<TermScore> = None;
+                let doubtful = if best.shows(catalog, row) { best.doubtful.as_slice() } else { &[] };
+                for clause in best.clauses.iter().chain(doubtful) {
                     if let Some(found) = segment.term_score(clause, norms, row)?
-                        && best.as_ref().is_none_or(|b| found.score > b.score)
+                        && highest.as_ref().is_none_or(|highest| found.score > highest.score)
                     {
-                        best = Some(found);
+                        highest = Some(found);
                     }
                 }
-                out.extend(best);
+                out.extend(highest);
             }
             Node::Phrase(phrase) => {
                 if let Some((frequency, score)) = phrase.at(segment, norms, row)? {
@@ -107,12 +129,12 @@ impl Node {
             }
             Node::Any(parts) => {
                 for part in parts {
-                    part.explain(segment, norms, row, out)?;
+                    part.explain(segment, catalog, norms, row, out)?;
                 }
             }
             Node::All { parts, optional, .. } => {
                 for part in parts.iter().chain(optional) {
-                    part.explain(segment, norms, row, out)?;
+                    part.explain(segment, catalog, norms, row, out)?;
                 }
             }
         }
@@ -136,7 +158,8 @@ fn clause_rows(clause: &Clause, segment: &LexicalSegment, norms: &Norms) -> Resu
     Ok(out)
 }
 
-fn union(a: Vec<(u32, f32)>, b: Vec<(u32, f32)>, both: impl Fn(f32, f32) -> f32) -> Vec<(u32, f32)> {
+/// The rows of either; the scores of those in both add up.
+fn union(a: Vec<(u32, f32)>, b: Vec<(u32, f32)>) -> Vec<(u32, f32)> {
     if a.is_empty() {
         return b;
     }
@@ -145,7 +168,7 @@ fn union(a: Vec<(u32, f32)>, b: Vec<(u32, f32)>, both: impl Fn(f32, f32) -> f32)
     loop {
         match (a.peek(), b.peek()) {
             (Some(&(x, s)), Some(&(y, t))) if x == y => {
-                out.push((x, both(s, t)));
+                out.push((x, s + t));
                 a.next();
                 b.next();
             }

@@ -18,9 +18,9 @@ mod query;
 mod score;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use quorate_core::{Cancel, Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Lazy, Result};
 use tantivy::directory::RamDirectory;
 use tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use tantivy::fieldnorm::FieldNormReader;
@@ -69,7 +69,7 @@ pub(crate) struct LexicalSegment {
     /// Words of all rows, by field. Tantivy only estimates them when it merges segments of which rows are dead.
     tokens: [u64; FIELDS],
     /// What each row is to those beside it; computed at first use.
-    places: OnceLock<Box<[Place]>>,
+    places: Lazy<Box<[Place]>>,
 }
 
 struct FieldReader {
@@ -185,7 +185,7 @@ impl LexicalSegment {
         let fields = [open("content")?, open("title")?];
         let tokens =
             tokens.unwrap_or_else(|| fields.each_ref().map(|field| field.inverted.total_num_tokens()));
-        Ok(LexicalSegment { fields, rows: reader.max_doc(), tokens, index, places: OnceLock::new() })
+        Ok(LexicalSegment { fields, rows: reader.max_doc(), tokens, index, places: Lazy::new() })
     }
 
     pub(crate) fn rows(&self) -> u32 {
@@ -193,7 +193,7 @@ impl LexicalSegment {
     }
 
     fn places(&self, catalog: &Catalog) -> &[Place] {
-        self.places.get_or_init(|| Place::all(self, catalog))
+        self.places.get(|| Place::all(self, catalog))
     }
 
     fn tokens(&self, field: usize) -> u64 {

@@ -69,10 +69,18 @@ impl Lengths {
         let slope = if average > 0.0 { k1 * b / average } else { 0.0 };
         Lengths { weight, base: k1 * (1.0 - b), slope }
     }
+
+    /// The discount of a row without neighbours, by length code: what it scores must not depend on which rows lie in
+    /// its segment.
+    pub(super) fn alone(&self) -> Box<[f32; 256]> {
+        Box::new(std::array::from_fn(|code| {
+            self.base + self.slope * FieldNormReader::id_to_fieldnorm(code as u8) as f32
+        }))
+    }
 }
 
 impl<'a> Near<'a> {
-    /// None where each document is one chunk.
+    /// None where each document of the segment is one chunk.
     pub(super) fn new(segment: &'a LexicalSegment, catalog: &Catalog, lengths: &'a Lengths) -> Option<Self> {
         (!catalog.one_to_one()).then(|| Near { places: segment.places(catalog), lengths })
     }
@@ -85,7 +93,7 @@ impl<'a> Near<'a> {
     fn score(&self, clause: &Clause, place: Place, own: u32, nearby: u32) -> f32 {
         let Lengths { weight, base, slope } = *self.lengths;
         let tf = own as f32 + weight * nearby as f32;
-        clause.weight * tf / (tf + base + slope * (place.own as f32 + weight * place.around as f32))
+        clause.weight * tf / (tf + (base + slope * (place.own as f32 + weight * place.around as f32)))
     }
 
     /// Adds to each row's score what a term gives it. Rows that have the term are put into `own`, those whose

@@ -11,6 +11,8 @@ use tantivy::query::FuzzyTermQuery;
 
 use super::score::{Clause, Weigher};
 use super::{Analyzer, CONTENT, LexicalView, TITLE};
+use crate::index::Catalog;
+use crate::retrieve::MAX_FACTOR;
 
 /// A structured query of the lexical leg.
 ///
@@ -34,7 +36,7 @@ pub enum LexicalQuery {
         #[serde(default)]
         slop: u32,
     },
-    /// Words that begin so.
+    /// Words that begin so, as many as there are; with the beginning of a stem, which is what is indexed, all words of it.
     Prefix(String),
     /// Words that are at most so many typing errors away.
     Fuzzy {
@@ -71,7 +73,7 @@ pub enum LexicalQuery {
     Not(Box<LexicalQuery>),
     /// A query whose score is multiplied.
     Boost {
-        /// Above 0.
+        /// Above 0; the product of all around a part is a millionth to a million.
         by: f32,
         /// What is multiplied.
         query: Box<LexicalQuery>,
@@ -86,17 +88,16 @@ fn one() -> u8 {
 const MAX_DEPTH: usize = 32;
 /// The most parts.
 const MAX_PARTS: usize = 1024;
-/// The most words that a prefix or a fuzzy word stands for: those in most rows.
-const MAX_EXPANSIONS: usize = 256;
 
 impl LexicalQuery {
     /// Whether the query can be run. Errors: `query_syntax`, `too_large`.
     pub fn validate(&self) -> Result<()> {
         let mut parts = 0;
-        self.check(0, false, &mut parts)
+        self.check(0, false, 1.0, &mut parts)
     }
 
-    fn check(&self, depth: usize, may_be_not: bool, parts: &mut usize) -> Result<()> {
+    /// `boost`: the product of those around it.
+    fn check(&self, depth: usize, may_be_not: bool, boost: f32, parts: &mut usize) -> Result<()> {
         let refuse = |why: &str| Err(Error::new(Code::QuerySyntax, format!("structured query: {why}")));
         *parts += 1;
         if depth > MAX_DEPTH || *parts > MAX_PARTS {
@@ -120,30 +121,34 @@ impl LexicalQuery {
                     return refuse("a part needs something that is to match; give must or should");
                 }
                 let mut all = must.iter().chain(should).chain(must_not);
-                all.try_for_each(|part| part.check(depth + 1, false, parts))
+                all.try_for_each(|part| part.check(depth + 1, false, boost, parts))
             }
             LexicalQuery::Fuzzy { distance, .. } if *distance > 2 => {
                 refuse(&format!("a fuzzy word may be 0 to 2 errors away, not {distance}"))
             }
             LexicalQuery::Fuzzy { .. } => Ok(()),
-            LexicalQuery::Title(inner) => inner.check(depth + 1, false, parts),
-            LexicalQuery::Boost { by, .. } if !(*by > 0.0 && by.is_finite()) => {
-                refuse(&format!("a boost must be above 0, not {by}"))
+            LexicalQuery::Title(inner) => inner.check(depth + 1, false, boost, parts),
+            LexicalQuery::Boost { by, .. } if !(1.0 / MAX_FACTOR..=MAX_FACTOR).contains(&(by * boost)) => {
+                refuse(&format!(
+                    "a boost is {by}; it must be above 0, and the product of those around a part a millionth to a million"
+                ))
             }
-            LexicalQuery::Boost { query, .. } => query.check(depth + 1, false, parts),
+            LexicalQuery::Boost { by, query } => query.check(depth + 1, false, boost * by, parts),
             LexicalQuery::Not(_) if !may_be_not => {
                 refuse("'not' stands within 'all', beside something that is to match")
             }
-            LexicalQuery::Not(inner) => inner.check(depth + 1, false, parts),
+            LexicalQuery::Not(inner) => inner.check(depth + 1, false, boost, parts),
             LexicalQuery::Any(list) | LexicalQuery::All(list) if list.is_empty() => {
                 refuse("'all' and 'any' need at least one part")
             }
-            LexicalQuery::Any(list) => list.iter().try_for_each(|part| part.check(depth + 1, false, parts)),
+            LexicalQuery::Any(list) => {
+                list.iter().try_for_each(|part| part.check(depth + 1, false, boost, parts))
+            }
             LexicalQuery::All(list) => {
                 if list.iter().all(|part| matches!(part, LexicalQuery::Not(_))) {
                     return refuse("'all' needs a part other than 'not'");
                 }
-                list.iter().try_for_each(|part| part.check(depth + 1, true, parts))
+                list.iter().try_for_each(|part| part.check(depth + 1, true, boost, parts))
             }
         }
     }
@@ -153,9 +158,13 @@ impl LexicalQuery {
     /// Whether there is any word to look for: stop words alone ask for nothing.
     pub(super) fn asks(&self, analyzer: &Analyzer) -> bool {
         match self {
-            LexicalQuery::AllWords(text) | LexicalQuery::Phrase { text, .. } => {
+            LexicalQuery::Words(text) | LexicalQuery::AllWords(text) | LexicalQuery::Phrase { text, .. } => {
                 !analyzer.query_terms(text).is_empty()
             }
+            LexicalQuery::Bool { must, should, .. } => {
+                must.iter().chain(should).any(|part| part.asks(analyzer))
+            }
+            LexicalQuery::Title(part) | LexicalQuery::Boost { query: part, .. } => part.asks(analyzer),
             _ => true,
         }
     }
@@ -176,7 +185,7 @@ pub(super) enum Node {
     /// Scores of all that match add up.
     Sum(Vec<Clause>),
     /// The best of all that match counts.
-    Best(Vec<Clause>),
+    Best(Best),
     Phrase(Phrase),
     All {
         parts: Vec<Node>,
@@ -185,6 +194,43 @@ pub(super) enum Node {
         without: Vec<Node>,
     },
     Any(Vec<Node>),
+}
+
+/// What stands for one word that was not given whole or not rightly.
+pub(super) struct Best {
+    pub(super) clauses: Vec<Clause>,
+    /// Terms of which a row may have one for another word: what is indexed are stems, as `hypertens` of `hypertension`, which
+    /// begins with `hypertensi`. Such a row has to show a word that is meant.
+    pub(super) doubtful: Vec<Clause>,
+    field: usize,
+    analyzer: Analyzer,
+    meant: Meant,
+}
+
+/// Which words are meant, in lower case and folded.
+enum Meant {
+    /// Those that begin with one of these.
+    Begins(Vec<String>),
+    /// Those that are at most so many errors away from one of these.
+    Near(Vec<String>, usize),
+}
+
+impl Best {
+    /// Whether a row has a word that is meant.
+    pub(super) fn shows(&self, catalog: &Catalog, row: u32) -> bool {
+        let doc = catalog.doc(catalog.doc_of(row));
+        let text = match self.field {
+            TITLE => "",
+            _ => doc.text.get(catalog.span(row)).unwrap_or_default(),
+        };
+        let is_meant = |word: &String| match &self.meant {
+            Meant::Begins(begins) => begins.iter().any(|begin| word.starts_with(begin.as_str())),
+            Meant::Near(asked, most) => asked.iter().any(|asked| {
+                asked.chars().count().abs_diff(word.chars().count()) <= *most && edits(asked, word) <= *most
+            }),
+        };
+        [doc.title, text].into_iter().any(|text| self.analyzer.words(text).iter().any(is_meant))
+    }
 }
 
 pub(super) struct Phrase {
@@ -208,6 +254,9 @@ pub(super) fn compile(
 ) -> Result<Node> {
     let deeper = |query: &LexicalQuery| compile(query, words, field, boost, analyzer, weigher);
     let each = |list: &[LexicalQuery]| list.iter().map(deeper).collect::<Result<Vec<_>>>();
+    let asked = |list: &[LexicalQuery]| {
+        list.iter().filter(|part| part.asks(analyzer)).map(deeper).collect::<Result<Vec<_>>>()
+    };
     Ok(match query {
         LexicalQuery::Words(text) => Node::Sum(weigher.words(text, field, boost, analyzer)?),
         LexicalQuery::Title(inner) => compile(inner, words, TITLE, boost, analyzer, weigher)?,
@@ -229,8 +278,7 @@ pub(super) fn compile(
             }
         }
         LexicalQuery::Bool { must, should, must_not } => {
-            let must: Vec<LexicalQuery> = must.iter().filter(|part| part.asks(analyzer)).cloned().collect();
-            let (must, mut should, without) = (each(&must)?, each(should)?, each(must_not)?);
+            let (must, mut should, without) = (asked(must)?, asked(should)?, asked(must_not)?);
             if must.is_empty() && should.is_empty() {
                 should.push(Node::Sum(weigher.words(words, field, boost, analyzer)?));
             }
@@ -278,24 +326,55 @@ pub(super) fn compile(
             }
         }
         LexicalQuery::Prefix(prefix) => {
-            let mut found = BTreeMap::new();
-            for word in analyzer.words(prefix).into_iter().chain(stems(analyzer, prefix)) {
+            let begins = analyzer.words(prefix);
+            let (mut found, mut others) = (BTreeMap::new(), BTreeMap::new());
+            for begin in &begins {
                 for view in weigher.views {
-                    expand_prefix(view, field, &word, &mut found)?;
+                    expand_prefix(view, field, begin, &mut found)?;
                 }
+                others.extend(heads(begin).map(|head| (head.to_owned(), 1.0)));
             }
-            Node::Best(best_clauses(found, field, boost, weigher)?)
+            others.extend(stems(analyzer, prefix).map(|stem| (stem, 1.0)));
+            others.retain(|term, _| !found.contains_key(term));
+            let clauses = |found| clauses(found, field, boost, weigher);
+            Node::Best(Best {
+                clauses: clauses(found)?,
+                doubtful: clauses(others)?,
+                field,
+                analyzer: analyzer.clone(),
+                meant: Meant::Begins(begins),
+            })
         }
         LexicalQuery::Fuzzy { word, distance } => {
-            let mut found = BTreeMap::new();
-            for word in analyzer.words(word).into_iter().chain(stems(analyzer, word)) {
-                for view in weigher.views {
-                    expand_fuzzy(view, field, &word, *distance, &mut found)?;
+            let asked = analyzer.words(word);
+            let (mut found, mut others) = (BTreeMap::new(), BTreeMap::new());
+            let stems: Vec<String> = stems(analyzer, word).collect();
+            for view in weigher.views {
+                for word in &asked {
+                    expand_fuzzy(view, field, word, *distance, &mut found)?;
+                }
+                for stem in asked.iter().flat_map(|word| heads(word)).chain(stems.iter().map(String::as_str))
+                {
+                    expand_fuzzy(view, field, stem, *distance, &mut others)?;
                 }
             }
-            Node::Best(best_clauses(found, field, boost, weigher)?)
+            others.retain(|term, _| !found.contains_key(term));
+            let clauses = |found| clauses(found, field, boost, weigher);
+            Node::Best(Best {
+                clauses: clauses(found)?,
+                doubtful: clauses(others)?,
+                field,
+                analyzer: analyzer.clone(),
+                meant: Meant::Near(asked, usize::from(*distance)),
+            })
         }
     })
+}
+
+/// The beginnings of a word that its stem may be: of three letters, and of a third of it, at least.
+fn heads(word: &str) -> impl Iterator<Item = &str> {
+    let least = word.chars().count().div_ceil(3).max(3);
+    word.char_indices().skip(least).map(move |(at, _)| &word[..at])
 }
 
 /// The terms that the words of a text are found by.
@@ -345,13 +424,11 @@ fn expand_fuzzy(
     Ok(())
 }
 
-fn best_clauses(found: Expansions, field: usize, boost: f32, weigher: &Weigher<'_>) -> Result<Vec<Clause>> {
+fn clauses(found: Expansions, field: usize, boost: f32, weigher: &Weigher<'_>) -> Result<Vec<Clause>> {
     let mut clauses = Vec::new();
     for (term, share) in found {
         clauses.extend(weigher.clause(field, &term, boost * share)?);
     }
-    clauses.sort_by(|a, b| b.rows_with_term.cmp(&a.rows_with_term).then_with(|| a.text.cmp(&b.text)));
-    clauses.truncate(MAX_EXPANSIONS);
     Ok(clauses)
 }
 
@@ -392,6 +469,12 @@ mod tests {
         assert_eq!(refused(LexicalQuery::Any(vec![])), Code::QuerySyntax);
         assert_eq!(refused(LexicalQuery::Fuzzy { word: "a".into(), distance: 3 }), Code::QuerySyntax);
         assert_eq!(refused(LexicalQuery::Boost { by: f32::NAN, query: Box::new(word()) }), Code::QuerySyntax);
+        let boosted = |by: f32, query: LexicalQuery| LexicalQuery::Boost { by, query: Box::new(query) };
+        for by in [0.0, -1.0, f32::MAX, f32::MIN_POSITIVE] {
+            assert_eq!(refused(boosted(by, word())), Code::QuerySyntax, "{by}");
+        }
+        assert_eq!(refused(boosted(1e4, boosted(1e4, word()))), Code::QuerySyntax);
+        assert!(boosted(1e4, boosted(1e-4, word())).validate().is_ok());
         assert_eq!(refused(LexicalQuery::Any(vec![word(); 2000])), Code::TooLarge);
         let deep = (0..100).fold(word(), |inner, _| LexicalQuery::Title(Box::new(inner)));
         assert_eq!(refused(deep), Code::TooLarge);

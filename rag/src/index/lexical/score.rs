@@ -238,7 +238,11 @@ impl Plan {
                 (compile(structured)?, None)
             }
         };
-        Ok(Plan { root, norms: weigher.norms(), near, conditions })
+        let mut norms = weigher.norms();
+        if let Some(near) = &near {
+            norms[CONTENT] = near.alone();
+        }
+        Ok(Plan { root, norms, near, conditions })
     }
 
     /// Whether the query says what holds for the whole search.
@@ -247,11 +251,16 @@ impl Plan {
     }
 
     /// Takes from the rows of a segment that may be found (none for all) those that do not meet the conditions.
-    pub(crate) fn restrict(&self, segment: &LexicalSegment, admit: &mut Option<RowSet>) -> Result<()> {
+    pub(crate) fn restrict(
+        &self,
+        segment: &LexicalSegment,
+        catalog: &Catalog,
+        admit: &mut Option<RowSet>,
+    ) -> Result<()> {
         let Some((must, must_not)) = &self.conditions else { return Ok(()) };
         let set = admit.get_or_insert_with(|| RowSet::full(segment.rows));
         let matches = |part: &Node| -> Result<RowSet> {
-            Ok(part.rows(segment, &self.norms)?.into_iter().map(|(row, _)| row).collect())
+            Ok(part.rows(segment, catalog, &self.norms)?.into_iter().map(|(row, _)| row).collect())
         };
         for part in must {
             set.intersect(&matches(part)?);
@@ -288,7 +297,7 @@ impl Plan {
             }
             node => {
                 let scores = scores.zeros(at, segment.rows as usize);
-                for (row, score) in node.rows(segment, &self.norms)? {
+                for (row, score) in node.rows(segment, catalog, &self.norms)? {
                     if let Some(slot) = scores.get_mut(row as usize) {
                         *slot = score;
                     }
@@ -327,7 +336,7 @@ impl Plan {
                 }
             }
             (root, _) => {
-                root.explain(segment, &self.norms, row, &mut out)?;
+                root.explain(segment, catalog, &self.norms, row, &mut out)?;
             }
         }
         Ok(out)

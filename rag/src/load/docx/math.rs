@@ -39,6 +39,10 @@ fn one(node: &Node) -> String {
             .and_then(|group| group.child(name))
             .map(|node| node.attribute("val").unwrap_or_default())
     };
+    // Such signs are one character each; a longer one would be repeated between all parts.
+    let sign = |group: &str, name: &str| {
+        property(group, name).map(|text| text.char_indices().nth(1).map_or(text, |(end, _)| &text[..end]))
+    };
     match &*node.name {
         "r" => node.children("t").map(Node::text).collect(),
         "f" => {
@@ -64,14 +68,14 @@ fn one(node: &Node) -> String {
             format!("{sign}({})", part(node, "e"))
         }
         "nary" => {
-            let sign = property("naryPr", "chr").unwrap_or("∫");
+            let sign = sign("naryPr", "chr").unwrap_or("∫");
             let limits = subscript(&part(node, "sub")) + &superscript(&part(node, "sup"));
             format!("{sign}{limits} {}", part(node, "e"))
         }
         "d" => {
-            let open = property("dPr", "begChr").unwrap_or("(");
-            let close = property("dPr", "endChr").unwrap_or(")");
-            let between = property("dPr", "sepChr").unwrap_or("|");
+            let open = sign("dPr", "begChr").unwrap_or("(");
+            let close = sign("dPr", "endChr").unwrap_or(")");
+            let between = sign("dPr", "sepChr").unwrap_or("|");
             let parts: Vec<String> = node.children("e").map(inner).collect();
             format!("{open}{}{close}", parts.join(between))
         }
@@ -89,7 +93,7 @@ fn one(node: &Node) -> String {
         "limLow" => part(node, "e") + &subscript(&part(node, "lim")),
         "limUpp" => part(node, "e") + &superscript(&part(node, "lim")),
         // A combining accent follows what it stands on.
-        "acc" => part(node, "e") + property("accPr", "chr").unwrap_or("\u{302}"),
+        "acc" => part(node, "e") + sign("accPr", "chr").unwrap_or("\u{302}"),
         "bar" => part(node, "e") + "\u{305}",
         "t" => node.text(),
         name if name.ends_with("Pr") => String::new(),

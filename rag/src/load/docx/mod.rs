@@ -18,6 +18,7 @@ use crate::Document;
 use super::markdown::first_heading;
 use super::package::{Package, Relations};
 use super::pptx::words_of_graphic;
+use super::room::Room;
 use super::text::without_data_uris;
 use super::xml::{self, Content, Node};
 use super::{LoadOptions, failed, html, metadata, stem};
@@ -29,7 +30,7 @@ const MAX_CHUNKS: usize = 4;
 
 pub(super) fn load(name: &str, bytes: Vec<u8>, options: &LoadOptions) -> Result<Document> {
     let mut package = Package::open("DOCX", bytes, options.max_bytes)?;
-    let text = text_of(&mut package, options, 0)?;
+    let text = text_of(&mut package, options, 0, &mut Room::new(options.max_bytes))?;
     let text = without_data_uris(&text).into_owned();
     let root = package.relations("")?;
     let core = root.by_kind("core-properties").unwrap_or("docProps/core.xml").to_owned();
@@ -49,7 +50,7 @@ pub(super) fn load(name: &str, bytes: Vec<u8>, options: &LoadOptions) -> Result<
 }
 
 /// The Markdown of a package.
-fn text_of(package: &mut Package, options: &LoadOptions, depth: usize) -> Result<String> {
+fn text_of(package: &mut Package, options: &LoadOptions, depth: usize, room: &mut Room) -> Result<String> {
     let main = main_part(package)?;
     let body = package.text(&main)?.ok_or_else(|| failed(format!("DOCX: the part {main} is missing")))?;
     let relations = package.relations(&main)?;
@@ -78,6 +79,7 @@ fn text_of(package: &mut Package, options: &LoadOptions, depth: usize) -> Result
         package,
         options,
         depth,
+        room,
         relations,
         styles,
         numbering,
@@ -134,6 +136,8 @@ struct Writer<'a> {
     package: &'a mut Package,
     options: &'a LoadOptions,
     depth: usize,
+    /// For the words of paragraphs, with what Word writes before them.
+    room: &'a mut Room,
     relations: Relations,
     styles: Styles,
     numbering: Numbering,
@@ -216,6 +220,7 @@ impl Writer<'_> {
             _ => None,
         };
         let marker = item.as_ref().map_or("", |item| item.text.as_str());
+        self.room.take(marker.len() + text.len())?;
         match (level, item.as_ref()) {
             _ if text.is_empty() => {}
             (Some(level), _) => {
@@ -318,8 +323,7 @@ impl Writer<'_> {
             text_box.elements().try_for_each(|child| self.blocks_of(child, &mut line.after))?;
         }
         let mut parts = Vec::new();
-        node.each("relIds", &mut |ids| parts.extend(ids.attribute("dm")));
-        node.each("chart", &mut |chart| parts.extend(chart.attribute("id")));
+        graphics(node, &mut parts);
         for id in parts {
             let part = self.relations.by_id(id).map(str::to_owned);
             if let Some(tree) = part.and_then(|part| self.package.tree(&part).ok().flatten()) {
@@ -399,8 +403,8 @@ impl Writer<'_> {
         let extension = part.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
         let text = match extension.as_str() {
             "docx" | "docm" => {
-                let mut inner = Package::open("DOCX", bytes, self.options.max_bytes)?;
-                text_of(&mut inner, self.options, self.depth + 1)?
+                let (options, depth, room) = (self.options, self.depth + 1, &mut *self.room);
+                self.package.within(bytes, |inner| text_of(inner, options, depth, room))?
             }
             "htm" | "html" | "xhtml" | "mht" => html::load(&part, bytes, self.options)?.text,
             "rtf" => super::rtf::load(&part, &bytes)?.text,
@@ -447,6 +451,17 @@ fn text_boxes<'n>(node: &'n Node, boxes: &mut Vec<&'n Node>) {
         "txbxContent" => boxes.push(node),
         "AlternateContent" => alternative(node).into_iter().for_each(|chosen| text_boxes(chosen, boxes)),
         _ => node.elements().for_each(|child| text_boxes(child, boxes)),
+    }
+}
+
+/// The relationship ids of the charts and diagrams below an element, each once; those in text boxes go with these.
+fn graphics<'n>(node: &'n Node, ids: &mut Vec<&'n str>) {
+    match &*node.name {
+        "txbxContent" => {}
+        "AlternateContent" => alternative(node).into_iter().for_each(|chosen| graphics(chosen, ids)),
+        "relIds" => ids.extend(node.attribute("dm")),
+        "chart" => ids.extend(node.attribute("id")),
+        _ => node.elements().for_each(|child| graphics(child, ids)),
     }
 }
 

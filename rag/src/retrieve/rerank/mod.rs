@@ -12,6 +12,7 @@ use quorate_core::embed::{CrossEncoder, Embed, TokenEmbeddings};
 use quorate_core::{Cancel, Code, Error, Result};
 
 use super::explain::{BlendExplanation, RerankExplanation};
+use super::search::layer;
 use super::{Hit, SearchOptions};
 
 /// A host's reranker: the query and the candidates in the order of the first stage give one score each, larger is
@@ -262,19 +263,20 @@ fn min_max(scores: &[f32]) -> Vec<f32> {
 }
 
 /// The page that `options` ask for, of the candidates that a first stage gives best first: `candidates(n)` are `n` of
-/// them, or fewer when there are no more; a larger `n` gives the same ones first.
+/// them, or fewer when there are no more; a larger `n` gives the same ones first. Where hits have to be good enough,
+/// candidates are looked at block by block, so that which ones are found depends neither on `k` nor on the page.
 pub(crate) fn page(
     options: &SearchOptions,
     rerank: Option<&Ready<'_>>,
     candidates: impl Fn(usize) -> Result<Vec<Hit>>,
 ) -> Result<Vec<Hit>> {
     let want = options.offset + options.k;
-    let Some(ready) = rerank else {
-        let mut kept = Vec::new();
-        keep(options, candidates(want)?, &mut kept)?;
-        return Ok(kept.into_iter().skip(options.offset).take(options.k).collect());
+    let chooses = options.min_score.is_some() || options.min_relevance.is_some();
+    let block = match rerank {
+        Some(ready) => ready.rerank.depth,
+        None if chooses => layer(options),
+        None => want,
     };
-    let block = ready.rerank.depth;
     let mut asked = want.div_ceil(block) * block;
     let mut pool = candidates(asked)?;
     let mut out: Vec<Hit> = Vec::new();
@@ -282,7 +284,12 @@ pub(crate) fn page(
     while done < pool.len() {
         let end = (done + block).min(pool.len());
         let before = out.len();
-        keep(options, ready.apply(pool[done..end].to_vec())?, &mut out)?;
+        let hits = pool[done..end].to_vec();
+        let hits = match rerank {
+            Some(ready) => ready.apply(hits)?,
+            None => hits,
+        };
+        keep(options, hits, want, &mut out)?;
         done = end;
         // A block of which nothing is good enough is the last one.
         if out.len() >= want || out.len() == before {
@@ -296,9 +303,13 @@ pub(crate) fn page(
     Ok(out.into_iter().skip(options.offset).take(options.k).collect())
 }
 
-/// Takes the hits that are good enough. Errors: `unsupported` where relevance is asked for and has no measure.
-fn keep(options: &SearchOptions, hits: Vec<Hit>, out: &mut Vec<Hit>) -> Result<()> {
+/// Takes the hits that are good enough, until there are `want`. Errors: `unsupported` where relevance is asked for and has
+/// no measure.
+fn keep(options: &SearchOptions, hits: Vec<Hit>, want: usize, out: &mut Vec<Hit>) -> Result<()> {
     for hit in hits {
+        if out.len() == want {
+            return Ok(());
+        }
         if options.min_score.is_some_and(|least| hit.score() < least) {
             continue;
         }
