@@ -59,7 +59,9 @@ class Form:
             raise
         except Exception as cause:
             path, said = _complaint(cause)
-            raise error("output_invalid", f"the output does not fit its type: at '{path}': {said}") from cause
+            raise error("output_invalid", f"the output does not fit its type: at '{path}': {said}") from (
+                cause.__cause__ or cause
+            )
 
 
 def form(output: Any) -> Form:
