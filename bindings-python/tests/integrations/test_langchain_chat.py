@@ -164,4 +164,4 @@ def test_errors_keep_their_code_and_text_is_never_taken_back():
 
 def test_a_key_shows_nowhere():
     model = ChatQuorate(model="openai:m", api_key="sk-a-very-secret-key-77")
-    assert "very-secret" not in repr(model) + str(model) + str(model.dict()) + repr(vars(model))
+    assert "very-secret" not in repr(model) + str(model) + repr(vars(model))
