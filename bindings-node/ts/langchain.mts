@@ -13,7 +13,7 @@ import {
   type BindToolsInput,
   type LangSmithParams,
 } from '@langchain/core/language_models/chat_models';
-import { AIMessage, AIMessageChunk, type BaseMessage, ToolMessage, type UsageMetadata } from '@langchain/core/messages';
+import { type AIMessage, AIMessageChunk, type BaseMessage, ToolMessage, type UsageMetadata } from '@langchain/core/messages';
 import { ChatGenerationChunk, type ChatResult } from '@langchain/core/outputs';
 import type { Runnable } from '@langchain/core/runnables';
 import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
@@ -283,7 +283,8 @@ export class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
 
   async _generate(messages: BaseMessage[], options: this['ParsedCallOptions']): Promise<ChatResult> {
     const reply = await this.model.complete(messages.map(neutral), this.#options(options));
-    const message = new AIMessage({
+    // A chunk, since the base class takes no other in `withStructuredOutput`.
+    const message = new AIMessageChunk({
       content: reply.text,
       tool_calls: reply.toolCalls.map(({ id, name, arguments: args }) => ({ type: 'tool_call' as const, id, name, args })),
       ...told(reply),
