@@ -124,6 +124,14 @@ export declare class EmbeddingCache {
   stats(): Promise<string>
 }
 
+/** The models that are asked when another fails. */
+export declare class Fallback {
+  /** None yet. */
+  constructor()
+  /** One more. */
+  add(model: LanguageModel): void
+}
+
 /** The pieces that a search has found, by place from 0. */
 export declare class Hits {
   /** How many there are. */
@@ -218,12 +226,48 @@ export declare class KnowledgeBase {
   close(): Promise<void>
 }
 
+/** A language model. */
+export declare class LanguageModel {
+  /** A model behind a service. */
+  static open(name: unknown, options: unknown, fallback: Fallback): LanguageModel
+  /** A model of tests that gives these replies in their order. */
+  static script(replies: unknown, id: string | undefined | null, options: unknown, fallback: Fallback): LanguageModel
+  /** A model of tests that answers with a function of JavaScript, `answer(reply, request)`, called on its thread. */
+  static callback(answer: unknown, id: string | undefined | null, options: unknown, fallback: Fallback): LanguageModel
+  /** The whole answer, as JSON. */
+  complete(request: unknown, check?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** The answer piece by piece. Nothing is sent before the first piece is asked for. */
+  stream(request: unknown, check?: unknown | undefined | null): ModelFlow
+  /** The tokens that a request takes, as JSON. */
+  countTokens(request: unknown): string
+  /** How prices and recordings name the model. */
+  get id(): string
+  /** What its tokens cost, as JSON. */
+  get price(): string
+}
+
+/** The events of one answer. No thread of the host's waits for them. */
+export declare class ModelFlow {
+  /** The events that have come, as JSON, at least one; undefined when none will come any more. One call at a time waits. */
+  next(): Promise<string | undefined>
+  /** Cancels the answer; its last event says so. */
+  cancel(): void
+  /** Lets go of the answer: who waits gets undefined. */
+  close(): void
+}
+
 /** Where a callback puts its answer. */
 export declare class Reply {
   /** The answer. */
   answer(value: unknown): void
   /** The callback has failed; why is known to the caller. */
   fail(message: string): void
+}
+
+/** A recording or a replay that is under way. */
+export declare class Session {
+  /** Ends it. */
+  close(): void
 }
 
 /** Fisher's paired randomisation test, as JSON. */
@@ -250,6 +294,9 @@ export declare function listen(listener: unknown): boolean
 /** A folder in the format of BEIR, as JSON. */
 export declare function loadBeir(folder: unknown, split: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
+/** The JSON Schema of a message. */
+export declare function messageSchema(): string
+
 /** Opens the knowledge base in a folder, or in memory for `null`. */
 export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown): Promise<KnowledgeBase>
 
@@ -258,6 +305,12 @@ export declare function ratingsDoubt(rows: number, columns: number): string | nu
 
 /** A run in TREC's six columns, as JSON. */
 export declare function readTrecRun(path: unknown, cancel?: Cancel | undefined | null): Promise<string>
+
+/** Writes every request to a model or tool, and its answer, to a file. */
+export declare function record(path: unknown, redact: unknown): Promise<Session>
+
+/** Answers every request from a file. */
+export declare function replay(path: unknown): Promise<Session>
 
 /** The version of the package. */
 export declare function version(): string

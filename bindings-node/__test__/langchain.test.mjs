@@ -8,8 +8,9 @@ import { test } from 'node:test';
 import { Document } from '@langchain/core/documents';
 import { Embeddings } from '@langchain/core/embeddings';
 import { VectorStore } from '@langchain/core/vectorstores';
-import { Conflict, Embedder, InvalidInput } from 'quorate';
-import { QuorateEmbeddings, QuorateVectorStore } from 'quorate/langchain';
+import { HumanMessage, ToolMessage } from '@langchain/core/messages';
+import { Conflict, Embedder, InvalidInput, ScriptedModel, Unavailable } from 'quorate';
+import { ChatQuorate, QuorateEmbeddings, QuorateVectorStore } from 'quorate/langchain';
 
 import { fails, inFolder } from './support/kb.mjs';
 
@@ -89,4 +90,31 @@ test('CommonJS gets the classes of its own LangChain', async () => {
   const adapter = require('quorate/langchain');
   assert.ok(adapter.QuorateVectorStore.prototype instanceof require('@langchain/core/vectorstores').VectorStore);
   assert.ok(new adapter.QuorateEmbeddings().embedder instanceof Embedder);
+});
+
+test('a chat model answers, streams, calls tools and gives answers of a form', async () => {
+  const chat = (...replies) => new ChatQuorate({ model: new ScriptedModel(replies) });
+  const found = await chat({ text: '5 mg', usage: { input: 3, output: 2 } }).invoke('Which dose?');
+  assert.deepEqual([found.content, found.usage_metadata.total_tokens, found.response_metadata.finish_reason], ['5 mg', 5, 'stop']);
+  let streamed;
+  for await (const chunk of await chat('5 mg a day').stream('Which dose?')) streamed = streamed ? streamed.concat(chunk) : chunk;
+  assert.equal(streamed.content, '5 mg a day');
+  assert.ok(streamed.usage_metadata.output_tokens > 0);
+  const seen = [];
+  const model = new ScriptedModel((request) => {
+    seen.push(request);
+    return request.messages.at(-1).role === 'tool' ? 'done' : { toolCalls: [{ name: 'add', arguments: { a: 1 } }] };
+  });
+  const tool = { type: 'function', function: { name: 'add', description: 'Adds', parameters: { type: 'object', properties: { a: { type: 'number' } } } } };
+  const bound = new ChatQuorate({ model }).bindTools([tool], { tool_choice: 'any' });
+  const asked = await bound.invoke('q');
+  assert.deepEqual(asked.tool_calls.map(({ name, args }) => [name, args]), [['add', { a: 1 }]]);
+  assert.equal(seen[0].tool_choice, 'required');
+  const after = await bound.invoke([new HumanMessage('q'), asked, new ToolMessage({ content: '2', tool_call_id: asked.tool_calls[0].id })]);
+  assert.equal(after.content, 'done');
+  const joke = { title: 'joke', type: 'object', properties: { setup: { type: 'string' } }, required: ['setup'] };
+  const formed = chat({ toolCalls: [{ name: 'joke', arguments: { setup: 'Why?' } }] }).withStructuredOutput(joke, { name: 'joke' });
+  assert.deepEqual(await formed.invoke('q'), { setup: 'Why?' });
+  const failing = new Unavailable('rate_limited', 'slowly');
+  await assert.rejects(new ChatQuorate({ model: new ScriptedModel([failing]), maxRetries: 0 }).invoke('q'), fails(Unavailable, 'rate_limited'));
 });

@@ -22,6 +22,9 @@ const GLANCE: Duration = Duration::from_micros(40);
 /// The most threads for work that may wait for disks and networks.
 const MOST_SLOW: usize = 64;
 
+/// The most threads for calls of services, which do nothing but wait.
+const MOST_ASKING: usize = 256;
+
 /// Which work shares threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -29,6 +32,8 @@ pub enum Lane {
     Quick,
     /// All else: ingest, opening, networks, callbacks. It must not hold up what is quick.
     Slow,
+    /// Questions to language models, which wait for seconds. They must not hold up what writes.
+    Ask,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -81,6 +86,7 @@ pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
 static QUICK: LazyLock<Pool> =
     LazyLock::new(|| Pool::new(thread::available_parallelism().map_or(2, |n| n.get().max(2)), GLANCE));
 static SLOW: LazyLock<Pool> = LazyLock::new(|| Pool::new(MOST_SLOW, Duration::ZERO));
+static ASK: LazyLock<Pool> = LazyLock::new(|| Pool::new(MOST_ASKING, Duration::ZERO));
 
 /// Queues a job. Threads start when there is work and end when there is none for a while. Errors: `io` when no thread
 /// can be started.
@@ -88,6 +94,7 @@ pub fn submit(lane: Lane, job: Job) -> Result<()> {
     let pool: &'static Pool = match lane {
         Lane::Quick => &QUICK,
         Lane::Slow => &SLOW,
+        Lane::Ask => &ASK,
     };
     let mut state = pool.lock();
     state.queue.push_back(job);

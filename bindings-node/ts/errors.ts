@@ -137,6 +137,11 @@ export function refine(error: unknown, cause?: unknown): unknown {
   return error;
 }
 
+/** @internal The error of a code that the native half has told. */
+export function errorOf(code: string, message: string): QuorateError {
+  return new (CLASS_OF.get(code) ?? QuorateError)(code as ErrorCode, message);
+}
+
 /** @internal */
 export function invalid(message: string, options?: ErrorOptions): InvalidInput {
   return new InvalidInput('invalid_argument', message, options);

@@ -74,6 +74,8 @@ export {
 } from './kb.js';
 
 export { type LogEvent, onLog } from './log.js';
+export * from './models.js';
+export type { JsonSchema, StandardResult, StandardSchema } from './schema.js';
 
 /** The version of the package. */
 export const version: string = native.version();

@@ -1,20 +1,42 @@
-// How do LangChain's chains use quorate? An Embeddings and a VectorStore over them, for @langchain/core.
+// How do LangChain's chains use quorate? Embeddings, a VectorStore over them and a chat model, for @langchain/core.
 
 import { randomUUID } from 'node:crypto';
 
+import type { CallbackManagerForLLMRun } from '@langchain/core/callbacks/manager';
 import { Document, type DocumentInterface } from '@langchain/core/documents';
 import { Embeddings, type EmbeddingsParams } from '@langchain/core/embeddings';
+import type { BaseLanguageModelInput } from '@langchain/core/language_models/base';
+import {
+  BaseChatModel,
+  type BaseChatModelCallOptions,
+  type BaseChatModelParams,
+  type BindToolsInput,
+  type LangSmithParams,
+} from '@langchain/core/language_models/chat_models';
+import { type AIMessage, AIMessageChunk, type BaseMessage, ToolMessage, type UsageMetadata } from '@langchain/core/messages';
+import { ChatGenerationChunk, type ChatResult } from '@langchain/core/outputs';
+import type { Runnable } from '@langchain/core/runnables';
+import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
 import { VectorStore } from '@langchain/core/vectorstores';
 
 import {
+  type AskOptions,
+  Cancelled,
   type DocumentInput,
   Embedder,
   type Hit,
   InvalidInput,
   KnowledgeBase,
+  type Message,
   type Metadata,
+  Model,
+  type ModelEvent,
+  type ModelOptions,
   type OpenOptions,
+  type Reply,
   type SearchOptions,
+  type Tool,
+  type ToolCall,
   type Where,
   open,
 } from './index.js';
@@ -178,4 +200,233 @@ function scored(hit: Hit): [DocumentInterface, number] {
   const { docId, title, source, start, end } = hit;
   const quorate = { docId, title, source, start, end };
   return [new Document({ id: hit.chunkId, pageContent: hit.text, metadata: { ...hit.metadata, quorate } }), hit.score];
+}
+
+/** What a {@link ChatQuorate} asks, and how. */
+export interface ChatQuorateParams extends BaseChatModelParams, ModelOptions {
+  /** A model, or the name of one (`openai:NAME`, `anthropic:NAME`), which is opened with the other options. */
+  model: Model | string;
+  temperature?: number;
+  /** Most tokens of an answer. */
+  maxTokens?: number;
+  /** Texts that end an answer. */
+  stop?: string[];
+  /** For services that repeat themselves on request. */
+  seed?: number;
+  /** Fields of the service's own interface. */
+  extra?: Record<string, unknown>;
+}
+
+/** The options of a call of {@link ChatQuorate}. */
+export interface ChatQuorateCallOptions extends BaseChatModelCallOptions {
+  tools?: BindToolsInput[];
+}
+
+/**
+ * A {@link Model} as LangChain's chat model. A tool call comes whole, once it is sure that it may run. When an attempt at a stream
+ * breaks off after text was given that the next attempt does not say again, the stream fails with that attempt's error: LangChain
+ * cannot take text back.
+ */
+export class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
+  /** The model. */
+  readonly model: Model;
+  readonly #asked: AskOptions;
+
+  constructor(params: ChatQuorateParams) {
+    const { model, baseUrl, apiKey, resilience, price, outputWay, temperature, maxTokens, stop, seed, extra, ...rest } = params;
+    super(rest);
+    this.model = model instanceof Model ? model : new Model(model, { baseUrl, apiKey, resilience, price, outputWay });
+    this.#asked = { temperature, maxTokens, stop, seed, extra };
+  }
+
+  static override lc_name(): string {
+    return 'ChatQuorate';
+  }
+
+  _llmType(): string {
+    return 'quorate';
+  }
+
+  override getLsParams(options: this['ParsedCallOptions']): LangSmithParams {
+    const [wire, ...name] = this.model.id.split(':');
+    const { temperature, maxTokens, stop } = this.#asked;
+    return {
+      ls_provider: wire,
+      ls_model_name: name.join(':'),
+      ls_model_type: 'chat',
+      ls_temperature: temperature ?? undefined,
+      ls_max_tokens: maxTokens ?? undefined,
+      ls_stop: options.stop ?? (stop as string[] | undefined),
+    };
+  }
+
+  override invocationParams(): Record<string, unknown> {
+    return { model: this.model.id, ...this.#asked };
+  }
+
+  /** The model with tools; `tool_choice`: `auto`, `none`, `any`, or a tool's name. */
+  override bindTools(
+    tools: BindToolsInput[],
+    kwargs?: Partial<ChatQuorateCallOptions>,
+  ): Runnable<BaseLanguageModelInput, AIMessageChunk, ChatQuorateCallOptions> {
+    return this.withConfig({ tools, ...kwargs });
+  }
+
+  #options(options: this['ParsedCallOptions']): AskOptions {
+    const tools = options.tools?.map((tool): Tool => {
+      const { name, description, parameters } = convertToOpenAITool(tool as Parameters<typeof convertToOpenAITool>[0]).function;
+      return { name, ...(description !== undefined && { description }), ...(parameters && { schema: parameters as Tool['schema'] }) };
+    });
+    const stop = options.stop ?? this.#asked.stop;
+    return { ...this.#asked, stop, tools, toolChoice: choice(options.tool_choice), signal: options.signal };
+  }
+
+  async _generate(messages: BaseMessage[], options: this['ParsedCallOptions']): Promise<ChatResult> {
+    const reply = await this.model.complete(messages.map(neutral), this.#options(options));
+    // A chunk, since the base class takes no other in `withStructuredOutput`.
+    const message = new AIMessageChunk({
+      content: reply.text,
+      tool_calls: reply.toolCalls.map(({ id, name, arguments: args }) => ({ type: 'tool_call' as const, id, name, args })),
+      ...told(reply),
+    });
+    return { generations: [{ text: reply.text, message }] };
+  }
+
+  override async *_streamResponseChunks(
+    messages: BaseMessage[],
+    options: this['ParsedCallOptions'],
+    runManager?: CallbackManagerForLLMRun,
+  ): AsyncGenerator<ChatGenerationChunk> {
+    const given = { text: 0, calls: 0 };
+    for await (const event of this.model.stream(messages.map(neutral), this.#options(options))) {
+      const message = chunk(event, given);
+      if (!message) continue;
+      const text = event.type === 'text' ? event.delta : '';
+      const generation = new ChatGenerationChunk({ text, message });
+      yield generation;
+      await runManager?.handleLLMNewToken(text, undefined, undefined, undefined, undefined, { chunk: generation });
+    }
+  }
+}
+
+/** What LangChain is told of an event. What cannot be taken back is an error. */
+function chunk(event: ModelEvent, given: { text: number; calls: number }): AIMessageChunk | undefined {
+  switch (event.type) {
+    case 'text':
+      given.text += event.delta.length;
+      return new AIMessageChunk({ content: event.delta });
+    case 'tool_call': {
+      const { id, name } = event;
+      const call = { type: 'tool_call_chunk' as const, id, name, args: JSON.stringify(event.arguments), index: given.calls++ };
+      return new AIMessageChunk({ content: '', tool_call_chunks: [call] });
+    }
+    case 'retry':
+      if (event.keep < given.text) throw event.error;
+      return undefined;
+    case 'error':
+      throw event.error;
+    case 'cancelled':
+      throw new Cancelled('cancelled', 'the stream was cancelled');
+    case 'end':
+      return new AIMessageChunk({ content: '', ...told(event.result) });
+    default:
+      return undefined;
+  }
+}
+
+/** What stands beside the text and the tool calls of an answer. */
+function told(reply: Reply) {
+  const { usage } = reply;
+  const usage_metadata: UsageMetadata = {
+    input_tokens: usage.input,
+    output_tokens: usage.output,
+    total_tokens: usage.input + usage.output,
+    input_token_details: { cache_read: usage.cached, cache_creation: usage.cacheWritten + usage.cacheWritten1h },
+    output_token_details: { reasoning: usage.reasoning },
+  };
+  const kept = parts(reply.message).filter(({ type }) => type === 'reasoning' || type === 'opaque');
+  return {
+    usage_metadata,
+    response_metadata: {
+      model_name: reply.model,
+      finish_reason: reply.finish,
+      cost: reply.cost,
+      attempts: reply.attempts,
+      ...(reply.refusal !== null && { refusal: reply.refusal }),
+      ...(reply.warnings.length > 0 && { warnings: reply.warnings }),
+    },
+    // What the service wants back as it was.
+    additional_kwargs: kept.length > 0 ? { quorate: kept } : {},
+    invalid_tool_calls: reply.brokenCalls.map(({ id, name, broken }: ToolCall) => ({
+      type: 'invalid_tool_call' as const,
+      id,
+      name,
+      args: broken,
+      error: 'the arguments are no JSON object, or the answer was cut',
+    })),
+  };
+}
+
+type Part = { type: string; [member: string]: unknown };
+
+function parts(message: Message): Part[] {
+  return Array.isArray(message.content) ? (message.content as Part[]) : [];
+}
+
+function choice(given: BaseChatModelCallOptions['tool_choice']): string | undefined {
+  if (given === undefined || given === null) return undefined;
+  if (typeof given === 'object') return (given['function'] ?? given)['name'] as string;
+  return given === 'any' ? 'required' : given;
+}
+
+const ROLES: Record<string, Message['role']> = {
+  system: 'system',
+  developer: 'system',
+  human: 'user',
+  user: 'user',
+  ai: 'assistant',
+  assistant: 'assistant',
+};
+
+/** A message of LangChain in the neutral form. */
+function neutral(message: BaseMessage): Message {
+  const type = message.getType();
+  if (type === 'tool') {
+    const { tool_call_id, status, content } = message as ToolMessage;
+    const text = typeof content === 'string' ? content : (content as unknown as Part[]).map((part) => (part.type === 'text' ? String(part['text']) : JSON.stringify(part))).join('\n');
+    return { role: 'tool', toolCallId: tool_call_id, content: text, error: status === 'error' };
+  }
+  const role = ROLES[type === 'generic' ? ((message as { role?: string }).role ?? '') : type];
+  if (!role) throw new InvalidInput('invalid_argument', `quorate knows no messages of type ${type}`);
+  const said = contentOf(message.content, role === 'assistant');
+  if (role !== 'assistant') return { role, content: said };
+  const { tool_calls, additional_kwargs } = message as AIMessage;
+  const calls = (tool_calls ?? []).map(({ id, name, args }): Part => ({ type: 'tool_call', id: id ?? '', name, arguments: args }));
+  return { role, content: [...((additional_kwargs?.['quorate'] as Part[] | undefined) ?? []), ...said, ...calls] };
+}
+
+/** Parts of an assistant's message that stand elsewhere too, or that no other service reads. */
+const ELSEWHERE = new Set(['tool_use', 'tool_call', 'tool_call_chunk', 'invalid_tool_call', 'function_call', 'reasoning', 'thinking', 'redacted_thinking']);
+
+function contentOf(content: BaseMessage['content'], assistant: boolean): Part[] {
+  if (typeof content === 'string') return content === '' ? [] : [{ type: 'text', text: content }];
+  return (content as unknown as Part[]).flatMap((part): Part[] => {
+    if (part.type === 'text') return [{ type: 'text', text: part['text'] }];
+    if (part.type === 'image_url' || part.type === 'image') return [image(part)];
+    if (assistant && ELSEWHERE.has(part.type)) return [];
+    throw new InvalidInput('invalid_argument', `a part of type '${String(part.type).slice(0, 60)}' cannot be sent; text and images can`);
+  });
+}
+
+/** An image in any of the forms that LangChain knows. */
+function image(part: Part): Part {
+  if (part.type === 'image_url') {
+    const given = part['image_url'];
+    return typeof given === 'string' ? { type: 'image', url: given } : { type: 'image', ...(given as object) };
+  }
+  const source = part['source'] as { url?: string; data?: string; media_type?: string } | undefined;
+  const { url, data, mimeType } = (
+    source ? { url: source.url, data: source.data, mimeType: source.media_type } : { mimeType: part['mime_type'], ...part }
+  ) as { url?: string; data?: string; mimeType?: string };
+  return { type: 'image', url: url ?? `data:${mimeType ?? 'image/png'};base64,${data}` };
 }

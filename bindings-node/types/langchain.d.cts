@@ -1,7 +1,13 @@
+import type { CallbackManagerForLLMRun } from '@langchain/core/callbacks/manager';
 import { type DocumentInterface } from '@langchain/core/documents';
 import { Embeddings, type EmbeddingsParams } from '@langchain/core/embeddings';
+import type { BaseLanguageModelInput } from '@langchain/core/language_models/base';
+import { BaseChatModel, type BaseChatModelCallOptions, type BaseChatModelParams, type BindToolsInput, type LangSmithParams } from '@langchain/core/language_models/chat_models';
+import { AIMessageChunk, type BaseMessage } from '@langchain/core/messages';
+import { ChatGenerationChunk, type ChatResult } from '@langchain/core/outputs';
+import type { Runnable } from '@langchain/core/runnables';
 import { VectorStore } from '@langchain/core/vectorstores';
-import { Embedder, KnowledgeBase, type OpenOptions, type SearchOptions, type Where } from './index.js';
+import { Embedder, KnowledgeBase, Model, type ModelOptions, type OpenOptions, type SearchOptions, type Where } from './index.js';
 /** What {@link QuorateEmbeddings} are made of. */
 export interface QuorateEmbeddingsParams extends EmbeddingsParams {
     /** The model. Default: the one inside the library, which needs no download. */
@@ -65,4 +71,41 @@ export declare class QuorateVectorStore extends VectorStore {
     similaritySearchVectorWithScore(query: number[], k: number, filter?: this['FilterType']): Promise<[DocumentInterface, number][]>;
     similaritySearchWithScore(query: string, k?: number, filter?: this['FilterType']): Promise<[DocumentInterface, number][]>;
     similaritySearch(query: string, k?: number, filter?: this['FilterType']): Promise<DocumentInterface[]>;
+}
+/** What a {@link ChatQuorate} asks, and how. */
+export interface ChatQuorateParams extends BaseChatModelParams, ModelOptions {
+    /** A model, or the name of one (`openai:NAME`, `anthropic:NAME`), which is opened with the other options. */
+    model: Model | string;
+    temperature?: number;
+    /** Most tokens of an answer. */
+    maxTokens?: number;
+    /** Texts that end an answer. */
+    stop?: string[];
+    /** For services that repeat themselves on request. */
+    seed?: number;
+    /** Fields of the service's own interface. */
+    extra?: Record<string, unknown>;
+}
+/** The options of a call of {@link ChatQuorate}. */
+export interface ChatQuorateCallOptions extends BaseChatModelCallOptions {
+    tools?: BindToolsInput[];
+}
+/**
+ * A {@link Model} as LangChain's chat model. A tool call comes whole, once it is sure that it may run. When an attempt at a stream
+ * breaks off after text was given that the next attempt does not say again, the stream fails with that attempt's error: LangChain
+ * cannot take text back.
+ */
+export declare class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
+    #private;
+    /** The model. */
+    readonly model: Model;
+    constructor(params: ChatQuorateParams);
+    static lc_name(): string;
+    _llmType(): string;
+    getLsParams(options: this['ParsedCallOptions']): LangSmithParams;
+    invocationParams(): Record<string, unknown>;
+    /** The model with tools; `tool_choice`: `auto`, `none`, `any`, or a tool's name. */
+    bindTools(tools: BindToolsInput[], kwargs?: Partial<ChatQuorateCallOptions>): Runnable<BaseLanguageModelInput, AIMessageChunk, ChatQuorateCallOptions>;
+    _generate(messages: BaseMessage[], options: this['ParsedCallOptions']): Promise<ChatResult>;
+    _streamResponseChunks(messages: BaseMessage[], options: this['ParsedCallOptions'], runManager?: CallbackManagerForLLMRun): AsyncGenerator<ChatGenerationChunk>;
 }

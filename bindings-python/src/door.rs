@@ -87,6 +87,30 @@ pub fn blocking<T: Send + 'static>(
     outcome
 }
 
+/// Waits on this thread, without the interpreter's lock, until `look` gives something; a look takes at most as long as it
+/// is told. `give_up` is called when a signal's handler raises, whose exception is then the call's, or the thread's work is
+/// cancelled.
+pub fn await_here<T: Send>(
+    py: Python<'_>,
+    give_up: impl Fn(),
+    look: impl Fn(Duration) -> Result<Option<T>> + Sync,
+) -> PyResult<T> {
+    let _under = Under::way();
+    let serving = SERVING.with_borrow(Clone::clone);
+    loop {
+        let found = py.detach(|| contain(|| look(POLL)));
+        deliver(py)?;
+        if let Some(found) = found.or_raise()? {
+            return Ok(found);
+        }
+        let cancelled = serving.as_ref().map_or(Ok(()), |cancel| cancel.check().or_raise());
+        if let Err(raised) = cancelled.and_then(|()| py.check_signals()) {
+            give_up();
+            return Err(raised);
+        }
+    }
+}
+
 /// What may take long to be let go of, because it stores or closes something then: it is dropped without the
 /// interpreter's lock, whoever holds the last reference and wherever it goes.
 pub struct Held<T: Send>(Option<T>);

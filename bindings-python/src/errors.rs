@@ -36,7 +36,12 @@ pub fn raise(error: Error) -> PyErr {
 
 /// The error that an exception of class `InvalidInput` was raised for; nothing for any other exception.
 pub fn refused(py: Python<'_>, raised: &PyErr) -> Option<Error> {
-    let class = py.import("quorate._errors").ok()?.getattr("InvalidInput").ok()?;
+    known(py, raised).filter(|error| error.kind() == Kind::InvalidInput)
+}
+
+/// The error that an exception of quorate's was raised for; nothing for any other exception.
+pub fn known(py: Python<'_>, raised: &PyErr) -> Option<Error> {
+    let class = py.import("quorate._errors").ok()?.getattr("QuorateError").ok()?;
     let value = raised.value(py);
     if !value.is_instance(&class).ok()? {
         return None;

@@ -1,6 +1,7 @@
 //! How does Python reach quorate? Conversions only: each file here belongs to one file or folder of the core.
 
 mod agents;
+mod bell;
 mod consensus;
 mod context;
 mod convert;
@@ -13,6 +14,7 @@ mod hits;
 mod kb;
 mod log;
 mod metadata;
+mod models;
 mod scalar;
 mod search;
 
@@ -25,11 +27,13 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ERROR_CODES", errors::table(module.py())?)?;
     door::register(module)?;
     log::register(module)?;
+    bell::register(module)?;
     embed::register(module)?;
     eval::register(module)?;
     hits::register(module)?;
     kb::register(module)?;
     agents::register(module)?;
+    models::register(module)?;
     consensus::register(module)
 }
 

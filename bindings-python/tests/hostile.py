@@ -157,6 +157,9 @@ class Host:
         (beir / "queries.jsonl").write_text('{"_id": "q", "text": "t"}\n')
         (beir / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
         self.registry.save(folder / "agents.yaml")
+        self.model = quorate.ScriptedModel(lambda request: "5 mg")
+        with quorate.record(folder / "case.jsonl"):
+            self.model.complete("q")
 
     @property
     def kb(self):
@@ -203,6 +206,9 @@ class Host:
             "AsyncEmbedder": lambda: self.embedder.aio,
             "EmbeddingCache": lambda: quorate.EmbeddingCache(self.place()),
             "Events": lambda: self.registry.subscribe(),
+            "Model": lambda: self.model,
+            "ScriptedModel": lambda: self.model,
+            "AsyncModel": lambda: self.model.aio,
         }.get(name)
 
     def good(self, call, parameter):
@@ -228,6 +234,7 @@ BY_NAME = {
     "ratings": [7, 8, 7, 6, 8], "values": [5.0, 4.5], "vectors": [[1.0, 0.0], [0.0, 1.0]],
     "ballots": {"ann": "yes", "bob": "no", "eve": "yes"}, "url": "http://127.0.0.1:9/v1", "base_url": "http://127.0.0.1:9/v1",
     "model": "m", "source": "builtin", "passages": ["glucose"], "function": lambda host: len, "fn": lambda host: (lambda texts: [[1.0]]),
+    "messages": "q", "replies": ["5 mg"],
     "comparisons": [("a", "b"), ("b", "a"), ("a", "c"), ("c", "b")], "questions": ["Will it rain?"], "dim": 3, "code": "invalid_argument", "message": "x",
 }
 BY_CALL = {
@@ -244,18 +251,22 @@ BY_CALL = {
     "run": {"function": lambda host: host.kb.count}, "krippendorff_alpha": {}, "m_msr": {}, "one_coin": {},
     "linear_pool": {},
     "ratings": {"data": RATINGS}, "Ratings": {"data": RATINGS},
+    "Model": {"name": "openai:m", "api_key": "key"}, "replay": {"path": lambda host: host.folder / "case.jsonl"},
 }
 
 # Calls without parameters have nothing to try; those of results are tried by the tests of the results.
 WORKS = {
     "KnowledgeBase", "AgentRegistry", "Embedder", "EmbeddingCache", "Events", "AsyncKnowledgeBase", "AsyncAgentRegistry",
-    "AsyncEmbedder",
+    "AsyncEmbedder", "Model", "ScriptedModel", "AsyncModel",
 }
-MAKERS = {"AgentRegistry", "Embedder", "EmbeddingCache", "RemoteEmbedder", "CrossEncoder"}
+MAKERS = {
+    "AgentRegistry", "Embedder", "EmbeddingCache", "RemoteEmbedder", "CrossEncoder", "Model", "ScriptedModel", "Resilience",
+}
 SKIPPED = {
     "Events.get": "it waits for an event for as long as it is told to",
     "RemoteEmbedder": "it needs a server; tests of its own give it hostile answers",
     "CrossEncoder": "it needs the weights of a model",
+    "record": "it begins the file anew that it is given",
 }
 
 

@@ -49,12 +49,33 @@ def experts() -> None:
         assert_type(registry.list()[0].name, str)
 
 
+def models() -> None:
+    bounds = quorate.Resilience(attempts=2, fallback=[quorate.ScriptedModel(["b"])])
+    model = quorate.Model("openai:m", api_key="k", resilience=bounds)
+    assert_type(model.price, dict[str, Any] | None)
+    said = quorate.ScriptedModel(["a"])
+    found = said.complete([{"role": "user", "content": "q"}], max_tokens=5)
+    assert_type(found, quorate.Reply)
+    assert_type(found.usage.input, int)
+    assert_type(found.cost, float | None)
+    assert_type([call.name for call in found.tool_calls], list[str])
+    with said.stream("q") as events:
+        for event in events:
+            assert_type(event.type, str)
+            assert_type(event.result, quorate.Reply)
+    assert_type(said.stream("q").result(), quorate.Reply)
+
+
 async def later(place: str) -> None:
     async with quorate.aio.open(place) as kb:
         assert_type(await kb.aio.search("x", k=1), quorate.Hits)
         assert_type(await kb.aio.count("year > 2020"), int)
     model = quorate.Embedder("builtin")
     assert_type(await model.aio.embed(["x"]), npt.NDArray[np.float32])
+    said = quorate.ScriptedModel(["a"])
+    assert_type(await said.aio.complete("q"), quorate.Reply)
+    async for event in said.aio.stream("q"):
+        assert_type(event, quorate.ModelEvent)
     registry = await quorate.aio.run(quorate.AgentRegistry, catalog=None)
     assert_type(await registry.aio.match("x"), quorate.Matches)
 

@@ -6,12 +6,12 @@
 //! they are written or compared; keys of services never come here, since they are no part of a request.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use quorate_core::{Cancel, Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result, open_file};
 use serde_json::{Map, Value, json};
 
 use crate::provider::{AttemptLimits, Failure, Piece, Provider, Source};
@@ -85,7 +85,7 @@ pub fn record(path: impl AsRef<Path>, redact: &[&str]) -> Result<Recording> {
 /// Answers every request to a model or tool in this process from the file `path`; nothing is sent, and nobody waits
 /// between attempts. A request that is not in the file fails with code `replay_mismatch` and the difference to the
 /// nearest that is left. Errors: `duplicate_id` when a recording is under way, `not_found`, `io`, `corrupt`,
-/// `format_version`, `too_large`.
+/// `format_version`, `too_large`, `unsupported` (no regular file).
 pub fn replay(path: impl AsRef<Path>) -> Result<Recording> {
     start(Session::Replay(Mutex::new(Player::open(path.as_ref())?)))
 }
@@ -271,22 +271,19 @@ impl Recorder {
 
 impl Player {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let size = file.metadata().map_err(|e| Error::io(path, e))?.len();
-        if size > MAX_FILE {
-            return Err(Error::new(
-                Code::TooLarge,
-                format!("{}: {size} bytes, at most {MAX_FILE} are read", path.display()),
-            ));
-        }
+        let file = open_file(path, MAX_FILE)?;
         let corrupt = |n: usize, what: &str| {
             Error::new(
                 Code::Corrupt,
                 format!("{}: line {n} is no line of a recording: {what}", path.display()),
             )
         };
-        let mut lines = BufReader::new(file).lines();
-        let head = lines.next().transpose().map_err(|e| Error::io(path, e))?.unwrap_or_default();
+        let unread = |n: usize, e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::InvalidData => corrupt(n, "it is no text in UTF-8"),
+            _ => Error::io(path, e),
+        };
+        let mut lines = BufReader::new(file.take(MAX_FILE)).lines();
+        let head = lines.next().transpose().map_err(|e| unread(1, e))?.unwrap_or_default();
         let head: Value = serde_json::from_str(&head).map_err(|e| corrupt(1, &e.to_string()))?;
         if head["quorate"] != "recording" {
             return Err(corrupt(1, "it does not say that it is one"));
@@ -301,7 +298,7 @@ impl Player {
         let redact = keys(redact);
         let mut entries = Vec::new();
         for (n, line) in (2..).zip(lines) {
-            let line = line.map_err(|e| Error::io(path, e))?;
+            let line = line.map_err(|e| unread(n, e))?;
             if line.trim().is_empty() {
                 continue;
             }

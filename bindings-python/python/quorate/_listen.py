@@ -1,6 +1,6 @@
 """How do any number of asyncio's listeners wait on one thread?
 
-The thread waits until the registry's writers ring the numbers of listeners, and wakes those on their own event loops. It
+The thread waits until writers of a registry and readers of streams ring the numbers of listeners, and wakes those on their own event loops. It
 is started when it is first needed, dies with the process it was started in, and ends at the exit of the interpreter.
 """
 
@@ -24,7 +24,7 @@ _thread: threading.Thread | None = None
 
 
 @contextmanager
-def woken(events: _quorate.Events) -> Iterator[asyncio.Event]:
+def woken(events: _quorate.Events | _quorate.ModelFlow) -> Iterator[asyncio.Event]:
     """What is set, on the running loop, whenever there may be something to hear."""
     global _bell, _thread
     wake = asyncio.Event()

@@ -22,7 +22,8 @@ from ._quorate import Cancel
 Job = tuple[Cancel, Callable[[], None]]
 
 # Threads at most that work at a time.
-_LANES = {"read": min(32, (os.cpu_count() or 1) + 4), "write": 8, "listen": 64}
+# Those that ask a service do nothing but wait.
+_LANES = {"read": min(32, (os.cpu_count() or 1) + 4), "write": 8, "listen": 64, "ask": 256}
 
 
 # Calls with functions of the host that run at a time. Further ones wait without a thread, except those that such a function
@@ -158,7 +159,7 @@ _lock = threading.Lock()
 
 
 def submit(lane: str, cancel: Cancel, run: Callable[[], None], *, calls_back: bool = False) -> None:
-    """Runs a job on a thread of a lane, ``read``, ``write`` or ``listen``. The job itself catches what it raises.
+    """Runs a job on a thread of a lane, ``read``, ``write``, ``listen`` or ``ask``. The job itself catches what it raises.
 
     ``calls_back``: whether it calls functions of the host and waits for them.
     """

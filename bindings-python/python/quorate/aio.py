@@ -19,7 +19,8 @@ import asyncio
 import functools
 import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -28,11 +29,21 @@ from . import _kb, _listen, _pool, _quorate
 from ._agents import AgentRegistry
 from ._errors import Cancelled, InvalidInput
 from ._kb import KnowledgeBase
+from ._models import Model, ModelEvent, ModelStream, Reply, Tool
 
 if TYPE_CHECKING:
     from ._record import Record
 
-__all__ = ["AsyncAgentRegistry", "AsyncCrossEncoder", "AsyncEmbedder", "AsyncKnowledgeBase", "open", "run"]
+__all__ = [
+    "AsyncAgentRegistry",
+    "AsyncCrossEncoder",
+    "AsyncEmbedder",
+    "AsyncKnowledgeBase",
+    "AsyncModel",
+    "AsyncModelStream",
+    "open",
+    "run",
+]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -277,6 +288,107 @@ class AsyncCrossEncoder(_Face[_quorate.CrossEncoder]):
     """The calls of :class:`quorate.CrossEncoder`, awaited."""
 
     score = _twin(_quorate.CrossEncoder.score)
+
+
+class AsyncModel(_Face[Model]):
+    """The calls of :class:`quorate.Model`, awaited."""
+
+    complete = _twin(Model.complete, "ask")
+    count_tokens = _twin(Model.count_tokens)
+
+    def stream(
+        self,
+        messages: str | Iterable[Mapping[str, Any] | Reply],
+        *,
+        tools: Iterable[Tool] | None = None,
+        tool_choice: str | None = None,
+        output: Any = None,
+        repairs: int | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        seed: int | None = None,
+        cache: bool = False,
+        extra: Mapping[str, Any] | None = None,
+    ) -> AsyncModelStream:
+        """Asks, and gives the answer piece by piece: ``async for event in model.aio.stream(messages)``.
+
+        As :meth:`quorate.Model.stream`. When the task is cancelled the connection closes.
+        """
+        return AsyncModelStream(
+            self._of.stream(
+                messages,
+                tools=tools,
+                tool_choice=tool_choice,
+                output=output,
+                repairs=repairs,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                stop=stop,
+                seed=seed,
+                cache=cache,
+                extra=extra,
+            )
+        )
+
+
+class AsyncModelStream:
+    """The events of one answer, as they come: an asynchronous iterator and context manager. See :class:`quorate.ModelStream`."""
+
+    def __init__(self, of: ModelStream) -> None:
+        self._of = of
+        self._wake: asyncio.Event | None = None
+        self._woken = ExitStack()
+
+    def __aiter__(self) -> AsyncModelStream:
+        return self
+
+    async def __anext__(self) -> ModelEvent:
+        if not self._of._events:
+            try:
+                await self._more()
+            except asyncio.CancelledError:
+                await self.aclose()
+                raise
+            if not self._of._events:
+                await self.aclose()
+                raise StopAsyncIteration
+        return self._of._take()
+
+    async def _more(self) -> None:
+        """Waits until there are events, or none will come any more."""
+        if self._wake is None:
+            self._wake = self._woken.enter_context(_listen.woken(self._of._native))
+        while True:
+            self._wake.clear()
+            events = self._of._native.take()
+            if events is not None:
+                self._of._events.extend(events)
+                return
+            await self._wake.wait()
+
+    async def result(self) -> Reply:
+        """Reads what is left, and gives the whole answer. Codes: those of :meth:`quorate.Model.complete`, ``cancelled``."""
+        async for _ in self:
+            pass
+        return self._of.result()
+
+    def cancel(self) -> None:
+        """Cancels the answer; the last event says so and has what had come."""
+        self._of.cancel()
+
+    async def aclose(self) -> None:
+        """Lets go of the answer: no event comes any more."""
+        self._woken.close()
+        self._of.close()
+
+    async def __aenter__(self) -> AsyncModelStream:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
 
 class Opening:

@@ -1,10 +1,8 @@
 //! How does Python hear of changes?
 //!
-//! A thread that iterates waits in Rust. Listeners of asyncio are many and wait on one thread together: each has a
-//! number, and [`Bell`] says which of them have something to hear.
+//! A thread that iterates waits in Rust; listeners of asyncio wait for the [`Bell`].
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyStopIteration;
@@ -12,6 +10,7 @@ use pyo3::prelude::*;
 use quorate::agents::{Event, EventKind, Events as Heard};
 use serde_json::json;
 
+use crate::bell::Bell;
 use crate::convert::record;
 use crate::door::blocking;
 use crate::errors::invalid;
@@ -26,8 +25,7 @@ pub struct Events(pub Arc<Heard>);
 
 /// Adds the classes to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Events>()?;
-    module.add_class::<Bell>()
+    module.add_class::<Events>()
 }
 
 fn to_record(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
@@ -105,51 +103,8 @@ impl Events {
 
     /// Has the bell ring this listener's number whenever there may be something to hear, now too.
     fn _ring(&self, py: Python<'_>, bell: &Bell, number: u64) {
-        let (events, rung) = (Arc::clone(&self.0), Arc::clone(&bell.0));
+        let (events, ring) = (Arc::clone(&self.0), bell.ringer(number));
         // The lock of the listeners may be held by a thread that writes: never wait for it with the interpreter's.
-        py.detach(|| events.wake_by(move || rung.ring(number)));
-    }
-}
-
-/// Who of many listeners has something to hear.
-#[pyclass(frozen, module = "quorate", name = "Bell")]
-pub struct Bell(Arc<Rung>);
-
-#[derive(Default)]
-struct Rung {
-    state: Mutex<(BTreeSet<u64>, bool)>,
-    more: Condvar,
-}
-
-impl Rung {
-    fn ring(&self, number: u64) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.insert(number);
-        self.more.notify_one();
-    }
-}
-
-#[pymethods]
-impl Bell {
-    #[new]
-    fn new() -> Self {
-        Bell(Arc::default())
-    }
-
-    /// The numbers that were rung since the last call, once there are any; None when the bell is closed.
-    fn wait(&self, py: Python<'_>) -> Option<Vec<u64>> {
-        let rung = Arc::clone(&self.0);
-        py.detach(move || {
-            let mut state = rung.state.lock().unwrap_or_else(PoisonError::into_inner);
-            while state.0.is_empty() && !state.1 {
-                state = rung.more.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            if state.1 { None } else { Some(std::mem::take(&mut state.0).into_iter().collect()) }
-        })
-    }
-
-    /// Ends the waiting for good.
-    fn close(&self) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
-        self.0.more.notify_all();
+        py.detach(|| events.wake_by(ring));
     }
 }

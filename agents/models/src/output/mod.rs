@@ -29,7 +29,11 @@ pub struct Output {
     schema: Value,
     repairs: u32,
     validator: Arc<schema::Validator>,
+    more: Option<Arc<Check>>,
 }
+
+/// What refuses values that fit a schema.
+type Check = dyn Fn(&Value) -> Result<()> + Send + Sync;
 
 impl Output {
     /// The form that `schema` describes. Errors: `invalid_argument` when it is no JSON Schema, or one that points at
@@ -46,7 +50,7 @@ impl Output {
         let plain: String =
             title.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').take(64).collect();
         let name = if plain.is_empty() { ANSWER_TOOL.to_owned() } else { plain };
-        Ok(Output { name, schema, repairs: 2, validator: Arc::new(validator) })
+        Ok(Output { name, schema, repairs: 2, validator: Arc::new(validator), more: None })
     }
 
     /// The same with at most `repairs` further requests, 0 to 5, when the answer does not fit.
@@ -57,6 +61,13 @@ impl Output {
         }
         self.repairs = repairs;
         Ok(self)
+    }
+
+    /// The same, where a value that fits the schema is given to `check` too. What that refuses with code `output_invalid`
+    /// the model may mend; another error ends the call.
+    pub fn checked_by(mut self, check: impl Fn(&Value) -> Result<()> + Send + Sync + 'static) -> Self {
+        self.more = Some(Arc::new(check));
+        self
     }
 
     /// The JSON Schema.
@@ -74,7 +85,7 @@ impl Output {
     }
 
     /// Reads an answer strictly: one JSON value and nothing else, which fits the schema.
-    /// Errors: `output_invalid` with the path of the first fault.
+    /// Errors: `output_invalid` with the path of the first fault, those of the further check.
     pub fn parse(&self, text: &str) -> Result<Value> {
         let value = serde_json::from_str(text)
             .map_err(|e| Error::new(Code::OutputInvalid, format!("the output is not JSON: {e}")))?;
@@ -82,11 +93,12 @@ impl Output {
         Ok(value)
     }
 
-    /// Errors: `output_invalid` with the path of the first fault.
+    /// Errors: `output_invalid` with the path of the first fault, those of the further check.
     pub fn check(&self, value: &Value) -> Result<()> {
         schema::check(&self.validator, value).map_err(|said| {
             Error::new(Code::OutputInvalid, format!("the output does not fit the schema: {said}"))
-        })
+        })?;
+        self.more.as_ref().map_or(Ok(()), |check| check(value))
     }
 }
 
@@ -161,7 +173,17 @@ fn as_object(schema: &Value) -> Value {
     if is_object(schema) {
         return schema.clone();
     }
-    json!({"type": "object", "properties": {"value": schema}, "required": ["value"], "additionalProperties": false})
+    let mut inner = schema.clone();
+    // References begin at the root, so what they name stays there.
+    let named: Vec<(&str, Value)> = ["$defs", "definitions"]
+        .into_iter()
+        .filter_map(|name| Some((name, inner.as_object_mut()?.remove(name)?)))
+        .collect();
+    let mut outer = json!({"type": "object", "properties": {"value": inner}, "required": ["value"], "additionalProperties": false});
+    for (name, schemas) in named {
+        outer[name] = schemas;
+    }
+    outer
 }
 
 fn is_object(schema: &Value) -> bool {
@@ -198,7 +220,7 @@ pub(crate) fn settle(request: &Request, way: OutputWay, reply: &mut Reply) -> Re
         }
         _ => {}
     }
-    let mending = |error| Complaint { error, mends: true };
+    let mending = |error: Error| Complaint { mends: error.code() == Code::OutputInvalid, error };
     let value = if answered {
         let call = reply.message.calls().find(|call| call.name == tool);
         let call = call.ok_or_else(|| lasting(Code::Internal, "the answering call is gone".into()))?;
@@ -206,14 +228,19 @@ pub(crate) fn settle(request: &Request, way: OutputWay, reply: &mut Reply) -> Re
             output.parse(broken).map_err(mending)?
         } else {
             let whole = Value::Object(call.arguments.clone());
-            if is_object(&output.schema) { whole } else { whole.get("value").cloned().unwrap_or_default() }
+            let value = if is_object(&output.schema) {
+                whole
+            } else {
+                whole.get("value").cloned().unwrap_or_default()
+            };
+            output.check(&value).map_err(mending)?;
+            value
         }
     } else {
         let text = reply.text();
         let text = if way == OutputWay::Native { text.as_str() } else { unfenced(&text) };
         output.parse(text).map_err(mending)?
     };
-    output.check(&value).map_err(mending)?;
     if answered {
         // The call was the form of the answer; the conversation goes on with the answer itself.
         reply.message.content.retain(|part| !matches!(part, Part::ToolCall(_) | Part::Text(_)));
@@ -270,5 +297,19 @@ fn unfenced(text: &str) -> &str {
             inner.trim()
         }
         _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_references_name_stays_at_the_root() {
+        let dose = json!({"type": "object", "properties": {"mg": {"type": "number"}}, "required": ["mg"]});
+        let list = json!({"type": "array", "items": {"$ref": "#/$defs/Dose"}, "$defs": {"Dose": dose}});
+        let wrapped = Output::new(as_object(&list)).unwrap();
+        assert!(wrapped.check(&json!({"value": [{"mg": 5}]})).is_ok());
+        assert!(wrapped.check(&json!({"value": [{"mg": "5"}]})).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Is an answer in a form parsed strictly, and mended a bounded number of times?
 
-use quorate_core::Code;
+use quorate_core::{Code, Error};
 use quorate_models::{Event, Message, Output, Request, ToolSpec, check_arguments};
 use serde_json::{Value, json};
 
@@ -43,6 +43,26 @@ fn an_answer_that_does_not_fit_is_mended_and_paid_for() {
     assert_eq!(events.iter().filter(|event| event.kind() == "retry").count(), 4);
     let Some(Event::End(reply)) = events.last() else { panic!("{events:?}") };
     assert_eq!((reply.output.clone(), server.count()), (Some(json!({"dose": 5})), 6));
+}
+
+#[test]
+fn what_a_further_check_refuses_is_mended_too_and_its_other_errors_end_the_call() {
+    let asked = |code: Code| {
+        let check = move |value: &Value| match value["dose"].as_u64() {
+            Some(5) => Ok(()),
+            _ => Err(Error::new(code, "at '/dose': too much")),
+        };
+        let server = Server::start(|n, _| whole(if n == 0 { r#"{"dose": 50}"# } else { r#"{"dose": 5}"# }));
+        let output = Some(Output::new(schema()).unwrap().checked_by(check));
+        let reply = model(&server).complete(&Request { output, ..request() }, &never());
+        let told = (server.count() > 1).then(|| server.asked(1).body["messages"].to_string());
+        (reply, server.count(), told)
+    };
+    let (reply, count, told) = asked(Code::OutputInvalid);
+    assert_eq!((reply.unwrap().output, count), (Some(json!({"dose": 5})), 2));
+    assert!(told.unwrap().contains("'/dose': too much"));
+    let (reply, count, _) = asked(Code::Callback);
+    assert_eq!((reply.unwrap_err().code(), count), (Code::Callback, 1));
 }
 
 #[test]

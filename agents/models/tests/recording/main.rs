@@ -121,4 +121,11 @@ fn files_that_are_no_recordings() {
         std::fs::write(&path, text).unwrap();
         assert_eq!(replay(&path).unwrap_err().code(), code, "{text}");
     }
+    for bytes in [&b"\xff\n"[..], b"{\"quorate\": \"recording\", \"version\": 1}\n\xff\n"] {
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(replay(&path).unwrap_err().code(), Code::Corrupt);
+    }
+    // It never ends.
+    #[cfg(unix)]
+    assert_eq!(replay("/dev/zero").unwrap_err().code(), Code::Unsupported);
 }

@@ -27,6 +27,7 @@ from langchain_core.vectorstores import VectorStore
 from .._errors import InvalidInput, NotFound
 from .._kb import KnowledgeBase, Where, open
 from .._quorate import Embedder, Hit
+from ._chat import ChatQuorate
 from ._given import given_vectors, searchable
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["QuorateEmbeddings", "QuorateRetriever", "QuorateVectorStore"]
+__all__ = ["ChatQuorate", "QuorateEmbeddings", "QuorateRetriever", "QuorateVectorStore"]
 
 
 class QuorateEmbeddings(Embeddings):

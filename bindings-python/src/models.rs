@@ -1,0 +1,288 @@
+//! How are language models asked from Python?
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use quorate::models::{MESSAGE_SCHEMA, Model, Recording as Session, Request, ScriptedModel};
+use quorate::{Cancel, Code, Error};
+use quorate_bindings::Host;
+use quorate_bindings::models::{self, Flow};
+use serde_json::Value;
+
+use crate::bell::Bell;
+use crate::convert::{from_json, report, sequence, text, texts, type_name};
+use crate::door::{Held, await_here, blocking, quick};
+use crate::errors::{OrRaise, invalid, known, raise};
+use crate::metadata::{dict, object, wrong};
+use crate::scalar::scalar;
+
+const HOST: Host = Host::Python;
+
+/// A language model; ``quorate.Model`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "LanguageModel")]
+pub struct LanguageModel(Model);
+
+/// The events of one answer; ``quorate.ModelStream`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "ModelFlow")]
+pub struct ModelFlow(Held<Arc<Flow>>);
+
+/// A recording or a replay that is under way; ``quorate.Recording`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "Session")]
+pub struct NativeSession(Mutex<Option<Session>>);
+
+/// Adds the classes and the functions to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<LanguageModel>()?;
+    module.add_class::<ModelFlow>()?;
+    module.add_class::<NativeSession>()?;
+    module.add_function(wrap_pyfunction!(open_model, module)?)?;
+    module.add_function(wrap_pyfunction!(scripted_model, module)?)?;
+    module.add_function(wrap_pyfunction!(check_resilience, module)?)?;
+    module.add_function(wrap_pyfunction!(message_schema, module)?)?;
+    module.add_function(wrap_pyfunction!(error, module)?)?;
+    module.add_function(wrap_pyfunction!(record, module)?)?;
+    module.add_function(wrap_pyfunction!(replay, module)?)
+}
+
+/// Options as JSON.
+fn options(given: &Bound<'_, PyDict>, what: &str) -> PyResult<Value> {
+    object(given, what, Code::InvalidArgument).map(Value::Object)
+}
+
+fn fallbacks(given: &Bound<'_, PyAny>) -> PyResult<Vec<Model>> {
+    let model = |(i, item): (usize, PyResult<Bound<'_, PyAny>>)| {
+        let item = item?;
+        match item.cast::<LanguageModel>() {
+            Ok(model) => Ok(model.get().0.clone()),
+            Err(_) => {
+                Err(invalid(format!("fallback[{i}] is of type {}; a Model is expected", type_name(&item))))
+            }
+        }
+    };
+    sequence(given, "fallback")?.enumerate().map(model).collect()
+}
+
+#[pyfunction]
+fn open_model(
+    name: &Bound<'_, PyAny>,
+    given: &Bound<'_, PyDict>,
+    fallback: &Bound<'_, PyAny>,
+) -> PyResult<LanguageModel> {
+    let (name, given) = (text(name, "the model")?, options(given, "a model's options")?);
+    models::open(HOST, &name, given, fallbacks(fallback)?).or_raise().map(LanguageModel)
+}
+
+/// A model of tests. `replies`: what it says in order, or a function of the request.
+#[pyfunction]
+fn scripted_model(
+    replies: &Bound<'_, PyAny>,
+    id: &Bound<'_, PyAny>,
+    given: &Bound<'_, PyDict>,
+    fallback: &Bound<'_, PyAny>,
+) -> PyResult<LanguageModel> {
+    let given = options(given, "a model's options")?;
+    let script = if replies.is_callable() {
+        let function = replies.clone().unbind();
+        ScriptedModel::of_function(move |request, cancel| answer(&function, request, cancel))
+    } else {
+        let reply = |(i, item): (usize, PyResult<Bound<'_, PyAny>>)| said(&item?, &format!("replies[{i}]"));
+        let replies = sequence(replies, "replies")?.enumerate().map(reply).collect::<PyResult<_>>()?;
+        models::scripted_list(replies).or_raise()?
+    };
+    let script = if id.is_none() { script } else { script.named(text(id, "id")?) };
+    models::provided(HOST, script, given, fallbacks(fallback)?).or_raise().map(LanguageModel)
+}
+
+/// A scripted reply as JSON.
+fn said(given: &Bound<'_, PyAny>, what: &str) -> PyResult<Value> {
+    if let Some(fields) = dict(given)? {
+        return options(&fields, what);
+    }
+    text(given, what)
+        .map(Value::String)
+        .map_err(|_| wrong(Code::InvalidArgument, what, given, "a string, a dict or an error is expected"))
+}
+
+/// What `function` answers to a request; the result of a coroutine is awaited in a loop of its own.
+fn answer(
+    function: &Py<PyAny>,
+    request: &Request,
+    cancel: &Cancel,
+) -> quorate::Result<quorate::models::Reply> {
+    cancel.check()?;
+    let answered = Python::try_attach(|py| {
+        let call = || {
+            let given = function.bind(py).call1((report(py, &request.to_json())?,))?;
+            let coroutine = py.import("inspect")?.call_method1("iscoroutine", (&given,))?.is_truthy()?;
+            let given = if coroutine { py.import("asyncio")?.call_method1("run", (given,))? } else { given };
+            let plain = py.import("quorate._models")?.getattr("_scripted")?.call1((given,))?;
+            said(&plain, "what the model's function gave")
+        };
+        call().map_err(|raised| failed(py, raised))
+    });
+    match answered {
+        Some(value) => models::scripted_reply(&value?),
+        None => Err(Error::new(Code::Callback, "the interpreter has ended")),
+    }
+}
+
+/// A request. `check`: what refuses outputs that fit the schema, as an exception with code `output_invalid`.
+fn request(given: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<Request> {
+    let mut request = models::request(HOST, options(given, "the request")?).or_raise()?;
+    if let Some(check) = check {
+        request.output = request.output.map(|output| {
+            output.checked_by(move |value| {
+                let checked = Python::try_attach(|py| {
+                    let call = || check.call1(py, (from_json(py, value)?,)).map(|_| ());
+                    call().map_err(|raised| failed(py, raised))
+                });
+                checked.unwrap_or_else(|| Err(Error::new(Code::Callback, "the interpreter has ended")))
+            })
+        });
+    }
+    Ok(request)
+}
+
+/// The error of a function of the host: the code of quorate's own exceptions, or `callback`.
+fn failed(py: Python<'_>, raised: PyErr) -> Error {
+    if let Some(error) = known(py, &raised) {
+        return match raised.cause(py) {
+            Some(cause) => Error::with_source(error.code(), error.message(), cause),
+            None => error,
+        };
+    }
+    // Ctrl-C and the like stay what they are.
+    if !raised.is_instance_of::<PyException>(py) {
+        return Error::with_source(Code::Callback, "interrupted", raised);
+    }
+    let said: String = raised.value(py).to_string().chars().take(300).collect();
+    let name = raised.get_type(py).name().map_or_else(|_| "exception".to_owned(), |n| n.to_string());
+    Error::with_source(Code::Callback, format!("the model's function raised {name}: {said}"), raised)
+}
+
+#[pyfunction]
+fn check_resilience(given: &Bound<'_, PyDict>) -> PyResult<()> {
+    let given = options(given, "a resilience's options")?;
+    models::resilience_of(HOST, given, Vec::new()).or_raise().map(|_| ())
+}
+
+/// The JSON Schema of a message, as text.
+#[pyfunction]
+fn message_schema() -> &'static str {
+    MESSAGE_SCHEMA
+}
+
+/// The exception for a code.
+#[pyfunction]
+fn error<'py>(py: Python<'py>, code: &str, message: String) -> Bound<'py, PyAny> {
+    let code = Code::ALL.iter().find(|known| known.as_str() == code).copied().unwrap_or(Code::Internal);
+    raise(Error::new(code, message)).into_value(py).into_bound(py).into_any()
+}
+
+#[pymethods]
+impl LanguageModel {
+    #[pyo3(signature = (request, check=None))]
+    fn complete<'py>(
+        &self,
+        py: Python<'py>,
+        request: &Bound<'py, PyDict>,
+        check: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let request = self::request(request, check)?;
+        let model = self.0.clone();
+        let reply = blocking(py, move |host| Ok(models::reply(&model.complete(&request, &host.cancel)?)))?;
+        from_json(py, &reply)
+    }
+
+    #[pyo3(signature = (request, check=None))]
+    fn stream(&self, request: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<ModelFlow> {
+        let request = self::request(request, check)?;
+        let flow = Flow::new(HOST, &self.0, &request).or_raise()?;
+        Ok(ModelFlow(Held::new(Arc::new(flow))))
+    }
+
+    fn count_tokens<'py>(
+        &self,
+        py: Python<'py>,
+        request: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let request = self::request(request, None)?;
+        let count = quick(py, || self.0.count_tokens(&request))?;
+        from_json(py, &models::count(count))
+    }
+
+    #[getter]
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    #[getter]
+    fn price<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        from_json(py, &models::price(HOST, &self.0))
+    }
+}
+
+fn events<'py>(py: Python<'py>, events: Vec<Value>) -> PyResult<Bound<'py, PyList>> {
+    let events = events.iter().map(|event| from_json(py, event)).collect::<PyResult<Vec<_>>>()?;
+    PyList::new(py, events)
+}
+
+#[pymethods]
+impl ModelFlow {
+    /// The events that have come, at least one; an empty list after the last.
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let flow = Arc::clone(&self.0);
+        let found = await_here(py, || flow.cancel(), |limit| flow.wait(limit))?;
+        events(py, found)
+    }
+
+    /// The events that have come; an empty list after the last, and None when there are none now.
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let found = py.detach(|| self.0.take()).or_raise()?;
+        found.map(|found| events(py, found)).transpose()
+    }
+
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+
+    /// Has the bell ring this number whenever there may be something to take, now too.
+    fn _ring(&self, py: Python<'_>, bell: &Bell, number: u64) {
+        let ring = bell.ringer(number);
+        py.detach(|| self.0.wake_by(ring));
+    }
+}
+
+#[pyfunction]
+fn record(
+    py: Python<'_>,
+    #[pyo3(from_py_with = scalar)] path: PathBuf,
+    redact: &Bound<'_, PyAny>,
+) -> PyResult<NativeSession> {
+    let keys = texts(redact, "redact")?;
+    let session = quick(py, || {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        quorate::models::record(path, &keys)
+    })?;
+    Ok(NativeSession(Mutex::new(Some(session))))
+}
+
+#[pyfunction]
+fn replay(py: Python<'_>, #[pyo3(from_py_with = scalar)] path: PathBuf) -> PyResult<NativeSession> {
+    let session = blocking(py, move |_| quorate::models::replay(path))?;
+    Ok(NativeSession(Mutex::new(Some(session))))
+}
+
+#[pymethods]
+impl NativeSession {
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
