@@ -1,0 +1,617 @@
+//! How does a decoder read tokens and say what may come next?
+//!
+//! Vaswani et al., 2017, with the norms, rotary embeddings and gated layers of Touvron et al., 2023. Each thread of the team
+//! goes through all layers; where a step needs the one before as a whole, they meet. Of a single row every thread
+//! keeps its own copy, which costs less than to meet.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use quorate_core::{Cancel, Code, Error, Result};
+
+use super::decoder::{Decoder, Layer};
+use super::kernel::float::{self, FloatJob, Kind};
+use super::kernel::{BLOCK, CodeLine, Isa, WIDTH};
+use super::matrix::{Matrix, Rows};
+use super::memory::{Memory, View, value_stride};
+use super::shape::Rope;
+use super::team::{Barrier, Team};
+
+/// Rows that go through the layers together.
+const BATCH: usize = 128;
+
+/// Rows of queries that are looked up together.
+const TILE: usize = 16;
+
+/// Memory for the numbers between the layers, for one request.
+pub(super) struct Scratch {
+    /// Residual rows, normed rows, results of products, queries with keys and values, results of attention, inner rows.
+    x: Buffer<f32>,
+    normed: Buffer<f32>,
+    y: Buffer<f32>,
+    q: Buffer<f32>,
+    k: Buffer<f32>,
+    v: Buffer<f32>,
+    attended: Buffer<f32>,
+    inner: Buffer<f32>,
+    /// Of each thread: scores, and two tiles of the gated layer.
+    scores: Buffer<f32>,
+    tiles: Buffer<f32>,
+    normed_codes: Codes,
+    attended_codes: Codes,
+    inner_codes: Codes,
+    /// Of the batch, for layers without and with a window: cosines and sines, `rows x 2 x turned / 2`.
+    turns: [Buffer<f32>; 2],
+    logits: Buffer<f32>,
+}
+
+/// Rows as codes.
+struct Codes {
+    blocks: usize,
+    lines: Buffer<CodeLine>,
+    step: Buffer<f32>,
+    sums: Buffer<[i32; 2]>,
+}
+
+/// Numbers that the threads of a pass share.
+struct Buffer<T> {
+    numbers: Vec<T>,
+    start: *mut T,
+}
+
+// SAFETY: threads of a pass write to places of their own, and read what others wrote after a barrier; outside a pass the
+// owner alone has it.
+unsafe impl<T: Send> Send for Buffer<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Buffer<T> {}
+
+impl<T: Copy> Buffer<T> {
+    fn new(n: usize, zero: T) -> Self {
+        let mut numbers = vec![zero; n];
+        Buffer { start: numbers.as_mut_ptr(), numbers }
+    }
+
+    /// Makes room for `n` numbers.
+    fn reserve(&mut self, n: usize, zero: T) {
+        if n > self.numbers.len() {
+            *self = Buffer::new(n, zero);
+        }
+    }
+
+    /// The place of a number.
+    fn at(&self, i: usize) -> *mut T {
+        debug_assert!(i <= self.numbers.len());
+        self.start.wrapping_add(i)
+    }
+
+    /// `n` numbers from `i` on. # Safety: no thread writes to them meanwhile.
+    unsafe fn read(&self, i: usize, n: usize) -> &[T] {
+        assert!(i + n <= self.numbers.len());
+        // SAFETY: they lie within the buffer; the rest is the caller's word.
+        unsafe { std::slice::from_raw_parts(self.at(i), n) }
+    }
+
+    /// The same, to be written. # Safety: no other thread touches them meanwhile.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn write(&self, i: usize, n: usize) -> &mut [T] {
+        assert!(i + n <= self.numbers.len());
+        // SAFETY: they lie within the buffer; the rest is the caller's word.
+        unsafe { std::slice::from_raw_parts_mut(self.at(i), n) }
+    }
+}
+
+impl Codes {
+    fn new(rows: usize, inputs: usize) -> Self {
+        let blocks = inputs / BLOCK;
+        let n = rows * blocks;
+        Codes {
+            blocks,
+            lines: Buffer::new(n, [0; 2 * BLOCK]),
+            step: Buffer::new(n, 0.0),
+            sums: Buffer::new(n, [0; 2]),
+        }
+    }
+
+    /// Encodes `n` numbers of a row from input `first` on, a multiple of 32 both.
+    /// # Safety: they are there, and no other thread touches their codes.
+    unsafe fn encode(&self, isa: Isa, row: usize, first: usize, x: *const f32, n: usize) {
+        let at = row * self.blocks + first / BLOCK;
+        // SAFETY: as the caller vouches.
+        unsafe {
+            float::encode(isa, x, n, isa.splits(), self.lines.at(at), self.step.at(at), self.sums.at(at));
+        }
+    }
+
+    fn rows(&self, first: usize, rows: usize, floats: *const f32) -> Rows {
+        let at = first * self.blocks;
+        Rows { rows, floats, codes: self.lines.at(at), step: self.step.at(at), sums: self.sums.at(at) }
+    }
+}
+
+impl Scratch {
+    pub(super) fn new(decoder: &Decoder, threads: usize) -> Self {
+        let shape = &decoder.shape;
+        let rows = BATCH.max(threads);
+        let wide = |n: usize| n.next_multiple_of(WIDTH);
+        let (q, kv) = (shape.heads * shape.head, shape.kv_heads * shape.head);
+        let f = |n: usize| Buffer::new(n, 0f32);
+        Scratch {
+            x: f(rows * shape.hidden),
+            normed: f(rows * shape.hidden),
+            y: f(rows * wide(shape.hidden)),
+            q: f(rows * wide(q)),
+            k: f(rows * wide(kv)),
+            v: f(rows * wide(kv)),
+            attended: f(rows * q),
+            inner: f(rows * shape.feed),
+            scores: f(0),
+            tiles: f(threads * BATCH * 2 * BLOCK),
+            normed_codes: Codes::new(rows, shape.hidden),
+            attended_codes: Codes::new(rows, q),
+            inner_codes: Codes::new(rows, shape.feed),
+            turns: [f(2 * BATCH * shape.rope.inverse.len()), f(2 * BATCH * shape.local_rope.inverse.len())],
+            logits: f(0),
+        }
+    }
+}
+
+/// Of which tokens the logits are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Last,
+    #[cfg_attr(not(test), allow(dead_code))]
+    All,
+}
+
+impl Decoder {
+    /// Reads `tokens` after those that `memory` holds, and gives the logits of what comes after the last, or after each.
+    /// The memory keeps what was read, also of a pass that was cancelled.
+    ///
+    /// Errors: `cancelled`, `internal`, `model_invalid` when the logits are not finite.
+    pub(super) fn read(
+        &self,
+        team: &Team,
+        memory: &mut Memory,
+        scratch: &mut Scratch,
+        tokens: &[u32],
+        wanted: Wanted,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>> {
+        if let Some(token) = tokens.iter().find(|token| **token as usize >= self.vocabulary) {
+            let message = format!("token {token} is beyond the {} of the model", self.vocabulary);
+            return Err(Error::new(Code::ModelInvalid, message));
+        }
+        let mut out = Vec::new();
+        let mut rest = tokens;
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(rest.len().min(BATCH));
+            let rows = match wanted {
+                Wanted::All => 0..batch.len(),
+                Wanted::Last if later.is_empty() => batch.len() - 1..batch.len(),
+                Wanted::Last => 0..0,
+            };
+            cancel.check()?;
+            let wide = self.vocabulary.next_multiple_of(WIDTH);
+            self.batch(team, memory, scratch, batch, rows.clone(), cancel)?;
+            for row in 0..rows.len() {
+                // SAFETY: the pass is over, so that no thread writes.
+                let logits = unsafe { scratch.logits.read(row * wide, self.vocabulary) };
+                if logits.iter().any(|x| !x.is_finite()) {
+                    let message = "the model computes numbers that are not finite; its file may be damaged";
+                    return Err(Error::new(Code::ModelInvalid, message));
+                }
+                out.extend_from_slice(logits);
+            }
+            rest = later;
+        }
+        Ok(out)
+    }
+
+    fn batch(
+        &self,
+        team: &Team,
+        memory: &mut Memory,
+        scratch: &mut Scratch,
+        tokens: &[u32],
+        wanted: Range<usize>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let before = memory.len;
+        memory.reserve(before + tokens.len());
+        scratch.logits.reserve(wanted.len() * self.vocabulary.next_multiple_of(WIDTH), 0.0);
+        let positions = (before + tokens.len()).next_multiple_of(WIDTH);
+        scratch.scores.reserve(team.threads() * TILE * positions, 0.0);
+        for (rope, turns) in [&self.shape.rope, &self.shape.local_rope].into_iter().zip(&scratch.turns) {
+            // SAFETY: the pass has not begun.
+            let turns = unsafe { turns.write(0, 2 * tokens.len() * rope.inverse.len()) };
+            turn_table(rope, before, turns);
+        }
+        let view = memory.view();
+        let stop = AtomicBool::new(false);
+        let next: Vec<AtomicUsize> = self.layers.iter().map(|_| AtomicUsize::new(0)).collect();
+        let pass = Pass { decoder: self, s: scratch, memory: &view, tokens, before, wanted, positions };
+        team.run(&|thread, barrier| {
+            // SAFETY: all threads of the team run this with the same pass, each with its own number.
+            unsafe { pass.run(thread, barrier, &next, cancel, &stop) }
+        })?;
+        if stop.load(Ordering::Acquire) {
+            cancel.check()?;
+        }
+        memory.len += tokens.len();
+        Ok(())
+    }
+}
+
+/// Cosines, then sines, of each row's position.
+fn turn_table(rope: &Rope, first: usize, out: &mut [f32]) {
+    let pairs = rope.inverse.len();
+    if pairs == 0 {
+        return;
+    }
+    for (row, out) in out.chunks_exact_mut(2 * pairs).enumerate() {
+        let (cosines, sines) = out.split_at_mut(pairs);
+        for (i, inverse) in rope.inverse.iter().enumerate() {
+            let angle = f64::from((first + row) as f32 * inverse);
+            cosines[i] = angle.cos() as f32 * rope.scale;
+            sines[i] = angle.sin() as f32 * rope.scale;
+        }
+    }
+}
+
+/// The share of thread `t` of `threads` in `n` things.
+fn share(n: usize, t: usize, threads: usize) -> Range<usize> {
+    n * t / threads..n * (t + 1) / threads
+}
+
+/// One batch on its way through the layers.
+struct Pass<'a> {
+    decoder: &'a Decoder,
+    s: &'a Scratch,
+    memory: &'a View,
+    tokens: &'a [u32],
+    /// Positions before the batch.
+    before: usize,
+    wanted: Range<usize>,
+    /// Room for scores of a row.
+    positions: usize,
+}
+
+impl Pass<'_> {
+    /// # Safety
+    /// Every thread of `barrier` runs it with the same pass, and `thread` is its own number below their count.
+    unsafe fn run(&self, thread: usize, barrier: &Barrier, next: &[AtomicUsize], cancel: &Cancel, stop: &AtomicBool) {
+        let Decoder { shape, layers, isa, .. } = self.decoder;
+        let (isa, s, n, threads) = (*isa, self.s, self.tokens.len(), barrier.threads());
+        let hidden = shape.hidden;
+        // Of one row each thread has its own copy, as row `thread`.
+        let alone = n == 1;
+        let mine = if alone { thread..thread + 1 } else { share(n, thread, threads) };
+        let meet = || {
+            if !alone {
+                barrier.wait();
+            }
+        };
+        let first = if alone { thread } else { 0 };
+        let head = self.decoder.head();
+        // SAFETY: rows of `mine` are touched by this thread alone until the threads meet; panels, heads and rows that are
+        // shared out are each taken by one thread; all buffers have the sizes that `Scratch::new` and `batch` gave them.
+        unsafe {
+            for row in mine.clone() {
+                let token = self.tokens[if alone { 0 } else { row }];
+                let x = s.x.write(row * hidden, hidden);
+                self.decoder.embed.row(token as usize, x);
+                if shape.embed_scale != 1.0 {
+                    x.iter_mut().for_each(|x| *x *= shape.embed_scale);
+                }
+            }
+            for (i, layer) in layers.iter().enumerate() {
+                for row in mine.clone() {
+                    self.norm(row, &layer.attention_norm, &layer.qkv[0]);
+                }
+                if thread == 0 && cancel.is_cancelled() {
+                    stop.store(true, Ordering::Release);
+                }
+                meet();
+                let rows = s.normed_codes.rows(first, n, s.normed.at(first * hidden));
+                self.qkv(layer, rows, thread, threads);
+                barrier.wait();
+                if stop.load(Ordering::Acquire) {
+                    return;
+                }
+                self.remember(i, layer, thread, threads);
+                barrier.wait();
+                self.attend(i, layer, thread, &next[i]);
+                barrier.wait();
+                if !shape.head.is_multiple_of(BLOCK) && layer.output.wants_codes() {
+                    // Blocks of codes reach over heads.
+                    let q = shape.heads * shape.head;
+                    for row in share(n, thread, threads) {
+                        s.attended_codes.encode(isa, row, 0, s.attended.at(row * q), q);
+                    }
+                    barrier.wait();
+                }
+                let rows = s.attended_codes.rows(0, n, s.attended.at(0));
+                self.multiply(&layer.output, rows, &s.y, thread, threads);
+                barrier.wait();
+                for row in mine.clone() {
+                    self.add(row, alone, layer.post_attention_norm.as_deref());
+                    self.norm(row, &layer.feed_norm, &layer.gate);
+                }
+                meet();
+                let rows = s.normed_codes.rows(first, n, s.normed.at(first * hidden));
+                self.feed(layer, rows, thread, threads);
+                barrier.wait();
+                let rows = s.inner_codes.rows(0, n, s.inner.at(0));
+                self.multiply(&layer.down, rows, &s.y, thread, threads);
+                barrier.wait();
+                for row in mine.clone() {
+                    self.add(row, alone, layer.post_feed_norm.as_deref());
+                }
+            }
+            if self.wanted.is_empty() {
+                return;
+            }
+            for row in mine {
+                self.norm(row, &self.decoder.norm, head);
+            }
+            meet();
+            let first = if alone { thread } else { self.wanted.start };
+            let rows = s.normed_codes.rows(first, self.wanted.len(), s.normed.at(first * hidden));
+            self.multiply(head, rows, &s.logits, thread, threads);
+        }
+    }
+
+    /// Norms a row of the residuals, in the form that `reader` wants. # Safety: the row is this thread's.
+    unsafe fn norm(&self, row: usize, gains: &[f32], reader: &Matrix) {
+        let (shape, isa, s) = (&self.decoder.shape, self.decoder.isa, self.s);
+        let at = row * shape.hidden;
+        // SAFETY: as the caller vouches; gains are as many as hidden numbers.
+        unsafe {
+            float::rms_norm(isa, s.x.at(at), gains.as_ptr(), s.normed.at(at), shape.hidden, shape.eps);
+            if reader.wants_codes() {
+                s.normed_codes.encode(isa, row, 0, s.normed.at(at), shape.hidden);
+            }
+        }
+    }
+
+    /// Adds a result to a row of the residuals. # Safety: the row is this thread's, and the result is whole.
+    unsafe fn add(&self, row: usize, alone: bool, gains: Option<&[f32]>) {
+        let (shape, isa, s) = (&self.decoder.shape, self.decoder.isa, self.s);
+        let result = s.y.at(if alone { 0 } else { row } * shape.hidden.next_multiple_of(WIDTH));
+        let at = row * shape.hidden;
+        // SAFETY: as the caller vouches; gains are as many as hidden numbers.
+        unsafe {
+            let mut from: *const f32 = result;
+            if let Some(gains) = gains {
+                float::rms_norm(isa, result, gains.as_ptr(), s.normed.at(at), shape.hidden, shape.eps);
+                from = s.normed.at(at);
+            }
+            float::add(isa, s.x.at(at), from, shape.hidden);
+        }
+    }
+
+    /// This thread's panels of a product. # Safety: `rows` are whole, and `out` has room.
+    unsafe fn multiply(&self, matrix: &Matrix, rows: Rows, out: &Buffer<f32>, thread: usize, threads: usize) {
+        let wide = matrix.panels() * WIDTH;
+        for panel in share(matrix.panels(), thread, threads) {
+            // SAFETY: as the caller vouches.
+            unsafe { matrix.product(panel, rows, out.at(panel * WIDTH), wide) };
+        }
+    }
+
+    /// This thread's panels of queries, keys and values. # Safety: `rows` are whole.
+    unsafe fn qkv(&self, layer: &Layer, rows: Rows, thread: usize, threads: usize) {
+        let counts = layer.qkv.each_ref().map(Matrix::panels);
+        let outs = [&self.s.q, &self.s.k, &self.s.v];
+        for panel in share(counts.iter().sum(), thread, threads) {
+            let mut panel = panel;
+            for ((matrix, out), count) in layer.qkv.iter().zip(outs).zip(counts) {
+                if panel < count {
+                    // SAFETY: as the caller vouches.
+                    unsafe { matrix.product(panel, rows, out.at(panel * WIDTH), count * WIDTH) };
+                    break;
+                }
+                panel -= count;
+            }
+        }
+    }
+
+    /// Finishes queries and keys, and puts keys and values into the memory.
+    /// # Safety: the products are whole.
+    unsafe fn remember(&self, index: usize, layer: &Layer, thread: usize, threads: usize) {
+        let (shape, s) = (&self.decoder.shape, self.s);
+        let (rope, window) = self.decoder.sight(index);
+        let turns = &s.turns[usize::from(window.is_some())];
+        let (head, group) = (shape.head, shape.heads / shape.kv_heads);
+        let wide = |heads: usize| (heads * head).next_multiple_of(WIDTH);
+        let pairs = rope.inverse.len();
+        for item in share(self.tokens.len() * shape.kv_heads, thread, threads) {
+            let (row, g) = (item / shape.kv_heads, item % shape.kv_heads);
+            let position = self.before + row;
+            // SAFETY: each row and head of keys is one thread's, with the queries that look at it.
+            unsafe {
+                let (cosines, sines) = turns.read(row * 2 * pairs, 2 * pairs).split_at(pairs);
+                let bias = |which: usize, from: usize| {
+                    layer.qkv_bias[which].as_ref().map(|bias| &bias[from..from + head])
+                };
+                let finish = |x: &mut [f32], bias: Option<&[f32]>, gains: Option<&Vec<f32>>| {
+                    for (x, b) in x.iter_mut().zip(bias.unwrap_or_default()) {
+                        *x += b;
+                    }
+                    if let Some(gains) = gains {
+                        let x = x.as_mut_ptr();
+                        float::rms_norm(self.decoder.isa, x, gains.as_ptr(), x, head, shape.eps);
+                    }
+                    turn(rope.side_by_side, x, cosines, sines);
+                };
+                for h in g * group..(g + 1) * group {
+                    let q = s.q.write(row * wide(shape.heads) + h * head, head);
+                    finish(q, bias(0, h * head), layer.qk_norm[0].as_ref());
+                }
+                let k = s.k.write(row * wide(shape.kv_heads) + g * head, head);
+                finish(k, bias(1, g * head), layer.qk_norm[1].as_ref());
+                let block = self.memory.keys(index, g).add(position / WIDTH * WIDTH * head + position % WIDTH);
+                for (i, k) in k.iter().enumerate() {
+                    *block.add(i * WIDTH) = *k;
+                }
+                let v = s.v.read(row * wide(shape.kv_heads) + g * head, head);
+                let bias = bias(2, g * head);
+                let to = self.memory.values(index, g).add(position * value_stride(head));
+                for (i, v) in v.iter().enumerate() {
+                    *to.add(i) = v + bias.map_or(0.0, |bias| bias[i]);
+                }
+            }
+        }
+    }
+
+    /// Attention of the rows to what is remembered; heads and tiles of rows are taken as threads get to them.
+    /// # Safety: the memory is whole up to the last row, and queries are finished.
+    unsafe fn attend(&self, index: usize, layer: &Layer, thread: usize, next: &AtomicUsize) {
+        let (shape, n) = (&self.decoder.shape, self.tokens.len());
+        // One row: all heads that share keys at once. More: a head with a tile of rows.
+        let group = shape.heads / shape.kv_heads;
+        let alone = n == 1 && group <= TILE;
+        let tiles = if alone { 1 } else { n.div_ceil(TILE) };
+        let items = if alone { shape.kv_heads } else { shape.heads * tiles };
+        loop {
+            let item = next.fetch_add(1, Ordering::Relaxed);
+            if item >= items {
+                return;
+            }
+            // SAFETY: as the caller vouches; each item is one thread's.
+            unsafe {
+                if alone {
+                    self.look(index, layer, thread, 0..1, item * group..(item + 1) * group);
+                } else {
+                    // The last tiles look at most; they come first.
+                    let (h, tile) = (item % shape.heads, tiles - 1 - item / shape.heads);
+                    self.look(index, layer, thread, tile * TILE..((tile + 1) * TILE).min(n), h..h + 1);
+                }
+            }
+        }
+    }
+
+    /// Attention of some rows with one head, or of one row with some heads that share keys.
+    /// # Safety: as for [`Pass::attend`].
+    unsafe fn look(&self, index: usize, layer: &Layer, thread: usize, rows: Range<usize>, heads: Range<usize>) {
+        let (shape, isa, s) = (&self.decoder.shape, self.decoder.isa, self.s);
+        let (head, q_wide) = (shape.head, (shape.heads * shape.head).next_multiple_of(WIDTH));
+        let (count, lda) =
+            if heads.len() > 1 { (heads.len(), head) } else { (rows.len(), q_wide) };
+        let g = heads.start / (shape.heads / shape.kv_heads);
+        let (_, window) = self.decoder.sight(index);
+        let reach = |row: usize| {
+            let end = self.before + row + 1;
+            (window.map_or(0, |window| end.saturating_sub(window)), end)
+        };
+        let start = reach(rows.start).0 / WIDTH * WIDTH;
+        let end = reach(rows.end - 1).1;
+        let scores = s.scores.at(thread * TILE * self.positions);
+        let stride = self.positions;
+        let values = value_stride(head);
+        // SAFETY: as the caller vouches; scores are this thread's, `positions` for each of at most `TILE` rows.
+        unsafe {
+            float::product(
+                isa,
+                Kind::F32,
+                FloatJob {
+                    panel: self.memory.keys(index, g).add(start * head).cast(),
+                    panels: end.div_ceil(WIDTH) - start / WIDTH,
+                    next: 4 * WIDTH * head,
+                    ldb: WIDTH,
+                    inner: head,
+                    a: s.q.at(rows.start * q_wide + heads.start * head),
+                    lda,
+                    out: scores,
+                    ldc: stride,
+                    rows: count,
+                },
+            );
+            let mut sums = [0f32; TILE];
+            for (i, sum) in sums.iter_mut().enumerate().take(count) {
+                let (from, to) = reach(if heads.len() > 1 { rows.start } else { rows.start + i });
+                let row = scores.add(i * stride);
+                *sum = float::softmax(isa, row.add(from - start), to - from, shape.scale);
+                row.write_bytes(0, from - start);
+                row.add(to - start).write_bytes(0, end - to);
+            }
+            let mut out = [0f32; TILE * WIDTH];
+            for panel in 0..values / WIDTH {
+                float::product(
+                    isa,
+                    Kind::F32,
+                    FloatJob {
+                        panel: self.memory.values(index, g).add(start * values + panel * WIDTH).cast(),
+                        panels: 1,
+                        next: 0,
+                        ldb: values,
+                        inner: end - start,
+                        a: scores,
+                        lda: stride,
+                        out: out.as_mut_ptr(),
+                        ldc: WIDTH,
+                        rows: count,
+                    },
+                );
+                for (i, sum) in sums.iter().enumerate().take(count) {
+                    let (row, h) = if heads.len() > 1 { (rows.start, heads.start + i) } else { (rows.start + i, heads.start) };
+                    let first = panel * WIDTH;
+                    let width = WIDTH.min(head - first);
+                    let to = s.attended.write((row * shape.heads + h) * head + first, width);
+                    for (to, x) in to.iter_mut().zip(&out[i * WIDTH..]) {
+                        *to = x * sum;
+                    }
+                }
+            }
+            if head.is_multiple_of(BLOCK) && layer.output.wants_codes() {
+                for i in 0..count {
+                    let (row, h) = if heads.len() > 1 { (rows.start, heads.start + i) } else { (rows.start + i, heads.start) };
+                    let from = s.attended.at((row * shape.heads + h) * head);
+                    s.attended_codes.encode(isa, row, h * head, from, head);
+                }
+            }
+        }
+    }
+
+    /// This thread's part of the gated layer. # Safety: `rows` are whole.
+    unsafe fn feed(&self, layer: &Layer, rows: Rows, thread: usize, threads: usize) {
+        let (shape, isa, s) = (&self.decoder.shape, self.decoder.isa, self.s);
+        let panels = layer.gate.panels();
+        let gate = s.tiles.at(thread * BATCH * 2 * BLOCK);
+        let up = gate.wrapping_add(BATCH * BLOCK);
+        for pair in share(panels.div_ceil(2), thread, threads) {
+            let first = pair * BLOCK;
+            let width = BLOCK.min(shape.feed - first);
+            // SAFETY: as the caller vouches; the tiles are this thread's, and so are the columns of the pair.
+            unsafe {
+                for panel in 2 * pair..(2 * pair + 2).min(panels) {
+                    let side = panel % 2 * WIDTH;
+                    layer.gate.product(panel, rows, gate.add(side), BLOCK);
+                    layer.up.product(panel, rows, up.add(side), BLOCK);
+                }
+                for row in 0..rows.rows {
+                    let to = s.inner.at(row * shape.feed + first);
+                    float::gated(isa, gate.add(row * BLOCK), up.add(row * BLOCK), to, width, shape.tanh);
+                    if layer.down.wants_codes() {
+                        s.inner_codes.encode(isa, row, first, to, BLOCK);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Turns pairs of numbers by the angles of a position.
+fn turn(side_by_side: bool, x: &mut [f32], cosines: &[f32], sines: &[f32]) {
+    let pairs = cosines.len();
+    if side_by_side {
+        for ((pair, c), s) in x.chunks_exact_mut(2).zip(cosines).zip(sines) {
+            (pair[0], pair[1]) = (pair[0] * c - pair[1] * s, pair[0] * s + pair[1] * c);
+        }
+    } else {
+        let (first, rest) = x.split_at_mut(pairs);
+        for (((a, b), c), s) in first.iter_mut().zip(rest).zip(cosines).zip(sines) {
+            (*a, *b) = (*a * c - *b * s, *a * s + *b * c);
+        }
+    }
+}
