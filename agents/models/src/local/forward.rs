@@ -1,11 +1,10 @@
 //! How does a decoder read tokens and say what may come next?
 //!
 //! Vaswani et al., 2017, with the norms, rotary embeddings and gated layers of Touvron et al., 2023. Each thread of the team
-//! goes through all layers; where a step needs the one before as a whole, they meet. Of a single row every thread
-//! keeps its own copy, which costs less than to meet.
+//! goes through all layers and takes pieces of each step: rows, panels of weights, heads.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use quorate_core::{Cancel, Code, Error, Result};
 
@@ -15,7 +14,7 @@ use super::kernel::{BLOCK, CodeLine, Isa, WIDTH};
 use super::matrix::{Matrix, Rows};
 use super::memory::{Memory, View, value_stride};
 use super::shape::Rope;
-use super::team::{Barrier, Team};
+use super::team::{Steps, Team};
 
 /// Rows that go through the layers together.
 const BATCH: usize = 128;
@@ -59,7 +58,7 @@ struct Buffer<T> {
     start: *mut T,
 }
 
-// SAFETY: threads of a pass write to places of their own, and read what others wrote after a barrier; outside a pass the
+// SAFETY: threads of a pass write to places of their own, and read what others wrote after its step; outside a pass the
 // owner alone has it.
 unsafe impl<T: Send> Send for Buffer<T> {}
 // SAFETY: as above.
@@ -131,7 +130,7 @@ impl Codes {
 impl Scratch {
     pub(super) fn new(decoder: &Decoder, threads: usize) -> Self {
         let shape = &decoder.shape;
-        let rows = BATCH.max(threads);
+        let rows = BATCH;
         let wide = |n: usize| n.next_multiple_of(WIDTH);
         let (q, kv) = (shape.heads * shape.head, shape.kv_heads * shape.head);
         let f = |n: usize| Buffer::new(n, 0f32);
@@ -228,11 +227,12 @@ impl Decoder {
         }
         let view = memory.view();
         let stop = AtomicBool::new(false);
-        let next: Vec<AtomicUsize> = self.layers.iter().map(|_| AtomicUsize::new(0)).collect();
-        let pass = Pass { decoder: self, s: scratch, memory: &view, tokens, before, wanted, positions };
-        team.run(&|thread, barrier| {
-            // SAFETY: all threads of the team run this with the same pass, each with its own number.
-            unsafe { pass.run(thread, barrier, &next, cancel, &stop) }
+        let threads = team.threads();
+        let pass = Pass { decoder: self, s: scratch, memory: &view, tokens, before, wanted, positions, threads };
+        let steps = Steps::new(Pass::steps(self.layers.len()));
+        team.run(&steps, &|thread| {
+            // SAFETY: all threads of the team run this with the same pass and steps, each with its own number.
+            unsafe { pass.run(thread, &steps, cancel, &stop) }
         })?;
         if stop.load(Ordering::Acquire) {
             cancel.check()?;
@@ -258,9 +258,15 @@ fn turn_table(rope: &Rope, first: usize, out: &mut [f32]) {
     }
 }
 
-/// The share of thread `t` of `threads` in `n` things.
-fn share(n: usize, t: usize, threads: usize) -> Range<usize> {
-    n * t / threads..n * (t + 1) / threads
+/// Rows that one thread takes at once, where rows are taken one by one.
+const ROWS: usize = 8;
+
+/// Into how many pieces for each thread a product of a single row is cut.
+const PIECES: usize = 3;
+
+/// Piece `i` of `pieces` of `n` things.
+fn share(n: usize, i: usize, pieces: usize) -> Range<usize> {
+    n * i / pieces..n * (i + 1) / pieces
 }
 
 /// One batch on its way through the layers.
@@ -274,90 +280,112 @@ struct Pass<'a> {
     wanted: Range<usize>,
     /// Room for scores of a row.
     positions: usize,
+    threads: usize,
 }
 
 impl Pass<'_> {
+    /// How many steps a pass has at most.
+    fn steps(layers: usize) -> usize {
+        9 * layers + 2
+    }
+
     /// # Safety
-    /// Every thread of `barrier` runs it with the same pass, and `thread` is its own number below their count.
-    unsafe fn run(&self, thread: usize, barrier: &Barrier, next: &[AtomicUsize], cancel: &Cancel, stop: &AtomicBool) {
-        let Decoder { shape, layers, isa, .. } = self.decoder;
-        let (isa, s, n, threads) = (*isa, self.s, self.tokens.len(), barrier.threads());
-        let hidden = shape.hidden;
-        // Of one row each thread has its own copy, as row `thread`.
-        let alone = n == 1;
-        let mine = if alone { thread..thread + 1 } else { share(n, thread, threads) };
-        let meet = || {
-            if !alone {
-                barrier.wait();
-            }
+    /// Every thread that runs it has the same pass and steps, and a number of its own below `threads`.
+    unsafe fn run(&self, thread: usize, steps: &Steps, cancel: &Cancel, stop: &AtomicBool) {
+        let Decoder { shape, layers, .. } = self.decoder;
+        let (s, n) = (self.s, self.tokens.len());
+        let mut at = 0;
+        let mut step = |pieces: usize, work: &mut dyn FnMut(usize)| {
+            steps.step(at, pieces, work);
+            at += 1;
         };
-        let first = if alone { thread } else { 0 };
-        let head = self.decoder.head();
-        // SAFETY: rows of `mine` are touched by this thread alone until the threads meet; panels, heads and rows that are
-        // shared out are each taken by one thread; all buffers have the sizes that `Scratch::new` and `batch` gave them.
+        let by_rows = n.div_ceil(ROWS);
+        let rows_of = |piece: usize| piece * ROWS..((piece + 1) * ROWS).min(n);
+        // SAFETY: each piece of a step is one thread's, and touches rows, panels or heads that no other piece does; what
+        // it reads was written in steps before; all buffers have the sizes that `Scratch::new` and `batch` gave them.
         unsafe {
-            for row in mine.clone() {
-                let token = self.tokens[if alone { 0 } else { row }];
-                let x = s.x.write(row * hidden, hidden);
-                self.decoder.embed.row(token as usize, x);
-                if shape.embed_scale != 1.0 {
-                    x.iter_mut().for_each(|x| *x *= shape.embed_scale);
-                }
-            }
+            let mut before: Option<&Layer> = None;
             for (i, layer) in layers.iter().enumerate() {
-                for row in mine.clone() {
-                    self.norm(row, &layer.attention_norm, &layer.qkv[0]);
-                }
-                if thread == 0 && cancel.is_cancelled() {
+                if cancel.is_cancelled() {
                     stop.store(true, Ordering::Release);
-                }
-                meet();
-                let rows = s.normed_codes.rows(first, n, s.normed.at(first * hidden));
-                self.qkv(layer, rows, thread, threads);
-                barrier.wait();
-                if stop.load(Ordering::Acquire) {
                     return;
                 }
-                self.remember(i, layer, thread, threads);
-                barrier.wait();
-                self.attend(i, layer, thread, &next[i]);
-                barrier.wait();
+                step(by_rows, &mut |piece| {
+                    for row in rows_of(piece) {
+                        match before {
+                            None => self.embed(row),
+                            Some(before) => self.add(row, before.post_feed_norm.as_deref()),
+                        }
+                        self.norm(row, &layer.attention_norm, &layer.qkv[0]);
+                    }
+                });
+                let rows = s.normed_codes.rows(0, n, s.normed.at(0));
+                let panels = layer.qkv.iter().map(Matrix::panels).sum();
+                let pieces = self.pieces(panels);
+                step(pieces, &mut |piece| self.qkv(layer, rows, share(panels, piece, pieces)));
+                step(by_rows, &mut |piece| {
+                    for row in rows_of(piece) {
+                        self.remember(i, layer, row);
+                    }
+                });
+                step(self.looks(), &mut |item| self.attend(i, layer, thread, item));
                 if !shape.head.is_multiple_of(BLOCK) && layer.output.wants_codes() {
                     // Blocks of codes reach over heads.
                     let q = shape.heads * shape.head;
-                    for row in share(n, thread, threads) {
-                        s.attended_codes.encode(isa, row, 0, s.attended.at(row * q), q);
-                    }
-                    barrier.wait();
+                    step(by_rows, &mut |piece| {
+                        for row in rows_of(piece) {
+                            s.attended_codes.encode(self.decoder.isa, row, 0, s.attended.at(row * q), q);
+                        }
+                    });
                 }
                 let rows = s.attended_codes.rows(0, n, s.attended.at(0));
-                self.multiply(&layer.output, rows, &s.y, thread, threads);
-                barrier.wait();
-                for row in mine.clone() {
-                    self.add(row, alone, layer.post_attention_norm.as_deref());
-                    self.norm(row, &layer.feed_norm, &layer.gate);
-                }
-                meet();
-                let rows = s.normed_codes.rows(first, n, s.normed.at(first * hidden));
-                self.feed(layer, rows, thread, threads);
-                barrier.wait();
+                let pieces = self.pieces(layer.output.panels());
+                step(pieces, &mut |piece| self.multiply(&layer.output, rows, &s.y, piece, pieces));
+                step(by_rows, &mut |piece| {
+                    for row in rows_of(piece) {
+                        self.add(row, layer.post_attention_norm.as_deref());
+                        self.norm(row, &layer.feed_norm, &layer.gate);
+                    }
+                });
+                let rows = s.normed_codes.rows(0, n, s.normed.at(0));
+                let pairs = layer.gate.panels().div_ceil(2);
+                let pieces = self.pieces(pairs);
+                step(pieces, &mut |piece| self.feed(layer, rows, thread, share(pairs, piece, pieces)));
                 let rows = s.inner_codes.rows(0, n, s.inner.at(0));
-                self.multiply(&layer.down, rows, &s.y, thread, threads);
-                barrier.wait();
-                for row in mine.clone() {
-                    self.add(row, alone, layer.post_feed_norm.as_deref());
-                }
+                let pieces = self.pieces(layer.down.panels());
+                step(pieces, &mut |piece| self.multiply(&layer.down, rows, &s.y, piece, pieces));
+                before = Some(layer);
             }
             if self.wanted.is_empty() {
                 return;
             }
-            for row in mine {
+            let head = self.decoder.head();
+            step(self.wanted.len(), &mut |piece| {
+                let row = self.wanted.start + piece;
+                self.add(row, before.and_then(|layer| layer.post_feed_norm.as_deref()));
                 self.norm(row, &self.decoder.norm, head);
-            }
-            meet();
-            let first = if alone { thread } else { self.wanted.start };
-            let rows = s.normed_codes.rows(first, self.wanted.len(), s.normed.at(first * hidden));
-            self.multiply(head, rows, &s.logits, thread, threads);
+            });
+            let first = self.wanted.start;
+            let rows = s.normed_codes.rows(first, self.wanted.len(), s.normed.at(first * shape.hidden));
+            let pieces = 8 * self.threads;
+            step(pieces, &mut |piece| self.multiply(head, rows, &s.logits, piece, pieces));
+        }
+    }
+
+    /// Into how many pieces a product of so many panels is cut.
+    fn pieces(&self, panels: usize) -> usize {
+        let pieces = if self.tokens.len() == 1 { PIECES } else { 4 * PIECES };
+        if self.threads == 1 { 1 } else { panels.min(pieces * self.threads) }
+    }
+
+    /// Puts the embedding of a token into its row. # Safety: the row is this thread's.
+    unsafe fn embed(&self, row: usize) {
+        let shape = &self.decoder.shape;
+        // SAFETY: as the caller vouches.
+        let x = unsafe { self.s.x.write(row * shape.hidden, shape.hidden) };
+        self.decoder.embed.row(self.tokens[row] as usize, x);
+        if shape.embed_scale != 1.0 {
+            x.iter_mut().for_each(|x| *x *= shape.embed_scale);
         }
     }
 
@@ -375,9 +403,9 @@ impl Pass<'_> {
     }
 
     /// Adds a result to a row of the residuals. # Safety: the row is this thread's, and the result is whole.
-    unsafe fn add(&self, row: usize, alone: bool, gains: Option<&[f32]>) {
+    unsafe fn add(&self, row: usize, gains: Option<&[f32]>) {
         let (shape, isa, s) = (&self.decoder.shape, self.decoder.isa, self.s);
-        let result = s.y.at(if alone { 0 } else { row } * shape.hidden.next_multiple_of(WIDTH));
+        let result = s.y.at(row * shape.hidden.next_multiple_of(WIDTH));
         let at = row * shape.hidden;
         // SAFETY: as the caller vouches; gains are as many as hidden numbers.
         unsafe {
@@ -390,21 +418,20 @@ impl Pass<'_> {
         }
     }
 
-    /// This thread's panels of a product. # Safety: `rows` are whole, and `out` has room.
-    unsafe fn multiply(&self, matrix: &Matrix, rows: Rows, out: &Buffer<f32>, thread: usize, threads: usize) {
+    /// A piece of a product. # Safety: `rows` are whole, and `out` has room.
+    unsafe fn multiply(&self, matrix: &Matrix, rows: Rows, out: &Buffer<f32>, piece: usize, pieces: usize) {
         let wide = matrix.panels() * WIDTH;
-        for panel in share(matrix.panels(), thread, threads) {
+        for panel in share(matrix.panels(), piece, pieces) {
             // SAFETY: as the caller vouches.
             unsafe { matrix.product(panel, rows, out.at(panel * WIDTH), wide) };
         }
     }
 
-    /// This thread's panels of queries, keys and values. # Safety: `rows` are whole.
-    unsafe fn qkv(&self, layer: &Layer, rows: Rows, thread: usize, threads: usize) {
+    /// Some panels of queries, keys and values, counted through all three. # Safety: `rows` are whole.
+    unsafe fn qkv(&self, layer: &Layer, rows: Rows, panels: Range<usize>) {
         let counts = layer.qkv.each_ref().map(Matrix::panels);
         let outs = [&self.s.q, &self.s.k, &self.s.v];
-        for panel in share(counts.iter().sum(), thread, threads) {
-            let mut panel = panel;
+        for mut panel in panels {
             for ((matrix, out), count) in layer.qkv.iter().zip(outs).zip(counts) {
                 if panel < count {
                     // SAFETY: as the caller vouches.
@@ -416,19 +443,18 @@ impl Pass<'_> {
         }
     }
 
-    /// Finishes queries and keys, and puts keys and values into the memory.
-    /// # Safety: the products are whole.
-    unsafe fn remember(&self, index: usize, layer: &Layer, thread: usize, threads: usize) {
+    /// Finishes queries and keys of a row, and puts keys and values into the memory.
+    /// # Safety: the products are whole, and the row is this thread's.
+    unsafe fn remember(&self, index: usize, layer: &Layer, row: usize) {
         let (shape, s) = (&self.decoder.shape, self.s);
         let (rope, window) = self.decoder.sight(index);
         let turns = &s.turns[usize::from(window.is_some())];
         let (head, group) = (shape.head, shape.heads / shape.kv_heads);
         let wide = |heads: usize| (heads * head).next_multiple_of(WIDTH);
         let pairs = rope.inverse.len();
-        for item in share(self.tokens.len() * shape.kv_heads, thread, threads) {
-            let (row, g) = (item / shape.kv_heads, item % shape.kv_heads);
-            let position = self.before + row;
-            // SAFETY: each row and head of keys is one thread's, with the queries that look at it.
+        let position = self.before + row;
+        for g in 0..shape.kv_heads {
+            // SAFETY: as the caller vouches.
             unsafe {
                 let (cosines, sines) = turns.read(row * 2 * pairs, 2 * pairs).split_at(pairs);
                 let bias = |which: usize, from: usize| {
@@ -464,30 +490,30 @@ impl Pass<'_> {
         }
     }
 
-    /// Attention of the rows to what is remembered; heads and tiles of rows are taken as threads get to them.
-    /// # Safety: the memory is whole up to the last row, and queries are finished.
-    unsafe fn attend(&self, index: usize, layer: &Layer, thread: usize, next: &AtomicUsize) {
+    /// Whether all heads that share keys look at once: those of a single row do.
+    fn alone(&self) -> bool {
+        let shape = &self.decoder.shape;
+        self.tokens.len() == 1 && shape.heads / shape.kv_heads <= TILE
+    }
+
+    /// How many pieces attention has: a head of keys, or a head with a tile of rows.
+    fn looks(&self) -> usize {
+        let shape = &self.decoder.shape;
+        if self.alone() { shape.kv_heads } else { shape.heads * self.tokens.len().div_ceil(TILE) }
+    }
+
+    /// A piece of attention. # Safety: the memory is whole up to the last row, and queries are finished.
+    unsafe fn attend(&self, index: usize, layer: &Layer, thread: usize, item: usize) {
         let (shape, n) = (&self.decoder.shape, self.tokens.len());
-        // One row: all heads that share keys at once. More: a head with a tile of rows.
-        let group = shape.heads / shape.kv_heads;
-        let alone = n == 1 && group <= TILE;
-        let tiles = if alone { 1 } else { n.div_ceil(TILE) };
-        let items = if alone { shape.kv_heads } else { shape.heads * tiles };
-        loop {
-            let item = next.fetch_add(1, Ordering::Relaxed);
-            if item >= items {
-                return;
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if self.alone() {
+                let group = shape.heads / shape.kv_heads;
+                return self.look(index, layer, thread, 0..1, item * group..(item + 1) * group);
             }
-            // SAFETY: as the caller vouches; each item is one thread's.
-            unsafe {
-                if alone {
-                    self.look(index, layer, thread, 0..1, item * group..(item + 1) * group);
-                } else {
-                    // The last tiles look at most; they come first.
-                    let (h, tile) = (item % shape.heads, tiles - 1 - item / shape.heads);
-                    self.look(index, layer, thread, tile * TILE..((tile + 1) * TILE).min(n), h..h + 1);
-                }
-            }
+            // The last tiles look at most; they come first.
+            let (h, tile) = (item % shape.heads, n.div_ceil(TILE) - 1 - item / shape.heads);
+            self.look(index, layer, thread, tile * TILE..((tile + 1) * TILE).min(n), h..h + 1);
         }
     }
 
@@ -573,13 +599,13 @@ impl Pass<'_> {
         }
     }
 
-    /// This thread's part of the gated layer. # Safety: `rows` are whole.
-    unsafe fn feed(&self, layer: &Layer, rows: Rows, thread: usize, threads: usize) {
+    /// Some pairs of panels of the gated layer. # Safety: `rows` are whole.
+    unsafe fn feed(&self, layer: &Layer, rows: Rows, thread: usize, pairs: Range<usize>) {
         let (shape, isa, s) = (&self.decoder.shape, self.decoder.isa, self.s);
         let panels = layer.gate.panels();
         let gate = s.tiles.at(thread * BATCH * 2 * BLOCK);
         let up = gate.wrapping_add(BATCH * BLOCK);
-        for pair in share(panels.div_ceil(2), thread, threads) {
+        for pair in pairs {
             let first = pair * BLOCK;
             let width = BLOCK.min(shape.feed - first);
             // SAFETY: as the caller vouches; the tiles are this thread's, and so are the columns of the pair.

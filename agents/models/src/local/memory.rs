@@ -92,5 +92,5 @@ impl View {
     }
 }
 
-// SAFETY: threads of a pass write to places of their own and read after a barrier.
+// SAFETY: threads of a pass write to places of their own and read after its step.
 unsafe impl Sync for View {}

@@ -1,7 +1,8 @@
 //! How do a few threads go through one forward pass together?
 //!
 //! A pass is hundreds of short steps, each of which needs the one before as a whole: too short to hand each to a pool.
-//! The threads of a [`Team`] enter the pass once and meet at a [`Barrier`] between steps. One pass runs at a time.
+//! The threads of a [`Team`] enter the pass once and take pieces of each step as they get to them. None has to be there: on a
+//! busy machine those that run do the work of those that do not. One pass runs at a time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use quorate_core::{Code, Error, Result, forks};
 
 /// How often a thread looks before it lets others run.
-const SPINS: u32 = 4_000;
+const SPINS: u32 = 2_000;
 
 /// Threads that work together.
 pub(super) struct Team {
@@ -24,10 +25,10 @@ struct Crew {
 }
 
 struct Shared {
-    barrier: Barrier,
     order: Mutex<Order>,
     begin: Condvar,
-    done: AtomicUsize,
+    /// Threads in the pass, but for the caller's.
+    inside: AtomicUsize,
 }
 
 struct Order {
@@ -36,49 +37,50 @@ struct Order {
     over: bool,
 }
 
-/// The work of one pass, alive until all threads have done it.
+/// The work of one pass, alive as long as a thread is inside.
 #[derive(Clone, Copy)]
-struct Work(*const (dyn Fn(usize, &Barrier) + Sync));
+struct Work(*const (dyn Fn(usize) + Sync));
 
-// SAFETY: what it points at is `Sync`, and `Team::run` keeps it alive until every thread is done with it.
+// SAFETY: what it points at is `Sync`, and `Team::run` keeps it alive until every thread has left it.
 unsafe impl Send for Work {}
 
-/// Where the threads of a pass meet.
-pub(super) struct Barrier {
-    threads: usize,
-    here: AtomicUsize,
-    round: AtomicUsize,
-    /// A thread of the pass is gone.
+/// The steps of a pass, in their order.
+pub(super) struct Steps {
+    steps: Vec<Step>,
+    /// A thread of the pass has failed.
     broken: AtomicBool,
 }
 
-impl Barrier {
-    fn new(threads: usize) -> Self {
-        Barrier {
-            threads,
-            here: AtomicUsize::new(0),
-            round: AtomicUsize::new(0),
-            broken: AtomicBool::new(false),
-        }
+#[repr(align(128))]
+#[derive(Default)]
+struct Step {
+    next: AtomicUsize,
+    done: AtomicUsize,
+}
+
+impl Steps {
+    /// Room for `n` steps.
+    pub(super) fn new(n: usize) -> Self {
+        Steps { steps: (0..n).map(|_| Step::default()).collect(), broken: AtomicBool::new(false) }
     }
 
-    /// How many threads there are.
-    pub(super) fn threads(&self) -> usize {
-        self.threads
-    }
-
-    /// Waits until all are here: what any of them wrote before, each sees after.
-    pub(super) fn wait(&self) {
-        if self.threads == 1 {
+    /// Does pieces of step `i` until none is left, and returns when all are done: what was written in the step is then seen
+    /// here. Each piece goes to one thread.
+    pub(super) fn step(&self, i: usize, pieces: usize, mut work: impl FnMut(usize)) {
+        let Some(step) = self.steps.get(i) else { return };
+        let mut mine = 0;
+        loop {
+            let piece = step.next.fetch_add(1, Ordering::Relaxed);
+            if piece >= pieces {
+                break;
+            }
+            work(piece);
+            mine += 1;
+        }
+        if mine > 0 && step.done.fetch_add(mine, Ordering::AcqRel) + mine == pieces {
             return;
         }
-        let round = self.round.load(Ordering::Acquire);
-        if self.here.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
-            self.here.store(0, Ordering::Relaxed);
-            self.round.store(round.wrapping_add(1), Ordering::Release);
-            return;
-        }
-        patiently(|| self.round.load(Ordering::Acquire) != round || self.broken.load(Ordering::Acquire));
+        patiently(|| step.done.load(Ordering::Acquire) >= pieces || self.broken.load(Ordering::Acquire));
         if self.broken.load(Ordering::Acquire) {
             resume_unwind(Box::new("another thread of the pass failed"));
         }
@@ -109,40 +111,38 @@ impl Team {
         self.threads
     }
 
-    /// Runs `work(thread, barrier)` on all threads at once. Errors: `internal` when the system gives no threads or one
-    /// of them fails.
-    pub(super) fn run(&self, work: &(dyn Fn(usize, &Barrier) + Sync)) -> Result<()> {
+    /// Runs `work(thread)`, which goes through all of `steps`, on the caller's thread (0) and on those of the others that
+    /// get to it. Errors: `internal` when the system gives no threads or one of them fails.
+    pub(super) fn run(&self, steps: &Steps, work: &(dyn Fn(usize) + Sync)) -> Result<()> {
         let failed = || Error::new(Code::Internal, "a thread of a local model failed");
+        let guarded = |thread: usize| {
+            if catch_unwind(AssertUnwindSafe(|| work(thread))).is_err() {
+                steps.broken.store(true, Ordering::Release);
+            }
+        };
+        let guarded: &(dyn Fn(usize) + Sync) = &guarded;
         let slot = if self.threads == 1 { None } else { self.slot()? };
-        let Some(mut slot) = slot else {
-            let alone = Barrier::new(1);
-            return catch_unwind(AssertUnwindSafe(|| work(0, &alone))).map_err(|_| failed());
-        };
-        let Some((_, crew)) = slot.as_ref() else { return Err(failed()) };
-        let shared = crew.shared.clone();
-        shared.done.store(0, Ordering::Relaxed);
-        // SAFETY: only the lifetime changes; this function returns after all threads are done with the work.
-        let work_here: *const (dyn Fn(usize, &Barrier) + Sync) = unsafe {
-            std::mem::transmute::<*const (dyn Fn(usize, &Barrier) + Sync + '_), *const (dyn Fn(usize, &Barrier) + Sync)>(work)
-        };
-        {
-            let mut order = lock(&shared.order);
-            order.number += 1;
-            order.work = Some(Work(work_here));
-            shared.begin.notify_all();
+        match slot.as_deref() {
+            Some(Some((_, crew))) => {
+                let shared = &crew.shared;
+                // SAFETY: only the lifetime changes; the work is taken back and every thread has left it before this
+                // function returns.
+                let work = unsafe {
+                    std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync)>(guarded)
+                };
+                {
+                    let mut order = lock(&shared.order);
+                    order.number += 1;
+                    order.work = Some(Work(work));
+                    shared.begin.notify_all();
+                }
+                guarded(0);
+                lock(&shared.order).work = None;
+                patiently(|| shared.inside.load(Ordering::Acquire) == 0);
+            }
+            _ => guarded(0),
         }
-        let mine = catch_unwind(AssertUnwindSafe(|| work(0, &shared.barrier)));
-        if mine.is_err() {
-            shared.barrier.broken.store(true, Ordering::Release);
-        }
-        patiently(|| shared.done.load(Ordering::Acquire) == self.threads - 1);
-        lock(&shared.order).work = None;
-        if shared.barrier.broken.load(Ordering::Acquire) {
-            // The next pass gets a new crew.
-            *slot = None;
-            return Err(failed());
-        }
-        Ok(())
+        if steps.broken.load(Ordering::Acquire) { Err(failed()) } else { Ok(()) }
     }
 
     /// The crew of this process; `None` in a forked child where another thread has it, perhaps one of the parent that
@@ -171,10 +171,9 @@ impl Team {
 impl Crew {
     fn start(threads: usize) -> Result<Crew> {
         let shared = Arc::new(Shared {
-            barrier: Barrier::new(threads),
             order: Mutex::new(Order { number: 0, work: None, over: false }),
             begin: Condvar::new(),
-            done: AtomicUsize::new(0),
+            inside: AtomicUsize::new(0),
         });
         let crew = Crew { shared };
         for thread in 1..threads {
@@ -207,17 +206,16 @@ fn serve(thread: usize, shared: &Shared) {
                 }
                 if let Some(work) = order.work.filter(|_| order.number != done) {
                     done = order.number;
+                    // Said under the lock under which the work is taken back.
+                    shared.inside.fetch_add(1, Ordering::AcqRel);
                     break work;
                 }
                 order = shared.begin.wait(order).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        // SAFETY: the pass is not over before this thread says that it is done.
-        let ran = catch_unwind(AssertUnwindSafe(|| unsafe { (*work.0)(thread, &shared.barrier) }));
-        if ran.is_err() {
-            shared.barrier.broken.store(true, Ordering::Release);
-        }
-        shared.done.fetch_add(1, Ordering::AcqRel);
+        // SAFETY: the work is alive as long as this thread is inside; it catches what is thrown.
+        unsafe { (*work.0)(thread) };
+        shared.inside.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -230,20 +228,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_seen_whole_by_all_threads() {
+    fn each_piece_is_done_once_and_steps_are_seen_whole() {
+        const PIECES: usize = 7;
         for threads in [1, 2, 5] {
             let team = Team::new(threads);
             for _ in 0..20 {
-                let slots: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
-                team.run(&|thread, barrier| {
-                    for step in 1..50 {
-                        slots[thread].store(step, Ordering::Relaxed);
-                        barrier.wait();
-                        assert!(slots.iter().all(|slot| slot.load(Ordering::Relaxed) == step));
-                        barrier.wait();
+                let steps = Steps::new(50);
+                let slots: Vec<AtomicUsize> = (0..PIECES).map(|_| AtomicUsize::new(0)).collect();
+                team.run(&steps, &|_| {
+                    for i in 0..50 {
+                        steps.step(i, PIECES, |piece| {
+                            // All of the step before are done, and this one is not.
+                            assert!(slots.iter().all(|slot| (i..i + 2).contains(&slot.load(Ordering::Relaxed))));
+                            assert_eq!(slots[piece].fetch_add(1, Ordering::Relaxed), i);
+                        });
                     }
                 })
                 .unwrap();
+                assert!(slots.iter().all(|slot| slot.load(Ordering::Relaxed) == 50));
             }
         }
     }
@@ -251,15 +253,19 @@ mod tests {
     #[test]
     fn a_pass_that_fails_is_an_error_and_the_next_one_works() {
         let team = Team::new(3);
-        for bad in 0..3 {
-            let failed = team.run(&|thread, barrier| {
-                if thread == bad {
-                    resume_unwind(Box::new("so"));
-                }
-                barrier.wait();
+        for bad in 0..5 {
+            let steps = Steps::new(2);
+            let failed = team.run(&steps, &|_| {
+                steps.step(0, 5, |piece| {
+                    if piece == bad {
+                        resume_unwind(Box::new("so"));
+                    }
+                });
+                steps.step(1, 3, |_| {});
             });
             assert_eq!(failed.unwrap_err().code(), Code::Internal);
-            team.run(&|_, barrier| barrier.wait()).unwrap();
+            let steps = Steps::new(1);
+            team.run(&steps, &|_| steps.step(0, 9, |_| {})).unwrap();
         }
     }
 }

@@ -107,3 +107,37 @@ fn tokens_read_one_by_one_or_together_give_the_same_logits() {
         assert!(together == logits(smollm2(), &tokens, at_once), "{at_once} at once");
     }
 }
+
+/// The families with random weights, of which transformers computed the logits of every third position.
+const FAMILIES: [&str; 7] = ["llama", "llama3", "mistral", "qwen2", "qwen3", "gemma3", "phi3"];
+
+fn tiny(family: &str, threads: usize) -> LocalModel {
+    let options = LocalOptions { threads: Some(threads), context: None };
+    LocalModel::open(fixture(&format!("tiny-{family}")), options).unwrap()
+}
+
+#[test]
+fn each_family_computes_what_transformers_computes() {
+    for family in FAMILIES {
+        let folder = fixture(&format!("tiny-{family}"));
+        let want: Vec<f32> = std::fs::read(folder.join("logits.f32"))
+            .unwrap()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
+        let tokens = ids(&json(&format!("tiny-{family}/tokens.json")));
+        for threads in [1, 3] {
+            for at_once in [1, 11, usize::MAX] {
+                let model = tiny(family, threads);
+                let vocabulary = model.0.decoder.vocabulary;
+                let got = logits(&model, &tokens, at_once);
+                for (i, (got, want)) in got.chunks(3 * vocabulary).zip(want.chunks(vocabulary)).enumerate() {
+                    for (got, want) in got.iter().zip(want) {
+                        let off = (got - want).abs();
+                        assert!(off <= 2e-4, "{family}, position {}: {got} is not {want}", 3 * i);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -349,3 +349,91 @@ fn byte_level_bytes(token: &str) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{fixture, ids, json, smollm2};
+
+    /// Knuth's generator, as in `tokens.py`.
+    struct Chance(u64);
+
+    impl Chance {
+        fn below(&mut self, n: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) as usize % n
+        }
+    }
+
+    const RANGES: [(u32, u32); 12] = [
+        (0x20, 0x2FF),
+        (0x370, 0x5FF),
+        (0x900, 0x97F),
+        (0xE00, 0xE7F),
+        (0x2000, 0x206F),
+        (0x2150, 0x218F),
+        (0x2460, 0x24FF),
+        (0x3040, 0x30FF),
+        (0x4E00, 0x9FFF),
+        (0xAC00, 0xD7A3),
+        (0x1F300, 0x1F6FF),
+        (0x1D7CE, 0x1D7FF),
+    ];
+    const SPACES: [&str; 10] = [" ", "  ", "    ", "\n", "\n\n", "\t", "\r\n", " \n ", "\u{a0}", "\u{3000}"];
+
+    fn string(chance: &mut Chance, pieces: &[String]) -> String {
+        let mut out = String::new();
+        for _ in 0..1 + chance.below(12) {
+            match chance.below(8) {
+                0..4 => out.push_str(&pieces[chance.below(pieces.len())]),
+                4 => {
+                    let digits = 1 + chance.below(9) as u32;
+                    out.push_str(&chance.below(10usize.pow(digits)).to_string());
+                }
+                5 => out.push_str(SPACES[chance.below(10)]),
+                _ => {
+                    for _ in 0..1 + chance.below(4) {
+                        let (low, high) = RANGES[chance.below(RANGES.len())];
+                        out.extend(char::from_u32(low + chance.below((high - low + 1) as usize) as u32));
+                    }
+                }
+            }
+            if chance.below(2) == 1 {
+                out.push(' ');
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn ten_thousand_strings_give_the_tokens_of_the_reference() {
+        let found = json("tokens.json");
+        let pieces: Vec<String> =
+            serde_json::from_str(&std::fs::read_to_string(fixture("pieces.json")).unwrap()).unwrap();
+        let mut chance = Chance(found["seed"].as_u64().unwrap());
+        let model = smollm2();
+        let samples = found["samples"].as_array().unwrap();
+        let mut seen = 0;
+        for (i, hash) in found["hashes"].as_array().unwrap().iter().enumerate() {
+            let mut value = 0xCBF2_9CE4_8422_2325u64;
+            for _ in 0..100 {
+                let text = string(&mut chance, &pieces);
+                let got = model.tokenize(&text).unwrap();
+                if let Some(sample) = samples.get(seen) {
+                    assert_eq!(text, sample[0].as_str().unwrap());
+                    assert_eq!(got, ids(&sample[1]), "{text:?}");
+                }
+                seen += 1;
+                for byte in got.iter().chain([&u32::MAX]).flat_map(|number| number.to_le_bytes()) {
+                    value = (value ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
+                }
+                // What the tokens say is the text again, marks aside.
+                let bytes: Vec<u8> = got.iter().flat_map(|t| model.0.tokenizer.bytes(*t).to_vec()).collect();
+                if !text.contains("<|") && !text.contains("<repo") && !text.contains("<file") {
+                    assert_eq!(String::from_utf8(bytes).unwrap(), text);
+                }
+            }
+            assert_eq!(format!("{value:016x}"), hash.as_str().unwrap(), "strings {} to {}", 100 * i, 100 * i + 99);
+        }
+        assert_eq!(seen, 10_000);
+    }
+}
