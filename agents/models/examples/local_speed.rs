@@ -14,7 +14,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let local = LocalModel::open(path, LocalOptions { threads: Some(threads), context: None })?;
     println!("open_s {:.2}", start.elapsed().as_secs_f64());
-    let resilience = Resilience { attempts: 1, attempt_timeout: std::time::Duration::from_secs(600), ..Resilience::default() };
+    let resilience = Resilience {
+        attempts: 1,
+        attempt_timeout: std::time::Duration::from_secs(600),
+        ..Resilience::default()
+    };
     let (mut best_read, mut best_write) = (0f64, 0f64);
     for round in 0..rounds {
         // Another beginning in each round, so that nothing of the one before is used again.
@@ -23,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             max_tokens: Some(write as u32),
             ..Request::new(vec![Message::user(text)])
         };
-        let model = Model::new(local.clone(), ModelOptions { resilience: resilience.clone(), ..Default::default() })?;
+        let model =
+            Model::new(local.clone(), ModelOptions { resilience: resilience.clone(), ..Default::default() })?;
         while model.count_tokens(&request(&text))?.tokens < read as u64 {
             text.push_str(" The committee considered the evidence and asked for more of it.");
         }

@@ -7,10 +7,11 @@ use quorate_core::{Cancel, Code, Error, Result};
 
 use super::Inner;
 use super::calls::{Calls, Said};
-use super::forward::{Scratch, Wanted};
+use super::forward::Wanted;
 use super::guide::Guide;
 use super::memory::Memory;
 use super::sample::Sampler;
+use super::scratch::Scratch;
 use super::speech::Speech;
 use crate::assembly::Assembly;
 use crate::message::Part;
@@ -49,7 +50,12 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Reads nothing yet. Errors: `context_overflow`, `invalid_argument`, `unsupported`.
-    pub(super) fn new(model: &Arc<Inner>, request: &Request, limits: AttemptLimits, cancel: &Cancel) -> Result<Self> {
+    pub(super) fn new(
+        model: &Arc<Inner>,
+        request: &Request,
+        limits: AttemptLimits,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let tokens = model.prompt(request)?;
         let context = model.context;
         if tokens.len() >= context {
@@ -99,9 +105,18 @@ impl Answer {
             self.usage.cached = alike as u64;
             self.state = Some(kept);
         }
-        let Some(state) = &mut self.state else { return Err(Error::new(Code::Internal, "an answer has no memory")) };
+        let Some(state) = &mut self.state else {
+            return Err(Error::new(Code::Internal, "an answer has no memory"));
+        };
         let new = &self.tokens[state.memory.len..];
-        let read = model.decoder.read(&model.team, &mut state.memory, &mut state.scratch, new, Wanted::Last, &self.cancel);
+        let read = model.decoder.read(
+            &model.team,
+            &mut state.memory,
+            &mut state.scratch,
+            new,
+            Wanted::Last,
+            &self.cancel,
+        );
         state.tokens.clear();
         state.tokens.extend_from_slice(&self.tokens[..state.memory.len]);
         read
@@ -110,9 +125,11 @@ impl Answer {
     /// Writes one token more, or ends the answer.
     fn step(&mut self) -> Result<()> {
         self.cancel.check()?;
-        let late = |limit: Option<std::time::Duration>| limit.is_some_and(|limit| self.since.elapsed() >= limit);
+        let late =
+            |limit: Option<std::time::Duration>| limit.is_some_and(|limit| self.since.elapsed() >= limit);
         if late(self.limits.total) || (self.usage.output == 0 && late(self.limits.first_byte)) {
-            let message = format!("the local model wrote {} tokens within the time of an attempt", self.usage.output);
+            let message =
+                format!("the local model wrote {} tokens within the time of an attempt", self.usage.output);
             return Err(Error::new(Code::Timeout, message));
         }
         let logits = self.read()?;

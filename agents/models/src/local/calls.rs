@@ -87,7 +87,8 @@ mod tests {
                 said.extend(calls.push(std::str::from_utf8(piece).unwrap()));
             }
             said.extend(calls.finish());
-            let text: String = said.iter().map(|s| if let Said::Text(t) = s { t.as_str() } else { "|" }).collect();
+            let text: String =
+                said.iter().map(|s| if let Said::Text(t) = s { t.as_str() } else { "|" }).collect();
             assert_eq!(text, "I look.| ok <tool");
             assert!(said.contains(&Said::Call("dose".into(), "{\"drug\":\"a<b\"}".into())));
         }
@@ -96,7 +97,10 @@ mod tests {
     #[test]
     fn a_call_that_cannot_be_read_has_no_name() {
         let mut calls = Calls::default();
-        assert_eq!(calls.push("<tool_call>{\"name\": </tool_call>"), [Said::Call("".into(), "{\"name\":".into())]);
+        assert_eq!(
+            calls.push("<tool_call>{\"name\": </tool_call>"),
+            [Said::Call("".into(), "{\"name\":".into())]
+        );
         assert_eq!(calls.push("<tool_call>{\"na"), []);
         assert_eq!(calls.finish(), [Said::Call("".into(), "{\"na".into())]);
     }

@@ -71,7 +71,9 @@ impl Files {
     pub(super) fn shape(&self) -> Result<Shape> {
         match self {
             Files::Gguf(file) => Shape::of_gguf(file),
-            Files::Folder(folder) => Shape::of_config(&folder.config).map_err(|e| e.context(folder.path.display())),
+            Files::Folder(folder) => {
+                Shape::of_config(&folder.config).map_err(|e| e.context(folder.path.display()))
+            }
         }
     }
 
@@ -181,7 +183,10 @@ impl Folder {
             Dtype::F16 => Format::F16,
             Dtype::BF16 => Format::Bf16,
             other => {
-                let message = format!("{}: the tensor '{name}' is of {other:?}; there are F32, F16 and BF16", path.display());
+                let message = format!(
+                    "{}: the tensor '{name}' is of {other:?}; there are F32, F16 and BF16",
+                    path.display()
+                );
                 return Err(Error::new(Code::ModelUnsupported, message));
             }
         };
@@ -191,7 +196,8 @@ impl Folder {
             _ => return Err(invalid("is no matrix")),
         };
         let (from, to) = info.data_offsets;
-        let bytes = map.get(start + from..start + to).ok_or_else(|| invalid("reaches beyond the end of the file"))?;
+        let bytes =
+            map.get(start + from..start + to).ok_or_else(|| invalid("reaches beyond the end of the file"))?;
         Tensor::new(format, rows, columns, bytes).map(Some).map_err(|e| invalid(e.message()))
     }
 
@@ -212,7 +218,10 @@ fn json(path: &Path) -> Result<Value> {
 pub(super) fn text(path: &Path) -> Result<String> {
     let size = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
     if size > MOST_TEXT {
-        return Err(Error::new(Code::TooLarge, format!("{} has {size} bytes, more than {MOST_TEXT}", path.display())));
+        return Err(Error::new(
+            Code::TooLarge,
+            format!("{} has {size} bytes, more than {MOST_TEXT}", path.display()),
+        ));
     }
     std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
 }

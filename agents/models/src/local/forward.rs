@@ -10,149 +10,15 @@ use quorate_core::{Cancel, Code, Error, Result};
 
 use super::decoder::{Decoder, Layer};
 use super::kernel::float::{self, FloatJob, Kind};
-use super::kernel::{BLOCK, CodeLine, Isa, WIDTH};
+use super::kernel::{BLOCK, WIDTH};
 use super::matrix::{Matrix, Rows};
 use super::memory::{Memory, View, value_stride};
+use super::scratch::{BATCH, Buffer, Scratch};
 use super::shape::Rope;
 use super::team::{Steps, Team};
 
-/// Rows that go through the layers together.
-const BATCH: usize = 128;
-
 /// Rows of queries that are looked up together.
 const TILE: usize = 16;
-
-/// Memory for the numbers between the layers, for one request.
-pub(super) struct Scratch {
-    /// Residual rows, normed rows, results of products, queries with keys and values, results of attention, inner rows.
-    x: Buffer<f32>,
-    normed: Buffer<f32>,
-    y: Buffer<f32>,
-    q: Buffer<f32>,
-    k: Buffer<f32>,
-    v: Buffer<f32>,
-    attended: Buffer<f32>,
-    inner: Buffer<f32>,
-    /// Of each thread: scores, and two tiles of the gated layer.
-    scores: Buffer<f32>,
-    tiles: Buffer<f32>,
-    normed_codes: Codes,
-    attended_codes: Codes,
-    inner_codes: Codes,
-    /// Of the batch, for layers without and with a window: cosines and sines, `rows x 2 x turned / 2`.
-    turns: [Buffer<f32>; 2],
-    logits: Buffer<f32>,
-}
-
-/// Rows as codes.
-struct Codes {
-    blocks: usize,
-    lines: Buffer<CodeLine>,
-    step: Buffer<f32>,
-    sums: Buffer<[i32; 2]>,
-}
-
-/// Numbers that the threads of a pass share.
-struct Buffer<T> {
-    numbers: Vec<T>,
-    start: *mut T,
-}
-
-// SAFETY: threads of a pass write to places of their own, and read what others wrote after its step; outside a pass the
-// owner alone has it.
-unsafe impl<T: Send> Send for Buffer<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for Buffer<T> {}
-
-impl<T: Copy> Buffer<T> {
-    fn new(n: usize, zero: T) -> Self {
-        let mut numbers = vec![zero; n];
-        Buffer { start: numbers.as_mut_ptr(), numbers }
-    }
-
-    /// Makes room for `n` numbers.
-    fn reserve(&mut self, n: usize, zero: T) {
-        if n > self.numbers.len() {
-            *self = Buffer::new(n, zero);
-        }
-    }
-
-    /// The place of a number.
-    fn at(&self, i: usize) -> *mut T {
-        debug_assert!(i <= self.numbers.len());
-        self.start.wrapping_add(i)
-    }
-
-    /// `n` numbers from `i` on. # Safety: no thread writes to them meanwhile.
-    unsafe fn read(&self, i: usize, n: usize) -> &[T] {
-        assert!(i + n <= self.numbers.len());
-        // SAFETY: they lie within the buffer; the rest is the caller's word.
-        unsafe { std::slice::from_raw_parts(self.at(i), n) }
-    }
-
-    /// The same, to be written. # Safety: no other thread touches them meanwhile.
-    #[allow(clippy::mut_from_ref)]
-    unsafe fn write(&self, i: usize, n: usize) -> &mut [T] {
-        assert!(i + n <= self.numbers.len());
-        // SAFETY: they lie within the buffer; the rest is the caller's word.
-        unsafe { std::slice::from_raw_parts_mut(self.at(i), n) }
-    }
-}
-
-impl Codes {
-    fn new(rows: usize, inputs: usize) -> Self {
-        let blocks = inputs / BLOCK;
-        let n = rows * blocks;
-        Codes {
-            blocks,
-            lines: Buffer::new(n, [0; 2 * BLOCK]),
-            step: Buffer::new(n, 0.0),
-            sums: Buffer::new(n, [0; 2]),
-        }
-    }
-
-    /// Encodes `n` numbers of a row from input `first` on, a multiple of 32 both.
-    /// # Safety: they are there, and no other thread touches their codes.
-    unsafe fn encode(&self, isa: Isa, row: usize, first: usize, x: *const f32, n: usize) {
-        let at = row * self.blocks + first / BLOCK;
-        // SAFETY: as the caller vouches.
-        unsafe {
-            float::encode(isa, x, n, isa.splits(), self.lines.at(at), self.step.at(at), self.sums.at(at));
-        }
-    }
-
-    fn rows(&self, first: usize, rows: usize, floats: *const f32) -> Rows {
-        let at = first * self.blocks;
-        Rows { rows, floats, codes: self.lines.at(at), step: self.step.at(at), sums: self.sums.at(at) }
-    }
-}
-
-impl Scratch {
-    pub(super) fn new(decoder: &Decoder, threads: usize) -> Self {
-        let shape = &decoder.shape;
-        let rows = BATCH;
-        let wide = |n: usize| n.next_multiple_of(WIDTH);
-        let (q, kv) = (shape.heads * shape.head, shape.kv_heads * shape.head);
-        let f = |n: usize| Buffer::new(n, 0f32);
-        Scratch {
-            x: f(rows * shape.hidden),
-            normed: f(rows * shape.hidden),
-            y: f(rows * wide(shape.hidden)),
-            q: f(rows * wide(q)),
-            k: f(rows * wide(kv)),
-            v: f(rows * wide(kv)),
-            attended: f(rows * q),
-            inner: f(rows * shape.feed),
-            scores: f(0),
-            tiles: f(threads * BATCH * 2 * BLOCK),
-            normed_codes: Codes::new(rows, shape.hidden),
-            attended_codes: Codes::new(rows, q),
-            inner_codes: Codes::new(rows, shape.feed),
-            turns: [f(2 * BATCH * shape.rope.inverse.len()), f(2 * BATCH * shape.local_rope.inverse.len())],
-            logits: f(0),
-        }
-    }
-}
 
 /// Of which tokens the logits are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +94,8 @@ impl Decoder {
         let view = memory.view();
         let stop = AtomicBool::new(false);
         let threads = team.threads();
-        let pass = Pass { decoder: self, s: scratch, memory: &view, tokens, before, wanted, positions, threads };
+        let pass =
+            Pass { decoder: self, s: scratch, memory: &view, tokens, before, wanted, positions, threads };
         let steps = Steps::new(Pass::steps(self.layers.len()));
         team.run(&steps, &|thread| {
             // SAFETY: all threads of the team run this with the same pass and steps, each with its own number.
@@ -476,7 +343,8 @@ impl Pass<'_> {
                 }
                 let k = s.k.write(row * wide(shape.kv_heads) + g * head, head);
                 finish(k, bias(1, g * head), layer.qk_norm[1].as_ref());
-                let block = self.memory.keys(index, g).add(position / WIDTH * WIDTH * head + position % WIDTH);
+                let block =
+                    self.memory.keys(index, g).add(position / WIDTH * WIDTH * head + position % WIDTH);
                 for (i, k) in k.iter().enumerate() {
                     *block.add(i * WIDTH) = *k;
                 }
@@ -519,11 +387,17 @@ impl Pass<'_> {
 
     /// Attention of some rows with one head, or of one row with some heads that share keys.
     /// # Safety: as for [`Pass::attend`].
-    unsafe fn look(&self, index: usize, layer: &Layer, thread: usize, rows: Range<usize>, heads: Range<usize>) {
+    unsafe fn look(
+        &self,
+        index: usize,
+        layer: &Layer,
+        thread: usize,
+        rows: Range<usize>,
+        heads: Range<usize>,
+    ) {
         let (shape, isa, s) = (&self.decoder.shape, self.decoder.isa, self.s);
         let (head, q_wide) = (shape.head, (shape.heads * shape.head).next_multiple_of(WIDTH));
-        let (count, lda) =
-            if heads.len() > 1 { (heads.len(), head) } else { (rows.len(), q_wide) };
+        let (count, lda) = if heads.len() > 1 { (heads.len(), head) } else { (rows.len(), q_wide) };
         let g = heads.start / (shape.heads / shape.kv_heads);
         let (_, window) = self.decoder.sight(index);
         let reach = |row: usize| {
@@ -580,7 +454,11 @@ impl Pass<'_> {
                     },
                 );
                 for (i, sum) in sums.iter().enumerate().take(count) {
-                    let (row, h) = if heads.len() > 1 { (rows.start, heads.start + i) } else { (rows.start + i, heads.start) };
+                    let (row, h) = if heads.len() > 1 {
+                        (rows.start, heads.start + i)
+                    } else {
+                        (rows.start + i, heads.start)
+                    };
                     let first = panel * WIDTH;
                     let width = WIDTH.min(head - first);
                     let to = s.attended.write((row * shape.heads + h) * head + first, width);
@@ -591,7 +469,11 @@ impl Pass<'_> {
             }
             if head.is_multiple_of(BLOCK) && layer.output.wants_codes() {
                 for i in 0..count {
-                    let (row, h) = if heads.len() > 1 { (rows.start, heads.start + i) } else { (rows.start + i, heads.start) };
+                    let (row, h) = if heads.len() > 1 {
+                        (rows.start, heads.start + i)
+                    } else {
+                        (rows.start + i, heads.start)
+                    };
                     let from = s.attended.at((row * shape.heads + h) * head);
                     s.attended_codes.encode(isa, row, h * head, from, head);
                 }

@@ -28,7 +28,10 @@ impl Guides {
     }
 
     pub(super) fn guide(&self, _: &Value) -> Result<Guide> {
-        Err(Error::new(Code::Unsupported, "forms are not guided: the feature 'constrained' was not compiled in"))
+        Err(Error::new(
+            Code::Unsupported,
+            "forms are not guided: the feature 'constrained' was not compiled in",
+        ))
     }
 }
 

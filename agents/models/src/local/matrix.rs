@@ -68,7 +68,8 @@ impl Matrix {
                         let (_, halves) = block.split_at_mut(form.code_bytes());
                         let mut put = |i: usize, value: f32| {
                             let at = 2 * (WIDTH * i + c);
-                            halves[at..at + 2].copy_from_slice(&f16::from_f32(value / factors[o]).to_le_bytes());
+                            halves[at..at + 2]
+                                .copy_from_slice(&f16::from_f32(value / factors[o]).to_le_bytes());
                         };
                         for s in 0..form.subs {
                             put(s, read.scales[s]);

@@ -5,6 +5,8 @@
 //! and chat template come from the file itself.
 
 mod answer;
+#[cfg(test)]
+mod behaviour;
 mod calls;
 mod decoder;
 mod files;
@@ -16,14 +18,15 @@ mod matrix;
 mod memory;
 mod pages;
 mod sample;
+mod scratch;
 mod shape;
 mod speech;
 mod team;
 mod template;
 mod tensor;
-mod tokenizer;
 #[cfg(test)]
 mod tests;
+mod tokenizer;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -104,7 +107,10 @@ impl LocalModel {
         let shape = files.shape()?;
         let context = match options.context {
             Some(n) if n < 2 || n > shape.context => {
-                return Err(Error::invalid(format!("context is {n}, expected 2 to the model's {}", shape.context)));
+                return Err(Error::invalid(format!(
+                    "context is {n}, expected 2 to the model's {}",
+                    shape.context
+                )));
             }
             Some(n) => n,
             None => shape.context,
@@ -121,7 +127,9 @@ impl LocalModel {
                 let mut ends = Vec::new();
                 for value in [&folder.config["eos_token_id"], &generation["eos_token_id"]] {
                     let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
-                    ends.extend(list.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()));
+                    ends.extend(
+                        list.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()),
+                    );
                 }
                 let json = files::text(&folder.path.join("tokenizer.json"))?;
                 let jinja = folder.path.join("chat_template.jinja");
@@ -213,7 +221,12 @@ impl Provider for LocalModel {
         }
     }
 
-    fn stream(&self, request: &Request, limits: AttemptLimits, cancel: &Cancel) -> Result<Box<dyn Source>, Failure> {
+    fn stream(
+        &self,
+        request: &Request,
+        limits: AttemptLimits,
+        cancel: &Cancel,
+    ) -> Result<Box<dyn Source>, Failure> {
         let answer = Answer::new(&self.0, request, limits, cancel).map_err(answer::lasting)?;
         Ok(Box::new(answer))
     }
@@ -223,7 +236,8 @@ impl Provider for LocalModel {
     }
 
     fn output_way(&self, request: &Request) -> OutputWay {
-        let guided = |output: &crate::output::Output| self.0.guides().and_then(|g| g.guide(output.schema())).is_ok();
+        let guided =
+            |output: &crate::output::Output| self.0.guides().and_then(|g| g.guide(output.schema())).is_ok();
         match &request.output {
             Some(output) if cfg!(feature = "constrained") && guided(output) => OutputWay::Native,
             _ => OutputWay::Prompt,

@@ -43,7 +43,12 @@ impl Sampler {
             }
         }
         let temperature = request.temperature.unwrap_or(0.0);
-        Ok(Sampler { temperature, top_p, top_k, chance: ChaCha8Rng::seed_from_u64(request.seed.unwrap_or(0)) })
+        Ok(Sampler {
+            temperature,
+            top_p,
+            top_k,
+            chance: ChaCha8Rng::seed_from_u64(request.seed.unwrap_or(0)),
+        })
     }
 
     /// The next token among those that are allowed; `None` when none is.
@@ -127,7 +132,10 @@ mod tests {
         let first = counts(&request(Some(1.0), 7, json!({})), &logits);
         for (count, p) in first.iter().zip([1.0, 2.0, 4.0]) {
             // Five standard deviations of 4,000 draws.
-            assert!((*count as f64 - 4000.0 * p / 7.0).abs() < 5.0 * (4000.0 * p / 7.0 * (1.0 - p / 7.0f64)).sqrt());
+            assert!(
+                (*count as f64 - 4000.0 * p / 7.0).abs()
+                    < 5.0 * (4000.0 * p / 7.0 * (1.0 - p / 7.0f64)).sqrt()
+            );
         }
         assert_eq!(first, counts(&request(Some(1.0), 7, json!({})), &logits));
         assert_ne!(first, counts(&request(Some(1.0), 8, json!({})), &logits));
@@ -150,7 +158,8 @@ mod tests {
         let mut sampler = Sampler::new(&request(Some(1.0), 7, json!({}))).unwrap();
         assert_eq!(sampler.choose(&[9.0, 1.0, 0.0], |id| id == 2), Some(2));
         assert_eq!(sampler.choose(&[9.0, 1.0, 0.0], |_| false), None);
-        for extra in [json!({"top_p": 0}), json!({"top_p": "x"}), json!({"top_k": 0}), json!({"min_p": 0.1})] {
+        for extra in [json!({"top_p": 0}), json!({"top_p": "x"}), json!({"top_k": 0}), json!({"min_p": 0.1})]
+        {
             assert!(Sampler::new(&request(None, 0, extra)).is_err());
         }
     }

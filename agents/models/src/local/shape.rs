@@ -120,9 +120,7 @@ impl Shape {
         }
         let window = count("attention.sliding_window").filter(|n| *n > 0);
         let windows = match family {
-            "gemma3" => {
-                (0..layers).map(|i| if i % 6 == 5 { None } else { window.or(Some(1024)) }).collect()
-            }
+            "gemma3" => (0..layers).map(|i| if i % 6 == 5 { None } else { window.or(Some(1024)) }).collect(),
             "phi3" | "llama" => vec![window; layers],
             _ => vec![None; layers],
         };
@@ -207,7 +205,8 @@ impl Shape {
             _ if config["use_sliding_window"] == true => return Err(unsupported("windows of some layers")),
             _ => vec![None; layers],
         };
-        let activation = config["hidden_act"].as_str().or(config["hidden_activation"].as_str()).unwrap_or("silu");
+        let activation =
+            config["hidden_act"].as_str().or(config["hidden_activation"].as_str()).unwrap_or("silu");
         let tanh = match activation {
             "silu" => false,
             "gelu_pytorch_tanh" => true,
@@ -247,7 +246,10 @@ impl Shape {
         ];
         for (what, n, most) in sizes {
             if n == 0 || n > most {
-                return Err(Error::new(Code::ModelInvalid, format!("the model has {n} {what}, expected 1 to {most}")));
+                return Err(Error::new(
+                    Code::ModelInvalid,
+                    format!("the model has {n} {what}, expected 1 to {most}"),
+                ));
             }
         }
         let turned = 2 * self.rope.inverse.len();
@@ -267,7 +269,11 @@ impl Shape {
 
 fn family(name: &str) -> Result<&'static str> {
     FAMILIES.into_iter().find(|family| *family == name).ok_or_else(|| {
-        unsupported(&format!("the architecture '{}'; there are {}", quorate_core::shorten(name), FAMILIES.join(", ")))
+        unsupported(&format!(
+            "the architecture '{}'; there are {}",
+            quorate_core::shorten(name),
+            FAMILIES.join(", ")
+        ))
     })
 }
 
@@ -277,11 +283,20 @@ fn unsupported(what: &str) -> Error {
 
 /// A rotary embedding as `config.json` describes it. One that is stretched by two sets of factors is run within the
 /// length that the first is for.
-fn rope(scaling: &Value, base: f64, turned: usize, original: Option<u64>, context: &mut usize) -> Result<Rope> {
+fn rope(
+    scaling: &Value,
+    base: f64,
+    turned: usize,
+    original: Option<u64>,
+    context: &mut usize,
+) -> Result<Rope> {
     let mut rope = Rope::new(base, turned, false);
     let number = |what: &str| {
         scaling[what].as_f64().filter(|x| *x > 0.0).ok_or_else(|| {
-            Error::new(Code::ModelInvalid, format!("config.json: '{what}' of the rotary embedding is no number above 0"))
+            Error::new(
+                Code::ModelInvalid,
+                format!("config.json: '{what}' of the rotary embedding is no number above 0"),
+            )
         })
     };
     match scaling["rope_type"].as_str().or(scaling["type"].as_str()).unwrap_or("default") {
@@ -289,7 +304,8 @@ fn rope(scaling: &Value, base: f64, turned: usize, original: Option<u64>, contex
         "linear" => rope.slow(number("factor")?),
         "llama3" => {
             // As Llama 3.1 (2024) stretches its context: slow turns are slowed, quick ones kept, those between mixed.
-            let (factor, low, high) = (number("factor")?, number("low_freq_factor")?, number("high_freq_factor")?);
+            let (factor, low, high) =
+                (number("factor")?, number("low_freq_factor")?, number("high_freq_factor")?);
             let old = number("original_max_position_embeddings")?;
             for x in &mut rope.inverse {
                 let turns = old * f64::from(*x) / std::f64::consts::TAU;

@@ -128,7 +128,9 @@ impl Team {
                 // SAFETY: only the lifetime changes; the work is taken back and every thread has left it before this
                 // function returns.
                 let work = unsafe {
-                    std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync)>(guarded)
+                    std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync)>(
+                        guarded,
+                    )
                 };
                 {
                     let mut order = lock(&shared.order);
@@ -239,7 +241,9 @@ mod tests {
                     for i in 0..50 {
                         steps.step(i, PIECES, |piece| {
                             // All of the step before are done, and this one is not.
-                            assert!(slots.iter().all(|slot| (i..i + 2).contains(&slot.load(Ordering::Relaxed))));
+                            assert!(
+                                slots.iter().all(|slot| (i..i + 2).contains(&slot.load(Ordering::Relaxed)))
+                            );
                             assert_eq!(slots[piece].fetch_add(1, Ordering::Relaxed), i);
                         });
                     }

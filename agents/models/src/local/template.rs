@@ -37,7 +37,8 @@ impl Template {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
         environment.add_function("strftime_now", |format: String| {
-            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let since =
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             let now = chrono::DateTime::from_timestamp(since.as_secs().cast_signed(), 0).unwrap_or_default();
             // Formatting fails for signs that are none.
             let mut out = String::new();
@@ -52,7 +53,11 @@ impl Template {
         });
         environment.add_filter("tojson", to_json);
         environment.add_template_owned("chat", unmarked(source)).map_err(|e| {
-            Error::with_source(Code::ModelInvalid, format!("the chat template of the model cannot be read: {e}"), e)
+            Error::with_source(
+                Code::ModelInvalid,
+                format!("the chat template of the model cannot be read: {e}"),
+                e,
+            )
         })?;
         let tools = source.contains("tools");
         Ok(Template { environment, tools, begin: begin.to_owned(), end: end.to_owned() })
@@ -82,14 +87,18 @@ impl Template {
             return Ok(Value::Null);
         }
         if !self.tools {
-            return Err(Error::new(Code::Unsupported, "the chat template of this local model has no place for tools"));
+            return Err(Error::new(
+                Code::Unsupported,
+                "the chat template of this local model has no place for tools",
+            ));
         }
         if request.tool_choice != ToolChoice::Auto {
-            return Err(Error::new(Code::Unsupported, "local models cannot be made to call a tool; tool_choice is 'auto' or 'none'"));
+            return Err(Error::new(
+                Code::Unsupported,
+                "local models cannot be made to call a tool; tool_choice is 'auto' or 'none'",
+            ));
         }
-        let tool = |tool: &crate::request::ToolSpec| {
-            json!({"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema}})
-        };
+        let tool = |tool: &crate::request::ToolSpec| json!({"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema}});
         Ok(Value::Array(request.tools.iter().map(tool).collect()))
     }
 }
@@ -177,7 +186,10 @@ fn write_json(
     out: &mut String,
 ) -> Result<(), minijinja::Error> {
     if depth > 64 {
-        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "a value is nested too deeply for JSON"));
+        return Err(minijinja::Error::new(
+            ErrorKind::InvalidOperation,
+            "a value is nested too deeply for JSON",
+        ));
     }
     let line = |out: &mut String, depth: usize| {
         if let Some(indent) = indent {
@@ -230,4 +242,91 @@ fn write_json(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::ToolSpec;
+
+    fn rendered(source: &str, request: &Request) -> Result<String> {
+        Template::new(Some(source), "<s>", "</s>")?.render(request)
+    }
+
+    fn asking(text: &str) -> Request {
+        Request::new(vec![Message::system("Be brief."), Message::user(text)])
+    }
+
+    #[test]
+    fn blocks_are_trimmed_and_marks_of_the_own_words_do_nothing() {
+        let source = "{{ bos_token }}\n{%- for m in messages %}\n  {% generation %}\n[{{ m.role }}|{{ m.content.strip() }}]\n  {%- endgeneration %}\n{% endfor %}\n{% if add_generation_prompt %}go{% endif %}\n";
+        assert_eq!(rendered(source, &asking(" a ")).unwrap(), "<s>[system|Be brief.][user|a]go");
+        assert_eq!(
+            unmarked("{%- generation -%}x{% endgeneration %}{% if a"),
+            "{%- if true -%}x{% endif %}{% if a"
+        );
+    }
+
+    #[test]
+    fn json_is_written_as_python_writes_it() {
+        let mut request = asking("x");
+        request.tools.push(ToolSpec {
+            name: "dose".into(),
+            description: "é < 5".into(),
+            schema: json!({"type": "object", "properties": {}, "required": ["a", "b"]}),
+        });
+        let line = r#"{"type": "function", "function": {"name": "dose", "description": "é < 5", "parameters": {"type": "object", "properties": {}, "required": ["a", "b"]}}}"#;
+        assert_eq!(rendered("{{ tools[0] | tojson }}", &request).unwrap(), line);
+        let lines = "{\n  \"a\": [\n    1,\n    null\n  ],\n  \"b\": {}\n}";
+        assert_eq!(
+            rendered(
+                "{{ {'b': {}, 'a': [1, none]} | tojson(indent=2, sort_keys=true) }}{# tools #}",
+                &request
+            )
+            .unwrap(),
+            lines
+        );
+        assert!(rendered("{{ missing | tojson }}", &asking("x")).is_err());
+    }
+
+    #[test]
+    fn what_a_template_refuses_is_told() {
+        let refused = rendered("{{ raise_exception('no system here') }}", &asking("x")).unwrap_err();
+        assert!(refused.code() == Code::InvalidArgument && refused.message().contains("no system here"));
+        assert_eq!(
+            Template::new(Some("{% for %}"), "", "").err().map(|e| e.code()),
+            Some(Code::ModelInvalid)
+        );
+        assert!(
+            rendered(
+                "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}",
+                &asking("x")
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn conversations_with_tools_reach_the_template_whole() {
+        let mut request = asking("Which?");
+        let history = json!([
+            {"role": "assistant", "content": "", "tool_calls": [{"id": "c1", "name": "dose", "arguments": {"drug": "x"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "5 mg"},
+        ]);
+        request.messages.extend(Message::list_from_json(&history).unwrap());
+        let source = "{% for m in messages %}{% if m.tool_calls is defined %}{{ m.tool_calls[0].function.name }}({{ m.tool_calls[0].function.arguments.drug }}){% endif %}{% if m.role == 'tool' %}{{ m.tool_call_id }}={{ m.content }}{% endif %}{% endfor %}";
+        assert_eq!(rendered(source, &request).unwrap(), "dose(x)c1=5 mg");
+    }
+
+    #[test]
+    fn fields_for_the_template_are_given_to_it() {
+        let mut request = asking("x");
+        request.extra.insert("template".into(), json!({"enable_thinking": false}));
+        let source = "{% if enable_thinking is defined and enable_thinking is false %}plain{% endif %}";
+        assert_eq!(rendered(source, &request).unwrap(), "plain");
+        assert_eq!(
+            rendered("{{ strftime_now('%Y')[:2] }}{{ messages[::-1][0].content }}", &request).unwrap(),
+            "20x"
+        );
+    }
 }

@@ -54,7 +54,8 @@ pub(super) struct Block {
 impl<'a> Tensor<'a> {
     /// A tensor whose bytes are as many as its shape says. Errors: `model_invalid`.
     pub(super) fn new(format: Format, rows: usize, columns: usize, bytes: &'a [u8]) -> Result<Self> {
-        let invalid = |what: &str| Error::new(Code::ModelInvalid, format!("{rows} x {columns} numbers {what}"));
+        let invalid =
+            |what: &str| Error::new(Code::ModelInvalid, format!("{rows} x {columns} numbers {what}"));
         if columns == 0 || rows == 0 {
             return Err(invalid("are none"));
         }
@@ -310,7 +311,8 @@ mod tests {
         B::to_float(&packed, &mut want);
         assert_eq!(size_of::<B>(), blocks.bytes());
         // SAFETY: the blocks are plain values without padding.
-        let bytes = unsafe { std::slice::from_raw_parts(packed.as_ptr().cast::<u8>(), count * size_of::<B>()) };
+        let bytes =
+            unsafe { std::slice::from_raw_parts(packed.as_ptr().cast::<u8>(), count * size_of::<B>()) };
         let got = Tensor::new(Format::Blocks(blocks), 2, n / 2, bytes).unwrap().floats();
         for (got, want) in got.iter().zip(&want) {
             assert!((got - want).abs() <= 1e-6 * want.abs().max(0.1), "{blocks:?}: {got} is not {want}");

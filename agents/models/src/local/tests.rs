@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::forward::{Scratch, Wanted};
+use super::forward::Wanted;
 use super::memory::Memory;
+use super::scratch::Scratch;
 use super::*;
 use crate::message::Message;
 
@@ -25,7 +26,9 @@ pub(super) fn weights() -> PathBuf {
 /// SmolLM2, opened once.
 pub(super) fn smollm2() -> &'static LocalModel {
     static MODEL: OnceLock<LocalModel> = OnceLock::new();
-    MODEL.get_or_init(|| LocalModel::open(weights(), LocalOptions { threads: Some(2), context: None }).unwrap())
+    MODEL.get_or_init(|| {
+        LocalModel::open(weights(), LocalOptions { threads: Some(2), context: None }).unwrap()
+    })
 }
 
 pub(super) fn fixture(name: &str) -> PathBuf {
@@ -47,7 +50,8 @@ pub(super) fn logits(model: &LocalModel, tokens: &[u32], at_once: usize) -> Vec<
     let mut scratch = Scratch::new(&inner.decoder, inner.team.threads());
     let mut out = Vec::new();
     for tokens in tokens.chunks(at_once) {
-        let read = inner.decoder.read(&inner.team, &mut memory, &mut scratch, tokens, Wanted::All, &Cancel::new());
+        let read =
+            inner.decoder.read(&inner.team, &mut memory, &mut scratch, tokens, Wanted::All, &Cancel::new());
         out.extend(read.unwrap());
     }
     out
@@ -85,8 +89,7 @@ fn answers_of_the_real_weights_are_those_of_transformers() {
     let mut differ = Vec::new();
     for answer in found["answers"].as_array().unwrap() {
         let prompt = answer["prompt"].as_str().unwrap();
-        let request =
-            Request { max_tokens: Some(64), ..Request::new(vec![Message::user(prompt)]) };
+        let request = Request { max_tokens: Some(64), ..Request::new(vec![Message::user(prompt)]) };
         let tokens = model.0.prompt(&request).unwrap();
         assert_eq!(tokens, ids(&answer["input"]), "{prompt}");
         let none = AttemptLimits { total: None, first_byte: None, stall: None };
@@ -111,7 +114,7 @@ fn tokens_read_one_by_one_or_together_give_the_same_logits() {
 /// The families with random weights, of which transformers computed the logits of every third position.
 const FAMILIES: [&str; 7] = ["llama", "llama3", "mistral", "qwen2", "qwen3", "gemma3", "phi3"];
 
-fn tiny(family: &str, threads: usize) -> LocalModel {
+pub(super) fn tiny(family: &str, threads: usize) -> LocalModel {
     let options = LocalOptions { threads: Some(threads), context: None };
     LocalModel::open(fixture(&format!("tiny-{family}")), options).unwrap()
 }

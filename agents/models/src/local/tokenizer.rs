@@ -35,19 +35,19 @@ const TURN_ENDS: [&str; 6] =
 /// The words of GPT-2 (Radford et al., 2019).
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-/// How texts are cut into words before tokens are sought, by the names of GGUF files: expressions that are applied one
-/// after the other.
+/// How texts are cut into words before tokens are sought, by the names of GGUF files without their dashes: expressions
+/// that are applied one after the other.
 fn words(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
-        "gpt-2" | "gpt2" | "default" | "phi-2" => &[GPT2],
-        "smollm" | "starcoder" | "refact" | "command-r" => &[r"\p{N}", GPT2],
-        "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" => &[
+        "gpt2" | "default" | "phi2" => &[GPT2],
+        "smollm" | "starcoder" | "refact" | "commandr" => &[r"\p{N}", GPT2],
+        "llamabpe" | "llama3" | "llamav3" | "smaugbpe" => &[
             r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         ],
-        "qwen2" | "deepseek-r1-qwen" | "stablelm2" => &[
+        "qwen2" | "stablelm2" => &[
             r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         ],
-        "gpt-4o" | "llama4" => &[
+        "gpt4o" | "llama4" => &[
             r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         ],
         "tekken" => &[
@@ -65,7 +65,8 @@ const BYTE: i64 = 6;
 impl Tokenizer {
     /// Puts together the tokenizer of a GGUF file. Errors: `model_invalid`, `model_unsupported`.
     pub(super) fn of_gguf(file: &Gguf, vocabulary: usize) -> Result<Self> {
-        let invalid = |what: String| Error::new(Code::ModelInvalid, format!("{}: {what}", file.path().display()));
+        let invalid =
+            |what: String| Error::new(Code::ModelInvalid, format!("{}: {what}", file.path().display()));
         let key = |name: &str| file.meta(&format!("tokenizer.ggml.{name}"));
         let list = |name: &str| key(name).and_then(Meta::as_list);
         let tokens = list("tokens").ok_or_else(|| invalid("has no list of tokens".into()))?;
@@ -78,7 +79,12 @@ impl Tokenizer {
             None => vec![1; tokens.len()],
         };
         let kind = |id: usize| kinds.get(id).copied().unwrap_or(1);
-        let id = |name: &str| key(name).and_then(Meta::as_count).and_then(|id| u32::try_from(id).ok()).filter(|id| (*id as usize) < tokens.len());
+        let id = |name: &str| {
+            key(name)
+                .and_then(Meta::as_count)
+                .and_then(|id| u32::try_from(id).ok())
+                .filter(|id| (*id as usize) < tokens.len())
+        };
         let flag = |name: &str| key(name).and_then(Meta::as_flag);
         let added: Vec<Value> = (0..tokens.len())
             .filter(|&id| matches!(kind(id), CONTROL | USER_DEFINED))
@@ -97,7 +103,10 @@ impl Tokenizer {
             "gpt2" => true,
             "llama" => false,
             other => {
-                let message = format!("{}: its tokenizer is of the kind '{other}'; there are gpt2 and llama", file.path().display());
+                let message = format!(
+                    "{}: its tokenizer is of the kind '{other}'; there are gpt2 and llama",
+                    file.path().display()
+                );
                 return Err(Error::new(Code::ModelUnsupported, message));
             }
         };
@@ -123,8 +132,12 @@ impl Tokenizer {
         let spaced = !byte_level && flag("add_space_prefix").unwrap_or(true);
         let published = if byte_level {
             let rule = key("pre").and_then(Meta::as_text).unwrap_or("default");
-            let rules = words(rule).ok_or_else(|| {
-                let message = format!("{}: texts are cut into words by the unknown rule '{rule}'", file.path().display());
+            let rule = rule.replace('-', "");
+            let rules = words(&rule).ok_or_else(|| {
+                let message = format!(
+                    "{}: texts are cut into words by the unknown rule '{rule}'",
+                    file.path().display()
+                );
                 Error::new(Code::ModelUnsupported, message)
             })?;
             let mut steps: Vec<Value> = rules
@@ -140,11 +153,12 @@ impl Tokenizer {
                 "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
                 "model": {"type": "BPE", "vocab": vocab, "merges": merges, "dropout": null, "unk_token": null,
                     "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
-                    "byte_fallback": false, "ignore_merges": matches!(rule, "llama-bpe" | "llama3" | "llama-v3" | "tekken")},
+                    "byte_fallback": false, "ignore_merges": matches!(rule.as_str(), "llamabpe" | "llama3" | "llamav3" | "tekken")},
             })
         } else {
             let unknown = id("unknown_token_id").map(|id| tokens[id as usize]);
-            let mut steps = vec![json!({"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"})];
+            let mut steps =
+                vec![json!({"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"})];
             if spaced {
                 steps.insert(0, json!({"type": "Prepend", "prepend": "\u{2581}"}));
             }
@@ -171,7 +185,8 @@ impl Tokenizer {
                 _ => piece(tokens[id]),
             })
             .collect();
-        let marks: HashSet<u32> = (0..tokens.len()).filter(|&id| kind(id) == CONTROL).map(|id| id as u32).collect();
+        let marks: HashSet<u32> =
+            (0..tokens.len()).filter(|&id| kind(id) == CONTROL).map(|id| id as u32).collect();
         let named = ["eos_token_id", "eot_token_id", "eom_token_id"].into_iter().filter_map(id);
         let turns = TURN_ENDS.iter().filter_map(|end| inner.token_to_id(end)).filter(|id| marks.contains(id));
         let ends = named.chain(turns).collect();
@@ -217,8 +232,11 @@ impl Tokenizer {
                 None => piece(token),
             };
         }
-        let marks: HashSet<u32> = added.into_iter().filter(|(_, special)| *special).map(|(id, _)| id).collect();
-        let name = |key: &str| config[key].as_str().or(config[key]["content"].as_str()).unwrap_or_default().to_owned();
+        let marks: HashSet<u32> =
+            added.into_iter().filter(|(_, special)| *special).map(|(id, _)| id).collect();
+        let name = |key: &str| {
+            config[key].as_str().or(config[key]["content"].as_str()).unwrap_or_default().to_owned()
+        };
         let (begin_text, end_text) = (name("bos_token"), name("eos_token"));
         let turns = TURN_ENDS.iter().filter_map(|end| inner.token_to_id(end)).filter(|id| marks.contains(id));
         let ends = ends.iter().copied().chain(turns).chain(inner.token_to_id(&end_text)).collect();
@@ -301,7 +319,9 @@ fn read(bytes: &[u8]) -> Result<Inner, String> {
 /// The two tokens of a merge, `A B`; a token may hold spaces itself.
 fn split_merge<'a>(text: &'a str, vocab: &serde_json::Map<String, Value>) -> Option<(&'a str, &'a str)> {
     let mut cuts = text.match_indices(' ').map(|(at, _)| (&text[..at], &text[at + 1..]));
-    cuts.find(|(a, b)| vocab.contains_key(*a) && vocab.contains_key(*b) && vocab.contains_key(&format!("{a}{b}")))
+    cuts.find(|(a, b)| {
+        vocab.contains_key(*a) && vocab.contains_key(*b) && vocab.contains_key(&format!("{a}{b}"))
+    })
 }
 
 /// Merges in the order of the scores of what they make, as a vocabulary of pieces with scores means them.
@@ -432,7 +452,13 @@ mod tests {
                     assert_eq!(String::from_utf8(bytes).unwrap(), text);
                 }
             }
-            assert_eq!(format!("{value:016x}"), hash.as_str().unwrap(), "strings {} to {}", 100 * i, 100 * i + 99);
+            assert_eq!(
+                format!("{value:016x}"),
+                hash.as_str().unwrap(),
+                "strings {} to {}",
+                100 * i,
+                100 * i + 99
+            );
         }
         assert_eq!(seen, 10_000);
     }

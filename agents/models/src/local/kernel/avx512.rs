@@ -56,8 +56,7 @@ unsafe fn tile<const FOUR: bool, const SUBS: usize, const MINS: bool, const ROWS
                     let mut low = _mm512_setzero_si512();
                     for j in s * 8 / SUBS..(s + 1) * 8 / SUBS {
                         let (h, l) = (codes.add(j), codes.add(j + BLOCK / 4));
-                        high =
-                            _mm512_dpbusd_epi32(high, weights[j], _mm512_set1_epi32(h.read_unaligned()));
+                        high = _mm512_dpbusd_epi32(high, weights[j], _mm512_set1_epi32(h.read_unaligned()));
                         low = _mm512_dpbusd_epi32(low, weights[j], _mm512_set1_epi32(l.read_unaligned()));
                     }
                     let sum = if SUBS == 1 { *sums + *sums.add(1) } else { *sums.add(s) };

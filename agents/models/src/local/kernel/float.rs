@@ -134,7 +134,10 @@ unsafe fn product_of<const FMA: bool, const WIDE: bool>(kind: Kind, mut job: Flo
 
 /// `ROWS` rows with all panels, `PANELS` at once.
 #[inline(always)]
-unsafe fn rows_of<const FMA: bool, const ROWS: usize, const PANELS: usize>(kind: Kind, mut job: FloatJob) -> usize {
+unsafe fn rows_of<const FMA: bool, const ROWS: usize, const PANELS: usize>(
+    kind: Kind,
+    mut job: FloatJob,
+) -> usize {
     // SAFETY: as the caller vouches; `job` moves on within its panels.
     unsafe {
         while job.panels > 0 {
@@ -164,9 +167,9 @@ unsafe fn kind_of<const FMA: bool, const ROWS: usize, const PANELS: usize>(kind:
             Kind::Bf16 => tile::<FMA, ROWS, PANELS, 2>(job, |b| {
                 std::array::from_fn(|c| f32::from_bits(u32::from(*b.cast::<u16>().add(c)) << 16))
             }),
-            Kind::F16 => tile::<FMA, ROWS, PANELS, 2>(job, |b| {
-                std::array::from_fn(|c| widen(*b.cast::<u16>().add(c)))
-            }),
+            Kind::F16 => {
+                tile::<FMA, ROWS, PANELS, 2>(job, |b| std::array::from_fn(|c| widen(*b.cast::<u16>().add(c))))
+            }
         }
     }
 }
@@ -208,7 +211,13 @@ unsafe fn tile<const FMA: bool, const ROWS: usize, const PANELS: usize, const BY
 }
 
 #[inline(always)]
-unsafe fn rms_norm_of<const FMA: bool, const WIDE: bool>(x: *const f32, gain: *const f32, out: *mut f32, n: usize, eps: f32) {
+unsafe fn rms_norm_of<const FMA: bool, const WIDE: bool>(
+    x: *const f32,
+    gain: *const f32,
+    out: *mut f32,
+    n: usize,
+    eps: f32,
+) {
     // SAFETY: as the caller vouches; `i` stays below `n`.
     unsafe {
         let mut lanes = [0f32; WIDTH];

@@ -41,8 +41,13 @@ fn products(isa: Isa, tensor: &Tensor<'_>, xs: &[f32], rows: usize) -> Vec<f32> 
                 step.as_mut_ptr(),
                 sums.as_mut_ptr(),
             );
-            let rows =
-                Rows { rows, floats: xs.as_ptr(), codes: codes.as_ptr(), step: step.as_ptr(), sums: sums.as_ptr() };
+            let rows = Rows {
+                rows,
+                floats: xs.as_ptr(),
+                codes: codes.as_ptr(),
+                step: step.as_ptr(),
+                sums: sums.as_ptr(),
+            };
             for panel in 0..matrix.panels() {
                 matrix.product(panel, rows, out.as_mut_ptr().add(panel * WIDTH), wide);
             }
@@ -62,7 +67,10 @@ fn check(tensor: &Tensor<'_>, what: &str, close: f64) {
                 let terms = || x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w));
                 let (want, size) = (terms().sum::<f64>(), terms().map(f64::abs).sum::<f64>());
                 let off = (f64::from(got[r * OUTPUTS + o]) - want).abs();
-                assert!(off <= close * size, "{what} on {isa:?}, row {r}, output {o}: off by {off} of {size}");
+                assert!(
+                    off <= close * size,
+                    "{what} on {isa:?}, row {r}, output {o}: off by {off} of {size}"
+                );
             }
         }
         // A row's result does not depend on the rows beside it.
@@ -80,7 +88,11 @@ fn check_blocks<B: GgmlType + Clone>(blocks: Blocks) {
     let bytes = unsafe { std::slice::from_raw_parts(packed.as_ptr().cast::<u8>(), size_of_val(&packed[..])) };
     // Scales that the file has in 8 bits and fewer, times a common one, are rounded to 16.
     let close = if B::BLCK_SIZE == 32 { 5e-5 } else { 3e-4 };
-    check(&Tensor::new(Format::Blocks(blocks), OUTPUTS, INPUTS, bytes).unwrap(), &format!("{blocks:?}"), close);
+    check(
+        &Tensor::new(Format::Blocks(blocks), OUTPUTS, INPUTS, bytes).unwrap(),
+        &format!("{blocks:?}"),
+        close,
+    );
 }
 
 #[test]
@@ -137,7 +149,10 @@ fn norms_gates_and_softmax_are_those_of_plain_arithmetic() {
             let close = |got: &[f32], want: &dyn Fn(usize) -> f64| {
                 for (i, got) in got.iter().enumerate() {
                     let (got, want) = (f64::from(*got), want(i));
-                    assert!((got - want).abs() <= 3e-6 * want.abs().max(1e-3), "{isa:?} {n}: {got} is not {want}");
+                    assert!(
+                        (got - want).abs() <= 3e-6 * want.abs().max(1e-3),
+                        "{isa:?} {n}: {got} is not {want}"
+                    );
                 }
             };
             // SAFETY: all lists hold `n` numbers.
