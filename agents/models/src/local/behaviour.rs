@@ -53,7 +53,7 @@ fn what_was_read_before_is_not_read_again_and_changes_nothing() {
     request.messages.push(first.message.clone());
     request.messages.push(Message::user("Why?"));
     let (again, anew) = (answer(&model, &request), answer(&fresh, &request));
-    assert!(again.usage.cached > first.usage.input && again.usage.cached < again.usage.input);
+    assert!(again.usage.cached > first.usage.input / 2 && again.usage.cached < again.usage.input);
     assert_eq!((again.text(), anew.usage.cached), (anew.text(), 0));
 }
 

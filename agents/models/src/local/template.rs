@@ -52,6 +52,16 @@ impl Template {
             }
         });
         environment.add_filter("tojson", to_json);
+        // As Jinja2 sees it: nothing can be gone through in what is none.
+        environment.add_test("iterable", |value: &Jinja| !value.is_none() && value.try_iter().is_ok());
+        environment.set_formatter(|out, state, value| match value.kind() {
+            ValueKind::Bool | ValueKind::None | ValueKind::Map | ValueKind::Seq => {
+                let mut written = String::new();
+                write_python(value, 0, &mut written)?;
+                out.write_str(&written).map_err(minijinja::Error::from)
+            }
+            _ => minijinja::escape_formatter(out, state, value),
+        });
         environment.add_template_owned("chat", unmarked(source)).map_err(|e| {
             Error::with_source(
                 Code::ModelInvalid,
@@ -171,11 +181,69 @@ fn unmarked(source: &str) -> String {
 fn to_json(_: &State<'_, '_>, value: &Jinja, options: Kwargs) -> Result<Jinja, minijinja::Error> {
     let indent: Option<usize> = options.get("indent")?;
     let sort: Option<bool> = options.get("sort_keys")?;
-    let _: Option<bool> = options.get("ensure_ascii")?;
+    let ascii: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
     let mut out = String::new();
     write_json(value, indent, sort == Some(true), 0, &mut out)?;
+    if ascii == Some(true) {
+        let mut plain = String::with_capacity(out.len());
+        for c in out.chars() {
+            if c.is_ascii() {
+                plain.push(c);
+            } else {
+                plain.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+        }
+        out = plain;
+    }
     Ok(Jinja::from(out))
+}
+
+/// A value as Python prints it.
+fn write_python(value: &Jinja, depth: usize, out: &mut String) -> Result<(), minijinja::Error> {
+    if depth > 64 {
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "a value is nested too deeply"));
+    }
+    match value.kind() {
+        ValueKind::None => out.push_str("None"),
+        ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),
+        ValueKind::String => {
+            let text = value.to_string();
+            let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+            out.push(quote);
+            for c in text.chars() {
+                match c {
+                    '\\' => out.push_str("\\\\"),
+                    '\n' => out.push_str("\\n"),
+                    '\r' => out.push_str("\\r"),
+                    '\t' => out.push_str("\\t"),
+                    c if c == quote => out.extend(['\\', c]),
+                    c => out.push(c),
+                }
+            }
+            out.push(quote);
+        }
+        ValueKind::Map => {
+            out.push('{');
+            for (i, key) in value.try_iter()?.enumerate() {
+                out.push_str(if i > 0 { ", " } else { "" });
+                write_python(&key, depth + 1, out)?;
+                out.push_str(": ");
+                write_python(&value.get_item(&key)?, depth + 1, out)?;
+            }
+            out.push('}');
+        }
+        ValueKind::Seq => {
+            out.push('[');
+            for (i, item) in value.try_iter()?.enumerate() {
+                out.push_str(if i > 0 { ", " } else { "" });
+                write_python(&item, depth + 1, out)?;
+            }
+            out.push(']');
+        }
+        _ => out.push_str(&value.to_string()),
+    }
+    Ok(())
 }
 
 fn write_json(
@@ -287,6 +355,13 @@ mod tests {
             lines
         );
         assert!(rendered("{{ missing | tojson }}", &asking("x")).is_err());
+    }
+
+    #[test]
+    fn values_are_printed_as_python_prints_them() {
+        let source = "{{ true }} {{ none }} {{ {'a': [1, none, 'it'], 'b': \"it's\"} }} {{ none is iterable }} {{ 'é' | tojson(ensure_ascii=true) }}";
+        let want = "True None {'a': [1, None, 'it'], 'b': \"it's\"} False \"\\u00e9\"";
+        assert_eq!(rendered(source, &asking("x")).unwrap(), want);
     }
 
     #[test]
