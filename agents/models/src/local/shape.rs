@@ -253,7 +253,7 @@ impl Shape {
             }
         }
         let turned = 2 * self.rope.inverse.len();
-        if self.heads % self.kv_heads != 0 || turned > self.head {
+        if !self.heads.is_multiple_of(self.kv_heads) || turned > self.head {
             let message = format!(
                 "{} heads on {} heads of keys, {turned} of {} numbers turned: they do not fit together",
                 self.heads, self.kv_heads, self.head

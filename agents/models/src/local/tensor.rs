@@ -62,7 +62,7 @@ impl<'a> Tensor<'a> {
         let row = match format {
             Format::F32 => columns.checked_mul(4),
             Format::F16 | Format::Bf16 => columns.checked_mul(2),
-            Format::Blocks(blocks) if columns % blocks.weights() != 0 => {
+            Format::Blocks(blocks) if !columns.is_multiple_of(blocks.weights()) => {
                 return Err(invalid("do not fill whole blocks"));
             }
             Format::Blocks(blocks) => (columns / blocks.weights()).checked_mul(blocks.bytes()),
@@ -202,6 +202,7 @@ impl Blocks {
     }
 
     /// The 32 weights number `b` of a row.
+    #[allow(clippy::needless_range_loop)]
     pub(super) fn block(self, row: &[u8], b: usize) -> Block {
         let per = self.weights() / BLOCK;
         let bytes = &row[b / per * self.bytes()..][..self.bytes()];

@@ -19,6 +19,7 @@ unsafe fn tile<const FOUR: bool, const SUBS: usize, const MINS: bool, const ROWS
 ) {
     let form = Form { four: FOUR, subs: SUBS, mins: MINS, zero };
     // SAFETY: as the caller vouches; `b` stays below the job's blocks and `r` below its rows.
+    #[allow(clippy::needless_range_loop)]
     unsafe {
         let mut out = [_mm512_setzero_ps(); ROWS];
         let nibble = _mm512_set1_epi8(0x0f);
