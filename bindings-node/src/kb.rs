@@ -253,6 +253,7 @@ impl NativeKnowledgeBase {
     }
 
     /// Adds, upserts or syncs the documents of files; `ocr(reply, png)` reads pages that are images; otherwise as `write`.
+    #[allow(clippy::too_many_arguments)] // two of them are what napi-rs gives
     #[napi(ts_return_type = "Promise<string>")]
     pub fn write_files(
         &self,

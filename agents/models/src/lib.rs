@@ -14,6 +14,8 @@
 mod assembly;
 mod event;
 pub mod history;
+#[cfg(feature = "local")]
+mod local;
 mod message;
 mod model;
 mod output;
@@ -29,6 +31,8 @@ pub mod tokens;
 mod wire;
 
 pub use event::Event;
+#[cfg(feature = "local")]
+pub use local::{LocalModel, LocalOptions};
 pub use message::{
     CacheFor, Image, MESSAGE_SCHEMA, Message, Opaque, Part, Reasoning, Role, Text, ToolCall, ToolResult,
 };

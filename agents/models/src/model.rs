@@ -31,6 +31,8 @@ pub struct ModelOptions {
     pub output_way: Option<OutputWay>,
     /// The clock of retries, limits and breakers; `None`: the machine's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// Threads of a model that runs in this process; `None`: as many as other work has.
+    pub threads: Option<usize>,
 }
 
 /// A language model. Cheap to clone; clones share limits and breaker, and it can be used from many threads.
@@ -62,9 +64,14 @@ pub(crate) struct Spent {
 }
 
 impl Model {
-    /// Opens the model that `name` (`WIRE:NAME`, such as `openai:gpt-4o-mini`) names. Nothing is sent.
-    /// Errors: `invalid_argument`, `not_finite`.
+    /// Opens the model that `name` (`WIRE:NAME`, such as `openai:gpt-4o-mini`) names. Nothing is sent. `local:PATH` opens
+    /// a GGUF file or a folder with safetensors, which costs nothing per token (feature `local`).
+    /// Errors: `invalid_argument`, `not_finite`; `model_not_found`, `model_invalid`, `model_unsupported` and those of
+    /// reading files for a local one.
     pub fn open(name: &str, options: ModelOptions) -> Result<Self> {
+        if let Some(path) = name.strip_prefix("local:") {
+            return Model::open_local(path, options);
+        }
         let service = ServiceOptions {
             base_url: options.base_url.clone(),
             api_key: options.api_key.clone(),
@@ -72,6 +79,22 @@ impl Model {
         };
         let provider = wire::open(name, service)?;
         Model::new(provider, options)
+    }
+
+    #[cfg(feature = "local")]
+    fn open_local(path: &str, mut options: ModelOptions) -> Result<Self> {
+        let local = crate::local::LocalOptions { threads: options.threads, context: None };
+        let provider = crate::local::LocalModel::open(path, local)?;
+        if options.price.is_none() {
+            options.price = Some(Price::new(0.0, 0.0)?);
+        }
+        Model::new(provider, options)
+    }
+
+    #[cfg(not(feature = "local"))]
+    fn open_local(_path: &str, _options: ModelOptions) -> Result<Self> {
+        let message = "local models are not part of this build: the feature 'local' was not compiled in";
+        Err(Error::new(quorate_core::Code::Unsupported, message))
     }
 
     /// A model that `provider` answers for; of the options, those of the resilience, the price and the clock count.
