@@ -74,7 +74,8 @@ impl Options {
 
     /// Errors: `invalid_argument` when an option was not taken: it does not exist, or is misspelt.
     pub fn done(self) -> Result<()> {
-        match self.members.keys().next() {
+        // The first by name: the order of the members depends on how they were taken.
+        match self.members.keys().min() {
             None => Ok(()),
             Some(name) => Err(Error::invalid(format!("{} have no '{}'", self.what, shorten(name)))),
         }
