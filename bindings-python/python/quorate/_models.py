@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -252,6 +251,7 @@ class Model:
         ``stream_incomplete``, ``model_not_found``, ``context_overflow``, ``output_invalid``, ``model_refused``,
         ``replay_mismatch``, ``callback`` and those of arguments.
 
+        >>> from quorate import ScriptedModel
         >>> ScriptedModel(['{"mg": 5}']).complete("Which dose?", output={"type": "object"}).output
         {'mg': 5}
         """
@@ -443,6 +443,8 @@ def replay(path: str | os.PathLike[str]) -> Recording:
 
 def message_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of one message in the neutral form."""
+    import json
+
     schema: dict[str, Any] = json.loads(_quorate.message_schema())
     return schema
 
