@@ -195,10 +195,11 @@ class _Schemas:
             names = [field.name for field in fields]
         else:
             names, needed = list(hints), [name for name in hints if name in of.__required_keys__]
-        schema = {"title": of.__name__, **_object({name: self.of(hints[name]) for name in names}, needed)}
+        name: str = getattr(of, "__name__", "")
+        schema = {"title": name, **_object({each: self.of(hints[each]) for each in names}, needed)}
         said = inspect.cleandoc(of.__doc__ or "")
         # A dataclass without words of its own has its signature there.
-        if said and not said.startswith(f"{of.__name__}(") and said != dict.__doc__:
+        if said and not said.startswith(f"{name}(") and said != dict.__doc__:
             schema["description"] = said.split("\n\n")[0]
         return schema
 
@@ -235,9 +236,8 @@ def _complaint(cause: Exception) -> tuple[str, str]:
     if isinstance(cause, _At):
         path, said = cause.args
         return path or "/", said
-    errors = getattr(cause, "errors", None)
-    if callable(errors):
-        first = errors()[0]
+    if callable(getattr(cause, "errors", None)):
+        first = getattr(cause, "errors")()[0]
         return "/" + "/".join(str(step) for step in first["loc"]), str(first["msg"])
     return "/", f"{type(cause).__name__}: {cause}"
 
@@ -295,10 +295,12 @@ def _plain(of: Any, value: Any, path: str) -> Any:
     if of is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if of in (datetime.datetime, datetime.date, datetime.time):
+        if not isinstance(value, str):
+            raise _At(path, "a text is expected")
         try:
             # Python 3.10 knows no 'Z'.
             return of.fromisoformat(value.replace("Z", "+00:00"))
-        except (ValueError, AttributeError) as cause:
+        except ValueError as cause:
             raise _At(path, f"{cause}") from cause
     wanted: type[Any] | None = type(None) if of is None else of if of in (str, bool, int, float, type(None), dict, list) else None
     if wanted is not None and (not isinstance(value, wanted) or (wanted in (int, float) and isinstance(value, bool))):
