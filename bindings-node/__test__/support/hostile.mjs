@@ -175,6 +175,7 @@ class Host {
     writeFileSync(join(beir, 'corpus.jsonl'), '{"_id": "d", "title": "", "text": "t"}\n');
     writeFileSync(join(beir, 'queries.jsonl'), '{"_id": "q", "text": "t"}\n');
     writeFileSync(join(beir, 'qrels', 'test.tsv'), 'query-id\tcorpus-id\tscore\nq\td\t1\n');
+    await (await quorate.record(join(this.folder, 'case.jsonl'))).close();
     const registry = await this.registry();
     await registry.save(join(this.folder, 'agents.yaml'));
     this.card = JSON.stringify(await registry.exportCard('kidney')).replaceAll('kidney', 'other');
@@ -216,6 +217,8 @@ class Host {
       Embedder: () => this.embedder,
       CallbackEmbedder: () => new quorate.CallbackEmbedder((texts) => texts.map(() => [1, 0]), { dim: 2, id: 'x' }),
       EmbeddingCache: () => new quorate.EmbeddingCache(this.place()),
+      Model: () => new quorate.ScriptedModel(() => '5 mg'),
+      ScriptedModel: () => new quorate.ScriptedModel(() => '5 mg'),
     };
     return made[name]?.();
   }
@@ -236,6 +239,7 @@ const BY_NAME = {
   votes: () => [0, 0, 1], predictions: () => [[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]], rankings: () => [['a', 'b', 'c'], ['b', 'a', 'c'], ['a', 'c', 'b']],
   comparisons: () => [['a', 'b'], ['b', 'a'], ['a', 'c'], ['c', 'b']], ratings: () => [7, 8, 7, 6, 8], vectors: () => [[1, 0], [0, 1]],
   ballots: () => ({ ann: 'yes', bob: 'no', eve: 'yes' }), questions: () => ['Will it rain?'], url: 'http://127.0.0.1:9/v1',
+  messages: 'q', replies: () => ['5 mg'],
 };
 const BY_CALL = {
   open: { folder: null },
@@ -248,6 +252,8 @@ const BY_CALL = {
   CallbackEmbedder: { options: () => ({ dim: 2, id: 'x' }) },
   RemoteEmbedder: { options: () => ({ model: 'm', retries: 0 }) },
   'KnowledgeBase.reembed': { options: (host) => ({ embedder: host.embedder }) },
+  Model: { name: 'openai:m', options: () => ({ apiKey: 'key' }) },
+  record: { path: (host) => host.place() }, replay: { path: (host) => join(host.folder, 'case.jsonl') },
   loadBeir: { folder: (host) => join(host.folder, 'beir') },
   readTrecRun: { path: (host) => join(host.folder, 'run.txt') }, writeTrecRun: { path: (host) => host.place() },
   icc: { data: () => structuredClone(NUMBERS), values: () => [7, 8, 6, 5] }, kendallW: { data: () => structuredClone(NUMBERS), values: () => [1, 2, 2, 1] },
@@ -314,6 +320,8 @@ async function settle(found) {
   if (found instanceof quorate.Embedder) await found.ready();
   else if (found instanceof quorate.EmbeddingCache) await found.stats();
   else if (found instanceof quorate.AgentRegistry) await found.count();
+  // One at a time in a process.
+  else if (found instanceof quorate.Recording) await found.close();
   else if (Symbol.asyncIterator in found && !(found instanceof quorate.AgentEvents)) for await (const _ of found);
 }
 
