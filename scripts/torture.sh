@@ -16,6 +16,8 @@ for test in kill::nothing_acknowledged_is_lost model:: power_cut:: concurrent:: 
     durability::a_reader_that_follows durability::any_mix; do
     cargo test $flags --workspace --test engine "$test" -- --nocapture
 done
+# Failures of the disk, which hold for the whole process.
+cargo test $flags --workspace --features quorate-rag/failpoints --test engine failpoints:: -- --test-threads 1
 # Laws on inputs that are new each time.
 for _ in $(seq "${QUORATE_TORTURE_LAWS:-50}"); do
     cargo test $flags --workspace --test laws --quiet

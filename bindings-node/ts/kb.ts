@@ -748,7 +748,9 @@ export class KnowledgeBase {
   /**
    * Removes a tenant: its documents with all their versions, and its indexes. It is durable when the Promise is resolved, and
    * cannot be undone. Handles of the tenant are empty from then on and may write again; readers in other processes see it when
-   * they refresh. Codes: `not_found` when there is no such tenant, `tenant_violation` on a tenant's handle, `read_only`, `closed`.
+   * they refresh. Codes: `not_found` when there is no such tenant, `tenant_violation` on a tenant's handle, `read_only`, `closed`;
+   * `io` and `permission_denied`, also when the tenant is gone and some of its files could not be removed from the disk: the
+   * message says so, and the next opening for writing removes them.
    */
   async dropTenant(name: string): Promise<void> {
     await settle(() => this.#native.dropTenant(name));

@@ -824,7 +824,8 @@ class KnowledgeBase:
 
         Handles of the tenant are empty from then on and may write again; readers in other processes see it when they refresh.
         Codes: ``not_found`` when there is no such tenant, ``tenant_violation`` on a tenant's handle, ``read_only``, ``closed``,
-        and those of files.
+        and those of files, also when the tenant is gone and some of its files could not be removed from the disk: the message
+        says so, and the next opening for writing removes them.
         """
         self._native.drop_tenant(name)
 

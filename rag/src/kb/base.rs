@@ -11,6 +11,7 @@ use super::collection::{Collection, Opening, Role};
 use super::maintain::Maintainer;
 use super::model::{Model, ModelSource, mismatch};
 use super::options::{Durability, OpenOptions, Progress, Settings, Tuning};
+use super::tenants::sweep_indexes;
 use crate::chunk::ChunkOptions;
 use crate::index::lexical::Analyzer;
 use quorate_store::{Database, Table, WriterLock};
@@ -127,6 +128,9 @@ impl Base {
         let database = Database::connect(uri, &options.storage_options, fsync)?;
         if !options.read_only {
             database.sweep();
+            if let Some(truth) = &truth {
+                sweep_indexes(truth, &folder.join("index"));
+            }
         }
         let main = match database.open(MAIN)? {
             Some(table) => table,

@@ -1,5 +1,7 @@
 //! Which tenants are there, and how does one of them leave?
 
+use std::path::Path;
+
 use quorate_core::{Code, Error, Result, shorten};
 
 use super::base::{table_name, tenant_of, truth_id};
@@ -35,8 +37,9 @@ impl KnowledgeBase {
     /// Removes a tenant: its documents with all their versions, and its indexes. This is durable on return, and cannot be
     /// undone. Handles of the tenant are empty from then on and may write again; readers in other processes see it when they
     /// refresh. It works for documents that cannot be read, too. Errors: `not_found` when there is no such tenant,
-    /// `tenant_violation` on a tenant's handle, `invalid_argument` (name), `read_only`, `closed`, `locked`, `io`,
-    /// `permission_denied`.
+    /// `tenant_violation` on a tenant's handle, `invalid_argument` (name), `read_only`, `closed`, `locked`; `io` and
+    /// `permission_denied`, also when the tenant is gone and some of its files could not be removed from the disk: the
+    /// message says so, and the next opening for writing removes them.
     pub fn drop_tenant(&self, name: &str) -> Result<()> {
         self.base.check_writable(self.past)?;
         self.check_all_tenants("other tenants")?;
@@ -53,7 +56,7 @@ impl KnowledgeBase {
         let maintenance = collection.as_ref().map(|c| c.maintenance.take());
         let writer = collection.as_ref().map(|c| c.lock()).transpose()?;
         self.base.check_writable(self.past)?;
-        self.base.database.remove(&table)?;
+        let aside = self.base.database.remove(&table)?;
         if let (Some(collection), Some(mut writer)) = (&collection, writer) {
             writer.table = None;
             writer.forget();
@@ -61,13 +64,16 @@ impl KnowledgeBase {
         }
         drop(maintenance);
         let index = self.base.index.as_ref().map(|index| index.join(&table));
-        // What stays of it is an index of documents that are not there, which is never used and removed with the next one.
-        if let Some(Err(error)) = index.as_ref().map(std::fs::remove_dir_all)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(tenant = name, %error, "the indexes of a dropped tenant could not be removed");
+        // What cannot be removed now keeps nothing else.
+        let left: Vec<Error> =
+            aside.iter().chain(&index).filter_map(|folder| quorate_store::discard(folder).err()).collect();
+        match left.into_iter().next() {
+            None => Ok(()),
+            Some(error) => Err(error.context(format_args!(
+                "tenant '{}' is gone, but files of it stay on the disk until the next opening for writing",
+                shorten(name)
+            ))),
         }
-        Ok(())
     }
 
     /// Shows what others have written, also where they have dropped the table or made it anew; whether it is another one now.
@@ -123,6 +129,19 @@ impl KnowledgeBase {
                     "this handle belongs to tenant '{own}', which cannot see {what}; use the handle without a tenant"
                 ),
             )),
+        }
+    }
+}
+
+/// Removes the indexes of tenants that are not there: their removal was interrupted. What cannot be removed now is removed
+/// another time.
+pub(super) fn sweep_indexes(truth: &Path, index: &Path) {
+    for entry in std::fs::read_dir(index).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if let Some(table) = name.to_str().filter(|name| tenant_of(name).is_some())
+            && !truth.join(format!("{table}.lance")).exists()
+        {
+            let _ = quorate_store::discard(&entry.path());
         }
     }
 }

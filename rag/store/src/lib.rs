@@ -41,6 +41,7 @@ use commit::InOrder;
 use failure::{opening, reading, writing, writing_db};
 pub use lock::WriterLock;
 pub use record::{Record, Span};
+pub use remove::discard;
 pub use rewrite::Rewrite;
 pub use schema::{Entry, Numbered};
 

@@ -1,5 +1,6 @@
 //! How does a table leave?
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use quorate_core::runtime::block_on;
@@ -12,16 +13,17 @@ use crate::failure::writing_db;
 const REMOVED: &str = "removed-";
 
 impl Database {
-    /// Removes a table with all that it holds, readable or not. In a folder it is out of sight in one step, which is durable
-    /// on return, and files that cannot be removed now are removed by [`sweep`](Database::sweep); on an object store a
-    /// removal that is interrupted has to be repeated.
+    /// Takes a table out of sight, readable or not. In a folder that is one step, which is durable on return; its files lie
+    /// where the answer says until they are [discarded](discard), and [`sweep`](Database::sweep) does that otherwise. On an
+    /// object store all is removed on return, and a removal that is interrupted has to be repeated.
     /// Errors: `not_found`, `io`, `permission_denied`.
-    pub fn remove(&self, name: &str) -> Result<()> {
+    pub fn remove(&self, name: &str) -> Result<Option<PathBuf>> {
         let place = self.table_place(name);
         let (Some(folder), Some(table)) = (&self.folder, self.table_folder(name)) else {
-            return block_on(async {
+            block_on(async {
                 self.connection.drop_table(name, &[]).await.map_err(|e| writing_db(e, &place))
-            });
+            })?;
+            return Ok(None);
         };
         // Other tables may be on their way out just now.
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -34,14 +36,7 @@ impl Database {
         if self.fsync {
             files::sync_folder(folder)?;
         }
-        let removed = || {
-            fail::fail_point!("store-remove", |kind| Err(crate::failpoint::refused(kind)));
-            std::fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e))
-        };
-        if let Err(error) = removed() {
-            tracing::warn!(table = place, %error, "files of a table that was removed stay until the next opening");
-        }
-        Ok(())
+        Ok(Some(aside))
     }
 
     /// Finishes removals that the end of a process has interrupted. What cannot be removed now is removed another time.
@@ -49,8 +44,17 @@ impl Database {
         let entries = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok());
         for entry in entries.into_iter().flatten().flatten() {
             if entry.file_name().to_str().is_some_and(|name| name.starts_with(REMOVED)) {
-                let _ = std::fs::remove_dir_all(entry.path());
+                let _ = discard(&entry.path());
             }
         }
+    }
+}
+
+/// Removes a folder with all that is in it, if it is there. Errors: `io`, `permission_denied`.
+pub fn discard(folder: &Path) -> Result<()> {
+    fail::fail_point!("store-remove", |kind| Err(crate::failpoint::refused(kind)));
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(folder, error)),
+        _ => Ok(()),
     }
 }

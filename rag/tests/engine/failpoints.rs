@@ -1,5 +1,5 @@
 //! What does a write leave behind when the disk fails at its worst moment? Failpoints hold for the whole process, so this runs alone:
-//! `cargo test --release -p quorate-rag --features failpoints --test engine failpoints -- --test-threads 1`.
+//! `cargo test --release --workspace --features quorate-rag/failpoints --test engine failpoints:: -- --test-threads 1`.
 
 use crate::common::open;
 use quorate_core::Code;
@@ -195,16 +195,17 @@ fn small_segments_that_cannot_be_merged_stay_as_they_are() {
 }
 
 #[test]
-fn a_tenant_is_dropped_also_where_its_files_cannot_be_removed_yet() {
+fn a_tenant_is_dropped_and_who_drops_it_is_told_that_files_of_it_stay() {
     let scenario = fail::FailScenario::setup();
     let folder = tempfile::tempdir().unwrap();
     let kb = open(folder.path());
     let acme = kb.tenant("acme").unwrap();
     acme.add(docs(0, 5)).unwrap();
-    fail::cfg("store-remove", "return").unwrap();
-    kb.drop_tenant("acme").unwrap();
+    fail::cfg("store-remove", "return(permission)").unwrap();
+    let error = kb.drop_tenant("acme").unwrap_err();
+    assert!(error.code() == Code::PermissionDenied && error.message().contains("is gone"), "{error}");
     fail::cfg("store-remove", "off").unwrap();
-    assert_eq!(acme.count(None).unwrap(), 0);
+    assert_eq!((acme.count(None).unwrap(), kb.tenants().unwrap().len()), (0, 0));
     acme.add(docs(7, 9)).unwrap();
     kb.close().unwrap();
     holds(&open(folder.path()).tenant("acme").unwrap(), 7..9);

@@ -220,8 +220,15 @@ fn a_tenant_that_cannot_be_read_can_be_dropped_and_a_drop_that_was_interrupted_i
     // So ends a process in the middle of a removal.
     std::fs::create_dir(truth.join("removed-0")).unwrap();
     std::fs::write(truth.join("removed-0").join("part"), "x").unwrap();
+    let index = |tenant: &str| folder.path().join("index").join(format!("tenant_{tenant}"));
+    for tenant in ["61636d65", "6f74686572"] {
+        std::fs::create_dir_all(index(tenant)).unwrap();
+        std::fs::write(index(tenant).join("catalog.bin"), "texts").unwrap();
+    }
     let kb = open(folder.path());
-    assert!(!truth.join("removed-0").exists());
+    assert!(!truth.join("removed-0").exists() && !index("6f74686572").exists());
+    // The index of a tenant that is there stays.
+    assert!(index("61636d65").exists());
     assert!(kb.tenant("acme").is_err());
     kb.drop_tenant("acme").unwrap();
     assert!(!table.exists() && kb.tenants().unwrap().is_empty());
