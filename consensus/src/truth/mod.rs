@@ -121,9 +121,8 @@ impl Truth {
     }
 }
 
-/// Shares closer than this are equal: sums of the same weights in another order, and what iterations make of the
-/// difference.
-const TIE: f64 = 1e-10;
+/// Shares closer than this are equal: sums of the same weights in another order.
+const TIE: f64 = 1e-12;
 
 /// The first of the largest numbers, and how many there are.
 fn winner(row: &[f64]) -> (usize, usize) {
