@@ -6,12 +6,14 @@ mod agents;
 mod args;
 mod consensus;
 mod knowledge;
+mod models;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quorate::agents::AgentRegistry;
+use quorate::models::Model;
 use quorate::rag::KnowledgeBase;
 use quorate::{Embed, Result};
 use serde_json::{Value, json};
@@ -23,6 +25,7 @@ enum Handle {
     Knowledge(KnowledgeBase),
     Embedder(Arc<dyn Embed>),
     Registry(AgentRegistry),
+    Model(Model),
 }
 
 /// The outcome of an operation: an answer, and what it made.
@@ -61,11 +64,13 @@ fn run(operations: &[Value], folder: &Path) -> BTreeMap<String, Value> {
         let outcome: Result<Done> = match (on, handles.get(on)) {
             ("quorate", _) => knowledge::top(call, &args, folder)
                 .or_else(|| agents::top(call, &args))
+                .or_else(|| models::top(call, &args))
                 .unwrap_or_else(|| panic!("{name}: quorate has no {call}")),
             ("consensus", _) => consensus::call(call, &args),
             (_, Some(Handle::Knowledge(kb))) => knowledge::on_kb(kb, call, &args),
             (_, Some(Handle::Embedder(embedder))) => knowledge::on_embedder(embedder.as_ref(), call, &args),
             (_, Some(Handle::Registry(registry))) => agents::on_registry(registry, call, &args),
+            (_, Some(Handle::Model(model))) => models::on_model(model, call, &args),
             (_, None) => panic!("{name}: nothing is kept as '{on}'"),
         };
         let answer = match outcome {
