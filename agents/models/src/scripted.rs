@@ -174,15 +174,17 @@ impl Source for Words {
         if let Err(error) = self.cancel.check() {
             return Some(Piece::Failed(Failure::lasting(error), Box::default()));
         }
-        if let Some(word) = self.words.pop() {
-            return Some(Piece::Text(word));
-        }
-        match self.inner.next_piece()? {
-            Piece::Text(text) => {
-                self.words = text.split_inclusive(' ').rev().map(str::to_owned).collect();
-                self.words.pop().map(Piece::Text)
+        loop {
+            if let Some(word) = self.words.pop() {
+                return Some(Piece::Text(word));
             }
-            other => Some(other),
+            match self.inner.next_piece()? {
+                // A text may be empty, and then has no word.
+                Piece::Text(text) => {
+                    self.words = text.split_inclusive(' ').rev().map(str::to_owned).collect();
+                }
+                other => return Some(other),
+            }
         }
     }
 }
