@@ -74,6 +74,9 @@ const RATINGS = ['items', 'raters', 'values'];
 
 const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
 
+/** An object with its members' names as Node has them. */
+const renamed = (given) => Object.fromEntries(Object.entries(given).map(([name, value]) => [camel(name), value]));
+
 async function all(stream) {
   const found = [];
   for await (const one of stream) found.push(one);
@@ -92,11 +95,12 @@ async function perform({ on, call, args: given, keep }, handles, folder) {
   if (typeof args.vector === 'object' && 'vector_of' in args.vector) {
     args.vector = await handles[`${on} embedder`].embedQuery(args.vector.vector_of);
   }
+  if (args.replies) args.replies = args.replies.map((reply) => (typeof reply === 'string' ? reply : renamed(reply)));
   if (typeof args.name === 'object') args.name = `local:${fileURLToPath(new URL(args.name.local, LOCAL))}`;
   const names = POSITIONS[call] ?? (args.items ? RATINGS : []);
   const positional = names.filter((name) => name in args).map((name) => args[name]);
   for (const name of names) delete args[name];
-  const options = Object.fromEntries(Object.entries(args).map(([name, value]) => [camel(name), value]));
+  const options = renamed(args);
   if (Object.keys(options).length > 0) positional.push(options);
   let found;
   if (call === 'Embedder') found = await quorate.Embedder.open(...positional);
