@@ -42,7 +42,7 @@ function moduleOf(page) {
     else if (inside) {
       const claim = CLAIM.exec(line);
       const [, indent, expression, value] = claim ?? [];
-      out.push(claim ? `${indent}__claim(${JSON.stringify(`docs/${page}:${i + 1}`)}, ${JSON.stringify(value)}, ${expression});` : line);
+      out.push(claim ? `${indent}__claim(${JSON.stringify(`docs/${page}:${i + 1}`)}, ${JSON.stringify(value)}, (${expression}));` : line);
     }
   }
   return out.length > 0 ? HELP + out.join('\n') : null;

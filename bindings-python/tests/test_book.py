@@ -47,7 +47,7 @@ def _claims(code: str, first: int) -> str:
         if claim:
             indent, expression, value = claim.groups()
             ast.parse(expression, mode="eval")
-            line = f"{indent}_claim({number}, {value!r}, {expression})"
+            line = f"{indent}_claim({number}, {value!r}, ({expression}))"
         out.append(line)
     return "\n".join(out)
 
