@@ -100,3 +100,9 @@ def test_every_code_is_in_the_table():
     for code, family in families.items():
         error = quorate._quorate.error(code, "x")
         assert type(error).__name__ == family, code
+
+
+def test_every_public_name_has_a_place_in_the_api():
+    text = "".join(path.read_text(encoding="utf-8") for name, path in PAGES.items() if name.startswith("api/"))
+    shown = set(re.findall(r"^::: quorate\.(\w+)$", text, re.M))
+    assert set(quorate.__all__) - shown == {"ERROR_CODES", "__version__", "consensus"}
