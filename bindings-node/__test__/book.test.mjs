@@ -25,7 +25,9 @@ const PAGES = readdirSync(DOCS, { recursive: true })
 const CLAIM = /^(\s*)(\S.*?);\s+\/\/ -> (.+)$/;
 
 const HELP = `import { inspect as __inspect } from 'node:util';
+const __seen = new Set();
 const __claim = (place, value, found) => {
+  __seen.add(place);
   const shown = __inspect(found, { breakLength: Infinity, depth: null });
   if (shown !== value) throw new Error(place + ' says ' + value + '; it gives ' + shown);
 };
@@ -35,6 +37,7 @@ const __claim = (place, value, found) => {
 function moduleOf(page) {
   const text = readFileSync(join(DOCS, page), 'utf8');
   const out = [];
+  const places = [];
   let inside = false;
   for (const [i, line] of text.split('\n').entries()) {
     if (!inside && line.startsWith('```js')) inside = true;
@@ -42,10 +45,14 @@ function moduleOf(page) {
     else if (inside) {
       const claim = CLAIM.exec(line);
       const [, indent, expression, value] = claim ?? [];
-      out.push(claim ? `${indent}__claim(${JSON.stringify(`docs/${page}:${i + 1}`)}, ${JSON.stringify(value)}, (${expression}));` : line);
+      const place = JSON.stringify(`docs/${page}:${i + 1}`);
+      if (claim) places.push(place);
+      out.push(claim ? `${indent}__claim(${place}, ${JSON.stringify(value)}, (${expression}));` : line);
     }
   }
-  return out.length > 0 ? HELP + out.join('\n') : null;
+  // A claim that was not reached is none that holds.
+  const all = `for (const place of [${places.join(', ')}]) if (!__seen.has(place)) throw new Error(place + ' was not reached');`;
+  return out.length > 0 ? [HELP, ...out, all].join('\n') : null;
 }
 
 const withJs = PAGES.filter((page) => moduleOf(page) !== null);

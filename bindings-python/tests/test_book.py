@@ -55,10 +55,10 @@ def _claims(code: str, first: int) -> str:
 class _Claims:
     def __init__(self, page: str) -> None:
         self.page = page
-        self.seen = 0
+        self.seen: set[int] = set()
 
     def __call__(self, line: int, value: str, found: Any) -> None:
-        self.seen += 1
+        self.seen.add(line)
         assert repr(found) == value, f"docs/{self.page}:{line} says {value}; it gives {found!r}"
 
 
@@ -72,14 +72,19 @@ def test_blocks_run(page, tmp_path, monkeypatch, capsys):
         if not os.path.exists(_LLM):
             pytest.skip("the weights of the local model are not here; 'make weights' puts them into the cache")
         os.symlink(_LLM, tmp_path / Path(_LLM).name)
-    namespace: dict[str, Any] = {"__name__": "__book__", "_claim": _Claims(page)}
+    claims = _Claims(page)
+    namespace: dict[str, Any] = {"__name__": "__book__", "_claim": claims}
+    made: set[int] = set()
     for first, block in _blocks(PAGES[page], "python"):
+        made |= {number for number, line in enumerate(block.splitlines(), first + 1) if _CLAIM.match(line)}
         # As a notebook: await stands by itself.
         source = "\n" * first + _claims(block, first)
         code = compile(source, f"docs/{page}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         result = eval(code, namespace)
         if asyncio.iscoroutine(result):
             asyncio.run(result)
+    # A claim below an `except` is none that holds where nothing was raised.
+    assert claims.seen == made, f"docs/{page}: lines {sorted(made - claims.seen)} were not reached"
 
 
 def test_pages_are_not_empty_and_blocks_name_their_language():
