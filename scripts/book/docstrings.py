@@ -16,6 +16,7 @@ from typing import Any
 import griffe
 
 _CLASS = re.compile(r'#\[pyclass\([^]]*?name = "(\w+)"[^]]*\)\]\s*(?:#\[[^]]*\]\s*)*pub(?:\([a-z]+\))? struct (\w+)')
+_CLASS_DOC = re.compile(r'((?:^///[^\n]*\n)+)#\[pyclass\([^]]*?name = "(\w+)"', re.M)
 _METHODS = re.compile(r"#\[pymethods\]\s*impl (\w+) \{\n(.*?)\n\}\n", re.S)
 _METHOD = re.compile(r"((?:^    ///[^\n]*\n)+)((?:^    #\[.*?\]\n(?=    (?:#|fn|pub)))*)^    (?:pub )?fn (\w+)", re.M | re.S)
 _RENAMED = re.compile(r'#\[pyo3\(name = "(\w+)"')
@@ -23,17 +24,22 @@ _ROLE = re.compile(r":(?:class|meth|func|attr|mod):`([^`]+)`")
 
 
 def native(sources: Path) -> dict[tuple[str, str], str]:
-    """(class, method) to its documentation, as the Rust sources have it."""
+    """(class, method) to its documentation, as the Rust sources have it; that of the class itself stands under an empty method."""
     found = {}
+
+    def add(name: str, method: str, doc: str) -> None:
+        lines = [line.strip().removeprefix("///").removeprefix(" ") for line in doc.splitlines()]
+        found[name, method] = "\n".join(lines)
+
     for path in sorted(sources.rglob("*.rs")):
         text = path.read_text(encoding="utf-8")
         names = {struct: name for name, struct in _CLASS.findall(text)}
+        for doc, name in _CLASS_DOC.findall(text):
+            add(name, "", doc)
         for struct, body in _METHODS.findall(text):
             for doc, attributes, method in _METHOD.findall(body):
-                lines = [line.strip().removeprefix("///").removeprefix(" ") for line in doc.splitlines()]
                 renamed = _RENAMED.search(attributes)
-                name = renamed.group(1) if renamed else method
-                found[names.get(struct, struct), name] = "\n".join(lines)
+                add(names.get(struct, struct), renamed.group(1) if renamed else method, doc)
     return found
 
 
@@ -65,12 +71,24 @@ class Docstrings(griffe.Extension):
         _walk(pkg, lambda one: known.setdefault(one.path, one.path))
 
         def rewrite(one: griffe.Object) -> None:
+            if isinstance(one, griffe.Class) and one.module.name == "_quorate":
+                if (one.name, "") in texts:
+                    one.docstring = griffe.Docstring(texts[one.name, ""], parent=one)
+                _constructor(one)
             if one.docstring is None and one.parent is not None and (one.parent.name, one.name) in texts:
                 one.docstring = griffe.Docstring(texts[one.parent.name, one.name], parent=one)
             if one.docstring is not None:
                 one.docstring.value = markdown(one.docstring.value, lambda name: _link(name, one, pkg, known))
 
         _walk(pkg, rewrite)
+
+
+def _constructor(one: griffe.Class) -> None:
+    """Has ``__new__`` shown as the signature of the class. A hit is made by searches alone."""
+    made = one.members.get("__new__")
+    if isinstance(made, griffe.Function) and one.name != "Hit":
+        made.name, made.returns = "__init__", None
+        one.set_member("__init__", made)
 
 
 def _walk(one: griffe.Object, visit: Any) -> None:
