@@ -63,7 +63,8 @@ class Docstrings(griffe.Extension):
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Rewrites the docstrings of a package that has been read."""
-        sources = Path(pkg.filepath).parents[2] / "src"
+        package = pkg.filepath if isinstance(pkg.filepath, Path) else pkg.filepath[0]
+        sources = package.parents[2] / "src"
         texts = native(sources)
         if not texts:
             raise RuntimeError(f"no documentation of native classes was found in {sources}")
@@ -91,7 +92,7 @@ def _constructor(one: griffe.Class) -> None:
         one.set_member("__init__", made)
 
 
-def _walk(one: griffe.Object, visit: Any) -> None:
+def _walk(one: Any, visit: Any) -> None:
     visit(one)
     for member in one.members.values():
         if not member.is_alias:
