@@ -111,3 +111,10 @@ def test_every_public_name_has_a_place_in_the_api():
     text = "".join(path.read_text(encoding="utf-8") for name, path in PAGES.items() if name.startswith("api/"))
     shown = set(re.findall(r"^::: quorate\.(\w+)$", text, re.M))
     assert set(quorate.__all__) - shown == {"ERROR_CODES", "__version__", "consensus"}
+
+
+def test_every_method_of_consensus_is_explained():
+    text = PAGES["consensus.md"].read_text(encoding="utf-8")
+    functions = [name for name in quorate.consensus.__all__ if name.islower()]
+    assert len(functions) > 40
+    assert [name for name in functions if not re.search(rf"[`.]{name}[`(]", text)] == []
