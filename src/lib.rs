@@ -22,3 +22,14 @@ pub use quorate_rag::{Chunk, Document};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The pages of the book that show Rust.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../docs/index.md")]
+    struct Index;
+    #[doc = include_str!("../docs/filters.md")]
+    struct Filters;
+    #[doc = include_str!("../docs/models-local.md")]
+    struct ModelsLocal;
+}

@@ -299,3 +299,50 @@ fn documented_paths_and_commands_exist() {
     assert!(seen > 20, "only {seen} paths and commands were found in the documents");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// The pages of the book, as (path from `docs`, text).
+fn pages(dir: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for path in std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(pages(&path));
+        } else if path.extension().is_some_and(|e| e == "md") {
+            let name = path.strip_prefix(root().join("docs")).unwrap().to_str().unwrap().to_owned();
+            found.push((name, std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_book_explains_every_code() {
+    let text = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let mut rows = BTreeSet::new();
+    for line in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let [_, code, family, meaning, what_to_do, _] = cells[..] {
+            assert!(!what_to_do.is_empty(), "{code} does not say what to do");
+            rows.insert((code.trim_matches('`'), family.trim_matches('`').to_owned(), meaning));
+        }
+    }
+    // A defect of the library is in no family.
+    let family = |kind: quorate::Kind| match kind {
+        quorate::Kind::Internal => "QuorateError".to_owned(),
+        kind => format!("{kind:?}"),
+    };
+    let codes =
+        quorate::Code::ALL.iter().map(|code| (code.as_str(), family(code.kind()), code.meaning())).collect();
+    assert_eq!(rows, codes);
+}
+
+#[test]
+fn all_rust_of_the_book_is_tested() {
+    let facade = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let all = pages(&root().join("docs"));
+    assert!(all.len() > 20, "the book was not found");
+    for (name, text) in all {
+        let shows = text.contains("```rust");
+        let tested = facade.contains(&format!("include_str!(\"../docs/{name}\")"));
+        assert_eq!(shows, tested, "docs/{name}: its Rust is tested by a line in src/lib.rs");
+    }
+}

@@ -125,6 +125,8 @@ export interface MatchExplanation {
   weight: number;
   learning: number;
   outcomes: number;
+  /** What is known of the best agent, from which `inScope` is computed. */
+  evidence: Record<string, number | null>;
   inScope: number;
   share: number;
   admitted: number;

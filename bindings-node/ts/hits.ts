@@ -25,7 +25,7 @@ export type Metadata = { [key: string]: MetadataValue };
 export interface TermScore {
   /** The term, as it stands in the index. */
   term: string;
-  /** Where it was found: `text` or `title`. */
+  /** Where it was found: `content` (title and text) or `title`. */
   field: string;
   /** What it adds. */
   score: number;
@@ -50,8 +50,10 @@ export interface Explanation {
   dense: { rank: number | null; similarity: number } | null;
   /** How both were brought together; null for a single leg. */
   fusion: { lexical: number; dense: number; score: number; [parameter: string]: unknown } | null;
-  /** What the reranker made of it; null where none ran. */
-  rerank: { name: string; before: number; score: number } | null;
+  /** What the reranker made of it; null where none ran. `blend`: how its score and the one before were brought together. */
+  rerank: { name: string; before: number; score: number; blend: { weight: number; score: number; before: number } | null } | null;
+  /** What each query of `searchMany` adds; empty for a single query. */
+  queries: { query: string; rank: number | null; score: number }[];
   /** The explanation in words and numbers. */
   toString(): string;
 }
@@ -127,7 +129,7 @@ export class Hit {
     return this.#hits.headings(this.#at);
   }
 
-  /** Where it starts in the document's text, in UTF-16 units: `documentText.slice(hit.start, hit.end) === hit.text`. */
+  /** Where it starts in its document's text, in UTF-16 units: `(await kb.get(hit.docId)).text.slice(hit.start, hit.end) === hit.text`. */
   get start(): number {
     return this.#hits.start(this.#at);
   }

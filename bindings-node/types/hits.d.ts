@@ -11,7 +11,7 @@ export type Metadata = {
 export interface TermScore {
     /** The term, as it stands in the index. */
     term: string;
-    /** Where it was found: `text` or `title`. */
+    /** Where it was found: `content` (title and text) or `title`. */
     field: string;
     /** What it adds. */
     score: number;
@@ -47,12 +47,23 @@ export interface Explanation {
         score: number;
         [parameter: string]: unknown;
     } | null;
-    /** What the reranker made of it; null where none ran. */
+    /** What the reranker made of it; null where none ran. `blend`: how its score and the one before were brought together. */
     rerank: {
         name: string;
         before: number;
         score: number;
+        blend: {
+            weight: number;
+            score: number;
+            before: number;
+        } | null;
     } | null;
+    /** What each query of `searchMany` adds; empty for a single query. */
+    queries: {
+        query: string;
+        rank: number | null;
+        score: number;
+    }[];
     /** The explanation in words and numbers. */
     toString(): string;
 }
@@ -85,7 +96,7 @@ export declare class Hit {
     get metadata(): Metadata;
     /** The headings above it, outermost first. */
     get headings(): string[];
-    /** Where it starts in the document's text, in UTF-16 units: `documentText.slice(hit.start, hit.end) === hit.text`. */
+    /** Where it starts in its document's text, in UTF-16 units: `(await kb.get(hit.docId)).text.slice(hit.start, hit.end) === hit.text`. */
     get start(): number;
     /** Where it ends in the document's text, in UTF-16 units. */
     get end(): number;

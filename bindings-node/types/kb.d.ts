@@ -72,9 +72,9 @@ export interface OpenOptions {
     chunking?: ChunkStrategy | ChunkOptions | null;
     /** How many past versions are kept for `at`. Default 100. */
     keepVersions?: number;
-    /** Where the indexes of a knowledge base on an object store lie. Default: a folder in the user's cache. */
+    /** Where the indexes of a knowledge base on an object store lie, in builds with object stores. Default: a folder in the user's cache. */
     cacheFolder?: string | null;
-    /** Settings of the object store, such as `aws_region`. */
+    /** Settings of the object store, such as `aws_region`, in builds with object stores; the package is built without. */
     storageOptions?: Record<string, string> | null;
 }
 /** How documents are written. */
@@ -294,7 +294,10 @@ export interface Lexical {
 export interface SearchOptions extends VectorSearchOptions {
     /** Which legs run. Default `hybrid`. */
     mode?: 'hybrid' | 'dense' | 'lexical';
-    /** How the legs are brought together: `convex` (min-max, with `alpha`), `rrf` (with `rrfK`) or `dbsf`. Default `convex`. */
+    /**
+     * How the legs are brought together: `convex` (each score divided by the best of its leg, with `alpha`), `rrf` (with `rrfK`) or
+     * `dbsf`. Default `convex`.
+     */
     fusion?: 'convex' | 'rrf' | 'dbsf';
     /** The weight of the dense leg in `convex`, 0 to 1. Default 0.5. */
     alpha?: number;
@@ -352,7 +355,7 @@ export interface ContextOptions extends SearchOptions {
     /** A passage that is at least so similar to a better one is left out, 0 to 1. Default 0.85. */
     dedupe?: number;
 }
-/** Where a passage comes from: `documentText.slice(start, end)` is the passage. */
+/** Where a passage comes from: `(await kb.get(docId)).text.slice(start, end)` is the passage. */
 export interface Citation {
     /** What stands before the passage in the text: `[1]`, `[2]` and so on. */
     marker: string;
@@ -431,7 +434,7 @@ export declare class KnowledgeBase {
     upsert(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport>;
     /**
      * Adds the documents of files: a file, a folder or a glob, or several, such as `docs/**\/*`. Takes `.txt .md .html .pdf .docx
-     * .csv .tsv .jsonl`; `progress` counts files. There is a commit after each `batch` of documents, so what was stored before an
+     * .xlsx .pptx .epub .rtf .eml .csv .tsv .jsonl` and kinds like them; `progress` counts files. There is a commit after each `batch` of documents, so what was stored before an
      * error stays, and adding the same files again goes on: what is stored as its file says is `unchanged`. Codes: `not_found`,
      * `permission_denied`, `load_failed`, and as {@link add}.
      */

@@ -19,6 +19,15 @@ use crate::errors::{OrRaise, invalid, refused};
 use crate::scalar::scalar;
 
 /// A model that turns texts into vectors of unit length.
+///
+/// ``source``: ``"builtin"``, a model folder, or the id of a model on the Hugging Face hub. ``precision``: ``f32`` or ``int8``.
+/// ``threads``: of this model alone; None for those that all share. ``batch_size``: texts that go through the model together, which
+/// changes speed and memory, not vectors. ``max_tokens``: where a text is cut; None for the model's own limit. ``query_prefix`` and
+/// ``document_prefix``: what is put before each; None for the model's own prompts. ``dimensions``: components that are kept of each
+/// vector; None for all. ``download``: whether a model named by hub id is downloaded when it is not there. ``cache``: where vectors
+/// that were computed before are kept.
+///
+/// Codes: ``model_not_found``, ``model_invalid``, ``model_unsupported``, ``invalid_argument``, ``offline`` and the like of downloads.
 #[pyclass(frozen, subclass, module = "quorate", name = "Embedder")]
 pub struct Embedder {
     /// The model.
@@ -28,14 +37,30 @@ pub struct Embedder {
 }
 
 /// A model behind a service with OpenAI's interface for embeddings.
+///
+/// ``url``: of the service, without ``/embeddings``. ``model``: its name there. ``api_key``: sent as a bearer token; it shows in no repr,
+/// log or error. ``dimensions``: components that are asked for; None for the model's own. ``batch_size``: most texts in one request.
+/// ``concurrency``: requests at the same time. ``timeout``: seconds for one request with its tries and pauses. ``retries``: tries
+/// after the first. ``max_tokens``: longest text that chunking aims for. ``query_prefix``, ``document_prefix`` and ``cache`` as of
+/// :class:`Embedder`.
+///
+/// Codes of its work: ``offline``, ``timeout``, ``remote_failed``, ``remote_invalid``, ``cancelled``.
 #[pyclass(frozen, extends = Embedder, module = "quorate", name = "RemoteEmbedder")]
 pub struct RemoteEmbedder;
 
-/// An embedder that the host has written: a function of a list of texts.
+/// An embedder that the host has written: a function of a list of texts that gives one vector of ``dim`` numbers for each.
+///
+/// The vectors are checked, and brought to unit length. ``id`` names the function and its version, such as ``mine-v1``; a knowledge base
+/// remembers it. ``max_tokens``: longest text, in tokens by estimate, that chunking aims for. ``cache`` as of :class:`Embedder`.
+///
+/// Codes of its work: ``callback`` when the function fails or gives another shape, ``not_finite``.
 #[pyclass(frozen, extends = Embedder, module = "quorate", name = "CallbackEmbedder")]
 pub struct CallbackEmbedder;
 
-/// Vectors that were computed before, in a folder.
+/// Vectors that were computed before, in a folder; embedders, threads and processes may share one.
+///
+/// ``max_bytes``: about so much is kept; the oldest vectors are deleted beyond. Codes: ``invalid_argument``, ``io``,
+/// ``permission_denied``.
 #[pyclass(frozen, module = "quorate", name = "EmbeddingCache")]
 pub struct EmbeddingCache {
     cache: quorate::EmbeddingCache,
@@ -43,6 +68,11 @@ pub struct EmbeddingCache {
 }
 
 /// A model that reads a query and a passage together and scores the pair.
+///
+/// ``source``: a model folder, or the id of a model on the Hugging Face hub. ``precision``, ``threads``, ``batch_size``, ``max_tokens`` and
+/// ``download`` as of :class:`Embedder`.
+///
+/// Codes: ``model_not_found``, ``model_invalid``, ``model_unsupported``.
 #[pyclass(frozen, module = "quorate", name = "CrossEncoder")]
 pub struct CrossEncoder {
     /// The model.

@@ -268,8 +268,9 @@ def open(
 ) -> KnowledgeBase:
     """Opens the knowledge base in a folder; creates it when it is absent. It is a context manager too.
 
-    ``place``: a folder, an ``s3://`` URI where the build has object stores, or None for an empty knowledge base in memory, which
-    is gone with its last handle (:meth:`KnowledgeBase.backup` keeps a copy).
+    ``place``: a folder, or None for an empty knowledge base in memory, which is gone with its last handle
+    (:meth:`KnowledgeBase.backup` keeps a copy). An ``s3://`` URI needs a build with object stores; the package is built without
+    (code ``unsupported``).
     ``embedder``: None for what it was made with (the built-in model for a new one), a model folder, a hub id, an
     :class:`Embedder` or a :class:`RemoteEmbedder`. ``tenant``: whose documents the handle sees. ``read_only``: any number of
     processes may read while one writes. ``durability``: ``power_cut`` (every write is synchronised to the disk) or
@@ -277,7 +278,7 @@ def open(
     is made; English by default. ``chunking``: a strategy (``auto``, ``fixed``, ``sentence``, ``recursive``, ``markdown``,
     ``semantic``, ``code``) or a dict with any of ``strategy``, ``max_tokens`` (tokens), ``overlap`` (tokens),
     ``breakpoint_percentile``, ``contextual_headers``, ``late``. ``keep_versions``: how many past versions :meth:`at` can
-    show. ``cache_folder`` and ``storage_options`` are for object stores. ``progress``: True, or a function of (done, total), told
+    show. ``cache_folder`` and ``storage_options`` are for object stores alone. ``progress``: True, or a function of (done, total), told
     how many pieces are indexed where indexes have to be built again.
 
     Codes: ``locked``, ``embedder_mismatch``, ``not_found`` (read-only and absent), ``corrupt``, ``format_version``, ``io``,
@@ -319,8 +320,21 @@ def _listed(given: Any) -> Any:
 class KnowledgeBase:
     """Documents that are kept and found; made by :func:`quorate.open`.
 
-    ``where`` is a filter such as ``"year >= 2020 AND kind IN ('label', 'guideline')"`` or ``{"year": {"$gte": 2020}}``. Every
-    call releases the GIL while it works, and has an asyncio twin under :attr:`aio`. All threads may share one handle.
+    Every call releases the GIL while it works, and has an asyncio twin under :attr:`aio`. All threads may share one handle.
+
+    ``where`` is a filter, as text such as ``"year >= 2020 AND kind IN ('label', 'guideline')"`` or as a dict such as
+    ``{"year": {"$gte": 2020}, "kind": {"$in": ["label", "guideline"]}}``. Fields are ``id``, ``title``, ``source`` and members of the
+    metadata, nested ones by dotted path; a name with other characters than letters, digits, ``_ . - $`` stands in backticks.
+
+    * Text: ``= != < <= > >=``, ``IN (...)``, ``BETWEEN a AND b``, ``LIKE`` (``%`` any run, ``_`` one character, ``\\`` escapes),
+      ``CONTAINS`` (a list has the member), ``IS NULL``, ``IS NOT NULL``, ``NOT``, ``AND``, ``OR``, parentheses. Texts stand in
+      single quotes, a quote in them twice: ``'O''Hara'``.
+    * Dict: a value for equality (None: not there), or ``$eq $ne $gt $gte $lt $lte $in $nin $contains $exists $not``; ``$and``, ``$or``
+      and ``$not`` of conditions.
+    * As in SQL, a comparison with a field that a document lacks is neither true nor false: neither ``year = 2020`` nor ``NOT year =
+      2020`` matches it, ``year IS NULL`` does.
+    * Dates and times are texts in RFC 3339, such as ``'2024-05-01'`` or ``'2024-05-01T08:30:00Z'``, and compare as instants; without
+      a zone they are UTC.
     """
 
     def __init__(self, native: _quorate.KnowledgeBase, place: str, embedder: Any = None) -> None:
@@ -544,8 +558,8 @@ class KnowledgeBase:
     ) -> Hits:
         """The ``k`` best pieces for a query, best first.
 
-        ``mode``: ``hybrid``, ``dense`` or ``lexical``. ``fusion`` of the two legs: ``convex`` (``alpha`` is the weight of the
-        dense one), ``rrf`` or ``dbsf``. ``group_by="doc"``: the best piece of each document. ``strict``: a filter that names a
+        ``mode``: ``hybrid``, ``dense`` or ``lexical``. ``fusion`` of the two legs: ``convex`` (each score divided by the best of its
+        leg; ``alpha`` is the weight of the dense one), ``rrf`` or ``dbsf``. ``group_by="doc"``: the best piece of each document. ``strict``: a filter that names a
         field of no document is an error. ``vector``: the query's embedding, of shape (dim,), when the caller has it.
 
         ``min_relevance``: only hits that are about the question with at least this probability, 0 to 1, so that nothing may be
