@@ -1,5 +1,7 @@
 """What do several forecasts say together, and how good were they?"""
 
+import numpy as np
+
 from quorate import consensus
 
 # Three experts: how likely is it that the device is cleared this year?
@@ -14,7 +16,7 @@ print(f"weighted: {consensus.linear_pool(forecasts, weights=[2, 1, 1]):.4f}")
 # Distributions over more than two outcomes: one row an expert.
 opinions = [[0.2, 0.5, 0.3], [0.1, 0.8, 0.1]]
 pooled = consensus.linear_pool(opinions)
-print("of three outcomes:", *(f"{p:.3f}" for p in pooled))  # type: ignore[union-attr]
+print("of three outcomes:", *(f"{p:.3f}" for p in np.atleast_1d(pooled)))
 
 # Are the experts unsure together, or sure of different things? Both pools say 1/2; the entropy tells them apart.
 unsure, split = consensus.density_pool([0.5, 0.5]), consensus.density_pool([1.0, 0.0])

@@ -19,9 +19,10 @@ for event in model.stream("What about contrast scans?"):
         print(f"whole: {text} ({event.result.usage.output} tokens)")
 
 # `cancel` may be called from anywhere; the last event has what had come. Leaving the loop closes the connection too.
+last = ""
 with model.stream("And then?") as stream:
     for event in stream:
         if event.type == "text":
             stream.cancel()
-        last = event
-print("the last event:", last.type)
+        last = event.type
+print("the last event:", last)

@@ -5,7 +5,10 @@
 mod agents;
 mod args;
 mod consensus;
+mod examples;
 mod knowledge;
+#[path = "../../examples/topics/all.rs"]
+mod topics;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
