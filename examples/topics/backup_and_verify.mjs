@@ -8,8 +8,8 @@ import { QuorateError, open } from 'quorate';
 
 const folder = await mkdtemp(join(tmpdir(), 'quorate-'));
 try {
-  const copy = join(folder, 'copy');
-  let kb = await open(join(folder, 'kb'));
+  const [place, copy] = [join(folder, 'kb'), join(folder, 'copy')];
+  let kb = await open(place);
   await kb.add(Array.from({ length: 20 }, (_, i) => ({ id: `d${i}`, text: `Drug ${i} and the kidneys.` })));
   await kb.tenant('acme').add([{ id: 'plan', text: 'A glucose meter in May.' }]);
 
@@ -33,8 +33,8 @@ try {
   await kb.close();
 
   // The indexes are made of the documents. When they are lost, the next opening makes them again.
-  await rm(join(copy, 'index'), { recursive: true });
-  kb = await open(copy);
+  await rm(join(place, 'index'), { recursive: true });
+  kb = await open(place);
   console.log(`without its indexes: ${await kb.count()} documents, found ${(await kb.search('drug 7', { k: 1 }))[0]?.docId}`);
   await kb.close();
 } finally {

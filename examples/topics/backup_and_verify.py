@@ -7,8 +7,8 @@ from pathlib import Path
 import quorate
 
 with tempfile.TemporaryDirectory() as folder:
-    copy = Path(folder) / "copy"
-    with quorate.open(Path(folder) / "kb") as kb:
+    place, copy = Path(folder) / "kb", Path(folder) / "copy"
+    with quorate.open(place) as kb:
         kb.add([{"id": f"d{i}", "text": f"Drug {i} and the kidneys."} for i in range(20)])
         kb.tenant("acme").add([{"id": "plan", "text": "A glucose meter in May."}])
 
@@ -28,6 +28,6 @@ with tempfile.TemporaryDirectory() as folder:
         print(f"verified {checked.documents} documents: {'no problem' if checked.ok else checked.problems}")
 
     # The indexes are made of the documents. When they are lost, the next opening makes them again.
-    shutil.rmtree(copy / "index")
-    with quorate.open(copy) as kb:
+    shutil.rmtree(place / "index")
+    with quorate.open(place) as kb:
         print(f"without its indexes: {kb.count()} documents, found {kb.search('drug 7', k=1)[0].doc_id}")

@@ -32,8 +32,8 @@ pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     kb.close()?;
 
     // The indexes are made of the documents. When they are lost, the next opening makes them again.
-    std::fs::remove_dir_all(folder.path().join("copy/index"))?;
-    let kb = KnowledgeBase::open(&copy, OpenOptions::default())?;
+    std::fs::remove_dir_all(folder.path().join("kb/index"))?;
+    let kb = KnowledgeBase::open(&place, OpenOptions::default())?;
     for hit in &kb.search("drug 7", &SearchOptions { k: 1, ..SearchOptions::default() })? {
         writeln!(out, "without its indexes: {} documents, found {}", kb.count(None)?, hit.doc_id())?;
     }

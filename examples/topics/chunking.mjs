@@ -17,15 +17,15 @@ Hold the drug on the day of the scan. Resume after two days when the kidneys are
 
 // Sizes are in tokens of the embedder. `auto`, the default, is `markdown` where there are headings and `recursive` elsewhere.
 for (const strategy of /** @type {const} */ (['fixed', 'sentence', 'recursive', 'markdown'])) {
-  const kb = await open(null, { chunking: { strategy, maxTokens: 24 } });
+  const kb = await open(null, { chunking: { strategy, maxTokens: 20 } });
   const report = await kb.add([{ id: 'leaflet', text: TEXT }]);
   console.log(`${strategy}: ${report.chunks} chunks`);
   await kb.close();
 }
 
-const kb = await open(null, { chunking: { strategy: 'markdown', maxTokens: 24 } });
+const kb = await open(null, { chunking: { strategy: 'markdown', maxTokens: 20 } });
 await kb.add([{ id: 'leaflet', text: TEXT }]);
-for (const hit of await kb.search('when must the drug be stopped because of the kidneys?', { k: 1 })) {
+for (const hit of await kb.search('below which eGFR is it too late to start?', { k: 1 })) {
   // The headings above a chunk are embedded with it. A chunk is a range of the document's text, so that it can be cited.
   console.log('under:', hit.headings.join(' > '));
   console.log('cited:', TEXT.slice(hit.start, hit.end).split(/\s+/).join(' '));

@@ -17,13 +17,13 @@ Hold the drug on the day of the scan. Resume after two days when the kidneys are
 
 # Sizes are in tokens of the embedder. `auto`, the default, is `markdown` where there are headings and `recursive` elsewhere.
 for strategy in ("fixed", "sentence", "recursive", "markdown"):
-    with quorate.open(None, chunking={"strategy": strategy, "max_tokens": 24}) as kb:
+    with quorate.open(None, chunking={"strategy": strategy, "max_tokens": 20}) as kb:
         report = kb.add([{"id": "leaflet", "text": TEXT}])
         print(f"{strategy}: {report.chunks} chunks")
 
-with quorate.open(None, chunking={"strategy": "markdown", "max_tokens": 24}) as kb:
+with quorate.open(None, chunking={"strategy": "markdown", "max_tokens": 20}) as kb:
     kb.add([{"id": "leaflet", "text": TEXT}])
-    hit = kb.search("when must the drug be stopped because of the kidneys?", k=1)[0]
+    hit = kb.search("below which eGFR is it too late to start?", k=1)[0]
     # The headings above a chunk are embedded with it. A chunk is a range of the document's text, so that it can be cited.
     print("under:", " > ".join(hit.headings))
     print("cited:", " ".join(TEXT[hit.start : hit.end].split()))

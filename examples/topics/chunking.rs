@@ -36,7 +36,7 @@ pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let kb = KnowledgeBase::in_memory(cut(ChunkStrategy::Markdown))?;
     kb.add(vec![Document::new("leaflet", TEXT)])?;
     let best = SearchOptions { k: 1, ..SearchOptions::default() };
-    for hit in &kb.search("when must the drug be stopped because of the kidneys?", &best)? {
+    for hit in &kb.search("below which eGFR is it too late to start?", &best)? {
         // The headings above a chunk are embedded with it. A chunk is a range of the document's text, so that it can be cited.
         writeln!(out, "under: {}", hit.headings().join(" > "))?;
         let words: Vec<&str> = TEXT[hit.range()].split_whitespace().collect();
@@ -51,6 +51,6 @@ pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
 }
 
 fn cut(strategy: ChunkStrategy) -> OpenOptions {
-    let chunking = ChunkOptions { strategy, max_tokens: 24, ..ChunkOptions::default() };
+    let chunking = ChunkOptions { strategy, max_tokens: 20, ..ChunkOptions::default() };
     OpenOptions { chunking: Some(chunking), ..OpenOptions::default() }
 }

@@ -2,7 +2,9 @@
 
 import { AgentRegistry } from 'quorate';
 
-const QUESTION = 'Our AI reads ECGs on a phone: which route to market, how is the study powered, and will Medicare pay?';
+const QUESTION =
+  'Our AI reads single-lead ECGs on a phone: is a 510(k) the right route to market, how is the accuracy study powered, ' +
+  'and will Medicare pay for it?';
 
 const registry = new AgentRegistry();
 
@@ -10,7 +12,7 @@ const registry = new AgentRegistry();
 for (const diversity of [0, 0.5]) {
   const { members } = await registry.selectPanel(QUESTION, { size: 4, diversity });
   const fields = [...new Set(members.map(({ agent }) => agent.domain?.split('/')[0]))].sort();
-  console.log(`diversity ${diversity.toFixed(1)}: ${members.length} members from ${fields.length} fields: ${fields.join(', ')}`);
+  console.log(`diversity ${diversity.toFixed(1)}: ${members.length} members of ${fields.join(', ')}`);
 }
 
 // Capabilities that the panel must have among its members.

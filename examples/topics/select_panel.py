@@ -2,14 +2,17 @@
 
 import quorate
 
-QUESTION = "Our AI reads ECGs on a phone: which route to market, how is the study powered, and will Medicare pay?"
+QUESTION = (
+    "Our AI reads single-lead ECGs on a phone: is a 510(k) the right route to market, how is the accuracy study powered, "
+    "and will Medicare pay for it?"
+)
 
 with quorate.AgentRegistry() as registry:
     # `diversity` is what counts beside relevance, 0 to 1.
     for diversity in (0.0, 0.5):
         panel = registry.select_panel(QUESTION, size=4, diversity=diversity)
         fields = {member.agent.domain.split("/")[0] for member in panel.members}
-        print(f"diversity {diversity}: {len(panel.members)} members from {len(fields)} fields: {', '.join(sorted(fields))}")
+        print(f"diversity {diversity}: {len(panel.members)} members of {', '.join(sorted(fields))}")
 
     # Capabilities that the panel must have among its members.
     required = ["regulatory.fda", "reimbursement"]

@@ -7,8 +7,7 @@ use std::io::Write;
 use quorate::agents::{AgentRegistry, MatchOptions, PanelOptions, RegistryOptions};
 use quorate::core::embed::StaticModel;
 
-const QUESTION: &str =
-    "Our AI reads ECGs on a phone: which route to market, how is the study powered, and will Medicare pay?";
+const QUESTION: &str = "Our AI reads single-lead ECGs on a phone: is a 510(k) the right route to market, how is the accuracy study powered, and will Medicare pay for it?";
 
 /// Writes what happens to `out`.
 pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
@@ -21,8 +20,8 @@ pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
         let field = |domain: &str| domain.split('/').next().unwrap_or_default().to_owned();
         let fields: BTreeSet<String> =
             members.iter().map(|member| field(&member.matched.agent.domain)).collect();
-        let (all, names) = (fields.len(), fields.into_iter().collect::<Vec<_>>().join(", "));
-        writeln!(out, "diversity {diversity:.1}: {} members from {all} fields: {names}", members.len())?;
+        let names = fields.into_iter().collect::<Vec<_>>().join(", ");
+        writeln!(out, "diversity {diversity:.1}: {} members of {names}", members.len())?;
     }
 
     // Capabilities that the panel must have among its members.
