@@ -4,7 +4,7 @@ import { ScriptedModel } from 'quorate';
 
 const model = new ScriptedModel([
   { text: 'Hold metformin on the day.', usage: { input: 12, output: 6 } },
-  'This answer is not wanted any more.',
+  'and so on '.repeat(10_000),
 ]);
 
 // Nothing is sent before the first event is asked for. Exactly one of `end`, `error` and `cancelled` comes, and comes last.
@@ -20,8 +20,8 @@ for await (const event of model.stream('What about contrast scans?')) {
   }
 }
 
-// `cancel` may be called from anywhere, as may an AbortSignal; the last event has what had come. Leaving the loop closes the
-// connection too.
+// `cancel` may be called from anywhere, and so may an AbortSignal. Events that have come already are still given, and the last one
+// has what had come of the answer. Leaving the loop closes the connection too.
 const stream = model.stream('And then?');
 let last = '';
 for await (const event of stream) {

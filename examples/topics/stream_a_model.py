@@ -4,7 +4,7 @@ import quorate
 
 model = quorate.ScriptedModel([
     {"text": "Hold metformin on the day.", "usage": {"input": 12, "output": 6}},
-    "This answer is not wanted any more.",
+    "and so on " * 10_000,
 ])
 
 # Nothing is sent before the first event is asked for. Exactly one of `end`, `error` and `cancelled` comes, and comes last.
@@ -18,7 +18,8 @@ for event in model.stream("What about contrast scans?"):
     elif event.type == "end":
         print(f"whole: {text} ({event.result.usage.output} tokens)")
 
-# `cancel` may be called from anywhere; the last event has what had come. Leaving the loop closes the connection too.
+# `cancel` may be called from anywhere. Events that have come already are still given, and the last one has what had come of the
+# answer. Leaving the loop closes the connection too.
 last = ""
 with model.stream("And then?") as stream:
     for event in stream:

@@ -11,7 +11,7 @@ pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let usage = Usage { input: 12, output: 6, ..Usage::default() };
     let script = ScriptedModel::new([
         Reply { usage, ..Reply::text_of("Hold metformin on the day.") },
-        Reply::text_of("This answer is not wanted any more."),
+        Reply::text_of("and so on ".repeat(10_000)),
     ]);
     let model = Model::new(script, ModelOptions::default())?;
     let ask = |text: &str| Request::new(vec![Message::user(text)]);

@@ -7,7 +7,6 @@ registry, a cache of vectors and a recording; each is packed, and `answers.json`
 from __future__ import annotations
 
 import json
-import math
 import sys
 import tempfile
 import zipfile
@@ -85,14 +84,18 @@ def knowledge_base(folder: Path) -> dict[str, Any]:
             "first": {"version": first, "documents": everything(kb.at(first))},
             "versions": [int(version) for version in kb.versions()],
             "tenants": {name: look(kb.tenant(name)) for name in kb.tenants()},
-            "filters": {where: kb.ids(where) for where in ("year >= 2024", "list CONTAINS 'fda'", "object.maker.country = 'FR'", "null IS NULL")},
+            "filters": {where: kb.ids(where) for where in ("year >= 2024", "list CONTAINS 'fda'", "object.maker.country = 'FR'", "`null` IS NULL")},
             "facets": [[value, count] for value, count in kb.facets("year")],
         }
 
 
 def rows(count: int) -> np.ndarray:
-    """Vectors that are the same on every machine."""
-    return np.array([[math.sin((i + 1) * (j + 3)) for j in range(8)] for i in range(count)], dtype=np.float32)
+    """Vectors that are the same on every machine: the top bits of SplitMix64 (Steele, Lea and Flood 2014), from -1 to 1."""
+    state = np.arange(1, 4 * count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+    state ^= state >> np.uint64(31)
+    return ((state >> np.uint64(44)).astype(np.float32) / np.float32(1 << 19) - np.float32(1)).reshape(count, 4)
 
 
 def graph(folder: Path) -> dict[str, Any]:
@@ -100,7 +103,7 @@ def graph(folder: Path) -> dict[str, Any]:
         raise RuntimeError("nothing is embedded here")
 
     vectors = rows(4200)
-    with quorate.open(folder, embedder=quorate.CallbackEmbedder(nothing, dim=8, id="rows"), keep_versions=1) as kb:
+    with quorate.open(folder, embedder=quorate.CallbackEmbedder(nothing, dim=4, id="rows"), keep_versions=1) as kb:
         kb.add([{"id": f"r{i}", "text": f"row{i % 97}", "vector": vector} for i, vector in enumerate(vectors)])
         kb.delete(ids=[f"r{i}" for i in range(0, 4200, 100)])
         kb.compact()
@@ -157,8 +160,8 @@ def recording(folder: Path) -> dict[str, Any]:
 def pack(folder: Path, to: Path) -> None:
     with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in sorted(folder.rglob("*")):
-            # What is locked is locked by nobody in a copy.
-            archive.write(path, path.relative_to(folder))
+            if path != folder / "lock":  # it says which process wrote last
+                archive.write(path, path.relative_to(folder))
 
 
 PARTS = {"knowledge": knowledge_base, "graph": graph, "registry": registry, "cache": cache, "recording": recording}
