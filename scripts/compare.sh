@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs quorate beside its peers and writes what they print into README.md, with date, machine and command.
+# Runs quorate beside its peers and writes what they print into benches/RESULTS.md, with date, machine and command.
+# ONLY="NAME NAME" in the environment: those comparisons alone; of the others what they printed last is kept.
 set -euo pipefail
 cache=${QUORATE_CACHE:-$HOME/.cache/quorate}
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -7,29 +8,33 @@ cd "$here"
 wanted=$(cksum <requirements/compare.txt)
 if [ "$(cat "$cache/venv-compare/wanted" 2>/dev/null)" != "$wanted" ]; then
   python3 -m venv --clear "$cache/venv-compare"
-  "$cache/venv-compare/bin/pip" install -q --disable-pip-version-check -r requirements/compare.txt
+  # llama.cpp is built here, for this processor, as its users would.
+  CMAKE_ARGS=-DGGML_NATIVE=ON "$cache/venv-compare/bin/pip" install -q --disable-pip-version-check -r requirements/compare.txt
   echo "$wanted" >"$cache/venv-compare/wanted"
 fi
 python=$cache/venv-compare/bin/python
 cargo build --release --locked --workspace --examples
 scripts/python.sh build
-out=$(mktemp -d)
-export QUORATE_COMPARE_ROWS=$out/rows.jsonl
-trap 'rm -rf "$out"' EXIT
+out=$cache/compare
+mkdir -p "$out"
 
 # run NAME COMMAND...: keeps what the command prints; a failed comparison fails the whole.
 run() {
   local name=$1
   shift
+  if [ -n "${ONLY:-}" ] && [[ " $ONLY " != *" $name "* ]]; then return; fi
   echo "== $name"
-  { echo "\$ ${*/#"$python"/python}"; "$@"; } 2>"$out/$name.err" | sed "s#$cache#CACHE#g" | tee "$out/$name.txt"
+  rm -f "$out/$name.rows"
+  export QUORATE_COMPARE_ROWS=$out/$name.rows
+  { echo "\$ ${*/#"$python"/python}"; "$@"; } 2>"$out/$name.err" | sed "s#$cache#CACHE#g" | tee "$out/$name.new"
+  mv "$out/$name.new" "$out/$name.txt"
 }
 
 model=$QUORATE_TEST_MODEL
 bin=$CARGO_TARGET_DIR/release/examples
 glosses=$QUORATE_DATA/wordnet/glosses.tsv
 vectors=$cache/wordnet_minilm.f32
-"$bin/engine_bench" vectors "$glosses" "$model" 100500 "$vectors"
+[ -s "$vectors" ] || "$bin/engine_bench" vectors "$glosses" "$model" 100500 "$vectors"
 export PYTHONPATH=$here/bindings-python/python
 
 run embed "$python" benches/compare/embed.py --model "$model" --scifact "$QUORATE_DATA/scifact" --quality --exactness --memory
@@ -45,5 +50,7 @@ done
 run routing "$python" benches/compare/routing.py --model "$model" --data "$QUORATE_DATA/routing" --work "$out/routing" --binary "$bin/routing_eval"
 run consensus "$python" benches/compare/consensus.py
 run overhead "$python" benches/compare/overhead.py --scifact "$QUORATE_DATA/scifact"
+run models "$python" benches/compare/models.py
+run local "$python" benches/compare/local.py "$QUORATE_TEST_LLM" "$bin/local_speed"
 run node scripts/compare_node.sh
-"$python" scripts/readme_numbers.py "$out" README.md
+"$python" scripts/results.py "$out" benches/RESULTS.md

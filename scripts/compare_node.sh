@@ -9,4 +9,5 @@ cd "$here"
 cargo build --release --locked -p quorate-node --features compare --example search_times
 cd benches/compare/node
 npm ci --no-audit --no-fund --loglevel=error
+node models.js
 exec node compare.js "${QUORATE_DATA:-$cache/data}" "$CARGO_TARGET_DIR/release/examples/search_times"

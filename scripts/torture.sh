@@ -12,7 +12,7 @@ export QUORATE_TORTURE_REFRESHES="${QUORATE_TORTURE_REFRESHES:-10000}"
 export QUORATE_TORTURE_INPUTS="${QUORATE_TORTURE_INPUTS:-1000000}"
 flags="${CARGO_FLAGS:---release --locked}"
 # One after the other: each measures or kills, and should have the machine to itself.
-for test in kill::nothing_acknowledged_is_lost model:: power_cut:: concurrent:: versions:: adds:: \
+for test in kill::nothing_acknowledged_is_lost kill_files:: model:: power_cut:: concurrent:: versions:: adds:: \
     durability::a_reader_that_follows durability::any_mix; do
     cargo test $flags --workspace --test engine "$test" -- --nocapture
 done

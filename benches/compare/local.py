@@ -10,6 +10,7 @@ import sys
 import time
 
 from llama_cpp import Llama
+from rows import row
 
 path, program = sys.argv[1:3]
 read, write, threads, rounds = [int(x) for x in sys.argv[3:7]] + [512, 128, 2, 5][len(sys.argv) - 3:]
@@ -35,3 +36,4 @@ for round_number in range(rounds):
 for i, what in enumerate(["read", "write"]):
     ratio = best["quorate"][i] / best["llama.cpp"][i]
     print(f"{what}: quorate {best['quorate'][i]:.0f}, llama.cpp {best['llama.cpp'][i]:.0f} tokens/s, ratio {ratio:.2f}")
+    row(f"local model, {what}", "tokens/s", best["quorate"][i], {"llama.cpp": best["llama.cpp"][i]}, more_is_better=True)

@@ -1,7 +1,7 @@
 """What language models cost above the wire: a streamed chunk, and a whole answer, beside the official SDK.
 
 Run: python benches/compare/models.py [--chunks 2000] [--rounds 20] [--calls 500] [--streams 256]
-Needs the package, and openai (requirements/recordings.txt).
+Needs the package, and openai (requirements/compare.txt).
 
 A server of this machine, in a process of its own, answers with bytes that were made before. `chunk`: the time of a streamed answer
 divided by its chunks, all sent at once; `paced`: the processor time of this process where the chunks come one by one. `whole`: an
@@ -21,6 +21,7 @@ import threading
 import time
 
 import quorate
+from rows import row
 
 HEAD = "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -94,6 +95,7 @@ def main():
     model = quorate.Model("openai:m", base_url=base, api_key="k", resilience=quorate.Resilience(max_concurrent=given.streams))
     question = [{"role": "user", "content": "Which dose?"}]
     found = {}
+    peers = {"chunk": {}, "whole": {}}
 
     def ours(how):
         n = 0
@@ -148,7 +150,11 @@ def main():
         found["openai paced"] = (time.process_time_ns() - start) / 1000 / given.chunks
         ask = lambda: client.chat.completions.create(model="m", messages=question, max_tokens=1)  # noqa: E731
         found["openai whole"] = median_us(ask, given.calls // 4)
+        peers = {"chunk": {"openai SDK": found["openai chunk"]}, "whole": {"openai SDK": found["openai whole"]}}
         found["chunk, ratio"] = found["openai chunk"] / found["chunk"]
+    found["whole above bare"] = found["whole"] - found["bare"]
+    row("streamed chunk of a model, from Python", "us", found["chunk"], peers["chunk"])
+    row("complete() of a model, from Python", "us", found["whole"], peers["whole"])
     for name, value in found.items():
         print(f"{name:28} {value:8.2f}")
     print(json.dumps(found))

@@ -1,7 +1,7 @@
 """What goes into the one table of all comparisons?
 
 Each comparison calls `row` for each figure. When the environment names a file in QUORATE_COMPARE_ROWS, one JSON line is
-added to it; `scripts/readme_numbers.py` makes the table of README.md from it. Otherwise nothing happens.
+added to it; `scripts/results.py` makes the table of benches/RESULTS.md from it. Otherwise nothing happens.
 """
 
 import json

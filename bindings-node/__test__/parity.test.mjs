@@ -4,20 +4,28 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import * as quorate from 'quorate';
 
 import { inFolder } from './support/kb.mjs';
 
 const HERE = new URL('../../tests/parity/', import.meta.url);
+const LOCAL = new URL('../../agents/models/tests/fixtures/local/', import.meta.url);
 const read = (name) => JSON.parse(readFileSync(new URL(name, HERE), 'utf8'));
 
-const HANDLES = [quorate.KnowledgeBase, quorate.Embedder, quorate.AgentRegistry];
+const HANDLES = [quorate.KnowledgeBase, quorate.Embedder, quorate.AgentRegistry, quorate.Model];
+const MADE = ['Model', 'ScriptedModel'];
 
 /** The arguments that go by position; all others go into the options. */
 const POSITIONS = {
   open: ['place'],
   Embedder: ['source'],
+  Model: ['name'],
+  ScriptedModel: ['replies'],
+  complete: ['messages'],
+  stream: ['messages'],
+  count_tokens: ['messages'],
   add: ['documents', 'agent'],
   upsert: ['documents'],
   count: ['where'],
@@ -66,6 +74,12 @@ const RATINGS = ['items', 'raters', 'values'];
 
 const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
 
+async function all(stream) {
+  const found = [];
+  for await (const one of stream) found.push(one);
+  return found;
+}
+
 async function perform({ on, call, args: given, keep }, handles, folder) {
   const target = { quorate, consensus: quorate.consensus }[on] ?? handles[on];
   assert.ok(target, `nothing is kept as '${on}'`);
@@ -78,6 +92,7 @@ async function perform({ on, call, args: given, keep }, handles, folder) {
   if (typeof args.vector === 'object' && 'vector_of' in args.vector) {
     args.vector = await handles[`${on} embedder`].embedQuery(args.vector.vector_of);
   }
+  if (typeof args.name === 'object') args.name = `local:${fileURLToPath(new URL(args.name.local, LOCAL))}`;
   const names = POSITIONS[call] ?? (args.items ? RATINGS : []);
   const positional = names.filter((name) => name in args).map((name) => args[name]);
   for (const name of names) delete args[name];
@@ -86,6 +101,8 @@ async function perform({ on, call, args: given, keep }, handles, folder) {
   let found;
   if (call === 'Embedder') found = await quorate.Embedder.open(...positional);
   else if (call === 'AgentRegistry') found = await quorate.AgentRegistry.open(...positional);
+  else if (MADE.includes(call)) found = new target[call](...positional);
+  else if (call === 'stream') found = await all(target.stream(...positional));
   else found = await target[camel(call)](...positional);
   if (keep) {
     handles[keep] = found;

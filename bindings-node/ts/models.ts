@@ -158,6 +158,8 @@ export interface ModelOptions extends CommonModelOptions {
   apiKey?: string | null;
   /** How answers in a given form are asked for. Default: the best way that the service takes. */
   outputWay?: 'native' | 'tool' | 'prompt' | null;
+  /** Threads of a model that runs in this process (`local:PATH`). Default: as many as other work of quorate has. */
+  threads?: number | null;
 }
 
 /** The options of a question. */
@@ -216,11 +218,11 @@ const MADE = Symbol('made');
 
 /**
  * A language model. Its calls share limits and breaker. `name` is `WIRE:NAME`: `openai:NAME` speaks the chat-completions interface
- * (OpenAI, and every server that speaks it, by `baseUrl`), `anthropic:NAME` the messages interface. Nothing is sent before the
- * first call.
+ * (OpenAI, and every server that speaks it, by `baseUrl`), `anthropic:NAME` the messages interface; `local:PATH` is a GGUF file, or a
+ * folder with safetensors, that runs in this process. Nothing is sent before the first call.
  */
 export class Model {
-  /** Codes: `invalid_argument`, `not_finite`. */
+  /** Codes: `invalid_argument`, `not_finite`; of local models `model_not_found`, `model_invalid`, `model_unsupported`, `too_large`. */
   constructor(name: string, options?: ModelOptions | null);
   /** @internal */
   constructor(made: typeof MADE, opened: Native.LanguageModel);

@@ -10,11 +10,11 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use quorate::core::spare;
 use quorate::{Cancel, Code, Error, Result};
 
 use crate::errors::{OrRaise, raise};
@@ -173,15 +173,13 @@ fn wait<T: Send + 'static>(work: impl FnOnce(&Host) -> Result<T> + Send + 'stati
     let host = Host { cancel: Cancel::new(), raised: Arc::default(), desk: Some(desk.clone()) };
     let outcome = Arc::new(Mutex::new(None));
     let (theirs, place) = (host.clone(), Arc::clone(&outcome));
-    thread::Builder::new()
-        .name("quorate".to_owned())
-        .spawn(move || {
-            let result = contain(|| work(&theirs));
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-            // Nobody waits any more for work that was given up.
-            let _ = desk.send(Message::Done);
-        })
-        .map_err(|e| raise(Error::with_source(Code::Io, format!("no thread could be started: {e}"), e)))?;
+    spare::run(move || {
+        let result = contain(|| work(&theirs));
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        // Nobody waits any more for work that was given up.
+        let _ = desk.send(Message::Done);
+    })
+    .or_raise()?;
     let cancel = host.cancel.clone();
     let raised = Arc::clone(&host.raised);
     // The worker's are the only senders now: if it ends without a word, the line is dead.

@@ -16,7 +16,9 @@ HERE = Path(__file__).parents[2] / "tests/parity"
 OPERATIONS = json.loads((HERE / "operations.json").read_text(encoding="utf-8"))
 ANSWERS = json.loads((HERE / "answers.json").read_text(encoding="utf-8"))
 
-HANDLES = (quorate.KnowledgeBase, quorate.Embedder, quorate.AgentRegistry)
+HANDLES = (quorate.KnowledgeBase, quorate.Embedder, quorate.AgentRegistry, quorate.Model)
+POSITIONAL = {"Embedder": "source", "Model": "name", "ScriptedModel": "replies"}
+LOCAL = HERE.parents[1] / "agents/models/tests/fixtures/local"
 
 
 def member(value, name):
@@ -73,8 +75,13 @@ def perform(operation, handles, folder):
         args["embedder"] = quorate.Embedder(**args["embedder"]["embedder"])
     if isinstance(args.get("vector"), dict):
         args["vector"] = target.embedder.embed_query(args["vector"]["vector_of"])
-    positional = [args.pop("source")] if operation["call"] == "Embedder" else []
+    if isinstance(args.get("name"), dict):
+        args["name"] = f"local:{LOCAL / args['name']['local']}"
+    first = POSITIONAL.get(operation["call"])
+    positional = [args.pop(first)] if first else []
     found = getattr(target, operation["call"])(*positional, **args)
+    if isinstance(found, quorate.ModelStream):
+        found = list(found)
     if "keep" in operation:
         handles[operation["keep"]] = found
     return None if isinstance(found, HANDLES) else found

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use crate::alone;
 use crate::topics::ALL;
 
 #[test]
 fn topics_say_what_is_written_beside_them() {
+    let _alone = alone();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/topics");
     let mut wrong = Vec::new();
     for (name, run) in ALL {

@@ -7,14 +7,16 @@ mod args;
 mod consensus;
 mod examples;
 mod knowledge;
+mod models;
 #[path = "../../examples/topics/all.rs"]
 mod topics;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate::agents::AgentRegistry;
+use quorate::models::Model;
 use quorate::rag::KnowledgeBase;
 use quorate::{Embed, Result};
 use serde_json::{Value, json};
@@ -26,6 +28,7 @@ enum Handle {
     Knowledge(KnowledgeBase),
     Embedder(Arc<dyn Embed>),
     Registry(AgentRegistry),
+    Model(Model),
 }
 
 /// The outcome of an operation: an answer, and what it made.
@@ -64,11 +67,13 @@ fn run(operations: &[Value], folder: &Path) -> BTreeMap<String, Value> {
         let outcome: Result<Done> = match (on, handles.get(on)) {
             ("quorate", _) => knowledge::top(call, &args, folder)
                 .or_else(|| agents::top(call, &args))
+                .or_else(|| models::top(call, &args))
                 .unwrap_or_else(|| panic!("{name}: quorate has no {call}")),
             ("consensus", _) => consensus::call(call, &args),
             (_, Some(Handle::Knowledge(kb))) => knowledge::on_kb(kb, call, &args),
             (_, Some(Handle::Embedder(embedder))) => knowledge::on_embedder(embedder.as_ref(), call, &args),
             (_, Some(Handle::Registry(registry))) => agents::on_registry(registry, call, &args),
+            (_, Some(Handle::Model(model))) => models::on_model(model, call, &args),
             (_, None) => panic!("{name}: nothing is kept as '{on}'"),
         };
         let answer = match outcome {
@@ -111,8 +116,15 @@ fn difference(expected: &Value, found: &Value, path: &str) -> Option<String> {
     }
 }
 
+/// Held by who asks models: a recording, which one of the examples makes, is of all that a process asks.
+fn alone() -> MutexGuard<'static, ()> {
+    static MODELS: Mutex<()> = Mutex::new(());
+    MODELS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn operations_give_their_answers() {
+    let _alone = alone();
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity");
     let read = |name: &str| -> Value {
         let text = std::fs::read_to_string(here.join(name)).expect(name);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::http::Secret;
-use quorate_core::{Cancel, Error, Result};
+use quorate_core::{Cancel, Error, Result, shorten};
 
 use crate::output;
 use crate::price::{Price, known_price};
@@ -72,6 +72,12 @@ impl Model {
         if let Some(path) = name.strip_prefix("local:") {
             return Model::open_local(path, options);
         }
+        if options.threads.is_some() {
+            return Err(Error::invalid(format!(
+                "'{}' runs elsewhere: threads are those of local models",
+                shorten(name)
+            )));
+        }
         let service = ServiceOptions {
             base_url: options.base_url.clone(),
             api_key: options.api_key.clone(),
@@ -83,6 +89,14 @@ impl Model {
 
     #[cfg(feature = "local")]
     fn open_local(path: &str, mut options: ModelOptions) -> Result<Self> {
+        let elsewhere = [
+            ("base_url", options.base_url.is_some()),
+            ("api_key", options.api_key.is_some()),
+            ("output_way", options.output_way.is_some()),
+        ];
+        if let Some((name, _)) = elsewhere.iter().find(|(_, given)| *given) {
+            return Err(Error::invalid(format!("a local model has no {name}")));
+        }
         let local = crate::local::LocalOptions { threads: options.threads, context: None };
         let provider = crate::local::LocalModel::open(path, local)?;
         if options.price.is_none() {

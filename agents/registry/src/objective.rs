@@ -7,9 +7,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use quorate_core::vector::{Matrix, dot, dot_rows};
+use serde::{Deserialize, Serialize};
 
 use crate::matching::index::Vectors;
-use crate::panel::{Coverage, PanelOptions};
 use crate::{Agent, Taxonomy};
 
 /// Scores that lie closer than this are told apart by less than the whole scale of relevance: where all are about
@@ -63,6 +63,34 @@ pub(crate) fn greedy(objective: &Objective, state: &mut State, chosen: &mut Vec<
     }
 }
 
+/// How many are sought, and what counts beside their relevance.
+#[derive(Clone, Copy)]
+pub(crate) struct Goal {
+    pub(crate) size: usize,
+    pub(crate) diversity: f64,
+    pub(crate) thrift: f64,
+}
+
+/// What a panel covers: each part lies in 0 to 1, relative to what the whole pool could; 1 where that is nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Best fit of a member to each facet of the question.
+    pub facets: f64,
+    /// Capabilities of relevant agents, and their ancestors, that a member has.
+    pub capabilities: f64,
+    /// Spread over fields of work.
+    pub diversity: f64,
+    /// Mean relevance of the members: 1 for the best of the pool, and less by the difference of scores relative to the
+    /// spread of the pool, or to 0.25 where it is spread less.
+    pub relevance: f64,
+    /// Mean saving against the dearest agent of the pool.
+    pub thrift: f64,
+    /// The value that was maximised, 0 to 1.
+    pub value: f64,
+    /// Each facet with the best fit (a cosine) of a member.
+    pub by_facet: Vec<(String, f64)>,
+}
+
 /// The value of a set of candidates.
 ///
 /// ((1 - d) relevance + d (facets + capabilities + diversity) / 3 + t thrift) / (1 + t), where relevance and thrift are
@@ -100,7 +128,7 @@ pub(crate) struct State {
 }
 
 impl Objective {
-    pub(crate) fn new(candidates: &[Candidate<'_>], facet_vectors: &Matrix, options: &PanelOptions) -> Self {
+    pub(crate) fn new(candidates: &[Candidate<'_>], facet_vectors: &Matrix, goal: Goal) -> Self {
         let best = candidates.iter().map(|c| c.score).fold(f64::NEG_INFINITY, f64::max);
         let worst = candidates.iter().map(|c| c.score).fold(f64::INFINITY, f64::min);
         let span = (best - worst).max(LEAST_SPAN);
@@ -150,11 +178,11 @@ impl Objective {
             field,
             fields: field_names.len(),
             most_diverse: 1.0,
-            size: options.size as f64,
-            diversity: options.diversity,
-            thrift: options.thrift,
+            size: goal.size as f64,
+            diversity: goal.diversity,
+            thrift: goal.thrift,
         };
-        objective.most_diverse = objective.largest_diversity(options.size);
+        objective.most_diverse = objective.largest_diversity(goal.size);
         objective
     }
 

@@ -7,7 +7,8 @@ use quorate_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::cover::{Cover, MAX_SUBSETS_OF};
-use crate::objective::{Candidate, Objective, greedy};
+pub use crate::objective::Coverage;
+use crate::objective::{Candidate, Goal, Objective, greedy};
 use crate::text::shown;
 use crate::{Agent, Match, MatchOptions};
 
@@ -83,26 +84,6 @@ pub struct Member {
     pub capabilities: Vec<String>,
 }
 
-/// What a panel covers: each part lies in 0 to 1, relative to what the whole pool could; 1 where that is nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Coverage {
-    /// Best fit of a member to each facet of the question.
-    pub facets: f64,
-    /// Capabilities of relevant agents, and their ancestors, that a member has.
-    pub capabilities: f64,
-    /// Spread over fields of work.
-    pub diversity: f64,
-    /// Mean relevance of the members: 1 for the best of the pool, and less by the difference of scores relative to the
-    /// spread of the pool, or to 0.25 where it is spread less.
-    pub relevance: f64,
-    /// Mean saving against the dearest agent of the pool.
-    pub thrift: f64,
-    /// The value that was maximised, 0 to 1.
-    pub value: f64,
-    /// Each facet with the best fit (a cosine) of a member.
-    pub by_facet: Vec<(String, f64)>,
-}
-
 impl Panel {
     /// Why these members: what each added.
     pub fn explain(&self) -> String {
@@ -167,7 +148,8 @@ pub(crate) fn select(
     options: &PanelOptions,
     matched: impl Fn(usize) -> Option<Match>,
 ) -> Result<Panel> {
-    let objective = Objective::new(candidates, facet_vectors, options);
+    let goal = Goal { size: options.size, diversity: options.diversity, thrift: options.thrift };
+    let objective = Objective::new(candidates, facet_vectors, goal);
     let mut chosen: Vec<(usize, f64)> = Vec::new();
     let mut state = objective.start();
     let sets: Vec<u64> = candidates.iter().map(|c| held(c.agent, required)).collect();

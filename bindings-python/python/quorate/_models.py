@@ -182,12 +182,14 @@ class Model:
     """A language model. It can be used from many threads; its calls share limits and breaker.
 
     ``name``: ``WIRE:NAME``. ``openai:NAME`` speaks the chat-completions interface (OpenAI, and every server that speaks it,
-    by ``base_url``), ``anthropic:NAME`` the messages interface. ``api_key``: None takes it from the environment
+    by ``base_url``), ``anthropic:NAME`` the messages interface. ``local:PATH`` is a GGUF file, or a folder with safetensors,
+    that runs in this process on so many ``threads`` (None: as many as other work of quorate has). ``api_key``: None takes it from the environment
     (``OPENAI_API_KEY``, ``ANTHROPIC_API_KEY``); it shows in no repr, log, error or recording. ``price``: US dollars per
     million tokens, ``{"input", "output", "cached", "cache_written", "cache_written_1h", "reasoning"}``; None takes it from
     the file that ships, and where it is not there a cost is None. ``output_way``: how answers in a given form are asked for,
     ``native``, ``tool`` or ``prompt``; None for the best that the service takes. Nothing is sent before the first call.
-    Codes: ``invalid_argument``, ``not_finite``.
+    Codes: ``invalid_argument``, ``not_finite``; of local models ``model_not_found``, ``model_invalid``, ``model_unsupported``,
+    ``too_large``.
     """
 
     _native: _quorate.LanguageModel
@@ -201,9 +203,10 @@ class Model:
         resilience: Resilience | None = None,
         price: Mapping[str, Any] | None = None,
         output_way: Literal["native", "tool", "prompt"] | None = None,
+        threads: int | None = None,
     ) -> None:
         options, fallback = _common(resilience, price)
-        options |= {"base_url": base_url, "output_way": output_way, "api_key": api_key}
+        options |= {"base_url": base_url, "output_way": output_way, "api_key": api_key, "threads": threads}
         self._native = _quorate.open_model(name, options, fallback)
 
     @property

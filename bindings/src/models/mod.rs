@@ -17,14 +17,15 @@ use serde_json::{Map, Value, json};
 use crate::options::seconds;
 use crate::{Host, Options};
 
-/// Opens the model that `name` names. `options`: `base_url`, `api_key`, `resilience`, `price`, `output_way`; `fallback`:
-/// the models of its resilience. Errors: `invalid_argument`, `not_finite`.
+/// Opens the model that `name` names. `options`: `base_url`, `api_key`, `resilience`, `price`, `output_way`,
+/// `threads`; `fallback`: the models of its resilience. Errors: those of [`Model::open`].
 pub fn open(host: Host, name: &str, options: Value, fallback: Vec<Model>) -> Result<Model> {
     let mut options = Options::new(host, "options of a model", options)?;
     let service = ModelOptions {
         base_url: options.take("base_url", "a URL")?,
         api_key: options.secret("api_key")?,
         output_way: output_way(&mut options)?,
+        threads: options.take("threads", "a whole number from 1")?,
         ..common(host, &mut options, fallback)?
     };
     options.done()?;

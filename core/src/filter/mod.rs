@@ -151,6 +151,8 @@ impl Node {
         match self {
             Node::All(parts) => parts.iter().all(Node::is_empty),
             Node::Any(parts) => parts.iter().any(Node::is_empty),
+            // Every document has an id, which is none of none.
+            Node::Leaf { field, test: Test::In(values), negated: true } => values.is_empty() && field == "id",
             Node::Leaf { .. } | Node::Null { .. } => false,
         }
     }

@@ -158,12 +158,23 @@ fn ids_titles_and_sources_are_texts() {
 
 #[test]
 fn a_filter_that_says_nothing_is_known() {
-    for empty in
-        [json!({}), json!({"$and": []}), json!({"$or": [{"x": 1}, {}]}), json!({"$not": {"$or": []}})]
-    {
+    for empty in [
+        json!({}),
+        json!({"$and": []}),
+        json!({"$or": [{"x": 1}, {}]}),
+        json!({"$not": {"$or": []}}),
+        json!({"id": {"$nin": []}}),
+        json!({"$not": {"id": {"$in": []}}}),
+    ] {
         assert!(Filter::from_json(&empty).unwrap().is_empty(), "{empty}");
     }
-    for says in [json!({"x": 1}), json!({"$or": []}), json!({"$and": [{}, {"x": null}]})] {
+    for says in [
+        json!({"x": 1}),
+        json!({"$or": []}),
+        json!({"$and": [{}, {"x": null}]}),
+        json!({"x": {"$nin": []}}),
+        json!({"id": {"$in": []}}),
+    ] {
         assert!(!Filter::from_json(&says).unwrap().is_empty(), "{says}");
     }
 }

@@ -13,6 +13,8 @@ mod files;
 #[cfg(unix)]
 mod fork;
 mod kill;
+#[cfg(unix)]
+mod kill_files;
 mod knowledge_base;
 mod model;
 mod neighbours;

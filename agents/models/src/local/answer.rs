@@ -7,7 +7,7 @@ use quorate_core::{Cancel, Code, Error, Result};
 
 use super::Inner;
 use super::calls::{Calls, Said};
-use super::forward::Wanted;
+use super::forward::{Halt, Wanted};
 use super::guide::Guide;
 use super::memory::Memory;
 use super::sample::Sampler;
@@ -21,7 +21,7 @@ use crate::request::Request;
 
 /// What a model has read, kept for a request that begins alike.
 pub(super) struct Kept {
-    tokens: Vec<u32>,
+    pub(super) tokens: Vec<u32>,
     memory: Memory,
     scratch: Scratch,
 }
@@ -56,6 +56,7 @@ impl Answer {
         limits: AttemptLimits,
         cancel: &Cancel,
     ) -> Result<Self> {
+        let since = Instant::now();
         let tokens = model.prompt(request)?;
         let context = model.context;
         if tokens.len() >= context {
@@ -85,7 +86,7 @@ impl Answer {
             model: model.clone(),
             cancel: cancel.clone(),
             limits,
-            since: Instant::now(),
+            since,
             tokens,
             state: None,
             ready: Default::default(),
@@ -95,6 +96,8 @@ impl Answer {
 
     /// Reads what is not read yet, and gives the logits of what follows.
     fn read(&mut self) -> Result<Vec<f32>> {
+        let halt = Halt { cancel: &self.cancel, deadline: self.deadline() };
+        halt.check()?;
         let model = &self.model;
         if self.state.is_none() {
             let mut kept = model.take_kept();
@@ -109,29 +112,25 @@ impl Answer {
             return Err(Error::new(Code::Internal, "an answer has no memory"));
         };
         let new = &self.tokens[state.memory.len..];
-        let read = model.decoder.read(
-            &model.team,
-            &mut state.memory,
-            &mut state.scratch,
-            new,
-            Wanted::Last,
-            &self.cancel,
-        );
+        let read =
+            model.decoder.read(&model.team, &mut state.memory, &mut state.scratch, new, Wanted::Last, &halt);
         state.tokens.clear();
         state.tokens.extend_from_slice(&self.tokens[..state.memory.len]);
         read
     }
 
+    /// By when the next token must be there.
+    fn deadline(&self) -> Option<Instant> {
+        let next = match self.usage.output {
+            0 => self.limits.first_byte.and_then(|limit| self.since.checked_add(limit)),
+            _ => self.limits.stall.and_then(|limit| Instant::now().checked_add(limit)),
+        };
+        let whole = self.limits.total.and_then(|limit| self.since.checked_add(limit));
+        next.into_iter().chain(whole).min()
+    }
+
     /// Writes one token more, or ends the answer.
     fn step(&mut self) -> Result<()> {
-        self.cancel.check()?;
-        let late =
-            |limit: Option<std::time::Duration>| limit.is_some_and(|limit| self.since.elapsed() >= limit);
-        if late(self.limits.total) || (self.usage.output == 0 && late(self.limits.first_byte)) {
-            let message =
-                format!("the local model wrote {} tokens within the time of an attempt", self.usage.output);
-            return Err(Error::new(Code::Timeout, message));
-        }
         let logits = self.read()?;
         let token = match &mut self.guide {
             None => self.sampler.choose(&logits, |_| true),

@@ -185,8 +185,26 @@ fn answers_of_a_given_form_fit_it_whatever_the_model_would_say() {
     }
 }
 
+/// How a test makes a GGUF file of a folder's model.
+struct Made<'a> {
+    /// Tensors whose numbers are rounded to the 8 bits of Q8_0, and of those the ones that are also stored so; all others
+    /// are in single precision.
+    rounded: &'a dyn Fn(&str) -> bool,
+    stored: &'a dyn Fn(&str) -> bool,
+    /// Metadata in place of the model's own, by the end of the key.
+    meta: &'a [(&'a str, Value)],
+    /// All tensors of one shape lie in the same place.
+    heaped: bool,
+}
+
+const WHOLE: Made<'static> = Made { rounded: &|_| false, stored: &|_| false, meta: &[], heaped: false };
+
 /// A GGUF file of a folder's model, in single precision.
 fn gguf(family: &str) -> Vec<u8> {
+    made(family, &WHOLE)
+}
+
+fn made(family: &str, how: &Made<'_>) -> Vec<u8> {
     let folder = fixture(&format!("tiny-{family}"));
     let config = read_json(&format!("tiny-{family}/config.json"));
     let tokenizer = read_json(&format!("tiny-{family}/tokenizer.json"));
@@ -231,6 +249,11 @@ fn gguf(family: &str) -> Vec<u8> {
     let merge = |m: &Value| json!(format!("{} {}", m[0].as_str().unwrap(), m[1].as_str().unwrap()));
     meta.push(("tokenizer.ggml.merges".into(), merges.map(merge).collect()));
 
+    for (end, value) in how.meta {
+        let key = format!("{family}.{end}");
+        meta.retain(|(other, _)| *other != key);
+        meta.push((key, value.clone()));
+    }
     let files = Files::open(&folder).unwrap();
     let shape = files.shape().unwrap();
     let mut names = vec!["token_embd.weight".to_owned(), "output_norm.weight".into(), "output.weight".into()];
@@ -254,7 +277,25 @@ fn gguf(family: &str) -> Vec<u8> {
     let mut tensors = Vec::new();
     for name in names {
         if let Some(tensor) = files.tensor(&shape, &name).unwrap() {
-            tensors.push((name, tensor.rows, tensor.columns, tensor.floats()));
+            let mut floats = tensor.floats();
+            let mut bytes = Vec::new();
+            if (how.rounded)(&name) {
+                for block in floats.chunks_exact_mut(32) {
+                    let most = block.iter().fold(0f32, |most, x| most.max(x.abs()));
+                    let scale = half::f16::from_f32(most / 127.0);
+                    bytes.extend(scale.to_le_bytes());
+                    for x in block {
+                        let code = (*x / scale.to_f32()).round().clamp(-127.0, 127.0) as i8;
+                        bytes.push(code.cast_unsigned());
+                        *x = scale.to_f32() * f32::from(code);
+                    }
+                }
+            }
+            let format = if (how.stored)(&name) { 8u32 } else { 0 };
+            if format == 0 {
+                bytes = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
+            }
+            tensors.push((name, tensor.rows, tensor.columns, format, bytes));
         }
     }
     let mut out = b"GGUF".to_vec();
@@ -295,19 +336,24 @@ fn gguf(family: &str) -> Vec<u8> {
         text(&mut out, key);
         value(&mut out, v, true);
     }
-    let mut from = 0u64;
-    for (name, rows, columns, floats) in &tensors {
+    let (mut from, mut places) = (0u64, std::collections::HashMap::new());
+    for (name, rows, columns, format, bytes) in &tensors {
         text(&mut out, name);
         out.extend(2u32.to_le_bytes());
         out.extend((*columns as u64).to_le_bytes());
         out.extend((*rows as u64).to_le_bytes());
-        out.extend(0u32.to_le_bytes());
-        out.extend(from.to_le_bytes());
-        from += (4 * floats.len() as u64).next_multiple_of(32);
+        out.extend(format.to_le_bytes());
+        let place = *places.entry((*rows, *columns)).or_insert(from);
+        if how.heaped && place < from {
+            out.extend(place.to_le_bytes());
+        } else {
+            out.extend(from.to_le_bytes());
+            from += (bytes.len() as u64).next_multiple_of(32);
+        }
     }
-    for (_, _, _, floats) in &tensors {
+    for (_, _, _, _, bytes) in &tensors {
         out.resize(out.len().next_multiple_of(32), 0);
-        out.extend(floats.iter().flat_map(|x| x.to_le_bytes()));
+        out.extend(bytes);
     }
     out
 }
@@ -350,5 +396,108 @@ fn damaged_files_are_errors() {
     if let Ok(model) = open_bytes(&bytes) {
         let failed = model.complete(&asking("a", 5), NONE, &Cancel::new());
         assert_eq!(failed.unwrap_err().error.code(), Code::ModelInvalid);
+    }
+}
+
+#[test]
+fn layers_whose_matrices_are_stored_in_several_ways_compute_the_same() {
+    let tokens: Vec<u32> = (3..40).collect();
+    let every = |name: &str| name.starts_with("blk.") && !name.contains("norm");
+    let rounded = open_bytes(&made("qwen3", &Made { rounded: &every, ..WHOLE })).unwrap();
+    let want = logits(&rounded, &tokens, usize::MAX);
+    let vocabulary = rounded.0.decoder.vocabulary;
+    let matrices = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+    for mask in 1..1u32 << matrices.len() {
+        let stored = |name: &str| {
+            let place = matrices.iter().position(|m| name.split('.').nth(2) == Some(*m));
+            place.is_some_and(|place| mask >> place & 1 == 1)
+        };
+        let how = Made { rounded: &every, stored: &stored, ..WHOLE };
+        let model = open_bytes(&made("qwen3", &how)).unwrap();
+        for at_once in [1, usize::MAX] {
+            let got = logits(&model, &tokens, at_once);
+            for (got, want) in got.chunks(vocabulary).zip(want.chunks(vocabulary)) {
+                let near = super::tests::cosine(got, want);
+                assert!(near > 0.999, "{mask:b}: {near}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sizes_that_no_model_has_are_refused_before_memory_is_taken() {
+    let refused = |opened: Result<LocalModel>, what: &str| {
+        assert_eq!(opened.map(|_| ()).unwrap_err().code(), Code::ModelInvalid, "{what}");
+    };
+    let huge = [0u64, 5_000_000, 4_000_000_000];
+    for end in [
+        "block_count",
+        "context_length",
+        "embedding_length",
+        "feed_forward_length",
+        "attention.head_count",
+        "attention.head_count_kv",
+        "rope.dimension_count",
+    ] {
+        for n in huge {
+            if (end, n) != ("context_length", 5_000_000) {
+                let how = Made { meta: &[(end, json!(n))], ..WHOLE };
+                refused(open_bytes(&made("qwen3", &how)), end);
+            }
+        }
+    }
+    for n in huge {
+        let meta = [("attention.key_length", json!(n)), ("attention.value_length", json!(n))];
+        refused(open_bytes(&made("qwen3", &Made { meta: &meta, ..WHOLE })), "key_length");
+    }
+    let config = read_json("tiny-qwen3/config.json");
+    let numbers = [json!(0), json!(5_000_000), json!(1u64 << 40), json!(1e300), json!(-1)];
+    for key in [
+        "num_hidden_layers",
+        "hidden_size",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "intermediate_size",
+        "partial_rotary_factor",
+    ] {
+        for n in &numbers {
+            if matches!(key, "num_key_value_heads" | "head_dim") && n.as_u64().is_none() {
+                continue;
+            }
+            let folder = tempfile::tempdir().unwrap();
+            for entry in std::fs::read_dir(fixture("tiny-qwen3")).unwrap() {
+                let entry = entry.unwrap();
+                std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+            }
+            let mut config = config.clone();
+            config[key] = n.clone();
+            std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+            refused(LocalModel::open(folder.path(), LocalOptions::default()), &format!("{key} {n}"));
+        }
+    }
+}
+
+#[test]
+fn tensors_that_lie_upon_each_other_are_refused() {
+    let failed = open_bytes(&made("qwen3", &Made { heaped: true, ..WHOLE })).map(|_| ()).unwrap_err();
+    assert_eq!(failed.code(), Code::ModelInvalid);
+    assert!(failed.message().contains("lies upon another"), "{failed}");
+}
+
+#[test]
+fn a_long_prompt_is_read_no_longer_than_an_attempt_may_take() {
+    let model = super::tests::smollm2();
+    let request = asking(&"The dose is five mg a day. ".repeat(900), 5);
+    for limits in [
+        AttemptLimits { total: Some(std::time::Duration::from_millis(100)), ..NONE },
+        AttemptLimits { first_byte: Some(std::time::Duration::from_millis(100)), ..NONE },
+    ] {
+        let failed = model.complete(&request, limits, &Cancel::new()).unwrap_err();
+        assert_eq!((failed.error.code(), failed.elsewhere), (Code::Timeout, true));
+        // What was read until then is a part of the prompt, and is not lost.
+        let kept = model.0.kept.lock().unwrap().take().unwrap();
+        assert!(kept.tokens.len() < 3_000, "{} tokens were read", kept.tokens.len());
+        *model.0.kept.lock().unwrap() = Some(kept);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use quorate_core::{Cancel, Code, Error, Result};
 
@@ -28,11 +29,31 @@ pub(super) enum Wanted {
     All,
 }
 
+/// What ends a pass before its end.
+pub(super) struct Halt<'a> {
+    pub(super) cancel: &'a Cancel,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Halt<'_> {
+    /// Errors: `cancelled`, `timeout`. What is one of them once stays so.
+    pub(super) fn check(&self) -> Result<()> {
+        self.cancel.check()?;
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Error::new(
+                Code::Timeout,
+                "the local model was not ready within the time of an attempt",
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Decoder {
     /// Reads `tokens` after those that `memory` holds, and gives the logits of what comes after the last, or after each.
-    /// The memory keeps what was read, also of a pass that was cancelled.
+    /// The memory keeps what was read, also of a pass that was halted.
     ///
-    /// Errors: `cancelled`, `internal`, `model_invalid` when the logits are not finite.
+    /// Errors: `cancelled`, `timeout`, `internal`, `model_invalid` when the logits are not finite.
     pub(super) fn read(
         &self,
         team: &Team,
@@ -40,7 +61,7 @@ impl Decoder {
         scratch: &mut Scratch,
         tokens: &[u32],
         wanted: Wanted,
-        cancel: &Cancel,
+        halt: &Halt<'_>,
     ) -> Result<Vec<f32>> {
         if let Some(token) = tokens.iter().find(|token| **token as usize >= self.vocabulary) {
             let message = format!("token {token} is beyond the {} of the model", self.vocabulary);
@@ -55,9 +76,9 @@ impl Decoder {
                 Wanted::Last if later.is_empty() => batch.len() - 1..batch.len(),
                 Wanted::Last => 0..0,
             };
-            cancel.check()?;
+            halt.check()?;
             let wide = self.vocabulary.next_multiple_of(WIDTH);
-            self.batch(team, memory, scratch, batch, rows.clone(), cancel)?;
+            self.batch(team, memory, scratch, batch, rows.clone(), halt)?;
             for row in 0..rows.len() {
                 // SAFETY: the pass is over, so that no thread writes.
                 let logits = unsafe { scratch.logits.read(row * wide, self.vocabulary) };
@@ -79,7 +100,7 @@ impl Decoder {
         scratch: &mut Scratch,
         tokens: &[u32],
         wanted: Range<usize>,
-        cancel: &Cancel,
+        halt: &Halt<'_>,
     ) -> Result<()> {
         let before = memory.len;
         memory.reserve(before + tokens.len());
@@ -99,10 +120,10 @@ impl Decoder {
         let steps = Steps::new(Pass::steps(self.layers.len()));
         team.run(&steps, &|thread| {
             // SAFETY: all threads of the team run this with the same pass and steps, each with its own number.
-            unsafe { pass.run(thread, &steps, cancel, &stop) }
+            unsafe { pass.run(thread, &steps, halt, &stop) }
         })?;
         if stop.load(Ordering::Acquire) {
-            cancel.check()?;
+            halt.check()?;
         }
         memory.len += tokens.len();
         Ok(())
@@ -158,7 +179,7 @@ impl Pass<'_> {
 
     /// # Safety
     /// Every thread that runs it has the same pass and steps, and a number of its own below `threads`.
-    unsafe fn run(&self, thread: usize, steps: &Steps, cancel: &Cancel, stop: &AtomicBool) {
+    unsafe fn run(&self, thread: usize, steps: &Steps, halt: &Halt<'_>, stop: &AtomicBool) {
         let Decoder { shape, layers, .. } = self.decoder;
         let (s, n) = (self.s, self.tokens.len());
         let mut at = 0;
@@ -173,7 +194,7 @@ impl Pass<'_> {
         unsafe {
             let mut before: Option<&Layer> = None;
             for (i, layer) in layers.iter().enumerate() {
-                if cancel.is_cancelled() {
+                if halt.check().is_err() {
                     stop.store(true, Ordering::Release);
                     return;
                 }
@@ -183,7 +204,7 @@ impl Pass<'_> {
                             None => self.embed(row),
                             Some(before) => self.add(row, before.post_feed_norm.as_deref()),
                         }
-                        self.norm(row, &layer.attention_norm, &layer.qkv[0]);
+                        self.norm(row, &layer.attention_norm, layer.qkv.iter().any(Matrix::wants_codes));
                     }
                 });
                 let rows = s.normed_codes.rows(0, n, s.normed.at(0));
@@ -211,7 +232,7 @@ impl Pass<'_> {
                 step(by_rows, &mut |piece| {
                     for row in rows_of(piece) {
                         self.add(row, layer.post_attention_norm.as_deref());
-                        self.norm(row, &layer.feed_norm, &layer.gate);
+                        self.norm(row, &layer.feed_norm, layer.gate.wants_codes() || layer.up.wants_codes());
                     }
                 });
                 let rows = s.normed_codes.rows(0, n, s.normed.at(0));
@@ -230,7 +251,7 @@ impl Pass<'_> {
             step(self.wanted.len(), &mut |piece| {
                 let row = self.wanted.start + piece;
                 self.add(row, before.and_then(|layer| layer.post_feed_norm.as_deref()));
-                self.norm(row, &self.decoder.norm, head);
+                self.norm(row, &self.decoder.norm, head.wants_codes());
             });
             let first = self.wanted.start;
             let rows = s.normed_codes.rows(first, self.wanted.len(), s.normed.at(first * shape.hidden));
@@ -256,14 +277,15 @@ impl Pass<'_> {
         }
     }
 
-    /// Norms a row of the residuals, in the form that `reader` wants. # Safety: the row is this thread's.
-    unsafe fn norm(&self, row: usize, gains: &[f32], reader: &Matrix) {
+    /// Norms a row of the residuals, and encodes it if a matrix that reads it wants codes.
+    /// # Safety: the row is this thread's.
+    unsafe fn norm(&self, row: usize, gains: &[f32], encoded: bool) {
         let (shape, isa, s) = (&self.decoder.shape, self.decoder.isa, self.s);
         let at = row * shape.hidden;
         // SAFETY: as the caller vouches; gains are as many as hidden numbers.
         unsafe {
             float::rms_norm(isa, s.x.at(at), gains.as_ptr(), s.normed.at(at), shape.hidden, shape.eps);
-            if reader.wants_codes() {
+            if encoded {
                 s.normed_codes.encode(isa, row, 0, s.normed.at(at), shape.hidden);
             }
         }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -33,10 +34,12 @@ pub(super) enum Meta {
 }
 
 struct Place {
+    /// The number of a format that is not read.
     format: Result<Format, u32>,
-    /// Fastest first, as the file has them.
-    shape: Vec<usize>,
-    from: usize,
+    rows: usize,
+    columns: usize,
+    /// Its bytes; none of a format that is not read.
+    bytes: Range<usize>,
 }
 
 impl Gguf {
@@ -76,17 +79,10 @@ impl Gguf {
         let invalid = |what: String| {
             Error::new(Code::ModelInvalid, format!("{}: the tensor '{name}' {what}", self.path.display()))
         };
-        let columns = place.shape.first().copied().unwrap_or(1);
-        let rows = place.shape.iter().skip(1).try_fold(1usize, |all, &n| all.checked_mul(n));
-        let (weights, bytes) = format.piece();
-        let length = rows
-            .and_then(|rows| rows.checked_mul(columns))
-            .and_then(|all| (all / weights).checked_mul(bytes));
-        let whole = length.and_then(|length| self.map.get(place.from..place.from.checked_add(length)?));
-        let (Some(rows), Some(whole)) = (rows, whole) else {
-            return Err(invalid("reaches beyond the end of the file".into()));
-        };
-        Tensor::new(format, rows, columns, whole).map(Some).map_err(|e| invalid(e.message().to_owned()))
+        let bytes = self.map.get(place.bytes.clone()).unwrap_or_default();
+        Tensor::new(format, place.rows, place.columns, bytes)
+            .map(Some)
+            .map_err(|e| invalid(e.message().to_owned()))
     }
 }
 
@@ -145,7 +141,9 @@ fn read(bytes: &[u8]) -> Result<Contents, String> {
         let key = reader.text()?;
         let kind = reader.u32()?;
         let value = reader.value(kind, 0)?;
-        meta.insert(key, value);
+        if meta.insert(key.clone(), value).is_some() {
+            return Err(format!("has '{}' twice", quorate_core::shorten(&key)));
+        }
     }
     let mut places = HashMap::new();
     for _ in 0..tensors {
@@ -154,10 +152,28 @@ fn read(bytes: &[u8]) -> Result<Contents, String> {
         if dimensions > 4 {
             return Err(format!("the tensor '{}' has {dimensions} dimensions", quorate_core::shorten(&name)));
         }
-        let shape = (0..dimensions).map(|_| reader.count()).collect::<Result<_, _>>()?;
+        // Fastest first.
+        let shape = (0..dimensions).map(|_| reader.count()).collect::<Result<Vec<usize>, _>>()?;
         let number = reader.u32()?;
         let from = reader.count()?;
-        places.insert(name, Place { format: Format::of_gguf(number).ok_or(number), shape, from });
+        let format = Format::of_gguf(number).ok_or(number);
+        let columns = shape.first().copied().unwrap_or(1);
+        let rows = shape.iter().skip(1).try_fold(1usize, |all, &n| all.checked_mul(n));
+        let (weights, size) = format.map_or((1, 0), Format::piece);
+        let end = rows
+            .and_then(|rows| rows.checked_mul(columns))
+            .and_then(|all| (all / weights).checked_mul(size))
+            .and_then(|length| from.checked_add(length));
+        let (Some(rows), Some(end)) = (rows, end) else {
+            return Err(format!(
+                "the tensor '{}' reaches beyond the end of the file",
+                quorate_core::shorten(&name)
+            ));
+        };
+        let place = Place { format, rows, columns, bytes: from..end };
+        if places.insert(name.clone(), place).is_some() {
+            return Err(format!("has the tensor '{}' twice", quorate_core::shorten(&name)));
+        }
     }
     let align = match meta.get("general.alignment") {
         None => 32,
@@ -167,8 +183,21 @@ fn read(bytes: &[u8]) -> Result<Contents, String> {
             .ok_or("general.alignment is no power of two")?,
     };
     let start = reader.at.next_multiple_of(align);
-    for place in places.values_mut() {
-        place.from = place.from.checked_add(start).ok_or("a tensor lies beyond the end of the file")?;
+    let mut sorted: Vec<(&String, &mut Place)> = places.iter_mut().collect();
+    sorted.sort_unstable_by_key(|(_, place)| (place.bytes.start, place.bytes.end));
+    let mut free = start;
+    for (name, place) in sorted {
+        let range = &mut place.bytes;
+        let moved = range.start.checked_add(start).zip(range.end.checked_add(start));
+        let (from, end) = moved.filter(|(_, end)| *end <= bytes.len()).ok_or_else(|| {
+            format!("the tensor '{}' reaches beyond the end of the file", quorate_core::shorten(name))
+        })?;
+        // Small files whose tensors lie upon each other would ask for any memory.
+        if from < free {
+            return Err(format!("the tensor '{}' lies upon another", quorate_core::shorten(name)));
+        }
+        free = end;
+        *range = from..end;
     }
     Ok((meta, places))
 }

@@ -8,7 +8,7 @@ use quorate_core::Result;
 use super::kernel::float::{self, FloatJob, Kind};
 use super::kernel::{BLOCK, CodeLine, Form, Isa, QuantJob, WIDTH, quant};
 use super::pages::Pages;
-use super::tensor::{Format, Tensor};
+use super::tensor::{Format, Tensor, number};
 
 /// A matrix of `outputs x inputs`.
 pub(super) struct Matrix {
@@ -180,15 +180,6 @@ impl Matrix {
                 }
             }
         }
-    }
-}
-
-/// One number as stored.
-pub(super) fn number(kind: Kind, bytes: &[u8]) -> f32 {
-    match kind {
-        Kind::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
-        Kind::F16 => f16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
-        Kind::Bf16 => half::bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
     }
 }
 

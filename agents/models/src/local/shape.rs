@@ -101,6 +101,7 @@ impl Shape {
             return Err(unsupported("values of another length than keys"));
         }
         let turned = count("rope.dimension_count").unwrap_or(head);
+        limited(layers, hidden, heads, head, turned)?;
         let base = real("rope.freq_base").unwrap_or(if family == "gemma3" { 1e6 } else { 1e4 });
         let mut rope = Rope::new(base, turned, family == "llama");
         let mut context = need("context_length")?;
@@ -170,6 +171,7 @@ impl Shape {
             .or(config["rope_parameters"]["partial_rotary_factor"].as_f64())
             .unwrap_or(1.0);
         let turned = (head as f64 * part) as usize;
+        limited(layers, hidden, heads, head, turned)?;
         // Newer files put all about rotary embeddings into one place, for each kind of layer where there are two.
         let parameters = &config["rope_parameters"];
         let (global, local) = match parameters.get("full_attention") {
@@ -235,29 +237,15 @@ impl Shape {
     }
 
     fn checked(self) -> Result<Shape> {
-        let sizes = [
-            ("layers", self.layers, 1_000),
-            ("hidden numbers", self.hidden, 1 << 20),
-            ("heads", self.heads, 1 << 12),
-            ("heads of keys", self.kv_heads, 1 << 12),
-            ("numbers of a head", self.head, 1 << 12),
-            ("inner numbers", self.feed, 1 << 22),
+        limited(self.layers, self.hidden, self.heads, self.head, 2 * self.rope.inverse.len())?;
+        within(&[
+            ("heads of keys", self.kv_heads, self.heads),
+            ("inner numbers", self.feed, 1 << 19),
             ("positions", self.context, 1 << 30),
-        ];
-        for (what, n, most) in sizes {
-            if n == 0 || n > most {
-                return Err(Error::new(
-                    Code::ModelInvalid,
-                    format!("the model has {n} {what}, expected 1 to {most}"),
-                ));
-            }
-        }
-        let turned = 2 * self.rope.inverse.len();
-        if !self.heads.is_multiple_of(self.kv_heads) || turned > self.head {
-            let message = format!(
-                "{} heads on {} heads of keys, {turned} of {} numbers turned: they do not fit together",
-                self.heads, self.kv_heads, self.head
-            );
+        ])?;
+        if !self.heads.is_multiple_of(self.kv_heads) {
+            let message =
+                format!("{} heads on {} heads of keys do not fit together", self.heads, self.kv_heads);
             return Err(Error::new(Code::ModelInvalid, message));
         }
         if !(self.eps.is_finite() && self.scale.is_finite() && self.rope.scale.is_finite()) {
@@ -265,6 +253,29 @@ impl Shape {
         }
         Ok(self)
     }
+}
+
+/// Looks at sizes that memory is taken by. The limits are several times those of the largest models that are published.
+/// Errors: `model_invalid`.
+fn limited(layers: usize, hidden: usize, heads: usize, head: usize, turned: usize) -> Result<()> {
+    within(&[
+        ("layers", layers, 1_000),
+        ("hidden numbers", hidden, 1 << 17),
+        ("heads", heads, 1 << 12),
+        ("numbers of a head", head, 1 << 12),
+        ("numbers of all heads", heads.saturating_mul(head), 1 << 17),
+        ("turned numbers of a head", turned, head),
+    ])
+}
+
+fn within(sizes: &[(&str, usize, usize)]) -> Result<()> {
+    for (what, n, most) in sizes {
+        if *n == 0 || n > most {
+            let message = format!("the model has {n} {what}, expected 1 to {most}");
+            return Err(Error::new(Code::ModelInvalid, message));
+        }
+    }
+    Ok(())
 }
 
 fn family(name: &str) -> Result<&'static str> {

@@ -3,7 +3,7 @@
 //! By the Jinja template in the model's own file, as transformers renders it (blocks trimmed, `raise_exception`,
 //! `strftime_now`, `tojson` in Python's form, methods of Python's texts and lists).
 
-use minijinja::value::{Kwargs, Value as Jinja, ValueKind};
+use minijinja::value::{Kwargs, StringInput, Value as Jinja, ValueKind};
 use minijinja::{Environment, ErrorKind, State};
 use quorate_core::{Code, Error, Result};
 use serde_json::{Map, Value, json};
@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 use super::sample::template_fields;
 use crate::message::{Message, Part, Role};
 use crate::request::{Request, ToolChoice};
+
+/// The most bytes that a template may write, and its filters each.
+const MAX_BYTES: usize = 64 << 20;
 
 /// The template of a model that has none: that of ChatML.
 const PLAIN: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
@@ -52,13 +55,14 @@ impl Template {
             }
         });
         environment.add_filter("tojson", to_json);
+        environment.add_filter("indent", indent);
         // As Jinja2 sees it: nothing can be gone through in what is none.
         environment.add_test("iterable", |value: &Jinja| !value.is_none() && value.try_iter().is_ok());
         environment.set_formatter(|out, state, value| match value.kind() {
             ValueKind::Bool | ValueKind::None | ValueKind::Map | ValueKind::Seq => {
-                let mut written = String::new();
+                let mut written = Text::default();
                 write_python(value, 0, &mut written)?;
-                out.write_str(&written).map_err(minijinja::Error::from)
+                out.write_str(&written.0).map_err(minijinja::Error::from)
             }
             _ => minijinja::escape_formatter(out, state, value),
         });
@@ -89,7 +93,9 @@ impl Template {
             context.insert(name.clone(), value.clone());
         }
         let template = self.environment.get_template("chat").map_err(|e| failed(&e))?;
-        template.render(Jinja::from_serialize(&context)).map_err(|e| failed(&e))
+        let mut written = Room(Vec::new());
+        template.render_captured_to(Jinja::from_serialize(&context), &mut written).map_err(|e| failed(&e))?;
+        String::from_utf8(written.0).map_err(|_| Error::new(Code::Internal, "a template wrote no UTF-8"))
     }
 
     fn tools_of(&self, request: &Request) -> Result<Value> {
@@ -114,9 +120,56 @@ impl Template {
 }
 
 fn failed(e: &minijinja::Error) -> Error {
-    let said = e.detail().map_or_else(|| e.to_string(), str::to_owned);
+    let said = match e.kind() {
+        ErrorKind::WriteFailure => TOO_LONG.to_owned(),
+        _ => e.detail().map_or_else(|| e.to_string(), str::to_owned),
+    };
     Error::invalid(format!("the model's chat template refuses the messages: {said}"))
 }
+
+/// What a template has written so far.
+struct Room(Vec<u8>);
+
+impl std::io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if bytes.len() > MAX_BYTES - self.0.len() {
+            return Err(std::io::Error::other(TOO_LONG));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a filter has written so far.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn push(&mut self, text: &str) -> Result<(), minijinja::Error> {
+        self.room(text.len())?;
+        self.0.push_str(text);
+        Ok(())
+    }
+
+    fn spaces(&mut self, n: usize) -> Result<(), minijinja::Error> {
+        self.room(n)?;
+        self.0.extend(std::iter::repeat_n(' ', n));
+        Ok(())
+    }
+
+    fn room(&self, n: usize) -> Result<(), minijinja::Error> {
+        if n > MAX_BYTES - self.0.len() {
+            return Err(minijinja::Error::new(ErrorKind::InvalidOperation, TOO_LONG));
+        }
+        Ok(())
+    }
+}
+
+const TOO_LONG: &str = "it writes more than 64 MiB";
 
 /// A message as templates read it.
 fn message(message: &Message) -> Result<Value> {
@@ -183,8 +236,9 @@ fn to_json(_: &State<'_, '_>, value: &Jinja, options: Kwargs) -> Result<Jinja, m
     let sort: Option<bool> = options.get("sort_keys")?;
     let ascii: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
-    let mut out = String::new();
+    let mut out = Text::default();
     write_json(value, indent, sort == Some(true), 0, &mut out)?;
+    let mut out = out.0;
     if ascii == Some(true) {
         let mut plain = String::with_capacity(out.len());
         for c in out.chars() {
@@ -200,48 +254,50 @@ fn to_json(_: &State<'_, '_>, value: &Jinja, options: Kwargs) -> Result<Jinja, m
 }
 
 /// A value as Python prints it.
-fn write_python(value: &Jinja, depth: usize, out: &mut String) -> Result<(), minijinja::Error> {
+fn write_python(value: &Jinja, depth: usize, out: &mut Text) -> Result<(), minijinja::Error> {
     if depth > 64 {
         return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "a value is nested too deeply"));
     }
     match value.kind() {
-        ValueKind::None => out.push_str("None"),
-        ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),
+        ValueKind::None => out.push("None")?,
+        ValueKind::Bool => out.push(if value.is_true() { "True" } else { "False" })?,
         ValueKind::String => {
             let text = value.to_string();
-            let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-            out.push(quote);
+            let quote = if text.contains('\'') && !text.contains('"') { "\"" } else { "'" };
+            let mut quoted = String::with_capacity(text.len() + 2);
             for c in text.chars() {
                 match c {
-                    '\\' => out.push_str("\\\\"),
-                    '\n' => out.push_str("\\n"),
-                    '\r' => out.push_str("\\r"),
-                    '\t' => out.push_str("\\t"),
-                    c if c == quote => out.extend(['\\', c]),
-                    c => out.push(c),
+                    '\\' => quoted.push_str("\\\\"),
+                    '\n' => quoted.push_str("\\n"),
+                    '\r' => quoted.push_str("\\r"),
+                    '\t' => quoted.push_str("\\t"),
+                    c if quote.starts_with(c) => quoted.extend(['\\', c]),
+                    c => quoted.push(c),
                 }
             }
-            out.push(quote);
+            out.push(quote)?;
+            out.push(&quoted)?;
+            out.push(quote)?;
         }
         ValueKind::Map => {
-            out.push('{');
+            out.push("{")?;
             for (i, key) in value.try_iter()?.enumerate() {
-                out.push_str(if i > 0 { ", " } else { "" });
+                out.push(if i > 0 { ", " } else { "" })?;
                 write_python(&key, depth + 1, out)?;
-                out.push_str(": ");
+                out.push(": ")?;
                 write_python(&value.get_item(&key)?, depth + 1, out)?;
             }
-            out.push('}');
+            out.push("}")?;
         }
         ValueKind::Seq => {
-            out.push('[');
+            out.push("[")?;
             for (i, item) in value.try_iter()?.enumerate() {
-                out.push_str(if i > 0 { ", " } else { "" });
+                out.push(if i > 0 { ", " } else { "" })?;
                 write_python(&item, depth + 1, out)?;
             }
-            out.push(']');
+            out.push("]")?;
         }
-        _ => out.push_str(&value.to_string()),
+        _ => out.push(&value.to_string())?,
     }
     Ok(())
 }
@@ -251,7 +307,7 @@ fn write_json(
     indent: Option<usize>,
     sort: bool,
     depth: usize,
-    out: &mut String,
+    out: &mut Text,
 ) -> Result<(), minijinja::Error> {
     if depth > 64 {
         return Err(minijinja::Error::new(
@@ -259,11 +315,12 @@ fn write_json(
             "a value is nested too deeply for JSON",
         ));
     }
-    let line = |out: &mut String, depth: usize| {
+    let line = |out: &mut Text, depth: usize| {
         if let Some(indent) = indent {
-            out.push('\n');
-            out.extend(std::iter::repeat_n(' ', indent * depth));
+            out.push("\n")?;
+            out.spaces(indent.saturating_mul(depth))?;
         }
+        Ok::<_, minijinja::Error>(())
     };
     let comma = if indent.is_some() { "," } else { ", " };
     match value.kind() {
@@ -275,41 +332,55 @@ fn write_json(
             if sort {
                 keys.sort();
             }
-            out.push('{');
+            out.push("{")?;
             for (i, key) in keys.iter().enumerate() {
-                out.push_str(if i > 0 { comma } else { "" });
-                line(out, depth + 1);
-                out.push_str(&Value::from(key.to_string()).to_string());
-                out.push_str(": ");
+                out.push(if i > 0 { comma } else { "" })?;
+                line(out, depth + 1)?;
+                out.push(&Value::from(key.to_string()).to_string())?;
+                out.push(": ")?;
                 write_json(&value.get_item(key)?, indent, sort, depth + 1, out)?;
             }
             if !keys.is_empty() {
-                line(out, depth);
+                line(out, depth)?;
             }
-            out.push('}');
+            out.push("}")?;
         }
         ValueKind::Seq | ValueKind::Iterable => {
-            out.push('[');
+            out.push("[")?;
             let mut any = false;
             for item in value.try_iter()? {
-                out.push_str(if any { comma } else { "" });
+                out.push(if any { comma } else { "" })?;
                 any = true;
-                line(out, depth + 1);
+                line(out, depth + 1)?;
                 write_json(&item, indent, sort, depth + 1, out)?;
             }
             if any {
-                line(out, depth);
+                line(out, depth)?;
             }
-            out.push(']');
+            out.push("]")?;
         }
         _ => {
             let plain = serde_json::to_string(value).map_err(|e| {
                 minijinja::Error::new(ErrorKind::InvalidOperation, format!("a value has no JSON: {e}"))
             })?;
-            out.push_str(&plain);
+            out.push(&plain)?;
         }
     }
     Ok(())
+}
+
+/// The filter of Jinja, for widths that are bounded.
+fn indent(
+    text: StringInput<'_>,
+    width: Option<usize>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<Jinja, minijinja::Error> {
+    let wide = width.or(options.get("width")?).unwrap_or(4);
+    let lines = text.as_str().split('\n').count();
+    Text::default().room(wide.saturating_mul(lines))?;
+    minijinja::filters::indent(text, width, first, blank, options)
 }
 
 #[cfg(test)]
@@ -379,6 +450,25 @@ mod tests {
             )
             .is_err()
         );
+    }
+
+    #[test]
+    fn what_a_template_writes_has_an_end() {
+        let long = "x".repeat(1 << 20);
+        for source in [
+            "{% for i in range(100) %}{{ messages[1].content }}{% endfor %}",
+            "{{ ['a', 'b'] | tojson(indent=100000000000) }}",
+            "{{ [['a']] | tojson(indent=9223372036854775807) }}",
+            "{{ 'a\nb' | indent(100000000000) }}",
+            "{{ 'a\nb' | indent(width=100000000000) }}",
+            "{% set m = [messages, messages, messages, messages] %}{{ [m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m] | tojson }}",
+            "{% set m = [messages, messages, messages, messages] %}{{ [m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m] }}",
+        ] {
+            let refused = rendered(source, &asking(&long)).unwrap_err();
+            assert_eq!(refused.code(), Code::InvalidArgument, "{source}");
+            assert!(refused.message().ends_with(TOO_LONG), "{source}: {refused}");
+        }
+        assert_eq!(rendered("{{ 'a\n\nb' | indent(2, first=true) }}", &asking("x")).unwrap(), "  a\n\n  b");
     }
 
     #[test]

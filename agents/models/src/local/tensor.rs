@@ -7,7 +7,6 @@ use quorate_core::{Code, Error, Result};
 
 use super::kernel::float::Kind;
 use super::kernel::{BLOCK, Form};
-use super::matrix::number;
 
 /// A matrix as it lies in a file, row by row; a vector is one row.
 #[derive(Clone)]
@@ -281,6 +280,15 @@ impl Blocks {
             }
         }
         Block { codes, scales, mins }
+    }
+}
+
+/// One number as stored.
+pub(super) fn number(kind: Kind, bytes: &[u8]) -> f32 {
+    match kind {
+        Kind::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        Kind::F16 => f16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+        Kind::Bf16 => half::bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::forward::Wanted;
+use super::forward::{Halt, Wanted};
 use super::memory::Memory;
 use super::scratch::Scratch;
 use super::*;
@@ -50,8 +50,8 @@ pub(super) fn logits(model: &LocalModel, tokens: &[u32], at_once: usize) -> Vec<
     let mut scratch = Scratch::new(&inner.decoder, inner.team.threads());
     let mut out = Vec::new();
     for tokens in tokens.chunks(at_once) {
-        let read =
-            inner.decoder.read(&inner.team, &mut memory, &mut scratch, tokens, Wanted::All, &Cancel::new());
+        let halt = Halt { cancel: &Cancel::new(), deadline: None };
+        let read = inner.decoder.read(&inner.team, &mut memory, &mut scratch, tokens, Wanted::All, &halt);
         out.extend(read.unwrap());
     }
     out

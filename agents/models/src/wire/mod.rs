@@ -92,20 +92,15 @@ pub(crate) trait Decoder: Send {
 
 /// The service that a model's name (`WIRE:NAME`) names. Errors: `invalid_argument` for another form or wire.
 pub(crate) fn open(name: &str, options: ServiceOptions) -> Result<Service> {
-    let known = ["openai", "anthropic"];
-    let (wire, model) = name.split_once(':').filter(|(_, model)| !model.is_empty()).ok_or_else(|| {
-        Error::invalid(format!(
-            "'{name}' names no model; expected WIRE:NAME with one of {}",
-            known.join(", ")
-        ))
-    })?;
+    let unknown = || {
+        let forms = "openai:NAME, anthropic:NAME or local:PATH";
+        Error::invalid(format!("'{}' names no model; {forms} is expected", quorate_core::shorten(name)))
+    };
+    let (wire, model) = name.split_once(':').filter(|(_, model)| !model.is_empty()).ok_or_else(unknown)?;
     let wire: Box<dyn Wire> = match wire {
         "openai" => Box::new(openai::OpenAi),
         "anthropic" => Box::new(anthropic::Anthropic),
-        other => {
-            let message = format!("'{name}': '{other}' is no wire; there are {}", known.join(", "));
-            return Err(Error::invalid(message));
-        }
+        _ => return Err(unknown()),
     };
     Service::new(wire, model, options)
 }

@@ -1,7 +1,6 @@
-"""Writes what the comparisons printed between the marks in README.md: python readme_numbers.py FOLDER README.
+"""Writes what the comparisons printed into one page: python results.py FOLDER RESULTS.md
 
-FOLDER holds one .txt of each comparison and `rows.jsonl`, from which the one table is made. --note TEXT is a sentence to
-put before it.
+FOLDER holds NAME.txt of each comparison (what it printed, after its command) and NAME.rows, from which the one table is made.
 """
 
 import argparse
@@ -10,7 +9,12 @@ import json
 import platform
 from pathlib import Path
 
-START, END = "<!-- compare:start -->", "<!-- compare:end -->"
+HEAD = """# Measured
+
+Written by `make compare`, which runs quorate beside its peers on one machine; `ONLY="vectors consensus" make compare` runs those alone and keeps the
+others. `add` of quorate returns when the write is on the disk and searchable in both legs; the calls of the peers are as they come.
+The last column is how many times better quorate is than the best of the peers: below 1 it is worse.
+"""
 
 
 def machine():
@@ -25,7 +29,7 @@ def figure(value):
 
 
 def table(lines):
-    """One line a figure; the last column is how many times better quorate is than the best of the peers."""
+    """One line a figure."""
     out = ["| what | unit | quorate | peers | times the best peer |", "|---|---|---|---|---|"]
     for line in lines:
         peers = {name: value for name, value in line["peers"].items() if value is not None}
@@ -41,20 +45,16 @@ def table(lines):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("readme", type=Path)
-    parser.add_argument("--note", default="")
+    parser.add_argument("page", type=Path)
     given = parser.parse_args()
-    rows = given.folder / "rows.jsonl"
-    parts = [f"Measured {datetime.date.today()} on {machine()}, by `make compare`, which prints what follows.{' ' * bool(given.note)}{given.note}\n"]
-    if rows.exists():
-        parts.append(table([json.loads(line) for line in rows.read_text().splitlines()]) + "\n")
-    for path in sorted(given.folder.glob("*.txt"), key=lambda path: path.stat().st_mtime):
+    runs = sorted(given.folder.glob("*.txt"), key=lambda path: path.stat().st_mtime)
+    rows = [json.loads(line) for path in runs if path.with_suffix(".rows").exists() for line in path.with_suffix(".rows").read_text().splitlines()]
+    parts = [HEAD, f"Machine: {machine()}.\n", table(rows) + "\n"]
+    for path in runs:
+        day = datetime.date.fromtimestamp(path.stat().st_mtime)
         lines = [line.rstrip() for line in path.read_text().splitlines() if line.strip() and not (line.startswith("{") and len(line) > 500)]
-        parts.append(f"**{path.stem}**\n\n```text\n" + "\n".join(lines) + "\n```\n")
-    text = given.readme.read_text()
-    before, rest = text.split(START)
-    after = rest.split(END)[1]
-    given.readme.write_text(before + START + "\n" + "\n".join(parts) + END + after)
+        parts.append(f"## {path.stem} ({day})\n\n```text\n" + "\n".join(lines) + "\n```\n")
+    given.page.write_text("\n".join(parts))
 
 
 main()

@@ -1,0 +1,132 @@
+//! Which thread does work that its caller waits for?
+//!
+//! A thread that has ended its work waits a while for more, since starting one costs as much as a short request does.
+
+use std::io;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::fork::PerProcess;
+use crate::{Code, Error, Result};
+
+/// How long a thread waits for more work.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// At most so many threads wait.
+const MOST: usize = 16;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The threads that wait, the last one to have worked at the end. Each is known by its number.
+#[derive(Default)]
+struct Waiting {
+    threads: Vec<(u64, SyncSender<Work>)>,
+    started: u64,
+}
+
+static WAITING: PerProcess<Arc<Mutex<Waiting>>> = PerProcess::new();
+
+/// Has `work` done on a thread of its own, one that waits for work or a new one. It must not unwind. Errors: `io` when no
+/// thread can be started.
+///
+/// ```
+/// let (sender, result) = std::sync::mpsc::channel();
+/// quorate_core::spare::run(move || sender.send(6 * 7).unwrap())?;
+/// assert_eq!(result.recv(), Ok(42));
+/// # Ok::<(), quorate_core::Error>(())
+/// ```
+pub fn run(work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let waiting = WAITING.get(|| Ok(Arc::default()))?;
+    let work: Work = Box::new(work);
+    let number = {
+        let mut waiting = lock(waiting);
+        if let Some((_, thread)) = waiting.threads.pop() {
+            // Who is taken off the list waits for what is sent to it, however long.
+            drop(waiting);
+            return thread.send(work).map_err(|_| Error::new(Code::Internal, "a thread that waits is gone"));
+        }
+        waiting.started += 1;
+        waiting.started
+    };
+    start(number, Arc::clone(waiting), work)
+        .map_err(|e| Error::with_source(Code::Io, format!("no thread could be started: {e}"), e))
+}
+
+fn start(number: u64, waiting: Arc<Mutex<Waiting>>, first: Work) -> io::Result<()> {
+    let serve = move || {
+        let (sender, receiver) = sync_channel(1);
+        let mut work = first;
+        loop {
+            work();
+            {
+                let mut waiting = lock(&waiting);
+                if waiting.threads.len() >= MOST {
+                    return;
+                }
+                waiting.threads.push((number, sender.clone()));
+            }
+            let next = receiver.recv_timeout(PATIENCE).or_else(|e| {
+                let mut waiting = lock(&waiting);
+                let before = waiting.threads.len();
+                waiting.threads.retain(|(other, _)| *other != number);
+                let taken = waiting.threads.len() == before;
+                drop(waiting);
+                // Somebody has taken this thread off the list, and is about to send.
+                if taken { receiver.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { Err(e) }
+            });
+            match next {
+                Ok(next) => work = next,
+                Err(_) => return,
+            }
+        }
+    };
+    thread::Builder::new().name("quorate".to_owned()).spawn(serve).map(|_| ())
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn work_is_done_at_once_and_each_time() {
+        // More at a time than wait, and each needs all the others.
+        for _ in 0..5 {
+            let (sender, results) = channel();
+            let together = Arc::new(std::sync::Barrier::new(3 * MOST));
+            for i in 0..3 * MOST {
+                let (sender, together) = (sender.clone(), Arc::clone(&together));
+                run(move || {
+                    together.wait();
+                    sender.send(i).unwrap();
+                })
+                .unwrap();
+            }
+            drop(sender);
+            let mut found: Vec<usize> = results.iter().collect();
+            found.sort_unstable();
+            assert_eq!(found, (0..3 * MOST).collect::<Vec<_>>());
+        }
+        let waiting = WAITING.get(|| Ok(Arc::default())).unwrap();
+        assert!(lock(waiting).threads.len() <= MOST);
+    }
+
+    #[test]
+    fn a_thread_is_used_again() {
+        let (sender, names) = channel();
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..200 {
+            let sender = sender.clone();
+            run(move || sender.send(thread::current().id()).unwrap()).unwrap();
+            seen.insert(names.recv().unwrap());
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(seen.len() < 100, "{} threads", seen.len());
+    }
+}
