@@ -36,8 +36,9 @@ explorer: weights ## The gateway's page in Chromium, which is installed when it 
 	scripts/node.sh explorer
 
 # Clippy through cargo's build rather than its check: it then shares the build of the dependencies with the tests.
-lint: setup ## Format and clippy
+lint: setup ## Format, clippy, workflows and images
 	cargo fmt --all --check
+	scripts/workflows.sh
 	RUSTC_WORKSPACE_WRAPPER="$$(dirname "$$(rustup which rustc 2>/dev/null || command -v rustc)")/clippy-driver" \
 	CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__ cargo build $(CARGO_FLAGS) --workspace --keep-going
 

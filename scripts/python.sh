@@ -29,7 +29,7 @@ export HAYSTACK_TELEMETRY_ENABLED=false
 "$python" -m mypy
 (cd ../examples/hosts/fastapi && MYPYPATH=../../../bindings-python/python "$python" -m mypy)
 shopt -s nullglob
-typed=(tests/typed_use.py ../examples/python/*.py)
+typed=(tests/typed_use.py ../examples/python/*.py ../examples/topics/*.py)
 "$python" -m mypy --strict "${typed[@]}"
 export PYRIGHT_PYTHON_CACHE_DIR="$cache/pyright" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 "$python" -m pyright --pythonpath "$python" --level error "${typed[@]}" python/quorate
