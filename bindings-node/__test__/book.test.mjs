@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -20,6 +20,8 @@ const ROOT = dirname(PACKAGE);
 const DOCS = join(ROOT, 'docs');
 const PAGES = readdirSync(DOCS, { recursive: true })
   .filter((name) => name.endsWith('.md'))
+  .map((name) => `docs/${name}`)
+  .concat('README.md')
   .sort();
 
 const CLAIM = /^(\s*)(\S.*?);\s+\/\/ -> (.+)$/;
@@ -35,7 +37,7 @@ const __claim = (place, value, found) => {
 
 /** The `js` blocks of a page as one module; none when it has none. */
 function moduleOf(page) {
-  const text = readFileSync(join(DOCS, page), 'utf8');
+  const text = readFileSync(join(ROOT, page), 'utf8');
   const out = [];
   const places = [];
   let inside = false;
@@ -45,7 +47,7 @@ function moduleOf(page) {
     else if (inside) {
       const claim = CLAIM.exec(line);
       const [, indent, expression, value] = claim ?? [];
-      const place = JSON.stringify(`docs/${page}:${i + 1}`);
+      const place = JSON.stringify(`${page}:${i + 1}`);
       if (claim) places.push(place);
       out.push(claim ? `${indent}__claim(${place}, ${JSON.stringify(value)}, (${expression}));` : line);
     }
@@ -58,12 +60,12 @@ function moduleOf(page) {
 const withJs = PAGES.filter((page) => moduleOf(page) !== null);
 
 for (const page of withJs) {
-  test(`the blocks of docs/${page} run`, (t) =>
+  test(`the blocks of ${page} run`, (t) =>
     inFolder((folder) => {
       cpSync(join(ROOT, 'examples', 'files'), join(folder, 'files'), { recursive: true });
       mkdirSync(join(folder, 'node_modules'));
       symlinkSync(PACKAGE, join(folder, 'node_modules', 'quorate'));
-      if (page === 'models-local.md') {
+      if (page === 'docs/models-local.md') {
         const weights = process.env.QUORATE_TEST_LLM ?? '';
         if (!existsSync(weights)) return t.skip("the weights of the local model are not here; 'make weights' puts them into the cache");
         symlinkSync(weights, join(folder, basename(weights)));
@@ -72,7 +74,7 @@ for (const page of withJs) {
       writeFileSync(file, moduleOf(page));
       const env = { ...process.env, OPENAI_API_KEY: 'none', ANTHROPIC_API_KEY: 'none' };
       const run = spawnSync(process.execPath, [file], { cwd: folder, encoding: 'utf8', env, timeout: 120_000 });
-      assert.equal(run.status, 0, `${relative(ROOT, join(DOCS, page))}:\n${run.stderr}`);
+      assert.equal(run.status, 0, `${page}:\n${run.stderr}`);
     }));
 }
 

@@ -1,4 +1,4 @@
-"""Does the page of the package show what works?"""
+"""Do the pages of the package and of the project show what works?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8"), re.S)
+PAGES = [Path(__file__).parents[levels] / "README.md" for levels in (1, 2)]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -18,4 +19,4 @@ def test_examples_run(block, tmp_path, monkeypatch, capsys):
 
 
 def test_there_are_examples():
-    assert BLOCKS
+    assert len(BLOCKS) >= len(PAGES)
