@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::convert::{array1, array2, function, record, text, texts, type_name, vectors};
 use crate::door::{awaited, blocking, quick};
 use crate::errors::{OrRaise, invalid, refused};
+use crate::guest;
 use crate::scalar::scalar;
 
 /// A model that turns texts into vectors of unit length.
@@ -308,10 +309,7 @@ impl CallbackEmbedder {
     ) -> PyResult<PyClassInitializer<Self>> {
         let what = "the function of a CallbackEmbedder";
         let function = self::function(function, what, "something that can be called with a list of texts")?;
-        let embed = move |texts: &[&str], _: &quorate::Cancel| {
-            Python::try_attach(|py| called(py, &function, texts))
-                .unwrap_or_else(|| Err(Error::new(Code::Callback, "the interpreter has ended")))
-        };
+        let embed = move |texts: &[&str], _: &quorate::Cancel| guest::call(|py| called(py, &function, texts));
         let model = quorate::CallbackEmbedder::new(id, dim, embed).and_then(|e| e.max_tokens(max_tokens));
         let base = Embedder::with_cache(Arc::new(model.or_raise()?), true, cache)?;
         Ok(PyClassInitializer::from(base).add_subclass(CallbackEmbedder))

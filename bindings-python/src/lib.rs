@@ -10,6 +10,7 @@ mod door;
 mod embed;
 mod errors;
 mod eval;
+mod guest;
 mod hits;
 mod kb;
 mod log;
@@ -28,6 +29,7 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     door::register(module)?;
     log::register(module)?;
     bell::register(module)?;
+    guest::register(module)?;
     embed::register(module)?;
     eval::register(module)?;
     hits::register(module)?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 use quorate::models::{MESSAGE_SCHEMA, Model, Recording as Session, Request, ScriptedModel};
 use quorate::{Cancel, Code, Error};
 use quorate_bindings::Host;
@@ -16,6 +16,7 @@ use crate::bell::Bell;
 use crate::convert::{from_json, report, sequence, text, texts, type_name};
 use crate::door::{Held, await_here, blocking, quick};
 use crate::errors::{OrRaise, invalid, known, raise};
+use crate::guest;
 use crate::metadata::{dict, object, wrong};
 use crate::scalar::scalar;
 
@@ -67,12 +68,15 @@ fn fallbacks(given: &Bound<'_, PyAny>) -> PyResult<Vec<Model>> {
 
 #[pyfunction]
 fn open_model(
+    py: Python<'_>,
     name: &Bound<'_, PyAny>,
     given: &Bound<'_, PyDict>,
     fallback: &Bound<'_, PyAny>,
 ) -> PyResult<LanguageModel> {
     let (name, given) = (text(name, "the model")?, options(given, "a model's options")?);
-    models::open(HOST, &name, given, fallbacks(fallback)?).or_raise().map(LanguageModel)
+    let fallback = fallbacks(fallback)?;
+    // A local one is read and packed, which takes a while.
+    blocking(py, move |_| models::open(HOST, &name, given, fallback)).map(LanguageModel)
 }
 
 /// A model of tests. `replies`: what it says in order, or a function of the request.
@@ -101,9 +105,10 @@ fn said(given: &Bound<'_, PyAny>, what: &str) -> PyResult<Value> {
     if let Some(fields) = dict(given)? {
         return options(&fields, what);
     }
-    text(given, what)
-        .map(Value::String)
-        .map_err(|_| wrong(Code::InvalidArgument, what, given, "a string, a dict or an error is expected"))
+    if !given.is_instance_of::<PyString>() {
+        return Err(wrong(Code::InvalidArgument, what, given, "a string, a dict or an error is expected"));
+    }
+    text(given, what).map(Value::String)
 }
 
 /// What `function` answers to a request; the result of a coroutine is awaited in a loop of its own.
@@ -113,7 +118,7 @@ fn answer(
     cancel: &Cancel,
 ) -> quorate::Result<quorate::models::Reply> {
     cancel.check()?;
-    let answered = Python::try_attach(|py| {
+    let answered = guest::call(|py| {
         let call = || {
             let given = function.bind(py).call1((report(py, &request.to_json())?,))?;
             let coroutine = py.import("inspect")?.call_method1("iscoroutine", (&given,))?.is_truthy()?;
@@ -123,10 +128,7 @@ fn answer(
         };
         call().map_err(|raised| failed(py, raised))
     });
-    match answered {
-        Some(value) => models::scripted_reply(&value?),
-        None => Err(Error::new(Code::Callback, "the interpreter has ended")),
-    }
+    models::scripted_reply(&answered?)
 }
 
 /// A request. `check`: what refuses outputs that fit the schema, as an exception with code `output_invalid`.
@@ -135,11 +137,10 @@ fn request(given: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<Requ
     if let Some(check) = check {
         request.output = request.output.map(|output| {
             output.checked_by(move |value| {
-                let checked = Python::try_attach(|py| {
+                guest::call(|py| {
                     let call = || check.call1(py, (from_json(py, value)?,)).map(|_| ());
                     call().map_err(|raised| failed(py, raised))
-                });
-                checked.unwrap_or_else(|| Err(Error::new(Code::Callback, "the interpreter has ended")))
+                })
             })
         });
     }
@@ -210,7 +211,8 @@ impl LanguageModel {
         request: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let request = self::request(request, None)?;
-        let count = quick(py, || self.0.count_tokens(&request))?;
+        let model = self.0.clone();
+        let count = blocking(py, move |_| model.count_tokens(&request))?;
         from_json(py, &models::count(count))
     }
 

@@ -111,8 +111,12 @@ impl Flow {
         state.queue.clear();
         let (stream, wake) = (state.stream.take(), state.wake.take());
         drop(state);
-        drop((stream, wake));
+        drop(stream);
         self.shared.changed.notify_all();
+        // Who waits to be woken learns that nothing comes any more.
+        if let Some(wake) = wake {
+            wake();
+        }
     }
 
     fn is_own(&self) -> bool {
