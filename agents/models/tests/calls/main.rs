@@ -1,6 +1,7 @@
 //! Calls through a loopback server: retries, limits, streams that break, forms, recordings.
 
 mod forms;
+mod hostile;
 mod retries;
 mod server;
 mod streams;

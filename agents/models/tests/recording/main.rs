@@ -3,6 +3,7 @@
 #[allow(dead_code)]
 #[path = "../calls/server.rs"]
 mod server;
+mod hostile;
 
 use std::sync::{Arc, Mutex};
 
