@@ -267,18 +267,43 @@ impl Part {
 }
 
 impl ToolCall {
-    /// A call whose arguments are read strictly: a JSON object and nothing after it. Nothing at all is an empty object,
-    /// as services write it for tools without arguments.
+    /// A call whose arguments are read strictly: a JSON object, nested at most 64 deep, and nothing after it. Nothing at
+    /// all is an empty object, as services write it for tools without arguments.
     pub fn read(id: impl Into<String>, name: impl Into<String>, written: &str) -> Self {
         let mut call = ToolCall { id: id.into(), name: name.into(), arguments: Map::new(), broken: None };
         if !written.trim().is_empty() {
             match serde_json::from_str(written) {
+                Ok(value @ Value::Object(_)) if is_deep(&value) => call.broken = Some(written.to_owned()),
                 Ok(Value::Object(arguments)) => call.arguments = arguments,
                 _ => call.broken = Some(written.to_owned()),
             }
         }
         call
     }
+}
+
+/// The deepest nesting of a value that a message or a request holds. Readers of JSON stop at about 128, and what was
+/// read once is written into requests and recordings that nest it deeper.
+const MAX_DEPTH: usize = 64;
+
+/// Whether a value is nested deeper than messages and requests hold.
+pub(crate) fn is_deep(value: &Value) -> bool {
+    fn deeper(value: &Value, left: usize) -> bool {
+        match value {
+            Value::Array(items) => left == 0 || items.iter().any(|item| deeper(item, left - 1)),
+            Value::Object(fields) => left == 0 || fields.values().any(|item| deeper(item, left - 1)),
+            _ => false,
+        }
+    }
+    deeper(value, MAX_DEPTH)
+}
+
+/// Errors: `invalid_argument` for a value that is nested too deep.
+pub(crate) fn not_deep(what: &str, value: &Value) -> Result<()> {
+    if is_deep(value) {
+        return Err(Error::invalid(format!("{what} nests lists and objects over {MAX_DEPTH} deep")));
+    }
+    Ok(())
 }
 
 /// What kind of JSON value it is, for messages to people.
@@ -314,13 +339,26 @@ mod read {
         let mut parts = content(object.get("content").unwrap_or(&Value::Null))?;
         if let Some(id) = object.get("tool_call_id").filter(|id| !id.is_null()) {
             let id = id.as_str().ok_or_else(|| Error::invalid("tool_call_id is no text"))?;
-            let content = parts.iter().filter_map(Part::as_text).collect();
-            let error = flag(object, "error")?;
-            let result = ToolResult { tool_call_id: id.to_owned(), content, error, cache: cache(object)? };
+            let mut result =
+                ToolResult { tool_call_id: id.to_owned(), error: flag(object, "error")?, ..Default::default() };
+            result.cache = cache(object)?;
+            for part in &parts {
+                let Part::Text(text) = part else {
+                    let what = part.to_json()["type"].as_str().unwrap_or_default().to_owned();
+                    return Err(Error::invalid(format!(
+                        "the result of a tool holds a {what}, and services take text alone; put it into a message of the user"
+                    )));
+                };
+                result.content.push_str(&text.text);
+                result.cache = result.cache.or(text.cache);
+            }
             parts = vec![Part::ToolResult(result)];
         }
         if let Some(text) = object.get("refusal").and_then(Value::as_str) {
             parts.push(Part::Refusal(text.to_owned()));
+        }
+        if object.get("function_call").is_some_and(|call| !call.is_null()) {
+            return Err(Error::invalid("function_call is a form that is no longer written; use tool_calls"));
         }
         match object.get("tool_calls") {
             None | Some(Value::Null) => {}
@@ -409,13 +447,12 @@ mod read {
             "reasoning" => Part::Reasoning(Reasoning {
                 source: text(object, "source")?.to_owned(),
                 text: text(object, "text")?.to_owned(),
-                data: object.get("data").and_then(Value::as_object).cloned().unwrap_or_default(),
+                data: data(object)?.as_object().cloned().unwrap_or_default(),
             }),
             "refusal" => Part::Refusal(text(object, "text")?.to_owned()),
-            "opaque" => Part::Opaque(Opaque {
-                source: text(object, "source")?.to_owned(),
-                data: object.get("data").cloned().unwrap_or_default(),
-            }),
+            "opaque" => {
+                Part::Opaque(Opaque { source: text(object, "source")?.to_owned(), data: data(object)?.clone() })
+            }
             other => {
                 let known = "text, image, tool_call, tool_result, reasoning, refusal, opaque";
                 return Err(Error::invalid(format!(
@@ -436,7 +473,8 @@ mod read {
         let mut call = match inner.get("arguments") {
             None | Some(Value::Null) => ToolCall::read(id, name, ""),
             Some(Value::String(written)) => ToolCall::read(id, name, written),
-            Some(Value::Object(arguments)) => {
+            Some(value @ Value::Object(arguments)) => {
+                not_deep("arguments", value)?;
                 ToolCall { arguments: arguments.clone(), ..ToolCall::read(id, name, "") }
             }
             Some(other) => {
@@ -447,6 +485,12 @@ mod read {
             call.broken = Some(broken.to_owned());
         }
         Ok(call)
+    }
+
+    fn data(object: &Map<String, Value>) -> Result<&Value> {
+        let data = object.get("data").unwrap_or(&Value::Null);
+        not_deep("data", data)?;
+        Ok(data)
     }
 
     fn image(url: &str) -> Result<String> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_core::http::Secret;
+use quorate_core::http::{Address, Secret};
 use quorate_core::{Cancel, Error, Result};
 
 use crate::output;
@@ -276,7 +276,8 @@ impl std::fmt::Debug for Model {
 
 impl std::fmt::Debug for ModelOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ModelOptions").field("base_url", &self.base_url).finish_non_exhaustive()
+        let base_url = self.base_url.as_deref().map(Address::plain);
+        f.debug_struct("ModelOptions").field("base_url", &base_url).finish_non_exhaustive()
     }
 }
 

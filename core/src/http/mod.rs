@@ -3,6 +3,7 @@
 //! [`Client`] sends one request and gives its answer piece by piece; it tries nothing again. [`SseParser`] makes
 //! server-sent events of the pieces. The rest serves remote embeddings and the model hub.
 
+mod address;
 mod client;
 #[cfg(feature = "hub")]
 pub(crate) mod hub;
@@ -11,10 +12,11 @@ mod secret;
 mod service;
 mod sse;
 
+pub use address::Address;
 pub use client::{Answer, Client, Limits, Request};
 pub use secret::Secret;
 #[cfg(feature = "embed")]
-pub(crate) use service::{Address, Http};
+pub(crate) use service::Http;
 pub use sse::{SseEvent, SseParser};
 
 use std::time::{Duration, SystemTime};

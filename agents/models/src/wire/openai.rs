@@ -12,17 +12,20 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
-use super::failure::inside;
-use super::{Ask, Decoder, Wire, add_extra, count};
-use crate::assembly::Assembly;
+use super::failure::{self, inside};
+use super::{Ask, Decoder, Wire, add_extra, known_count};
+use crate::assembly::{Assembly, weight};
 use crate::history;
-use crate::message::{Message, Part, Role, Text};
+use crate::message::{Message, Part, Role, Text, is_deep};
 use crate::output;
 use crate::provider::{Failure, OutputWay, Piece};
 use crate::reply::{Finish, Reply, Usage};
 use crate::request::{Request, ToolChoice};
 
 const BASE: &str = "https://api.openai.com/v1";
+
+/// The number of the call of the older interface, which has none.
+const OLDER: u64 = u64::MAX;
 
 pub(super) struct OpenAi;
 
@@ -124,21 +127,22 @@ impl Wire for OpenAi {
         if let Some(failure) = inside(&value) {
             return Err(failure);
         }
-        let chunk: Chunk = serde_json::from_value(value)
+        let mut chunk: Chunk = serde_json::from_value(value)
             .map_err(|e| invalid(format!("the answer is not as the interface says: {e}")))?;
-        let mut reader = Reader::new(source);
-        let mut out = VecDeque::new();
         if chunk.choices.is_empty() {
             return Err(invalid("the answer holds no choice".into()));
         }
-        reader.chunk(chunk, &mut out)?;
-        if reader.assembly.finish.is_none() {
-            return Err(Failure::passing(Error::new(
-                Code::StreamIncomplete,
-                "the service closed the answer without saying why it ended",
-            )));
+        for choice in &mut chunk.choices {
+            // Here the message is all of the answer, and each of its calls stands for itself.
+            let mut message = choice.message.take().or(choice.delta.take()).unwrap_or_default();
+            for (number, call) in (0..).zip(&mut message.tool_calls) {
+                call.index = Some(number);
+            }
+            choice.message = Some(message);
         }
-        Ok(reader.assembly.whole())
+        let mut reader = Reader::new(source);
+        reader.chunk(chunk, &mut VecDeque::new())?;
+        reader.assembly.whole()
     }
 
     fn decoder(&self, source: &str) -> Box<dyn Decoder> {
@@ -191,14 +195,21 @@ fn write_message(message: &Message, source: &str, out: &mut Vec<Value>) {
                                 written.insert(field, json!(reasoning.text));
                             }
                         }
-                        if let Some(details) = reasoning.data.get("details") {
-                            written.insert("reasoning_details".into(), details.clone());
+                        if let Some(Value::Array(more)) = reasoning.data.get("details") {
+                            let details = written.entry("reasoning_details").or_insert_with(|| json!([]));
+                            if let Some(details) = details.as_array_mut() {
+                                details.extend_from_slice(more);
+                            }
                         }
                     }
                     _ => {}
                 }
             }
-            let silent = text.is_empty() && !calls.is_empty();
+            if text.is_empty() && calls.is_empty() {
+                // It said nothing that a service reads.
+                return;
+            }
+            let silent = text.is_empty();
             written.insert("content".into(), if silent { Value::Null } else { json!(text) });
             if !calls.is_empty() {
                 written.insert("tool_calls".into(), Value::Array(calls));
@@ -227,7 +238,8 @@ fn content(message: &Message) -> Value {
     Value::Array(parts.collect())
 }
 
-/// A whole answer and one event of a stream are alike: `message` in one is `delta` in the other.
+/// A whole answer and one event of a stream are alike: `message` in one is `delta` in the other. Some services send both,
+/// the first with all that has come so far.
 #[derive(Deserialize)]
 struct Chunk {
     #[serde(default, deserialize_with = "or_default")]
@@ -245,8 +257,10 @@ struct Chunk {
 struct Choice {
     #[serde(default, deserialize_with = "or_default")]
     index: u64,
-    #[serde(default, deserialize_with = "or_default", alias = "message")]
-    delta: Delta,
+    #[serde(default)]
+    delta: Option<Delta>,
+    #[serde(default)]
+    message: Option<Delta>,
     #[serde(default)]
     finish_reason: Option<String>,
     #[serde(default)]
@@ -267,6 +281,9 @@ struct Delta {
     refusal: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     tool_calls: Vec<Call>,
+    /// The one call of the older interface.
+    #[serde(default)]
+    function_call: Option<Function>,
 }
 
 #[derive(Deserialize)]
@@ -341,12 +358,25 @@ impl<'de> Deserialize<'de> for Content {
 struct Reader {
     source: String,
     assembly: Assembly,
+    counts: Counts,
     done: bool,
+}
+
+/// What the service has counted so far.
+#[derive(Default)]
+struct Counts {
+    input: u64,
+    written: u64,
+    cached: u64,
+    cache_written: u64,
+    reasoning: u64,
+    /// The reasoning is not part of what was written.
+    beside: bool,
 }
 
 impl Reader {
     fn new(source: &str) -> Self {
-        Reader { source: source.to_owned(), assembly: Assembly::default(), done: false }
+        Reader { source: source.to_owned(), assembly: Assembly::default(), counts: Counts::default(), done: false }
     }
 
     fn chunk(&mut self, chunk: Chunk, out: &mut VecDeque<Piece>) -> Result<(), Failure> {
@@ -361,15 +391,17 @@ impl Reader {
                 continue;
             }
             self.usage(choice.usage.as_ref());
-            self.delta(choice.delta, out);
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            if let Some(delta) = choice.delta.or(choice.message) {
+                self.delta(delta, out)?;
+            }
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty() && reason != "null") {
                 self.finish(&reason, out)?;
             }
         }
         Ok(())
     }
 
-    fn delta(&mut self, delta: Delta, out: &mut VecDeque<Piece>) {
+    fn delta(&mut self, delta: Delta, out: &mut VecDeque<Piece>) -> Result<(), Failure> {
         let (words, field) = match (delta.reasoning_content, delta.reasoning) {
             (Some(words), _) if !words.is_empty() => (words, "reasoning_content"),
             (_, Some(Value::String(words))) => (words, "reasoning"),
@@ -377,7 +409,7 @@ impl Reader {
         };
         self.reason(&words, field, out);
         if let Some(Value::Array(details)) = delta.reasoning_details {
-            self.details(details);
+            self.details(details, out);
         }
         match delta.content {
             Content::None => {}
@@ -398,7 +430,8 @@ impl Reader {
             self.assembly.refusal(&words);
             out.push_back(Piece::Refusal(words));
         }
-        for call in delta.tool_calls {
+        let older = delta.function_call.map(|function| Call { index: Some(OLDER), id: None, function });
+        for call in delta.tool_calls.into_iter().chain(older) {
             let written = match call.function.arguments {
                 None | Some(Value::Null) => String::new(),
                 Some(Value::String(text)) => text,
@@ -406,8 +439,9 @@ impl Reader {
             };
             let id = call.id.filter(|id| id != "null").unwrap_or_default();
             let name = call.function.name.unwrap_or_default();
-            out.push_back(self.assembly.call(call.index, &id, &name, &written));
+            out.push_back(self.assembly.call(call.index, &id, &name, &written)?);
         }
+        Ok(())
     }
 
     fn say(&mut self, text: String, out: &mut VecDeque<Piece>) {
@@ -425,17 +459,23 @@ impl Reader {
     }
 
     /// Reasoning that the service wants back as it came.
-    fn details(&mut self, mut details: Vec<Value>) {
+    fn details(&mut self, mut details: Vec<Value>, out: &mut VecDeque<Piece>) {
+        let came = details.len();
+        details.retain(|detail| !is_deep(detail));
+        if details.len() < came {
+            out.push_back(self.assembly.warn("details of the reasoning are nested too deep to be kept".into(), false));
+        }
         if details.is_empty() {
             return;
         }
-        if self.assembly.last_reasoning().is_none() {
+        if self.assembly.last_reasoning(0).is_none() {
             let mut reasoning =
                 crate::message::Reasoning { source: self.source.clone(), ..Default::default() };
             reasoning.data.insert("field".into(), json!("reasoning"));
             self.assembly.new_reasoning(reasoning, true);
         }
-        if let Some(reasoning) = self.assembly.last_reasoning() {
+        let bytes = details.iter().map(weight).sum();
+        if let Some(reasoning) = self.assembly.last_reasoning(bytes) {
             match reasoning.data.get_mut("details") {
                 Some(Value::Array(before)) => before.append(&mut details),
                 _ => {
@@ -446,46 +486,53 @@ impl Reader {
     }
 
     fn finish(&mut self, reason: &str, out: &mut VecDeque<Piece>) -> Result<(), Failure> {
-        let finish = match reason {
-            "stop" | "eos" | "end_turn" | "stop_sequence" | "COMPLETE" | "STOP" => Finish::Stop,
-            "tool_calls" | "function_call" | "tool_use" => Finish::ToolCalls,
-            "length" | "max_tokens" | "model_length" | "MAX_TOKENS" => Finish::Length,
-            "content_filter" | "safety" | "SAFETY" => Finish::Filtered,
+        let finish = match reason.to_ascii_lowercase().as_str() {
+            "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" => Finish::Stop,
+            "tool_calls" | "tool_call" | "function_call" | "tool_use" => Finish::ToolCalls,
+            "length" | "max_tokens" | "model_length" => Finish::Length,
+            "content_filter" | "safety" => Finish::Filtered,
             "refusal" => Finish::Refusal,
             // The service gave up in the middle.
-            "error" | "insufficient_system_resource" => {
+            "error" | "abort" | "aborted" | "cancelled" | "canceled" | "timeout" | "malformed_function_call"
+            | "insufficient_system_resource" => {
                 let message = format!("the service broke off its answer ('{reason}')");
                 return Err(Failure::passing(Error::new(Code::StreamIncomplete, message)));
             }
-            other => {
-                let other: String = other.chars().take(60).collect();
-                out.push_back(
-                    self.assembly
-                        .warn(format!("the answer ended for a reason that is not known: '{other}'"), false),
-                );
-                Finish::Stop
+            _ => {
+                out.push_back(self.assembly.ends_oddly(reason));
+                return Ok(());
             }
         };
-        self.assembly.finish = Some(finish);
+        self.assembly.ends(finish);
         Ok(())
     }
 
-    /// Counts are totals so far: later ones replace earlier ones.
+    /// Counts are totals so far: those that an event has replace earlier ones.
     fn usage(&mut self, usage: Option<&Value>) {
         let Some(usage) = usage.filter(|usage| usage.is_object()) else { return };
-        let input = count(&usage["prompt_tokens"]);
-        let written = count(&usage["completion_tokens"]);
-        let reasoning = count(&usage["completion_tokens_details"]["reasoning_tokens"]);
-        // Some services count reasoning beside the answer; the total tells.
-        let beside = reasoning > 0 && count(&usage["total_tokens"]) == input + written + reasoning;
+        let known = |place: &str| usage.pointer(place).and_then(known_count);
+        let counts = &mut self.counts;
+        counts.input = known("/prompt_tokens").unwrap_or(counts.input);
+        counts.written = known("/completion_tokens").unwrap_or(counts.written);
+        counts.reasoning = known("/completion_tokens_details/reasoning_tokens").unwrap_or(counts.reasoning);
+        let cached = known("/prompt_tokens_details/cached_tokens").max(known("/prompt_cache_hit_tokens"));
+        counts.cached = cached.unwrap_or(counts.cached);
+        counts.cache_written =
+            known("/prompt_tokens_details/cache_write_tokens").unwrap_or(counts.cache_written);
+        // Some services count reasoning beside the answer; the total tells, or that there is more of it than of both.
+        let all = counts.input.saturating_add(counts.written).saturating_add(counts.reasoning);
+        if let Some(total) = known("/total_tokens") {
+            counts.beside = counts.reasoning > 0 && total == all;
+        }
+        counts.beside |= counts.reasoning > counts.written;
+        let beside = if counts.beside { counts.reasoning } else { 0 };
         self.assembly.usage = Usage {
-            input,
-            output: if beside { written + reasoning } else { written },
-            cached: count(&usage["prompt_tokens_details"]["cached_tokens"])
-                .max(count(&usage["prompt_cache_hit_tokens"])),
-            cache_written: count(&usage["prompt_tokens_details"]["cache_write_tokens"]),
+            input: counts.input,
+            output: counts.written.saturating_add(beside),
+            cached: counts.cached,
+            cache_written: counts.cache_written,
             cache_written_1h: 0,
-            reasoning,
+            reasoning: counts.reasoning,
         };
         self.assembly.usage_seen = true;
     }
@@ -508,37 +555,24 @@ impl Decoder for Reader {
             self.done = true;
             return Ok(());
         }
-        match serde_json::from_str::<Chunk>(data) {
-            // An error has no choices; everything else without them is usage or a sign of life.
-            Ok(chunk) if chunk.choices.is_empty() => {
-                let value: Value = serde_json::from_str(data).unwrap_or_default();
-                match inside(&value) {
-                    Some(failure) => Err(failure),
-                    None => self.chunk(chunk, out),
-                }
-            }
-            Ok(chunk) => {
-                // Some services put an error beside the last choice.
-                if data.contains("\"error\"")
-                    && let Some(failure) = serde_json::from_str::<Value>(data).ok().as_ref().and_then(inside)
-                {
-                    return Err(failure);
-                }
-                self.chunk(chunk, out)
-            }
-            Err(_) if event == "error" => {
-                let value = serde_json::from_str(data).unwrap_or_else(|_| json!({"error": data}));
-                Err(inside(&value).unwrap_or_else(|| {
-                    Failure::passing(Error::new(Code::RemoteFailed, "the service answered with an error"))
-                }))
-            }
-            Err(_) => {
-                // Its words are not shown: a service may send back what it was sent.
-                let message = format!("an event of the stream could not be read ({} bytes)", data.len());
-                out.push_back(self.assembly.warn(message, true));
-                Ok(())
-            }
+        if event.eq_ignore_ascii_case("error") {
+            return Err(failure::of_event(data));
         }
+        // A field that comes twice counts as it came last.
+        let twice = || serde_json::from_value(serde_json::from_str::<Value>(data).ok()?).ok();
+        let Some(chunk) = serde_json::from_str::<Chunk>(data).ok().or_else(twice) else {
+            // Its words are not shown: a service may send back what it was sent.
+            let message = format!("an event of the stream could not be read ({} bytes)", data.len());
+            out.push_back(self.assembly.warn(message, true));
+            return Ok(());
+        };
+        // An error has no choices, or stands beside the last; everything else without them is usage or a sign of life.
+        if (chunk.choices.is_empty() || data.contains("\"error\""))
+            && let Some(failure) = serde_json::from_str::<Value>(data).ok().as_ref().and_then(inside)
+        {
+            return Err(failure);
+        }
+        self.chunk(chunk, out)
     }
 
     fn done(&self) -> bool {
