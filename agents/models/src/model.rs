@@ -214,7 +214,7 @@ impl Model {
         request.output.is_some()
             && !failure.passing
             && output::is_about_form(&failure.error, way)
-            && self.0.provider.output_refused(way)
+            && self.0.provider.output_refused(request, way)
     }
 
     /// Waits between attempts; replayed calls do not.

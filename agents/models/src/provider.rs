@@ -49,8 +49,8 @@ pub trait Provider: Send + Sync {
     }
 
     /// Told when the service refused a request because of how structured output was asked for. Returns whether there is
-    /// another way, which [`output_way`](Provider::output_way) then gives.
-    fn output_refused(&self, _way: OutputWay) -> bool {
+    /// another way, which [`output_way`](Provider::output_way) then gives for requests of that form.
+    fn output_refused(&self, _request: &Request, _way: OutputWay) -> bool {
         false
     }
 

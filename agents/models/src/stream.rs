@@ -9,7 +9,7 @@ use std::time::Duration;
 use quorate_core::{Cancel, Code, Error};
 
 use crate::event::Event;
-use crate::message::Message;
+use crate::message::{Message, Part};
 use crate::model::{Model, Spent};
 use crate::output;
 use crate::provider::{Failure, OutputWay, Piece, Source};
@@ -152,6 +152,8 @@ impl Stream {
 
     fn take(&mut self, piece: Option<Piece>) {
         match piece {
+            // It may be no part of the answer: `end` shows it when it is.
+            Some(Piece::Text(_)) if self.answers_by_tool() => {}
             Some(Piece::Text(delta)) => self.text(delta),
             Some(Piece::Reasoning(delta)) => self.queue.push_back(Event::Reasoning { delta }),
             Some(Piece::Refusal(delta)) => self.queue.push_back(Event::Refusal { delta }),
@@ -197,11 +199,25 @@ impl Stream {
         }
     }
 
+    /// Whether the answer is the arguments of a tool, and what the model says before it only leads to it.
+    fn answers_by_tool(&self) -> bool {
+        self.way == OutputWay::Tool && self.request.output.is_some()
+    }
+
+    /// Gives what of `text`, all that the attempt under way has said, was not given piece by piece.
+    fn rest(&mut self, text: &str) {
+        let said = self.given.get(..self.said).unwrap_or_default();
+        if let Some(rest) = text.strip_prefix(said) {
+            self.text(rest.to_owned());
+        }
+    }
+
     /// The attempt under way says something else than was given after the first `said` bytes.
     fn differs(&mut self) {
         self.given.truncate(self.said);
         let error = Error::new(Code::StreamIncomplete, "the new answer differs from the text that was given");
-        self.queue.push_back(Event::Retry { attempt: self.attempt, error, wait: 0.0, keep: self.said });
+        let attempt = self.spent.attempts;
+        self.queue.push_back(Event::Retry { attempt, error, wait: 0.0, keep: self.said });
     }
 
     fn end(&mut self, mut reply: Reply) {
@@ -209,7 +225,12 @@ impl Stream {
             admission.succeeded(&reply.usage);
         }
         self.model.charge(&reply, &mut self.spent);
-        if let Err(complaint) = output::settle(&self.request, self.way, &mut reply) {
+        let warned = reply.warnings.len();
+        let settled = output::settle(&self.request, self.way, &mut reply);
+        for message in reply.warnings.iter().skip(warned) {
+            self.queue.push_back(Event::Warning { message: message.clone() });
+        }
+        if let Err(complaint) = settled {
             let most = self.request.output.as_ref().map_or(0, output::Output::most_repairs);
             if complaint.mends && self.repairs < most {
                 self.repairs += 1;
@@ -220,6 +241,7 @@ impl Stream {
             }
             return self.last(complaint.error, reply);
         }
+        self.rest(&reply.text());
         if self.said < self.given.len() {
             self.differs();
         }
@@ -263,8 +285,16 @@ impl Stream {
     fn last(&mut self, error: Error, mut partial: Reply) {
         self.spent.settle(&mut partial);
         partial.finish = None;
-        if partial.message.content.is_empty() && !self.given.is_empty() {
-            partial.message = Message::assistant(self.given.as_str());
+        let text = partial.text();
+        self.rest(&text);
+        // An earlier attempt may have given more, which was not taken back.
+        match self.given.strip_prefix(&text) {
+            Some("") => {}
+            Some(more) => match partial.message.content.last_mut() {
+                Some(Part::Text(last)) => last.text.push_str(more),
+                _ => partial.message.content.push(Part::text(more)),
+            },
+            None => partial.message = Message::assistant(self.given.as_str()),
         }
         let partial = Box::new(partial);
         self.queue.push_back(match error.code() {

@@ -4,6 +4,8 @@ use boon::{Compiler, Draft, SchemaIndex, Schemas, UrlLoader};
 use quorate_core::{Error, Result};
 use serde_json::Value;
 
+use super::work;
+
 /// Where the schema is said to lie; it is nowhere.
 const PLACE: &str = "quorate:///schema.json";
 
@@ -11,6 +13,8 @@ const PLACE: &str = "quorate:///schema.json";
 pub(super) struct Validator {
     schemas: Schemas,
     index: SchemaIndex,
+    /// The schema itself, when it refers to others, so that the work must be counted before it is done.
+    refers: Option<Value>,
 }
 
 /// Loads nothing.
@@ -24,6 +28,7 @@ impl UrlLoader for Nowhere {
 
 /// A checker for `schema`. References to other places fail, since nothing is fetched. Errors: `invalid_argument`.
 pub(super) fn validator(schema: &Value) -> Result<Validator> {
+    crate::message::not_deep("a JSON Schema", schema)?;
     let mut compiler = Compiler::new();
     compiler.set_default_draft(Draft::V2020_12);
     compiler.use_loader(Box::new(Nowhere));
@@ -33,11 +38,15 @@ pub(super) fn validator(schema: &Value) -> Result<Validator> {
     compiler.add_resource(PLACE, schema.clone()).map_err(invalid)?;
     let mut schemas = Schemas::new();
     let index = compiler.compile(PLACE, &mut schemas).map_err(invalid)?;
-    Ok(Validator { schemas, index })
+    let refers = work::refers(schema).then(|| schema.clone());
+    Ok(Validator { schemas, index, refers })
 }
 
 /// Says the path (a JSON pointer, RFC 6901) and the fault of `value`, the first of the deepest kind.
 pub(super) fn check(validator: &Validator, value: &Value) -> Result<(), String> {
+    if validator.refers.as_ref().is_some_and(|schema| work::is_too_much(schema, value)) {
+        return Err("the references of the schema multiply, or lead to themselves: checking has no end in sight".into());
+    }
     let Err(error) = validator.schemas.validate(value, validator.index) else { return Ok(()) };
     // The causes form a tree, whose leaves say what is wrong.
     let mut leaf = &error;

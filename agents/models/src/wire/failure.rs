@@ -87,11 +87,16 @@ impl Refusal {
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        let message = match error.get("message") {
+        let mut message = match error.get("message") {
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
             None => Value::Object(error.clone()).to_string(),
         };
+        // Which field of the request it is about.
+        let field = word("param");
+        if !message.contains(&field) {
+            message = format!("{message} ({field})");
+        }
         let kind = format!("{} {} {}", word("type"), word("code"), word("status")).to_lowercase();
         Some(Refusal { message, kind, code: word("code") })
     }

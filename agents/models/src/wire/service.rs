@@ -1,7 +1,7 @@
 //! How does one request travel over HTTP, and its answer come back whole or in pieces?
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
 
 use quorate_core::http::{Address, Answer, Client, Limits, Request as HttpRequest, Secret, SseParser};
 use quorate_core::{Cancel, Code, Error, Result};
@@ -20,6 +20,9 @@ const MAX_REFUSAL: usize = 1 << 20;
 
 /// The most blank bytes that are awaited before an answer.
 const MAX_BLANK: usize = 64 << 10;
+
+/// How many forms that were refused are remembered.
+const MAX_FORMS: usize = 1_000;
 
 /// What some services put before a text in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -42,8 +45,10 @@ pub(crate) struct Service {
     original: bool,
     key: Option<Secret>,
     client: Client,
-    /// The best way of structured output that the service has not refused, as an [`OutputWay`].
-    way: AtomicU8,
+    /// The best way of structured output, and that of the forms for which the service has refused it: one that is refused
+    /// says nothing of the others.
+    way: OutputWay,
+    refused: Mutex<HashMap<u64, OutputWay>>,
 }
 
 impl Service {
@@ -77,7 +82,8 @@ impl Service {
             model: model.to_owned(),
             key,
             client: Client::new()?,
-            way: AtomicU8::new(way as u8),
+            way,
+            refused: Mutex::default(),
             wire,
         })
     }
@@ -174,7 +180,7 @@ fn begins_whole(body: &[u8]) -> bool {
     matches!(body.first(), Some(b'{' | b'['))
 }
 
-type Headers = std::collections::HashMap<String, String>;
+type Headers = HashMap<String, String>;
 
 impl Provider for Service {
     fn id(&self) -> &str {
@@ -224,19 +230,23 @@ impl Provider for Service {
     }
 
     fn output_way(&self, request: &Request) -> OutputWay {
-        let left = match self.way.load(Ordering::Relaxed) {
-            0 => OutputWay::Native,
-            1 => OutputWay::Tool,
-            _ => OutputWay::Prompt,
-        };
-        left.max(self.wire.output_way(request))
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = request.output.as_ref().and_then(|output| refused.get(&output.key()).copied());
+        left.unwrap_or(self.way).max(self.wire.output_way(request))
     }
 
-    fn output_refused(&self, way: OutputWay) -> bool {
-        if way == OutputWay::Prompt {
-            return false;
+    fn output_refused(&self, request: &Request, way: OutputWay) -> bool {
+        let next = match way {
+            OutputWay::Native => OutputWay::Tool,
+            OutputWay::Tool => OutputWay::Prompt,
+            OutputWay::Prompt => return false,
+        };
+        let Some(output) = &request.output else { return false };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= MAX_FORMS {
+            refused.clear();
         }
-        self.way.fetch_max(way as u8 + 1, Ordering::Relaxed);
+        refused.insert(output.key(), next);
         true
     }
 }
