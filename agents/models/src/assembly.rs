@@ -246,7 +246,10 @@ impl Assembly {
             // The newest with this number, unless a new call has it.
             let index = *self.by_key.get(&key)?;
             let call = draft(index)?;
-            if name.is_empty() && call.id != id && let Some(named) = self.by_id.get(id) {
+            if name.is_empty()
+                && call.id != id
+                && let Some(named) = self.by_id.get(id)
+            {
                 return Some(*named);
             }
             let another = if id.is_empty() || call.id.is_empty() {
@@ -286,7 +289,8 @@ impl Assembly {
         self.odd_finish = true;
         self.ends(Finish::Stop);
         // A long one is not shown, since no half of a key may be.
-        let shown = if reason.len() <= 60 { format!("'{reason}'") } else { format!("{} bytes", reason.len()) };
+        let shown =
+            if reason.len() <= 60 { format!("'{reason}'") } else { format!("{} bytes", reason.len()) };
         self.warn(format!("the answer ended for a reason that is not known: {shown}"), false)
     }
 

@@ -199,6 +199,44 @@ impl Message {
         Ok(messages)
     }
 
+    /// Whether the parts are such as this role says, so that no wire has to leave one out. Errors: `invalid_argument`.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let role = self.role;
+        for part in &self.content {
+            let fits = match part {
+                Part::ToolCall(call) => {
+                    if call.arguments.values().any(is_deep) {
+                        return Err(too_deep("arguments"));
+                    }
+                    role == Role::Assistant
+                }
+                Part::Reasoning(reasoning) => {
+                    if reasoning.data.values().any(is_deep) {
+                        return Err(too_deep("data"));
+                    }
+                    role == Role::Assistant
+                }
+                Part::Opaque(opaque) => {
+                    not_deep("data", &opaque.data)?;
+                    role == Role::Assistant
+                }
+                Part::Refusal(_) => role == Role::Assistant,
+                Part::ToolResult(_) => role == Role::Tool,
+                Part::Image(_) => role == Role::User,
+                Part::Text(_) => role != Role::Tool,
+            };
+            if !fits {
+                let what = part.to_json()["type"].as_str().unwrap_or_default().to_owned();
+                let said = json!(role).as_str().unwrap_or_default().to_owned();
+                let hint = if role == Role::Tool { "; a tool's message needs tool_call_id" } else { "" };
+                return Err(Error::invalid(format!(
+                    "a message with the role {said} cannot hold a {what}{hint}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads one message. Errors: `invalid_argument` with the place.
     pub fn from_json(value: &Value) -> Result<Message> {
         read::message(value)
@@ -300,10 +338,11 @@ pub(crate) fn is_deep(value: &Value) -> bool {
 
 /// Errors: `invalid_argument` for a value that is nested too deep.
 pub(crate) fn not_deep(what: &str, value: &Value) -> Result<()> {
-    if is_deep(value) {
-        return Err(Error::invalid(format!("{what} nests lists and objects over {MAX_DEPTH} deep")));
-    }
-    Ok(())
+    if is_deep(value) { Err(too_deep(what)) } else { Ok(()) }
+}
+
+fn too_deep(what: &str) -> Error {
+    Error::invalid(format!("{what}: lists and objects within one another, over {MAX_DEPTH} deep"))
 }
 
 /// What kind of JSON value it is, for messages to people.
@@ -339,8 +378,11 @@ mod read {
         let mut parts = content(object.get("content").unwrap_or(&Value::Null))?;
         if let Some(id) = object.get("tool_call_id").filter(|id| !id.is_null()) {
             let id = id.as_str().ok_or_else(|| Error::invalid("tool_call_id is no text"))?;
-            let mut result =
-                ToolResult { tool_call_id: id.to_owned(), error: flag(object, "error")?, ..Default::default() };
+            let mut result = ToolResult {
+                tool_call_id: id.to_owned(),
+                error: flag(object, "error")?,
+                ..Default::default()
+            };
             result.cache = cache(object)?;
             for part in &parts {
                 let Part::Text(text) = part else {
@@ -372,24 +414,6 @@ mod read {
                 return Err(Error::invalid(format!("tool_calls is {}, expected a list", kind(other))));
             }
         }
-        for part in &parts {
-            let fits = match part {
-                Part::ToolCall(_) | Part::Reasoning(_) | Part::Refusal(_) | Part::Opaque(_) => {
-                    role == Role::Assistant
-                }
-                Part::ToolResult(_) => matches!(role, Role::Tool | Role::User),
-                Part::Image(_) => role == Role::User,
-                Part::Text(_) => role != Role::Tool,
-            };
-            if !fits {
-                let what = part.to_json()["type"].as_str().unwrap_or_default().to_owned();
-                let said = json!(role).as_str().unwrap_or_default().to_owned();
-                let hint = if role == Role::Tool { "; a tool's message needs tool_call_id" } else { "" };
-                return Err(Error::invalid(format!(
-                    "a message with the role {said} cannot hold a {what}{hint}"
-                )));
-            }
-        }
         let role = if parts.iter().any(|p| matches!(p, Part::ToolResult(_))) && role == Role::User {
             let only = parts.iter().all(|p| matches!(p, Part::ToolResult(_)));
             if !only {
@@ -401,7 +425,9 @@ mod read {
         } else {
             role
         };
-        Ok(Message { role, content: parts })
+        let message = Message { role, content: parts };
+        message.validate()?;
+        Ok(message)
     }
 
     fn content(value: &Value) -> Result<Vec<Part>> {
@@ -447,12 +473,13 @@ mod read {
             "reasoning" => Part::Reasoning(Reasoning {
                 source: text(object, "source")?.to_owned(),
                 text: text(object, "text")?.to_owned(),
-                data: data(object)?.as_object().cloned().unwrap_or_default(),
+                data: object.get("data").and_then(Value::as_object).cloned().unwrap_or_default(),
             }),
             "refusal" => Part::Refusal(text(object, "text")?.to_owned()),
-            "opaque" => {
-                Part::Opaque(Opaque { source: text(object, "source")?.to_owned(), data: data(object)?.clone() })
-            }
+            "opaque" => Part::Opaque(Opaque {
+                source: text(object, "source")?.to_owned(),
+                data: object.get("data").cloned().unwrap_or_default(),
+            }),
             other => {
                 let known = "text, image, tool_call, tool_result, reasoning, refusal, opaque";
                 return Err(Error::invalid(format!(
@@ -473,8 +500,7 @@ mod read {
         let mut call = match inner.get("arguments") {
             None | Some(Value::Null) => ToolCall::read(id, name, ""),
             Some(Value::String(written)) => ToolCall::read(id, name, written),
-            Some(value @ Value::Object(arguments)) => {
-                not_deep("arguments", value)?;
+            Some(Value::Object(arguments)) => {
                 ToolCall { arguments: arguments.clone(), ..ToolCall::read(id, name, "") }
             }
             Some(other) => {
@@ -485,12 +511,6 @@ mod read {
             call.broken = Some(broken.to_owned());
         }
         Ok(call)
-    }
-
-    fn data(object: &Map<String, Value>) -> Result<&Value> {
-        let data = object.get("data").unwrap_or(&Value::Null);
-        not_deep("data", data)?;
-        Ok(data)
     }
 
     fn image(url: &str) -> Result<String> {

@@ -84,6 +84,9 @@ impl Request {
         if self.messages.is_empty() {
             return Err(Error::new(Code::EmptyInput, "there are no messages"));
         }
+        for (i, message) in self.messages.iter().enumerate() {
+            message.validate().map_err(|e| e.context(format_args!("messages[{i}]")))?;
+        }
         if self.max_tokens == Some(0) {
             return Err(Error::invalid("max_tokens is 0, expected 1 or more"));
         }

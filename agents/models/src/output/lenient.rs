@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_of_each_beginning() {
-        let whole = r#"see {"a": [1, -2.5e3, true, null, {"b": "x\"y\u00e9"}], "c": 12345678901234567890, "d": {}}"#;
+        let whole =
+            r#"see {"a": [1, -2.5e3, true, null, {"b": "x\"y\u00e9"}], "c": 12345678901234567890, "d": {}}"#;
         for at in 5..whole.len() {
             let shown = lenient(&whole[..at]);
             assert!(shown.as_ref().is_some_and(Value::is_object), "{}: {shown:?}", &whole[..at]);

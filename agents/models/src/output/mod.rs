@@ -105,8 +105,10 @@ impl Output {
         Ok(value)
     }
 
-    /// Errors: `output_invalid` with the path of the first fault, those of the further check.
+    /// Errors: `output_invalid` with the path of the first fault, those of the further check; `invalid_argument` for a schema
+    /// whose references multiply so that checking the value has no end in sight.
     pub fn check(&self, value: &Value) -> Result<()> {
+        schema::bound(&self.validator, value)?;
         schema::check(&self.validator, value).map_err(|said| {
             Error::new(Code::OutputInvalid, format!("the output does not fit the schema: {said}"))
         })?;
@@ -127,9 +129,10 @@ impl PartialEq for Output {
 }
 
 /// Checks the arguments of a tool call against the tool's schema. Errors: `tool_arguments` with the path of the first
-/// fault, `invalid_argument` when the schema is none.
+/// fault, `invalid_argument` when the schema is none, or its references multiply so that checking has no end in sight.
 pub fn check_arguments(tool: &ToolSpec, arguments: &Value) -> Result<()> {
-    let validator = schema::validator(&tool.schema)?;
+    let validator = schema::kept(&tool.schema)?;
+    schema::bound(&validator, arguments)?;
     schema::check(&validator, arguments).map_err(|said| {
         Error::new(
             Code::ToolArguments,
@@ -262,7 +265,9 @@ pub(crate) fn settle(request: &Request, way: OutputWay, reply: &mut Reply) -> Re
     if answered {
         let others = reply.message.calls().count().saturating_sub(1);
         if others > 0 {
-            reply.warnings.push(format!("{others} tool calls beside the answer were not taken: it came first"));
+            reply
+                .warnings
+                .push(format!("{others} tool calls beside the answer were not taken: it came first"));
         }
         // The call was the form of the answer; the conversation goes on with the answer itself.
         reply.message.content.retain(|part| !matches!(part, Part::ToolCall(_) | Part::Text(_)));
@@ -305,7 +310,8 @@ pub(crate) fn is_about_form(error: &Error, way: OutputWay) -> bool {
         OutputWay::Prompt => (&[], &[]),
     };
     error.code() == Code::RemoteFailed
-        && (fields.iter().any(|field| said.contains(field)) || things.iter().any(|thing| declines(&said, thing)))
+        && (fields.iter().any(|field| said.contains(field))
+            || things.iter().any(|thing| declines(&said, thing)))
 }
 
 /// Whether words of declining stand close to `thing`.

@@ -223,7 +223,8 @@ fn decoded(fragment: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn nodes(value: &Value) -> u64 {
+/// How many values there are in a value, itself among them.
+pub(super) fn nodes(value: &Value) -> u64 {
     1 + match value {
         Value::Array(items) => items.iter().map(nodes).sum::<u64>(),
         Value::Object(fields) => fields.values().map(nodes).sum(),
@@ -247,10 +248,12 @@ mod tests {
         assert!(!is_too_much(&tree, &deep));
         let kinds: Vec<Value> = (0..4).map(|n| json!({"properties": {"kind": {"const": n}, "left": {"$ref": "#/$defs/E"}, "right": {"$ref": "#/$defs/E"}}})).collect();
         let expression = json!({"$ref": "#/$defs/E", "$defs": {"E": {"anyOf": kinds}}});
-        let value = (0..6).fold(json!({"kind": 0}), |inner, _| json!({"kind": 1, "left": inner, "right": {"kind": 2}}));
+        let value = (0..6)
+            .fold(json!({"kind": 0}), |inner, _| json!({"kind": 1, "left": inner, "right": {"kind": 2}}));
         assert!(!is_too_much(&expression, &value));
         assert!(is_too_much(&expression, &(0..30).fold(value, |inner, _| json!({"left": inner}))));
-        let anchored = json!({"$ref": "#e", "$defs": {"a/b %": {"$anchor": "e"}, "c": {"$ref": "#/$defs/a~1b%20%25"}}});
+        let anchored =
+            json!({"$ref": "#e", "$defs": {"a/b %": {"$anchor": "e"}, "c": {"$ref": "#/$defs/a~1b%20%25"}}});
         assert!(!is_too_much(&anchored, &json!(1)));
         assert!(!is_too_much(&json!({"$ref": "https://json-schema.org/draft/2020-12/schema"}), &json!({})));
     }

@@ -162,9 +162,9 @@ fn drop_unanswered(messages: &mut [Message], most: usize) {
     let answered: HashSet<String> = parts.filter_map(|part| own(part, "tool_use_id")).collect();
     for message in messages.iter_mut().take(most) {
         let calls = |part: &Part| own(part, "type").is_some_and(|kind| kind.ends_with("tool_use"));
-        message.content.retain(|part| {
-            !calls(part) || own(part, "id").is_some_and(|id| answered.contains(&id))
-        });
+        message
+            .content
+            .retain(|part| !calls(part) || own(part, "id").is_some_and(|id| answered.contains(&id)));
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 
 use quorate_core::{Code, Error, Result};
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
 use super::failure::{self, inside};
@@ -122,13 +122,18 @@ impl Wire for OpenAi {
 
     fn whole(&self, body: &[u8], source: &str) -> Result<Reply, Failure> {
         let invalid = |what: String| Failure::lasting(Error::new(Code::RemoteInvalid, what));
-        let value: Value =
-            serde_json::from_slice(body).map_err(|e| invalid(format!("the answer is no JSON: {e}")))?;
-        if let Some(failure) = inside(&value) {
-            return Err(failure);
-        }
-        let mut chunk: Chunk = serde_json::from_value(value)
-            .map_err(|e| invalid(format!("the answer is not as the interface says: {e}")))?;
+        let mut chunk = match serde_json::from_slice::<Chunk>(body) {
+            Ok(chunk) if !chunk.may_be_error() => chunk,
+            _ => {
+                let value: Value = serde_json::from_slice(body)
+                    .map_err(|e| invalid(format!("the answer is no JSON: {e}")))?;
+                if let Some(failure) = inside(&value) {
+                    return Err(failure);
+                }
+                serde_json::from_value(value)
+                    .map_err(|e| invalid(format!("the answer is not as the interface says: {e}")))?
+            }
+        };
         if chunk.choices.is_empty() {
             return Err(invalid("the answer holds no choice".into()));
         }
@@ -251,6 +256,16 @@ struct Chunk {
     /// Usage as one server sends it in streams.
     #[serde(default)]
     x_groq: Option<Value>,
+    /// Some services put an error beside the last choice.
+    #[serde(default)]
+    error: Option<IgnoredAny>,
+}
+
+impl Chunk {
+    /// An error has no choices, or says so beside them; everything else without them is usage or a sign of life.
+    fn may_be_error(&self) -> bool {
+        self.choices.is_empty() || self.error.is_some()
+    }
 }
 
 #[derive(Deserialize)]
@@ -376,7 +391,12 @@ struct Counts {
 
 impl Reader {
     fn new(source: &str) -> Self {
-        Reader { source: source.to_owned(), assembly: Assembly::default(), counts: Counts::default(), done: false }
+        Reader {
+            source: source.to_owned(),
+            assembly: Assembly::default(),
+            counts: Counts::default(),
+            done: false,
+        }
     }
 
     fn chunk(&mut self, chunk: Chunk, out: &mut VecDeque<Piece>) -> Result<(), Failure> {
@@ -394,7 +414,8 @@ impl Reader {
             if let Some(delta) = choice.delta.or(choice.message) {
                 self.delta(delta, out)?;
             }
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty() && reason != "null") {
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty() && reason != "null")
+            {
                 self.finish(&reason, out)?;
             }
         }
@@ -463,7 +484,9 @@ impl Reader {
         let came = details.len();
         details.retain(|detail| !is_deep(detail));
         if details.len() < came {
-            out.push_back(self.assembly.warn("details of the reasoning are nested too deep to be kept".into(), false));
+            out.push_back(
+                self.assembly.warn("details of the reasoning are nested too deep to be kept".into(), false),
+            );
         }
         if details.is_empty() {
             return;
@@ -493,7 +516,13 @@ impl Reader {
             "content_filter" | "safety" => Finish::Filtered,
             "refusal" => Finish::Refusal,
             // The service gave up in the middle.
-            "error" | "abort" | "aborted" | "cancelled" | "canceled" | "timeout" | "malformed_function_call"
+            "error"
+            | "abort"
+            | "aborted"
+            | "cancelled"
+            | "canceled"
+            | "timeout"
+            | "malformed_function_call"
             | "insufficient_system_resource" => {
                 let message = format!("the service broke off its answer ('{reason}')");
                 return Err(Failure::passing(Error::new(Code::StreamIncomplete, message)));
@@ -566,8 +595,7 @@ impl Decoder for Reader {
             out.push_back(self.assembly.warn(message, true));
             return Ok(());
         };
-        // An error has no choices, or stands beside the last; everything else without them is usage or a sign of life.
-        if (chunk.choices.is_empty() || data.contains("\"error\""))
+        if chunk.may_be_error()
             && let Some(failure) = serde_json::from_str::<Value>(data).ok().as_ref().and_then(inside)
         {
             return Err(failure);

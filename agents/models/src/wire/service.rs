@@ -191,8 +191,10 @@ impl Provider for Service {
         // A service begins to answer when it has the whole answer, so only the whole attempt has a limit.
         let limits = Limits { first_byte: None, stall: None, total: limits.total };
         let http = self.http(request, false)?;
-        let (status, headers, body) =
-            self.client.fetch(&http, MAX_ANSWER, limits, cancel).map_err(|e| self.named(Failure::by_code(e)))?;
+        let (status, headers, body) = self
+            .client
+            .fetch(&http, MAX_ANSWER, limits, cancel)
+            .map_err(|e| self.named(Failure::by_code(e)))?;
         self.whole(request, status, &headers, &body)
     }
 

@@ -1,10 +1,15 @@
 //! Calls through a loopback server: retries, limits, streams that break, forms, recordings.
 
+mod answers;
+mod events;
 mod forms;
 mod hostile;
+mod keys;
+mod messages;
 mod retries;
 mod server;
 mod streams;
+mod usage;
 
 use std::sync::Arc;
 
