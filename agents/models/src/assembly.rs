@@ -240,8 +240,11 @@ impl Assembly {
             Some(Draft::Call(call)) => Some(call),
             _ => None,
         };
-        // Whatever is written after a whole object belongs to another call.
-        let whole = |call: &CallDraft| call.nesting.whole && !name.is_empty() && !delta.trim().is_empty();
+        // What is written after a whole object belongs to another call. An empty one may only hold the place of what comes.
+        let whole = |call: &CallDraft| {
+            let placeholder = call.name == name && call.written.trim() == "{}";
+            call.nesting.whole && !placeholder && !name.is_empty() && !delta.trim().is_empty()
+        };
         if let Some(key) = key {
             // The newest with this number, unless a new call has it.
             let index = *self.by_key.get(&key)?;

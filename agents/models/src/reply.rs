@@ -10,11 +10,12 @@ use crate::message::{Message, Part, Role, ToolCall};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Finish {
-    /// The model had said what it wanted to say, or wrote one of the texts to stop at.
+    /// The model had said what it wanted to say, or wrote one of the texts to stop at; or the service gave a reason that is
+    /// not known, which is a warning, and no call runs.
     Stop,
     /// It waits for the results of its tool calls.
     ToolCalls,
-    /// It reached the most tokens of an answer, or of its memory.
+    /// It was cut: it reached the most tokens of an answer or of its memory, or the service paused it, as a warning says.
     Length,
     /// It declined.
     Refusal,

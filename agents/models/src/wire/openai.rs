@@ -385,7 +385,7 @@ struct Counts {
     cached: u64,
     cache_written: u64,
     reasoning: u64,
-    /// The reasoning is not part of what was written.
+    /// The total says that the reasoning is not part of what was written.
     beside: bool,
 }
 
@@ -548,13 +548,13 @@ impl Reader {
         counts.cached = cached.unwrap_or(counts.cached);
         counts.cache_written =
             known("/prompt_tokens_details/cache_write_tokens").unwrap_or(counts.cache_written);
-        // Some services count reasoning beside the answer; the total tells, or that there is more of it than of both.
+        // Some services count reasoning beside the answer; the total tells, or that there is more of it than was written.
         let all = counts.input.saturating_add(counts.written).saturating_add(counts.reasoning);
         if let Some(total) = known("/total_tokens") {
             counts.beside = counts.reasoning > 0 && total == all;
         }
-        counts.beside |= counts.reasoning > counts.written;
-        let beside = if counts.beside { counts.reasoning } else { 0 };
+        let beside = counts.beside || counts.reasoning > counts.written;
+        let beside = if beside { counts.reasoning } else { 0 };
         self.assembly.usage = Usage {
             input: counts.input,
             output: counts.written.saturating_add(beside),

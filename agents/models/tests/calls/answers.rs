@@ -283,6 +283,9 @@ fn calls_are_told_apart_however_they_are_numbered() {
         read(&[piece(json!(0), "", "f", "{\"a\":1}"), piece(json!(0), "", "f", "{\"a\":2}")]),
         ["f{\"a\":1}", "f{\"a\":2}"]
     );
+    // An empty object that may hold the place of the arguments: neither runs.
+    assert!(read(&[piece(json!(0), "", "f", "{}"), piece(json!(0), "", "f", "{\"a\":2}")]).is_empty());
+    assert_eq!(read(&[piece(json!(0), "", "f", "{}"), piece(json!(0), "", "g", "{}")]), ["f{}", "g{}"]);
     // The name in each piece.
     assert_eq!(
         read(&[piece(json!(0), "", "f", "{\"a\":\"}"), piece(json!(0), "", "f", "\"}")]),
@@ -341,7 +344,7 @@ fn the_end_of_a_message_is_told_by_its_reason() {
     };
     let start = lines(&thinking);
     let closing = lines(&[reason.clone(), end.clone()]);
-    assert_eq!(read(format!("{start}{}{closing}", lines(&[stop.clone()]))), Ok("hm".to_owned()));
+    assert_eq!(read(format!("{start}{}{closing}", lines(std::slice::from_ref(&stop)))), Ok("hm".to_owned()));
     // The end of the block was lost.
     assert_eq!(read(format!("{start}{closing}")), Ok("hm".to_owned()));
     // The last line has no end.
