@@ -4,6 +4,7 @@
 //! refusals mean. [`Service`] sends it over HTTP. Names of providers stand in this folder and nowhere else.
 
 mod anthropic;
+mod chunk;
 mod failure;
 mod openai;
 mod service;

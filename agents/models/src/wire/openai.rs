@@ -5,13 +5,11 @@
 //! finish. All of it is read; what is written is the common part, so that each of them takes it.
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use quorate_core::{Code, Error, Result};
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
+use super::chunk::{Call, Chunk, Content, Delta};
 use super::failure::{self, inside};
 use super::{Ask, Decoder, Wire, add_extra, known_count};
 use crate::assembly::{Assembly, weight};
@@ -241,132 +239,6 @@ fn content(message: &Message) -> Value {
         _ => None,
     });
     Value::Array(parts.collect())
-}
-
-/// A whole answer and one event of a stream are alike: `message` in one is `delta` in the other. Some services send both,
-/// the first with all that has come so far.
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default, deserialize_with = "or_default")]
-    choices: Vec<Choice>,
-    #[serde(default)]
-    usage: Option<Value>,
-    #[serde(default)]
-    model: Option<String>,
-    /// Usage as one server sends it in streams.
-    #[serde(default)]
-    x_groq: Option<Value>,
-    /// Some services put an error beside the last choice.
-    #[serde(default)]
-    error: Option<IgnoredAny>,
-}
-
-impl Chunk {
-    /// An error has no choices, or says so beside them; everything else without them is usage or a sign of life.
-    fn may_be_error(&self) -> bool {
-        self.choices.is_empty() || self.error.is_some()
-    }
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default, deserialize_with = "or_default")]
-    index: u64,
-    #[serde(default)]
-    delta: Option<Delta>,
-    #[serde(default)]
-    message: Option<Delta>,
-    #[serde(default)]
-    finish_reason: Option<String>,
-    #[serde(default)]
-    usage: Option<Value>,
-}
-
-#[derive(Default, Deserialize)]
-struct Delta {
-    #[serde(default)]
-    content: Content,
-    #[serde(default)]
-    reasoning_content: Option<String>,
-    #[serde(default)]
-    reasoning: Option<Value>,
-    #[serde(default)]
-    reasoning_details: Option<Value>,
-    #[serde(default)]
-    refusal: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    tool_calls: Vec<Call>,
-    /// The one call of the older interface.
-    #[serde(default)]
-    function_call: Option<Function>,
-}
-
-#[derive(Deserialize)]
-struct Call {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    function: Function,
-}
-
-#[derive(Default, Deserialize)]
-struct Function {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    arguments: Option<Value>,
-}
-
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// Content: a text, nothing, or a list of parts.
-#[derive(Default)]
-enum Content {
-    #[default]
-    None,
-    Text(String),
-    Parts(Vec<Value>),
-}
-
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reads;
-        impl<'de> Visitor<'de> for Reads {
-            type Value = Content;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, a list of parts or null")
-            }
-            fn visit_unit<E>(self) -> Result<Content, E> {
-                Ok(Content::None)
-            }
-            fn visit_none<E>(self) -> Result<Content, E> {
-                Ok(Content::None)
-            }
-            fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<Content, D::Error> {
-                inner.deserialize_any(self)
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Content, E> {
-                Ok(Content::Text(text.to_owned()))
-            }
-            fn visit_string<E>(self, text: String) -> Result<Content, E> {
-                Ok(Content::Text(text))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
-                let mut parts = Vec::new();
-                while let Some(part) = list.next_element()? {
-                    parts.push(part);
-                }
-                Ok(Content::Parts(parts))
-            }
-        }
-        deserializer.deserialize_any(Reads)
-    }
 }
 
 /// Reads chunks into an answer.
