@@ -248,7 +248,9 @@ impl Provider for Service {
         if refused.len() >= MAX_FORMS {
             refused.clear();
         }
-        refused.insert(output.key(), next);
+        let known = refused.entry(output.key()).or_insert(next);
+        // Another call may have come further.
+        *known = next.max(*known);
         true
     }
 }
