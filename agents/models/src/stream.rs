@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::message::Message;
 use crate::model::{Model, Spent};
 use crate::output;
-use crate::provider::{Failure, OutputWay, Piece, Source};
+use crate::provider::{Failure, OutputWay, Piece, Source, Used};
 use crate::record;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -45,13 +45,17 @@ pub struct Stream {
     cancel: Cancel,
     spent: Spent,
     attempt: u32,
-    since: Option<Duration>,
+    /// Why the attempt before this one failed.
+    before: Option<Failure>,
     under_way: Option<(Box<dyn Source>, Admission)>,
     wait: Option<Duration>,
     repairs: u32,
     /// The text that was given and holds, and how much of it the attempt under way has said again.
     given: String,
     said: usize,
+    /// Whether the attempt under way has given anything of an answer, and what odd things it has told.
+    answered: bool,
+    warned: Vec<String>,
     queue: VecDeque<Event>,
     ended: bool,
 }
@@ -66,14 +70,16 @@ impl Stream {
             request,
             way: OutputWay::Native,
             cancel,
-            spent: Spent { cost: Some(0.0), ..Spent::default() },
+            spent: Spent::default(),
             attempt: 1,
-            since: None,
+            before: None,
             under_way: None,
             wait: None,
             repairs: 0,
             given: String::new(),
             said: 0,
+            answered: false,
+            warned: Vec::new(),
             queue: VecDeque::new(),
             ended: false,
         }
@@ -123,27 +129,24 @@ impl Stream {
         if let Some(wait) = self.wait.take()
             && let Err(error) = self.model.wait(wait, &self.cancel)
         {
-            return self.fail(Failure::lasting(error), Reply::default());
+            return self.fail(Failure::unsent(error), Reply::default());
         }
-        let inner = &self.model.0;
-        let since = *self.since.get_or_insert_with(|| inner.guard.clock().now());
-        self.way = inner.provider.output_way(&self.request);
+        let model = self.model.clone();
+        let provider = &*model.0.provider;
+        self.way = provider.output_way(&self.request);
         let prepared = output::prepare(&self.request, self.way);
-        let admission = inner.guard.admit(self.model.worst_tokens(&prepared), &self.cancel);
-        let mut admission = match admission {
-            Ok(admission) => admission,
-            Err(failure) => return self.fail(failure, Reply::default()),
-        };
-        let limits = match inner.guard.limits(true, since) {
-            Ok(limits) => limits,
-            Err(failure) => return self.fail(failure, Reply::default()),
-        };
-        self.spent.attempts += 1;
-        self.said = 0;
-        match record::stream(&*inner.provider, &prepared, limits, &self.cancel) {
+        let (mut admission, limits) =
+            match model.admit(&prepared, true, &mut self.spent.time, &self.cancel) {
+                Ok(admitted) => admitted,
+                Err(failure) => return self.fail(failure, Reply::default()),
+            };
+        (self.said, self.answered) = (0, false);
+        self.warned.clear();
+        admission.sent();
+        match record::stream(provider, &prepared, limits, &self.cancel) {
             Ok(source) => self.under_way = Some((source, admission)),
             Err(failure) => {
-                admission.failed(&failure, &Default::default());
+                admission.failed(&failure, false);
                 drop(admission);
                 self.fail(failure, Reply::default());
             }
@@ -151,6 +154,10 @@ impl Stream {
     }
 
     fn take(&mut self, piece: Option<Piece>) {
+        self.answered |= matches!(
+            piece,
+            Some(Piece::Text(_) | Piece::Reasoning(_) | Piece::Refusal(_) | Piece::ToolInput { .. })
+        );
         match piece {
             Some(Piece::Text(delta)) => self.text(delta),
             Some(Piece::Reasoning(delta)) => self.queue.push_back(Event::Reasoning { delta }),
@@ -158,13 +165,19 @@ impl Stream {
             Some(Piece::ToolInput { index, id, name, delta }) => {
                 self.queue.push_back(Event::ToolInput { index, id, name, delta });
             }
-            Some(Piece::Warning(message)) => self.queue.push_back(Event::Warning { message }),
+            Some(Piece::Warning(message)) => {
+                self.warned.push(message.clone());
+                self.queue.push_back(Event::Warning { message });
+            }
             Some(Piece::End(reply)) => self.end(*reply),
             Some(Piece::Failed(failure, partial)) => {
-                if let Some((_, mut admission)) = self.under_way.take() {
-                    admission.failed(&failure, &partial.usage);
+                let mut failure = failure.counted(partial.usage);
+                if self.answered && failure.used == Used::Nothing {
+                    failure.used = Used::Unknown;
                 }
-                self.model.charge(&partial, &mut self.spent);
+                if let Some((_, mut admission)) = self.under_way.take() {
+                    admission.failed(&failure, self.answered);
+                }
                 self.fail(failure, *partial);
             }
             None => {
@@ -209,6 +222,10 @@ impl Stream {
             admission.succeeded(&reply.usage);
         }
         self.model.charge(&reply, &mut self.spent);
+        self.before = None;
+        for message in reply.warnings.iter().filter(|message| !self.warned.contains(message)) {
+            self.queue.push_back(Event::Warning { message: message.clone() });
+        }
         if let Err(complaint) = output::settle(&self.request, self.way, &mut reply) {
             let most = self.request.output.as_ref().map_or(0, output::Output::most_repairs);
             if complaint.mends && self.repairs < most {
@@ -232,26 +249,36 @@ impl Stream {
 
     /// An attempt failed: begins another, asks another model, or ends.
     fn fail(&mut self, failure: Failure, partial: Reply) {
+        self.model.charge_failure(&failure, &mut self.spent);
         if failure.error.code() == Code::Cancelled {
             return self.last(failure.error, partial);
         }
-        let guard = &self.model.0.guard;
         if self.model.other_way(&self.request, self.way, &failure) {
             return;
         }
-        let since = self.since.unwrap_or_default();
-        if let Some(wait) = guard.pause(self.attempt, &failure, since) {
+        let failure = match self.before.take() {
+            Some(before) => failure.after(before, self.attempt),
+            None => failure,
+        };
+        if let Some(wait) = self.model.0.guard.pause(self.attempt, &failure, &self.spent.time) {
             self.attempt += 1;
-            return self.again(failure.error, wait);
+            return self.after(failure, wait);
         }
         if failure.elsewhere
             && let Some(next) = self.rest.pop_front()
         {
             self.model = next;
-            (self.attempt, self.since) = (1, None);
-            return self.again(failure.error, Duration::ZERO);
+            self.attempt = 1;
+            return self.after(failure, Duration::ZERO);
         }
         self.last(failure.error, partial);
+    }
+
+    /// Tries again after `failure`, which is kept, since the event takes its error.
+    fn after(&mut self, failure: Failure, wait: Duration) {
+        let error = Error::new(failure.error.code(), failure.error.message());
+        self.before = Some(Failure { error, ..failure });
+        self.again(failure.error, wait);
     }
 
     fn again(&mut self, error: Error, wait: Duration) {

@@ -107,6 +107,10 @@ impl Wire for Anthropic {
         Ok(body)
     }
 
+    fn max_tokens(&self) -> Option<u32> {
+        Some(MAX_TOKENS)
+    }
+
     fn ignored(&self, request: &Request) -> Vec<String> {
         request.seed.iter().map(|_| "the service takes no seed; it was not sent".to_owned()).collect()
     }
@@ -142,7 +146,8 @@ impl Wire for Anthropic {
             return Err(Failure::passing(Error::new(
                 Code::StreamIncomplete,
                 "the service closed the answer without saying why it ended",
-            )));
+            ))
+            .counted(reader.assembly.usage));
         }
         Ok(reader.assembly.whole())
     }
@@ -353,7 +358,8 @@ impl Reader {
         let known = |name: &str| fields.get(name).filter(|value| !value.is_null()).map(count);
         let before = &mut self.assembly.usage;
         // Before this call `input` is all that was read; take the cached parts out to replace them one by one.
-        let mut fresh = before.input - before.cached - before.cache_written - before.cache_written_1h;
+        let apart = before.cached.saturating_add(before.cache_written).saturating_add(before.cache_written_1h);
+        let mut fresh = before.input.saturating_sub(apart);
         fresh = known("input_tokens").unwrap_or(fresh);
         before.cached = known("cache_read_input_tokens").unwrap_or(before.cached);
         if let Some(written) = known("cache_creation_input_tokens") {

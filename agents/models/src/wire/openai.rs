@@ -131,12 +131,13 @@ impl Wire for OpenAi {
         if chunk.choices.is_empty() {
             return Err(invalid("the answer holds no choice".into()));
         }
-        reader.chunk(chunk, &mut out)?;
+        reader.chunk(chunk, &mut out).map_err(|failure| failure.counted(reader.assembly.usage))?;
         if reader.assembly.finish.is_none() {
             return Err(Failure::passing(Error::new(
                 Code::StreamIncomplete,
                 "the service closed the answer without saying why it ended",
-            )));
+            ))
+            .counted(reader.assembly.usage));
         }
         Ok(reader.assembly.whole())
     }
