@@ -66,7 +66,7 @@ export interface Reply<T = unknown> {
     output: T | null;
     /** Tokens over all requests of the call. */
     usage: Usage;
-    /** US dollars over all requests of the call; null where the price is unknown. */
+    /** US dollars over all requests of the call; null where the price is unknown, or what one of them used. */
     cost: number | null;
     /** Requests that were sent for it, fallbacks and repairs included. */
     attempts: number;

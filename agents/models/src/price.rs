@@ -240,4 +240,26 @@ mod tests {
         assert!(Price::from_json(&serde_json::json!({"input": 2})).is_err());
         assert!(Price::from_json(&serde_json::json!({"input": -2, "output": 1})).is_err());
     }
+
+    #[test]
+    fn a_rate_has_no_free_tokens_below_its_first_step() {
+        let price = Price::from_json(&serde_json::json!({"input": [[200_000, 5.0]], "output": 1.0}));
+        let free = price.as_ref().map(|price| price.cost(&Usage { input: 100_000, ..Usage::default() }));
+        assert!(price.is_err(), "100,000 tokens cost {free:?}");
+        let unsorted = Price::from_json(&serde_json::json!({"input": [[200_000, 5.0], [0, 2.0]], "output": 1.0}));
+        let cost = unsorted.as_ref().map(|price| price.cost(&Usage { input: 1_000_000, ..Usage::default() }));
+        assert!(
+            unsorted.is_err() || cost.as_ref().is_ok_and(|cost| *cost == 5.0),
+            "1,000,000 tokens cost {cost:?}, expected 5"
+        );
+    }
+
+    #[test]
+    fn sums_of_counts_do_not_wrap_round() {
+        let value = serde_json::json!({"input": 1, "output": 0, "cached": 0, "cache_written": 0});
+        let price = Price::from_json(&value).unwrap();
+        let usage = Usage { input: 1_000_000, cached: u64::MAX, cache_written: 1, ..Usage::default() };
+        let cost = std::panic::catch_unwind(|| price.cost(&usage));
+        assert_eq!(cost.ok(), Some(0.0), "all that was read came from the cache");
+    }
 }

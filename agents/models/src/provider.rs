@@ -189,7 +189,7 @@ impl Failure {
 
     /// Nothing was sent: this model takes nothing at present, but another may.
     pub(crate) fn unsent(error: Error) -> Self {
-        let elsewhere = error.code() != Code::Cancelled;
+        let elsewhere = matches!(error.code(), Code::Timeout | Code::CircuitOpen);
         Failure { elsewhere, used: Used::Unsent, ..Failure::lasting(error) }
     }
 

@@ -160,7 +160,9 @@ pub(crate) fn complete(
                 Err(failure) => vec![("error", failure_json(failure))],
             };
             let described = provider.describe(request);
-            lock(recorder).write("model", provider.id(), &described, answer).map_err(Failure::lasting)?;
+            let usage = outcome.as_ref().map(|reply| reply.usage).unwrap_or_default();
+            let written = lock(recorder).write("model", provider.id(), &described, answer);
+            written.map_err(|error| Failure::lasting(error).counted(usage))?;
             outcome
         }
     }
@@ -256,8 +258,13 @@ impl Recorded {
             None => return None,
         };
         match self.write(answer) {
-            Err(error) => Some(Piece::Failed(Failure::lasting(error), Box::default())),
             Ok(()) => piece,
+            Err(error) => match piece {
+                Some(Piece::End(reply) | Piece::Failed(_, reply)) => {
+                    Some(Piece::Failed(Failure::lasting(error), reply))
+                }
+                other => other,
+            },
         }
     }
 

@@ -72,7 +72,7 @@ class Reply(Report):
     usage: Usage
     """Tokens over all requests of the call."""
     cost: float | None
-    """US dollars over all requests of the call; None where the price is unknown."""
+    """US dollars over all requests of the call; None where the price is unknown, or what one of them used."""
     attempts: int
     """Requests that were sent for it, fallbacks and repairs included."""
     model: str

@@ -241,7 +241,9 @@ impl Guard {
                 grown.mul_f64(0.8 + 0.4 * random)
             }
         };
-        time.left(self).is_none_or(|left| wait < left).then_some(wait)
+        // In a replay time is another one; whether there is a next attempt, the recording tells.
+        let fits = record::replaying() || time.left(self).is_none_or(|left| wait < left);
+        fits.then_some(wait)
     }
 
     /// The limits of an attempt that begins now. Errors: `timeout`.

@@ -1,19 +1,26 @@
 //! Calls through a loopback server: retries, limits, streams that break, forms, recordings.
 
+mod breaker;
+mod deadlines;
 mod forms;
 mod hostile;
+mod limits;
+mod money;
 mod retries;
 mod server;
 mod streams;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_core::Cancel;
-use quorate_models::{ManualClock, Message, Model, ModelOptions, Request, Resilience, Secret};
+use quorate_models::{Event, ManualClock, Message, Model, ModelOptions, Request, Resilience, Secret};
 use server::Server;
 
 /// A key that must never show.
 const KEY: &str = "sk-never-to-be-seen-42";
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn model_with(server: &Server, resilience: Resilience, clock: Option<Arc<ManualClock>>) -> Model {
     let options = ModelOptions {
@@ -26,8 +33,29 @@ fn model_with(server: &Server, resilience: Resilience, clock: Option<Arc<ManualC
     Model::open("openai:m", options).unwrap()
 }
 
+/// The same behind the messages interface.
+fn anthropic(server: &Server, resilience: Resilience) -> Model {
+    let options = ModelOptions {
+        base_url: Some(server.url.clone()),
+        api_key: Some(Secret::new(KEY.into())),
+        resilience,
+        ..ModelOptions::default()
+    };
+    Model::open("anthropic:m", options).unwrap()
+}
+
 fn model(server: &Server) -> Model {
     model_with(server, Resilience { seed: Some(1), ..Resilience::default() }, Some(Arc::default()))
+}
+
+/// One attempt.
+fn once() -> Resilience {
+    Resilience { attempts: 1, breaker: None, seed: Some(1), ..Resilience::default() }
+}
+
+/// The last event of a stream.
+fn last(model: &Model, request: &Request) -> Event {
+    model.stream(request, &never()).unwrap().last().unwrap()
 }
 
 fn ask() -> Request {

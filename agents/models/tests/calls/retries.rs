@@ -175,6 +175,18 @@ fn cancelling_stops_a_call_and_its_waits() {
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
+#[test]
+fn a_wait_beyond_all_clocks_is_no_wait_of_zero() {
+    for value in ["100000000000000000000", "1e20", "inf"] {
+        let server = Server::start(move |_, _| Answer {
+            headers: vec![("retry-after", value.into())],
+            ..refuse(429, "{}")
+        });
+        let _ = model(&server).complete(&ask(), &never());
+        assert_eq!(server.count(), 1, "Retry-After: {value}");
+    }
+}
+
 /// Resident memory in KiB.
 #[cfg(target_os = "linux")]
 fn memory() -> u64 {

@@ -4,6 +4,7 @@
 #[path = "../calls/server.rs"]
 mod server;
 mod hostile;
+mod replays;
 
 use std::sync::{Arc, Mutex};
 
