@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::http::Secret;
-use quorate_core::{Cancel, Error, Result};
+use quorate_core::{Cancel, Code, Error, Result};
 
 use crate::output;
 use crate::price::{Price, known_price};
@@ -99,7 +99,7 @@ impl Model {
     #[cfg(not(feature = "local"))]
     fn open_local(_path: &str, _options: ModelOptions) -> Result<Self> {
         let message = "local models are not part of this build: the feature 'local' was not compiled in";
-        Err(Error::new(quorate_core::Code::Unsupported, message))
+        Err(Error::new(Code::Unsupported, message))
     }
 
     /// A model that `provider` answers for; of the options, those of the resilience, the price and the clock count.
@@ -172,7 +172,7 @@ impl Model {
             tracing::debug!(error = %failure.error, model = other.id(), "asking the next model");
             match other.answer(request, way, spent, cancel) {
                 Ok(reply) => return Ok(reply),
-                Err(next) => failure = next.after(failure, 1),
+                Err(next) => failure = next.after(failure),
             }
         }
         Err(failure)
@@ -211,10 +211,10 @@ impl Model {
                 continue;
             }
             let failure = match before.take() {
-                Some(before) => failure.after(before, attempt),
+                Some(before) => failure.after(before),
                 None => failure,
             };
-            let Some(wait) = self.0.guard.pause(attempt, &failure, &spent.time) else { return Err(failure) };
+            let (failure, wait) = self.pause(attempt, failure, &prepared, &spent.time)?;
             tracing::debug!(error = %failure.error, ?wait, attempt, "trying again");
             self.wait(wait, cancel).map_err(Failure::unsent)?;
             before = Some(failure);
@@ -238,6 +238,27 @@ impl Model {
             record::refused(&*self.0.provider, prepared, failure).map_err(Failure::unsent)?;
         }
         admitted
+    }
+
+    /// `failure` and how long to wait after it before another attempt. Errors: the failure that ends the attempts.
+    pub(crate) fn pause(
+        &self,
+        attempt: u32,
+        failure: Failure,
+        prepared: &Request,
+        time: &CallTime,
+    ) -> Result<(Failure, Duration), Failure> {
+        let guard = &self.0.guard;
+        let Some(wait) = guard.pause(attempt, &failure) else { return Err(failure) };
+        let late = time.left(guard).filter(|left| wait >= *left).map(|_| {
+            let wait = wait.as_secs_f64();
+            let message = format!("another attempt in {wait:.1} s would be after the call's deadline");
+            Failure::unsent(Error::new(Code::Timeout, message))
+        });
+        match record::late(&*self.0.provider, prepared, late)? {
+            Some(late) => Err(late.after(failure)),
+            None => Ok((failure, wait)),
+        }
     }
 
     /// Whether a request that was refused because of how its form was asked for is asked in another way from now on.
@@ -295,7 +316,7 @@ impl Model {
     /// Tokens that the request takes before the model writes any. Errors: those of the provider's tokenizer.
     pub fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
         if request.messages.is_empty() {
-            return Err(Error::new(quorate_core::Code::EmptyInput, "there are no messages"));
+            return Err(Error::new(Code::EmptyInput, "there are no messages"));
         }
         self.0.provider.count_tokens(request)
     }

@@ -193,20 +193,14 @@ impl Failure {
         Failure { elsewhere, used: Used::Unsent, ..Failure::lasting(error) }
     }
 
-    /// The failure that is told when this one, of attempt number `attempt` at its model, follows `before`: a request that
-    /// was not even sent must not hide why the one before it failed.
-    pub(crate) fn after(self, before: Failure, attempt: u32) -> Self {
-        match self.error.code() {
-            _ if self.used != Used::Unsent => self,
-            Code::Cancelled => self,
-            // When it was recorded, nobody tried again.
-            Code::ReplayMismatch if attempt > 1 => Failure { passing: false, ..before },
-            Code::ReplayMismatch => self,
-            _ => {
-                let then = format!("; then: {}", self.error.message());
-                Failure { error: before.error.followed_by(then), used: before.used, ..self }
-            }
+    /// The failure that is told when this one follows `before`: a request that was not even sent must not hide why the one
+    /// before it failed.
+    pub(crate) fn after(self, before: Failure) -> Self {
+        if self.used != Used::Unsent || matches!(self.error.code(), Code::Cancelled | Code::ReplayMismatch) {
+            return self;
         }
+        let then = format!("; then: {}", self.error.message());
+        Failure { error: before.error.followed_by(then), used: before.used, ..self }
     }
 }
 

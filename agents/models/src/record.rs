@@ -31,6 +31,9 @@ const VERSION: u64 = 1;
 /// The largest recording that is read, in bytes.
 const MAX_FILE: u64 = 1 << 30;
 
+/// What a line holds in the place of an answer where there was no time for another attempt.
+const LATE: &str = "late";
+
 static ACTIVE: RwLock<Option<Arc<Session>>> = RwLock::new(None);
 
 enum Session {
@@ -224,6 +227,27 @@ pub(crate) fn refused(provider: &dyn Provider, request: &Request, failure: &Fail
     lock(recorder).write("model", provider.id(), &provider.describe(request), answer)
 }
 
+/// `late` where there was no time left for another attempt at `request`, which is written down where a recording is under
+/// way. A replay takes it from there, since its own time is another one.
+pub(crate) fn late(
+    provider: &dyn Provider,
+    request: &Request,
+    late: Option<Failure>,
+) -> Result<Option<Failure>, Failure> {
+    match (active().as_deref(), late) {
+        (Some(Session::Replay(player)), _) => {
+            Ok(lock(player).late(provider.id(), &provider.describe(request)).as_ref().map(failure_from))
+        }
+        (Some(Session::Record(recorder)), Some(failure)) => {
+            let answer = vec![(LATE, failure_json(&failure))];
+            let written = lock(recorder).write("model", provider.id(), &provider.describe(request), answer);
+            written.map_err(Failure::lasting)?;
+            Ok(Some(failure))
+        }
+        (_, late) => Ok(late),
+    }
+}
+
 fn replayed(player: &Mutex<Player>, provider: &dyn Provider, request: &Request) -> Result<Reply, Failure> {
     let described = provider.describe(request);
     let answer = lock(player).answer("model", provider.id(), &described).map_err(Failure::lasting)?;
@@ -278,16 +302,14 @@ impl Recorded {
     /// Keeps a piece, for the stream may be left before its end.
     fn keep(&mut self, piece: &Piece) {
         let content = &mut self.came.message.content;
-        match (piece, content.last_mut()) {
-            (Piece::Text(delta), Some(Part::Text(text))) => text.text.push_str(delta),
-            (Piece::Text(delta), _) => content.push(Part::text(delta.as_str())),
-            (Piece::Reasoning(delta), Some(Part::Reasoning(reasoning))) => reasoning.text.push_str(delta),
-            (Piece::Reasoning(delta), _) => {
+        match piece {
+            // Each for itself, since whoever left may have counted them.
+            Piece::Text(delta) => content.push(Part::text(delta.as_str())),
+            Piece::Reasoning(delta) => {
                 content.push(Part::Reasoning(Reasoning { text: delta.clone(), ..Default::default() }));
             }
-            (Piece::Refusal(delta), Some(Part::Refusal(text))) => text.push_str(delta),
-            (Piece::Refusal(delta), _) => content.push(Part::Refusal(delta.clone())),
-            (Piece::ToolInput { index, id, name, delta }, _) => {
+            Piece::Refusal(delta) => content.push(Part::Refusal(delta.clone())),
+            Piece::ToolInput { index, id, name, delta } => {
                 let mut calls = content.iter_mut().filter_map(|part| match part {
                     Part::ToolCall(call) => Some(call),
                     _ => None,
@@ -301,8 +323,8 @@ impl Recorded {
                     }
                 }
             }
-            (Piece::Warning(message), _) => self.came.warnings.push(message.clone()),
-            (Piece::End(_) | Piece::Failed(..), _) => {}
+            Piece::Warning(message) => self.came.warnings.push(message.clone()),
+            Piece::End(_) | Piece::Failed(..) => {}
         }
     }
 }
@@ -394,13 +416,30 @@ impl Player {
         Ok(Player { path: path.to_owned(), redact, entries })
     }
 
+    /// The first that is left with this request.
+    fn find(&mut self, kind: &str, name: &str, request: &Value, late: bool) -> Option<&mut Entry> {
+        let same = |entry: &&mut Entry| {
+            !entry.used && entry.kind == kind && entry.name == name && entry.request == *request
+        };
+        // What follows an attempt answers no other.
+        let fits = |entry: &&mut Entry| late || !entry.answer.contains_key(LATE);
+        self.entries.iter_mut().filter(same).find(fits)
+    }
+
+    /// What kept the request that was answered last from being sent again.
+    fn late(&mut self, name: &str, request: &Value) -> Option<Value> {
+        let mut request = request.clone();
+        redact(&mut request, &self.redact);
+        let entry = self.find("model", name, &request, true)?;
+        let late = entry.answer.get(LATE)?.clone();
+        entry.used = true;
+        Some(late)
+    }
+
     fn answer(&mut self, kind: &str, name: &str, request: &Value) -> Result<Map<String, Value>> {
         let mut request = request.clone();
         redact(&mut request, &self.redact);
-        let same = |entry: &&mut Entry| {
-            !entry.used && entry.kind == kind && entry.name == name && entry.request == request
-        };
-        if let Some(entry) = self.entries.iter_mut().find(same) {
+        if let Some(entry) = self.find(kind, name, &request, false) {
             entry.used = true;
             return Ok(entry.answer.clone());
         }

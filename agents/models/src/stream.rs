@@ -257,13 +257,17 @@ impl Stream {
             return;
         }
         let failure = match self.before.take() {
-            Some(before) => failure.after(before, self.attempt),
+            Some(before) => failure.after(before),
             None => failure,
         };
-        if let Some(wait) = self.model.0.guard.pause(self.attempt, &failure, &self.spent.time) {
-            self.attempt += 1;
-            return self.after(failure, wait);
-        }
+        let prepared = output::prepare(&self.request, self.way);
+        let failure = match self.model.pause(self.attempt, failure, &prepared, &self.spent.time) {
+            Ok((failure, wait)) => {
+                self.attempt += 1;
+                return self.after(failure, wait);
+            }
+            Err(failure) => failure,
+        };
         if failure.elsewhere
             && let Some(next) = self.rest.pop_front()
         {

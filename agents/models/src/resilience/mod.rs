@@ -227,7 +227,7 @@ impl Guard {
     }
 
     /// How long to wait before attempt number `attempt + 1`; `None` when there is none.
-    pub(crate) fn pause(&self, attempt: u32, failure: &Failure, time: &CallTime) -> Option<Duration> {
+    pub(crate) fn pause(&self, attempt: u32, failure: &Failure) -> Option<Duration> {
         if !failure.passing || attempt >= self.options.attempts {
             return None;
         }
@@ -241,9 +241,7 @@ impl Guard {
                 grown.mul_f64(0.8 + 0.4 * random)
             }
         };
-        // In a replay time is another one; whether there is a next attempt, the recording tells.
-        let fits = record::replaying() || time.left(self).is_none_or(|left| wait < left);
-        fits.then_some(wait)
+        Some(wait)
     }
 
     /// The limits of an attempt that begins now. Errors: `timeout`.

@@ -1,14 +1,14 @@
 //! Are the limits of a minute kept, whatever services and callers do?
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quorate_core::{Cancel, Code};
-use quorate_models::{Clock, Event, ManualClock, Message, Model, ModelOptions, Request, Resilience};
+use quorate_models::{Clock, Event, ManualClock, Request, Resilience};
 use serde_json::json;
 
 use crate::server::{Answer, Asked, Server, hangs, refuse, streamed, whole};
-use crate::{SECOND, anthropic, ask, last, model_with, never, once};
+use crate::{SECOND, anthropic, ask, last, model_with, never, once, unsendable};
 
 #[test]
 fn no_more_requests_a_minute_than_allowed() {
@@ -99,4 +99,76 @@ fn the_reservation_covers_what_the_wire_asks_for() {
     let asked = server.asked(0).body["max_tokens"].as_u64().unwrap();
     let reserved = model.worst_tokens(&ask());
     assert!(reserved >= asked, "the wire allows {asked} tokens of answer, {reserved} are reserved for all");
+}
+
+#[test]
+fn an_attempt_whose_end_is_not_known_keeps_its_reservation() {
+    let slow = Resilience {
+        tokens_per_minute: Some(2_000),
+        attempt_timeout: Duration::from_millis(200),
+        ..once()
+    };
+    // Left, cancelled, and timed out.
+    for way in 0..3 {
+        let server = Server::start(move |n, request| match (n, request.body["stream"] == true) {
+            (0, true) => hangs(),
+            (0, false) => Answer { wait: 2 * SECOND, ..whole("late") },
+            _ => whole("x"),
+        });
+        let clock = Arc::new(ManualClock::default());
+        let model = model_with(&server, slow.clone(), Some(clock.clone()));
+        let cancel = Cancel::new();
+        if way == 2 {
+            assert_eq!(model.complete(&ask(), &never()).unwrap_err().code(), Code::Timeout);
+        } else {
+            let mut stream = model.stream(&ask(), &cancel).unwrap();
+            assert!(matches!(stream.next_event(), Some(Event::Text { .. })));
+            if way == 1 {
+                cancel.cancel();
+                assert!(matches!(stream.last(), Some(Event::Cancelled { .. })));
+            }
+        }
+        model.complete(&ask(), &never()).unwrap();
+        assert_eq!(clock.sleeps(), [60 * SECOND], "way {way}");
+    }
+}
+
+#[test]
+fn what_was_refused_or_never_sent_takes_no_tokens() {
+    let server = Server::start(|n, _| if n < 3 { refuse(503, "{}") } else { whole("x") });
+    let clock = Arc::new(ManualClock::default());
+    let model =
+        model_with(&server, Resilience { tokens_per_minute: Some(2_000), ..once() }, Some(clock.clone()));
+    for _ in 0..3 {
+        assert!(model.complete(&ask(), &never()).is_err());
+    }
+    model.complete(&ask(), &never()).unwrap();
+    assert_eq!(clock.sleeps(), []);
+    // Nor is it a request. With the machine's clock a second one would be too late.
+    let server = Server::start(|_, _| refuse(500, "{}"));
+    let deadline = Some(10 * SECOND);
+    let model = anthropic(&server, Resilience { requests_per_minute: Some(1), deadline, ..once() });
+    for _ in 0..2 {
+        assert_eq!(model.complete(&unsendable(), &never()).unwrap_err().code(), Code::InvalidArgument);
+    }
+    assert_eq!(model.complete(&ask(), &never()).unwrap_err().code(), Code::RemoteFailed);
+    assert_eq!(model.complete(&ask(), &never()).unwrap_err().code(), Code::Timeout);
+    assert_eq!(server.count(), 1);
+}
+
+#[test]
+fn the_callers_own_fields_are_reserved_for() {
+    let server = Server::start(|_, _| whole(""));
+    let model = model_with(&server, once(), None);
+    let with = |extra: serde_json::Value| Request { extra: extra.as_object().unwrap().clone(), ..ask() };
+    let bare = model.worst_tokens(&Request { max_tokens: Some(1), ..ask() }) - 1;
+    for (extra, written) in [
+        (json!({"max_tokens": 9_000}), 9_000),
+        (json!({"max_completion_tokens": 7_000}), 7_000),
+        (json!({"max_tokens": 1_000, "n": 3}), 3_000),
+        (json!({"max_tokens": u64::MAX, "n": 3}), u64::MAX - bare),
+        (json!({}), 1_024),
+    ] {
+        assert_eq!(model.worst_tokens(&with(extra.clone())) - bare, written, "{extra}");
+    }
 }

@@ -62,6 +62,13 @@ fn ask() -> Request {
     Request::new(vec![Message::user("Which dose?")])
 }
 
+/// A request that the messages interface cannot write.
+fn unsendable() -> Request {
+    let image = serde_json::json!([{"type": "image", "url": "data:image/png,raw"}]);
+    let message = serde_json::json!({"role": "user", "content": image});
+    Request::new(vec![Message::from_json(&message).unwrap()])
+}
+
 fn never() -> Cancel {
     Cancel::new()
 }
