@@ -134,7 +134,7 @@ export interface Resilience {
     firstByteTimeout?: number;
     /** From one piece of a stream to the next. Default 20. */
     stallTimeout?: number;
-    /** For a whole call with all its attempts and waits. Default: no other limit than theirs. */
+    /** For a whole call with all its attempts, waits, repairs and fallbacks. Default: no other limit than theirs. */
     deadline?: number | null;
     /** Most requests a minute; further ones wait. */
     requestsPerMinute?: number | null;

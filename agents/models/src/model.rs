@@ -190,15 +190,16 @@ impl Model {
         loop {
             *way = self.0.provider.output_way(request);
             let prepared = output::prepare(request, *way);
-            let answered = self.admit(&prepared, false, &mut spent.time, cancel).and_then(|(mut admission, limits)| {
-                admission.sent();
-                let answered = record::complete(&*self.0.provider, &prepared, limits, cancel);
-                match &answered {
-                    Ok(reply) => admission.succeeded(&reply.usage),
-                    Err(failure) => admission.failed(failure, false),
-                }
-                answered
-            });
+            let answered =
+                self.admit(&prepared, false, &mut spent.time, cancel).and_then(|(mut admission, limits)| {
+                    admission.sent();
+                    let answered = record::complete(&*self.0.provider, &prepared, limits, cancel);
+                    match &answered {
+                        Ok(reply) => admission.succeeded(&reply.usage),
+                        Err(failure) => admission.failed(failure, false),
+                    }
+                    answered
+                });
             let failure = match answered {
                 Ok(reply) => {
                     self.charge(&reply, spent);
@@ -232,7 +233,10 @@ impl Model {
     ) -> Result<(Admission, AttemptLimits), Failure> {
         let guard = &self.0.guard;
         time.begin(guard);
-        let admitted = guard.admit(self.worst_tokens(prepared), time, cancel);
+        // Counting takes time, at models in this process as much as reading.
+        let limited = guard.options().tokens_per_minute.is_some();
+        let tokens = if limited { self.worst_tokens(prepared) } else { 0 };
+        let admitted = guard.admit(tokens, time, cancel);
         let admitted = admitted.and_then(|admission| Ok((admission, guard.limits(stream, time)?)));
         if let Err(failure) = &admitted {
             record::refused(&*self.0.provider, prepared, failure).map_err(Failure::unsent)?;
@@ -326,8 +330,7 @@ impl Model {
     pub fn worst_tokens(&self, request: &Request) -> u64 {
         let provider = &self.0.provider;
         let count = provider.count_tokens(request).unwrap_or_else(|_| tokens::estimate(request));
-        let read =
-            if count.exact { count.tokens } else { count.tokens.saturating_add(count.tokens / 5) };
+        let read = if count.exact { count.tokens } else { count.tokens.saturating_add(count.tokens / 5) };
         read.saturating_add(provider.most_written(request).unwrap_or(WRITTEN))
     }
 }

@@ -246,7 +246,8 @@ mod tests {
         let price = Price::from_json(&serde_json::json!({"input": [[200_000, 5.0]], "output": 1.0}));
         let free = price.as_ref().map(|price| price.cost(&Usage { input: 100_000, ..Usage::default() }));
         assert!(price.is_err(), "100,000 tokens cost {free:?}");
-        let unsorted = Price::from_json(&serde_json::json!({"input": [[200_000, 5.0], [0, 2.0]], "output": 1.0}));
+        let unsorted =
+            Price::from_json(&serde_json::json!({"input": [[200_000, 5.0], [0, 2.0]], "output": 1.0}));
         let cost = unsorted.as_ref().map(|price| price.cost(&Usage { input: 1_000_000, ..Usage::default() }));
         assert!(
             unsorted.is_err() || cost.as_ref().is_ok_and(|cost| *cost == 5.0),

@@ -7,7 +7,7 @@
 //! request from being sent (an open circuit, a deadline) is written down like an answer, since a replay waits for nothing
 //! and knows nothing of how the service was.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -77,7 +77,9 @@ impl Drop for Recording {
 pub fn record(path: impl AsRef<Path>, redact: &[&str]) -> Result<Recording> {
     let path = path.as_ref();
     start(|| {
-        let mut file = File::create(path).map_err(|e| Error::io(path, e))?;
+        File::create(path).map_err(|e| Error::io(path, e))?;
+        // Lines go to the end, also when a stream of an earlier recording of the same file ends only now.
+        let mut file = OpenOptions::new().append(true).open(path).map_err(|e| Error::io(path, e))?;
         let redact = keys(redact.iter().map(|key| (*key).to_owned()));
         let head = json!({"quorate": "recording", "version": VERSION, "redacted": redact});
         writeln!(file, "{head}").map_err(|e| Error::io(path, e))?;
@@ -336,10 +338,8 @@ impl Drop for Recorded {
         }
         // Nobody is there to be told when it cannot be written.
         let error = Error::new(Code::Cancelled, "the stream was left here when it was recorded");
-        let answer = vec![
-            ("error", failure_json(&Failure::lasting(error))),
-            ("partial", self.came.to_json()),
-        ];
+        let answer =
+            vec![("error", failure_json(&Failure::lasting(error))), ("partial", self.came.to_json())];
         if let Err(error) = self.write(answer) {
             tracing::warn!(%error, "a stream that was left is not in the recording");
         }
@@ -418,12 +418,11 @@ impl Player {
 
     /// The first that is left with this request.
     fn find(&mut self, kind: &str, name: &str, request: &Value, late: bool) -> Option<&mut Entry> {
-        let same = |entry: &&mut Entry| {
-            !entry.used && entry.kind == kind && entry.name == name && entry.request == *request
-        };
-        // What follows an attempt answers no other.
-        let fits = |entry: &&mut Entry| late || !entry.answer.contains_key(LATE);
-        self.entries.iter_mut().filter(same).find(fits)
+        self.entries.iter_mut().find(|entry| {
+            let same = entry.kind == kind && entry.name == name && entry.request == *request;
+            // What follows one attempt answers no other.
+            !entry.used && same && (late || !entry.answer.contains_key(LATE))
+        })
     }
 
     /// What kept the request that was answered last from being sent again.

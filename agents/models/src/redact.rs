@@ -109,8 +109,7 @@ fn length(text: &str, level: usize) -> usize {
     let mut open: Option<char> = None;
     for (at, c) in text.char_indices() {
         // A quote at this level has as many backslashes before it, and any number of written backslashes.
-        let is_quote =
-            matches!(c, '"' | '\'') && backslashes(&text[..at]) % (2 * (level + 1)) == level;
+        let is_quote = matches!(c, '"' | '\'') && backslashes(&text[..at]) % (2 * (level + 1)) == level;
         match (open, c) {
             (Some(quote), _) if is_quote && c == quote => {
                 open = None;
@@ -154,14 +153,20 @@ mod tests {
             (r#"{"a": "{\"token\": \"s3cret\"}"}"#, r#"{"a":"{\"token\":\"[redacted]\"}"}"#),
             (r#"{"to\u006ben": ["s3cret"]}"#, r#"{"token":"[redacted]"}"#),
             (r#"{"a": {"token": "s3cret"}, "a": 1}"#, r#"{"a": {"token": "[redacted]"}, "a": 1}"#),
-            (r#"Result: {"TOKEN" : "s3cret\"s3cret", "a": 1}"#, r#"Result: {"TOKEN" : "[redacted]", "a": 1}"#),
+            (
+                r#"Result: {"TOKEN" : "s3cret\"s3cret", "a": 1}"#,
+                r#"Result: {"TOKEN" : "[redacted]", "a": 1}"#,
+            ),
             (r#"{"a": 1, "token": "s3cr"#, r#"{"a": 1, "token": "[redacted]""#),
             (r#"{"token": {"a": ["s3cret", "}"]}, "b": 2"#, r#"{"token": "[redacted]", "b": 2"#),
             (r#"{"token": 12345, "b""#, r#"{"token": "[redacted]", "b""#),
             ("{'token': 's3cret', 'b': 2}", "{'token': '[redacted]', 'b': 2}"),
             (r#"said {\"token\": \"s3cret\", \"b\": 2}"#, r#"said {\"token\": \"[redacted]\", \"b\": 2}"#),
             (r#"x "GRÖßE": "s3cret", "size": 2"#, r#"x "GRÖßE": "[redacted]", "size": 2"#),
-            (r#"[{"token": "s3cret"}] and {"token": true}"#, r#"[{"token": "[redacted]"}] and {"token": "[redacted]"}"#),
+            (
+                r#"[{"token": "s3cret"}] and {"token": true}"#,
+                r#"[{"token": "[redacted]"}] and {"token": "[redacted]"}"#,
+            ),
         ] {
             let once = redacted(text);
             assert_eq!(once, expected, "{text}");

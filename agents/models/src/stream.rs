@@ -135,11 +135,10 @@ impl Stream {
         let provider = &*model.0.provider;
         self.way = provider.output_way(&self.request);
         let prepared = output::prepare(&self.request, self.way);
-        let (mut admission, limits) =
-            match model.admit(&prepared, true, &mut self.spent.time, &self.cancel) {
-                Ok(admitted) => admitted,
-                Err(failure) => return self.fail(failure, Reply::default()),
-            };
+        let (mut admission, limits) = match model.admit(&prepared, true, &mut self.spent.time, &self.cancel) {
+            Ok(admitted) => admitted,
+            Err(failure) => return self.fail(failure, Reply::default()),
+        };
         (self.said, self.answered) = (0, false);
         self.warned.clear();
         admission.sent();

@@ -143,7 +143,7 @@ class Resilience:
     fallback: Sequence[Model] = ()
     """Models to ask, in this order, when this one fails for a reason that may not hold for them."""
     deadline: float | None = None
-    """For a whole call with all its attempts and waits."""
+    """For a whole call with all its attempts, waits, repairs and fallbacks."""
     seed: int | None = None
     """Fixes the jitter of the waits."""
 

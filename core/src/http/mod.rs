@@ -53,9 +53,10 @@ mod tests {
         assert_eq!(retry_after("nan"), None);
         for endless in ["inf", "1e20", "100000000000000000000", "1e999"] {
             assert_eq!(retry_after(endless), Some(Duration::MAX), "{endless}");
-            assert_eq!(retry_after_ms(&format!("{endless}000")).is_some(), endless != "inf");
         }
         assert_eq!(retry_after_ms("1500"), Some(Duration::from_millis(1500)));
+        assert_eq!(retry_after_ms("1e30"), Some(Duration::MAX));
+        assert_eq!(retry_after_ms("-1"), None);
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
         assert!(retry_after(&soon).unwrap() > Duration::from_secs(25));

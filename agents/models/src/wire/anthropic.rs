@@ -358,7 +358,8 @@ impl Reader {
         let known = |name: &str| fields.get(name).filter(|value| !value.is_null()).map(count);
         let before = &mut self.assembly.usage;
         // Before this call `input` is all that was read; take the cached parts out to replace them one by one.
-        let apart = before.cached.saturating_add(before.cache_written).saturating_add(before.cache_written_1h);
+        let apart =
+            before.cached.saturating_add(before.cache_written).saturating_add(before.cache_written_1h);
         let mut fresh = before.input.saturating_sub(apart);
         fresh = known("input_tokens").unwrap_or(fresh);
         before.cached = known("cache_read_input_tokens").unwrap_or(before.cached);

@@ -70,8 +70,7 @@ fn the_reason_is_not_lost_when_the_circuit_opens_within_a_call() {
     let other = model();
     let _ = other.complete(&ask(), &never());
     let first = Server::start(|_, _| refuse(500, r#"{"error": {"message": "the disk is full"}}"#));
-    let model =
-        model_with(&first, Resilience { fallback: vec![other], ..once() }, Some(Arc::default()));
+    let model = model_with(&first, Resilience { fallback: vec![other], ..once() }, Some(Arc::default()));
     let whole = model.complete(&ask(), &never()).unwrap_err();
     let Event::Error { error: streamed, .. } = last(&model, &ask()) else { panic!("no error") };
     for error in [whole, streamed] {

@@ -118,7 +118,8 @@ fn a_deadline_bounds_the_fallbacks_too() {
 fn a_deadline_that_ends_between_attempts_does_not_hide_why_they_failed() {
     let server = Server::start(|_, _| refuse(503, r#"{"error": {"message": "maintenance until noon"}}"#));
     let clock = Arc::new(ManualClock::default());
-    let resilience = Resilience { attempts: 3, deadline: Some(SECOND), requests_per_minute: Some(1), ..once() };
+    let resilience =
+        Resilience { attempts: 3, deadline: Some(SECOND), requests_per_minute: Some(1), ..once() };
     let model = model_with(&server, resilience, Some(clock));
     let error = model.complete(&ask(), &never()).unwrap_err();
     assert!(

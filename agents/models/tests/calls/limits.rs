@@ -103,11 +103,8 @@ fn the_reservation_covers_what_the_wire_asks_for() {
 
 #[test]
 fn an_attempt_whose_end_is_not_known_keeps_its_reservation() {
-    let slow = Resilience {
-        tokens_per_minute: Some(2_000),
-        attempt_timeout: Duration::from_millis(200),
-        ..once()
-    };
+    let slow =
+        Resilience { tokens_per_minute: Some(2_000), attempt_timeout: Duration::from_millis(200), ..once() };
     // Left, cancelled, and timed out.
     for way in 0..3 {
         let server = Server::start(move |n, request| match (n, request.body["stream"] == true) {

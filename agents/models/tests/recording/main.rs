@@ -1,10 +1,10 @@
 //! Does a recording give back what was answered, and say what differs?
 
+mod hostile;
+mod replays;
 #[allow(dead_code)]
 #[path = "../calls/server.rs"]
 mod server;
-mod hostile;
-mod replays;
 
 use std::sync::{Arc, Mutex};
 

@@ -239,7 +239,11 @@ fn what_was_cancelled_is_replayed_as_cancelled() {
 #[test]
 fn all_that_a_stream_gave_before_it_was_left_is_replayed() {
     let server = Server::start(|_, _| {
-        let call = |id: &str, written: &str| delta(json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": "f", "arguments": written}}]}));
+        let call = |id: &str, written: &str| {
+            delta(
+                json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": "f", "arguments": written}}]}),
+            )
+        };
         events(&[
             delta(json!({"reasoning_content": "hm"})),
             delta(json!({"content": "I look."})),
@@ -268,11 +272,13 @@ fn all_that_a_stream_gave_before_it_was_left_is_replayed() {
 
 #[test]
 fn what_failed_attempts_used_is_replayed() {
-    let server = Server::start(|n, request| match (n % 2, request.body["stream"].as_bool()) {
+    let server = Server::start(|n, request| {
+        match (n % 2, request.body["stream"].as_bool()) {
         (0, Some(true)) => events(&[delta(json!({"content": "5"})), usage(10, 5), finish("error")]),
         (_, Some(true)) => streamed("5 mg"),
         (0, _) => refuse(200, &json!({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "error"}], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}).to_string()),
         _ => whole("5 mg"),
+    }
     });
     let (first, second) = twice(&server, &Resilience::default(), |model, _| {
         let whole = model.complete(&question("used"), &never()).unwrap();
