@@ -35,7 +35,13 @@ pub(crate) fn redact(value: &mut Value, keys: &[String]) -> bool {
             }
             found
         }
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| redact(item, keys) || found),
+        Value::Array(items) => {
+            let mut found = false;
+            for item in items {
+                found |= redact(item, keys);
+            }
+            found
+        }
         Value::String(text) => {
             let mut found = false;
             if text.trim_start().starts_with(['{', '[', '"'])
