@@ -23,7 +23,7 @@ const MAX_CALLS: usize = 1_000;
 const MAX_NAME: usize = 16 << 10;
 
 /// The most warnings that are kept: a stream of nothing but oddities must not fill the memory.
-const MAX_WARNINGS: usize = 100;
+pub(crate) const MAX_WARNINGS: usize = 100;
 
 /// An answer in the making. A wire's decoder feeds it; both the whole and the streamed answer come out of it.
 #[derive(Debug, Default)]
@@ -328,9 +328,11 @@ impl Assembly {
     /// The whole answer. Errors: `stream_incomplete` when the service did not say why it ended, or says that it calls tools
     /// and the calls have not come; `remote_invalid` when it is larger than any.
     pub(crate) fn whole(&mut self) -> Result<Reply, Failure> {
-        self.within()?;
-        let incomplete =
-            |what: &str| Err(Failure::passing(Error::new(Code::StreamIncomplete, what.to_owned())));
+        let usage = self.usage;
+        self.within().map_err(|failure| failure.counted(usage))?;
+        let incomplete = |what: &str| {
+            Err(Failure::passing(Error::new(Code::StreamIncomplete, what.to_owned())).counted(usage))
+        };
         let called = !self.calls.is_empty();
         let finish = match self.finish {
             None => return incomplete("the service closed the answer without saying why it ended"),

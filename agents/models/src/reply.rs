@@ -54,6 +54,13 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+impl Usage {
+    /// What was read and written.
+    pub(crate) fn total(&self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Usage) {
         self.input = self.input.saturating_add(other.input);
@@ -78,7 +85,7 @@ pub struct Reply {
     pub model: String,
     /// The answer as data, where a form was asked for.
     pub output: Option<Value>,
-    /// US dollars over all requests of the call; `None` where the price is unknown.
+    /// US dollars over all requests of the call; `None` where the price is unknown, or what one of them used.
     pub cost: Option<f64>,
     /// Requests that were sent for it, fallbacks and repairs included.
     pub attempts: u32,

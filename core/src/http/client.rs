@@ -210,28 +210,26 @@ impl Pump {
             let piece = match step.and_then(|step| step.map_err(|e| lost(e, &self.scrub))) {
                 Ok(None) => return,
                 Ok(Some(piece)) => piece.to_vec(),
-                Err(error) => {
-                    // The connection goes now, whether or not somebody reads the reason.
-                    let Pump { response, sender, .. } = self;
-                    drop(response);
-                    let _ = sender.send(Err(error)).await;
-                    return;
+                Err(error) => return self.close(error).await,
+            };
+            // A reader may be behind for as long as it likes, but not beyond the end of the whole.
+            let error = match self.deadlines.until(None, &self.cancel, self.sender.reserve()).await {
+                Ok(Ok(place)) => {
+                    place.send(Ok(piece));
+                    continue;
                 }
+                Ok(Err(_)) => return,
+                Err(error) => error,
             };
-            let place = tokio::select! {
-                place = self.sender.reserve() => Some(place),
-                () = cancelled(&self.cancel) => None,
-            };
-            match place {
-                Some(Ok(place)) => place.send(Ok(piece)),
-                Some(Err(_)) => return,
-                None => break,
-            }
+            return self.close(error).await;
         }
-        // Cancelled while the reader was behind.
+    }
+
+    /// The connection goes now, whether or not somebody reads the reason.
+    async fn close(self, reason: Error) {
         let Pump { response, sender, .. } = self;
         drop(response);
-        let _ = sender.send(Err(Error::new(Code::Cancelled, CANCELLED))).await;
+        let _ = sender.send(Err(reason)).await;
     }
 
     async fn drain(&mut self) {
@@ -253,13 +251,23 @@ impl Deadlines {
 
     /// Waits for `work`, which gives the first byte or a later one. Errors: `timeout`, `cancelled`.
     async fn within<T>(&self, first: bool, cancel: &Cancel, work: impl Future<Output = T>) -> Result<T> {
-        // What is beyond the end of the clock is no limit.
-        let total = self.limits.total.map(|t| (self.start.checked_add(t), "the whole answer", t));
         let step = if first {
             self.limits.first_byte.map(|t| (self.start.checked_add(t), "the first byte", t))
         } else {
             self.limits.stall.map(|t| (Instant::now().checked_add(t), "the next piece of the stream", t))
         };
+        self.until(step, cancel, work).await
+    }
+
+    /// Waits for `work` until the end of `step` (when, of what, how long) and of the whole. Errors: `timeout`, `cancelled`.
+    async fn until<T>(
+        &self,
+        step: Option<(Option<Instant>, &str, Duration)>,
+        cancel: &Cancel,
+        work: impl Future<Output = T>,
+    ) -> Result<T> {
+        // What is beyond the end of the clock is no limit.
+        let total = self.limits.total.map(|t| (self.start.checked_add(t), "the whole answer", t));
         let limits = [total, step].into_iter().flatten();
         let nearest = limits.filter_map(|(at, what, t)| Some((at?, what, t))).min_by_key(|(at, ..)| *at);
         tokio::select! {

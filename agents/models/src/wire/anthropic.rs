@@ -113,6 +113,10 @@ impl Wire for Anthropic {
         Ok(body)
     }
 
+    fn max_tokens(&self) -> Option<u32> {
+        Some(MAX_TOKENS)
+    }
+
     fn ignored(&self, request: &Request) -> Vec<String> {
         request.seed.iter().map(|_| "the service takes no seed; it was not sent".to_owned()).collect()
     }

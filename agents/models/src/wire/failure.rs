@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use quorate_core::http::retry_after;
+use quorate_core::http::{retry_after, retry_after_ms};
 use quorate_core::{Code, Error};
 use serde_json::Value;
 
@@ -48,10 +48,8 @@ pub(super) fn inside(value: &Value) -> Option<Failure> {
 
 /// How long the service asks to wait.
 fn wait(headers: &HashMap<String, String>) -> Option<Duration> {
-    let millis = headers.get("retry-after-ms").and_then(|ms| ms.trim().parse::<f64>().ok());
-    millis
-        .and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
-        .or_else(|| headers.get("retry-after").and_then(|value| retry_after(value)))
+    let millis = headers.get("retry-after-ms").and_then(|value| retry_after_ms(value));
+    millis.or_else(|| headers.get("retry-after").and_then(|value| retry_after(value)))
 }
 
 /// What is common to the error objects of all services.

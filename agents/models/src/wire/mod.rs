@@ -53,6 +53,11 @@ pub(crate) trait Wire: Send + Sync {
     /// The best way of this interface to give output of the request's form.
     fn output_way(&self, request: &Request) -> OutputWay;
 
+    /// The limit on the tokens of an answer that is sent where the caller gives none.
+    fn max_tokens(&self) -> Option<u32> {
+        None
+    }
+
     /// Reads a whole answer.
     fn whole(&self, body: &[u8], source: &str) -> Result<Reply, Failure>;
 

@@ -144,7 +144,9 @@ impl Wire for OpenAi {
             choice.message = Some(message);
         }
         let mut reader = Reader::new(source);
-        reader.chunk(chunk, &mut VecDeque::new())?;
+        reader
+            .chunk(chunk, &mut VecDeque::new())
+            .map_err(|failure| failure.counted(reader.assembly.usage))?;
         reader.assembly.whole()
     }
 

@@ -237,6 +237,16 @@ impl Provider for Service {
         left.unwrap_or(self.way).max(self.wire.output_way(request))
     }
 
+    fn most_written(&self, request: &Request) -> Option<u64> {
+        // The caller's own fields replace others; where there are several limits, the service may take any.
+        let own = |name: &str| request.extra.get(name).and_then(serde_json::Value::as_u64);
+        let own_limit = own("max_tokens").max(own("max_completion_tokens"));
+        let limit = own_limit.max(request.max_tokens.map(u64::from));
+        let limit = limit.or(self.wire.max_tokens().map(u64::from))?;
+        // So many answers at once.
+        Some(limit.saturating_mul(own("n").unwrap_or(1).max(1)))
+    }
+
     fn output_refused(&self, request: &Request, way: OutputWay) -> bool {
         let next = match way {
             OutputWay::Native => OutputWay::Tool,
@@ -261,7 +271,8 @@ pub(crate) struct AtOnce(VecDeque<Piece>);
 impl AtOnce {
     pub(crate) fn of(reply: Reply) -> Self {
         use crate::message::Part;
-        let mut pieces = VecDeque::new();
+        // What was odd is told too; where it stood in a stream is not known.
+        let mut pieces: VecDeque<Piece> = reply.warnings.iter().cloned().map(Piece::Warning).collect();
         let mut index = 0;
         for part in &reply.message.content {
             match part {

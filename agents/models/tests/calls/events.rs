@@ -2,8 +2,9 @@
 
 use quorate_core::Cancel;
 use quorate_models::{Event, Message, Model, ModelOptions, Request, Resilience, Secret};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+pub use crate::server::{delta, events, finish, usage};
 use crate::server::{Answer, Server};
 
 /// One attempt, and nothing that outlives it.
@@ -17,28 +18,9 @@ pub fn sse(body: impl Into<Vec<u8>>) -> Answer {
     Answer { status: 200, headers, body: body.into(), ..Answer::default() }
 }
 
-/// Events of the chat-completions interface, and the closing word.
-pub fn events(events: &[Value]) -> Answer {
-    let mut body = lines(events);
-    body.push_str("data: [DONE]\n\n");
-    sse(body)
-}
-
-/// The same without the closing word.
+/// Events without a closing word.
 pub fn lines(events: &[Value]) -> String {
     events.iter().map(|event| format!("data: {event}\n\n")).collect()
-}
-
-pub fn delta(delta: Value) -> Value {
-    json!({"model": "m-1", "choices": [{"index": 0, "delta": delta}]})
-}
-
-pub fn finish(reason: &str) -> Value {
-    json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-}
-
-pub fn usage(input: u64, output: u64) -> Value {
-    json!({"choices": [], "usage": {"prompt_tokens": input, "completion_tokens": output}})
 }
 
 /// The last event of a stream.

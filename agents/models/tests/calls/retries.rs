@@ -138,7 +138,8 @@ fn tokens_that_were_not_used_are_given_back() {
     for _ in 0..3 {
         model.complete(&ask(), &never()).unwrap();
     }
-    assert_eq!(clock.sleeps(), [Duration::from_secs(30)]);
+    // The third would be one too many until the first two are a minute old.
+    assert_eq!(clock.sleeps(), [Duration::from_secs(60)]);
 }
 
 #[test]
@@ -209,4 +210,16 @@ fn a_limit_that_passes_is_not_a_quota_that_is_used_up() {
     });
     let reply = model(&server).complete(&ask(), &never());
     assert!(reply.is_ok(), "the service says when to come again: {reply:?}");
+}
+
+#[test]
+fn a_wait_beyond_all_clocks_is_no_wait_of_zero() {
+    for value in ["100000000000000000000", "1e20", "inf"] {
+        let server = Server::start(move |_, _| Answer {
+            headers: vec![("retry-after", value.into())],
+            ..refuse(429, "{}")
+        });
+        let _ = model(&server).complete(&ask(), &never());
+        assert_eq!(server.count(), 1, "Retry-After: {value}");
+    }
 }

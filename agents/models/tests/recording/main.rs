@@ -1,6 +1,6 @@
 //! Does a recording give back what was answered, and say what differs?
 
-mod hostile;
+mod replays;
 #[allow(dead_code)]
 #[path = "../calls/server.rs"]
 mod server;
