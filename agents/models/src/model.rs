@@ -194,6 +194,7 @@ impl Model {
                 self.admit(&prepared, false, &mut spent.time, cancel).and_then(|(mut admission, limits)| {
                     admission.sent();
                     let answered = record::complete(&*self.0.provider, &prepared, limits, cancel);
+                    let answered = answered.map_err(|failure| spent.time.blame(&self.0.guard, failure));
                     match &answered {
                         Ok(reply) => admission.succeeded(&reply.usage),
                         Err(failure) => admission.failed(failure, false),

@@ -146,6 +146,7 @@ impl Stream {
         match record::stream(provider, &prepared, limits, &self.cancel) {
             Ok(source) => self.under_way = Some((source, admission)),
             Err(failure) => {
+                let failure = self.spent.time.blame(&model.0.guard, failure);
                 admission.failed(&failure, false);
                 drop(admission);
                 self.fail(failure, Reply::default());
@@ -176,6 +177,7 @@ impl Stream {
             }
             Some(Piece::End(reply)) => self.end(*reply),
             Some(Piece::Failed(failure, partial)) => {
+                let failure = self.spent.time.blame(&self.model.0.guard, failure);
                 let mut failure = failure.counted(partial.usage);
                 if self.answered && failure.used == Used::Nothing {
                     failure.used = Used::Unknown;

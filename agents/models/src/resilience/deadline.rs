@@ -7,7 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_core::Code;
+
 use super::Guard;
+use crate::provider::Failure;
 
 /// The models that a call has asked, the one that was called first, and since when.
 #[derive(Clone, Default)]
@@ -25,6 +28,16 @@ impl CallTime {
     pub(crate) fn left(&self, guard: &Guard) -> Option<Duration> {
         let own = self.0.iter().find(|(known, _)| std::ptr::eq(&**known, guard));
         self.0.first().into_iter().chain(own).filter_map(|(guard, since)| left(guard, *since)).min()
+    }
+
+    /// `failure` of an attempt that `guard` admitted. Where the deadline of the model that was called ended an attempt at
+    /// a fallback, the fallback is not to blame: it may have had little time.
+    pub(crate) fn blame(&self, guard: &Guard, failure: Failure) -> Failure {
+        let hurried = self.0.first().is_some_and(|(first, since)| {
+            !std::ptr::eq(&**first, guard) && left(first, *since) == Some(Duration::ZERO)
+        });
+        let unwell = failure.unwell && !(hurried && failure.error.code() == Code::Timeout);
+        Failure { unwell, ..failure }
     }
 }
 

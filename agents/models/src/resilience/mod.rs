@@ -302,6 +302,7 @@ impl Admission {
         self.outcome = match failure.error.code() {
             Code::Cancelled | Code::RateLimited => Outcome::Unknown,
             _ if failure.unwell => Outcome::Bad,
+            Code::Timeout => Outcome::Unknown,
             // It tells nothing of the service.
             _ if failure.used == Used::Unsent => Outcome::Unknown,
             // The service is well enough to say no.

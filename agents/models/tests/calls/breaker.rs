@@ -90,6 +90,23 @@ fn a_request_that_is_not_sent_tells_nothing_of_the_service() {
 }
 
 #[test]
+fn a_fallback_is_not_to_blame_for_the_time_that_it_did_not_have() {
+    let refuses = Server::start(|_, _| Answer { wait: Duration::from_millis(300), ..refuse(500, "{}") });
+    let slow = Server::start(|n, _| match n {
+        0 | 1 => Answer { wait: 5 * SECOND, ..whole("late") },
+        _ => whole("in time"),
+    });
+    let breaker = Some(BreakerOptions { failures: 1, ..BreakerOptions::default() });
+    let other = model_with(&slow, Resilience { breaker, ..once() }, None);
+    let deadline = Some(Duration::from_millis(500));
+    let model = model_with(&refuses, Resilience { deadline, fallback: vec![other.clone()], ..once() }, None);
+    assert_eq!(model.complete(&ask(), &never()).unwrap_err().code(), Code::Timeout);
+    let Event::Error { error, .. } = last(&model, &ask()) else { panic!("no error") };
+    assert_eq!(error.code(), Code::Timeout);
+    assert_eq!(other.complete(&ask(), &never()).unwrap().text(), "in time");
+}
+
+#[test]
 fn another_model_is_asked_when_no_place_is_free() {
     let (busy, other) = (Server::start(|_, _| hangs()), Server::start(|_, _| whole("from the other")));
     let fallback = vec![model_with(&other, once(), None)];
