@@ -205,7 +205,7 @@ impl Stream {
     }
 
     /// Gives what of `text`, all that the attempt under way has said, was not given piece by piece.
-    fn rest(&mut self, text: &str) {
+    fn show_rest(&mut self, text: &str) {
         let said = self.given.get(..self.said).unwrap_or_default();
         if let Some(rest) = text.strip_prefix(said) {
             self.text(rest.to_owned());
@@ -241,7 +241,7 @@ impl Stream {
             }
             return self.last(complaint.error, reply);
         }
-        self.rest(&reply.text());
+        self.show_rest(&reply.text());
         if self.said < self.given.len() {
             self.differs();
         }
@@ -286,7 +286,7 @@ impl Stream {
         self.spent.settle(&mut partial);
         partial.finish = None;
         let text = partial.text();
-        self.rest(&text);
+        self.show_rest(&text);
         // An earlier attempt may have given more, which was not taken back.
         match self.given.strip_prefix(&text) {
             Some("") => {}
