@@ -1,7 +1,7 @@
 //! How much memory and time does an answer take, whatever a service sends? One test at a time, since each measures the
 //! whole process.
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../calls/events.rs"]
 mod events;
 #[allow(dead_code)]

@@ -4,8 +4,8 @@ use quorate_core::Cancel;
 use quorate_models::{Event, Message, Model, ModelOptions, Request, Resilience, Secret};
 use serde_json::Value;
 
-pub use crate::server::{delta, events, finish, usage};
 use crate::server::{Answer, Server};
+pub use crate::server::{delta, events, finish, usage};
 
 /// One attempt, and nothing that outlives it.
 pub fn once() -> Resilience {

@@ -58,10 +58,8 @@ fn a_stream_that_floods_is_bounded_by_its_deadline() {
 fn a_redirection_is_not_followed() {
     let other = Server::start(|_, _| whole("stolen"));
     let to = other.url.clone();
-    let server = Server::start(move |_, _| Answer {
-        headers: vec![("location", to.clone())],
-        ..refuse(307, "{}")
-    });
+    let server =
+        Server::start(move |_, _| Answer { headers: vec![("location", to.clone())], ..refuse(307, "{}") });
     assert!(model(&server).complete(&ask(), &never()).is_err());
     assert_eq!((server.count(), other.count()), (1, 0));
 }
@@ -76,9 +74,8 @@ fn endless_headers_end() {
         {}
     });
     let start = Instant::now();
-    let error = at(url, Resilience { attempt_timeout: 2 * SECOND, ..once() })
-        .complete(&ask(), &never())
-        .unwrap_err();
+    let error =
+        at(url, Resilience { attempt_timeout: 2 * SECOND, ..once() }).complete(&ask(), &never()).unwrap_err();
     assert!(start.elapsed() < 4 * SECOND, "{error}");
 }
 
@@ -158,10 +155,7 @@ fn a_stream_that_is_dropped_or_cancelled_in_a_flood_closes_its_connection() {
             std::thread::sleep(Duration::from_millis(1));
         }
         let took = gone.lock().unwrap().map(|gone| gone.duration_since(start));
-        assert!(
-            took.is_some_and(|took| took < Duration::from_millis(300)),
-            "cancels {cancels}: {took:?}"
-        );
+        assert!(took.is_some_and(|took| took < Duration::from_millis(300)), "cancels {cancels}: {took:?}");
         eprintln!("cancels {cancels}: {took:?}");
         drop(held);
     }

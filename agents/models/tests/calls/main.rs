@@ -18,9 +18,9 @@ mod usage;
 use std::sync::Arc;
 use std::time::Duration;
 
+use events::once;
 use quorate_core::Cancel;
 use quorate_models::{Event, ManualClock, Message, Model, ModelOptions, Request, Resilience, Secret};
-use events::once;
 use server::Server;
 
 /// A key that must never show.
