@@ -75,7 +75,7 @@ export interface Reply<T = unknown> {
   output: T | null;
   /** Tokens over all requests of the call. */
   usage: Usage;
-  /** US dollars over all requests of the call; null where the price is unknown. */
+  /** US dollars over all requests of the call; null where the price is unknown, or what one of them used. */
   cost: number | null;
   /** Requests that were sent for it, fallbacks and repairs included. */
   attempts: number;
@@ -117,7 +117,7 @@ export interface Resilience {
   firstByteTimeout?: number;
   /** From one piece of a stream to the next. Default 20. */
   stallTimeout?: number;
-  /** For a whole call with all its attempts and waits. Default: no other limit than theirs. */
+  /** For a whole call with all its attempts, waits, repairs and fallbacks. Default: no other limit than theirs. */
   deadline?: number | null;
   /** Most requests a minute; further ones wait. */
   requestsPerMinute?: number | null;

@@ -1,24 +1,47 @@
 //! How do pieces become one answer, so that a streamed answer equals an unstreamed one?
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
+use quorate_core::{Code, Error};
 use serde_json::Value;
 
-use crate::history::fresh_id;
+use crate::history::FreshIds;
 use crate::message::{Opaque, Part, Reasoning, ToolCall};
-use crate::provider::Piece;
+use crate::provider::{Failure, Piece};
 use crate::reply::{Finish, Reply, Usage};
 
 /// The most bytes that an answer may hold.
-const MAX_ANSWER: usize = 64 << 20;
+pub(crate) const MAX_ANSWER: usize = 64 << 20;
+
+/// What each part, piece and value counts beside its bytes, so that many empty ones are no small answer.
+const FIXED: usize = 64;
+
+/// The most tool calls of an answer.
+const MAX_CALLS: usize = 1_000;
+
+/// The longest id and name of a tool call, in bytes; some services put a signature into an id.
+const MAX_NAME: usize = 16 << 10;
+
+/// The most warnings that are kept: a stream of nothing but oddities must not fill the memory.
+pub(crate) const MAX_WARNINGS: usize = 100;
 
 /// An answer in the making. A wire's decoder feeds it; both the whole and the streamed answer come out of it.
 #[derive(Debug, Default)]
 pub(crate) struct Assembly {
     parts: Vec<Draft>,
+    /// Where the calls are among the parts, in order.
+    calls: Vec<usize>,
+    /// The newest call with a number of the service's, and with an id, as a place among the calls.
+    by_key: HashMap<u64, usize>,
+    by_id: HashMap<String, usize>,
+    /// The calls that a lost event may leave with a hole.
+    coming: Vec<usize>,
+    refusal: Option<usize>,
     pub(crate) usage: Usage,
     pub(crate) usage_seen: bool,
     pub(crate) finish: Option<Finish>,
+    /// The answer ended for a reason that is not known, so that its calls must not run.
+    odd_finish: bool,
     pub(crate) model: String,
     warnings: Vec<String>,
     bytes: usize,
@@ -36,14 +59,42 @@ enum Draft {
 
 #[derive(Debug, Default)]
 struct CallDraft {
-    /// What the service calls the place of this call.
-    key: Option<u64>,
     id: String,
     name: String,
     written: String,
+    nesting: Nesting,
     /// An event was lost while the arguments came.
     holed: bool,
     closed: bool,
+}
+
+/// How far a JSON object has been written.
+#[derive(Debug, Default)]
+struct Nesting {
+    open: usize,
+    in_text: bool,
+    escaped: bool,
+    /// All that was opened has been closed.
+    whole: bool,
+}
+
+impl Nesting {
+    fn take(&mut self, written: &str) {
+        for byte in written.bytes() {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_text => self.escaped = true,
+                b'"' => self.in_text = !self.in_text,
+                _ if self.in_text => {}
+                b'{' | b'[' => self.open += 1,
+                b'}' | b']' => {
+                    self.open = self.open.saturating_sub(1);
+                    self.whole |= self.open == 0;
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 impl Assembly {
@@ -53,22 +104,30 @@ impl Assembly {
         match self.parts.last_mut() {
             Some(Draft::Text(text)) => text.push_str(delta),
             _ if delta.is_empty() => {}
-            _ => self.parts.push(Draft::Text(delta.to_owned())),
+            _ => self.push(Draft::Text(delta.to_owned())),
         }
+    }
+
+    fn push(&mut self, part: Draft) {
+        self.bytes += 4 * FIXED;
+        self.parts.push(part);
     }
 
     /// Begins a text part of its own.
     pub(crate) fn new_text(&mut self, text: &str) {
         self.bytes += text.len();
-        self.parts.push(Draft::Text(text.to_owned()));
+        self.push(Draft::Text(text.to_owned()));
     }
 
     pub(crate) fn refusal(&mut self, delta: &str) {
         self.bytes += delta.len();
-        match self.parts.iter_mut().rev().find(|part| matches!(part, Draft::Refusal(_))) {
+        match self.refusal.and_then(|at| self.parts.get_mut(at)) {
             Some(Draft::Refusal(text)) => text.push_str(delta),
             _ if delta.is_empty() => {}
-            _ => self.parts.push(Draft::Refusal(delta.to_owned())),
+            _ => {
+                self.refusal = Some(self.parts.len());
+                self.push(Draft::Refusal(delta.to_owned()));
+            }
         }
     }
 
@@ -85,17 +144,18 @@ impl Assembly {
         let mut reasoning =
             Reasoning { source: source.to_owned(), text: delta.to_owned(), ..Default::default() };
         reasoning.data.insert("field".into(), Value::from(field));
-        self.parts.push(Draft::Reasoning { reasoning, complete: true });
+        self.push(Draft::Reasoning { reasoning, complete: true });
     }
 
     /// Begins a part of reasoning that is whole only once [`seal`](Assembly::seal) is called.
     pub(crate) fn new_reasoning(&mut self, reasoning: Reasoning, complete: bool) {
-        self.bytes += reasoning.text.len();
-        self.parts.push(Draft::Reasoning { reasoning, complete });
+        self.bytes += reasoning.text.len() + reasoning.data.values().map(weight).sum::<usize>();
+        self.push(Draft::Reasoning { reasoning, complete });
     }
 
-    /// The last part of reasoning, when it is the last part.
-    pub(crate) fn last_reasoning(&mut self) -> Option<&mut Reasoning> {
+    /// The last part of reasoning, when it is the last part, to which `more` bytes are added.
+    pub(crate) fn last_reasoning(&mut self, more: usize) -> Option<&mut Reasoning> {
+        self.bytes += more;
         match self.parts.last_mut() {
             Some(Draft::Reasoning { reasoning, .. }) => Some(reasoning),
             _ => None,
@@ -112,87 +172,152 @@ impl Assembly {
     }
 
     pub(crate) fn opaque(&mut self, source: &str, data: Value) {
-        self.bytes += data.to_string().len();
-        self.parts.push(Draft::Opaque(Opaque { source: source.to_owned(), data }));
+        self.bytes += weight(&data);
+        self.push(Draft::Opaque(Opaque { source: source.to_owned(), data }));
+    }
+
+    /// Counts what a decoder keeps until it has come whole.
+    pub(crate) fn count(&mut self, bytes: usize) {
+        self.bytes += bytes;
     }
 
     /// Appends to the tool call that `key` or `id` names, or begins one; returns what a stream gives of it.
+    /// Errors: `remote_invalid` for an answer that is larger than any.
     ///
-    /// Services differ: some number the calls, some repeat the id in each piece, some send no numbers or the same for
-    /// all, some no ids. A new id with a name begins a call; without either the last call goes on.
-    pub(crate) fn call(&mut self, key: Option<u64>, id: &str, name: &str, delta: &str) -> Piece {
-        self.bytes += delta.len() + name.len();
-        let place = self.place(key, id, name);
-        let mut index = 0;
-        let mut at = None;
-        for (i, part) in self.parts.iter().enumerate() {
-            if let Draft::Call(_) = part {
-                if Some(i) == place {
-                    at = Some(i);
-                    break;
-                }
-                index += 1;
-            }
+    /// Services differ: some number the calls, some repeat the id or the name in each piece, some send no numbers or the
+    /// same for all, some no ids. A new id with a name begins a call, and so does a name once the arguments of the last
+    /// are whole; without either the last call goes on.
+    pub(crate) fn call(
+        &mut self,
+        key: Option<u64>,
+        id: &str,
+        name: &str,
+        delta: &str,
+    ) -> Result<Piece, Failure> {
+        if id.len().max(name.len()) > MAX_NAME {
+            return Err(invalid(format!("the id or the name of a tool call has over {MAX_NAME} bytes")));
         }
-        let at = at.unwrap_or_else(|| {
-            self.parts.push(Draft::Call(CallDraft { key, ..Default::default() }));
-            self.parts.len() - 1
-        });
-        let Some(Draft::Call(call)) = self.parts.get_mut(at) else {
-            return Piece::Warning("a tool call has no place".into());
+        let index = match self.place(key, id, name, delta) {
+            Some(index) => index,
+            None if self.calls.len() == MAX_CALLS => {
+                return Err(invalid(format!("the answer has over {MAX_CALLS} tool calls")));
+            }
+            None => {
+                self.calls.push(self.parts.len());
+                self.coming.push(self.parts.len());
+                self.push(Draft::Call(CallDraft::default()));
+                self.calls.len() - 1
+            }
         };
-        if call.id.is_empty() {
+        if let Some(key) = key {
+            self.by_key.insert(key, index);
+        }
+        let draft = self.calls.get(index).and_then(|at| self.parts.get_mut(*at));
+        let Some(Draft::Call(call)) = draft else {
+            return Ok(Piece::Warning("a tool call has no place".into()));
+        };
+        if call.id.is_empty() && !id.is_empty() {
             call.id = id.to_owned();
+        }
+        if !id.is_empty() && call.id == id && self.by_id.get(id) != Some(&index) {
+            self.by_id.insert(id.to_owned(), index);
         }
         if call.name.is_empty() {
             call.name = name.to_owned();
         }
         call.written.push_str(delta);
-        Piece::ToolInput { index, id: call.id.clone(), name: call.name.clone(), delta: delta.to_owned() }
+        call.nesting.take(delta);
+        let (id, name) = (call.id.clone(), call.name.clone());
+        // The piece has an id and a name of its own.
+        self.bytes += FIXED + delta.len() + id.len() + name.len();
+        self.within()?;
+        Ok(Piece::ToolInput { index, id, name, delta: delta.to_owned() })
     }
 
-    fn place(&self, key: Option<u64>, id: &str, name: &str) -> Option<usize> {
-        let calls = || {
-            self.parts.iter().enumerate().rev().filter_map(|(i, part)| match part {
-                Draft::Call(call) => Some((i, call)),
-                _ => None,
-            })
+    /// Which call goes on, as a place among the calls; `None`: one begins.
+    fn place(&self, key: Option<u64>, id: &str, name: &str, delta: &str) -> Option<usize> {
+        let draft = |index: usize| match self.parts.get(*self.calls.get(index)?) {
+            Some(Draft::Call(call)) => Some(call),
+            _ => None,
         };
-        if key.is_some() {
-            // The newest with this number, unless another id says that a new call has it.
-            let (i, call) = calls().find(|(_, call)| call.key == key)?;
-            let another = !id.is_empty() && !call.id.is_empty() && call.id != id && !name.is_empty();
-            return (!another).then_some(i);
+        // What is written after a whole object belongs to another call. An empty one may only hold the place of what comes.
+        let whole = |call: &CallDraft| {
+            let placeholder = call.name == name && call.written.trim() == "{}";
+            call.nesting.whole && !placeholder && !name.is_empty() && !delta.trim().is_empty()
+        };
+        if let Some(key) = key {
+            // The newest with this number, unless a new call has it.
+            let index = *self.by_key.get(&key)?;
+            let call = draft(index)?;
+            if name.is_empty()
+                && call.id != id
+                && let Some(named) = self.by_id.get(id)
+            {
+                return Some(*named);
+            }
+            let another = if id.is_empty() || call.id.is_empty() {
+                whole(call)
+            } else {
+                call.id != id && !name.is_empty()
+            };
+            return (!another).then_some(index);
         }
         if !id.is_empty()
-            && let Some((i, _)) = calls().find(|(_, call)| call.id == id && name.is_empty())
+            && let Some(index) = self.by_id.get(id).copied()
+            && let Some(call) = draft(index)
+            && (name.is_empty() || call.name == name && !call.nesting.whole)
         {
-            return Some(i);
+            return Some(index);
         }
-        if name.is_empty() { calls().next().map(|(i, _)| i) } else { None }
+        let last = self.calls.len().checked_sub(1)?;
+        name.is_empty().then_some(last)
+    }
+
+    /// The answer ends. A later end replaces an earlier one only when it is worse: what was cut stays cut.
+    pub(crate) fn ends(&mut self, finish: Finish) {
+        let badness = |finish| match finish {
+            Finish::Stop => 0,
+            Finish::ToolCalls => 1,
+            Finish::Length => 2,
+            Finish::Refusal => 3,
+            Finish::Filtered => 4,
+        };
+        if self.finish.is_none_or(|before| badness(before) < badness(finish)) {
+            self.finish = Some(finish);
+        }
+    }
+
+    /// The answer ends for a reason that is not known. What has come counts, but no call runs.
+    pub(crate) fn ends_oddly(&mut self, reason: &str) -> Piece {
+        self.odd_finish = true;
+        self.ends(Finish::Stop);
+        // A long one is not shown, since no half of a key may be.
+        let shown =
+            if reason.len() <= 60 { format!("'{reason}'") } else { format!("{} bytes", reason.len()) };
+        self.warn(format!("the answer ended for a reason that is not known: {shown}"), false)
     }
 
     /// Notes something odd. `lost` says that an event could not be read, so that a call that is coming may have a hole.
     pub(crate) fn warn(&mut self, message: String, lost: bool) -> Piece {
         if lost {
-            for part in &mut self.parts {
-                if let Draft::Call(call) = part
-                    && !call.closed
-                {
-                    call.holed = true;
+            for at in self.coming.drain(..) {
+                if let Some(Draft::Call(call)) = self.parts.get_mut(at) {
+                    call.holed = !call.closed;
                 }
             }
         }
-        // A stream of nothing but oddities must not fill the memory.
-        if self.warnings.len() < 100 {
+        if self.warnings.len() < MAX_WARNINGS {
             self.warnings.push(message.clone());
         }
         Piece::Warning(message)
     }
 
-    /// Whether the answer is larger than any answer.
-    pub(crate) fn too_large(&self) -> bool {
-        self.bytes > MAX_ANSWER
+    /// Errors: `remote_invalid` for an answer that is larger than any.
+    pub(crate) fn within(&self) -> Result<(), Failure> {
+        if self.bytes > MAX_ANSWER {
+            return Err(invalid("the answer has over 64 MiB".into()));
+        }
+        Ok(())
     }
 
     /// How many parts there are.
@@ -200,22 +325,29 @@ impl Assembly {
         self.parts.len()
     }
 
-    /// Whether the model has called anything.
-    pub(crate) fn has_calls(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Draft::Call(_)))
-    }
-
-    /// The whole answer.
-    pub(crate) fn whole(&mut self) -> Reply {
-        let called = self.has_calls();
-        let mut reply = self.reply();
-        let refused = reply.refusal().is_some();
-        reply.finish = match self.finish {
-            // A call that was asked for by name ends with "stop" at some services.
-            Some(Finish::Stop) if called => Some(Finish::ToolCalls),
-            Some(Finish::Stop) if refused => Some(Finish::Refusal),
-            other => other,
+    /// The whole answer. Errors: `stream_incomplete` when the service did not say why it ended, or says that it calls tools
+    /// and the calls have not come; `remote_invalid` when it is larger than any.
+    pub(crate) fn whole(&mut self) -> Result<Reply, Failure> {
+        let usage = self.usage;
+        self.within().map_err(|failure| failure.counted(usage))?;
+        let incomplete = |what: &str| {
+            Err(Failure::passing(Error::new(Code::StreamIncomplete, what.to_owned())).counted(usage))
         };
+        let called = !self.calls.is_empty();
+        let finish = match self.finish {
+            None => return incomplete("the service closed the answer without saying why it ended"),
+            Some(Finish::ToolCalls) if !called => {
+                return incomplete("the answer says that it calls tools, and holds no call");
+            }
+            // A call that was asked for by name ends with "stop" at some services.
+            Some(Finish::Stop) if called && !self.odd_finish => Finish::ToolCalls,
+            Some(Finish::Stop) if self.refusal.is_some() => Finish::Refusal,
+            // Not known why: no call runs, whatever else was said.
+            Some(Finish::ToolCalls) if self.odd_finish => Finish::Stop,
+            Some(other) => other,
+        };
+        let mut reply = self.reply();
+        reply.finish = Some(finish);
         if reply.finish != Some(Finish::ToolCalls) {
             for part in &mut reply.message.content {
                 if let Part::ToolCall(call) = part
@@ -225,7 +357,7 @@ impl Assembly {
                 }
             }
         }
-        reply
+        Ok(reply)
     }
 
     /// What had come, as it may stand in the next request: calls and sealed reasoning that are not whole are left out.
@@ -237,7 +369,7 @@ impl Assembly {
     }
 
     fn reply(&mut self) -> Reply {
-        let mut used = HashSet::new();
+        let mut ids = FreshIds::default();
         let mut mended = 0;
         let mut content = Vec::with_capacity(self.parts.len());
         for draft in std::mem::take(&mut self.parts) {
@@ -249,7 +381,7 @@ impl Assembly {
                 Draft::Reasoning { reasoning, .. } => Part::Reasoning(reasoning),
                 Draft::Opaque(opaque) => Part::Opaque(opaque),
                 Draft::Call(draft) => {
-                    let id = fresh_id(&draft.id, &mut used);
+                    let id = ids.fresh(&draft.id);
                     mended += usize::from(id != draft.id);
                     let mut call = ToolCall::read(id, draft.name, &draft.written);
                     if draft.holed || call.name.is_empty() {
@@ -274,4 +406,19 @@ impl Assembly {
             ..Reply::default()
         }
     }
+}
+
+fn invalid(what: String) -> Failure {
+    Failure::lasting(Error::new(Code::RemoteInvalid, what))
+}
+
+/// About how many bytes of memory a value takes.
+pub(crate) fn weight(value: &Value) -> usize {
+    FIXED
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(weight).sum(),
+            Value::Object(fields) => fields.iter().map(|(key, inner)| key.len() + weight(inner)).sum(),
+            _ => 0,
+        }
 }

@@ -43,9 +43,9 @@ pub enum Event {
         /// What.
         message: String,
     },
-    /// The attempt failed and another begins, after a wait.
+    /// The attempt failed and another begins, after a wait; or the other says something else than was given.
     Retry {
-        /// The number of the attempt that begins, from 2.
+        /// The number of the attempt that begins or says so, from 2.
         attempt: u32,
         /// Why the one before failed.
         error: Error,

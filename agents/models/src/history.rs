@@ -4,7 +4,7 @@
 //! right after their calls. Such conversations come from answers that broke off, hosts that died and histories that were
 //! cut to fit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::message::{Message, Part, Role, ToolResult};
 
@@ -21,7 +21,7 @@ const NO_RESULT: &str = "There is no result: the call was interrupted.";
 /// ```
 pub fn mend(messages: &[Message]) -> Vec<Message> {
     let mut out: Vec<Message> = Vec::with_capacity(messages.len());
-    let mut used = HashSet::new();
+    let mut ids = FreshIds::default();
     let mut at = 0;
     while at < messages.len() {
         let message = &messages[at];
@@ -39,23 +39,24 @@ pub fn mend(messages: &[Message]) -> Vec<Message> {
             out.push(message);
             continue;
         }
-        let mut results: Vec<&ToolResult> = Vec::new();
+        let mut results: HashMap<&str, VecDeque<&ToolResult>> = HashMap::new();
         while let Some(next) = messages.get(at).filter(|next| next.role == Role::Tool) {
-            results.extend(next.content.iter().filter_map(|part| match part {
-                Part::ToolResult(result) => Some(result),
-                _ => None,
-            }));
+            for part in &next.content {
+                if let Part::ToolResult(result) = part {
+                    results.entry(&result.tool_call_id).or_default().push_back(result);
+                }
+            }
             at += 1;
         }
         let mut ordered = Vec::new();
         for part in &mut message.content {
             let Part::ToolCall(call) = part else { continue };
-            let found = results.iter().position(|result| result.tool_call_id == call.id);
+            let found = results.get_mut(call.id.as_str()).and_then(VecDeque::pop_front);
             let mut result = match found {
-                Some(found) => results.remove(found).clone(),
+                Some(found) => found.clone(),
                 None => ToolResult { content: NO_RESULT.to_owned(), error: true, ..Default::default() },
             };
-            call.id = fresh_id(&call.id, &mut used);
+            call.id = ids.fresh(&call.id);
             result.tool_call_id.clone_from(&call.id);
             ordered.push(Part::ToolResult(result));
         }
@@ -65,16 +66,31 @@ pub fn mend(messages: &[Message]) -> Vec<Message> {
     out
 }
 
-/// `id`, or one like it when it is empty or used; the one that is returned counts as used.
-pub(crate) fn fresh_id(id: &str, used: &mut HashSet<String>) -> String {
-    let base = if id.is_empty() { "call" } else { id };
-    let mut fresh = if id.is_empty() { "call_1".to_owned() } else { id.to_owned() };
-    let mut n = 1;
-    while !used.insert(fresh.clone()) {
-        n += 1;
-        fresh = format!("{base}_{n}");
+/// Gives ids that differ from one another.
+#[derive(Default)]
+pub(crate) struct FreshIds {
+    used: HashSet<String>,
+    /// The last number that was put behind an id.
+    numbers: HashMap<String, u64>,
+}
+
+impl FreshIds {
+    /// `id`, or one like it when it is empty or used; the one that is returned counts as used.
+    pub(crate) fn fresh(&mut self, id: &str) -> String {
+        if !id.is_empty() && self.used.insert(id.to_owned()) {
+            return id.to_owned();
+        }
+        let base = if id.is_empty() { "call" } else { id };
+        // An id that is empty counts from 1, and one that came before is the first of its kind.
+        let number = self.numbers.entry(base.to_owned()).or_insert(u64::from(!id.is_empty()));
+        loop {
+            *number += 1;
+            let fresh = format!("{base}_{number}");
+            if self.used.insert(fresh.clone()) {
+                return fresh;
+            }
+        }
     }
-    fresh
 }
 
 #[cfg(test)]

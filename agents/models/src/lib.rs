@@ -22,6 +22,7 @@ mod output;
 mod price;
 mod provider;
 mod record;
+mod redact;
 mod reply;
 mod request;
 mod resilience;
@@ -39,7 +40,7 @@ pub use message::{
 pub use model::{Model, ModelOptions};
 pub use output::{Output, check_arguments, lenient};
 pub use price::{Price, Rate, known_price, prices_as_of};
-pub use provider::{AttemptLimits, Failure, OutputWay, Piece, Provider, Source, TokenCount};
+pub use provider::{AttemptLimits, Failure, OutputWay, Piece, Provider, Source, TokenCount, Used};
 pub use quorate_core::http::Secret;
 pub use record::{Recording, call, record, replay};
 pub use reply::{Finish, Reply, Usage};

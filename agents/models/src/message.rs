@@ -199,6 +199,44 @@ impl Message {
         Ok(messages)
     }
 
+    /// Whether the parts are such as this role says, so that no wire has to leave one out. Errors: `invalid_argument`.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let role = self.role;
+        for part in &self.content {
+            let fits = match part {
+                Part::ToolCall(call) => {
+                    if call.arguments.values().any(is_deep) {
+                        return Err(too_deep("arguments"));
+                    }
+                    role == Role::Assistant
+                }
+                Part::Reasoning(reasoning) => {
+                    if reasoning.data.values().any(is_deep) {
+                        return Err(too_deep("data"));
+                    }
+                    role == Role::Assistant
+                }
+                Part::Opaque(opaque) => {
+                    not_deep("data", &opaque.data)?;
+                    role == Role::Assistant
+                }
+                Part::Refusal(_) => role == Role::Assistant,
+                Part::ToolResult(_) => role == Role::Tool,
+                Part::Image(_) => role == Role::User,
+                Part::Text(_) => role != Role::Tool,
+            };
+            if !fits {
+                let what = part.to_json()["type"].as_str().unwrap_or_default().to_owned();
+                let said = json!(role).as_str().unwrap_or_default().to_owned();
+                let hint = if role == Role::Tool { "; a tool's message needs tool_call_id" } else { "" };
+                return Err(Error::invalid(format!(
+                    "a message with the role {said} cannot hold a {what}{hint}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads one message. Errors: `invalid_argument` with the place.
     pub fn from_json(value: &Value) -> Result<Message> {
         read::message(value)
@@ -267,18 +305,44 @@ impl Part {
 }
 
 impl ToolCall {
-    /// A call whose arguments are read strictly: a JSON object and nothing after it. Nothing at all is an empty object,
-    /// as services write it for tools without arguments.
+    /// A call whose arguments are read strictly: a JSON object, nested at most 64 deep, and nothing after it. Nothing at
+    /// all is an empty object, as services write it for tools without arguments.
     pub fn read(id: impl Into<String>, name: impl Into<String>, written: &str) -> Self {
         let mut call = ToolCall { id: id.into(), name: name.into(), arguments: Map::new(), broken: None };
         if !written.trim().is_empty() {
             match serde_json::from_str(written) {
+                Ok(value @ Value::Object(_)) if is_deep(&value) => call.broken = Some(written.to_owned()),
                 Ok(Value::Object(arguments)) => call.arguments = arguments,
                 _ => call.broken = Some(written.to_owned()),
             }
         }
         call
     }
+}
+
+/// The deepest nesting of a value that a message or a request holds. Readers of JSON stop at about 128, and what was
+/// read once is written into requests and recordings that nest it deeper.
+const MAX_DEPTH: usize = 64;
+
+/// Whether a value is nested deeper than messages and requests hold.
+pub(crate) fn is_deep(value: &Value) -> bool {
+    fn deeper(value: &Value, left: usize) -> bool {
+        match value {
+            Value::Array(items) => left == 0 || items.iter().any(|item| deeper(item, left - 1)),
+            Value::Object(fields) => left == 0 || fields.values().any(|item| deeper(item, left - 1)),
+            _ => false,
+        }
+    }
+    deeper(value, MAX_DEPTH)
+}
+
+/// Errors: `invalid_argument` for a value that is nested too deep.
+pub(crate) fn not_deep(what: &str, value: &Value) -> Result<()> {
+    if is_deep(value) { Err(too_deep(what)) } else { Ok(()) }
+}
+
+fn too_deep(what: &str) -> Error {
+    Error::invalid(format!("{what}: lists and objects within one another, over {MAX_DEPTH} deep"))
 }
 
 /// What kind of JSON value it is, for messages to people.
@@ -314,13 +378,29 @@ mod read {
         let mut parts = content(object.get("content").unwrap_or(&Value::Null))?;
         if let Some(id) = object.get("tool_call_id").filter(|id| !id.is_null()) {
             let id = id.as_str().ok_or_else(|| Error::invalid("tool_call_id is no text"))?;
-            let content = parts.iter().filter_map(Part::as_text).collect();
-            let error = flag(object, "error")?;
-            let result = ToolResult { tool_call_id: id.to_owned(), content, error, cache: cache(object)? };
+            let mut result = ToolResult {
+                tool_call_id: id.to_owned(),
+                error: flag(object, "error")?,
+                ..Default::default()
+            };
+            result.cache = cache(object)?;
+            for part in &parts {
+                let Part::Text(text) = part else {
+                    let what = part.to_json()["type"].as_str().unwrap_or_default().to_owned();
+                    return Err(Error::invalid(format!(
+                        "the result of a tool holds a {what}, and services take text alone; put it into a message of the user"
+                    )));
+                };
+                result.content.push_str(&text.text);
+                result.cache = result.cache.or(text.cache);
+            }
             parts = vec![Part::ToolResult(result)];
         }
         if let Some(text) = object.get("refusal").and_then(Value::as_str) {
             parts.push(Part::Refusal(text.to_owned()));
+        }
+        if object.get("function_call").is_some_and(|call| !call.is_null()) {
+            return Err(Error::invalid("function_call is a form that is no longer written; use tool_calls"));
         }
         match object.get("tool_calls") {
             None | Some(Value::Null) => {}
@@ -334,24 +414,6 @@ mod read {
                 return Err(Error::invalid(format!("tool_calls is {}, expected a list", kind(other))));
             }
         }
-        for part in &parts {
-            let fits = match part {
-                Part::ToolCall(_) | Part::Reasoning(_) | Part::Refusal(_) | Part::Opaque(_) => {
-                    role == Role::Assistant
-                }
-                Part::ToolResult(_) => matches!(role, Role::Tool | Role::User),
-                Part::Image(_) => role == Role::User,
-                Part::Text(_) => role != Role::Tool,
-            };
-            if !fits {
-                let what = part.to_json()["type"].as_str().unwrap_or_default().to_owned();
-                let said = json!(role).as_str().unwrap_or_default().to_owned();
-                let hint = if role == Role::Tool { "; a tool's message needs tool_call_id" } else { "" };
-                return Err(Error::invalid(format!(
-                    "a message with the role {said} cannot hold a {what}{hint}"
-                )));
-            }
-        }
         let role = if parts.iter().any(|p| matches!(p, Part::ToolResult(_))) && role == Role::User {
             let only = parts.iter().all(|p| matches!(p, Part::ToolResult(_)));
             if !only {
@@ -363,7 +425,9 @@ mod read {
         } else {
             role
         };
-        Ok(Message { role, content: parts })
+        let message = Message { role, content: parts };
+        message.validate()?;
+        Ok(message)
     }
 
     fn content(value: &Value) -> Result<Vec<Part>> {

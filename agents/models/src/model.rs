@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_core::http::Secret;
-use quorate_core::{Cancel, Error, Result, shorten};
+use quorate_core::http::{Address, Secret};
+use quorate_core::{Cancel, Code, Error, Result, shorten};
 
 use crate::output;
 use crate::price::{Price, known_price};
-use crate::provider::{Failure, OutputWay, Provider, TokenCount};
+use crate::provider::{AttemptLimits, Failure, OutputWay, Provider, TokenCount, Used};
 use crate::record;
 use crate::reply::{Finish, Reply, Usage};
 use crate::request::Request;
-use crate::resilience::{Clock, Guard, Resilience, SystemClock};
+use crate::resilience::{Admission, CallTime, Clock, Guard, Resilience, SystemClock};
 use crate::stream::Stream;
+use crate::tokens;
 use crate::wire::{self, ServiceOptions};
 
 /// How a model is opened.
@@ -54,13 +55,17 @@ pub(crate) struct Inner {
     price: Option<Price>,
 }
 
+/// Tokens that a model is taken to write at most where nobody knows.
+const WRITTEN: u64 = 1024;
+
 /// What a call has used so far, over all its requests.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Spent {
     pub(crate) usage: Usage,
     pub(crate) attempts: u32,
-    /// Dollars; `None` once something of unknown price was used.
+    /// Dollars; `None` once something of unknown price or number was used.
     pub(crate) cost: Option<f64>,
+    pub(crate) time: CallTime,
 }
 
 impl Model {
@@ -108,13 +113,14 @@ impl Model {
     #[cfg(not(feature = "local"))]
     fn open_local(_path: &str, _options: ModelOptions) -> Result<Self> {
         let message = "local models are not part of this build: the feature 'local' was not compiled in";
-        Err(Error::new(quorate_core::Code::Unsupported, message))
+        Err(Error::new(Code::Unsupported, message))
     }
 
     /// A model that `provider` answers for; of the options, those of the resilience, the price and the clock count.
-    /// Errors: `invalid_argument`.
+    /// Errors: `invalid_argument`, `not_finite`.
     pub fn new(provider: impl Provider + 'static, options: ModelOptions) -> Result<Self> {
         options.resilience.validate()?;
+        options.price.as_ref().map_or(Ok(()), Price::validate)?;
         let clock = options.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
         let price = options.price.or_else(|| known_price(provider.id()));
         let guard = Arc::new(Guard::new(options.resilience, clock));
@@ -131,15 +137,15 @@ impl Model {
         self.0.price.as_ref()
     }
 
-    /// Asks and waits for the whole answer. Takes at most `attempts` times `attempt_timeout` and the waits between, or
-    /// the `deadline`, and the same again for each fallback and repair.
+    /// Asks and waits for the whole answer. Takes at most `attempts` times `attempt_timeout` and the waits between, and
+    /// the same again for each fallback and repair; all of it at most the `deadline`.
     ///
     /// Errors: those of [`Request::validate`]; `offline`, `timeout`, `rate_limited`, `circuit_open`, `remote_failed`,
     /// `remote_invalid`, `stream_incomplete`, `model_not_found`, `context_overflow`; `output_invalid`, `model_refused`
     /// where a form was asked for; `replay_mismatch`; `cancelled`.
     pub fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply> {
         request.validate()?;
-        let mut spent = Spent { cost: Some(0.0), ..Spent::default() };
+        let mut spent = Spent::default();
         let mut request = request.clone();
         let mut repairs = 0;
         loop {
@@ -180,7 +186,7 @@ impl Model {
             tracing::debug!(error = %failure.error, model = other.id(), "asking the next model");
             match other.answer(request, way, spent, cancel) {
                 Ok(reply) => return Ok(reply),
-                Err(next) => failure = next,
+                Err(next) => failure = next.after(failure),
             }
         }
         Err(failure)
@@ -193,33 +199,84 @@ impl Model {
         spent: &mut Spent,
         cancel: &Cancel,
     ) -> Result<Reply, Failure> {
-        let guard = &self.0.guard;
-        let since = guard.clock().now();
         let mut attempt = 1;
+        let mut before: Option<Failure> = None;
         loop {
             *way = self.0.provider.output_way(request);
             let prepared = output::prepare(request, *way);
-            let mut admission = guard.admit(self.worst_tokens(&prepared), cancel)?;
-            let limits = guard.limits(false, since)?;
-            spent.attempts += 1;
-            let answered = record::complete(&*self.0.provider, &prepared, limits, cancel);
+            let answered =
+                self.admit(&prepared, false, &mut spent.time, cancel).and_then(|(mut admission, limits)| {
+                    admission.sent();
+                    let answered = record::complete(&*self.0.provider, &prepared, limits, cancel);
+                    let answered = answered.map_err(|failure| spent.time.blame(&self.0.guard, failure));
+                    match &answered {
+                        Ok(reply) => admission.succeeded(&reply.usage),
+                        Err(failure) => admission.failed(failure, false),
+                    }
+                    answered
+                });
             let failure = match answered {
                 Ok(reply) => {
-                    admission.succeeded(&reply.usage);
                     self.charge(&reply, spent);
                     return Ok(reply);
                 }
                 Err(failure) => failure,
             };
-            admission.failed(&failure, &Usage::default());
-            drop(admission);
+            self.charge_failure(&failure, spent);
             if self.other_way(request, *way, &failure) {
                 continue;
             }
-            let Some(wait) = guard.pause(attempt, &failure, since) else { return Err(failure) };
+            let failure = match before.take() {
+                Some(before) => failure.after(before),
+                None => failure,
+            };
+            let (failure, wait) = self.pause(attempt, failure, &prepared, &spent.time)?;
             tracing::debug!(error = %failure.error, ?wait, attempt, "trying again");
-            self.wait(wait, cancel).map_err(Failure::lasting)?;
+            self.wait(wait, cancel).map_err(Failure::unsent)?;
+            before = Some(failure);
             attempt += 1;
+        }
+    }
+
+    /// Waits until an attempt may go, and says how long it may take.
+    pub(crate) fn admit(
+        &self,
+        prepared: &Request,
+        stream: bool,
+        time: &mut CallTime,
+        cancel: &Cancel,
+    ) -> Result<(Admission, AttemptLimits), Failure> {
+        let guard = &self.0.guard;
+        time.begin(guard);
+        // Counting takes time, at models in this process as much as reading.
+        let limited = guard.options().tokens_per_minute.is_some();
+        let tokens = if limited { self.worst_tokens(prepared) } else { 0 };
+        let admitted = guard.admit(tokens, time, cancel);
+        let admitted = admitted.and_then(|admission| Ok((admission, guard.limits(stream, time)?)));
+        if let Err(failure) = &admitted {
+            record::refused(&*self.0.provider, prepared, failure).map_err(Failure::unsent)?;
+        }
+        admitted
+    }
+
+    /// `failure` and how long to wait after it before another attempt. Errors: the failure that ends the attempts.
+    pub(crate) fn pause(
+        &self,
+        attempt: u32,
+        failure: Failure,
+        prepared: &Request,
+        time: &CallTime,
+    ) -> Result<(Failure, Duration), Failure> {
+        let guard = &self.0.guard;
+        let Some(wait) = guard.pause(attempt, &failure) else { return Err(failure) };
+        let late = time.left(guard).filter(|left| wait >= *left).map(|_| {
+            let wait = wait.as_secs_f64();
+            let message = format!("another attempt in {wait:.1} s would be after the call's deadline");
+            Failure::unsent(Error::new(Code::Timeout, message))
+        });
+        match record::late(&*self.0.provider, prepared, late)? {
+            Some(late) => Err(late.after(failure)),
+            None => Ok((failure, wait)),
         }
     }
 
@@ -228,7 +285,7 @@ impl Model {
         request.output.is_some()
             && !failure.passing
             && output::is_about_form(&failure.error, way)
-            && self.0.provider.output_refused(way)
+            && self.0.provider.output_refused(request, way)
     }
 
     /// Waits between attempts; replayed calls do not.
@@ -238,8 +295,33 @@ impl Model {
 
     /// Adds what an answer used.
     pub(crate) fn charge(&self, reply: &Reply, spent: &mut Spent) {
-        spent.usage += reply.usage;
-        let cost = self.0.price.as_ref().map(|price| price.cost(&reply.usage));
+        spent.attempts += 1;
+        // Whoever answers has read something; who counts nothing tells nothing.
+        let used = Some(reply.usage).filter(|usage| usage.total() > 0);
+        self.spend(used, spent);
+    }
+
+    /// Adds what an attempt that failed used.
+    pub(crate) fn charge_failure(&self, failure: &Failure, spent: &mut Spent) {
+        let used = match failure.used {
+            Used::Unsent => return,
+            Used::Nothing => Some(Usage::default()),
+            Used::Counted(usage) => Some(usage),
+            Used::Unknown => None,
+        };
+        spent.attempts += 1;
+        self.spend(used, spent);
+    }
+
+    fn spend(&self, used: Option<Usage>, spent: &mut Spent) {
+        spent.usage += used.unwrap_or_default();
+        let price = self.0.price.as_ref();
+        let cost = match used {
+            // Nothing costs nothing, also where the price is unknown.
+            Some(used) if used == Usage::default() => Some(0.0),
+            Some(used) => price.map(|price| price.cost(&used)),
+            None => price.filter(|price| price.is_free()).map(|_| 0.0),
+        };
         spent.cost = spent.cost.zip(cost).map(|(before, more)| before + more);
     }
 
@@ -253,20 +335,24 @@ impl Model {
     /// Tokens that the request takes before the model writes any. Errors: those of the provider's tokenizer.
     pub fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
         if request.messages.is_empty() {
-            return Err(Error::new(quorate_core::Code::EmptyInput, "there are no messages"));
+            return Err(Error::new(Code::EmptyInput, "there are no messages"));
         }
         self.0.provider.count_tokens(request)
     }
 
-    /// The most tokens that one attempt at `request` is taken to use: the estimate, a fifth more, and the most that may be
-    /// written.
+    /// The most tokens that one attempt at `request` is taken to use: what it reads, with a fifth more where that is an
+    /// estimate, and the most that may be written, or 1,024 where neither the request nor the interface has a limit.
     pub fn worst_tokens(&self, request: &Request) -> u64 {
-        let read = self
-            .0
-            .provider
-            .count_tokens(request)
-            .map_or(0, |count| if count.exact { count.tokens } else { count.tokens + count.tokens / 5 });
-        read + u64::from(request.max_tokens.unwrap_or(1024))
+        let provider = &self.0.provider;
+        let count = provider.count_tokens(request).unwrap_or_else(|_| tokens::estimate(request));
+        let read = if count.exact { count.tokens } else { count.tokens.saturating_add(count.tokens / 5) };
+        read.saturating_add(provider.most_written(request).unwrap_or(WRITTEN))
+    }
+}
+
+impl Default for Spent {
+    fn default() -> Self {
+        Spent { usage: Usage::default(), attempts: 0, cost: Some(0.0), time: CallTime::default() }
     }
 }
 
@@ -290,7 +376,8 @@ impl std::fmt::Debug for Model {
 
 impl std::fmt::Debug for ModelOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ModelOptions").field("base_url", &self.base_url).finish_non_exhaustive()
+        let base_url = self.base_url.as_deref().map(Address::plain);
+        f.debug_struct("ModelOptions").field("base_url", &base_url).finish_non_exhaustive()
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Price {
 }
 
 /// A rate, which may rise with the length of what was read: for each step, from how many tokens read on all tokens cost
-/// how much. The first step begins at 0.
+/// how much. The first step begins at 0, each later one above the one before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Rate {
@@ -107,7 +107,7 @@ impl Price {
         Ok(price)
     }
 
-    fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         let all = [&self.cached, &self.cache_written, &self.cache_written_1h, &self.reasoning];
         for rate in all.into_iter().flatten().chain([&self.input, &self.output]) {
             let rates: Vec<f64> = match rate {
@@ -120,15 +120,31 @@ impl Price {
             if rates.is_empty() || rates.iter().any(|rate| *rate < 0.0) {
                 return Err(Error::invalid("a price is below 0, or has no steps"));
             }
+            // What lies below the first step would be free, and of steps in disorder a wrong one would hold.
+            if let Rate::Steps(steps) = rate
+                && (steps.first().is_some_and(|(from, _)| *from != 0)
+                    || steps.windows(2).any(|pair| pair[0].0 >= pair[1].0))
+            {
+                return Err(Error::invalid("the steps of a price do not begin at 0 and rise from there"));
+            }
         }
         Ok(())
+    }
+
+    /// Whether no token costs anything.
+    pub(crate) fn is_free(&self) -> bool {
+        let all = [&self.cached, &self.cache_written, &self.cache_written_1h, &self.reasoning];
+        all.into_iter().flatten().chain([&self.input, &self.output]).all(|rate| match rate {
+            Rate::Flat(rate) => *rate == 0.0,
+            Rate::Steps(steps) => steps.iter().all(|(_, rate)| *rate == 0.0),
+        })
     }
 
     /// US dollars for `usage`. Each kind of token is priced once.
     pub fn cost(&self, usage: &Usage) -> f64 {
         let written = self.cache_written.as_ref().unwrap_or(&self.input);
         let written_1h = self.cache_written_1h.as_ref().unwrap_or(written);
-        let apart = usage.cached + usage.cache_written + usage.cache_written_1h;
+        let apart = usage.cached.saturating_add(usage.cache_written).saturating_add(usage.cache_written_1h);
         let parts = [
             (usage.input.saturating_sub(apart), &self.input),
             (usage.cached, self.cached.as_ref().unwrap_or(&self.input)),
@@ -223,5 +239,28 @@ mod tests {
         assert_eq!(price.cost(&usage), 1.0 + 0.5 + 6.0 + 1.0);
         assert!(Price::from_json(&serde_json::json!({"input": 2})).is_err());
         assert!(Price::from_json(&serde_json::json!({"input": -2, "output": 1})).is_err());
+    }
+
+    #[test]
+    fn a_rate_has_no_free_tokens_below_its_first_step() {
+        let price = Price::from_json(&serde_json::json!({"input": [[200_000, 5.0]], "output": 1.0}));
+        let free = price.as_ref().map(|price| price.cost(&Usage { input: 100_000, ..Usage::default() }));
+        assert!(price.is_err(), "100,000 tokens cost {free:?}");
+        let unsorted =
+            Price::from_json(&serde_json::json!({"input": [[200_000, 5.0], [0, 2.0]], "output": 1.0}));
+        let cost = unsorted.as_ref().map(|price| price.cost(&Usage { input: 1_000_000, ..Usage::default() }));
+        assert!(
+            unsorted.is_err() || cost.as_ref().is_ok_and(|cost| *cost == 5.0),
+            "1,000,000 tokens cost {cost:?}, expected 5"
+        );
+    }
+
+    #[test]
+    fn sums_of_counts_do_not_wrap_round() {
+        let value = serde_json::json!({"input": 1, "output": 0, "cached": 0, "cache_written": 0});
+        let price = Price::from_json(&value).unwrap();
+        let usage = Usage { input: 1_000_000, cached: u64::MAX, cache_written: 1, ..Usage::default() };
+        let cost = std::panic::catch_unwind(|| price.cost(&usage));
+        assert_eq!(cost.ok(), Some(0.0), "all that was read came from the cache");
     }
 }

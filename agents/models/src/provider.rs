@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use quorate_core::{Cancel, Code, Error, Result};
+use serde::{Deserialize, Serialize};
 
-use crate::reply::Reply;
+use crate::reply::{Reply, Usage};
 use crate::request::Request;
 
 /// How long one attempt may take. `None` is no limit.
@@ -49,9 +50,15 @@ pub trait Provider: Send + Sync {
     }
 
     /// Told when the service refused a request because of how structured output was asked for. Returns whether there is
-    /// another way, which [`output_way`](Provider::output_way) then gives.
-    fn output_refused(&self, _way: OutputWay) -> bool {
+    /// another way, which [`output_way`](Provider::output_way) then gives for requests of that form.
+    fn output_refused(&self, _request: &Request, _way: OutputWay) -> bool {
         false
+    }
+
+    /// The most tokens that the model may write for a request; `None` where that is not known. Limits on the tokens of a
+    /// minute reserve as many.
+    fn most_written(&self, request: &Request) -> Option<u64> {
+        request.max_tokens.map(u64::from)
     }
 
     /// A request, for the recording of what it answers; in recordings of HTTP this would be its body.
@@ -134,18 +141,37 @@ pub struct Failure {
     pub unwell: bool,
     /// How long the service asked to wait.
     pub wait: Option<Duration>,
+    /// What the attempt has used.
+    pub used: Used,
+}
+
+/// What an attempt that failed has used, for it may be paid for and counts in the limits of a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Used {
+    /// It was never sent, so it is no attempt either.
+    Unsent,
+    /// It was refused.
+    Nothing,
+    /// Tokens that were counted by the service.
+    Counted(Usage),
+    /// It was sent, and what came of it at the service is not known.
+    Unknown,
 }
 
 impl Failure {
     /// A failure that no repetition mends.
     pub fn lasting(error: Error) -> Self {
         let elsewhere = matches!(error.code(), Code::ContextOverflow | Code::RateLimited | Code::CircuitOpen);
-        Failure { error, passing: false, elsewhere, unwell: false, wait: None }
+        let used = used_by_code(error.code());
+        Failure { error, passing: false, elsewhere, unwell: false, wait: None, used }
     }
 
     /// A failure that may pass.
     pub fn passing(error: Error) -> Self {
-        Failure { error, passing: true, elsewhere: true, unwell: true, wait: None }
+        let used = used_by_code(error.code());
+        Failure { error, passing: true, elsewhere: true, unwell: true, wait: None, used }
     }
 
     /// A failure that may pass or not, by its code: lost connections, deadlines and broken streams may.
@@ -154,6 +180,41 @@ impl Failure {
             Code::Offline | Code::Timeout | Code::StreamIncomplete => Failure::passing(error),
             _ => Failure::lasting(error),
         }
+    }
+
+    /// The same, where the service counted `usage`, which is nothing where it counted nothing.
+    pub fn counted(self, usage: Usage) -> Self {
+        if usage == Usage::default() { self } else { Failure { used: Used::Counted(usage), ..self } }
+    }
+
+    /// Nothing was sent: this model takes nothing at present, but another may.
+    pub(crate) fn unsent(error: Error) -> Self {
+        let elsewhere = matches!(error.code(), Code::Timeout | Code::CircuitOpen);
+        Failure { elsewhere, used: Used::Unsent, ..Failure::lasting(error) }
+    }
+
+    /// The failure that is told when this one follows `before`: a request that was not even sent must not hide why the one
+    /// before it failed.
+    pub(crate) fn after(self, before: Failure) -> Self {
+        if self.used != Used::Unsent || matches!(self.error.code(), Code::Cancelled | Code::ReplayMismatch) {
+            return self;
+        }
+        let then = format!("; then: {}", self.error.message());
+        Failure { error: before.error.followed_by(then), used: before.used, ..self }
+    }
+}
+
+fn used_by_code(code: Code) -> Used {
+    match code {
+        // The service had begun to answer, or may have.
+        Code::StreamIncomplete | Code::RemoteInvalid | Code::Timeout | Code::Cancelled => Used::Unknown,
+        Code::InvalidArgument
+        | Code::NotFinite
+        | Code::EmptyInput
+        | Code::Unsupported
+        | Code::CircuitOpen
+        | Code::ReplayMismatch => Used::Unsent,
+        _ => Used::Nothing,
     }
 }
 

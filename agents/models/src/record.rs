@@ -3,18 +3,23 @@
 //! A recording is a file of JSON lines: a head, then one line for each request with its answer, keys in order, without
 //! times or ids of the service, so that recording the same again gives the same file. A request finds its answer by its
 //! body: equal requests are answered in the order in which they were recorded. Values of named keys are replaced before
-//! they are written or compared; keys of services never come here, since they are no part of a request.
+//! they are written or compared; keys of services never come here, since they are no part of a request. What kept a
+//! request from being sent (an open circuit, a deadline) is written down like an answer, since a replay waits for nothing
+//! and knows nothing of how the service was.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use quorate_core::{Cancel, Code, Error, Result, open_file};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::provider::{AttemptLimits, Failure, Piece, Provider, Source};
+use crate::message::{Part, Reasoning, ToolCall};
+use crate::provider::{AttemptLimits, Failure, Piece, Provider, Source, Used};
+use crate::redact::{keys, redact};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::scripted::ScriptedModel;
@@ -23,11 +28,11 @@ use crate::wire::AtOnce;
 /// The version of the file's form.
 const VERSION: u64 = 1;
 
-/// Keys whose values are never written.
-const ALWAYS: [&str; 4] = ["authorization", "x-api-key", "api_key", "apikey"];
-
 /// The largest recording that is read, in bytes.
 const MAX_FILE: u64 = 1 << 30;
+
+/// What a line holds in the place of an answer where there was no time for another attempt.
+const LATE: &str = "late";
 
 static ACTIVE: RwLock<Option<Arc<Session>>> = RwLock::new(None);
 
@@ -67,19 +72,19 @@ impl Drop for Recording {
 }
 
 /// Writes every request to a model or tool in this process, and its answer, to the file `path`, which is begun anew.
-/// `redact` names keys (of requests, arguments and results, whatever the letters' case) whose values become
-/// `[redacted]`. Errors: `duplicate_id` when a recording is under way, `io`, `permission_denied`.
+/// `redact` names keys (of requests, arguments and results, whatever the letters' case, and of JSON within texts) whose
+/// values become `[redacted]`. Errors: `duplicate_id` when a recording is under way, `io`, `permission_denied`.
 pub fn record(path: impl AsRef<Path>, redact: &[&str]) -> Result<Recording> {
     let path = path.as_ref();
-    if active().is_some() {
-        // Before the file is begun anew: it may be the one that is being written.
-        return Err(busy());
-    }
-    let mut file = File::create(path).map_err(|e| Error::io(path, e))?;
-    let redact = keys(redact.iter().map(|key| (*key).to_owned()));
-    let head = json!({"quorate": "recording", "version": VERSION, "redacted": redact});
-    writeln!(file, "{head}").map_err(|e| Error::io(path, e))?;
-    start(Session::Record(Mutex::new(Recorder { path: path.to_owned(), file, redact })))
+    start(|| {
+        File::create(path).map_err(|e| Error::io(path, e))?;
+        // Lines go to the end, also when a stream of an earlier recording of the same file ends only now.
+        let mut file = OpenOptions::new().append(true).open(path).map_err(|e| Error::io(path, e))?;
+        let redact = keys(redact.iter().map(|key| (*key).to_owned()));
+        let head = json!({"quorate": "recording", "version": VERSION, "redacted": redact});
+        writeln!(file, "{head}").map_err(|e| Error::io(path, e))?;
+        Ok(Session::Record(Mutex::new(Recorder { path: path.to_owned(), file, redact })))
+    })
 }
 
 /// Answers every request to a model or tool in this process from the file `path`; nothing is sent, and nobody waits
@@ -87,15 +92,22 @@ pub fn record(path: impl AsRef<Path>, redact: &[&str]) -> Result<Recording> {
 /// nearest that is left. Errors: `duplicate_id` when a recording is under way, `not_found`, `io`, `corrupt`,
 /// `format_version`, `too_large`, `unsupported` (no regular file).
 pub fn replay(path: impl AsRef<Path>) -> Result<Recording> {
-    start(Session::Replay(Mutex::new(Player::open(path.as_ref())?)))
+    if active().is_some() {
+        // Before a large file is read.
+        return Err(busy());
+    }
+    let player = Player::open(path.as_ref())?;
+    start(|| Ok(Session::Replay(Mutex::new(player))))
 }
 
-fn start(session: Session) -> Result<Recording> {
+/// Begins what `session` opens unless another is under way: the file that it would begin anew may be the one that is
+/// being written.
+fn start(session: impl FnOnce() -> Result<Session>) -> Result<Recording> {
     let mut active = ACTIVE.write().unwrap_or_else(PoisonError::into_inner);
     if active.is_some() {
         return Err(busy());
     }
-    *active = Some(Arc::new(session));
+    *active = Some(Arc::new(session()?));
     Ok(Recording(()))
 }
 
@@ -150,11 +162,12 @@ pub(crate) fn complete(
             let outcome = provider.complete(request, limits, cancel);
             let answer = match &outcome {
                 Ok(reply) => vec![("reply", reply.to_json())],
-                Err(failure) if failure.error.code() == Code::Cancelled => return outcome,
                 Err(failure) => vec![("error", failure_json(failure))],
             };
             let described = provider.describe(request);
-            lock(recorder).write("model", provider.id(), &described, answer).map_err(Failure::lasting)?;
+            let usage = outcome.as_ref().map(|reply| reply.usage).unwrap_or_default();
+            let written = lock(recorder).write("model", provider.id(), &described, answer);
+            written.map_err(|error| Failure::lasting(error).counted(usage))?;
             outcome
         }
     }
@@ -193,19 +206,47 @@ pub(crate) fn stream(
             match provider.stream(request, limits, cancel) {
                 Ok(inner) => {
                     let id = provider.id().to_owned();
-                    Ok(Box::new(Recorded { inner, session: session.clone(), id, request: described }))
+                    let came = Reply { finish: None, ..Reply::default() };
+                    Ok(Box::new(Recorded { inner, session: session.clone(), id, request: described, came }))
                 }
                 Err(failure) => {
-                    if failure.error.code() != Code::Cancelled {
-                        let answer = vec![("error", failure_json(&failure))];
-                        lock(recorder)
-                            .write("model", provider.id(), &described, answer)
-                            .map_err(Failure::lasting)?;
-                    }
+                    let answer = vec![("error", failure_json(&failure))];
+                    lock(recorder)
+                        .write("model", provider.id(), &described, answer)
+                        .map_err(Failure::lasting)?;
                     Err(failure)
                 }
             }
         }
+    }
+}
+
+/// Writes down what kept a request from being sent, where a recording is under way.
+pub(crate) fn refused(provider: &dyn Provider, request: &Request, failure: &Failure) -> Result<()> {
+    let session = active();
+    let Some(Session::Record(recorder)) = session.as_deref() else { return Ok(()) };
+    let answer = vec![("error", failure_json(failure))];
+    lock(recorder).write("model", provider.id(), &provider.describe(request), answer)
+}
+
+/// `late` where there was no time left for another attempt at `request`, which is written down where a recording is under
+/// way. A replay takes it from there, since its own time is another one.
+pub(crate) fn late(
+    provider: &dyn Provider,
+    request: &Request,
+    late: Option<Failure>,
+) -> Result<Option<Failure>, Failure> {
+    match (active().as_deref(), late) {
+        (Some(Session::Replay(player)), _) => {
+            Ok(lock(player).late(provider.id(), &provider.describe(request)).as_ref().map(failure_from))
+        }
+        (Some(Session::Record(recorder)), Some(failure)) => {
+            let answer = vec![(LATE, failure_json(&failure))];
+            let written = lock(recorder).write("model", provider.id(), &provider.describe(request), answer);
+            written.map_err(Failure::lasting)?;
+            Ok(Some(failure))
+        }
+        (_, late) => Ok(late),
     }
 }
 
@@ -218,29 +259,90 @@ fn replayed(player: &Mutex<Player>, provider: &dyn Provider, request: &Request) 
     }
 }
 
-/// A stream that is written down when it ends.
+/// A stream that is written down when it ends, or is left.
 struct Recorded {
     inner: Box<dyn Source>,
+    /// `None` once it is written down.
     session: Option<Arc<Session>>,
     id: String,
     request: Value,
+    /// What has come.
+    came: Reply,
 }
 
 impl Recorded {
     fn note(&mut self, piece: Option<Piece>) -> Option<Piece> {
         let answer = match &piece {
             Some(Piece::End(reply)) => vec![("reply", reply.to_json())],
-            Some(Piece::Failed(failure, partial)) if failure.error.code() != Code::Cancelled => {
+            Some(Piece::Failed(failure, partial)) => {
                 vec![("error", failure_json(failure)), ("partial", partial.to_json())]
             }
-            _ => return piece,
+            Some(more) => {
+                self.keep(more);
+                return piece;
+            }
+            None => return None,
         };
-        if let Some(Session::Record(recorder)) = self.session.take().as_deref()
-            && let Err(error) = lock(recorder).write("model", &self.id, &self.request, answer)
-        {
-            return Some(Piece::Failed(Failure::lasting(error), Box::default()));
+        match self.write(answer) {
+            Ok(()) => piece,
+            Err(error) => match piece {
+                Some(Piece::End(reply) | Piece::Failed(_, reply)) => {
+                    Some(Piece::Failed(Failure::lasting(error), reply))
+                }
+                other => other,
+            },
         }
-        piece
+    }
+
+    fn write(&mut self, answer: Vec<(&str, Value)>) -> Result<()> {
+        match self.session.take().as_deref() {
+            Some(Session::Record(recorder)) => lock(recorder).write("model", &self.id, &self.request, answer),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps a piece, for the stream may be left before its end.
+    fn keep(&mut self, piece: &Piece) {
+        let content = &mut self.came.message.content;
+        match piece {
+            // Each for itself, since whoever left may have counted them.
+            Piece::Text(delta) => content.push(Part::text(delta.as_str())),
+            Piece::Reasoning(delta) => {
+                content.push(Part::Reasoning(Reasoning { text: delta.clone(), ..Default::default() }));
+            }
+            Piece::Refusal(delta) => content.push(Part::Refusal(delta.clone())),
+            Piece::ToolInput { index, id, name, delta } => {
+                let mut calls = content.iter_mut().filter_map(|part| match part {
+                    Part::ToolCall(call) => Some(call),
+                    _ => None,
+                });
+                match calls.nth(*index) {
+                    Some(call) => call.broken.get_or_insert_default().push_str(delta),
+                    None => {
+                        let mut call = ToolCall::read(id.as_str(), name.as_str(), "");
+                        call.broken = Some(delta.clone());
+                        content.push(Part::ToolCall(call));
+                    }
+                }
+            }
+            Piece::Warning(message) => self.came.warnings.push(message.clone()),
+            Piece::End(_) | Piece::Failed(..) => {}
+        }
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        if self.session.is_none() {
+            return;
+        }
+        // Nobody is there to be told when it cannot be written.
+        let error = Error::new(Code::Cancelled, "the stream was left here when it was recorded");
+        let answer =
+            vec![("error", failure_json(&Failure::lasting(error))), ("partial", self.came.to_json())];
+        if let Err(error) = self.write(answer) {
+            tracing::warn!(%error, "a stream that was left is not in the recording");
+        }
     }
 }
 
@@ -314,13 +416,29 @@ impl Player {
         Ok(Player { path: path.to_owned(), redact, entries })
     }
 
+    /// The first that is left with this request.
+    fn find(&mut self, kind: &str, name: &str, request: &Value, late: bool) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| {
+            let same = entry.kind == kind && entry.name == name && entry.request == *request;
+            // What follows one attempt answers no other.
+            !entry.used && same && (late || !entry.answer.contains_key(LATE))
+        })
+    }
+
+    /// What kept the request that was answered last from being sent again.
+    fn late(&mut self, name: &str, request: &Value) -> Option<Value> {
+        let mut request = request.clone();
+        redact(&mut request, &self.redact);
+        let entry = self.find("model", name, &request, true)?;
+        let late = entry.answer.get(LATE)?.clone();
+        entry.used = true;
+        Some(late)
+    }
+
     fn answer(&mut self, kind: &str, name: &str, request: &Value) -> Result<Map<String, Value>> {
         let mut request = request.clone();
         redact(&mut request, &self.redact);
-        let same = |entry: &&mut Entry| {
-            !entry.used && entry.kind == kind && entry.name == name && entry.request == request
-        };
-        if let Some(entry) = self.entries.iter_mut().find(same) {
+        if let Some(entry) = self.find(kind, name, &request, false) {
             entry.used = true;
             return Ok(entry.answer.clone());
         }
@@ -376,30 +494,6 @@ fn short(value: &Value) -> String {
     if shown.len() < text.len() { format!("{shown}...") } else { shown }
 }
 
-fn keys(more: impl Iterator<Item = String>) -> Vec<String> {
-    let mut keys: Vec<String> =
-        ALWAYS.iter().map(|key| (*key).to_owned()).chain(more.map(|key| key.to_lowercase())).collect();
-    keys.sort();
-    keys.dedup();
-    keys
-}
-
-fn redact(value: &mut Value, keys: &[String]) {
-    match value {
-        Value::Object(fields) => {
-            for (key, inner) in fields {
-                if keys.contains(&key.to_lowercase()) {
-                    *inner = json!("[redacted]");
-                } else {
-                    redact(inner, keys);
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, keys)),
-        _ => {}
-    }
-}
-
 fn failure_json(failure: &Failure) -> Value {
     json!({
         "code": failure.error.code().as_str(),
@@ -408,6 +502,7 @@ fn failure_json(failure: &Failure) -> Value {
         "elsewhere": failure.elsewhere,
         "unwell": failure.unwell,
         "wait": failure.wait.map(|wait| wait.as_secs_f64()),
+        "used": failure.used,
     })
 }
 
@@ -415,12 +510,17 @@ fn failure_from(value: &Value) -> Failure {
     let code =
         Code::ALL.iter().find(|code| value["code"] == code.as_str()).copied().unwrap_or(Code::RemoteFailed);
     let flag = |name: &str| value[name].as_bool().unwrap_or(false);
+    let failure = Failure::lasting(Error::new(code, value["message"].as_str().unwrap_or_default()));
+    // A wait beyond all clocks is one that nobody waits for.
+    let wait = |wait: f64| Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
     Failure {
-        error: Error::new(code, value["message"].as_str().unwrap_or_default()),
         passing: flag("passing"),
         elsewhere: flag("elsewhere"),
         unwell: flag("unwell"),
-        wait: value["wait"].as_f64().and_then(|wait| Duration::try_from_secs_f64(wait).ok()),
+        wait: value["wait"].as_f64().map(wait),
+        // Older recordings do not say it; the code does, more or less.
+        used: Used::deserialize(&value["used"]).unwrap_or(failure.used),
+        ..failure
     }
 }
 

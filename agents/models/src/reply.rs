@@ -10,11 +10,12 @@ use crate::message::{Message, Part, Role, ToolCall};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Finish {
-    /// The model had said what it wanted to say, or wrote one of the texts to stop at.
+    /// The model had said what it wanted to say, or wrote one of the texts to stop at; or the service gave a reason that is
+    /// not known, which is a warning, and no call runs.
     Stop,
     /// It waits for the results of its tool calls.
     ToolCalls,
-    /// It reached the most tokens of an answer, or of its memory.
+    /// It was cut: it reached the most tokens of an answer or of its memory, or the service paused it, as a warning says.
     Length,
     /// It declined.
     Refusal,
@@ -53,6 +54,13 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+impl Usage {
+    /// What was read and written.
+    pub(crate) fn total(&self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Usage) {
         self.input = self.input.saturating_add(other.input);
@@ -77,7 +85,7 @@ pub struct Reply {
     pub model: String,
     /// The answer as data, where a form was asked for.
     pub output: Option<Value>,
-    /// US dollars over all requests of the call; `None` where the price is unknown.
+    /// US dollars over all requests of the call; `None` where the price is unknown, or what one of them used.
     pub cost: Option<f64>,
     /// Requests that were sent for it, fallbacks and repairs included.
     pub attempts: u32,

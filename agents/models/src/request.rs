@@ -4,7 +4,7 @@ use quorate_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::message::Message;
+use crate::message::{Message, not_deep};
 use crate::output::Output;
 
 /// One question to a model. [`Request::new`] makes the plain one; the fields say the rest.
@@ -84,6 +84,9 @@ impl Request {
         if self.messages.is_empty() {
             return Err(Error::new(Code::EmptyInput, "there are no messages"));
         }
+        for (i, message) in self.messages.iter().enumerate() {
+            message.validate().map_err(|e| e.context(format_args!("messages[{i}]")))?;
+        }
         if self.max_tokens == Some(0) {
             return Err(Error::invalid("max_tokens is 0, expected 1 or more"));
         }
@@ -108,9 +111,13 @@ impl Request {
             if !tool.schema.is_object() {
                 return Err(Error::invalid(format!("tool '{}': its schema is no JSON object", tool.name)));
             }
+            not_deep(&format!("the schema of the tool '{}'", tool.name), &tool.schema)?;
             if self.tools[..i].iter().any(|other| other.name == tool.name) {
                 return Err(Error::invalid(format!("two tools have the name '{}'", tool.name)));
             }
+        }
+        for (name, value) in &self.extra {
+            not_deep(&format!("the field '{name}' of extra"), value)?;
         }
         if let ToolChoice::Named(name) = &self.tool_choice
             && !self.tools.iter().any(|tool| tool.name == *name)

@@ -80,10 +80,10 @@ impl ScriptedModel {
             message.insert("content".into(), text);
         }
         let mut message = Message::from_json(&Value::Object(message))?;
-        let mut used = Default::default();
+        let mut ids = crate::history::FreshIds::default();
         for part in &mut message.content {
             if let Part::ToolCall(call) = part {
-                call.id = crate::history::fresh_id(&call.id, &mut used);
+                call.id = ids.fresh(&call.id);
             }
         }
         let read = |name: &str| object.get(name).filter(|value| !value.is_null()).cloned();

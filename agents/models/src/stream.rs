@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use quorate_core::{Cancel, Code, Error};
 
+use crate::assembly::MAX_WARNINGS;
 use crate::event::Event;
-use crate::message::Message;
+use crate::message::{Message, Part};
 use crate::model::{Model, Spent};
 use crate::output;
-use crate::provider::{Failure, OutputWay, Piece, Source};
+use crate::provider::{Failure, OutputWay, Piece, Source, Used};
 use crate::record;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -45,13 +46,17 @@ pub struct Stream {
     cancel: Cancel,
     spent: Spent,
     attempt: u32,
-    since: Option<Duration>,
+    /// Why the attempt before this one failed.
+    before: Option<Failure>,
     under_way: Option<(Box<dyn Source>, Admission)>,
     wait: Option<Duration>,
     repairs: u32,
     /// The text that was given and holds, and how much of it the attempt under way has said again.
     given: String,
     said: usize,
+    /// Whether the attempt under way has given anything of an answer, and what odd things it has told.
+    answered: bool,
+    warned: Vec<String>,
     queue: VecDeque<Event>,
     ended: bool,
 }
@@ -66,14 +71,16 @@ impl Stream {
             request,
             way: OutputWay::Native,
             cancel,
-            spent: Spent { cost: Some(0.0), ..Spent::default() },
+            spent: Spent::default(),
             attempt: 1,
-            since: None,
+            before: None,
             under_way: None,
             wait: None,
             repairs: 0,
             given: String::new(),
             said: 0,
+            answered: false,
+            warned: Vec::new(),
             queue: VecDeque::new(),
             ended: false,
         }
@@ -123,27 +130,24 @@ impl Stream {
         if let Some(wait) = self.wait.take()
             && let Err(error) = self.model.wait(wait, &self.cancel)
         {
-            return self.fail(Failure::lasting(error), Reply::default());
+            return self.fail(Failure::unsent(error), Reply::default());
         }
-        let inner = &self.model.0;
-        let since = *self.since.get_or_insert_with(|| inner.guard.clock().now());
-        self.way = inner.provider.output_way(&self.request);
+        let model = self.model.clone();
+        let provider = &*model.0.provider;
+        self.way = provider.output_way(&self.request);
         let prepared = output::prepare(&self.request, self.way);
-        let admission = inner.guard.admit(self.model.worst_tokens(&prepared), &self.cancel);
-        let mut admission = match admission {
-            Ok(admission) => admission,
+        let (mut admission, limits) = match model.admit(&prepared, true, &mut self.spent.time, &self.cancel) {
+            Ok(admitted) => admitted,
             Err(failure) => return self.fail(failure, Reply::default()),
         };
-        let limits = match inner.guard.limits(true, since) {
-            Ok(limits) => limits,
-            Err(failure) => return self.fail(failure, Reply::default()),
-        };
-        self.spent.attempts += 1;
-        self.said = 0;
-        match record::stream(&*inner.provider, &prepared, limits, &self.cancel) {
+        (self.said, self.answered) = (0, false);
+        self.warned.clear();
+        admission.sent();
+        match record::stream(provider, &prepared, limits, &self.cancel) {
             Ok(source) => self.under_way = Some((source, admission)),
             Err(failure) => {
-                admission.failed(&failure, &Default::default());
+                let failure = self.spent.time.blame(&model.0.guard, failure);
+                admission.failed(&failure, false);
                 drop(admission);
                 self.fail(failure, Reply::default());
             }
@@ -151,20 +155,36 @@ impl Stream {
     }
 
     fn take(&mut self, piece: Option<Piece>) {
+        self.answered |= matches!(
+            piece,
+            Some(Piece::Text(_) | Piece::Reasoning(_) | Piece::Refusal(_) | Piece::ToolInput { .. })
+        );
         match piece {
+            // It may be no part of the answer: `end` shows it when it is.
+            Some(Piece::Text(_)) if self.answers_by_tool() => {}
             Some(Piece::Text(delta)) => self.text(delta),
             Some(Piece::Reasoning(delta)) => self.queue.push_back(Event::Reasoning { delta }),
             Some(Piece::Refusal(delta)) => self.queue.push_back(Event::Refusal { delta }),
             Some(Piece::ToolInput { index, id, name, delta }) => {
                 self.queue.push_back(Event::ToolInput { index, id, name, delta });
             }
-            Some(Piece::Warning(message)) => self.queue.push_back(Event::Warning { message }),
+            Some(Piece::Warning(message)) => {
+                // As many as an answer keeps.
+                if self.warned.len() < MAX_WARNINGS {
+                    self.warned.push(message.clone());
+                }
+                self.queue.push_back(Event::Warning { message });
+            }
             Some(Piece::End(reply)) => self.end(*reply),
             Some(Piece::Failed(failure, partial)) => {
-                if let Some((_, mut admission)) = self.under_way.take() {
-                    admission.failed(&failure, &partial.usage);
+                let failure = self.spent.time.blame(&self.model.0.guard, failure);
+                let mut failure = failure.counted(partial.usage);
+                if self.answered && failure.used == Used::Nothing {
+                    failure.used = Used::Unknown;
                 }
-                self.model.charge(&partial, &mut self.spent);
+                if let Some((_, mut admission)) = self.under_way.take() {
+                    admission.failed(&failure, self.answered);
+                }
                 self.fail(failure, *partial);
             }
             None => {
@@ -197,11 +217,25 @@ impl Stream {
         }
     }
 
+    /// Whether the answer is the arguments of a tool, and what the model says before it only leads to it.
+    fn answers_by_tool(&self) -> bool {
+        self.way == OutputWay::Tool && self.request.output.is_some()
+    }
+
+    /// Gives what of `text`, all that the attempt under way has said, was not given piece by piece.
+    fn show_rest(&mut self, text: &str) {
+        let said = self.given.get(..self.said).unwrap_or_default();
+        if let Some(rest) = text.strip_prefix(said) {
+            self.text(rest.to_owned());
+        }
+    }
+
     /// The attempt under way says something else than was given after the first `said` bytes.
     fn differs(&mut self) {
         self.given.truncate(self.said);
         let error = Error::new(Code::StreamIncomplete, "the new answer differs from the text that was given");
-        self.queue.push_back(Event::Retry { attempt: self.attempt, error, wait: 0.0, keep: self.said });
+        let attempt = self.spent.attempts;
+        self.queue.push_back(Event::Retry { attempt, error, wait: 0.0, keep: self.said });
     }
 
     fn end(&mut self, mut reply: Reply) {
@@ -209,7 +243,12 @@ impl Stream {
             admission.succeeded(&reply.usage);
         }
         self.model.charge(&reply, &mut self.spent);
-        if let Err(complaint) = output::settle(&self.request, self.way, &mut reply) {
+        self.before = None;
+        let settled = output::settle(&self.request, self.way, &mut reply);
+        for message in reply.warnings.iter().filter(|message| !self.warned.contains(message)) {
+            self.queue.push_back(Event::Warning { message: message.clone() });
+        }
+        if let Err(complaint) = settled {
             let most = self.request.output.as_ref().map_or(0, output::Output::most_repairs);
             if complaint.mends && self.repairs < most {
                 self.repairs += 1;
@@ -220,6 +259,7 @@ impl Stream {
             }
             return self.last(complaint.error, reply);
         }
+        self.show_rest(&reply.text());
         if self.said < self.given.len() {
             self.differs();
         }
@@ -232,26 +272,40 @@ impl Stream {
 
     /// An attempt failed: begins another, asks another model, or ends.
     fn fail(&mut self, failure: Failure, partial: Reply) {
+        self.model.charge_failure(&failure, &mut self.spent);
         if failure.error.code() == Code::Cancelled {
             return self.last(failure.error, partial);
         }
-        let guard = &self.model.0.guard;
         if self.model.other_way(&self.request, self.way, &failure) {
             return;
         }
-        let since = self.since.unwrap_or_default();
-        if let Some(wait) = guard.pause(self.attempt, &failure, since) {
-            self.attempt += 1;
-            return self.again(failure.error, wait);
-        }
+        let failure = match self.before.take() {
+            Some(before) => failure.after(before),
+            None => failure,
+        };
+        let prepared = output::prepare(&self.request, self.way);
+        let failure = match self.model.pause(self.attempt, failure, &prepared, &self.spent.time) {
+            Ok((failure, wait)) => {
+                self.attempt += 1;
+                return self.after(failure, wait);
+            }
+            Err(failure) => failure,
+        };
         if failure.elsewhere
             && let Some(next) = self.rest.pop_front()
         {
             self.model = next;
-            (self.attempt, self.since) = (1, None);
-            return self.again(failure.error, Duration::ZERO);
+            self.attempt = 1;
+            return self.after(failure, Duration::ZERO);
         }
         self.last(failure.error, partial);
+    }
+
+    /// Tries again after `failure`, which is kept, since the event takes its error.
+    fn after(&mut self, failure: Failure, wait: Duration) {
+        let error = Error::new(failure.error.code(), failure.error.message());
+        self.before = Some(Failure { error, ..failure });
+        self.again(failure.error, wait);
     }
 
     fn again(&mut self, error: Error, wait: Duration) {
@@ -263,8 +317,16 @@ impl Stream {
     fn last(&mut self, error: Error, mut partial: Reply) {
         self.spent.settle(&mut partial);
         partial.finish = None;
-        if partial.message.content.is_empty() && !self.given.is_empty() {
-            partial.message = Message::assistant(self.given.as_str());
+        let text = partial.text();
+        self.show_rest(&text);
+        // An earlier attempt may have given more, which was not taken back.
+        match self.given.strip_prefix(&text) {
+            Some("") => {}
+            Some(more) => match partial.message.content.last_mut() {
+                Some(Part::Text(last)) => last.text.push_str(more),
+                _ => partial.message.content.push(Part::text(more)),
+            },
+            None => partial.message = Message::assistant(self.given.as_str()),
         }
         let partial = Box::new(partial);
         self.queue.push_back(match error.code() {

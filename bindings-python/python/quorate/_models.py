@@ -72,7 +72,7 @@ class Reply(Report):
     usage: Usage
     """Tokens over all requests of the call."""
     cost: float | None
-    """US dollars over all requests of the call; None where the price is unknown."""
+    """US dollars over all requests of the call; None where the price is unknown, or what one of them used."""
     attempts: int
     """Requests that were sent for it, fallbacks and repairs included."""
     model: str
@@ -143,7 +143,7 @@ class Resilience:
     fallback: Sequence[Model] = ()
     """Models to ask, in this order, when this one fails for a reason that may not hold for them."""
     deadline: float | None = None
-    """For a whole call with all its attempts and waits."""
+    """For a whole call with all its attempts, waits, repairs and fallbacks."""
     seed: int | None = None
     """Fixes the jitter of the waits."""
 

@@ -11,12 +11,12 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TryRecvError};
 use tokio::time::Instant;
 
-use super::{CANCEL_TICK, Secret};
+use super::{Address, CANCEL_TICK, Secret};
 use crate::fork::{PerProcess, forks};
 use crate::{Cancel, Code, Error, Result, runtime};
 
-/// The largest answer that is read whole, in bytes.
-const MAX_ANSWER: usize = 512 << 20;
+/// How much is read of an answer that is no success, in bytes.
+const MAX_REFUSAL: usize = 1 << 20;
 
 const CANCELLED: &str = "the work was cancelled by its caller";
 
@@ -31,9 +31,9 @@ pub struct Client(());
 static CLIENT: PerProcess<reqwest::Client> = PerProcess::new();
 
 /// A request that posts JSON.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Request {
-    /// Where to.
+    /// Where to; what it holds of names, passwords and queries shows in no log and no error.
     pub url: String,
     /// Header fields by lower-case name.
     pub headers: Vec<(String, String)>,
@@ -86,11 +86,13 @@ impl Client {
         })
     }
 
-    /// Sends `request` and reads the whole answer: status, headers by lower-case name, body. Errors: those of
-    /// [`send`](Client::send), `remote_invalid` for an answer of over 512 MiB, `stream_incomplete` when it broke off.
+    /// Sends `request` and reads the whole answer: status, headers by lower-case name, body. Of an answer that is no success
+    /// the body is what came of it, at most 1 MiB: its status has said what matters. Errors: those of
+    /// [`send`](Client::send), `remote_invalid` for an answer of over `most` bytes, `stream_incomplete` when it broke off.
     pub fn fetch(
         &self,
         request: &Request,
+        most: usize,
         limits: Limits,
         cancel: &Cancel,
     ) -> Result<(u16, HashMap<String, String>, Vec<u8>)> {
@@ -99,19 +101,28 @@ impl Client {
             let deadlines = Deadlines::new(limits);
             let mut response = head(client, request, prepared, &deadlines, cancel).await?;
             let (status, headers) = (response.status().as_u16(), readable(response.headers()));
+            let refused = !response.status().is_success();
             let scrub = request.scrubber();
             let mut body = Vec::new();
             let mut first = true;
             loop {
-                let step = deadlines.within(first, cancel, response.chunk()).await?;
+                let step = deadlines.within(first, cancel, response.chunk()).await;
                 first = false;
-                match step.map_err(|e| lost(e, &scrub))? {
-                    None => return Ok((status, headers, body)),
-                    Some(piece) if body.len() + piece.len() > MAX_ANSWER => {
-                        let message = format!("an answer of {} and over", body.len() + piece.len());
-                        return Err(Error::new(Code::RemoteInvalid, format!("{message} bytes is not read")));
+                match step.and_then(|step| step.map_err(|e| lost(e, &scrub))) {
+                    Ok(None) => return Ok((status, headers, body)),
+                    Ok(Some(piece)) if refused && body.len() + piece.len() > MAX_REFUSAL => {
+                        body.extend_from_slice(&piece[..MAX_REFUSAL.saturating_sub(body.len())]);
+                        return Ok((status, headers, body));
                     }
-                    Some(piece) => body.extend_from_slice(&piece),
+                    Ok(Some(piece)) if body.len() + piece.len() > most => {
+                        let message = format!("the answer has over {most} bytes and is not read");
+                        return Err(Error::new(Code::RemoteInvalid, message));
+                    }
+                    Ok(Some(piece)) => body.extend_from_slice(&piece),
+                    Err(error) if refused && error.code() != Code::Cancelled => {
+                        return Ok((status, headers, body));
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         })
@@ -199,28 +210,26 @@ impl Pump {
             let piece = match step.and_then(|step| step.map_err(|e| lost(e, &self.scrub))) {
                 Ok(None) => return,
                 Ok(Some(piece)) => piece.to_vec(),
-                Err(error) => {
-                    // The connection goes now, whether or not somebody reads the reason.
-                    let Pump { response, sender, .. } = self;
-                    drop(response);
-                    let _ = sender.send(Err(error)).await;
-                    return;
+                Err(error) => return self.close(error).await,
+            };
+            // A reader may be behind for as long as it likes, but not beyond the end of the whole.
+            let error = match self.deadlines.until(None, &self.cancel, self.sender.reserve()).await {
+                Ok(Ok(place)) => {
+                    place.send(Ok(piece));
+                    continue;
                 }
+                Ok(Err(_)) => return,
+                Err(error) => error,
             };
-            let place = tokio::select! {
-                place = self.sender.reserve() => Some(place),
-                () = cancelled(&self.cancel) => None,
-            };
-            match place {
-                Some(Ok(place)) => place.send(Ok(piece)),
-                Some(Err(_)) => return,
-                None => break,
-            }
+            return self.close(error).await;
         }
-        // Cancelled while the reader was behind.
+    }
+
+    /// The connection goes now, whether or not somebody reads the reason.
+    async fn close(self, reason: Error) {
         let Pump { response, sender, .. } = self;
         drop(response);
-        let _ = sender.send(Err(Error::new(Code::Cancelled, CANCELLED))).await;
+        let _ = sender.send(Err(reason)).await;
     }
 
     async fn drain(&mut self) {
@@ -242,13 +251,23 @@ impl Deadlines {
 
     /// Waits for `work`, which gives the first byte or a later one. Errors: `timeout`, `cancelled`.
     async fn within<T>(&self, first: bool, cancel: &Cancel, work: impl Future<Output = T>) -> Result<T> {
-        // What is beyond the end of the clock is no limit.
-        let total = self.limits.total.map(|t| (self.start.checked_add(t), "the whole answer", t));
         let step = if first {
             self.limits.first_byte.map(|t| (self.start.checked_add(t), "the first byte", t))
         } else {
             self.limits.stall.map(|t| (Instant::now().checked_add(t), "the next piece of the stream", t))
         };
+        self.until(step, cancel, work).await
+    }
+
+    /// Waits for `work` until the end of `step` (when, of what, how long) and of the whole. Errors: `timeout`, `cancelled`.
+    async fn until<T>(
+        &self,
+        step: Option<(Option<Instant>, &str, Duration)>,
+        cancel: &Cancel,
+        work: impl Future<Output = T>,
+    ) -> Result<T> {
+        // What is beyond the end of the clock is no limit.
+        let total = self.limits.total.map(|t| (self.start.checked_add(t), "the whole answer", t));
         let limits = [total, step].into_iter().flatten();
         let nearest = limits.filter_map(|(at, what, t)| Some((at?, what, t))).min_by_key(|(at, ..)| *at);
         tokio::select! {
@@ -302,7 +321,8 @@ fn prepare(request: &Request) -> Result<reqwest::Request> {
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
         .ok_or_else(|| {
-        Error::invalid(format!("'{}' is no URL that starts with https:// or http://", request.url))
+        let shown = Address::plain(&request.url);
+        Error::invalid(format!("'{shown}' is no URL that starts with https:// or http://"))
     })?;
     let mut headers = HeaderMap::new();
     let name = |name: &str| {
@@ -358,6 +378,12 @@ fn lost(error: reqwest::Error, scrub: &[Secret]) -> Error {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Client")
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("url", &Address::plain(&self.url)).finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 
-use super::{CANCEL_TICK, Secret, retry_after};
+use super::{Address, CANCEL_TICK, Secret, retry_after};
 use crate::{Cancel, Code, Error, Result, forks};
 
 /// The longest pause of our own before the next try; a server may ask for a longer one.
@@ -24,34 +24,6 @@ const MAX_ANSWER: usize = 512 << 20;
 
 /// How much of a refusal is shown, in characters.
 const SHOWN: usize = 300;
-
-/// Where a request goes, and what of that may be shown: a URL can hold a name, a password and a key.
-pub(crate) struct Address {
-    pub(crate) url: String,
-    /// Without what stands before an `@` in the host's part, and without the query.
-    pub(crate) shown: String,
-}
-
-impl Address {
-    /// `path` below `base`, before the query of `base` if it has one.
-    pub(crate) fn below(base: &str, path: &str) -> Self {
-        let (place, query) = match base.split_once('?') {
-            Some((place, query)) => (place, format!("?{query}")),
-            None => (base, String::new()),
-        };
-        let place = place.trim_end_matches('/');
-        Address { url: format!("{place}/{path}{query}"), shown: format!("{}/{path}", Address::plain(base)) }
-    }
-
-    /// `base` as it may be shown and stored, without a slash at its end.
-    pub(crate) fn plain(base: &str) -> String {
-        let base = base.split(['?', '#']).next().unwrap_or_default();
-        let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = host.rsplit('@').next().unwrap_or_default();
-        format!("{scheme}://{host}{path}").trim_end_matches('/').to_owned()
-    }
-}
 
 /// Sends requests to one service.
 pub(crate) struct Http {
@@ -251,21 +223,4 @@ fn bearer(secret: &Secret) -> Result<HeaderValue> {
         .map_err(|_| Error::invalid("the API key has characters that no HTTP header may hold"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_shows_no_credentials() {
-        let shown = |base: &str| (Address::plain(base), Address::below(base, "embeddings").url);
-        let both = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(shown("https://host/v1/"), both("https://host/v1", "https://host/v1/embeddings"));
-        assert_eq!(
-            shown("https://me:s3cr@t@host:8/v1?api-key=k/x"),
-            both("https://host:8/v1", "https://me:s3cr@t@host:8/v1/embeddings?api-key=k/x")
-        );
-        assert_eq!(shown("http://[::1]"), both("http://[::1]", "http://[::1]/embeddings"));
-    }
 }

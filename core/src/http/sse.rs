@@ -87,8 +87,13 @@ impl SseParser {
     }
 
     /// At the end of a stream: gives the event whose lines have all come and only the empty line after them is missing.
-    /// The standard drops it; whether a stream that ends so is whole is the caller's to say.
+    /// The standard drops it; whether a stream that ends so is whole is the caller's to say. A last line without its end
+    /// may be half of one, but for `data: [DONE]`: nothing goes on after the word that closes many streams.
     pub fn finish(&mut self, mut sink: impl FnMut(SseEvent<'_>)) {
+        if matches!(self.line.as_slice(), b"data: [DONE]" | b"data:[DONE]") {
+            let line = std::mem::take(&mut self.line);
+            self.take(&line, &mut sink);
+        }
         if self.line.is_empty() {
             self.dispatch(&mut sink);
         }
@@ -219,6 +224,8 @@ mod tests {
             seen
         };
         assert_eq!(last(b"data: a\n"), ["a"]);
+        assert_eq!(last(b"data: [DONE]"), ["[DONE]"]);
+        assert!(last(b"data: [DONE").is_empty() && last(b"data: [DONE] ").is_empty());
         assert!(last(b"data: a").is_empty() && last(b"data: a\n\n").is_empty() && last(b"").is_empty());
     }
 

@@ -214,7 +214,7 @@ impl Provider for LocalModel {
         loop {
             match answer.next_piece() {
                 Some(Piece::End(reply)) => return Ok(*reply),
-                Some(Piece::Failed(failure, _)) => return Err(failure),
+                Some(Piece::Failed(failure, partial)) => return Err(failure.counted(partial.usage)),
                 Some(_) => {}
                 None => return Err(Failure::lasting(Error::new(Code::Internal, "an answer has no end"))),
             }
@@ -233,6 +233,11 @@ impl Provider for LocalModel {
 
     fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
         Ok(TokenCount { tokens: self.0.prompt(request)?.len() as u64, exact: true })
+    }
+
+    fn most_written(&self, request: &Request) -> Option<u64> {
+        let context = self.0.context as u64;
+        Some(request.max_tokens.map_or(context, |most| context.min(u64::from(most))))
     }
 
     fn output_way(&self, request: &Request) -> OutputWay {

@@ -1,7 +1,7 @@
 //! What can be shown of JSON that is still being written?
 
-use jiter::{JsonValue, PartialMode};
-use serde_json::{Map, Value};
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
+use serde_json::{Map, Number, Value};
 
 /// The deepest nesting that is shown.
 const MAX_DEPTH: usize = 100;
@@ -16,31 +16,122 @@ const MAX_DEPTH: usize = 100;
 /// ```
 pub fn lenient(text: &str) -> Option<Value> {
     let start = text.find(['{', '['])?;
-    let parsed =
-        JsonValue::parse_with_config(&text.as_bytes()[start..], false, PartialMode::TrailingStrings).ok()?;
-    convert(&parsed, 0)
+    let mut reader = Jiter::new(&text.as_bytes()[start..]).with_allow_partial_strings();
+    let read = reader.peek().map_err(|error| stop(&error, None)).and_then(|peek| value(&mut reader, peek, 0));
+    match read {
+        Ok(whole) => reader.finish().is_ok().then_some(whole),
+        Err(Stop::Cut(shown)) => shown,
+        Err(Stop::Broken) => None,
+    }
 }
 
-fn convert(value: &JsonValue<'_>, depth: usize) -> Option<Value> {
+/// Why a value is not whole.
+enum Stop {
+    /// The text ended; what there is of the value.
+    Cut(Option<Value>),
+    /// It is no JSON.
+    Broken,
+}
+
+fn value(reader: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<Value, Stop> {
     if depth > MAX_DEPTH {
-        return None;
+        return Err(Stop::Broken);
     }
-    Some(match value {
-        JsonValue::Null => Value::Null,
-        JsonValue::Bool(b) => Value::Bool(*b),
-        JsonValue::Int(n) => Value::from(*n),
-        JsonValue::Float(x) => Value::from(*x),
-        JsonValue::Str(text) => Value::from(text.as_ref()),
-        JsonValue::Array(items) => {
-            Value::Array(items.iter().filter_map(|item| convert(item, depth + 1)).collect())
+    let none = |error: JiterError| stop(&error, None);
+    match peek {
+        Peek::Null => reader.known_null().map(|()| Value::Null).map_err(none),
+        Peek::True | Peek::False => reader.known_bool(peek).map(Value::Bool).map_err(none),
+        Peek::String => reader.known_str().map(Value::from).map_err(none),
+        Peek::Array => array(reader, depth),
+        Peek::Object => object(reader, depth),
+        _ => {
+            let written = reader.known_number_bytes(peek).map_err(none)?;
+            // One beyond all numbers is shown as it is written.
+            let number = serde_json::from_slice::<Number>(written).map(Value::Number);
+            Ok(number.unwrap_or_else(|_| String::from_utf8_lossy(written).into()))
         }
-        JsonValue::Object(fields) => {
-            let convert = |(key, value): &(std::borrow::Cow<'_, str>, JsonValue<'_>)| {
-                Some((key.to_string(), convert(value, depth + 1)?))
-            };
-            Value::Object(fields.iter().filter_map(convert).collect::<Map<_, _>>())
+    }
+}
+
+fn array(reader: &mut Jiter<'_>, depth: usize) -> Result<Value, Stop> {
+    let mut items = Vec::new();
+    let mut next = reader.known_array();
+    loop {
+        match next {
+            Ok(None) => return Ok(Value::Array(items)),
+            Ok(Some(peek)) => match value(reader, peek, depth + 1) {
+                Ok(item) => items.push(item),
+                Err(Stop::Cut(item)) => {
+                    items.extend(item);
+                    return Err(Stop::Cut(Some(Value::Array(items))));
+                }
+                Err(broken) => return Err(broken),
+            },
+            Err(error) => return Err(stop(&error, Some(Value::Array(items)))),
         }
-        #[allow(unreachable_patterns)]
-        _ => Value::Null,
-    })
+        next = reader.array_step();
+    }
+}
+
+fn object(reader: &mut Jiter<'_>, depth: usize) -> Result<Value, Stop> {
+    let mut fields = Map::new();
+    let mut next = reader.known_object().map(|key| key.map(str::to_owned));
+    loop {
+        match next {
+            Ok(None) => return Ok(Value::Object(fields)),
+            Ok(Some(key)) => {
+                let read = reader.peek().map_err(|error| stop(&error, None));
+                match read.and_then(|peek| value(reader, peek, depth + 1)) {
+                    Ok(item) => {
+                        fields.insert(key, item);
+                    }
+                    Err(Stop::Cut(item)) => {
+                        fields.extend(item.map(|item| (key, item)));
+                        return Err(Stop::Cut(Some(Value::Object(fields))));
+                    }
+                    Err(broken) => return Err(broken),
+                }
+            }
+            Err(error) => return Err(stop(&error, Some(Value::Object(fields)))),
+        }
+        next = reader.next_key().map(|key| key.map(str::to_owned));
+    }
+}
+
+/// What an error means for what had been read.
+fn stop(error: &JiterError, shown: Option<Value>) -> Stop {
+    use JsonErrorType::{
+        EofWhileParsingList, EofWhileParsingObject, EofWhileParsingString, EofWhileParsingValue,
+    };
+    match &error.error_type {
+        JiterErrorType::JsonError(
+            EofWhileParsingList | EofWhileParsingObject | EofWhileParsingString | EofWhileParsingValue,
+        ) => Stop::Cut(shown),
+        _ => Stop::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_each_beginning() {
+        let whole =
+            r#"see {"a": [1, -2.5e3, true, null, {"b": "x\"y\u00e9"}], "c": 12345678901234567890, "d": {}}"#;
+        for at in 5..whole.len() {
+            let shown = lenient(&whole[..at]);
+            assert!(shown.as_ref().is_some_and(Value::is_object), "{}: {shown:?}", &whole[..at]);
+        }
+        let parsed: Value = serde_json::from_str(&whole[4..]).unwrap();
+        assert_eq!(lenient(whole), Some(parsed));
+        assert_eq!(lenient(r#"[1, {"a": tr"#), Some(json!([1, {}])));
+        assert_eq!(lenient(r#"{"a": "#), Some(json!({})));
+        assert_eq!(lenient(r#"{"a": 1e999"#), Some(json!({"a": "1e999"})));
+        for broken in ["{a", "[1 2", r#"{"a" 1"#, "[1] more", "{]"] {
+            assert_eq!(lenient(broken), None, "{broken}");
+        }
+    }
 }

@@ -6,13 +6,16 @@
 
 mod lenient;
 mod schema;
+mod work;
 
 pub use lenient::lenient;
 pub(crate) use schema::closed;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
 use quorate_core::{Code, Error, Result};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 use crate::message::{Message, Part, Role};
 use crate::provider::OutputWay;
@@ -27,6 +30,7 @@ const ANSWER_TOOL: &str = "answer";
 pub struct Output {
     name: String,
     schema: Value,
+    key: u64,
     repairs: u32,
     validator: Arc<schema::Validator>,
     more: Option<Arc<Check>>,
@@ -46,11 +50,14 @@ impl Output {
             )));
         }
         let validator = schema::validator(&schema)?;
+        let mut hasher = DefaultHasher::new();
+        schema.to_string().hash(&mut hasher);
+        let key = hasher.finish();
         let title = schema["title"].as_str().unwrap_or_default();
         let plain: String =
             title.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').take(64).collect();
         let name = if plain.is_empty() { ANSWER_TOOL.to_owned() } else { plain };
-        Ok(Output { name, schema, repairs: 2, validator: Arc::new(validator), more: None })
+        Ok(Output { name, schema, key, repairs: 2, validator: Arc::new(validator), more: None })
     }
 
     /// The same with at most `repairs` further requests, 0 to 5, when the answer does not fit.
@@ -80,6 +87,11 @@ impl Output {
         &self.name
     }
 
+    /// The same for equal schemas.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
     pub(crate) fn most_repairs(&self) -> u32 {
         self.repairs
     }
@@ -93,8 +105,10 @@ impl Output {
         Ok(value)
     }
 
-    /// Errors: `output_invalid` with the path of the first fault, those of the further check.
+    /// Errors: `output_invalid` with the path of the first fault, those of the further check; `invalid_argument` for a schema
+    /// whose references multiply so that checking the value has no end in sight.
     pub fn check(&self, value: &Value) -> Result<()> {
+        schema::bound(&self.validator, value)?;
         schema::check(&self.validator, value).map_err(|said| {
             Error::new(Code::OutputInvalid, format!("the output does not fit the schema: {said}"))
         })?;
@@ -115,9 +129,10 @@ impl PartialEq for Output {
 }
 
 /// Checks the arguments of a tool call against the tool's schema. Errors: `tool_arguments` with the path of the first
-/// fault, `invalid_argument` when the schema is none.
+/// fault, `invalid_argument` when the schema is none, or its references multiply so that checking has no end in sight.
 pub fn check_arguments(tool: &ToolSpec, arguments: &Value) -> Result<()> {
-    let validator = schema::validator(&tool.schema)?;
+    let validator = schema::kept(&tool.schema)?;
+    schema::bound(&validator, arguments)?;
     schema::check(&validator, arguments).map_err(|said| {
         Error::new(
             Code::ToolArguments,
@@ -141,7 +156,13 @@ pub(crate) fn prepare(request: &Request, way: OutputWay) -> Request {
                 schema: as_object(&output.schema),
             });
             let name = request.tools.last().map(|tool| tool.name.clone()).unwrap_or_default();
-            request.tool_choice = if alone { ToolChoice::Named(name) } else { ToolChoice::Required };
+            request.tool_choice = match request.tool_choice {
+                ToolChoice::Named(first) => ToolChoice::Named(first),
+                // Of the tools, only the one that answers is meant.
+                ToolChoice::None => ToolChoice::Named(name),
+                _ if alone => ToolChoice::Named(name),
+                _ => ToolChoice::Required,
+            };
         }
         OutputWay::Prompt => {
             request.output = None;
@@ -242,6 +263,12 @@ pub(crate) fn settle(request: &Request, way: OutputWay, reply: &mut Reply) -> Re
         output.parse(text).map_err(mending)?
     };
     if answered {
+        let others = reply.message.calls().count().saturating_sub(1);
+        if others > 0 {
+            reply
+                .warnings
+                .push(format!("{others} tool calls beside the answer were not taken: it came first"));
+        }
         // The call was the form of the answer; the conversation goes on with the answer itself.
         reply.message.content.retain(|part| !matches!(part, Part::ToolCall(_) | Part::Text(_)));
         reply.message.content.push(Part::text(value.to_string()));
@@ -270,22 +297,31 @@ pub(crate) fn repair(request: &Request, reply: &Reply, complaint: &Error) -> Req
     request
 }
 
-/// Whether a refusal is about how the form was asked for.
+/// Whether a refusal is about how the form was asked for: it names a field, or says of the thing that it is not taken. A
+/// word alone says nothing, since a refusal may quote the question.
 pub(crate) fn is_about_form(error: &Error, way: OutputWay) -> bool {
     let said = error.message().to_lowercase();
-    let words: &[&str] = match way {
-        OutputWay::Native => &[
-            "response_format",
-            "json_schema",
-            "output_config",
-            "output_format",
-            "structured output",
-            "grammar",
-        ],
-        OutputWay::Tool => &["tool_choice", "tools"],
-        OutputWay::Prompt => &[],
+    let (fields, things): (&[&str], &[&str]) = match way {
+        OutputWay::Native => (
+            &["response_format", "json_schema", "output_config", "output_format"],
+            &["response format", "structured output", "json schema", "grammar"],
+        ),
+        OutputWay::Tool => (&["tool_choice"], &["tools", "tool use", "tool call", "function call"]),
+        OutputWay::Prompt => (&[], &[]),
     };
-    error.code() == Code::RemoteFailed && words.iter().any(|word| said.contains(word))
+    error.code() == Code::RemoteFailed
+        && (fields.iter().any(|field| said.contains(field))
+            || things.iter().any(|thing| declines(&said, thing)))
+}
+
+/// Whether words of declining stand close to `thing`.
+fn declines(said: &str, thing: &str) -> bool {
+    let words = ["support", "fail", "parse", "invalid", "permit", "available", "unknown", "unrecognized"];
+    said.match_indices(thing).any(|(at, _)| {
+        let from = said.floor_char_boundary(at.saturating_sub(24));
+        let to = said.ceil_char_boundary((at + thing.len() + 24).min(said.len()));
+        words.iter().any(|word| said[from..to].contains(word))
+    })
 }
 
 /// The text without a code fence around all of it.

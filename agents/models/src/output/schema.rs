@@ -1,16 +1,29 @@
 //! How is a value checked against a JSON Schema, with the path of its first fault and without reaching outside?
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use boon::{Compiler, Draft, SchemaIndex, Schemas, UrlLoader};
 use quorate_core::{Error, Result};
 use serde_json::Value;
 
+use super::work;
+
 /// Where the schema is said to lie; it is nowhere.
 const PLACE: &str = "quorate:///schema.json";
+
+/// The most values in a schema: the time to compile it grows with their square, to about a second here.
+const MAX_NODES: u64 = 20_000;
+
+/// How many compiled schemas of tools are kept.
+const KEPT: usize = 32;
 
 /// A compiled schema.
 pub(super) struct Validator {
     schemas: Schemas,
     index: SchemaIndex,
+    /// The schema itself, when it refers to others, so that the work must be counted before it is done.
+    refers: Option<Value>,
 }
 
 /// Loads nothing.
@@ -24,6 +37,10 @@ impl UrlLoader for Nowhere {
 
 /// A checker for `schema`. References to other places fail, since nothing is fetched. Errors: `invalid_argument`.
 pub(super) fn validator(schema: &Value) -> Result<Validator> {
+    crate::message::not_deep("a JSON Schema", schema)?;
+    if work::nodes(schema) > MAX_NODES {
+        return Err(Error::invalid(format!("a JSON Schema of over {MAX_NODES} values is not read")));
+    }
     let mut compiler = Compiler::new();
     compiler.set_default_draft(Draft::V2020_12);
     compiler.use_loader(Box::new(Nowhere));
@@ -33,7 +50,32 @@ pub(super) fn validator(schema: &Value) -> Result<Validator> {
     compiler.add_resource(PLACE, schema.clone()).map_err(invalid)?;
     let mut schemas = Schemas::new();
     let index = compiler.compile(PLACE, &mut schemas).map_err(invalid)?;
-    Ok(Validator { schemas, index })
+    let refers = work::refers(schema).then(|| schema.clone());
+    Ok(Validator { schemas, index, refers })
+}
+
+/// The same, kept for the next time: the tools of a conversation stay the same. Errors: `invalid_argument`.
+pub(super) fn kept(schema: &Value) -> Result<Arc<Validator>> {
+    static KNOWN: Mutex<VecDeque<(Value, Arc<Validator>)>> = Mutex::new(VecDeque::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, validator)) = known().iter().find(|(other, _)| other == schema) {
+        return Ok(Arc::clone(validator));
+    }
+    let compiled = Arc::new(validator(schema)?);
+    let mut known = known();
+    known.truncate(KEPT - 1);
+    known.push_front((schema.clone(), Arc::clone(&compiled)));
+    Ok(compiled)
+}
+
+/// Errors: `invalid_argument` when it would be too much work to check `value`.
+pub(super) fn bound(validator: &Validator, value: &Value) -> Result<()> {
+    if validator.refers.as_ref().is_some_and(|schema| work::is_too_much(schema, value)) {
+        return Err(Error::invalid(
+            "no JSON Schema that can be used: its references multiply, or lead to themselves, so that a value is checked millions of times",
+        ));
+    }
+    Ok(())
 }
 
 /// Says the path (a JSON pointer, RFC 6901) and the fault of `value`, the first of the deepest kind.

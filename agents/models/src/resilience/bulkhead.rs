@@ -27,11 +27,11 @@ impl Bulkhead {
 
     /// Waits for a place. Errors: `cancelled`, `timeout`.
     pub(super) fn enter(self: &Arc<Self>, most: Duration, cancel: &Cancel) -> Result<Place> {
-        let end = Instant::now() + most;
+        let start = Instant::now();
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         while *used >= self.most {
             cancel.check()?;
-            if Instant::now() >= end {
+            if start.elapsed() >= most {
                 let message = format!(
                     "{} calls of this model are under way, and none has ended in {} s; end streams that are not read, or raise max_concurrent",
                     self.most,

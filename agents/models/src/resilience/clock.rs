@@ -34,10 +34,11 @@ impl Clock for SystemClock {
     }
 
     fn sleep(&self, time: Duration, cancel: &Cancel) -> Result<()> {
-        let end = Instant::now() + time;
+        let start = Instant::now();
         loop {
             cancel.check()?;
-            let left = end.saturating_duration_since(Instant::now());
+            // A wait beyond the end of the clock has no end that could be named.
+            let left = time.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return Ok(());
             }
@@ -55,7 +56,8 @@ pub struct ManualClock {
 impl ManualClock {
     /// Moves the clock on.
     pub fn advance(&self, time: Duration) {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).0 += time;
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.0 = now.0.saturating_add(time);
     }
 
     /// The waits so far.
@@ -72,7 +74,7 @@ impl Clock for ManualClock {
     fn sleep(&self, time: Duration, cancel: &Cancel) -> Result<()> {
         cancel.check()?;
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        now.0 += time;
+        now.0 = now.0.saturating_add(time);
         now.1.push(time);
         Ok(())
     }

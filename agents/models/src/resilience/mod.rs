@@ -1,16 +1,18 @@
 //! What keeps a call alive, and a service from being overrun? The one layer that retries.
 //!
-//! An attempt goes when the circuit breaker lets it, a place is free, and the minute's requests and tokens allow it.
+//! An attempt goes when the minute's requests and tokens allow it, a place is free, and the circuit breaker lets it.
 //! When it fails and may succeed later, it is sent again after the wait that the service asked for, or a growing one,
-//! both with jitter (Brooker 2015).
+//! both with jitter (Brooker 2015). No wait is longer than what is left of the call's time.
 
 mod breaker;
-mod bucket;
 mod bulkhead;
 mod clock;
+mod deadline;
+mod minute;
 
 pub use breaker::BreakerOptions;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub(crate) use deadline::CallTime;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -20,11 +22,12 @@ use std::time::Duration;
 use quorate_core::{Cancel, Code, Error, Result};
 
 use crate::model::Model;
-use crate::provider::{AttemptLimits, Failure};
+use crate::provider::{AttemptLimits, Failure, Used};
+use crate::record;
 use crate::reply::Usage;
-use breaker::{Breaker, Outcome};
-use bucket::Bucket;
+use breaker::{Breaker, Outcome, Period};
 use bulkhead::{Bulkhead, Place};
+use minute::{Minute, Ticket};
 
 /// The first pause between attempts, before jitter; each later one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -49,11 +52,12 @@ pub struct Resilience {
     pub first_byte_timeout: Duration,
     /// Time from one piece of a stream to the next.
     pub stall_timeout: Duration,
-    /// Time for a whole call with all its attempts and waits; `None` for no other limit than theirs.
+    /// Time for a whole call with all its attempts, waits, repairs and fallbacks; `None` for no other limit than theirs.
     pub deadline: Option<Duration>,
-    /// Most requests a minute.
+    /// Most requests in any minute; others wait.
     pub requests_per_minute: Option<u64>,
-    /// Most tokens a minute, read and written. A request reserves its worst case; what it does not use is given back.
+    /// Most tokens in any minute, read and written. A request reserves its worst case; what it does not use is given back,
+    /// where the service tells what was used.
     pub tokens_per_minute: Option<u64>,
     /// Most calls under way at once; others wait.
     pub max_concurrent: usize,
@@ -116,8 +120,7 @@ impl Resilience {
 pub(crate) struct Guard {
     options: Resilience,
     clock: Arc<dyn Clock>,
-    requests: Option<Bucket>,
-    tokens: Option<Bucket>,
+    minute: Option<Minute>,
     bulkhead: Arc<Bulkhead>,
     breaker: Option<Breaker>,
     jitter: AtomicU64,
@@ -125,10 +128,8 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(options: Resilience, clock: Arc<dyn Clock>) -> Self {
-        let now = clock.now();
         Guard {
-            requests: options.requests_per_minute.map(|most| Bucket::new(most, now)),
-            tokens: options.tokens_per_minute.map(|most| Bucket::new(most, now)),
+            minute: Minute::new(options.requests_per_minute, options.tokens_per_minute),
             bulkhead: Bulkhead::new(options.max_concurrent),
             breaker: options.breaker.map(Breaker::new),
             jitter: AtomicU64::new(
@@ -148,52 +149,85 @@ impl Guard {
     }
 
     /// Waits until an attempt that takes at most `tokens` may go. Errors: `circuit_open`, `timeout`, `cancelled`.
-    pub(crate) fn admit(self: &Arc<Self>, tokens: u64, cancel: &Cancel) -> Result<Admission, Failure> {
-        let options = &self.options;
-        let patience = options.attempt_timeout.saturating_mul(options.attempts);
-        let place = self.bulkhead.enter(patience, cancel).map_err(Failure::lasting)?;
-        if let Some(breaker) = &self.breaker {
-            breaker.enter(self.clock.now()).map_err(|left| {
-                let message = format!(
-                    "the model failed {} times in a row and is not asked for another {:.1} s",
-                    options.breaker.map_or(0, |b| b.failures),
-                    left.as_secs_f64()
-                );
-                Failure::lasting(Error::new(Code::CircuitOpen, message))
-            })?;
-        }
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        tokens: u64,
+        time: &CallTime,
+        cancel: &Cancel,
+    ) -> Result<Admission, Failure> {
         let mut admission = Admission {
             guard: Arc::clone(self),
-            tokens: 0.0,
+            ticket: None,
+            period: None,
+            _place: None,
             outcome: Outcome::Unknown,
-            used: Some(0),
-            _place: place,
+            sent: false,
+            used: None,
         };
-        let now = self.clock.now();
-        let mut wait = Duration::ZERO;
-        if let Some(bucket) = &self.requests {
-            wait = bucket.take(1, now).1;
+        if record::replaying() {
+            // Nothing is sent, so nobody waits, and what is well or not is not known.
+            return Ok(admission);
         }
-        if let Some(bucket) = &self.tokens {
-            let (taken, longer) = bucket.take(tokens, now);
-            admission.tokens = taken;
-            wait = wait.max(longer);
+        // Nobody waits for a circuit that is open.
+        if let Some(left) = self.breaker.as_ref().and_then(|breaker| breaker.open(self.clock.now())) {
+            return Err(self.left_alone(left));
         }
-        if !wait.is_zero() {
-            let slept = self.clock.sleep(wait, cancel);
-            if slept.is_err() {
-                // It was not sent, so it does not count.
-                if let Some(bucket) = &self.requests {
-                    bucket.give_back(1.0, self.clock.now());
+        if let Some(minute) = &self.minute {
+            let (ticket, mut wait) = minute.take(tokens, self.clock.now());
+            let ticket = admission.ticket.insert(ticket);
+            loop {
+                // The place comes after the wait, so that others have it meanwhile.
+                self.wait_for_minute(wait, time, cancel)?;
+                admission._place = Some(self.place(time, cancel)?);
+                wait = minute.start(ticket, self.clock.now());
+                if wait.is_zero() {
+                    break;
                 }
+                admission._place = None;
             }
-            slept.map_err(Failure::lasting)?;
+        } else {
+            admission._place = Some(self.place(time, cancel)?);
+        }
+        cancel.check().map_err(Failure::unsent)?;
+        if let Some(breaker) = &self.breaker {
+            let entered = breaker.enter(self.clock.now());
+            admission.period = Some(entered.map_err(|left| self.left_alone(left))?);
         }
         Ok(admission)
     }
 
+    fn left_alone(&self, left: Duration) -> Failure {
+        let message = format!(
+            "the model failed {} times in a row and is not asked for another {:.1} s",
+            self.options.breaker.map_or(0, |breaker| breaker.failures),
+            left.as_secs_f64()
+        );
+        Failure::unsent(Error::new(Code::CircuitOpen, message))
+    }
+
+    fn wait_for_minute(&self, wait: Duration, time: &CallTime, cancel: &Cancel) -> Result<(), Failure> {
+        if wait.is_zero() {
+            return Ok(());
+        }
+        if let Some(left) = time.left(self).filter(|left| wait >= *left) {
+            let message = format!(
+                "the requests or tokens of a minute are used up for another {:.1} s, and the call has {:.1} s left",
+                wait.as_secs_f64(),
+                left.as_secs_f64()
+            );
+            return Err(Failure::unsent(Error::new(Code::Timeout, message)));
+        }
+        self.clock.sleep(wait, cancel).map_err(Failure::unsent)
+    }
+
+    fn place(&self, time: &CallTime, cancel: &Cancel) -> Result<Place, Failure> {
+        let patience = self.options.attempt_timeout.saturating_mul(self.options.attempts);
+        let left = time.left(self).unwrap_or(patience);
+        self.bulkhead.enter(patience.min(left), cancel).map_err(Failure::unsent)
+    }
+
     /// How long to wait before attempt number `attempt + 1`; `None` when there is none.
-    pub(crate) fn pause(&self, attempt: u32, failure: &Failure, since: Duration) -> Option<Duration> {
+    pub(crate) fn pause(&self, attempt: u32, failure: &Failure) -> Option<Duration> {
         if !failure.passing || attempt >= self.options.attempts {
             return None;
         }
@@ -207,25 +241,14 @@ impl Guard {
                 grown.mul_f64(0.8 + 0.4 * random)
             }
         };
-        let left = self.left(since);
-        left.is_none_or(|left| wait < left).then_some(wait)
-    }
-
-    /// What is left of the call's time.
-    pub(crate) fn left(&self, since: Duration) -> Option<Duration> {
-        let deadline = self.options.deadline?;
-        Some((since + deadline).saturating_sub(self.clock.now()))
+        Some(wait)
     }
 
     /// The limits of an attempt that begins now. Errors: `timeout`.
-    pub(crate) fn limits(&self, stream: bool, since: Duration) -> Result<AttemptLimits, Failure> {
-        let left = self.left(since);
+    pub(crate) fn limits(&self, stream: bool, time: &CallTime) -> Result<AttemptLimits, Failure> {
+        let left = time.left(self).filter(|_| !record::replaying());
         if left == Some(Duration::ZERO) {
-            let seconds = self.options.deadline.unwrap_or_default().as_secs_f64();
-            return Err(Failure::lasting(Error::new(
-                Code::Timeout,
-                format!("the call took over {seconds} s"),
-            )));
+            return Err(Failure::unsent(Error::new(Code::Timeout, "the call's time is over")));
         }
         let own = if stream {
             STREAM_LIMIT.max(self.options.attempt_timeout)
@@ -251,40 +274,64 @@ impl Guard {
 /// An attempt under way. Dropping it tells the breaker what came of it and gives back what was not used.
 pub(crate) struct Admission {
     guard: Arc<Guard>,
-    /// Tokens that were reserved.
-    tokens: f64,
+    /// What was reserved.
+    ticket: Option<Ticket>,
+    period: Option<Period>,
+    _place: Option<Place>,
     outcome: Outcome,
+    sent: bool,
+    /// Tokens that were used; `None`: as many as were reserved, or more.
     used: Option<u64>,
-    _place: Place,
 }
 
 impl Admission {
+    /// The request goes now: from here on it counts, whatever comes of it.
+    pub(crate) fn sent(&mut self) {
+        self.sent = true;
+    }
+
     pub(crate) fn succeeded(&mut self, usage: &Usage) {
         self.outcome = Outcome::Good;
-        let used = usage.input.saturating_add(usage.output);
+        let used = usage.total();
         // A service that counts nothing has used an unknown number: the reservation stays.
         self.used = (used > 0).then_some(used);
     }
 
-    pub(crate) fn failed(&mut self, failure: &Failure, usage: &Usage) {
+    /// `begun`: some of the answer had come, so that what was counted is not all that was used.
+    pub(crate) fn failed(&mut self, failure: &Failure, begun: bool) {
         self.outcome = match failure.error.code() {
             Code::Cancelled | Code::RateLimited => Outcome::Unknown,
             _ if failure.unwell => Outcome::Bad,
+            Code::Timeout => Outcome::Unknown,
+            // It tells nothing of the service.
+            _ if failure.used == Used::Unsent => Outcome::Unknown,
             // The service is well enough to say no.
             _ => Outcome::Good,
         };
-        self.used = Some(usage.input.saturating_add(usage.output));
+        self.sent = failure.used != Used::Unsent;
+        self.used = match failure.used {
+            Used::Unsent | Used::Nothing => Some(0),
+            Used::Counted(usage) if begun => {
+                Some(usage.total().max(self.ticket.as_ref().map_or(0, Ticket::tokens)))
+            }
+            Used::Counted(usage) => Some(usage.total()),
+            Used::Unknown => None,
+        };
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         let now = self.guard.clock.now();
-        if let Some(breaker) = &self.guard.breaker {
-            breaker.leave(self.outcome, now);
+        if let (Some(breaker), Some(period)) = (&self.guard.breaker, self.period) {
+            breaker.leave(period, self.outcome, now);
         }
-        if let (Some(bucket), Some(used)) = (&self.guard.tokens, self.used) {
-            bucket.give_back(self.tokens - used as f64, now);
+        if let (Some(minute), Some(ticket)) = (&self.guard.minute, &self.ticket) {
+            match self.used {
+                _ if !self.sent => minute.cancel(ticket),
+                Some(used) => minute.settle(ticket, used, now),
+                None => {}
+            }
         }
     }
 }

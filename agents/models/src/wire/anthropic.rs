@@ -1,16 +1,16 @@
 //! How is the messages interface of Anthropic written and read?
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use quorate_core::{Code, Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::failure::inside;
-use super::{Ask, Decoder, Wire, add_extra, count};
-use crate::assembly::Assembly;
+use super::failure::{self, inside};
+use super::{Ask, Decoder, Wire, add_extra, count, known_count};
+use crate::assembly::{Assembly, weight};
 use crate::history;
-use crate::message::{CacheFor, Image, Message, Part, Reasoning, Role};
+use crate::message::{CacheFor, Image, Message, Part, Reasoning, Role, is_deep};
 use crate::output;
 use crate::provider::{Failure, OutputWay, Piece};
 use crate::reply::{Finish, Reply};
@@ -53,9 +53,15 @@ impl Wire for Anthropic {
     fn body(&self, ask: &Ask<'_>) -> Result<Value> {
         let request = ask.request;
         let (mut system, mut messages) = (Vec::new(), Vec::new());
-        for message in history::mend(&request.messages) {
+        let mut given = history::mend(&request.messages);
+        // The last may wait for the service's own tools.
+        let before = given.len().saturating_sub(1);
+        drop_unanswered(&mut given, before);
+        for message in given {
             let content = blocks(&message)?;
             match message.role {
+                // It holds nothing that the service reads, and would be refused.
+                _ if content.is_empty() => {}
                 Role::System => system.extend(content),
                 Role::Assistant => messages.push(json!({"role": "assistant", "content": content})),
                 Role::User | Role::Tool => messages.push(json!({"role": "user", "content": content})),
@@ -107,6 +113,10 @@ impl Wire for Anthropic {
         Ok(body)
     }
 
+    fn max_tokens(&self) -> Option<u32> {
+        Some(MAX_TOKENS)
+    }
+
     fn ignored(&self, request: &Request) -> Vec<String> {
         request.seed.iter().map(|_| "the service takes no seed; it was not sent".to_owned()).collect()
     }
@@ -132,19 +142,13 @@ impl Wire for Anthropic {
             .as_array()
             .ok_or_else(|| invalid("the answer holds no list of content".into()))?;
         for block in content {
-            reader.block(block, &mut out);
-            reader.assembly.seal();
+            reader.block(block, &mut out)?;
+            reader.close(&mut out);
         }
         reader.usage(&value["usage"]);
         reader.assembly.model = value["model"].as_str().unwrap_or_default().to_owned();
         reader.stop(&value["stop_reason"], &mut out);
-        if reader.assembly.finish.is_none() {
-            return Err(Failure::passing(Error::new(
-                Code::StreamIncomplete,
-                "the service closed the answer without saying why it ended",
-            )));
-        }
-        Ok(reader.assembly.whole())
+        reader.assembly.whole()
     }
 
     fn decoder(&self, _source: &str) -> Box<dyn Decoder> {
@@ -152,12 +156,36 @@ impl Wire for Anthropic {
     }
 }
 
-/// Writes the parts of a message as blocks.
+/// Takes out of the first `most` messages the calls of the service's own tools that have no result.
+fn drop_unanswered(messages: &mut [Message], most: usize) {
+    let own = |part: &Part, name: &str| match part {
+        Part::Opaque(opaque) if opaque.source == SOURCE => opaque.data[name].as_str().map(str::to_owned),
+        _ => None,
+    };
+    let parts = messages.iter().flat_map(|message| &message.content);
+    let answered: HashSet<String> = parts.filter_map(|part| own(part, "tool_use_id")).collect();
+    for message in messages.iter_mut().take(most) {
+        let calls = |part: &Part| own(part, "type").is_some_and(|kind| kind.ends_with("tool_use"));
+        message
+            .content
+            .retain(|part| !calls(part) || own(part, "id").is_some_and(|id| answered.contains(&id)));
+    }
+}
+
+/// Writes the parts of a message as blocks. Blank text is refused by the service, and so is reasoning that nothing follows.
 fn blocks(message: &Message) -> Result<Vec<Value>> {
     let mut out = Vec::with_capacity(message.content.len());
-    for part in &message.content {
+    let last = message.content.iter().rposition(|part| match part {
+        Part::Text(text) => !text.text.trim().is_empty(),
+        Part::Opaque(opaque) => opaque.source == SOURCE,
+        Part::Reasoning(_) => false,
+        _ => true,
+    });
+    for part in message.content.iter().take(last.map_or(0, |last| last + 1)) {
         let (mut block, cache) = match part {
+            Part::Text(text) if text.text.trim().is_empty() => continue,
             Part::Text(text) => (json!({"type": "text", "text": text.text}), text.cache),
+            Part::Refusal(text) if text.trim().is_empty() => continue,
             Part::Refusal(text) => (json!({"type": "text", "text": text}), None),
             Part::Image(image) => (json!({"type": "image", "source": image_source(image)?}), None),
             Part::ToolCall(call) => {
@@ -214,8 +242,12 @@ struct Reader {
     assembly: Assembly,
     /// The number of the block that is open, and how its deltas are read.
     open: Option<(u64, Kind)>,
+    /// What the assembly knows the call of the open block by.
+    key: u64,
     /// What a block of the service's own holds, until it is whole.
     own: Option<(Value, String)>,
+    /// What was read and neither came from a cache nor went into one.
+    fresh: u64,
     done: bool,
 }
 
@@ -252,9 +284,9 @@ struct QuickDelta<'a> {
 
 impl Reader {
     /// Begins a block, which holds all of it in a whole answer and little in a stream.
-    fn block(&mut self, block: &Value, out: &mut VecDeque<Piece>) -> Kind {
+    fn block(&mut self, block: &Value, out: &mut VecDeque<Piece>) -> Result<Kind, Failure> {
         let word = |name: &str| block[name].as_str().unwrap_or_default();
-        match word("type") {
+        let kind = match word("type") {
             "text" => {
                 self.assembly.new_text(word("text"));
                 if !word("text").is_empty() {
@@ -279,7 +311,7 @@ impl Reader {
             }
             "redacted_thinking" => {
                 let mut reasoning = Reasoning { source: SOURCE.into(), ..Default::default() };
-                reasoning.data.insert("data".into(), block["data"].clone());
+                reasoning.data.insert("data".into(), json!(word("data")));
                 self.assembly.new_reasoning(reasoning, false);
                 Kind::Thinking
             }
@@ -289,37 +321,39 @@ impl Reader {
                     Value::Null => String::new(),
                     input => input.to_string(),
                 };
-                out.push_back(self.assembly.call(Some(self.next_key()), word("id"), word("name"), &written));
+                // Each block is a call of its own, whatever its number and its id.
+                self.key = self.assembly.len() as u64;
+                out.push_back(self.assembly.call(Some(self.key), word("id"), word("name"), &written)?);
                 Kind::Call
             }
             _ => {
+                self.assembly.count(weight(block));
                 self.own = Some((block.clone(), String::new()));
                 Kind::Own
             }
-        }
+        };
+        Ok(kind)
     }
 
-    /// Calls of a whole answer have no numbers; each is its own.
-    fn next_key(&self) -> u64 {
-        match self.open {
-            Some((index, _)) => index,
-            None => self.assembly.len() as u64,
-        }
-    }
-
-    fn close(&mut self) {
+    fn close(&mut self, out: &mut VecDeque<Piece>) {
         if let Some((mut block, written)) = self.own.take() {
             if !written.is_empty() {
                 block["input"] = serde_json::from_str(&written).unwrap_or(Value::String(written));
             }
-            self.assembly.opaque(SOURCE, block);
+            if is_deep(&block) {
+                let message = "a block of the service's own is nested too deep to be kept";
+                out.push_back(self.assembly.warn(message.into(), false));
+            } else {
+                self.assembly.opaque(SOURCE, block);
+            }
         } else {
             self.assembly.seal();
         }
         self.open = None;
     }
 
-    fn delta(&mut self, delta: &QuickDelta<'_>, out: &mut VecDeque<Piece>) -> bool {
+    /// Takes more of the open block; false when it is of another kind.
+    fn delta(&mut self, delta: &QuickDelta<'_>, out: &mut VecDeque<Piece>) -> Result<bool, Failure> {
         match (delta.kind, self.open) {
             ("text_delta", Some((_, Kind::Text))) => {
                 let text = delta.text.clone().unwrap_or_default();
@@ -328,33 +362,33 @@ impl Reader {
             }
             ("thinking_delta", Some((_, Kind::Thinking))) => {
                 let words = delta.thinking.clone().unwrap_or_default();
-                if let Some(reasoning) = self.assembly.last_reasoning() {
+                if let Some(reasoning) = self.assembly.last_reasoning(words.len()) {
                     reasoning.text.push_str(&words);
                 }
                 out.push_back(Piece::Reasoning(words));
             }
-            ("input_json_delta", Some((index, Kind::Call))) => {
+            ("input_json_delta", Some((_, Kind::Call))) => {
                 let written = delta.partial_json.as_deref().unwrap_or_default();
-                out.push_back(self.assembly.call(Some(index), "", "", written));
+                out.push_back(self.assembly.call(Some(self.key), "", "", written)?);
             }
             ("input_json_delta", Some((_, Kind::Own))) => {
+                let written = delta.partial_json.as_deref().unwrap_or_default();
+                self.assembly.count(written.len());
                 if let Some((_, before)) = &mut self.own {
-                    before.push_str(delta.partial_json.as_deref().unwrap_or_default());
+                    before.push_str(written);
                 }
             }
-            _ => return false,
+            _ => return Ok(false),
         }
-        true
+        Ok(true)
     }
 
     /// Counts are totals so far: those that an event has replace the earlier ones.
     fn usage(&mut self, usage: &Value) {
         let Some(fields) = usage.as_object() else { return };
-        let known = |name: &str| fields.get(name).filter(|value| !value.is_null()).map(count);
+        let known = |name: &str| fields.get(name).and_then(known_count);
         let before = &mut self.assembly.usage;
-        // Before this call `input` is all that was read; take the cached parts out to replace them one by one.
-        let mut fresh = before.input - before.cached - before.cache_written - before.cache_written_1h;
-        fresh = known("input_tokens").unwrap_or(fresh);
+        self.fresh = known("input_tokens").unwrap_or(self.fresh);
         before.cached = known("cache_read_input_tokens").unwrap_or(before.cached);
         if let Some(written) = known("cache_creation_input_tokens") {
             let hour = fields.get("cache_creation").map(|kinds| count(&kinds["ephemeral_1h_input_tokens"]));
@@ -362,10 +396,10 @@ impl Reader {
             (before.cache_written, before.cache_written_1h) = (written - hour, hour);
         }
         before.output = known("output_tokens").unwrap_or(before.output);
-        if let Some(details) = fields.get("output_tokens_details").filter(|details| details.is_object()) {
-            before.reasoning = count(&details["thinking_tokens"]);
-        }
-        before.input = fresh
+        let thought = usage.pointer("/output_tokens_details/thinking_tokens").and_then(known_count);
+        before.reasoning = thought.unwrap_or(before.reasoning);
+        before.input = self
+            .fresh
             .saturating_add(before.cached)
             .saturating_add(before.cache_written)
             .saturating_add(before.cache_written_1h);
@@ -374,38 +408,40 @@ impl Reader {
 
     fn stop(&mut self, reason: &Value, out: &mut VecDeque<Piece>) {
         let Some(reason) = reason.as_str() else { return };
-        self.assembly.finish = Some(match reason {
+        let finish = match reason {
             "end_turn" | "stop_sequence" => Finish::Stop,
             "tool_use" => Finish::ToolCalls,
             "max_tokens" | "model_context_window_exceeded" => Finish::Length,
             "refusal" => Finish::Refusal,
-            other => {
-                let other: String = other.chars().take(60).collect();
-                let message = format!("the answer ended for a reason that is not known: '{other}'");
-                out.push_back(self.assembly.warn(message, false));
-                Finish::Stop
+            // The service's own tools took long; it goes on when it gets back what it said.
+            "pause_turn" => {
+                let message = "the service paused its turn; it goes on when its answer is sent back";
+                out.push_back(self.assembly.warn(message.into(), false));
+                Finish::Length
             }
-        });
+            other => {
+                out.push_back(self.assembly.ends_oddly(other));
+                return;
+            }
+        };
+        self.assembly.ends(finish);
     }
 }
 
 impl Decoder for Reader {
     fn event(&mut self, event: &str, data: &str, out: &mut VecDeque<Piece>) -> Result<(), Failure> {
+        if event.eq_ignore_ascii_case("error") {
+            return Err(failure::of_event(data));
+        }
         if let Ok(quick) = serde_json::from_str::<Quick<'_>>(data)
             && quick.kind == "content_block_delta"
             && self.open.is_some_and(|(open, _)| open == quick.index)
-            && self.delta(&quick.delta, out)
+            && self.delta(&quick.delta, out)?
         {
             return Ok(());
         }
         let value: Value = match serde_json::from_str(data) {
             Ok(value) => value,
-            Err(_) if event == "error" => {
-                return Err(Failure::passing(Error::new(
-                    Code::RemoteFailed,
-                    "the service answered with an error",
-                )));
-            }
             Err(_) if data.starts_with("[DONE]") => return Ok(()),
             Err(_) => {
                 // Its words are not shown: a service may send back what it was sent.
@@ -422,16 +458,16 @@ impl Decoder for Reader {
             }
             "content_block_start" => {
                 if self.open.is_some() {
-                    self.close();
+                    self.close(out);
                 }
-                self.open = Some((index, Kind::Own));
-                let kind = self.block(&value["content_block"], out);
+                let kind = self.block(&value["content_block"], out)?;
                 self.open = Some((index, kind));
             }
             "content_block_delta" => match value["delta"]["type"].as_str() {
                 Some("signature_delta") => {
-                    if let Some(reasoning) = self.assembly.last_reasoning() {
-                        reasoning.data.insert("signature".into(), value["delta"]["signature"].clone());
+                    let signature = value["delta"]["signature"].as_str().unwrap_or_default();
+                    if let Some(reasoning) = self.assembly.last_reasoning(signature.len()) {
+                        reasoning.data.insert("signature".into(), json!(signature));
                     }
                 }
                 // Citations point into documents that are not part of the neutral form.
@@ -445,26 +481,26 @@ impl Decoder for Reader {
                         thinking: word("thinking"),
                         partial_json: word("partial_json"),
                     };
-                    let fits = self.open.is_some_and(|(open, _)| open == index) && self.delta(&delta, out);
+                    let fits = self.open.is_some_and(|(open, _)| open == index) && self.delta(&delta, out)?;
                     if !fits {
-                        let kind: String = kind.chars().take(60).collect();
-                        let message =
-                            format!("a piece of the stream ('{kind}') belongs to no block of its kind");
+                        let message = "a piece of the stream belongs to no block of its kind".to_owned();
                         out.push_back(self.assembly.warn(message, true));
                     }
                 }
             },
-            "content_block_stop" => self.close(),
+            "content_block_stop" => self.close(out),
             "message_delta" => {
                 self.usage(&value["usage"]);
                 self.stop(&value["delta"]["stop_reason"], out);
             }
-            "message_stop" => self.done = true,
-            "error" => {
-                return Err(inside(&value).unwrap_or_else(|| {
-                    Failure::passing(Error::new(Code::RemoteFailed, "the service answered with an error"))
-                }));
+            "message_stop" => {
+                // The end of the block that is open was lost.
+                if self.open.is_some() {
+                    self.close(out);
+                }
+                self.done = true;
             }
+            "error" => return Err(failure::of_event(data)),
             // Signs of life, and kinds of events that the interface may add.
             _ => {
                 if let Some(failure) = inside(&value).filter(|_| value.get("error").is_some()) {
@@ -480,10 +516,17 @@ impl Decoder for Reader {
     }
 
     fn whole_at_close(&self) -> bool {
-        false
+        // The reason and the counts come last, so that nothing is missing but the closing word.
+        self.assembly.finish.is_some() && self.open.is_none()
     }
 
     fn assembly(&mut self) -> &mut Assembly {
         &mut self.assembly
+    }
+
+    fn partial(&mut self) -> Reply {
+        let mut reply = self.assembly.partial();
+        drop_unanswered(std::slice::from_mut(&mut reply.message), 1);
+        reply
     }
 }

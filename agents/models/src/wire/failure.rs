@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use quorate_core::http::retry_after;
+use quorate_core::http::{retry_after, retry_after_ms};
 use quorate_core::{Code, Error};
 use serde_json::Value;
 
@@ -16,32 +16,40 @@ pub(super) fn of_answer(status: u16, headers: &HashMap<String, String>, body: &[
         message: String::from_utf8_lossy(body).trim().to_owned(),
         ..Refusal::default()
     });
-    let mut failure = of_refusal(Some(status), &refusal);
-    failure.wait = wait(headers);
+    let wait = wait(headers);
+    let mut failure = of_refusal(Some(status), &refusal, wait.is_some());
+    failure.wait = wait;
     // Services know best whether another try makes sense.
     match headers.get("x-should-retry").map(String::as_str) {
         Some("false") => failure.passing = false,
         Some("true") if status >= 500 || status == 429 || status == 409 => {
-            failure.passing = failure.error.message().is_empty() || !refusal.exhausted();
+            failure.passing = !refusal.exhausted(wait.is_some());
         }
         _ => {}
     }
     failure
 }
 
+/// What an event means that says of itself that it is an error.
+pub(super) fn of_event(data: &str) -> Failure {
+    let found = serde_json::from_str(data).ok().as_ref().and_then(inside);
+    found.unwrap_or_else(|| {
+        let refusal = Refusal { message: data.trim().to_owned(), ..Refusal::default() };
+        of_refusal(None, &refusal, false)
+    })
+}
+
 /// What an error object inside a successful answer or a stream means; `None` when `value` is none.
 pub(super) fn inside(value: &Value) -> Option<Failure> {
     let refusal = Refusal::find(value)?;
     let status = refusal.code.parse().ok().filter(|status| (400..600).contains(status));
-    Some(of_refusal(status, &refusal))
+    Some(of_refusal(status, &refusal, false))
 }
 
 /// How long the service asks to wait.
 fn wait(headers: &HashMap<String, String>) -> Option<Duration> {
-    let millis = headers.get("retry-after-ms").and_then(|ms| ms.trim().parse::<f64>().ok());
-    millis
-        .and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
-        .or_else(|| headers.get("retry-after").and_then(|value| retry_after(value)))
+    let millis = headers.get("retry-after-ms").and_then(|value| retry_after_ms(value));
+    millis.or_else(|| headers.get("retry-after").and_then(|value| retry_after(value)))
 }
 
 /// What is common to the error objects of all services.
@@ -57,7 +65,8 @@ impl Refusal {
     /// `{"error": {"message", "type", "code"}}`, `{"error": "text"}`, `{"type": "error", "error": {...}}`,
     /// `{"object": "error", "message", "type", "code"}`, `{"detail": ...}`.
     fn find(value: &Value) -> Option<Refusal> {
-        let object = value.as_object()?;
+        // One service puts the object into a list.
+        let object = value.as_object().or_else(|| value.get(0)?.as_object())?;
         let error = match object.get("error") {
             Some(Value::Object(error)) => error,
             Some(Value::String(text)) => {
@@ -76,11 +85,16 @@ impl Refusal {
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        let message = match error.get("message") {
+        let mut message = match error.get("message") {
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
             None => Value::Object(error.clone()).to_string(),
         };
+        // Which field of the request it is about.
+        let field = word("param");
+        if !message.contains(&field) {
+            message = format!("{message} ({field})");
+        }
         let kind = format!("{} {} {}", word("type"), word("code"), word("status")).to_lowercase();
         Some(Refusal { message, kind, code: word("code") })
     }
@@ -90,11 +104,13 @@ impl Refusal {
         words.iter().any(|word| self.kind.contains(word) || message.contains(word))
     }
 
-    /// Money or quota is used up, which no waiting mends.
-    fn exhausted(&self) -> bool {
+    /// Money or quota is used up, which no waiting mends. One service says the same of a minute's limit, but says beside it
+    /// when to come again, or has another word for it.
+    fn exhausted(&self, asks_to_wait: bool) -> bool {
         let kinds = ["insufficient_quota", "billing", "insufficient_balance", "credit"];
         let words = ["exceeded your current quota", "insufficient balance", "credit balance is too low"];
-        kinds.iter().any(|kind| self.kind.contains(kind)) || self.says(&words)
+        let passes = asks_to_wait || self.kind.contains("resource_exhausted");
+        kinds.iter().any(|kind| self.kind.contains(kind)) || !passes && self.says(&words)
     }
 
     fn overflows(&self) -> bool {
@@ -110,14 +126,14 @@ impl Refusal {
     }
 }
 
-fn of_refusal(status: Option<u16>, refusal: &Refusal) -> Failure {
+fn of_refusal(status: Option<u16>, refusal: &Refusal, asks_to_wait: bool) -> Failure {
     // Whole: it is cut only once keys are taken out of it, so that no half of one is left.
     let said = &refusal.message;
     let error = |code, what: &str| {
         let status = status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
         Error::new(code, format!("{what}{status}: {said}"))
     };
-    if refusal.exhausted() {
+    if refusal.exhausted(asks_to_wait) {
         return Failure::lasting(error(Code::RateLimited, "the service's quota for this key is used up"));
     }
     if refusal.overflows() || status == Some(413) {
@@ -127,7 +143,8 @@ fn of_refusal(status: Option<u16>, refusal: &Refusal) -> Failure {
         ));
     }
     let kind = &refusal.kind;
-    let limited = status == Some(429) || status.is_none() && kind.contains("rate_limit");
+    let limits = ["rate_limit", "resource_exhausted"];
+    let limited = status == Some(429) || status.is_none() && limits.iter().any(|limit| kind.contains(limit));
     if limited {
         let error = error(Code::RateLimited, "the service takes no more at present");
         // A service that limits its callers is well.

@@ -4,6 +4,7 @@
 //! refusals mean. [`Service`] sends it over HTTP. Names of providers stand in this folder and nowhere else.
 
 mod anthropic;
+mod chunk;
 mod failure;
 mod openai;
 mod service;
@@ -52,6 +53,11 @@ pub(crate) trait Wire: Send + Sync {
     /// The best way of this interface to give output of the request's form.
     fn output_way(&self, request: &Request) -> OutputWay;
 
+    /// The limit on the tokens of an answer that is sent where the caller gives none.
+    fn max_tokens(&self) -> Option<u32> {
+        None
+    }
+
     /// Reads a whole answer.
     fn whole(&self, body: &[u8], source: &str) -> Result<Reply, Failure>;
 
@@ -88,6 +94,11 @@ pub(crate) trait Decoder: Send {
 
     /// What has come.
     fn assembly(&mut self) -> &mut Assembly;
+
+    /// What had come of an answer that broke off, as it may stand in the next request.
+    fn partial(&mut self) -> Reply {
+        self.assembly().partial()
+    }
 }
 
 /// The service that a model's name (`WIRE:NAME`) names. Errors: `invalid_argument` for another form or wire.
@@ -105,9 +116,18 @@ pub(crate) fn open(name: &str, options: ServiceOptions) -> Result<Service> {
     Service::new(wire, model, options)
 }
 
-/// A count in an answer: a whole number, or 0 where there is none.
+/// A count in an answer: a number, also one that is written as a text; `None` where there is none.
+fn known_count(value: &Value) -> Option<u64> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    value.as_u64().or_else(|| number.filter(|x: &f64| *x >= 0.0).map(|x| x as u64))
+}
+
+/// The same, where none is 0.
 fn count(value: &Value) -> u64 {
-    value.as_u64().or_else(|| value.as_f64().filter(|x| *x >= 0.0).map(|x| x as u64)).unwrap_or(0)
+    known_count(value).unwrap_or(0)
 }
 
 /// Fields that the caller sends as they are; they replace others.

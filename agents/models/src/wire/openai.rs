@@ -5,24 +5,25 @@
 //! finish. All of it is read; what is written is the common part, so that each of them takes it.
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use quorate_core::{Code, Error, Result};
-use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
-use super::failure::inside;
-use super::{Ask, Decoder, Wire, add_extra, count};
-use crate::assembly::Assembly;
+use super::chunk::{Call, Chunk, Content, Delta};
+use super::failure::{self, inside};
+use super::{Ask, Decoder, Wire, add_extra, known_count};
+use crate::assembly::{Assembly, weight};
 use crate::history;
-use crate::message::{Message, Part, Role, Text};
+use crate::message::{Message, Part, Role, Text, is_deep};
 use crate::output;
 use crate::provider::{Failure, OutputWay, Piece};
 use crate::reply::{Finish, Reply, Usage};
 use crate::request::{Request, ToolChoice};
 
 const BASE: &str = "https://api.openai.com/v1";
+
+/// The number of the call of the older interface, which has none.
+const OLDER: u64 = u64::MAX;
 
 pub(super) struct OpenAi;
 
@@ -119,26 +120,34 @@ impl Wire for OpenAi {
 
     fn whole(&self, body: &[u8], source: &str) -> Result<Reply, Failure> {
         let invalid = |what: String| Failure::lasting(Error::new(Code::RemoteInvalid, what));
-        let value: Value =
-            serde_json::from_slice(body).map_err(|e| invalid(format!("the answer is no JSON: {e}")))?;
-        if let Some(failure) = inside(&value) {
-            return Err(failure);
-        }
-        let chunk: Chunk = serde_json::from_value(value)
-            .map_err(|e| invalid(format!("the answer is not as the interface says: {e}")))?;
-        let mut reader = Reader::new(source);
-        let mut out = VecDeque::new();
+        let mut chunk = match serde_json::from_slice::<Chunk>(body) {
+            Ok(chunk) if !chunk.may_be_error() => chunk,
+            _ => {
+                let value: Value = serde_json::from_slice(body)
+                    .map_err(|e| invalid(format!("the answer is no JSON: {e}")))?;
+                if let Some(failure) = inside(&value) {
+                    return Err(failure);
+                }
+                serde_json::from_value(value)
+                    .map_err(|e| invalid(format!("the answer is not as the interface says: {e}")))?
+            }
+        };
         if chunk.choices.is_empty() {
             return Err(invalid("the answer holds no choice".into()));
         }
-        reader.chunk(chunk, &mut out)?;
-        if reader.assembly.finish.is_none() {
-            return Err(Failure::passing(Error::new(
-                Code::StreamIncomplete,
-                "the service closed the answer without saying why it ended",
-            )));
+        for choice in &mut chunk.choices {
+            // Here the message is all of the answer, and each of its calls stands for itself.
+            let mut message = choice.message.take().or(choice.delta.take()).unwrap_or_default();
+            for (number, call) in (0..).zip(&mut message.tool_calls) {
+                call.index = Some(number);
+            }
+            choice.message = Some(message);
         }
-        Ok(reader.assembly.whole())
+        let mut reader = Reader::new(source);
+        reader
+            .chunk(chunk, &mut VecDeque::new())
+            .map_err(|failure| failure.counted(reader.assembly.usage))?;
+        reader.assembly.whole()
     }
 
     fn decoder(&self, source: &str) -> Box<dyn Decoder> {
@@ -191,14 +200,21 @@ fn write_message(message: &Message, source: &str, out: &mut Vec<Value>) {
                                 written.insert(field, json!(reasoning.text));
                             }
                         }
-                        if let Some(details) = reasoning.data.get("details") {
-                            written.insert("reasoning_details".into(), details.clone());
+                        if let Some(Value::Array(more)) = reasoning.data.get("details") {
+                            let details = written.entry("reasoning_details").or_insert_with(|| json!([]));
+                            if let Some(details) = details.as_array_mut() {
+                                details.extend_from_slice(more);
+                            }
                         }
                     }
                     _ => {}
                 }
             }
-            let silent = text.is_empty() && !calls.is_empty();
+            if text.is_empty() && calls.is_empty() {
+                // It said nothing that a service reads.
+                return;
+            }
+            let silent = text.is_empty();
             written.insert("content".into(), if silent { Value::Null } else { json!(text) });
             if !calls.is_empty() {
                 written.insert("tool_calls".into(), Value::Array(calls));
@@ -227,126 +243,34 @@ fn content(message: &Message) -> Value {
     Value::Array(parts.collect())
 }
 
-/// A whole answer and one event of a stream are alike: `message` in one is `delta` in the other.
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default, deserialize_with = "or_default")]
-    choices: Vec<Choice>,
-    #[serde(default)]
-    usage: Option<Value>,
-    #[serde(default)]
-    model: Option<String>,
-    /// Usage as one server sends it in streams.
-    #[serde(default)]
-    x_groq: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default, deserialize_with = "or_default")]
-    index: u64,
-    #[serde(default, deserialize_with = "or_default", alias = "message")]
-    delta: Delta,
-    #[serde(default)]
-    finish_reason: Option<String>,
-    #[serde(default)]
-    usage: Option<Value>,
-}
-
-#[derive(Default, Deserialize)]
-struct Delta {
-    #[serde(default)]
-    content: Content,
-    #[serde(default)]
-    reasoning_content: Option<String>,
-    #[serde(default)]
-    reasoning: Option<Value>,
-    #[serde(default)]
-    reasoning_details: Option<Value>,
-    #[serde(default)]
-    refusal: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    tool_calls: Vec<Call>,
-}
-
-#[derive(Deserialize)]
-struct Call {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    function: Function,
-}
-
-#[derive(Default, Deserialize)]
-struct Function {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    arguments: Option<Value>,
-}
-
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// Content: a text, nothing, or a list of parts.
-#[derive(Default)]
-enum Content {
-    #[default]
-    None,
-    Text(String),
-    Parts(Vec<Value>),
-}
-
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reads;
-        impl<'de> Visitor<'de> for Reads {
-            type Value = Content;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, a list of parts or null")
-            }
-            fn visit_unit<E>(self) -> Result<Content, E> {
-                Ok(Content::None)
-            }
-            fn visit_none<E>(self) -> Result<Content, E> {
-                Ok(Content::None)
-            }
-            fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<Content, D::Error> {
-                inner.deserialize_any(self)
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Content, E> {
-                Ok(Content::Text(text.to_owned()))
-            }
-            fn visit_string<E>(self, text: String) -> Result<Content, E> {
-                Ok(Content::Text(text))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
-                let mut parts = Vec::new();
-                while let Some(part) = list.next_element()? {
-                    parts.push(part);
-                }
-                Ok(Content::Parts(parts))
-            }
-        }
-        deserializer.deserialize_any(Reads)
-    }
-}
-
 /// Reads chunks into an answer.
 struct Reader {
     source: String,
     assembly: Assembly,
+    counts: Counts,
     done: bool,
+}
+
+/// What the service has counted so far.
+#[derive(Default)]
+struct Counts {
+    input: u64,
+    written: u64,
+    cached: u64,
+    cache_written: u64,
+    reasoning: u64,
+    /// The total says that the reasoning is not part of what was written.
+    beside: bool,
 }
 
 impl Reader {
     fn new(source: &str) -> Self {
-        Reader { source: source.to_owned(), assembly: Assembly::default(), done: false }
+        Reader {
+            source: source.to_owned(),
+            assembly: Assembly::default(),
+            counts: Counts::default(),
+            done: false,
+        }
     }
 
     fn chunk(&mut self, chunk: Chunk, out: &mut VecDeque<Piece>) -> Result<(), Failure> {
@@ -361,15 +285,18 @@ impl Reader {
                 continue;
             }
             self.usage(choice.usage.as_ref());
-            self.delta(choice.delta, out);
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            if let Some(delta) = choice.delta.or(choice.message) {
+                self.delta(delta, out)?;
+            }
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty() && reason != "null")
+            {
                 self.finish(&reason, out)?;
             }
         }
         Ok(())
     }
 
-    fn delta(&mut self, delta: Delta, out: &mut VecDeque<Piece>) {
+    fn delta(&mut self, delta: Delta, out: &mut VecDeque<Piece>) -> Result<(), Failure> {
         let (words, field) = match (delta.reasoning_content, delta.reasoning) {
             (Some(words), _) if !words.is_empty() => (words, "reasoning_content"),
             (_, Some(Value::String(words))) => (words, "reasoning"),
@@ -377,7 +304,7 @@ impl Reader {
         };
         self.reason(&words, field, out);
         if let Some(Value::Array(details)) = delta.reasoning_details {
-            self.details(details);
+            self.details(details, out);
         }
         match delta.content {
             Content::None => {}
@@ -398,7 +325,8 @@ impl Reader {
             self.assembly.refusal(&words);
             out.push_back(Piece::Refusal(words));
         }
-        for call in delta.tool_calls {
+        let older = delta.function_call.map(|function| Call { index: Some(OLDER), id: None, function });
+        for call in delta.tool_calls.into_iter().chain(older) {
             let written = match call.function.arguments {
                 None | Some(Value::Null) => String::new(),
                 Some(Value::String(text)) => text,
@@ -406,8 +334,9 @@ impl Reader {
             };
             let id = call.id.filter(|id| id != "null").unwrap_or_default();
             let name = call.function.name.unwrap_or_default();
-            out.push_back(self.assembly.call(call.index, &id, &name, &written));
+            out.push_back(self.assembly.call(call.index, &id, &name, &written)?);
         }
+        Ok(())
     }
 
     fn say(&mut self, text: String, out: &mut VecDeque<Piece>) {
@@ -425,17 +354,25 @@ impl Reader {
     }
 
     /// Reasoning that the service wants back as it came.
-    fn details(&mut self, mut details: Vec<Value>) {
+    fn details(&mut self, mut details: Vec<Value>, out: &mut VecDeque<Piece>) {
+        let came = details.len();
+        details.retain(|detail| !is_deep(detail));
+        if details.len() < came {
+            out.push_back(
+                self.assembly.warn("details of the reasoning are nested too deep to be kept".into(), false),
+            );
+        }
         if details.is_empty() {
             return;
         }
-        if self.assembly.last_reasoning().is_none() {
+        if self.assembly.last_reasoning(0).is_none() {
             let mut reasoning =
                 crate::message::Reasoning { source: self.source.clone(), ..Default::default() };
             reasoning.data.insert("field".into(), json!("reasoning"));
             self.assembly.new_reasoning(reasoning, true);
         }
-        if let Some(reasoning) = self.assembly.last_reasoning() {
+        let bytes = details.iter().map(weight).sum();
+        if let Some(reasoning) = self.assembly.last_reasoning(bytes) {
             match reasoning.data.get_mut("details") {
                 Some(Value::Array(before)) => before.append(&mut details),
                 _ => {
@@ -446,46 +383,59 @@ impl Reader {
     }
 
     fn finish(&mut self, reason: &str, out: &mut VecDeque<Piece>) -> Result<(), Failure> {
-        let finish = match reason {
-            "stop" | "eos" | "end_turn" | "stop_sequence" | "COMPLETE" | "STOP" => Finish::Stop,
-            "tool_calls" | "function_call" | "tool_use" => Finish::ToolCalls,
-            "length" | "max_tokens" | "model_length" | "MAX_TOKENS" => Finish::Length,
-            "content_filter" | "safety" | "SAFETY" => Finish::Filtered,
+        let finish = match reason.to_ascii_lowercase().as_str() {
+            "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" => Finish::Stop,
+            "tool_calls" | "tool_call" | "function_call" | "tool_use" => Finish::ToolCalls,
+            "length" | "max_tokens" | "model_length" => Finish::Length,
+            "content_filter" | "safety" => Finish::Filtered,
             "refusal" => Finish::Refusal,
             // The service gave up in the middle.
-            "error" | "insufficient_system_resource" => {
+            "error"
+            | "abort"
+            | "aborted"
+            | "cancelled"
+            | "canceled"
+            | "timeout"
+            | "malformed_function_call"
+            | "insufficient_system_resource" => {
                 let message = format!("the service broke off its answer ('{reason}')");
                 return Err(Failure::passing(Error::new(Code::StreamIncomplete, message)));
             }
-            other => {
-                let other: String = other.chars().take(60).collect();
-                out.push_back(
-                    self.assembly
-                        .warn(format!("the answer ended for a reason that is not known: '{other}'"), false),
-                );
-                Finish::Stop
+            _ => {
+                out.push_back(self.assembly.ends_oddly(reason));
+                return Ok(());
             }
         };
-        self.assembly.finish = Some(finish);
+        self.assembly.ends(finish);
         Ok(())
     }
 
-    /// Counts are totals so far: later ones replace earlier ones.
+    /// Counts are totals so far: those that an event has replace earlier ones.
     fn usage(&mut self, usage: Option<&Value>) {
         let Some(usage) = usage.filter(|usage| usage.is_object()) else { return };
-        let input = count(&usage["prompt_tokens"]);
-        let written = count(&usage["completion_tokens"]);
-        let reasoning = count(&usage["completion_tokens_details"]["reasoning_tokens"]);
-        // Some services count reasoning beside the answer; the total tells.
-        let beside = reasoning > 0 && count(&usage["total_tokens"]) == input + written + reasoning;
+        let known = |place: &str| usage.pointer(place).and_then(known_count);
+        let counts = &mut self.counts;
+        counts.input = known("/prompt_tokens").unwrap_or(counts.input);
+        counts.written = known("/completion_tokens").unwrap_or(counts.written);
+        counts.reasoning = known("/completion_tokens_details/reasoning_tokens").unwrap_or(counts.reasoning);
+        let cached = known("/prompt_tokens_details/cached_tokens").max(known("/prompt_cache_hit_tokens"));
+        counts.cached = cached.unwrap_or(counts.cached);
+        counts.cache_written =
+            known("/prompt_tokens_details/cache_write_tokens").unwrap_or(counts.cache_written);
+        // Some services count reasoning beside the answer; the total tells, or that there is more of it than was written.
+        let all = counts.input.saturating_add(counts.written).saturating_add(counts.reasoning);
+        if let Some(total) = known("/total_tokens") {
+            counts.beside = counts.reasoning > 0 && total == all;
+        }
+        let beside = counts.beside || counts.reasoning > counts.written;
+        let beside = if beside { counts.reasoning } else { 0 };
         self.assembly.usage = Usage {
-            input,
-            output: if beside { written + reasoning } else { written },
-            cached: count(&usage["prompt_tokens_details"]["cached_tokens"])
-                .max(count(&usage["prompt_cache_hit_tokens"])),
-            cache_written: count(&usage["prompt_tokens_details"]["cache_write_tokens"]),
+            input: counts.input,
+            output: counts.written.saturating_add(beside),
+            cached: counts.cached,
+            cache_written: counts.cache_written,
             cache_written_1h: 0,
-            reasoning,
+            reasoning: counts.reasoning,
         };
         self.assembly.usage_seen = true;
     }
@@ -508,37 +458,23 @@ impl Decoder for Reader {
             self.done = true;
             return Ok(());
         }
-        match serde_json::from_str::<Chunk>(data) {
-            // An error has no choices; everything else without them is usage or a sign of life.
-            Ok(chunk) if chunk.choices.is_empty() => {
-                let value: Value = serde_json::from_str(data).unwrap_or_default();
-                match inside(&value) {
-                    Some(failure) => Err(failure),
-                    None => self.chunk(chunk, out),
-                }
-            }
-            Ok(chunk) => {
-                // Some services put an error beside the last choice.
-                if data.contains("\"error\"")
-                    && let Some(failure) = serde_json::from_str::<Value>(data).ok().as_ref().and_then(inside)
-                {
-                    return Err(failure);
-                }
-                self.chunk(chunk, out)
-            }
-            Err(_) if event == "error" => {
-                let value = serde_json::from_str(data).unwrap_or_else(|_| json!({"error": data}));
-                Err(inside(&value).unwrap_or_else(|| {
-                    Failure::passing(Error::new(Code::RemoteFailed, "the service answered with an error"))
-                }))
-            }
-            Err(_) => {
-                // Its words are not shown: a service may send back what it was sent.
-                let message = format!("an event of the stream could not be read ({} bytes)", data.len());
-                out.push_back(self.assembly.warn(message, true));
-                Ok(())
-            }
+        if event.eq_ignore_ascii_case("error") {
+            return Err(failure::of_event(data));
         }
+        // A field that comes twice counts as it came last.
+        let twice = || serde_json::from_value(serde_json::from_str::<Value>(data).ok()?).ok();
+        let Some(chunk) = serde_json::from_str::<Chunk>(data).ok().or_else(twice) else {
+            // Its words are not shown: a service may send back what it was sent.
+            let message = format!("an event of the stream could not be read ({} bytes)", data.len());
+            out.push_back(self.assembly.warn(message, true));
+            return Ok(());
+        };
+        if chunk.may_be_error()
+            && let Some(failure) = serde_json::from_str::<Value>(data).ok().as_ref().and_then(inside)
+        {
+            return Err(failure);
+        }
+        self.chunk(chunk, out)
     }
 
     fn done(&self) -> bool {

@@ -1,12 +1,13 @@
 //! How does one request travel over HTTP, and its answer come back whole or in pieces?
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
 
-use quorate_core::http::{Answer, Client, Limits, Request as HttpRequest, Secret, SseParser};
+use quorate_core::http::{Address, Answer, Client, Limits, Request as HttpRequest, Secret, SseParser};
 use quorate_core::{Cancel, Code, Error, Result};
 
 use super::{Ask, Decoder, Wire, key_header};
+use crate::assembly::MAX_ANSWER;
 use crate::provider::{AttemptLimits, Failure, OutputWay, Piece, Provider, Source};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -17,8 +18,17 @@ const SHOWN: usize = 400;
 /// The most bytes of a refusal that are read.
 const MAX_REFUSAL: usize = 1 << 20;
 
+/// The most blank bytes that are awaited before an answer.
+const MAX_BLANK: usize = 64 << 10;
+
+/// How many forms that were refused are remembered.
+const MAX_FORMS: usize = 1_000;
+
+/// What some services put before a text in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// How a service is reached.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ServiceOptions {
     pub(crate) base_url: Option<String>,
     pub(crate) api_key: Option<Secret>,
@@ -35,8 +45,10 @@ pub(crate) struct Service {
     original: bool,
     key: Option<Secret>,
     client: Client,
-    /// The best way of structured output that the service has not refused, as an [`OutputWay`].
-    way: AtomicU8,
+    /// The best way of structured output, and that of the forms for which the service has refused it: one that is refused
+    /// says nothing of the others.
+    way: OutputWay,
+    refused: Mutex<HashMap<u64, OutputWay>>,
 }
 
 impl Service {
@@ -44,30 +56,34 @@ impl Service {
         let own = wire.base();
         let base = options.base_url.unwrap_or_else(|| own.clone());
         if !base.starts_with("https://") && !base.starts_with("http://") {
+            let shown = Address::plain(&base);
             return Err(Error::invalid(format!(
-                "'{base}' is no base URL; it starts with https:// or http://"
+                "'{shown}' is no base URL; it starts with https:// or http://"
             )));
         }
-        let base = base.trim_end_matches('/');
         // Given with or without its version.
-        let base =
-            if wire.path().starts_with("/v1/") { base.strip_suffix("/v1").unwrap_or(base) } else { base };
+        let mut url = Address::below(&base, wire.path().trim_start_matches('/')).url;
+        if wire.path().starts_with("/v1/") {
+            url = url.replacen("/v1/v1/", "/v1/", 1);
+        }
+        let place = Address::plain(&base);
         let key = options.api_key.or_else(|| wire.key().map(Secret::new));
         if let Some(key) = &key {
             key.expose()?;
         }
-        let host = base.split("://").nth(1).unwrap_or(base);
-        let host = host.split('/').next().unwrap_or(host).rsplit('@').next().unwrap_or(host);
+        let host = place.split("://").nth(1).unwrap_or(&place);
+        let host = host.split('/').next().unwrap_or(host);
         let way = options.output_way.unwrap_or(OutputWay::Native);
         Ok(Service {
             id: format!("{}:{model}", wire.name()),
-            url: format!("{base}{}", wire.path()),
+            url,
             source: format!("{}@{host}", wire.name()),
-            original: base == own.trim_end_matches('/'),
+            original: base.trim_end_matches('/') == own.trim_end_matches('/'),
             model: model.to_owned(),
             key,
             client: Client::new()?,
-            way: AtomicU8::new(way as u8),
+            way,
+            refused: Mutex::default(),
             wire,
         })
     }
@@ -85,6 +101,26 @@ impl Service {
         Ok(HttpRequest { url: self.url.clone(), headers, secrets: key_header(&*self.wire, &self.key), body })
     }
 
+    /// Reads the rest of an answer that does not stream. Of a refusal, what comes is enough.
+    fn rest(&self, answer: &mut Answer, body: &mut Vec<u8>) -> Result<(), Failure> {
+        let refused = !is_success(answer.status());
+        loop {
+            match answer.next_piece() {
+                Ok(None) => return Ok(()),
+                Ok(Some(piece)) => body.extend_from_slice(&piece),
+                Err(error) if refused && error.code() != Code::Cancelled => return Ok(()),
+                Err(error) => return Err(self.named(Failure::by_code(error))),
+            }
+            if refused && body.len() > MAX_REFUSAL {
+                return Ok(());
+            }
+            if body.len() > MAX_ANSWER {
+                let error = Error::new(Code::RemoteInvalid, "the answer has over 64 MiB");
+                return Err(self.named(Failure::lasting(error)));
+            }
+        }
+    }
+
     /// `failure` with the model's name and without the key, which a service may have sent back.
     fn named(&self, failure: Failure) -> Failure {
         named(failure, &self.id, &self.key)
@@ -97,20 +133,22 @@ impl Service {
         headers: &Headers,
         body: &[u8],
     ) -> Result<Reply, Failure> {
-        if !(200..300).contains(&status) {
+        let body = body.strip_prefix(MARK).unwrap_or(body);
+        if !is_success(status) {
             return Err(self.named(self.wire.failure(status, headers, body)));
         }
         let mut reply = self.wire.whole(body, &self.source).map_err(|failure| self.named(failure))?;
-        self.finish(&mut reply, request);
-        Ok(reply)
-    }
-
-    fn finish(&self, reply: &mut Reply, request: &Request) {
         if reply.model.is_empty() {
             reply.model.clone_from(&self.model);
         }
         reply.warnings.extend(self.wire.ignored(request));
+        hide(&mut reply, &self.key);
+        Ok(reply)
     }
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
 }
 
 /// `failure` with the model's name and without the key, which a service may have sent back.
@@ -121,7 +159,28 @@ fn named(failure: Failure, id: &str, key: &Option<Secret>) -> Failure {
     Failure { error: Error::new(failure.error.code(), format!("{id}: {said}")), ..failure }
 }
 
-type Headers = std::collections::HashMap<String, String>;
+/// Takes the key, which a service may have sent back, out of what is not the answer's own text.
+fn hide(reply: &mut Reply, key: &Option<Secret>) {
+    let Some(key) = key else { return };
+    reply.model = key.scrub(&reply.model);
+    for warning in &mut reply.warnings {
+        *warning = key.scrub(warning);
+    }
+}
+
+/// Whether nothing has come but a byte-order mark, or the beginning of one, and white space.
+fn is_blank(body: &[u8]) -> bool {
+    let body = if MARK.starts_with(body) { &[] } else { body.strip_prefix(MARK).unwrap_or(body) };
+    body.iter().all(u8::is_ascii_whitespace)
+}
+
+/// Whether a body that is not blank begins as JSON does and no stream.
+fn begins_whole(body: &[u8]) -> bool {
+    let body = body.strip_prefix(MARK).unwrap_or(body).trim_ascii_start();
+    matches!(body.first(), Some(b'{' | b'['))
+}
+
+type Headers = HashMap<String, String>;
 
 impl Provider for Service {
     fn id(&self) -> &str {
@@ -132,8 +191,10 @@ impl Provider for Service {
         // A service begins to answer when it has the whole answer, so only the whole attempt has a limit.
         let limits = Limits { first_byte: None, stall: None, total: limits.total };
         let http = self.http(request, false)?;
-        let (status, headers, body) =
-            self.client.fetch(&http, limits, cancel).map_err(|e| self.named(Failure::by_code(e)))?;
+        let (status, headers, body) = self
+            .client
+            .fetch(&http, MAX_ANSWER, limits, cancel)
+            .map_err(|e| self.named(Failure::by_code(e)))?;
         self.whole(request, status, &headers, &body)
     }
 
@@ -148,38 +209,58 @@ impl Provider for Service {
         let mut answer =
             self.client.send(&http, limits, cancel).map_err(|e| self.named(Failure::by_code(e)))?;
         let status = answer.status();
-        let streams = answer.headers().get("content-type").is_none_or(|kind| !kind.contains("json"));
-        if !(200..300).contains(&status) || !streams {
-            let limit = if streams { MAX_REFUSAL } else { 64 << 20 };
-            let mut body = Vec::new();
-            while let Some(piece) = answer.next_piece().map_err(|e| self.named(Failure::by_code(e)))? {
-                body.extend_from_slice(&piece);
-                if body.len() > limit {
-                    break;
+        // The type that the answer says it has is often wrong; a whole answer, and an error, begins with a brace.
+        let mut body = Vec::new();
+        if is_success(status) {
+            while body.len() < MAX_BLANK && is_blank(&body) {
+                match answer.next_piece().map_err(|e| self.named(Failure::by_code(e)))? {
+                    Some(piece) => body.extend_from_slice(&piece),
+                    None => break,
                 }
             }
+        }
+        if !is_success(status) || begins_whole(&body) {
+            self.rest(&mut answer, &mut body)?;
             let reply = self.whole(request, status, answer.headers(), &body)?;
             return Ok(Box::new(AtOnce::of(reply)));
         }
         let decoder = self.wire.decoder(&self.source);
-        let feed = Feed::new(decoder, &self.id, &self.model, self.key.clone(), self.wire.ignored(request));
+        let mut feed =
+            Feed::new(decoder, &self.id, &self.model, self.key.clone(), self.wire.ignored(request));
+        feed.take(&body);
         Ok(Box::new(HttpSource { answer, feed }))
     }
 
     fn output_way(&self, request: &Request) -> OutputWay {
-        let left = match self.way.load(Ordering::Relaxed) {
-            0 => OutputWay::Native,
-            1 => OutputWay::Tool,
-            _ => OutputWay::Prompt,
-        };
-        left.max(self.wire.output_way(request))
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = request.output.as_ref().and_then(|output| refused.get(&output.key()).copied());
+        left.unwrap_or(self.way).max(self.wire.output_way(request))
     }
 
-    fn output_refused(&self, way: OutputWay) -> bool {
-        if way == OutputWay::Prompt {
-            return false;
+    fn most_written(&self, request: &Request) -> Option<u64> {
+        // The caller's own fields replace others; where there are several limits, the service may take any.
+        let own = |name: &str| request.extra.get(name).and_then(serde_json::Value::as_u64);
+        let own_limit = own("max_tokens").max(own("max_completion_tokens"));
+        let limit = own_limit.max(request.max_tokens.map(u64::from));
+        let limit = limit.or(self.wire.max_tokens().map(u64::from))?;
+        // So many answers at once.
+        Some(limit.saturating_mul(own("n").unwrap_or(1).max(1)))
+    }
+
+    fn output_refused(&self, request: &Request, way: OutputWay) -> bool {
+        let next = match way {
+            OutputWay::Native => OutputWay::Tool,
+            OutputWay::Tool => OutputWay::Prompt,
+            OutputWay::Prompt => return false,
+        };
+        let Some(output) = &request.output else { return false };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= MAX_FORMS {
+            refused.clear();
         }
-        self.way.fetch_max(way as u8 + 1, Ordering::Relaxed);
+        let known = refused.entry(output.key()).or_insert(next);
+        // Another call may have come further.
+        *known = next.max(*known);
         true
     }
 }
@@ -190,7 +271,8 @@ pub(crate) struct AtOnce(VecDeque<Piece>);
 impl AtOnce {
     pub(crate) fn of(reply: Reply) -> Self {
         use crate::message::Part;
-        let mut pieces = VecDeque::new();
+        // What was odd is told too; where it stood in a stream is not known.
+        let mut pieces: VecDeque<Piece> = reply.warnings.iter().cloned().map(Piece::Warning).collect();
         let mut index = 0;
         for part in &reply.message.content {
             match part {
@@ -280,17 +362,19 @@ impl Feed {
             return;
         }
         let mut failed = None;
+        let before = self.queue.len();
         let (decoder, queue) = (&mut self.decoder, &mut self.queue);
         let fed = self.parser.feed(bytes, |event| {
             if failed.is_none() && !decoder.done() {
                 failed = decoder.event(event.event, &event.data, queue).err();
             }
         });
+        self.hide_warnings(before);
         let failed = failed.or_else(|| fed.err().map(Failure::lasting));
         if let Some(failure) = failed {
             self.fail(failure);
-        } else if self.decoder.assembly().too_large() {
-            self.fail(Failure::lasting(Error::new(Code::RemoteInvalid, "the answer has over 64 MiB")));
+        } else if let Err(failure) = self.decoder.assembly().within() {
+            self.fail(failure);
         } else if self.decoder.done() {
             self.end();
         }
@@ -304,9 +388,10 @@ impl Feed {
         // The last event counts when all of it has come but the empty line after it.
         let mut last = None;
         self.parser.finish(|event| last = Some((event.event.to_owned(), event.data.into_owned())));
-        if let Some((event, data)) = last
-            && let Err(failure) = self.decoder.event(&event, &data, &mut self.queue)
-        {
+        let before = self.queue.len();
+        let failed = last.and_then(|(event, data)| self.decoder.event(&event, &data, &mut self.queue).err());
+        self.hide_warnings(before);
+        if let Some(failure) = failed {
             return self.fail(failure);
         }
         if self.decoder.done() || self.decoder.whole_at_close() {
@@ -317,23 +402,34 @@ impl Feed {
         }
     }
 
+    /// Takes the key, which a service may have sent back, out of the warnings that stand at `from` and behind it.
+    fn hide_warnings(&mut self, from: usize) {
+        let Some(key) = &self.key else { return };
+        for piece in self.queue.range_mut(from..) {
+            if let Piece::Warning(message) = piece {
+                *message = key.scrub(message);
+            }
+        }
+    }
+
     /// The answer is whole.
     fn end(&mut self) {
-        if self.decoder.assembly().finish.is_none() {
-            let message = "the service closed the answer without saying why it ended";
-            return self.fail(Failure::passing(Error::new(Code::StreamIncomplete, message)));
-        }
-        let mut reply = self.decoder.assembly().whole();
+        let mut reply = match self.decoder.assembly().whole() {
+            Ok(reply) => reply,
+            Err(failure) => return self.fail(failure),
+        };
         if reply.model.is_empty() {
             reply.model.clone_from(&self.model);
         }
         reply.warnings.append(&mut self.ignored);
+        hide(&mut reply, &self.key);
         self.queue.push_back(Piece::End(Box::new(reply)));
         self.ended = true;
     }
 
     fn fail(&mut self, failure: Failure) {
-        let partial = self.decoder.assembly().partial();
+        let mut partial = self.decoder.partial();
+        hide(&mut partial, &self.key);
         self.queue.push_back(Piece::Failed(named(failure, &self.id, &self.key), Box::new(partial)));
         self.ended = true;
     }

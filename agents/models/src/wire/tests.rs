@@ -308,3 +308,51 @@ fn errors_inside_success_and_streams_without_a_finish_are_errors() {
     let body = br#"{"error":{"message":"no","type":"invalid_request_error"}}"#;
     assert!(!openai::OpenAi.whole(body, "s").unwrap_err().passing);
 }
+
+/// Events of both interfaces, good and odd.
+const PIECES: [&str; 22] = [
+    r#"{"choices":[{"index":0,"delta":{"content":"a","reasoning":"r","refusal":"n"}}]}"#,
+    r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"thinking","thinking":[{"text":"t"}]}]}}]}"#,
+    r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{"}},{"function":{"arguments":"}"}}]}}]}"#,
+    r#"{"choices":[{"delta":{"tool_calls":[{"id":"x","function":{"name":"g","arguments":{"a":1}}}],"function_call":{"name":"h"}}}]}"#,
+    r#"{"choices":[{"delta":null,"message":{"reasoning_details":[{"a":1}]},"finish_reason":"stop"}],"usage":{"total_tokens":"9"}}"#,
+    r#"{"choices":[{"index":1,"delta":{"content":"other"}}],"choices":[]}"#,
+    r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#,
+    r#"{"choices":[{"delta":{},"finish_reason":"unheard_of"}]}"#,
+    r#"{"choices":[],"usage":{"prompt_tokens":1e30,"completion_tokens":-1,"completion_tokens_details":null}}"#,
+    r#"{"choices":7}"#,
+    "[DONE]",
+    "",
+    r#"{"type":"message_start","message":{"model":"m","usage":{"input_tokens":1e30,"cache_read_input_tokens":18446744073709551615}}}"#,
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"x","name":"f","input":{}}}"#,
+    r#"{"type":"content_block_start","index":1,"content_block":{"type":"thinking","thinking":"","signature":7}}"#,
+    r#"{"type":"content_block_start","content_block":{"type":"server_tool_use","id":"s","name":"w","input":{}}}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"a\":1}"}}"#,
+    r#"{"type":"content_block_delta","index":1,"delta":{"type":"signature_delta","signature":"s"}}"#,
+    r#"{"type":"content_block_stop","index":0}"#,
+    r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":3}}"#,
+    r#"{"type":"message_delta","delta":{"stop_reason":"pause_turn"}}"#,
+    r#"{"type":"message_stop"}"#,
+];
+
+proptest::proptest! {
+    /// Whatever comes in whatever order, a stream ends once, shows its text, and runs no call that is not whole.
+    #[test]
+    fn any_events_end_once(chosen in proptest::collection::vec(0..PIECES.len(), 0..12), openai in proptest::bool::ANY) {
+        let body: String = chosen.iter().map(|at| format!("data: {}\n\n", PIECES[*at])).collect();
+        let recording = json!({"wire": if openai { "openai" } else { "anthropic" }});
+        let (text, end) = read(&recording, &[body.as_bytes()]);
+        let reply = end.unwrap_or_else(|(failure, partial)| {
+            assert!(partial.tool_calls().is_empty(), "{}", failure.error);
+            partial
+        });
+        proptest::prop_assert_eq!(&text, &reply.text());
+        let mut ids = std::collections::HashSet::new();
+        for call in reply.message.calls() {
+            proptest::prop_assert!(!call.id.is_empty() && ids.insert(call.id.clone()));
+        }
+        // What is left can be written into the next request, and read again.
+        let written = serde_json::to_string(&reply.message).unwrap();
+        proptest::prop_assert_eq!(serde_json::from_str::<crate::Message>(&written).unwrap().to_json(), reply.message.to_json());
+    }
+}

@@ -1,11 +1,12 @@
 //! Is an answer in a form parsed strictly, and mended a bounded number of times?
 
 use quorate_core::{Code, Error};
-use quorate_models::{Event, Message, Output, Request, ToolSpec, check_arguments};
+use quorate_models::{Event, Message, Model, ModelOptions, Output, Request, ToolSpec, check_arguments};
 use serde_json::{Value, json};
 
+use crate::events::once;
 use crate::server::{Server, refuse, streamed, whole, whole_with};
-use crate::{model, never};
+use crate::{ask, model, never};
 
 fn schema() -> Value {
     json!({"type": "object", "properties": {"dose": {"type": "integer"}}, "required": ["dose"], "additionalProperties": false})
@@ -129,7 +130,7 @@ fn a_model_that_declines_has_its_code() {
         )
     });
     assert_eq!(model(&server).complete(&request(), &never()).unwrap_err().code(), Code::ModelRefused);
-    let reply = model(&server).complete(&crate::ask(), &never()).unwrap();
+    let reply = model(&server).complete(&ask(), &never()).unwrap();
     assert_eq!(
         (reply.finish.unwrap().as_str(), reply.refusal().as_deref(), reply.text().as_str()),
         ("refusal", Some("I cannot"), "")
@@ -181,4 +182,137 @@ fn messages_keep_their_published_form() {
         assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.message().contains(said), "{bad}: {error}");
     }
+}
+
+#[test]
+fn other_calls_beside_the_answering_one_are_not_dropped_in_silence() {
+    let server = Server::start(|_, _| {
+        let call = |id: &str, name: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
+        let calls = [call("a", "answer", "{\"dose\": 5}"), call("b", "order", "{\"mg\": 5}")];
+        refuse(200, &json!({"choices": [{"index": 0, "message": {"content": "I order it.", "tool_calls": calls}, "finish_reason": "tool_calls"}]}).to_string())
+    });
+    let options = ModelOptions {
+        base_url: Some(server.url.clone()),
+        output_way: Some(quorate_models::OutputWay::Tool),
+        resilience: once(),
+        ..ModelOptions::default()
+    };
+    let model = Model::open("openai:m", options).unwrap();
+    let schema = json!({"type": "object", "properties": {"dose": {"type": "integer"}}, "required": ["dose"], "additionalProperties": false});
+    let tool =
+        ToolSpec { name: "order".into(), description: String::new(), schema: json!({"type": "object"}) };
+    let request = Request { output: Some(Output::new(schema).unwrap()), tools: vec![tool], ..ask() };
+    let reply = model.complete(&request, &never()).unwrap();
+    assert!(
+        reply.message.calls().any(|call| call.name == "order") || !reply.warnings.is_empty(),
+        "{:?} {:?}",
+        reply.message,
+        reply.warnings
+    );
+}
+
+#[test]
+fn a_tool_choice_of_none_stays_none_when_a_form_is_asked_for_by_a_tool() {
+    let server = Server::start(|_, _| whole("{}"));
+    let options = ModelOptions {
+        base_url: Some(server.url.clone()),
+        output_way: Some(quorate_models::OutputWay::Tool),
+        resilience: once(),
+        ..ModelOptions::default()
+    };
+    let tool =
+        ToolSpec { name: "order".into(), description: String::new(), schema: json!({"type": "object"}) };
+    let request = Request {
+        output: Some(Output::new(json!({"type": "object"})).unwrap()),
+        tools: vec![tool],
+        tool_choice: quorate_models::ToolChoice::None,
+        ..ask()
+    };
+    let _ = Model::open("openai:m", options).unwrap().complete(&request, &never());
+    let sent = server.asked(0).body;
+    let names: Vec<&Value> =
+        sent["tools"].as_array().unwrap().iter().map(|tool| &tool["function"]["name"]).collect();
+    let forbidden = names.iter().any(|name| **name == "order");
+    assert!(
+        !forbidden || sent["tool_choice"]["function"]["name"] == "answer",
+        "tool_choice none was sent as {} with the tools {names:?}",
+        sent["tool_choice"]
+    );
+}
+
+#[test]
+fn a_refusal_that_quotes_the_question_is_not_about_the_form() {
+    let server = Server::start(|_, _| {
+        refuse(
+            400,
+            r#"{"error": {"message": "The prompt 'check my grammar' was flagged", "code": "content_policy"}}"#,
+        )
+    });
+    let output = Some(
+        Output::new(json!({"type": "object", "properties": {}, "additionalProperties": false})).unwrap(),
+    );
+    let model = model(&server);
+    let _ = model.complete(&Request { output: output.clone(), ..ask() }, &never());
+    let count = server.count();
+    let _ = model.complete(&Request { output, ..ask() }, &never());
+    let later = server.asked(server.count() - 1).body;
+    assert!(
+        count == 1 && later.get("response_format").is_some(),
+        "sent {count} times; and later requests have the fields {:?}",
+        later.as_object().unwrap().keys().collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn one_form_that_is_refused_does_not_spoil_the_others() {
+    let server =
+        Server::start(|_, request| match request.body["response_format"]["json_schema"]["name"].as_str() {
+            Some("odd") => {
+                refuse(400, r#"{"error": {"message": "Invalid schema for response_format 'odd'"}}"#)
+            }
+            _ => whole("{}"),
+        });
+    let model = model(&server);
+    let form = |title: &str| {
+        let schema =
+            json!({"title": title, "type": "object", "properties": {}, "additionalProperties": false});
+        Request { output: Some(Output::new(schema).unwrap()), ..ask() }
+    };
+    model.complete(&form("good"), &never()).unwrap();
+    let _ = model.complete(&form("odd"), &never());
+    model.complete(&form("good"), &never()).unwrap();
+    let later = server.asked(server.count() - 1).body;
+    assert!(
+        later.get("response_format").is_some(),
+        "the service guarantees 'good', and is not asked to any more"
+    );
+}
+
+#[test]
+fn a_form_that_a_service_does_not_take_is_told_from_words_that_a_refusal_quotes() {
+    let asked = |said: &'static str| {
+        let server = Server::start(move |_, request| match request.body.get("response_format") {
+            Some(_) => refuse(400, &json!({"error": {"message": said}}).to_string()),
+            None => whole("{\"dose\": 5}"),
+        });
+        let _ = model(&server).complete(&request(), &never());
+        server.count()
+    };
+    for form in [
+        "This model does not support response format `json_schema`.",
+        "Structured outputs are not supported",
+        "Failed to parse grammar",
+        "The provided JSON schema contains features not supported by xgrammar",
+    ] {
+        assert!(asked(form) > 1, "{form}");
+    }
+    for other in ["'What is a grammar?' was flagged", "the prompt is not supported", "no structured thoughts"]
+    {
+        assert_eq!(asked(other), 1, "{other}");
+    }
+    let server = Server::start(|_, request| match request.body.get("response_format") {
+        Some(_) => refuse(400, r#"{"error": {"message": "Invalid value", "param": "response_format"}}"#),
+        None => whole("{\"dose\": 5}"),
+    });
+    assert_eq!(model(&server).complete(&request(), &never()).unwrap().attempts, 2);
 }

@@ -177,3 +177,33 @@ pub fn streamed(text: &str) -> Answer {
     let headers = vec![("content-type", "text/event-stream".to_owned())];
     Answer { status: 200, headers, body: body.into(), ..Answer::default() }
 }
+
+/// A streamed answer of these events, and the closing word.
+pub fn events(events: &[Value]) -> Answer {
+    let mut body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    body.push_str("data: [DONE]\n\n");
+    let headers = vec![("content-type", "text/event-stream".to_owned())];
+    Answer { status: 200, headers, body: body.into(), ..Answer::default() }
+}
+
+/// The event of more of an answer.
+pub fn delta(delta: Value) -> Value {
+    serde_json::json!({"model": "m-1", "choices": [{"index": 0, "delta": delta}]})
+}
+
+/// The event that says why an answer ended.
+pub fn finish(reason: &str) -> Value {
+    serde_json::json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+}
+
+/// The event with the count of tokens.
+pub fn usage(input: u64, output: u64) -> Value {
+    serde_json::json!({"choices": [], "usage": {"prompt_tokens": input, "completion_tokens": output}})
+}
+
+/// A streamed answer of which some comes, and no more.
+pub fn hangs() -> Answer {
+    let mut answer = streamed("Take five milligrams once a day and drink water.");
+    answer.body.truncate(300);
+    Answer { hang: Duration::from_secs(10), ..answer }
+}

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quorate_core::{Cancel, Code};
-use quorate_models::{Event, Resilience};
+use quorate_models::{Event, Model, ModelOptions, Output, Request, Resilience};
+use serde_json::json;
 
+use crate::events::{delta, events, finish, usage};
 use crate::server::{Answer, Server, streamed};
 use crate::{ask, model, model_with, never};
 
@@ -162,4 +164,52 @@ fn many_streams_at_once() {
         assert_eq!(thread.join().unwrap(), TEXT);
     }
     eprintln!("256 streams at once: {:?}", start.elapsed());
+}
+
+#[test]
+fn what_a_stream_shows_is_the_text_of_its_reply() {
+    let server = Server::start(|_, _| {
+        events(&[
+            delta(json!({"content": "Let me see. "})),
+            delta(
+                json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "answer", "arguments": "{\"dose\": 5}"}}]}),
+            ),
+            finish("tool_calls"),
+            usage(1, 1),
+        ])
+    });
+    let options = ModelOptions {
+        base_url: Some(server.url.clone()),
+        output_way: Some(quorate_models::OutputWay::Tool),
+        resilience: once(),
+        ..ModelOptions::default()
+    };
+    let schema = json!({"type": "object", "properties": {"dose": {"type": "integer"}}});
+    let request = Request { output: Some(Output::new(schema).unwrap()), ..ask() };
+    let mut text = String::new();
+    for event in Model::open("openai:m", options).unwrap().stream(&request, &never()).unwrap() {
+        match event {
+            Event::Text { delta } => text.push_str(&delta),
+            Event::Retry { keep, .. } => text.truncate(keep),
+            Event::End(reply) => assert_eq!(reply.text(), text, "left: the reply, right: what was shown"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_partial_answer_holds_all_the_text_that_was_shown() {
+    let text = "Take five milligrams once a day and drink water.";
+    let server =
+        Server::start(move |n, _| Answer { cut: Some(if n == 0 { 500 } else { 200 }), ..streamed(text) });
+    let model = model_with(&server, Resilience { attempts: 2, ..once() }, Some(Arc::default()));
+    let mut shown = String::new();
+    for event in model.stream(&ask(), &never()).unwrap() {
+        match event {
+            Event::Text { delta } => shown.push_str(&delta),
+            Event::Retry { keep, .. } => shown.truncate(keep),
+            Event::Error { partial, .. } => assert_eq!(partial.text(), shown),
+            _ => {}
+        }
+    }
 }
