@@ -3,6 +3,8 @@
 //! One neutral form, JSON in and out; its published schema is `schema/message.schema.json`. What a service wants back
 //! as it was (signed reasoning, its own tools' blocks) is kept opaque, with the source that it goes back to.
 
+mod read;
+
 use quorate_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -305,19 +307,51 @@ impl Part {
 }
 
 impl ToolCall {
-    /// A call whose arguments are read strictly: a JSON object, nested at most 64 deep, and nothing after it. Nothing at
-    /// all is an empty object, as services write it for tools without arguments.
+    /// A call whose arguments are read strictly: a JSON object, nested at most 64 deep, with no whole number that 64 bits
+    /// do not hold, and nothing after it. Nothing at all is an empty object, as services write it for tools without
+    /// arguments.
     pub fn read(id: impl Into<String>, name: impl Into<String>, written: &str) -> Self {
         let mut call = ToolCall { id: id.into(), name: name.into(), arguments: Map::new(), broken: None };
         if !written.trim().is_empty() {
             match serde_json::from_str(written) {
-                Ok(value @ Value::Object(_)) if is_deep(&value) => call.broken = Some(written.to_owned()),
+                Ok(value @ Value::Object(_)) if is_deep(&value) || has_huge_number(written) => {
+                    call.broken = Some(written.to_owned())
+                }
                 Ok(Value::Object(arguments)) => call.arguments = arguments,
                 _ => call.broken = Some(written.to_owned()),
             }
         }
         call
     }
+}
+
+/// Whether a text of JSON has a whole number that 64 bits do not hold: it would be read as another one.
+fn has_huge_number(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                at += 1;
+                while at < bytes.len() && bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let rest = &json[at..];
+                let end = rest.find(|c: char| !matches!(c, '-' | '+' | '.' | '0'..='9' | 'e' | 'E'));
+                let number = &rest[..end.unwrap_or(rest.len())];
+                let whole = !number.contains(['.', 'e', 'E']);
+                if whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                    return true;
+                }
+                at += number.len();
+            }
+            _ => at += 1,
+        }
+    }
+    false
 }
 
 /// The deepest nesting of a value that a message or a request holds. Readers of JSON stop at about 128, and what was
@@ -354,201 +388,6 @@ pub(crate) fn kind(value: &Value) -> &'static str {
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
-    }
-}
-
-/// How is a message read from JSON, so that each error names its place?
-mod read {
-    use super::*;
-
-    pub(super) fn message(value: &Value) -> Result<Message> {
-        let object = value
-            .as_object()
-            .ok_or_else(|| Error::invalid(format!("a message is {}, expected an object", kind(value))))?;
-        let role = match text(object, "role")? {
-            "system" | "developer" => Role::System,
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
-            "tool" => Role::Tool,
-            other => {
-                let expected = "expected system, user, assistant or tool";
-                return Err(Error::invalid(format!("role is '{}', {expected}", short(other))));
-            }
-        };
-        let mut parts = content(object.get("content").unwrap_or(&Value::Null))?;
-        if let Some(id) = object.get("tool_call_id").filter(|id| !id.is_null()) {
-            let id = id.as_str().ok_or_else(|| Error::invalid("tool_call_id is no text"))?;
-            let mut result = ToolResult {
-                tool_call_id: id.to_owned(),
-                error: flag(object, "error")?,
-                ..Default::default()
-            };
-            result.cache = cache(object)?;
-            for part in &parts {
-                let Part::Text(text) = part else {
-                    let what = part.to_json()["type"].as_str().unwrap_or_default().to_owned();
-                    return Err(Error::invalid(format!(
-                        "the result of a tool holds a {what}, and services take text alone; put it into a message of the user"
-                    )));
-                };
-                result.content.push_str(&text.text);
-                result.cache = result.cache.or(text.cache);
-            }
-            parts = vec![Part::ToolResult(result)];
-        }
-        if let Some(text) = object.get("refusal").and_then(Value::as_str) {
-            parts.push(Part::Refusal(text.to_owned()));
-        }
-        if object.get("function_call").is_some_and(|call| !call.is_null()) {
-            return Err(Error::invalid("function_call is a form that is no longer written; use tool_calls"));
-        }
-        match object.get("tool_calls") {
-            None | Some(Value::Null) => {}
-            Some(Value::Array(calls)) => {
-                for (i, item) in calls.iter().enumerate() {
-                    let call = call(item).map_err(|e| e.context(format_args!("tool_calls[{i}]")))?;
-                    parts.push(Part::ToolCall(call));
-                }
-            }
-            Some(other) => {
-                return Err(Error::invalid(format!("tool_calls is {}, expected a list", kind(other))));
-            }
-        }
-        let role = if parts.iter().any(|p| matches!(p, Part::ToolResult(_))) && role == Role::User {
-            let only = parts.iter().all(|p| matches!(p, Part::ToolResult(_)));
-            if !only {
-                return Err(Error::invalid(
-                    "a user's message mixes results of tools with other parts; split it",
-                ));
-            }
-            Role::Tool
-        } else {
-            role
-        };
-        let message = Message { role, content: parts };
-        message.validate()?;
-        Ok(message)
-    }
-
-    fn content(value: &Value) -> Result<Vec<Part>> {
-        match value {
-            Value::Null => Ok(Vec::new()),
-            Value::String(text) => Ok(vec![Part::text(text.as_str())]),
-            Value::Array(items) => {
-                let read = |(i, item)| part(item).map_err(|e: Error| e.context(format_args!("content[{i}]")));
-                items.iter().enumerate().map(read).collect()
-            }
-            other => {
-                Err(Error::invalid(format!("content is {}, expected a text or a list of parts", kind(other))))
-            }
-        }
-    }
-
-    fn part(value: &Value) -> Result<Part> {
-        if let Value::String(text) = value {
-            return Ok(Part::text(text.as_str()));
-        }
-        let object = value
-            .as_object()
-            .ok_or_else(|| Error::invalid(format!("a part is {}, expected an object", kind(value))))?;
-        Ok(match text(object, "type")? {
-            "text" => Part::Text(Text { text: text(object, "text")?.to_owned(), cache: cache(object)? }),
-            "image" => {
-                let detail = object.get("detail").and_then(Value::as_str).map(str::to_owned);
-                Part::Image(Image { url: image(text(object, "url")?)?, detail })
-            }
-            "image_url" => {
-                let inner = object.get("image_url").and_then(Value::as_object);
-                let inner = inner.ok_or_else(|| Error::invalid("image_url is no object with a url"))?;
-                let detail = inner.get("detail").and_then(Value::as_str).map(str::to_owned);
-                Part::Image(Image { url: image(text(inner, "url")?)?, detail })
-            }
-            "tool_call" => Part::ToolCall(call(value)?),
-            "tool_result" => Part::ToolResult(ToolResult {
-                tool_call_id: text(object, "tool_call_id")?.to_owned(),
-                content: text(object, "content")?.to_owned(),
-                error: flag(object, "error")?,
-                cache: cache(object)?,
-            }),
-            "reasoning" => Part::Reasoning(Reasoning {
-                source: text(object, "source")?.to_owned(),
-                text: text(object, "text")?.to_owned(),
-                data: object.get("data").and_then(Value::as_object).cloned().unwrap_or_default(),
-            }),
-            "refusal" => Part::Refusal(text(object, "text")?.to_owned()),
-            "opaque" => Part::Opaque(Opaque {
-                source: text(object, "source")?.to_owned(),
-                data: object.get("data").cloned().unwrap_or_default(),
-            }),
-            other => {
-                let known = "text, image, tool_call, tool_result, reasoning, refusal, opaque";
-                return Err(Error::invalid(format!(
-                    "the type of a part is '{}', expected one of {known}",
-                    short(other)
-                )));
-            }
-        })
-    }
-
-    fn call(value: &Value) -> Result<ToolCall> {
-        let object = value
-            .as_object()
-            .ok_or_else(|| Error::invalid(format!("a tool call is {}, expected an object", kind(value))))?;
-        let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
-        let inner = object.get("function").and_then(Value::as_object).unwrap_or(object);
-        let name = text(inner, "name")?;
-        let mut call = match inner.get("arguments") {
-            None | Some(Value::Null) => ToolCall::read(id, name, ""),
-            Some(Value::String(written)) => ToolCall::read(id, name, written),
-            Some(Value::Object(arguments)) => {
-                ToolCall { arguments: arguments.clone(), ..ToolCall::read(id, name, "") }
-            }
-            Some(other) => {
-                return Err(Error::invalid(format!("arguments are {}, expected an object", kind(other))));
-            }
-        };
-        if let Some(broken) = object.get("broken").and_then(Value::as_str) {
-            call.broken = Some(broken.to_owned());
-        }
-        Ok(call)
-    }
-
-    fn image(url: &str) -> Result<String> {
-        if ["https://", "http://", "data:image/"].iter().any(|start| url.starts_with(start)) {
-            return Ok(url.to_owned());
-        }
-        let expected = "expected https://..., or data:image/TYPE;base64,...";
-        Err(Error::invalid(format!("the url of an image is '{}', {expected}", short(url))))
-    }
-
-    fn cache(object: &Map<String, Value>) -> Result<Option<CacheFor>> {
-        match object.get("cache") {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => serde_json::from_value(value.clone())
-                .map(Some)
-                .map_err(|_| Error::invalid("cache is neither '5m' nor '1h'")),
-        }
-    }
-
-    fn flag(object: &Map<String, Value>, name: &str) -> Result<bool> {
-        match object.get(name) {
-            None | Some(Value::Null) => Ok(false),
-            Some(value) => {
-                value.as_bool().ok_or_else(|| Error::invalid(format!("{name} is neither true nor false")))
-            }
-        }
-    }
-
-    fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
-        match object.get(name) {
-            Some(Value::String(text)) => Ok(text),
-            Some(other) => Err(Error::invalid(format!("{name} is {}, expected a text", kind(other)))),
-            None => Err(Error::invalid(format!("{name} is missing"))),
-        }
-    }
-
-    fn short(text: &str) -> String {
-        text.chars().take(60).collect()
     }
 }
 

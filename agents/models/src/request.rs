@@ -47,7 +47,7 @@ pub struct ToolSpec {
     #[serde(default)]
     pub description: String,
     /// The JSON Schema of its arguments, an object's.
-    #[serde(alias = "parameters", alias = "input_schema", default = "no_arguments")]
+    #[serde(alias = "parameters", alias = "input_schema", alias = "inputSchema", default = "no_arguments")]
     pub schema: Value,
 }
 

@@ -19,6 +19,9 @@ pub fn request(host: Host, given: Value) -> Result<Request> {
     };
     let repairs: Option<u32> = options.take("repairs", "a whole number from 0 to 5")?;
     let output = match options.value("output") {
+        None if repairs.is_some() => {
+            return Err(Error::invalid("repairs are those of an output, and no output is asked for"));
+        }
         None => None,
         Some(schema) => {
             let output = Output::new(schema)?;

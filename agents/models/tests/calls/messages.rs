@@ -117,3 +117,43 @@ fn all_details_of_reasoning_go_back() {
     let sent = server.asked(0).body["messages"][1]["reasoning_details"].clone();
     assert_eq!(sent, json!([{"id": 1}, {"id": 2}]));
 }
+
+#[test]
+fn slips_in_messages_are_refused_and_not_left_out() {
+    let refused = |message: Value| {
+        let error = Message::from_json(&message).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{message}");
+        error.message().to_owned()
+    };
+    assert!(refused(json!({"role": "user", "contents": "Which dose?"})).contains("contents"));
+    let call = json!({"id": 7, "name": "dose", "arguments": {}});
+    assert!(refused(json!({"role": "assistant", "tool_calls": [call]})).contains("id is a number"));
+    refused(json!({"role": "assistant", "refusal": 5}));
+    let image = json!({"type": "image", "url": "https://example.org/a.png", "detail": 5});
+    refused(json!({"role": "user", "content": [image]}));
+    // What services give beside the content may stand in a history.
+    let given = json!({"role": "assistant", "content": "5 mg", "annotations": [], "audio": null});
+    assert_eq!(Message::from_json(&given).unwrap().text(), "5 mg");
+    let tool: quorate_models::ToolSpec = serde_json::from_value(
+        json!({"name": "dose", "inputSchema": {"type": "object", "required": ["drug"]}}),
+    )
+    .unwrap();
+    assert_eq!(tool.schema["required"], json!(["drug"]));
+}
+
+#[test]
+fn whole_numbers_that_64_bits_do_not_hold_make_a_call_that_must_not_run() {
+    for (written, runs) in [
+        (r#"{"id": 18446744073709551615, "n": -9223372036854775808}"#, true),
+        (r#"{"id": 18446744073709551616}"#, false),
+        (r#"{"deep": [{"n": -9223372036854775809}]}"#, false),
+        (
+            r#"{"x": 123456789012345678901234567890.5, "y": 1e30, "s": "123456789012345678901234567890 \" 9"}"#,
+            true,
+        ),
+        (r#"{"123456789012345678901234567890": 1}"#, true),
+    ] {
+        let call = ToolCall::read("c", "f", written);
+        assert_eq!(call.broken.is_none(), runs, "{written}");
+    }
+}
