@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -155,7 +156,7 @@ impl Folder {
         };
         let mut folder = Folder { path: path.to_owned(), config, files: Vec::new(), place: HashMap::new() };
         for name in names {
-            let file = File::open(&name).map_err(|e| Error::io(&name, e))?;
+            let file = regular(&name)?;
             // SAFETY: the map is read only, and only while the model is opened; who changes the file meanwhile gets
             // another model or an error, as with any file that is being read.
             let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(&name, e))?;
@@ -214,14 +215,26 @@ fn json(path: &Path) -> Result<Value> {
         .map_err(|e| Error::with_source(Code::ModelInvalid, format!("{}: not JSON: {e}", path.display()), e))
 }
 
+/// Opens a file. What is none, such as a pipe, would let the opener wait for ever.
+pub(super) fn regular(path: &Path) -> Result<File> {
+    let found = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+    if !found.is_file() {
+        return Err(Error::new(Code::ModelInvalid, format!("{} is no regular file", path.display())));
+    }
+    File::open(path).map_err(|e| Error::io(path, e))
+}
+
 /// A text file of bounded size.
 pub(super) fn text(path: &Path) -> Result<String> {
-    let size = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
+    let mut file = regular(path)?;
+    let size = file.metadata().map_err(|e| Error::io(path, e))?.len();
     if size > MOST_TEXT {
         return Err(Error::new(
             Code::TooLarge,
             format!("{} has {size} bytes, more than {MOST_TEXT}", path.display()),
         ));
     }
-    std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|e| Error::io(path, e))?;
+    Ok(text)
 }

@@ -2,14 +2,15 @@
 //!
 //! Versions 2 and 3, little-endian. Nothing of the file is believed: counts and places are checked against its length.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use quorate_core::{Code, Error, Result};
 
+use super::files::regular;
 use super::tensor::{Format, Tensor};
 
 /// The most nested lists.
@@ -30,7 +31,51 @@ pub(super) enum Meta {
     Real(f64),
     Flag(bool),
     Text(String),
-    List(Vec<Meta>),
+    List(List),
+}
+
+/// A list of the metadata.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum List {
+    Any(Vec<Meta>),
+    /// Numbers and flags as they lie in the file, so that no list takes many times its room there.
+    Plain {
+        kind: u32,
+        bytes: Vec<u8>,
+    },
+}
+
+impl List {
+    /// What is in it.
+    pub(super) fn iter(&self) -> Box<dyn Iterator<Item = Cow<'_, Meta>> + '_> {
+        match self {
+            List::Any(list) => Box::new(list.iter().map(Cow::Borrowed)),
+            List::Plain { kind, bytes } => {
+                // What was read once is read again.
+                let read = |bytes| Reader { bytes, at: 0 }.value(*kind, DEPTH).ok();
+                Box::new(bytes.chunks_exact(width(*kind).unwrap_or(1)).filter_map(read).map(Cow::Owned))
+            }
+        }
+    }
+
+    /// The texts in it; what is none is an empty one.
+    pub(super) fn texts(&self) -> Vec<&str> {
+        match self {
+            List::Any(list) => list.iter().map(|item| item.as_text().unwrap_or_default()).collect(),
+            List::Plain { kind, bytes } => vec![""; bytes.len() / width(*kind).unwrap_or(1)],
+        }
+    }
+}
+
+/// The bytes of a number or a flag.
+fn width(kind: u32) -> Option<usize> {
+    match kind {
+        0 | 1 | 7 => Some(1),
+        2 | 3 => Some(2),
+        4..=6 => Some(4),
+        10..=12 => Some(8),
+        _ => None,
+    }
 }
 
 struct Place {
@@ -45,7 +90,7 @@ struct Place {
 impl Gguf {
     /// Opens a file. Errors: `model_not_found`, `model_invalid`, and those of reading files.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let file = regular(path)?;
         // SAFETY: the map is read only, and only while the model is opened; who changes the file meanwhile gets another
         // model or an error, as with any file that is being read.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
@@ -116,7 +161,7 @@ impl Meta {
         }
     }
 
-    pub(super) fn as_list(&self) -> Option<&[Meta]> {
+    pub(super) fn as_list(&self) -> Option<&List> {
         match self {
             Meta::List(list) => Some(list),
             _ => None,
@@ -253,11 +298,24 @@ impl<'a> Reader<'a> {
             8 => Meta::Text(self.text()?),
             9 if depth < DEPTH => {
                 let (kind, n) = (self.u32()?, self.count()?);
-                let mut list = Vec::new();
-                for _ in 0..n {
-                    list.push(self.value(kind, depth + 1)?);
+                let Some(width) = width(kind) else {
+                    let mut list = Vec::new();
+                    for _ in 0..n {
+                        list.push(self.value(kind, depth + 1)?);
+                    }
+                    return Ok(Meta::List(List::Any(list)));
+                };
+                let start = self.at;
+                self.take(n.checked_mul(width).ok_or("has a number that is too large")?)?;
+                let bytes = self.bytes[start..self.at].to_vec();
+                // Numbers that are too large are told now.
+                if kind == 10 {
+                    let mut reader = Reader { bytes: &bytes, at: 0 };
+                    for _ in 0..n {
+                        reader.value(kind, DEPTH)?;
+                    }
                 }
-                Meta::List(list)
+                Meta::List(List::Plain { kind, bytes })
             }
             10 => Meta::Whole(i64::try_from(self.u64()?).map_err(|_| "has a number that is too large")?),
             11 => Meta::Whole(i64::from_le_bytes(self.array()?)),

@@ -87,7 +87,8 @@ impl Guides {
         let grammar = llguidance::api::TopLevelGrammar::from_json_schema(schema);
         let matcher = llguidance::Matcher::new(self.factory.create_parser(grammar));
         if let Some(said) = matcher.get_error() {
-            return Err(Error::new(Code::Unsupported, format!("the form cannot be guided: {said}")));
+            let message = format!("the form cannot be guided: {}", first_line(&said));
+            return Err(Error::new(Code::Unsupported, message));
         }
         Ok(Guide { matcher, mask: None })
     }
@@ -95,9 +96,9 @@ impl Guides {
 
 #[cfg(feature = "constrained")]
 impl Guide {
-    /// Finds out what may come next. Errors: `internal`.
+    /// Finds out what may come next. Errors: `unsupported` for forms that cannot be met.
     pub(super) fn prepare(&mut self) -> Result<()> {
-        self.mask = Some(self.matcher.compute_mask_or_eos().map_err(failed)?);
+        self.mask = Some(self.matcher.compute_mask_or_eos().map_err(unmet)?);
         Ok(())
     }
 
@@ -106,14 +107,28 @@ impl Guide {
         self.mask.as_ref().is_some_and(|mask| (token as usize) < mask.len() && mask.is_allowed(token))
     }
 
-    /// Takes the next token; whether the answer is whole and nothing may follow. Errors: `internal`.
+    /// Takes the next token; whether the answer is whole and nothing may follow. Errors: `unsupported`.
     pub(super) fn take(&mut self, token: u32) -> Result<bool> {
-        self.matcher.consume_token(token).map_err(failed)?;
+        self.matcher.consume_token(token).map_err(unmet)?;
         Ok(self.matcher.is_stopped())
     }
 }
 
 #[cfg(feature = "constrained")]
 fn failed(e: impl std::fmt::Display) -> Error {
-    Error::new(Code::Internal, format!("guiding the answer failed: {e}"))
+    Error::new(Code::Internal, format!("guiding the answer failed: {}", first_line(&e)))
+}
+
+/// Of a form that no token can go on with, or that takes more steps than llguidance allows.
+#[cfg(feature = "constrained")]
+fn unmet(e: impl std::fmt::Display) -> Error {
+    let message = format!("the form of the answer cannot be met by this model: {}", first_line(&e));
+    Error::new(Code::Unsupported, message)
+}
+
+/// What llguidance says, without the state that it shows after it.
+#[cfg(feature = "constrained")]
+fn first_line(e: &impl std::fmt::Display) -> String {
+    let said = e.to_string();
+    said.lines().next().unwrap_or_default().chars().take(200).collect()
 }

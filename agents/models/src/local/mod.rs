@@ -7,15 +7,21 @@
 mod answer;
 #[cfg(test)]
 mod behaviour;
+mod bounds;
 mod calls;
 mod decoder;
 mod files;
 mod forward;
 mod gguf;
+#[cfg(test)]
+mod growth;
 mod guide;
 mod kernel;
+mod marks;
 mod matrix;
 mod memory;
+#[cfg(test)]
+mod opening;
 mod pages;
 mod sample;
 mod scratch;
@@ -27,6 +33,8 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
+mod words;
+mod written;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -116,7 +124,7 @@ impl LocalModel {
             None => shape.context,
         };
         let vocabulary = files.need(&shape, "token_embd.weight")?.rows;
-        let (tokenizer, template) = match &files {
+        let (mut tokenizer, template) = match &files {
             Files::Gguf(file) => {
                 let source = file.meta("tokenizer.chat_template").and_then(Meta::as_text).map(str::to_owned);
                 (Tokenizer::of_gguf(file, vocabulary)?, source)
@@ -143,6 +151,7 @@ impl LocalModel {
         };
         let (begin, end) = tokenizer.mark_texts();
         let template = Template::new(template.as_deref(), begin, end)?;
+        tokenizer.guard(template.source());
         let decoder = Decoder::open(&files, shape, Isa::detect())?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         let threads = options.threads.unwrap_or_else(parallel::threads);
@@ -171,14 +180,16 @@ impl LocalModel {
 
     /// The text that the model reads for a request. Errors: `invalid_argument`, `unsupported`.
     pub fn prompt(&self, request: &Request) -> Result<String> {
-        self.0.template.render(request)
+        let marks = self.0.tokenizer.marks();
+        Ok(marks.show(&self.0.template.render(request, marks)?))
     }
 }
 
 impl Inner {
     /// The tokens of a request.
     fn prompt(&self, request: &Request) -> Result<Vec<u32>> {
-        let tokens = self.tokenizer.encode(&self.template.render(request)?)?;
+        let written = self.template.render(request, self.tokenizer.marks())?;
+        let tokens = self.tokenizer.encode_prompt(&written)?;
         if tokens.is_empty() {
             return Err(Error::new(Code::EmptyInput, "the messages give no tokens"));
         }

@@ -3,17 +3,20 @@
 //! By the Jinja template in the model's own file, as transformers renders it (blocks trimmed, `raise_exception`,
 //! `strftime_now`, `tojson` in Python's form, methods of Python's texts and lists).
 
-use minijinja::value::{Kwargs, StringInput, Value as Jinja, ValueKind};
-use minijinja::{Environment, ErrorKind, State};
+use std::collections::BTreeMap;
+
+use minijinja::machinery::{Vm, make_string_output};
+use minijinja::value::{Value as Jinja, ValueKind};
+use minijinja::{AutoEscape, Environment, ErrorKind};
 use quorate_core::{Code, Error, Result};
 use serde_json::{Map, Value, json};
 
+use super::bounds;
+use super::marks::Marks;
 use super::sample::template_fields;
+use super::written::{MAX_BYTES, TOO_LONG, Text, write_python};
 use crate::message::{Message, Part, Role};
 use crate::request::{Request, ToolChoice};
-
-/// The most bytes that a template may write, and its filters each.
-const MAX_BYTES: usize = 64 << 20;
 
 /// The template of a model that has none: that of ChatML.
 const PLAIN: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
@@ -21,6 +24,7 @@ const PLAIN: &str = "{% for message in messages %}{{ '<|im_start|>' + message['r
 /// A chat template.
 pub(super) struct Template {
     environment: Environment<'static>,
+    source: String,
     /// Whether it writes tools.
     tools: bool,
     begin: String,
@@ -32,10 +36,9 @@ impl Template {
     pub(super) fn new(source: Option<&str>, begin: &str, end: &str) -> Result<Self> {
         let source = source.unwrap_or(PLAIN);
         let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
         environment.set_fuel(Some(20_000_000));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(bounds::method);
+        bounds::bind(&mut environment);
         environment.add_function("raise_exception", |message: String| -> Result<Jinja, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
@@ -54,34 +57,44 @@ impl Template {
                 }
             }
         });
-        environment.add_filter("tojson", to_json);
-        environment.add_filter("indent", indent);
         // As Jinja2 sees it: nothing can be gone through in what is none.
         environment.add_test("iterable", |value: &Jinja| !value.is_none() && value.try_iter().is_ok());
         environment.set_formatter(|out, state, value| match value.kind() {
-            ValueKind::Bool | ValueKind::None | ValueKind::Map | ValueKind::Seq => {
+            ValueKind::Bool | ValueKind::None | ValueKind::Map | ValueKind::Seq | ValueKind::Iterable => {
                 let mut written = Text::default();
                 write_python(value, 0, &mut written)?;
+                bounds::write(state, written.0.len())?;
                 out.write_str(&written.0).map_err(minijinja::Error::from)
             }
-            _ => minijinja::escape_formatter(out, state, value),
+            _ => {
+                bounds::write(state, value.as_str().map_or(0, str::len))?;
+                minijinja::escape_formatter(out, state, value)
+            }
         });
-        environment.add_template_owned("chat", unmarked(source)).map_err(|e| {
-            Error::with_source(
-                Code::ModelInvalid,
-                format!("the chat template of the model cannot be read: {e}"),
-                e,
-            )
-        })?;
+        let invalid = |e: minijinja::Error| {
+            let message = format!("the chat template of the model cannot be read: {e}");
+            Error::with_source(Code::ModelInvalid, message, e)
+        };
         let tools = source.contains("tools");
-        Ok(Template { environment, tools, begin: begin.to_owned(), end: end.to_owned() })
+        let source = bounds::prepare(&unmarked(source)).map_err(invalid)?;
+        bounds::compile(&source).map_err(invalid)?;
+        Ok(Template { environment, source, tools, begin: begin.to_owned(), end: end.to_owned() })
     }
 
-    /// The text of a request. Errors: `unsupported` for images, tools that the template does not write and forced calls;
+    /// Its source.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The text of a request, in which what the request says is hidden from `marks`. Errors: `unsupported` for images, tools that the template does not write and forced calls;
     /// `invalid_argument` where the template refuses the messages.
-    pub(super) fn render(&self, request: &Request) -> Result<String> {
-        let tools = self.tools_of(request)?;
-        let messages = request.messages.iter().map(message).collect::<Result<Vec<Value>>>()?;
+    pub(super) fn render(&self, request: &Request, marks: &Marks) -> Result<String> {
+        let mut tools = self.tools_of(request)?;
+        marks.hide_all(&mut tools);
+        let mut messages = Vec::new();
+        for message in &request.messages {
+            messages.extend(read(message, marks)?);
+        }
         let mut context = Map::new();
         context.insert("messages".into(), Value::Array(messages));
         context.insert("tools".into(), tools);
@@ -90,16 +103,30 @@ impl Template {
         context.insert("bos_token".into(), Value::from(self.begin.as_str()));
         context.insert("eos_token".into(), Value::from(self.end.as_str()));
         for (name, value) in template_fields(request).into_iter().flatten() {
-            context.insert(name.clone(), value.clone());
+            let mut value = value.clone();
+            marks.hide_all(&mut value);
+            context.insert(name.clone(), value);
         }
-        let template = self.environment.get_template("chat").map_err(|e| failed(&e))?;
-        let mut written = Room(Vec::new());
-        template.render_captured_to(Jinja::from_serialize(&context), &mut written).map_err(|e| failed(&e))?;
-        String::from_utf8(written.0).map_err(|_| Error::new(Code::Internal, "a template wrote no UTF-8"))
+        let steps = bounds::compile(&self.source).map_err(|e| failed(&e))?;
+        let mut written = String::new();
+        let (machine, blocks) = (Vm::new(&self.environment), BTreeMap::new());
+        let mut out = make_string_output(&mut written);
+        machine
+            .eval(&steps, Jinja::from_serialize(&context), &blocks, &mut out, AutoEscape::None)
+            .map_err(|e| failed(&e))?;
+        if written.len() > MAX_BYTES {
+            return Err(failed(&minijinja::Error::new(ErrorKind::InvalidOperation, TOO_LONG)));
+        }
+        Ok(written)
+    }
+
+    /// Whether the model is told of tools.
+    pub(super) fn gives_tools(&self, request: &Request) -> bool {
+        !request.tools.is_empty() && request.tool_choice != ToolChoice::None
     }
 
     fn tools_of(&self, request: &Request) -> Result<Value> {
-        if request.tools.is_empty() || request.tool_choice == ToolChoice::None {
+        if !self.gives_tools(request) {
             return Ok(Value::Null);
         }
         if !self.tools {
@@ -120,59 +147,12 @@ impl Template {
 }
 
 fn failed(e: &minijinja::Error) -> Error {
-    let said = match e.kind() {
-        ErrorKind::WriteFailure => TOO_LONG.to_owned(),
-        _ => e.detail().map_or_else(|| e.to_string(), str::to_owned),
-    };
+    let said = e.detail().map_or_else(|| e.to_string(), str::to_owned);
     Error::invalid(format!("the model's chat template refuses the messages: {said}"))
 }
 
-/// What a template has written so far.
-struct Room(Vec<u8>);
-
-impl std::io::Write for Room {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if bytes.len() > MAX_BYTES - self.0.len() {
-            return Err(std::io::Error::other(TOO_LONG));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What a filter has written so far.
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn push(&mut self, text: &str) -> Result<(), minijinja::Error> {
-        self.room(text.len())?;
-        self.0.push_str(text);
-        Ok(())
-    }
-
-    fn spaces(&mut self, n: usize) -> Result<(), minijinja::Error> {
-        self.room(n)?;
-        self.0.extend(std::iter::repeat_n(' ', n));
-        Ok(())
-    }
-
-    fn room(&self, n: usize) -> Result<(), minijinja::Error> {
-        if n > MAX_BYTES - self.0.len() {
-            return Err(minijinja::Error::new(ErrorKind::InvalidOperation, TOO_LONG));
-        }
-        Ok(())
-    }
-}
-
-const TOO_LONG: &str = "it writes more than 64 MiB";
-
-/// A message as templates read it.
-fn message(message: &Message) -> Result<Value> {
+/// A message as templates read it: results of tools are messages of their own.
+fn read(message: &Message, marks: &Marks) -> Result<Vec<Value>> {
     let mut out = Map::new();
     let role = match message.role {
         Role::System => "system",
@@ -181,15 +161,14 @@ fn message(message: &Message) -> Result<Value> {
         Role::Tool => "tool",
     };
     out.insert("role".into(), Value::from(role));
-    let (mut text, mut calls) = (String::new(), Vec::new());
+    let (mut text, mut calls, mut results) = (String::new(), Vec::new(), Vec::new());
     for part in &message.content {
         match part {
             Part::Text(part) => text.push_str(&part.text),
             Part::Refusal(said) => text.push_str(said),
-            Part::ToolResult(result) => {
-                text.push_str(&result.content);
-                out.insert("tool_call_id".into(), Value::from(result.tool_call_id.as_str()));
-            }
+            Part::ToolResult(result) => results.push(json!({
+                "role": "tool", "content": result.content, "tool_call_id": result.tool_call_id,
+            })),
             Part::ToolCall(call) => calls.push(json!({
                 "type": "function", "id": call.id, "function": {"name": call.name, "arguments": call.arguments},
             })),
@@ -200,11 +179,20 @@ fn message(message: &Message) -> Result<Value> {
             }
         }
     }
-    out.insert("content".into(), Value::String(text));
-    if !calls.is_empty() {
-        out.insert("tool_calls".into(), Value::Array(calls));
+    let mut results = Value::Array(results);
+    marks.hide_all(&mut results);
+    let Value::Array(mut all) = results else { return Ok(Vec::new()) };
+    if all.is_empty() || !text.is_empty() || !calls.is_empty() {
+        let own = message.role == Role::Assistant;
+        out.insert("content".into(), Value::from(marks.hide(&text, own)));
+        if !calls.is_empty() {
+            let mut calls = Value::Array(calls);
+            marks.hide_all(&mut calls);
+            out.insert("tool_calls".into(), calls);
+        }
+        all.push(Value::Object(out));
     }
-    Ok(Value::Object(out))
+    Ok(all)
 }
 
 /// The template with the marks by which trainers find the model's own words (`generation`) made into blocks that do
@@ -230,166 +218,13 @@ fn unmarked(source: &str) -> String {
     out
 }
 
-/// JSON as Python writes it: a space after `,` and `:`, or lines that are indented.
-fn to_json(_: &State<'_, '_>, value: &Jinja, options: Kwargs) -> Result<Jinja, minijinja::Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    let sort: Option<bool> = options.get("sort_keys")?;
-    let ascii: Option<bool> = options.get("ensure_ascii")?;
-    options.assert_all_used()?;
-    let mut out = Text::default();
-    write_json(value, indent, sort == Some(true), 0, &mut out)?;
-    let mut out = out.0;
-    if ascii == Some(true) {
-        let mut plain = String::with_capacity(out.len());
-        for c in out.chars() {
-            if c.is_ascii() {
-                plain.push(c);
-            } else {
-                plain.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
-            }
-        }
-        out = plain;
-    }
-    Ok(Jinja::from(out))
-}
-
-/// A value as Python prints it.
-fn write_python(value: &Jinja, depth: usize, out: &mut Text) -> Result<(), minijinja::Error> {
-    if depth > 64 {
-        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "a value is nested too deeply"));
-    }
-    match value.kind() {
-        ValueKind::None => out.push("None")?,
-        ValueKind::Bool => out.push(if value.is_true() { "True" } else { "False" })?,
-        ValueKind::String => {
-            let text = value.to_string();
-            let quote = if text.contains('\'') && !text.contains('"') { "\"" } else { "'" };
-            let mut quoted = String::with_capacity(text.len() + 2);
-            for c in text.chars() {
-                match c {
-                    '\\' => quoted.push_str("\\\\"),
-                    '\n' => quoted.push_str("\\n"),
-                    '\r' => quoted.push_str("\\r"),
-                    '\t' => quoted.push_str("\\t"),
-                    c if quote.starts_with(c) => quoted.extend(['\\', c]),
-                    c => quoted.push(c),
-                }
-            }
-            out.push(quote)?;
-            out.push(&quoted)?;
-            out.push(quote)?;
-        }
-        ValueKind::Map => {
-            out.push("{")?;
-            for (i, key) in value.try_iter()?.enumerate() {
-                out.push(if i > 0 { ", " } else { "" })?;
-                write_python(&key, depth + 1, out)?;
-                out.push(": ")?;
-                write_python(&value.get_item(&key)?, depth + 1, out)?;
-            }
-            out.push("}")?;
-        }
-        ValueKind::Seq => {
-            out.push("[")?;
-            for (i, item) in value.try_iter()?.enumerate() {
-                out.push(if i > 0 { ", " } else { "" })?;
-                write_python(&item, depth + 1, out)?;
-            }
-            out.push("]")?;
-        }
-        _ => out.push(&value.to_string())?,
-    }
-    Ok(())
-}
-
-fn write_json(
-    value: &Jinja,
-    indent: Option<usize>,
-    sort: bool,
-    depth: usize,
-    out: &mut Text,
-) -> Result<(), minijinja::Error> {
-    if depth > 64 {
-        return Err(minijinja::Error::new(
-            ErrorKind::InvalidOperation,
-            "a value is nested too deeply for JSON",
-        ));
-    }
-    let line = |out: &mut Text, depth: usize| {
-        if let Some(indent) = indent {
-            out.push("\n")?;
-            out.spaces(indent.saturating_mul(depth))?;
-        }
-        Ok::<_, minijinja::Error>(())
-    };
-    let comma = if indent.is_some() { "," } else { ", " };
-    match value.kind() {
-        ValueKind::Undefined => {
-            return Err(minijinja::Error::new(ErrorKind::UndefinedError, "an undefined value has no JSON"));
-        }
-        ValueKind::Map => {
-            let mut keys: Vec<Jinja> = value.try_iter()?.collect();
-            if sort {
-                keys.sort();
-            }
-            out.push("{")?;
-            for (i, key) in keys.iter().enumerate() {
-                out.push(if i > 0 { comma } else { "" })?;
-                line(out, depth + 1)?;
-                out.push(&Value::from(key.to_string()).to_string())?;
-                out.push(": ")?;
-                write_json(&value.get_item(key)?, indent, sort, depth + 1, out)?;
-            }
-            if !keys.is_empty() {
-                line(out, depth)?;
-            }
-            out.push("}")?;
-        }
-        ValueKind::Seq | ValueKind::Iterable => {
-            out.push("[")?;
-            let mut any = false;
-            for item in value.try_iter()? {
-                out.push(if any { comma } else { "" })?;
-                any = true;
-                line(out, depth + 1)?;
-                write_json(&item, indent, sort, depth + 1, out)?;
-            }
-            if any {
-                line(out, depth)?;
-            }
-            out.push("]")?;
-        }
-        _ => {
-            let plain = serde_json::to_string(value).map_err(|e| {
-                minijinja::Error::new(ErrorKind::InvalidOperation, format!("a value has no JSON: {e}"))
-            })?;
-            out.push(&plain)?;
-        }
-    }
-    Ok(())
-}
-
-/// The filter of Jinja, for widths that are bounded.
-fn indent(
-    text: StringInput<'_>,
-    width: Option<usize>,
-    first: Option<bool>,
-    blank: Option<bool>,
-    options: Kwargs,
-) -> Result<Jinja, minijinja::Error> {
-    let wide = width.or(options.get("width")?).unwrap_or(4);
-    let lines = text.as_str().split('\n').count();
-    Text::default().room(wide.saturating_mul(lines))?;
-    minijinja::filters::indent(text, width, first, blank, options)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::request::ToolSpec;
 
     fn rendered(source: &str, request: &Request) -> Result<String> {
-        Template::new(Some(source), "<s>", "</s>")?.render(request)
+        Template::new(Some(source), "<s>", "</s>")?.render(request, &Marks::default())
     }
 
     fn asking(text: &str) -> Request {
@@ -493,5 +328,18 @@ mod tests {
             rendered("{{ strftime_now('%Y')[:2] }}{{ messages[::-1][0].content }}", &request).unwrap(),
             "20x"
         );
+    }
+
+    #[test]
+    fn each_result_of_a_tool_is_a_message_of_its_own() {
+        let mut request = asking("Which?");
+        let results = json!([{"role": "user", "content": [
+            {"type": "tool_result", "tool_call_id": "a", "content": "5"},
+            {"type": "tool_result", "tool_call_id": "b", "content": "7"},
+        ]}]);
+        request.messages.extend(Message::list_from_json(&results).unwrap());
+        let source =
+            "{% for m in messages[2:] %}{{ m.role }}:{{ m.tool_call_id }}={{ m.content }};{% endfor %}";
+        assert_eq!(rendered(source, &request).unwrap(), "tool:a=5;tool:b=7;");
     }
 }

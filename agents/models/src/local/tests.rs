@@ -119,6 +119,17 @@ pub(super) fn tiny(family: &str, threads: usize) -> LocalModel {
     LocalModel::open(fixture(&format!("tiny-{family}")), options).unwrap()
 }
 
+/// A model of the fixtures with another template.
+pub(super) fn with_template(name: &str, template: &str) -> LocalModel {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(fixture(name)).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    std::fs::write(folder.path().join("chat_template.jinja"), template).unwrap();
+    LocalModel::open(folder.path(), LocalOptions { threads: Some(1), context: None }).unwrap()
+}
+
 #[test]
 fn each_family_computes_what_transformers_computes() {
     for family in FAMILIES {

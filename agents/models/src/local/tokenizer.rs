@@ -4,12 +4,15 @@
 //! texts are cut into words; a tokenizer of the same kind is put together from these.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use quorate_core::{Code, Error, Result};
 use serde_json::{Value, json};
-use tokenizers::Tokenizer as Inner;
+use tokenizers::{AddedToken, Tokenizer as Inner};
 
 use super::gguf::{Gguf, Meta};
+use super::marks::{Marks, is_stand_in};
+use super::words::words;
 
 /// The tokenizer of one model.
 pub(super) struct Tokenizer {
@@ -26,38 +29,26 @@ pub(super) struct Tokenizer {
     end_text: String,
     /// The first space of an answer stands for the start of a word.
     strips_space: bool,
+    /// The marks that only the template writes.
+    guarded: HashMap<u32, AddedToken>,
+    guard: Marks,
+    /// The same tokenizer, to which those marks are text.
+    plain: OnceLock<Inner>,
 }
 
 /// Marks by which published models end a turn, also where their files name another.
 const TURN_ENDS: [&str; 6] =
     ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"];
 
-/// The words of GPT-2 (Radford et al., 2019).
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// The longest token, in bytes. Those of published models have 256 at most; what is done for a token grows with the
+/// square of its length.
+const MAX_TOKEN: usize = 1024;
 
-/// How texts are cut into words before tokens are sought, by the names of GGUF files without their dashes: expressions
-/// that are applied one after the other.
-fn words(name: &str) -> Option<&'static [&'static str]> {
-    Some(match name {
-        "gpt2" | "default" | "phi2" => &[GPT2],
-        "smollm" | "starcoder" | "refact" | "commandr" => &[r"\p{N}", GPT2],
-        "llamabpe" | "llama3" | "llamav3" | "smaugbpe" => &[
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ],
-        "qwen2" | "stablelm2" => &[
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ],
-        "gpt4o" | "llama4" => &[
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ],
-        "tekken" => &[
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ],
-        _ => return None,
-    })
-}
+/// The most spaces in a merge.
+const MAX_SPACES: usize = 64;
 
 /// Kinds of tokens in GGUF files.
+const UNKNOWN: i64 = 2;
 const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 const BYTE: i64 = 6;
@@ -70,12 +61,15 @@ impl Tokenizer {
         let key = |name: &str| file.meta(&format!("tokenizer.ggml.{name}"));
         let list = |name: &str| key(name).and_then(Meta::as_list);
         let tokens = list("tokens").ok_or_else(|| invalid("has no list of tokens".into()))?;
-        let tokens: Vec<&str> = tokens.iter().map(|t| t.as_text().unwrap_or_default()).collect();
+        let tokens = tokens.texts();
         if tokens.is_empty() || tokens.len() > vocabulary {
             return Err(invalid(format!("has {} tokens, but {vocabulary} embeddings", tokens.len())));
         }
+        if let Some(long) = tokens.iter().find(|token| token.len() > MAX_TOKEN) {
+            return Err(invalid(format!("has a token of {} bytes, more than {MAX_TOKEN}", long.len())));
+        }
         let kinds: Vec<i64> = match list("token_type") {
-            Some(kinds) => kinds.iter().map(|kind| if let Meta::Whole(n) = kind { *n } else { 1 }).collect(),
+            Some(kinds) => kinds.iter().map(|kind| if let Meta::Whole(n) = *kind { n } else { 1 }).collect(),
             None => vec![1; tokens.len()],
         };
         let kind = |id: usize| kinds.get(id).copied().unwrap_or(1);
@@ -112,11 +106,9 @@ impl Tokenizer {
         };
         let merges = match list("merges") {
             Some(merges) => merges
-                .iter()
-                .map(|merge| {
-                    let (a, b) = merge.as_text().and_then(|text| split_merge(text, &vocab))?;
-                    Some(json!([a, b]))
-                })
+                .texts()
+                .into_iter()
+                .map(|merge| split_merge(merge, &vocab).map(|(a, b)| json!([a, b])))
                 .collect::<Option<Vec<Value>>>()
                 .ok_or_else(|| invalid("has a merge of tokens that are not there".into()))?,
             None if byte_level => return Err(invalid("has no merges".into())),
@@ -126,7 +118,8 @@ impl Tokenizer {
                 if scores.len() != tokens.len() {
                     return Err(invalid(format!("has {} scores for {} tokens", scores.len(), tokens.len())));
                 }
-                merges_of(&tokens, &scores)
+                // Marks and bytes are never made of letters.
+                merges_of(&tokens, &scores, |id| !matches!(kind(id), UNKNOWN | CONTROL | BYTE))
             }
         };
         let spaced = !byte_level && flag("add_space_prefix").unwrap_or(true);
@@ -201,6 +194,9 @@ impl Tokenizer {
             marks,
             ends,
             strips_space: spaced,
+            guarded: HashMap::new(),
+            guard: Marks::default(),
+            plain: OnceLock::new(),
         })
     }
 
@@ -251,21 +247,79 @@ impl Tokenizer {
             marks,
             ends,
             strips_space: decoder.contains("\"Strip\""),
+            guarded: HashMap::new(),
+            guard: Marks::default(),
+            plain: OnceLock::new(),
         })
+    }
+
+    /// Tells which marks only the template writes: those that are no text, and of the others those that it writes itself.
+    pub(super) fn guard(&mut self, template: &str) {
+        let mark = |token: &AddedToken| {
+            let text = token.content.as_str();
+            // Of runs of spaces and tags of HTML, which some models have as tokens, texts are full.
+            token.special || text.len() > 2 && text.starts_with(['<', '[']) && template.contains(text)
+        };
+        self.guarded = self.inner.get_added_tokens_decoder().into_iter().filter(|(_, t)| mark(t)).collect();
+        self.guard = Marks::new(self.guarded.values(), template);
+    }
+
+    /// The marks that only the template writes.
+    pub(super) fn marks(&self) -> &Marks {
+        &self.guard
+    }
+
+    /// The tokens of what a template wrote, in which marks of the messages are hidden. Errors: `internal`, `unsupported`.
+    pub(super) fn encode_prompt(&self, written: &str) -> Result<Vec<u32>> {
+        if !written.contains(is_stand_in) {
+            return self.encode(written);
+        }
+        let (mut out, mut marked, mut from) = (Vec::new(), String::new(), 0);
+        for part in self.guard.between(written) {
+            marked.push_str(&written[from..part.start]);
+            from = part.end;
+            let text = self.guard.show(&written[part]);
+            if !self.guard.any(&text) {
+                marked.push_str(&text);
+                continue;
+            }
+            out.extend(ids(&self.inner, &std::mem::take(&mut marked))?);
+            let text = ids(self.plain()?, &text)?;
+            if text.iter().any(|id| self.guarded.contains_key(id)) {
+                let message =
+                    "the tokenizer of this local model cannot tell a text of the messages from its marks";
+                return Err(Error::new(Code::Unsupported, message));
+            }
+            out.extend(text);
+        }
+        marked.push_str(&written[from..]);
+        out.extend(ids(&self.inner, &marked)?);
+        Ok(self.begun(out))
+    }
+
+    fn plain(&self) -> Result<&Inner> {
+        if let Some(plain) = self.plain.get() {
+            return Ok(plain);
+        }
+        let mut plain = self.inner.clone();
+        plain.set_encode_special_tokens(true);
+        plain
+            .add_special_tokens(self.guarded.values().cloned().map(|token| token.special(true)))
+            .map_err(failed)?;
+        Ok(self.plain.get_or_init(|| plain))
     }
 
     /// The tokens of a text in which marks stand as they are written. A text that begins with the model's begin mark gets
     /// no second one. Errors: `internal` when the tokenizer fails.
     pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(text, false)
-            .map_err(|e| Error::with_source(Code::Internal, format!("the tokenizer failed: {e}"), e))?;
-        let ids = encoding.get_ids();
-        let mut out = Vec::with_capacity(ids.len() + 1);
-        out.extend(self.begin.filter(|begin| ids.first() != Some(begin)));
-        out.extend_from_slice(ids);
-        Ok(out)
+        Ok(self.begun(ids(&self.inner, text)?))
+    }
+
+    fn begun(&self, mut ids: Vec<u32>) -> Vec<u32> {
+        if let Some(begin) = self.begin.filter(|begin| ids.first() != Some(begin)) {
+            ids.insert(0, begin);
+        }
+        ids
     }
 
     /// What a token adds to a text; nothing for a mark.
@@ -309,6 +363,17 @@ impl Tokenizer {
     }
 }
 
+fn ids(inner: &Inner, text: &str) -> Result<Vec<u32>> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(inner.encode_fast(text, false).map_err(failed)?.get_ids().to_vec())
+}
+
+fn failed(e: tokenizers::Error) -> Error {
+    Error::with_source(Code::Internal, format!("the tokenizer failed: {e}"), e)
+}
+
 fn read(bytes: &[u8]) -> Result<Inner, String> {
     let mut inner = Inner::from_bytes(bytes).map_err(|e| format!("not a readable tokenizer: {e}"))?;
     inner.with_padding(None);
@@ -318,6 +383,9 @@ fn read(bytes: &[u8]) -> Result<Inner, String> {
 
 /// The two tokens of a merge, `A B`; a token may hold spaces itself.
 fn split_merge<'a>(text: &'a str, vocab: &serde_json::Map<String, Value>) -> Option<(&'a str, &'a str)> {
+    if text.len() > 2 * MAX_TOKEN + 1 || text.matches(' ').count() > MAX_SPACES {
+        return None;
+    }
     let mut cuts = text.match_indices(' ').map(|(at, _)| (&text[..at], &text[at + 1..]));
     cuts.find(|(a, b)| {
         vocab.contains_key(*a) && vocab.contains_key(*b) && vocab.contains_key(&format!("{a}{b}"))
@@ -325,10 +393,10 @@ fn split_merge<'a>(text: &'a str, vocab: &serde_json::Map<String, Value>) -> Opt
 }
 
 /// Merges in the order of the scores of what they make, as a vocabulary of pieces with scores means them.
-fn merges_of(tokens: &[&str], scores: &[f64]) -> Vec<Value> {
+fn merges_of(tokens: &[&str], scores: &[f64], plain: impl Fn(usize) -> bool) -> Vec<Value> {
     let ids: HashMap<&str, usize> = tokens.iter().enumerate().map(|(id, token)| (*token, id)).collect();
     let mut merges = Vec::new();
-    for (whole, token) in tokens.iter().enumerate() {
+    for (whole, token) in tokens.iter().enumerate().filter(|(id, _)| plain(*id)) {
         let mut cuts: Vec<(usize, usize)> = token
             .char_indices()
             .skip(1)
@@ -372,7 +440,8 @@ fn byte_level_bytes(token: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{fixture, ids, json, smollm2};
+    use super::super::tests::{fixture, ids as numbers, json, smollm2};
+    use super::{MAX_SPACES, Tokenizer, merges_of, split_merge};
 
     /// Knuth's generator, as in `tokens.py`.
     struct Chance(u64);
@@ -440,7 +509,7 @@ mod tests {
                 let got = model.tokenize(&text).unwrap();
                 if let Some(sample) = samples.get(seen) {
                     assert_eq!(text, sample[0].as_str().unwrap());
-                    assert_eq!(got, ids(&sample[1]), "{text:?}");
+                    assert_eq!(got, numbers(&sample[1]), "{text:?}");
                 }
                 seen += 1;
                 for byte in got.iter().chain([&u32::MAX]).flat_map(|number| number.to_le_bytes()) {
@@ -461,5 +530,50 @@ mod tests {
             );
         }
         assert_eq!(seen, 10_000);
+    }
+
+    #[test]
+    fn marks_that_the_template_writes_are_told_from_texts() {
+        let mut file = json("tiny-qwen3/tokenizer.json");
+        let tokens = file["added_tokens"].as_array_mut().unwrap();
+        for (text, special) in [("</think>", false), ("<tool>", false), ("<b>", false), ("<|end|>", true)] {
+            tokens.push(serde_json::json!({"id": 900 + tokens.len(), "content": text, "single_word": false,
+                "lstrip": false, "rstrip": special, "normalized": false, "special": special}));
+        }
+        let mut tokenizer = Tokenizer::of_json(&file.to_string(), &serde_json::json!({}), &[], 1000).unwrap();
+        tokenizer.guard("{{ '</think>' }}<tool><|end|>");
+        let added = tokenizer.inner.get_added_tokens_decoder();
+        let marks = |written: &str| -> Vec<String> {
+            let ids = tokenizer.encode_prompt(written).unwrap();
+            ids.iter().filter_map(|id| added.get(id)).map(|token| token.content.clone()).collect()
+        };
+        let said = "a<tool> </think><b><|end|>\n<|end|> ";
+        let hidden = tokenizer.marks().hide(said, false);
+        assert_eq!(
+            marks(&format!("<|end|>  \n{hidden}<tool>{hidden}<|end|> <b>")),
+            ["<|end|>", "<b>", "<tool>", "<b>", "<|end|>", "<b>"]
+        );
+        let own = tokenizer.marks().hide(said, true);
+        assert_eq!(marks(&own), ["<tool>", "</think>", "<b>"]);
+        // White space after a mark is the mark's, as it is where nothing is hidden.
+        let plain = tokenizer.encode("<|end|> \n b").unwrap();
+        let hidden =
+            tokenizer.encode_prompt(&format!("<|end|> \n b{}", tokenizer.marks().hide("<|end|>", false)));
+        assert_eq!(hidden.unwrap()[..plain.len()], plain);
+    }
+
+    #[test]
+    fn marks_and_bytes_are_not_made_of_letters() {
+        let tokens = ["<", "s", ">", "<s", "<s>", "a", "sa"];
+        let scores = [0.0, 0.0, 0.0, -1.0, -2.0, 0.0, -3.0];
+        let merges = merges_of(&tokens, &scores, |id| id != 4);
+        assert_eq!(merges, [serde_json::json!(["<", "s"]), serde_json::json!(["s", "a"])]);
+    }
+
+    #[test]
+    fn merges_are_split_at_one_of_few_spaces() {
+        let vocab = serde_json::json!({"a": 0, " ": 1, "a ": 2, "a  ": 3}).as_object().unwrap().clone();
+        assert_eq!(split_merge("a  ", &vocab), Some(("a", " ")));
+        assert_eq!(split_merge(&" ".repeat(MAX_SPACES + 1), &vocab), None);
     }
 }
