@@ -163,7 +163,7 @@ impl Answer {
         }
         self.tokens.push(token);
         let text = self.speech.push(self.model.tokenizer.bytes(token));
-        self.say(&text);
+        self.say(&text)?;
         if self.speech.stopped() || whole {
             return self.end(Finish::Stop);
         }
@@ -173,16 +173,16 @@ impl Answer {
         Ok(())
     }
 
-    fn say(&mut self, text: &str) {
+    fn say(&mut self, text: &str) -> Result<()> {
         let said = match &mut self.calls {
             Some(calls) => calls.push(text),
-            None if text.is_empty() => return,
+            None if text.is_empty() => return Ok(()),
             None => vec![Said::Text(text.to_owned())],
         };
-        self.take(said);
+        self.take(said)
     }
 
-    fn take(&mut self, said: Vec<Said>) {
+    fn take(&mut self, said: Vec<Said>) -> Result<()> {
         for said in said {
             match said {
                 Said::Text(text) => {
@@ -202,25 +202,28 @@ impl Answer {
                         self.called += 1;
                     }
                     let id = format!("call_{}", self.called);
-                    let piece = self.assembly.call(Some(self.called as u64), &id, &name, &arguments);
+                    let number = Some(self.called as u64);
+                    let piece =
+                        self.assembly.call(number, &id, &name, &arguments).map_err(|failure| failure.error)?;
                     self.called += 1;
                     self.blank = Some(String::new());
                     self.ready.push_back(piece);
                 }
             }
         }
+        Ok(())
     }
 
     fn end(&mut self, finish: Finish) -> Result<()> {
         let rest = self.speech.finish();
-        self.say(&rest);
+        self.say(&rest)?;
         if let Some(calls) = &mut self.calls {
             let said = calls.finish();
-            self.take(said);
+            self.take(said)?;
         }
         self.assembly.finish = Some(finish);
         self.assembly.usage = self.usage;
-        let mut reply = self.assembly.whole();
+        let mut reply = self.assembly.whole().map_err(|failure| failure.error)?;
         // An answer that asks for nothing that can be run has ended as it ended.
         if reply.finish == Some(Finish::ToolCalls) && reply.message.calls().all(|call| call.broken.is_some())
         {
