@@ -11,7 +11,6 @@ import dataclasses
 import datetime
 import enum
 import inspect
-import json
 import re
 import types
 import typing
@@ -29,8 +28,8 @@ def hints_of(of: Any) -> dict[str, Any]:
     # A hint that is a text is evaluated, and raises what it likes.
     except Exception as cause:
         name = getattr(of, "__name__", type(of).__name__)
-        where = "names in hints must be known at the top of the module"
-        raise unknown(f"the hints of '{name}' cannot be read: {type(cause).__name__}: {cause}; {where}") from cause
+        hint = "; names in hints must be known at the top of the module" if isinstance(cause, NameError) else ""
+        raise unknown(f"the hints of '{name}' cannot be read: {type(cause).__name__}: {cause}{hint}") from cause
 
 
 def object_schema(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
@@ -201,7 +200,7 @@ class Kinds:
             inner[place] = schema
             schema = {"$ref": f"#/$defs/{place}"}
         schema = self._merged(schema, inner)
-        kind = Kind(schema, _read_pydantic(adapter), hashable=getattr(of, "__hash__", None) is not None)
+        kind = Kind(schema, _read_pydantic(of, adapter), hashable=getattr(of, "__hash__", None) is not None)
         if _is_hashable(of):
             self._made[of] = kind
         return kind
@@ -332,15 +331,22 @@ def _is_pydantic(of: type) -> bool:
 _OWN_RULES = ("value_error", "assertion_error")
 
 
-def _read_pydantic(adapter: Any) -> Read:
+def _read_pydantic(of: Any, adapter: Any) -> Read:
     exactly: dict[str, Any] = {"strict": True}
-    # Before 2.12 it cannot be asked to refuse members that a model would ignore.
+    fields = None
     if "extra" in inspect.signature(adapter.validate_json).parameters:
         exactly["extra"] = "forbid"
+    elif (fields := getattr(of, "model_fields", None)) is not None:
+        # Before 2.12 a model cannot be asked to refuse what it would ignore.
+        fields = {name for field, one in fields.items() for name in (field, one.alias, one.validation_alias)}
 
     def read(value: Any, at: str, exact: bool) -> Any:
+        import json
+
         from pydantic import ValidationError
 
+        if exact and fields is not None and isinstance(value, dict) and not fields.issuperset(value):
+            raise Misfit(at, "there are members that the model does not know")
         try:
             # As JSON: what is strict then still takes a date from a text and a tuple from a list.
             return taken(at, lambda: adapter.validate_json(json.dumps(value), **(exactly if exact else {})))
@@ -379,7 +385,10 @@ def _formless(of: Any) -> InvalidInput:
     if isinstance(of, (str, typing.ForwardRef)):
         name = getattr(of, "__forward_arg__", of)
         return unknown(f"the name {name!r:.60} stands for no type here; give the type itself")
-    name = of.__name__ if isinstance(of, type) else f"{of!r:.80}, of type {type(of).__name__},"
+    if isinstance(of, type):
+        name = of.__name__
+    else:
+        name = f"{of!r:.80}" if type(of).__module__ in ("typing", "types") else f"an object of type {type(of).__name__}"
     instead = _INSTEAD.get(of) if isinstance(of, type) else None
     return unknown(f"{name} has no JSON Schema; give {instead or 'a dataclass, a TypedDict, a pydantic model or a JSON Schema'}")
 

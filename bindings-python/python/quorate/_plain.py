@@ -56,7 +56,7 @@ def _choice(pairs: list[tuple[Any, Any]], what: str) -> Kind:
     values = [value for value, _ in pairs]
     for value in values:
         if not isinstance(value, tuple(_TYPES)) or (isinstance(value, float) and not math.isfinite(value)):
-            has = f"{what} has the value {value!r:.60}"
+            has = f"{what} has a value of type {type(value).__name__}"
             raise unknown(f"{has}; JSON has texts, numbers, true, false and null: give it one of these")
     if not values:
         raise unknown(f"{what} has no values")
@@ -115,12 +115,11 @@ def _number(value: Any, at: str, exact: bool) -> float:
 
 def _text(make: Callable[[str], Any], shaped: str, **schema: str) -> Kind:
     """A type that is written as a text."""
-    shape = re.compile(shaped)
 
     def read(value: Any, at: str, exact: bool) -> Any:
         if not isinstance(value, str):
             raise Misfit(at, "a text is expected")
-        if not shape.fullmatch(value):
+        if not re.fullmatch(shaped, value):
             raise Misfit(at, f"a text is expected that fits {schema}", refused=True)
         return taken(at, lambda: make(value))
 

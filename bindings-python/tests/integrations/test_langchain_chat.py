@@ -162,19 +162,20 @@ def summed(chunks):
     return total
 
 
+async def astreamed(model):
+    return summed([chunk async for chunk in model.astream("q")])
+
+
 def test_a_call_that_was_cut_never_runs():
     call = {"type": "tool_call", "id": "c1", "name": "pay", "arguments": {}, "broken": '{"amount": 10, "to": "Bo'}
     whole = {**call, "arguments": {"amount": 10}, "broken": '{"amount": 10}'}
     for said in (call, whole):
         cut = {"content": [{"type": "text", "text": "Paying."}, said], "finish": "length"}
 
-        async def astreamed(cut=cut):
-            return summed([chunk async for chunk in scripted(cut).astream("pay")])
-
         for found in (
             scripted(cut).invoke("pay"),
             summed(scripted(cut).stream("pay")),
-            asyncio.run(astreamed()),
+            asyncio.run(astreamed(scripted(cut))),
             scripted(cut, streaming=True).invoke("pay"),
         ):
             assert found.tool_calls == []
@@ -205,7 +206,7 @@ def test_what_is_not_known_is_refused_with_a_code():
         "attempts": lambda: ChatQuorate(model="openai:m", api_key="k", max_retries=-5),
         "top_p": lambda: model.invoke("q", top_p=0.5),
         "jsonmode": lambda: model.with_structured_output({"type": "object"}, method="jsonmode"),
-        "JSON Schema of 5": lambda: model.with_structured_output(5),
+        "of type int": lambda: model.with_structured_output(5),
         "parallel_tool_calls": lambda: model.bind_tools([], parallel_tool_calls=False),
         "has no 'text'": lambda: model.invoke([HumanMessage([{"type": "text"}])]),
         "has no 'image_url'": lambda: model.invoke([HumanMessage([{"type": "image_url"}])]),
@@ -256,6 +257,7 @@ def test_raw_answers_that_are_not_of_their_form_come_with_the_error():
             model(said, said, said).invoke("q"),
             asyncio.run(model(said, said, said).ainvoke("q")),
             summed(model(said, said, said).stream("q")),
+            asyncio.run(astreamed(model(said, said, said))),
         ):
             assert found["parsed"] is None and found["parsing_error"].code == code
             assert found["raw"].content == (said if isinstance(said, str) else "")

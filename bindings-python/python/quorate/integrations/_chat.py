@@ -292,7 +292,8 @@ class ChatQuorate(BaseChatModel):
             form = {"type": "object"} if method == "json_mode" else convert_to_json_schema(schema)
         # Whatever is no schema.
         except Exception as cause:
-            raise _invalid(f"LangChain makes no JSON Schema of {schema!r:.80}: {cause}") from cause
+            name = schema.__name__ if isinstance(schema, type) else f"what is given, of type {type(schema).__name__}"
+            raise _invalid(f"LangChain makes no JSON Schema of {name}: {cause}") from cause
         told = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
         model = self.bind(output=form, ls_structured_output_format=told, **kwargs)
         parser: Any = JsonOutputParser()
