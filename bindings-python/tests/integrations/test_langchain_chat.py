@@ -207,6 +207,8 @@ def test_what_is_not_known_is_refused_with_a_code():
         "top_p": lambda: model.invoke("q", top_p=0.5),
         "jsonmode": lambda: model.with_structured_output({"type": "object"}, method="jsonmode"),
         "of type int": lambda: model.with_structured_output(5),
+        "of type dict: Unsupported": lambda: model.with_structured_output({"a": 1}),
+        "of type str": lambda: model.bind_tools(["f"]),
         "parallel_tool_calls": lambda: model.bind_tools([], parallel_tool_calls=False),
         "has no 'text'": lambda: model.invoke([HumanMessage([{"type": "text"}])]),
         "has no 'image_url'": lambda: model.invoke([HumanMessage([{"type": "image_url"}])]),
@@ -273,6 +275,7 @@ def test_raw_answers_that_are_not_of_their_form_come_with_the_error():
 def test_a_schema_needs_no_title():
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
     assert scripted('{"a": 1}').with_structured_output(schema).invoke("q") == {"a": 1}
+    assert scripted('"c"', '"b"').with_structured_output({"enum": ["a", "b"]}).invoke("q") == "b"
     call = {"tool_calls": [{"name": "answer", "arguments": {"a": 1}}]}
     assert scripted(call).with_structured_output(schema, method="function_calling").invoke("q") == {"a": 1}
 

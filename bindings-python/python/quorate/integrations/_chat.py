@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
@@ -33,6 +33,8 @@ from pydantic import PrivateAttr, SecretStr
 from .._errors import Cancelled, InvalidInput
 from .._models import Model, ModelEvent, Reply, Resilience, Usage
 from .._quorate import error
+
+_T = TypeVar("_T")
 
 _ROLES = {"system": "system", "developer": "system", "human": "user", "user": "user", "ai": "assistant", "assistant": "assistant"}
 
@@ -269,7 +271,7 @@ class ChatQuorate(BaseChatModel):
             choice = None
         if choice is not None:
             kwargs["tool_choice"] = choice
-        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
+        return self.bind(tools=[_converted(tool, convert_to_openai_tool) for tool in tools], **kwargs)
 
     def with_structured_output(
         self,
@@ -283,17 +285,18 @@ class ChatQuorate(BaseChatModel):
         """The model with answers of a form. ``json_mode`` asks for any object; ``strict`` has no effect, the form always holds."""
         if method not in ("json_schema", "function_calling", "json_mode"):
             raise _invalid(f"method is {method!r:.60}; json_schema, function_calling or json_mode is expected")
-        if isinstance(schema, Mapping) and "title" not in schema and ("type" in schema or "properties" in schema):
+        is_schema = False
+        if isinstance(schema, Mapping) and _SCHEMATIC.intersection(schema) and not _NAMING.intersection(schema):
             # LangChain takes no schema without a name.
-            schema = {"title": "answer", **schema}
-        try:
-            if method == "function_calling":
-                return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
-            form = {"type": "object"} if method == "json_mode" else convert_to_json_schema(schema)
-        # Whatever is no schema.
-        except Exception as cause:
-            name = schema.__name__ if isinstance(schema, type) else f"what is given, of type {type(schema).__name__}"
-            raise _invalid(f"LangChain makes no JSON Schema of {name}: {cause}") from cause
+            is_schema, schema = True, {"title": "answer", **schema}
+        if method == "function_calling":
+            structured = super().with_structured_output
+            return _converted(schema, lambda one: structured(one, include_raw=include_raw, **kwargs))
+        if method == "json_mode":
+            form: Any = {"type": "object"}
+        else:
+            # Of a schema with a name LangChain takes no more than the properties.
+            form = schema if is_schema else _converted(schema, convert_to_json_schema)
         told = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
         model = self.bind(output=form, ls_structured_output_format=told, **kwargs)
         parser: Any = JsonOutputParser()
@@ -312,6 +315,21 @@ class ChatQuorate(BaseChatModel):
 
         both = RunnablePassthrough.assign(parsed=lambda found: parsed(found)[0], parsing_error=lambda found: parsed(found)[1])
         return RunnableMap(raw=model.bind(raw=True)) | both
+
+
+# Members of descriptions of tools, and those that make a dict a JSON Schema.
+_NAMING = {"name", "function"}
+_SCHEMATIC = {"type", "properties", "anyOf", "oneOf", "allOf", "enum", "const", "$ref"}
+
+
+def _converted(given: Any, convert: Callable[[Any], _T]) -> _T:
+    """What LangChain makes of a tool or a schema; it raises all kinds of errors where it makes nothing."""
+    try:
+        return convert(given)
+    except Exception as cause:
+        name = given.__name__ if isinstance(given, type) else f"what is given, of type {type(given).__name__}"
+        said = str(cause).split("\n")[0]
+        raise _invalid(f"LangChain makes no JSON Schema of {name}: {said}") from cause
 
 
 class _Given:
@@ -427,7 +445,8 @@ def _neutral(message: BaseMessage) -> dict[str, Any]:
         text = message.content if isinstance(message.content, str) else _text(message.content)
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": text, "error": message.status == "error"}
     if isinstance(message, AIMessage):
-        parts = [*message.additional_kwargs.get("quorate", []), *_parts(message.content, assistant=True)]
+        kept = message.additional_kwargs.get("quorate")
+        parts = [*(kept if isinstance(kept, list) else []), *_parts(message.content, assistant=True)]
         calls = [{"type": "tool_call", "id": c["id"] or "", "name": c["name"], "arguments": c["args"]} for c in message.tool_calls]
         # Of a stream they are not where they belong.
         broken = message.invalid_tool_calls or message.response_metadata.get("invalid_tool_calls", [])
