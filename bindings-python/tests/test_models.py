@@ -280,58 +280,6 @@ def test_a_forked_child_has_no_stream_of_its_parent_and_asks_anew():
         assert list(begun)[-1].type == "end"
 
 
-# asyncio.
-
-
-async def test_asyncio_has_the_same_calls():
-    def answer(n, body):
-        return stream("5 ", "mg") if body.get("stream") else reply()
-
-    with Server(answer) as server:
-        asked = model(server, resilience=quorate.Resilience(max_concurrent=100))
-        assert (await asked.aio.complete("q")).text == "5 mg"
-        assert (await asked.aio.count_tokens("q")).tokens > 0
-        events = [e async for e in asked.aio.stream("q")]
-        assert [e.type for e in events] == ["text", "text", "end"]
-        assert (await asked.aio.stream("q").result()).text == "5 mg"
-        async with asked.aio.stream("q") as found:
-            assert (await anext(found)).delta == "5 "
-        assert [e async for e in found] == []
-
-        async def one():
-            return "".join([e.delta async for e in asked.aio.stream("q") if e.type == "text"])
-
-        assert await asyncio.gather(*(one() for _ in range(64))) == ["5 mg"] * 64
-        assert [r.text for r in await asyncio.gather(*(asked.aio.complete("q") for _ in range(40)))] == ["5 mg"] * 40
-
-
-async def test_a_cancelled_task_closes_its_connection():
-    beginning = Answer(event({"content": "one"}), kind="text/event-stream", hang=True)
-    with Server(beginning) as server:
-        begun = asyncio.Event()
-
-        async def listen():
-            async for _ in model(server).aio.stream("q"):
-                begun.set()
-
-        task = asyncio.create_task(listen())
-        await begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert await asyncio.to_thread(server.gone.wait, LONG)
-
-
-async def test_a_failing_call_fails_in_asyncio_too():
-    with Server(refusal(404)) as server:
-        with pytest.raises(quorate.NotFound):
-            await model(server).aio.complete("q")
-        last = [e async for e in model(server).aio.stream("q")][-1]
-        assert (last.type, last.error.code) == ("error", "model_not_found")
-        with pytest.raises(quorate.NotFound):
-            await model(server).aio.stream("q").result()
-
-
 # Answers of a form.
 
 
@@ -575,6 +523,14 @@ def test_results_are_copied_pickled_and_written():
     failed = list(quorate.ScriptedModel([quorate.NotFound("model_not_found", "m")]).stream("q"))[-1]
     assert failed.to_dict()["error"] == {"code": "model_not_found", "message": "m"}
     assert str(events[-1].result) == "5 mg" and "5 mg" in repr(events[-1].result)
+
+
+def test_a_model_is_shared_and_says_so_when_it_is_copied():
+    asked = quorate.ScriptedModel(["one"])
+    assert copy.copy(asked) is asked
+    for leave in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="share the object"):
+            leave(asked)
 
 
 def test_tokens_are_counted():

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 
 from . import _quorate
 
+# For the start of the thread alone. A listener that was forgotten goes when the collector runs, on any thread and while that
+# holds this lock: what it does takes no lock.
 _lock = threading.Lock()
 _numbers = itertools.count()
 _waiting: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
@@ -28,27 +30,25 @@ def woken(events: _quorate.Events | _quorate.ModelFlow) -> Iterator[asyncio.Even
     """What is set, on the running loop, whenever there may be something to hear."""
     global _bell, _thread
     wake = asyncio.Event()
-    with _lock:
-        number = next(_numbers)
-        _waiting[number] = (asyncio.get_running_loop(), wake)
-        if _bell is None:
-            _bell = _quorate.Bell()
-            _thread = threading.Thread(target=_work, args=(_bell,), name="quorate-listen", daemon=True)
-            _thread.start()
-        bell = _bell
+    number = next(_numbers)
     try:
+        _waiting[number] = (asyncio.get_running_loop(), wake)
+        with _lock:
+            if _bell is None:
+                _bell = _quorate.Bell()
+                _thread = threading.Thread(target=_work, args=(_bell,), name="quorate-listen", daemon=True)
+                _thread.start()
+            bell = _bell
         events._ring(bell, number)
         yield wake
     finally:
-        with _lock:
-            _waiting.pop(number, None)
+        _waiting.pop(number, None)
 
 
 def _work(bell: _quorate.Bell) -> None:
     while (numbers := bell.wait()) is not None:
         for number in numbers:
-            with _lock:
-                found = _waiting.get(number)
+            found = _waiting.get(number)
             if found is None:
                 continue
             loop, wake = found
@@ -56,8 +56,7 @@ def _work(bell: _quorate.Bell) -> None:
                 loop.call_soon_threadsafe(wake.set)
             except RuntimeError:
                 # The loop is closed: nobody listens.
-                with _lock:
-                    _waiting.pop(number, None)
+                _waiting.pop(number, None)
 
 
 def _forget() -> None:

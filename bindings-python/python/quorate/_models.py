@@ -7,14 +7,15 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 
-from . import _quorate
+from . import _pool, _quorate
 from ._errors import Cancelled, InvalidInput, QuorateError
 from ._record import Record
 from ._report import Report, plain
@@ -307,6 +308,14 @@ class Model:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
 
+    def __copy__(self) -> Model:
+        # It never changes.
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        how = "share the object, also between threads, or open the model anew where it is needed"
+        raise TypeError(f"{self!r} holds limits, connections and a key, and is neither copied deeply nor pickled: {how}")
+
 
 class ScriptedModel(Model):
     """A model for tests. ``replies``: what it says, one for each call, or a function of the request that answers it.
@@ -329,13 +338,36 @@ class ScriptedModel(Model):
         price: Mapping[str, Any] | None = None,
     ) -> None:
         options, fallback = _common(resilience, price)
-        script: Any = replies
+        script: Any = _awaited(replies) if callable(replies) else replies
         if not callable(replies):
             if isinstance(replies, (str, bytes, Mapping)) or not isinstance(replies, Iterable):
                 kind = type(replies).__name__
                 raise _invalid(f"replies are of type {kind}; a list of replies or a function of the request is expected")
             script = [_scripted(one) for one in replies]
         self._native = _quorate.scripted_model(script, id, options, fallback)
+
+
+def _awaited(function: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+    """The function, with the coroutine that it may give run to its end, or until its call is cancelled."""
+
+    def call(request: dict[str, Any]) -> Any:
+        given = function(request)
+        if not inspect.iscoroutine(given):
+            return given
+        import asyncio
+
+        async def wait() -> Any:
+            task, cancel = asyncio.ensure_future(given), _pool.cancel()
+            while not (await asyncio.wait([task], timeout=0.05))[0]:
+                if cancel is not None and cancel.cancelled:
+                    task.cancel()
+            if task.cancelled():
+                raise Cancelled("cancelled", "the model's function was cancelled")
+            return task.result()
+
+        return asyncio.run(wait())
+
+    return call
 
 
 def _scripted(given: Any) -> Any:
@@ -480,12 +512,14 @@ def _reply(found: dict[str, Any], wanted: Form | None) -> Reply:
 
 def _event(found: dict[str, Any], wanted: Form | None) -> ModelEvent:
     if "error" in found:
-        found["error"] = _quorate.error(**found["error"])
+        error = found["error"] = _quorate.error(**found["error"])
+        if wanted is not None and wanted.cause is not None and wanted.cause[0] == error.message:
+            error.__cause__ = wanted.cause[1]
     if "result" in found:
         result = found["result"]
         try:
             found["result"] = _reply(result, wanted if found["type"] == "end" else None)
-        except QuorateError as error:
+        except QuorateError as refused:
             # The answer fits the schema of its type, and the type refuses it all the same.
-            found = {"type": "error", "error": error, "result": _reply({**result, "finish": None, "output": None}, None)}
+            found = {"type": "error", "error": refused, "result": _reply({**result, "finish": None, "output": None}, None)}
     return ModelEvent(found)

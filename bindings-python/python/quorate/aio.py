@@ -337,7 +337,7 @@ class AsyncModelStream:
 
     def __init__(self, of: ModelStream) -> None:
         self._of = of
-        self._wake: asyncio.Event | None = None
+        self._heard: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._woken = ExitStack()
 
     def __aiter__(self) -> AsyncModelStream:
@@ -357,15 +357,32 @@ class AsyncModelStream:
 
     async def _more(self) -> None:
         """Waits until there are events, or none will come any more."""
-        if self._wake is None:
-            self._wake = self._woken.enter_context(_listen.woken(self._of._native))
+        loop = asyncio.get_running_loop()
+        if self._heard is None or self._heard[0] is not loop:
+            # An event belongs to one loop, and a stream may be read on in another.
+            self._deafen()
+            self._heard = (loop, self._woken.enter_context(_listen.woken(self._of._native)))
+        heard = self._heard
         while True:
-            self._wake.clear()
+            heard[1].clear()
             events = self._of._native.take()
             if events is not None:
                 self._of._events.extend(events)
                 return
-            await self._wake.wait()
+            if self._heard is not heard:
+                raise InvalidInput("invalid_argument", "the stream is read in another event loop; read it in one at a time")
+            await heard[1].wait()
+
+    def _deafen(self) -> None:
+        """Listens no more, and wakes who waits for the next event."""
+        self._woken.close()
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            try:
+                heard[0].call_soon_threadsafe(heard[1].set)
+            except RuntimeError:
+                # The loop is closed: nobody waits.
+                pass
 
     async def result(self) -> Reply:
         """Reads what is left, and gives the whole answer. Codes: those of :meth:`quorate.Model.complete`, ``cancelled``."""
@@ -379,8 +396,8 @@ class AsyncModelStream:
 
     async def aclose(self) -> None:
         """Lets go of the answer: no event comes any more."""
-        self._woken.close()
         self._of.close()
+        self._deafen()
 
     async def __aenter__(self) -> AsyncModelStream:
         return self
