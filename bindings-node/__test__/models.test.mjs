@@ -133,6 +133,16 @@ test('what is wrong is said before anything is sent', () =>
     ]) {
       await assert.rejects(call, wrong, call.toString());
     }
+    const hole = new Array(2 ** 32 - 1);
+    for (const call of [
+      () => model.complete(hole),
+      () => model.countTokens(hole),
+      () => model.complete('q', { tools: hole }),
+      async () => new ScriptedModel(hole),
+      async () => new Model('openai:m', { resilience: { fallback: hole } }),
+    ]) {
+      await assert.rejects(call, fails(InvalidInput, 'too_large'), call.toString());
+    }
     await assert.rejects(model.complete([]), fails(InvalidInput, 'empty_input'));
     await assert.rejects(model.complete('q', { temperature: NaN }), fails(InvalidInput, 'not_finite'));
     assert.deepEqual(server.asked, []);

@@ -1,7 +1,7 @@
 // How are language models asked?
 
 import type * as Native from '../native.js';
-import { abortable, admitted, hosted, isSignal, now, options as checked, parse, reason, settle } from './call.js';
+import { abortable, admitted, bounded, hosted, isSignal, now, options as checked, parse, reason, settle } from './call.js';
 import type { Abortable } from './embed.js';
 import { Cancelled, QuorateError, errorOf, invalid } from './errors.js';
 import { native } from './native.js';
@@ -209,7 +209,7 @@ function fallbackOf(models: readonly Model[] | null | undefined): Native.Fallbac
   const out = new native.Fallback();
   if (models === undefined || models === null) return out;
   if (!Array.isArray(models)) throw invalid('fallback is not an array of models');
-  models.forEach((model, i) => out.add(modelOf(model, `fallback[${i}]`)));
+  bounded(models, 'fallback').forEach((model, i) => out.add(modelOf(model, `fallback[${i}]`)));
   return out;
 }
 
@@ -339,7 +339,7 @@ export class ScriptedModel extends Model {
     const name = id ?? undefined;
     if (typeof replies !== 'function') {
       if (!Array.isArray(replies)) throw invalid('replies are no array of replies and no function of the request');
-      super(MADE, now(() => native.LanguageModel.script(replies.map(scripted), name, rest, fallback)), models);
+      super(MADE, now(() => native.LanguageModel.script(bounded(replies, 'replies').map(scripted), name, rest, fallback)), models);
       return;
     }
     const made = now(() => native.LanguageModel.callback(answering(new WeakRef(replies)), name, rest, fallback));
@@ -386,12 +386,12 @@ function isReply(given: object): given is Reply {
 /** A request as the native half takes it. */
 function requestOf<T>(messages: Messages, given: AskOptions<T>): object {
   const { tools, output, extra, ...rest } = given;
-  const read = Array.isArray(messages) ? (messages as (Message | Reply)[]).map(neutral) : messages;
+  const read = Array.isArray(messages) ? bounded(messages as (Message | Reply)[], 'messages').map(neutral) : messages;
   return {
     ...rest,
     extra,
     messages: read,
-    tools: Array.isArray(tools) ? (tools as Tool[]).map(toolOf) : tools,
+    tools: Array.isArray(tools) ? bounded(tools as Tool[], 'tools').map(toolOf) : tools,
     output: output === undefined || output === null ? undefined : schemaOf(output, 'output'),
   };
 }
