@@ -228,7 +228,7 @@ export declare class KnowledgeBase {
 
 /** A language model. */
 export declare class LanguageModel {
-  /** A model behind a service. */
+  /** A model behind a service, or one of this machine, whose files are read before this returns. */
   static open(name: unknown, options: unknown, fallback: Fallback): LanguageModel
   /** A model of tests that gives these replies in their order. */
   static script(replies: unknown, id: string | undefined | null, options: unknown, fallback: Fallback): LanguageModel
@@ -239,7 +239,7 @@ export declare class LanguageModel {
   /** The answer piece by piece. Nothing is sent before the first piece is asked for. */
   stream(request: unknown, check?: unknown | undefined | null): ModelFlow
   /** The tokens that a request takes, as JSON. */
-  countTokens(request: unknown): string
+  countTokens(request: unknown): Promise<string>
   /** How prices and recordings name the model. */
   get id(): string
   /** What its tokens cost, as JSON. */
@@ -299,6 +299,9 @@ export declare function messageSchema(): string
 
 /** Opens the knowledge base in a folder, or in memory for `null`. */
 export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown): Promise<KnowledgeBase>
+
+/** Opens a model as `LanguageModel.open` does, on another thread. */
+export declare function openModel(name: unknown, options: unknown, fallback: Fallback): Promise<LanguageModel>
 
 /** What to tell the user of a table of ratings whose form was not given, where it may be the other way round. */
 export declare function ratingsDoubt(rows: number, columns: number): string | null

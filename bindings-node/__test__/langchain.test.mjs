@@ -118,3 +118,75 @@ test('a chat model answers, streams, calls tools and gives answers of a form', a
   const failing = new Unavailable('rate_limited', 'slowly');
   await assert.rejects(new ChatQuorate({ model: new ScriptedModel([failing]), maxRetries: 0 }).invoke('q'), fails(Unavailable, 'rate_limited'));
 });
+
+test('calls that must not run are told, and go back as what they are', async () => {
+  const broken = '{"amount": 10, "to": "Bo';
+  const cut = { content: [{ type: 'text', text: 'Paying.' }, { type: 'tool_call', id: 'c1', name: 'pay', arguments: {}, broken }], finish: 'length' };
+  const asked = [];
+  const model = new ScriptedModel((request) => {
+    asked.push(request.messages);
+    return asked.length > 2 ? 'done' : cut;
+  });
+  const chat = new ChatQuorate({ model });
+  const whole = await chat.invoke('q');
+  let streamed;
+  for await (const chunk of await chat.stream('q')) streamed = streamed ? streamed.concat(chunk) : chunk;
+  assert.deepEqual(whole.invalid_tool_calls.map(({ id, name, args }) => [id, name, args]), [['c1', 'pay', broken]]);
+  for (const message of [whole, streamed]) {
+    assert.deepEqual([message.content, message.tool_calls, message.tool_call_chunks], ['Paying.', [], []]);
+    assert.deepEqual(message.additional_kwargs.invalid_tool_calls, whole.invalid_tool_calls);
+    await chat.invoke([new HumanMessage('q'), message, new ToolMessage({ content: 'cut off', tool_call_id: 'c1', status: 'error' })]);
+    const [, said, result] = asked.at(-1);
+    assert.deepEqual(said.content[1], { type: 'tool_call', id: 'c1', name: 'pay', arguments: {}, broken });
+    assert.deepEqual(result.content[0], { type: 'tool_result', tool_call_id: 'c1', content: 'cut off', error: true });
+  }
+});
+
+test('numbers that JavaScript has not come to tools as their digits', async () => {
+  const calls = { toolCalls: [{ name: 'f', arguments: { id: 2n ** 53n + 1n, in: [2n ** 60n], n: 1 } }] };
+  const wanted = { id: '9007199254740993', in: ['1152921504606846976'], n: 1 };
+  const chat = new ChatQuorate({ model: new ScriptedModel(() => calls) }).bindTools([{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }]);
+  assert.deepEqual((await chat.invoke('q')).tool_calls[0].args, wanted);
+  let streamed;
+  for await (const chunk of await chat.stream('q')) streamed = streamed ? streamed.concat(chunk) : chunk;
+  assert.deepEqual(streamed.tool_calls[0].args, wanted);
+});
+
+test('options are those that there are, and reach the model', async () => {
+  const model = new ScriptedModel((request) => JSON.stringify(request));
+  const wrong = fails(InvalidInput, 'invalid_argument');
+  for (const beside of [{ baseUrl: 'http://127.0.0.1:9' }, { apiKey: 'k' }, { resilience: {} }, { price: { input: 1, output: 1 } }, { outputWay: 'tool' }, { threads: 2 }]) {
+    assert.throws(() => new ChatQuorate({ model, ...beside }), wrong, JSON.stringify(beside));
+  }
+  for (const make of [
+    () => new ChatQuorate({ model: 'openai:m', apiKey: 'k', threads: 2 }),
+    () => new ChatQuorate({ model, maxToken: 5 }),
+    () => new ChatQuorate({ model, max_tokens: 5 }),
+    () => new ChatQuorate(5),
+    () => new ChatQuorate(),
+    () => new QuorateEmbeddings({ model: 'builtin' }),
+  ]) {
+    assert.throws(make, wrong, String(make));
+  }
+  await inFolder(async (folder) => {
+    const embeddings = new QuorateEmbeddings({ maxRetries: 1 });
+    const config = { folder: join(folder, 'kb') };
+    await assert.rejects(QuorateVectorStore.open(embeddings, { ...config, serch: {} }), wrong);
+    const { kb } = await QuorateVectorStore.open(embeddings, config);
+    await assert.rejects(QuorateVectorStore.open(embeddings, { ...config, kb }), wrong);
+    await kb.close();
+  });
+  const named = new ChatQuorate({ model: 'openai:m', apiKey: 'a-secret', maxRetries: 2, tags: ['t'], verbose: false });
+  assert.ok(!JSON.stringify(named).includes('a-secret') && !JSON.stringify(named.lc_kwargs).includes('a-secret'));
+  const chat = new ChatQuorate({ model, temperature: 0.5, maxTokens: 7, stop: ['x'], maxRetries: 0 });
+  const sent = async (...args) => JSON.parse((await chat.invoke('q', ...args)).content);
+  const { temperature, max_tokens, stop } = await sent();
+  assert.deepEqual([temperature, max_tokens, stop], [0.5, 7, ['x']]);
+  const once = await sent({ temperature: 0, seed: 3, stop: ['y'] });
+  assert.deepEqual([once.temperature, once.max_tokens, once.seed, once.stop], [0, 7, 3, ['y']]);
+  const tool = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } };
+  for (const [given, wanted] of [['any', 'required'], [{ type: 'any' }, 'required'], [{ type: 'tool', name: 'f' }, 'f'], [{ type: 'function', function: { name: 'f' } }, 'f']]) {
+    const bound = chat.bindTools([tool], { tool_choice: given });
+    assert.equal(JSON.parse((await bound.invoke('q')).content).tool_choice, wanted);
+  }
+});

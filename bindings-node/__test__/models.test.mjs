@@ -1,15 +1,19 @@
 // Do language models answer, stream, stop and fail in Node as they do in Rust?
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 import * as valibot from 'valibot';
 import { toStandardJsonSchema } from '@valibot/to-json-schema';
 import { z } from 'zod';
 
-import { Cancelled, Conflict, InvalidInput, Model, NotFound, QuorateError, ScriptedModel, Unavailable, messageSchema, onLog, record, replay } from 'quorate';
+import { Cancelled, Conflict, Embedder, InvalidInput, Model, NotFound, QuorateError, ScriptedModel, Unavailable, messageSchema, onLog, record, replay } from 'quorate';
 
 import { fails, inFolder } from './support/kb.mjs';
 import { event, refusal, reply, stream, withServer } from './support/loopback.mjs';
@@ -17,6 +21,20 @@ import { event, refusal, reply, stream, withServer } from './support/loopback.mj
 const KEY = 'sk-a-very-secret-key-77';
 const SOON = { 'retry-after-ms': '1' };
 const open = (server, options) => new Model('openai:m', { baseUrl: server.url, apiKey: KEY, ...options });
+
+/** A form that each output fits, and of which `validate` says more. */
+const form = (validate) => ({ '~standard': { version: 1, vendor: 'mine', validate, jsonSchema: { input: () => ({}) } } });
+/** No signal, though `instanceof` says so. */
+const noSignal = () => Object.create(AbortSignal.prototype);
+
+/** Collects garbage until `done`, a number of times at most. */
+async function collected(done, times = 100) {
+  for (let i = 0; i < times && !done(); i++) {
+    globalThis.gc();
+    await pause(20);
+  }
+  return done();
+}
 
 async function all(events) {
   const found = [];
@@ -92,16 +110,39 @@ test('what is wrong is said before anything is sent', () =>
       () => model.complete('q', { output: 5 }),
       () => model.complete('q', { output: { '~standard': { version: 1, vendor: 'mine', validate: () => ({ value: 1 }) } } }),
       () => model.complete('q', { signal: 5 }),
+      () => model.complete('q', { signal: noSignal() }),
+      () => model.countTokens('q', { signal: noSignal() }),
+      async () => model.stream('q', { signal: noSignal() }),
+      () => model.countTokens('q', { maxTokens: 5 }),
+      () => model.complete([{ role: 'assistant', content: 'x', toolCalls: '' }, { role: 'user', content: 'y' }]),
+      () => model.complete([{ role: 'assistant', content: 'x', toolCalls: 0 }, { role: 'user', content: 'y' }]),
+      () => model.complete([{ role: 'tool', content: 'x', toolCallId: 0 }]),
+      () => record('never.jsonl', { redakt: ['x'] }),
       async () => model.stream('q', { temperature: -1 }),
       async () => new Model('nobody:m'),
+      () => Model.open('nobody:m'),
+      () => Model.open('openai:m', { retries: 5 }),
+      () => Model.open('openai:m', { resilience: { fallback: ['m'] } }),
+      () => Model.open(5),
       async () => new Model('openai:m', { apiKey: 5 }),
       async () => new Model('openai:m', { retries: 5 }),
       async () => new Model('openai:m', { resilience: { attempts: 0 } }),
       async () => new Model('openai:m', { resilience: { fallback: ['m'] } }),
       async () => new ScriptedModel('one text'),
       async () => new ScriptedModel([5]),
+      async () => new ScriptedModel(['x'], Object.create(Embedder.prototype)),
     ]) {
       await assert.rejects(call, wrong, call.toString());
+    }
+    const hole = new Array(2 ** 32 - 1);
+    for (const call of [
+      () => model.complete(hole),
+      () => model.countTokens(hole),
+      () => model.complete('q', { tools: hole }),
+      async () => new ScriptedModel(hole),
+      async () => new Model('openai:m', { resilience: { fallback: hole } }),
+    ]) {
+      await assert.rejects(call, fails(InvalidInput, 'too_large'), call.toString());
     }
     await assert.rejects(model.complete([]), fails(InvalidInput, 'empty_input'));
     await assert.rejects(model.complete('q', { temperature: NaN }), fails(InvalidInput, 'not_finite'));
@@ -181,6 +222,16 @@ test('a stream that is aborted, cancelled or left closes its connection', async 
   });
 });
 
+test('a stream that is forgotten closes its connection, though a signal lives on', { skip: !globalThis.gc }, () =>
+  withServer({ body: event({ content: 'one' }), kind: 'text/event-stream', hang: true }, async (server) => {
+    const { signal } = new AbortController();
+    let gone = false;
+    server.gone.then(() => (gone = true));
+    await (async () => open(server).stream('q', { signal }).next())();
+    assert.ok(await collected(() => gone));
+    assert.ok(await collected(() => getEventListeners(signal, 'abort').length === 0));
+  }));
+
 test('an answer takes the form of a schema', async () => {
   const said = { amount: 5, unit: 'mg' };
   const forms = {
@@ -209,6 +260,91 @@ test('an answer takes the form of a schema', async () => {
   await assert.rejects(scripted.complete('q', { output: changed }), fails(Unavailable, 'output_invalid', /'\/day': too early/));
   const last = (await all(scripted.stream('q', { output: changed }))).at(-1);
   assert.deepEqual([last.type, last.error.code, last.result.text], ['error', 'output_invalid', early[0]]);
+});
+
+test('a form that refuses is believed, and one that fails is told', async () => {
+  const cases = [
+    [() => ({ issues: [] }), Unavailable, 'output_invalid', /without a reason/],
+    [() => ({ issues: [{ message: 'm', path: [null, { key: 'a' }, 0] }] }), Unavailable, 'output_invalid', /at '\/null\/a\/0': m/],
+    [() => undefined, InvalidInput, 'callback'],
+    [() => ({}), InvalidInput, 'callback'],
+    [() => ({ issues: true }), InvalidInput, 'callback'],
+    [() => Promise.reject(Object.create(null)), InvalidInput, 'callback'],
+  ];
+  for (const [validate, kind, code, said] of cases) {
+    const model = new ScriptedModel(() => '{}');
+    const asked = { output: form(validate), repairs: 0 };
+    await assert.rejects(model.complete('q', asked), fails(kind, code, said), String(validate));
+    assert.equal((await all(model.stream('q', asked))).at(-1).error.code, code, String(validate));
+  }
+});
+
+/** Runs a program that ends by itself, unless something that nobody wants any more keeps it. */
+const runs = (program) => promisify(execFile)(process.execPath, ['--expose-gc', '--input-type=module', '-e', program], { cwd: import.meta.dirname ?? '.', timeout: 20_000 });
+
+test('whoever cancels does not wait for the check of an output', async () => {
+  const asked = [];
+  const output = form(() => new Promise((resolve) => asked.push(resolve)));
+  for (const stop of ['cancel', 'abort', 'return']) {
+    const controller = new AbortController();
+    const stream = new ScriptedModel(['{}']).stream('q', { output, signal: controller.signal });
+    const events = all(stream);
+    while (asked.length === 0) await pause(5);
+    if (stop === 'abort') controller.abort();
+    else await stream[stop]();
+    assert.equal((await events).at(-1)?.type, stop === 'return' ? 'text' : 'cancelled');
+    asked.length = 0;
+  }
+  // Nor does the process.
+  await runs(`
+    import { ScriptedModel } from 'quorate';
+    globalThis.asked = [];
+    const validate = () => new Promise((resolve) => asked.push(resolve));
+    const output = { '~standard': { version: 1, vendor: 'mine', validate, jsonSchema: { input: () => ({}) } } };
+    const controller = new AbortController();
+    const call = new ScriptedModel(['{}']).complete('q', { output, signal: controller.signal });
+    while (asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    controller.abort();
+    const error = await call.catch((error) => error);
+    if (error.code !== 'cancelled') throw error;
+  `);
+});
+
+test('what a model writes keeps its numbers and its names', async () => {
+  const written = '{"id":9007199254740993,"low":-9223372036854775808,"high":18446744073709551615,"x":{"$big":"5"},"$$big":1,"list":[{"$big":"6"}]}';
+  const read = { id: 2n ** 53n + 1n, low: -(2n ** 63n), high: 2n ** 64n - 1n, x: { $big: '5' }, $$big: 1, list: [{ $big: '6' }] };
+  const call = { id: 'c1', type: 'function', function: { name: 'f', arguments: written } };
+  const tools = [{ name: 'f' }];
+  await withServer(reply(null, { message: { tool_calls: [call] }, finish: 'tool_calls' }), async (server) => {
+    const model = open(server);
+    const found = await model.complete('q', { tools });
+    assert.deepEqual(found.toolCalls, [{ id: 'c1', name: 'f', arguments: read }]);
+    assert.deepEqual(found.message.content[0].arguments, read);
+    assert.equal(JSON.parse(JSON.stringify(found)).toolCalls[0].arguments.id, '9007199254740993');
+    const members = (text) => text.slice(1, -1).split(',').sort();
+    for (const said of [found, found.message, { role: 'assistant', toolCalls: found.toolCalls }]) {
+      await model.complete(['q', said].map((one) => (one === 'q' ? { role: 'user', content: one } : one)), { tools });
+      const [sent] = server.asked.at(-1).messages[1].tool_calls;
+      assert.deepEqual(members(sent.function.arguments), members(written));
+    }
+  });
+  const seen = [];
+  const model = new ScriptedModel((request) => {
+    seen.push(request.messages.at(-1).content[0]?.arguments ?? request.seed);
+    return { toolCalls: [{ name: 'f', arguments: read }] };
+  });
+  const events = await all(model.stream('q', { tools, seed: 2n ** 60n }));
+  assert.deepEqual(events.find(({ type }) => type === 'tool_call').arguments, read);
+  assert.deepEqual(events.at(-1).result.toolCalls[0].arguments, read);
+  await model.complete([{ role: 'user', content: 'q' }, events.at(-1).result], { tools });
+  assert.deepEqual(seen, [2n ** 60n, read]);
+  const checked = [];
+  const plain = new ScriptedModel(() => written);
+  const output = form((value) => ({ value: checked.push(value) && value }));
+  assert.deepEqual((await plain.complete('q', { output })).output, read);
+  assert.deepEqual(checked[0], read);
+  assert.deepEqual((await plain.complete('q', { output: {} })).output, read);
+  await assert.rejects(model.complete('q', { extra: { n: 2n ** 64n } }), fails(InvalidInput, 'invalid_argument', /64 bits/));
 });
 
 test('tools are called, and their results go back', async () => {
@@ -250,6 +386,42 @@ test('a script says what it is told to', async () => {
   const nested = new ScriptedModel(async () => (await echo.complete('inner')).text);
   const found = await Promise.all(Array.from({ length: 300 }, () => nested.complete('q')));
   assert.ok(found.every(({ text }) => text === 'INNER'));
+});
+
+test('a function that gives or throws nonsense is told', async () => {
+  for (const answer of [() => Promise.reject(Object.create(null)), () => { throw Symbol('s'); }, () => new Proxy({}, { has: () => { throw new Error('mine'); } })]) {
+    await assert.rejects(new ScriptedModel(answer).complete('q'), fails(InvalidInput, 'callback'));
+  }
+  const calls = [{ id: 'c', name: 'f', arguments: { a: 1 } }];
+  for (const said of [{ toolCalls: calls }, { tool_calls: calls }]) {
+    assert.deepEqual((await new ScriptedModel([said]).complete('q', { tools: [{ name: 'f' }] })).toolCalls, calls);
+  }
+});
+
+test('a model goes with its function, and neither goes while it is needed', { skip: !globalThis.gc }, async () => {
+  let gone = 0;
+  const registry = new FinalizationRegistry(() => gone++);
+  const owner = (answer) => {
+    const made = { big: new Array(1000).fill(0) };
+    made.model = new ScriptedModel(() => answer(made), { resilience: { attempts: 2 } });
+    registry.register(made);
+    return made.model;
+  };
+  for (let i = 0; i < 20; i++) owner(({ big }) => `${big.length}`);
+  assert.ok(await collected(() => gone === 20));
+  // A call, a stream and another model keep it.
+  const awhile = () => collected(() => false, 10);
+  const flaky = () => {
+    let calls = 0;
+    return async ({ big }) => {
+      await awhile();
+      if (++calls === 1) throw new Unavailable('timeout', 'too slow');
+      return `${big.length}`;
+    };
+  };
+  const other = new ScriptedModel(() => { throw new Unavailable('timeout', 'no'); }, { resilience: { attempts: 1, fallback: [owner(({ big }) => `${big.length}`)] } });
+  const answers = await Promise.all([owner(flaky()).complete('q'), owner(flaky()).stream('q').result(), awhile().then(() => other.complete('q'))]);
+  assert.deepEqual(answers.map(({ text }) => text), ['1000', '1000', '1000']);
 });
 
 test('what was recorded is answered again without a network', () =>
@@ -296,4 +468,6 @@ test('tokens are counted', async () => {
   const few = await model.countTokens('q');
   const many = await model.countTokens('word '.repeat(100), { tools: [{ name: 'f' }] });
   assert.ok(few.tokens < many.tokens && few.exact === false && QuorateError);
+  assert.deepEqual(await (await Model.open('openai:m', { apiKey: KEY, baseUrl: new URL('http://127.0.0.1:9/') })).countTokens('q'), few);
+  await assert.rejects(model.countTokens('q', { signal: AbortSignal.abort() }), fails(Cancelled, 'cancelled'));
 });

@@ -319,8 +319,8 @@ pub fn from_labels(labels: &[Label]) -> Value {
     labels.iter().map(from_label).collect()
 }
 
-/// A value that users have given, as JSON in which whole numbers beyond 2^53 are marked, to become BigInts. Keys of the users' own
-/// that look like the mark are escaped.
+/// A value that users or models have given, as JSON in which whole numbers beyond 2^53 are marked, to become BigInts. Keys of their
+/// own that look like the mark are escaped.
 pub fn marked(value: Value) -> Value {
     let is_mark = |key: &str| {
         key.strip_suffix("big").is_some_and(|rest| rest.starts_with('$') && rest.bytes().all(|b| b == b'$'))
@@ -355,18 +355,29 @@ pub fn marked_text(text: &str) -> String {
 
 /// What metadata and filters are made of. Errors: `invalid_document`, `not_finite`.
 pub fn json(given: Given, what: &str) -> Result<Value> {
+    value(given, what, false)
+}
+
+/// What people and models say to one another: the same, and whole numbers of 64 bits without a sign.
+pub fn said(given: Given, what: &str) -> Result<Value> {
+    value(given, what, true)
+}
+
+fn value(given: Given, what: &str, unsigned: bool) -> Result<Value> {
     let refuse = |what: String| Err(Error::new(Code::InvalidDocument, what));
     Ok(match given {
         Given::Undefined | Given::Null => Value::Null,
         Given::Bool(b) => b.into(),
         Given::Big(i) => i.into(),
+        Given::Wide(u) if unsigned => u.into(),
+        Given::Wide(_) => return Err(invalid(format!("{what} is {}", given.kind()))),
         Given::Number(x) if x.fract() == 0.0 && x.abs() <= MAX_SAFE => (x as i64).into(),
         Given::Number(x) => match serde_json::Number::from_f64(x) {
             Some(n) => Value::Number(n),
             None => return Err(Error::new(Code::NotFinite, format!("{what} is {x}"))),
         },
         Given::Text(text) | Given::Date(text) => text.into(),
-        Given::Object(members) => Value::Object(object(members, what)?),
+        Given::Object(members) => Value::Object(values(members, what, unsigned)?),
         Given::Other(kind) => {
             return refuse(format!(
                 "{what} is {kind}; strings, numbers, booleans, null, arrays and objects are kept"
@@ -375,18 +386,26 @@ pub fn json(given: Given, what: &str) -> Result<Value> {
         items => list(items, what)?
             .into_iter()
             .enumerate()
-            .map(|(i, item)| json(item, &format!("{what}[{i}]")))
+            .map(|(i, item)| value(item, &format!("{what}[{i}]"), unsigned))
             .collect::<Result<_>>()?,
     })
 }
 
 /// Members as JSON; those that are `undefined` are left out, as JSON.stringify does.
 pub fn object(members: Vec<(String, Given)>, what: &str) -> Result<serde_json::Map<String, Value>> {
+    values(members, what, false)
+}
+
+fn values(
+    members: Vec<(String, Given)>,
+    what: &str,
+    unsigned: bool,
+) -> Result<serde_json::Map<String, Value>> {
     members
         .into_iter()
-        .filter(|(_, value)| !matches!(value, Given::Undefined))
-        .map(|(key, value)| {
-            let value = json(value, &format!("{what}.{key}"))?;
+        .filter(|(_, given)| !matches!(given, Given::Undefined))
+        .map(|(key, given)| {
+            let value = value(given, &format!("{what}.{key}"), unsigned)?;
             Ok((key, value))
         })
         .collect()

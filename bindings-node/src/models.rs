@@ -10,7 +10,7 @@ use quorate_bindings::Host;
 use quorate_bindings::models::{self, Flow};
 use serde_json::Value;
 
-use crate::convert::{self, Out, arg, list, text, texts};
+use crate::convert::{self, Out, arg, list, marked, text, texts};
 use crate::door::{Callback, Lane, Later, NativeCancel, Promised, flag, later, promise};
 use crate::errors::{OrThrow, Thrown, invalid};
 use crate::value::Given;
@@ -40,21 +40,40 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A value as JSON.
 fn json(given: Given, what: &str) -> Result<Value> {
-    convert::json(given, what).map_err(|error| match error.code() {
+    convert::said(given, what).map_err(|error| match error.code() {
         Code::InvalidDocument => invalid(error.message()),
         _ => error,
     })
 }
 
+/// An answer or an event on its way to JavaScript: what the model has written there is [`marked`], so that its numbers and names
+/// stay what they are.
+fn told(mut value: Value) -> Value {
+    if let Some(result) = value.get_mut("result") {
+        *result = told(result.take());
+    }
+    for name in ["arguments", "tool_calls", "broken_calls", "output", "message"] {
+        if let Some(written) = value.get_mut(name) {
+            *written = marked(written.take());
+        }
+    }
+    value
+}
+
 /// A request. `check`: what refuses outputs that fit the schema, called as `check(reply, output)` with the output as JSON; it
-/// answers with an error, `{code, message}`, or with nothing.
-fn request(env: &Env, given: &Unknown<'_>, check: Option<Unknown<'_>>) -> Result<Request, Thrown> {
+/// answers with an error, `{code, message}`, or with nothing. `cancel`: what ends the waiting for it.
+fn request(
+    env: &Env,
+    given: &Unknown<'_>,
+    check: Option<Unknown<'_>>,
+    cancel: &Cancel,
+) -> Result<Request, Thrown> {
     let given = arg(env, given, "request", json)?;
     let mut request = models::request(HOST, given).or_throw()?;
     if let (Some(output), Some(check)) = (&request.output, check) {
-        let host = Callback::new(env, &check)?;
+        let (host, cancel) = (Callback::new(env, &check)?, cancel.clone());
         request.output = Some(output.clone().checked_by(move |value| {
-            match host.call(vec![Out::Text(value.to_string())], &Cancel::new())? {
+            match host.call(vec![Out::Text(marked(value.clone()).to_string())], &cancel)? {
                 Given::Undefined => Ok(()),
                 refused => models::scripted_reply(
                     &serde_json::json!({"error": json(refused, "the check's answer")?}),
@@ -83,7 +102,7 @@ impl NativeFallback {
 
 #[napi]
 impl NativeLanguageModel {
-    /// A model behind a service.
+    /// A model behind a service, or one of this machine, whose files are read before this returns.
     #[napi(factory)]
     pub fn open(
         env: Env,
@@ -91,10 +110,7 @@ impl NativeLanguageModel {
         options: Unknown<'_>,
         fallback: &NativeFallback,
     ) -> Result<NativeLanguageModel, Thrown> {
-        let name = arg(&env, &name, "the model", text)?;
-        let options = arg(&env, &options, "options", json)?;
-        let fallback = lock(&fallback.0).clone();
-        models::open(HOST, &name, options, fallback).or_throw().map(NativeLanguageModel)
+        opening(&env, &name, &options, fallback)?().or_throw()
     }
 
     /// A model of tests that gives these replies in their order.
@@ -133,7 +149,7 @@ impl NativeLanguageModel {
     ) -> Result<NativeLanguageModel, Thrown> {
         let host = Callback::new(&env, &answer)?;
         let answer = move |request: &Request, cancel: &Cancel| {
-            let given = host.call(vec![Out::Text(request.to_json().to_string())], cancel)?;
+            let given = host.call(vec![Out::Text(marked(request.to_json()).to_string())], cancel)?;
             models::scripted_reply(&json(given, "what the model's function gave")?)
         };
         NativeLanguageModel::scripted(&env, ScriptedModel::of_function(answer), id, &options, fallback)
@@ -148,10 +164,11 @@ impl NativeLanguageModel {
         check: Option<Unknown<'_>>,
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
-        let request = self::request(&env, &request, check)?;
-        let (model, cancel) = (self.0.clone(), flag(cancel));
+        let cancel = flag(cancel);
+        let request = self::request(&env, &request, check, &cancel)?;
+        let model = self.0.clone();
         promise(&env, Lane::Ask, move || {
-            Ok(Out::Text(models::reply(&model.complete(&request, &cancel)?).to_string()))
+            Ok(Out::Text(told(models::reply(&model.complete(&request, &cancel)?)).to_string()))
         })
     }
 
@@ -163,15 +180,20 @@ impl NativeLanguageModel {
         request: Unknown<'_>,
         check: Option<Unknown<'_>>,
     ) -> Result<NativeModelFlow, Thrown> {
-        let request = self::request(&env, &request, check)?;
-        Flow::new(HOST, &self.0, &request).or_throw().map(NativeModelFlow::of)
+        let check_ends = Cancel::new();
+        let request = self::request(&env, &request, check, &check_ends)?;
+        let flow = Flow::new(HOST, &self.0, &request).or_throw()?;
+        Ok(NativeModelFlow::of(flow, check_ends))
     }
 
     /// The tokens that a request takes, as JSON.
-    #[napi]
-    pub fn count_tokens(&self, env: Env, request: Unknown<'_>) -> Result<String, Thrown> {
-        let request = self::request(&env, &request, None)?;
-        self.0.count_tokens(&request).map(|count| models::count(count).to_string()).or_throw()
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn count_tokens(&self, env: Env, request: Unknown<'_>) -> Result<Promised, Thrown> {
+        let request = self::request(&env, &request, None, &Cancel::new())?;
+        let model = self.0.clone();
+        promise(&env, Lane::Slow, move || {
+            Ok(Out::Text(models::count(model.count_tokens(&request)?).to_string()))
+        })
     }
 
     /// How prices and recordings name the model.
@@ -205,8 +227,35 @@ impl NativeLanguageModel {
     }
 }
 
+/// Opens a model as `LanguageModel.open` does, on another thread.
+#[napi(ts_return_type = "Promise<LanguageModel>")]
+pub fn open_model(
+    env: Env,
+    name: Unknown<'_>,
+    options: Unknown<'_>,
+    fallback: &NativeFallback,
+) -> Result<Promised, Thrown> {
+    let open = opening(&env, &name, &options, fallback)?;
+    promise(&env, Lane::Slow, move || Ok(Out::object(open()?)))
+}
+
+/// What opens a model, on any thread.
+fn opening(
+    env: &Env,
+    name: &Unknown<'_>,
+    options: &Unknown<'_>,
+    fallback: &NativeFallback,
+) -> Result<impl FnOnce() -> Result<NativeLanguageModel> + Send + use<>, Thrown> {
+    let name = arg(env, name, "the model", text)?;
+    let options = arg(env, options, "options", json)?;
+    let fallback = lock(&fallback.0).clone();
+    Ok(move || models::open(HOST, &name, options, fallback).map(NativeLanguageModel))
+}
+
 struct Heard {
     flow: Flow,
+    /// Ends the waiting for the host's check of an output.
+    check_ends: Cancel,
     /// Who waits for events.
     next: Mutex<Option<Later>>,
 }
@@ -221,7 +270,7 @@ impl Heard {
         let out = match self.flow.take() {
             Ok(None) => return,
             Ok(Some(events)) if events.is_empty() => Ok(Out::Nothing),
-            Ok(Some(events)) => Ok(Out::Text(Value::Array(events).to_string())),
+            Ok(Some(events)) => Ok(Out::Text(events.into_iter().map(told).collect::<Value>().to_string())),
             Err(error) => Err(error),
         };
         if let Some(later) = next.take() {
@@ -230,9 +279,15 @@ impl Heard {
     }
 }
 
+impl Drop for Heard {
+    fn drop(&mut self) {
+        self.check_ends.cancel();
+    }
+}
+
 impl NativeModelFlow {
-    fn of(flow: Flow) -> Self {
-        let heard = Arc::new(Heard { flow, next: Mutex::new(None) });
+    fn of(flow: Flow, check_ends: Cancel) -> Self {
+        let heard = Arc::new(Heard { flow, check_ends, next: Mutex::new(None) });
         // The stream holds the waker, so the waker must not hold the stream.
         let weak = Arc::downgrade(&heard);
         heard.flow.wake_by(move || {
@@ -260,12 +315,14 @@ impl NativeModelFlow {
     #[napi]
     pub fn cancel(&self) {
         self.0.flow.cancel();
+        self.0.check_ends.cancel();
     }
 
     /// Lets go of the answer: who waits gets undefined.
     #[napi]
     pub fn close(&self) {
         self.0.flow.close();
+        self.0.check_ends.cancel();
         self.0.deliver();
     }
 }

@@ -27,6 +27,8 @@ pub enum Given {
     Number(f64),
     /// A BigInt that fits into 64 bits with a sign.
     Big(i64),
+    /// A BigInt that fits into 64 bits without a sign only.
+    Wide(u64),
     /// A string.
     Text(String),
     /// A Date, as RFC 3339 text.
@@ -55,6 +57,7 @@ impl Given {
             Given::Number(x) if x.is_nan() => "NaN".into(),
             Given::Number(_) => "a number".into(),
             Given::Big(_) => "a BigInt".into(),
+            Given::Wide(_) => "a BigInt that does not fit into 64 bits with a sign".into(),
             Given::Text(_) => "a string".into(),
             Given::Date(_) => "a Date".into(),
             Given::F32(_) => "a Float32Array".into(),
@@ -133,10 +136,18 @@ impl Reader {
                 self.check(unsafe {
                     sys::napi_get_value_bigint_int64(self.env, value, &mut out, &mut lossless)
                 })?;
+                if lossless {
+                    return Ok(Given::Big(out));
+                }
+                let mut wide = 0;
+                // SAFETY: as above.
+                self.check(unsafe {
+                    sys::napi_get_value_bigint_uint64(self.env, value, &mut wide, &mut lossless)
+                })?;
                 if !lossless {
                     return Err(invalid(format!("{} is a BigInt that does not fit into 64 bits", self.path)));
                 }
-                Given::Big(out)
+                Given::Wide(wide)
             }
             sys::ValueType::napi_string => Given::Text(self.text(value)?),
             sys::ValueType::napi_object => self.object(value)?,

@@ -356,7 +356,7 @@ export class AgentRegistry {
 
   /** Adds many agents at once: all or none. Codes: as {@link add}. */
   async addAll(agents: readonly Agent[], options?: Abortable | null): Promise<Agent[]> {
-    const { signal } = checked(options);
+    const { signal } = checked(options, ['signal']);
     return parse(await abortable(signal, false, (cancel) => this.#native.addAll(agents, cancel)));
   }
 
@@ -421,7 +421,7 @@ export class AgentRegistry {
 
   /** Adds the agents of a catalogue file, replacing those that are there already; says how many it has. */
   async load(path: string | URL, options?: Abortable | null): Promise<number> {
-    const { signal } = checked(options);
+    const { signal } = checked(options, ['signal']);
     return abortable(signal, false, (cancel) => this.#native.load(place(path), cancel));
   }
 
@@ -441,7 +441,7 @@ export class AgentRegistry {
    * question, `too_large` for more than 10,000 or more than 8 MiB of them, and those of the embedder.
    */
   async setOutOfScope(questions: readonly string[], options?: Abortable | null): Promise<void> {
-    const { signal } = checked(options);
+    const { signal } = checked(options, ['signal']);
     await abortable(signal, false, (cancel) => this.#native.setOutOfScope(questions, cancel));
   }
 
@@ -460,7 +460,7 @@ export class AgentRegistry {
     questions?: Answered[] | Record<string, string | null> | Map<string, string | null> | null,
     options?: Abortable | null,
   ): Promise<Calibration> {
-    const { signal } = checked(options);
+    const { signal } = checked(options, ['signal']);
     const pairs = answered(questions);
     return parse(await abortable(signal, false, (cancel) => this.#native.calibrate(pairs, cancel)));
   }

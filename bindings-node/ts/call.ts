@@ -24,8 +24,8 @@ export function now<T>(start: () => T): T {
 
 type Cancel = InstanceType<typeof native.Cancel>;
 
-/** Is this a signal, and not only an object of its class? */
-function isSignal(given: unknown): given is AbortSignal {
+/** @internal Is this a signal, and not only an object of its class? */
+export function isSignal(given: unknown): given is AbortSignal {
   try {
     return given instanceof AbortSignal && typeof given.aborted === 'boolean';
   } catch {
@@ -69,11 +69,15 @@ export async function abortable<T>(
   }
 }
 
-/** @internal The options of a call; `undefined` and `null` are none. */
-export function options<T extends object>(given: T | null | undefined): T {
+/** @internal The options of a call; `undefined` and `null` are none. There are none but `names`, where those are given. */
+export function options<T extends object>(given: T | null | undefined, names?: readonly string[]): T {
   if (given === undefined || given === null) return {} as T;
   if (typeof given !== 'object' || Array.isArray(given)) {
     throw invalid(`options are ${Array.isArray(given) ? 'an array' : `a ${typeof given}`}; an object is expected`);
+  }
+  if (names) {
+    const unknown = Object.entries(given).find(([name, value]) => value !== undefined && !names.includes(name));
+    if (unknown) throw invalid(`options have no ${shown(unknown[0])}`);
   }
   return given;
 }
@@ -140,6 +144,15 @@ export function shown(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   if (typeof value === 'bigint') return 'a BigInt';
   return typeof value === 'function' || typeof value === 'symbol' ? `a ${typeof value}` : String(value);
+}
+
+/** @internal What a function of the host has failed with, for a message; asking it may fail too. */
+export function reason(error: unknown): string {
+  try {
+    return String(error).slice(0, 300);
+  } catch {
+    return shown(error);
+  }
 }
 
 /** How many calls with functions of the host run at a time; further ones wait, except those that such a function makes itself. */

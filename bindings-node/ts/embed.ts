@@ -1,7 +1,7 @@
 // How are embedding models used?
 
 import type * as Native from '../native.js';
-import { abortable, now, options as checked, parse, place, settle, shown } from './call.js';
+import { abortable, now, options as checked, parse, place, reason, settle } from './call.js';
 import { invalid } from './errors.js';
 import { native } from './native.js';
 
@@ -71,6 +71,10 @@ function of<T>(map: WeakMap<object, T>, of: object, what: string): T {
   return found;
 }
 
+function embedderOf(embedder: object): Native.Embedder {
+  return of(nativeOf, embedder, 'an Embedder');
+}
+
 function cacheIn(cache: EmbeddingCache | null | undefined): Native.EmbeddingCache | undefined {
   if (cache === undefined || cache === null) return undefined;
   const found = typeof cache === 'object' ? cacheOf.get(cache) : undefined;
@@ -113,52 +117,48 @@ export class Embedder {
     return embedder;
   }
 
-  get #native(): Native.Embedder {
-    return of(nativeOf, this, 'an Embedder');
-  }
-
   /** Resolves when the model is open. */
   async ready(): Promise<void> {
-    await settle(() => this.#native.ready());
+    await settle(() => embedderOf(this).ready());
   }
 
   /** Embeds documents: one row of `dim` components for each text, views of one buffer. No texts, no rows. */
   async embed(texts: readonly string[], options?: Abortable | null): Promise<Float32Array[]> {
-    const { signal } = checked(options);
-    return rows(await abortable(signal, true, (cancel) => this.#native.embed(texts, false, cancel)));
+    const { signal } = checked(options, ['signal']);
+    return rows(await abortable(signal, true, (cancel) => embedderOf(this).embed(texts, false, cancel)));
   }
 
   /** Embeds queries: one row of `dim` components for each text. */
   async embedQueries(texts: readonly string[], options?: Abortable | null): Promise<Float32Array[]> {
-    const { signal } = checked(options);
-    return rows(await abortable(signal, true, (cancel) => this.#native.embed(texts, true, cancel)));
+    const { signal } = checked(options, ['signal']);
+    return rows(await abortable(signal, true, (cancel) => embedderOf(this).embed(texts, true, cancel)));
   }
 
   /** Embeds one query: `dim` components. */
   async embedQuery(text: string, options?: Abortable | null): Promise<Float32Array> {
-    const { signal } = checked(options);
-    return abortable(signal, true, () => this.#native.embedQuery(text));
+    const { signal } = checked(options, ['signal']);
+    return abortable(signal, true, () => embedderOf(this).embedQuery(text));
   }
 
   /** One vector for each token, for late interaction. Code: `unsupported` where the model has none. */
   async embedTokens(text: string, options?: Abortable | null): Promise<Float32Array[]> {
-    const { signal } = checked(options);
-    return rows(await abortable(signal, true, () => this.#native.embedTokens(text)));
+    const { signal } = checked(options, ['signal']);
+    return rows(await abortable(signal, true, () => embedderOf(this).embedTokens(text)));
   }
 
   /** Components of a vector. */
   get dim(): number {
-    return now(() => this.#native.dim);
+    return now(() => embedderOf(this).dim);
   }
 
   /** The longest text that is embedded whole, in tokens, special tokens included. */
   get maxTokens(): number {
-    return now(() => this.#native.maxTokens);
+    return now(() => embedderOf(this).maxTokens);
   }
 
   /** Fingerprint of weights and settings, stored in each knowledge base. */
   get id(): string {
-    return now(() => this.#native.id);
+    return now(() => embedderOf(this).id);
   }
 }
 
@@ -169,15 +169,6 @@ export class RemoteEmbedder extends Embedder {
     const { cache, ...rest } = checked(options);
     const address = url instanceof URL ? url.href : url;
     super(REMOTE, now(() => native.Embedder.remote(address, rest, cacheIn(cache))));
-  }
-}
-
-/** What a function of the host has failed with, for a message; asking it may fail too. */
-function reason(error: unknown): string {
-  try {
-    return String(error).slice(0, 300);
-  } catch {
-    return shown(error);
   }
 }
 
@@ -265,7 +256,7 @@ export class CrossEncoder {
 
   /** The score of each passage for the query, higher for more relevant. */
   async score(query: string, passages: readonly string[], options?: Abortable | null): Promise<Float32Array> {
-    const { signal } = checked(options);
+    const { signal } = checked(options, ['signal']);
     const encoder = of(encoderOf, this, 'a CrossEncoder');
     return abortable(signal, true, (cancel) => encoder.score(query, passages, cancel));
   }

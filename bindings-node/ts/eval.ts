@@ -75,7 +75,7 @@ export async function evaluate(
 ): Promise<unknown> {
   const { metrics = DEFAULT_METRICS, perQuery = false, signal } = Array.isArray(given)
     ? ({ metrics: given } as EvaluateOptions)
-    : checked(given as EvaluateOptions | null | undefined);
+    : checked(given as EvaluateOptions | null | undefined, ['metrics', 'perQuery', 'signal']);
   const work = (cancel?: Native.Cancel) => native.evaluate(run, qrels, metrics, perQuery, cancel);
   const pairs = parse<[string, unknown][]>(await abortable(signal, true, work));
   return Object.fromEntries(pairs);
@@ -88,7 +88,7 @@ export async function compare(
   qrels: Qrels,
   options?: ({ metric?: string; seed?: number } & Abortable) | null,
 ): Promise<Comparison> {
-  const { metric = 'ndcg@10', seed = 0, signal } = checked(options);
+  const { metric = 'ndcg@10', seed = 0, signal } = checked(options, ['metric', 'seed', 'signal']);
   return parse(await abortable(signal, true, (cancel) => native.compare(runA, runB, qrels, metric, seed, cancel)));
 }
 
@@ -97,13 +97,13 @@ export async function loadBeir(
   folder: string | URL,
   options?: ({ split?: string } & Abortable) | null,
 ): Promise<BeirDataset> {
-  const { split = 'test', signal } = checked(options);
+  const { split = 'test', signal } = checked(options, ['split', 'signal']);
   return parse(await abortable(signal, true, (cancel) => native.loadBeir(place(folder), split, cancel)));
 }
 
 /** Reads a run in TREC's six columns. Codes: `not_found`, `load_failed`. */
 export async function readTrecRun(path: string | URL, options?: Abortable | null): Promise<Run> {
-  const { signal } = checked(options);
+  const { signal } = checked(options, ['signal']);
   return parse(await abortable(signal, true, (cancel) => native.readTrecRun(place(path), cancel)));
 }
 

@@ -75,6 +75,7 @@ export {
 
 export { type LogEvent, onLog } from './log.js';
 export * from './models.js';
+export * from './recording.js';
 export type { JsonSchema, StandardResult, StandardSchema } from './schema.js';
 
 /** The version of the package. */

@@ -671,13 +671,13 @@ export class KnowledgeBase {
 
   /** The ids of the documents that match, oldest first: a filter, or `{ where: filter }`. All of them without one. */
   async ids(where?: Where | { where?: Where | null } | null, options?: Abortable | null): Promise<string[]> {
-    const { signal } = checked(options);
+    const { signal } = checked(options, ['signal']);
     return abortable(signal, true, (cancel) => this.#native.ids(filterIn(where), cancel));
   }
 
   /** How many documents match: a filter, or `{ where: filter }`. All of them without one. */
   async count(where?: Where | { where?: Where | null } | null, options?: Abortable | null): Promise<number> {
-    const { signal } = checked(options);
+    const { signal } = checked(options, ['signal']);
     return abortable(signal, true, (cancel) => this.#native.count(filterIn(where), cancel));
   }
 

@@ -13,12 +13,13 @@ import {
   type BindToolsInput,
   type LangSmithParams,
 } from '@langchain/core/language_models/chat_models';
-import { type AIMessage, AIMessageChunk, type BaseMessage, ToolMessage, type UsageMetadata } from '@langchain/core/messages';
+import { type AIMessage, AIMessageChunk, type BaseMessage, type InvalidToolCall, ToolMessage, type UsageMetadata } from '@langchain/core/messages';
 import { ChatGenerationChunk, type ChatResult } from '@langchain/core/outputs';
 import type { Runnable } from '@langchain/core/runnables';
 import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
 import { VectorStore } from '@langchain/core/vectorstores';
 
+import { options as checked } from './call.js';
 import {
   type AskOptions,
   Cancelled,
@@ -41,6 +42,34 @@ import {
   open,
 } from './index.js';
 
+/** The names of an options object, all of them: what is not among them is refused. */
+type Names<T> = Record<keyof T, true>;
+
+const OF_EMBEDDINGS: Names<QuorateEmbeddingsParams> = { embedder: true, maxConcurrency: true, maxRetries: true, onFailedAttempt: true };
+const OF_STORES: Names<QuorateVectorStoreConfig> = { kb: true, folder: true, open: true, search: true };
+const OF_MODELS: Names<ModelOptions> = { baseUrl: true, apiKey: true, resilience: true, price: true, outputWay: true, threads: true };
+const OF_CALLS: Names<Asked> = { temperature: true, maxTokens: true, seed: true, extra: true };
+const OF_LANGCHAIN: Names<BaseChatModelParams> = {
+  cache: true,
+  callbacks: true,
+  callbackManager: true,
+  disableStreaming: true,
+  maxConcurrency: true,
+  maxRetries: true,
+  metadata: true,
+  onFailedAttempt: true,
+  outputVersion: true,
+  tags: true,
+  verbose: true,
+};
+const OF_CHAT: Names<ChatQuorateParams> = { ...OF_LANGCHAIN, ...OF_MODELS, ...OF_CALLS, model: true, stop: true };
+
+/** The members of an object that have these names and a value. */
+function pick<T extends object>(given: object, names: Names<T>): Partial<T> {
+  const found = Object.entries(given).filter(([name, value]) => Object.hasOwn(names, name) && value !== undefined && value !== null);
+  return Object.fromEntries(found) as Partial<T>;
+}
+
 /** What {@link QuorateEmbeddings} are made of. */
 export interface QuorateEmbeddingsParams extends EmbeddingsParams {
   /** The model. Default: the one inside the library, which needs no download. */
@@ -53,7 +82,7 @@ export class QuorateEmbeddings extends Embeddings {
   readonly embedder: Embedder;
 
   constructor(params: QuorateEmbeddingsParams = {}) {
-    const { embedder = 'builtin', ...rest } = params;
+    const { embedder = 'builtin', ...rest } = checked(params, Object.keys(OF_EMBEDDINGS));
     super(rest);
     this.embedder = embedder instanceof Embedder ? embedder : new Embedder(embedder);
   }
@@ -96,7 +125,7 @@ export class QuorateVectorStore extends VectorStore {
 
   /** `embeddings`: those of the knowledge base's own model. */
   constructor(embeddings: QuorateEmbeddings, config: QuorateVectorStoreConfig & { kb: KnowledgeBase }) {
-    super(embeddings, config);
+    super(embeddings, checked(config, Object.keys(OF_STORES)));
     this.kb = config.kb;
     this.#search = config.search ?? {};
   }
@@ -106,7 +135,11 @@ export class QuorateVectorStore extends VectorStore {
     if (!(embeddings instanceof QuorateEmbeddings)) {
       throw new InvalidInput('invalid_argument', 'the embeddings are not QuorateEmbeddings, whose model a knowledge base opens');
     }
-    if (config.kb) return new QuorateVectorStore(embeddings, { ...config, kb: config.kb });
+    checked(config, Object.keys(OF_STORES));
+    if (config.kb) {
+      if (config.folder || config.open) throw new InvalidInput('invalid_argument', 'kb is open; folder and open are for one that is not');
+      return new QuorateVectorStore(embeddings, { ...config, kb: config.kb });
+    }
     if (!config.folder) throw new InvalidInput('invalid_argument', 'give a knowledge base (kb) or a folder');
     const kb = await open(config.folder, { ...config.open, embedder: embeddings.embedder });
     return new QuorateVectorStore(embeddings, { ...config, kb });
@@ -202,30 +235,35 @@ function scored(hit: Hit): [DocumentInterface, number] {
   return [new Document({ id: hit.chunkId, pageContent: hit.text, metadata: { ...hit.metadata, quorate } }), hit.score];
 }
 
-/** What a {@link ChatQuorate} asks, and how. */
-export interface ChatQuorateParams extends BaseChatModelParams, ModelOptions {
-  /** A model, or the name of one (`openai:NAME`, `anthropic:NAME`), which is opened with the other options. */
-  model: Model | string;
+/** What is asked for with every question, or with one. */
+interface Asked {
   temperature?: number;
   /** Most tokens of an answer. */
   maxTokens?: number;
-  /** Texts that end an answer. */
-  stop?: string[];
   /** For services that repeat themselves on request. */
   seed?: number;
   /** Fields of the service's own interface. */
   extra?: Record<string, unknown>;
 }
 
+/** What a {@link ChatQuorate} asks, and how. */
+export interface ChatQuorateParams extends BaseChatModelParams, ModelOptions, Asked {
+  /** A model, or the name of one, which is opened with the other options. `await Model.open(...)` opens one of this machine on another thread. */
+  model: Model | string;
+  /** Texts that end an answer. */
+  stop?: string[];
+}
+
 /** The options of a call of {@link ChatQuorate}. */
-export interface ChatQuorateCallOptions extends BaseChatModelCallOptions {
+export interface ChatQuorateCallOptions extends BaseChatModelCallOptions, Asked {
   tools?: BindToolsInput[];
 }
 
 /**
  * A {@link Model} as LangChain's chat model. A tool call comes whole, once it is sure that it may run. When an attempt at a stream
  * breaks off after text was given that the next attempt does not say again, the stream fails with that attempt's error: LangChain
- * cannot take text back.
+ * cannot take text back. Calls that must not run are `additional_kwargs.invalid_tool_calls`, and `invalid_tool_calls` of a whole answer:
+ * LangChain's chunks hold none. Whole numbers beyond 2^53 in the arguments of a call are texts of their digits.
  */
 export class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
   /** The model. */
@@ -233,10 +271,16 @@ export class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
   readonly #asked: AskOptions;
 
   constructor(params: ChatQuorateParams) {
-    const { model, baseUrl, apiKey, resilience, price, outputWay, temperature, maxTokens, stop, seed, extra, ...rest } = params;
-    super(rest);
-    this.model = model instanceof Model ? model : new Model(model, { baseUrl, apiKey, resilience, price, outputWay });
-    this.#asked = { temperature, maxTokens, stop, seed, extra };
+    const { model, stop, ...rest } = checked(params, Object.keys(OF_CHAT));
+    const options = pick(rest, OF_MODELS);
+    const [beside] = Object.keys(options);
+    if (model instanceof Model && beside) {
+      throw new InvalidInput('invalid_argument', `the model is open; '${beside}' is for one that is named`);
+    }
+    // Not the key, which LangChain would show.
+    super(pick(rest, OF_LANGCHAIN));
+    this.model = model instanceof Model ? model : new Model(model, options);
+    this.#asked = { ...pick(rest, OF_CALLS), stop };
   }
 
   static override lc_name(): string {
@@ -249,7 +293,7 @@ export class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
 
   override getLsParams(options: this['ParsedCallOptions']): LangSmithParams {
     const [wire, ...name] = this.model.id.split(':');
-    const { temperature, maxTokens, stop } = this.#asked;
+    const { temperature, maxTokens, stop } = { ...this.#asked, ...pick(options, OF_CALLS) };
     return {
       ls_provider: wire,
       ls_model_name: name.join(':'),
@@ -278,7 +322,8 @@ export class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
       return { name, ...(description !== undefined && { description }), ...(parameters && { schema: parameters as Tool['schema'] }) };
     });
     const stop = options.stop ?? this.#asked.stop;
-    return { ...this.#asked, stop, tools, toolChoice: choice(options.tool_choice), signal: options.signal };
+    const toolChoice = choice(options.tool_choice);
+    return { ...this.#asked, ...pick(options, OF_CALLS), stop, tools, toolChoice, signal: options.signal };
   }
 
   async _generate(messages: BaseMessage[], options: this['ParsedCallOptions']): Promise<ChatResult> {
@@ -286,9 +331,11 @@ export class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
     // A chunk, since the base class takes no other in `withStructuredOutput`.
     const message = new AIMessageChunk({
       content: reply.text,
-      tool_calls: reply.toolCalls.map(({ id, name, arguments: args }) => ({ type: 'tool_call' as const, id, name, args })),
+      tool_calls: reply.toolCalls.map((call) => ({ type: 'tool_call' as const, id: call.id, name: call.name, args: JSON.parse(written(call)) })),
       ...told(reply),
     });
+    // Its constructor takes none.
+    message.invalid_tool_calls = invalid(reply);
     return { generations: [{ text: reply.text, message }] };
   }
 
@@ -317,7 +364,7 @@ function chunk(event: ModelEvent, given: { text: number; calls: number }): AIMes
       return new AIMessageChunk({ content: event.delta });
     case 'tool_call': {
       const { id, name } = event;
-      const call = { type: 'tool_call_chunk' as const, id, name, args: JSON.stringify(event.arguments), index: given.calls++ };
+      const call = { type: 'tool_call_chunk' as const, id, name, args: written(event), index: given.calls++ };
       return new AIMessageChunk({ content: '', tool_call_chunks: [call] });
     }
     case 'retry':
@@ -332,6 +379,15 @@ function chunk(event: ModelEvent, given: { text: number; calls: number }): AIMes
     default:
       return undefined;
   }
+}
+
+/** The arguments of a call as JSON; whole numbers beyond 2^53 as texts of their digits. */
+const written = (call: Pick<ToolCall, 'arguments'>): string => JSON.stringify(call.arguments);
+
+/** The calls of an answer that must not run. */
+function invalid(reply: Reply): InvalidToolCall[] {
+  const error = 'the arguments are no JSON object, or the answer was cut';
+  return reply.brokenCalls.map((call) => ({ type: 'invalid_tool_call', id: call.id, name: call.name, args: call.broken ?? written(call), error }));
 }
 
 /** What stands beside the text and the tool calls of an answer. */
@@ -355,15 +411,11 @@ function told(reply: Reply) {
       ...(reply.refusal !== null && { refusal: reply.refusal }),
       ...(reply.warnings.length > 0 && { warnings: reply.warnings }),
     },
-    // What the service wants back as it was.
-    additional_kwargs: kept.length > 0 ? { quorate: kept } : {},
-    invalid_tool_calls: reply.brokenCalls.map(({ id, name, broken }: ToolCall) => ({
-      type: 'invalid_tool_call' as const,
-      id,
-      name,
-      args: broken,
-      error: 'the arguments are no JSON object, or the answer was cut',
-    })),
+    additional_kwargs: {
+      // What the service wants back as it was.
+      ...(kept.length > 0 && { quorate: kept }),
+      ...(reply.brokenCalls.length > 0 && { invalid_tool_calls: invalid(reply) }),
+    },
   };
 }
 
@@ -375,8 +427,8 @@ function parts(message: Message): Part[] {
 
 function choice(given: BaseChatModelCallOptions['tool_choice']): string | undefined {
   if (given === undefined || given === null) return undefined;
-  if (typeof given === 'object') return (given['function'] ?? given)['name'] as string;
-  return given === 'any' ? 'required' : given;
+  const named = (typeof given === 'object' ? ((given['function'] ?? given)['name'] ?? given['type']) : given) as string;
+  return named === 'any' ? 'required' : named;
 }
 
 const ROLES: Record<string, Message['role']> = {
@@ -400,9 +452,13 @@ function neutral(message: BaseMessage): Message {
   if (!role) throw new InvalidInput('invalid_argument', `quorate knows no messages of type ${type}`);
   const said = contentOf(message.content, role === 'assistant');
   if (role !== 'assistant') return { role, content: said };
-  const { tool_calls, additional_kwargs } = message as AIMessage;
-  const calls = (tool_calls ?? []).map(({ id, name, args }): Part => ({ type: 'tool_call', id: id ?? '', name, arguments: args }));
-  return { role, content: [...((additional_kwargs?.['quorate'] as Part[] | undefined) ?? []), ...said, ...calls] };
+  const { tool_calls = [], invalid_tool_calls = [], additional_kwargs = {} } = message as AIMessage;
+  const { quorate: kept = [], invalid_tool_calls: told = [] } = additional_kwargs as { quorate?: Part[]; invalid_tool_calls?: InvalidToolCall[] };
+  const calls = tool_calls.map(({ id, name, args }): Part => ({ type: 'tool_call', id: id ?? '', name, arguments: args }));
+  const broken = (invalid_tool_calls.length > 0 ? invalid_tool_calls : told).map(
+    ({ id, name, args }): Part => ({ type: 'tool_call', id: id ?? '', name: name ?? '', arguments: {}, broken: args ?? '' }),
+  );
+  return { role, content: [...kept, ...said, ...calls, ...broken] };
 }
 
 /** Parts of an assistant's message that stand elsewhere too, or that no other service reads. */

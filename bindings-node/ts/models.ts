@@ -1,7 +1,7 @@
 // How are language models asked?
 
 import type * as Native from '../native.js';
-import { abortable, admitted, hosted, now, options as checked, parse, place, settle } from './call.js';
+import { abortable, admitted, bounded, hosted, isSignal, now, options as checked, parse, reason, settle } from './call.js';
 import type { Abortable } from './embed.js';
 import { Cancelled, QuorateError, errorOf, invalid } from './errors.js';
 import { native } from './native.js';
@@ -193,6 +193,12 @@ export interface TokenCount {
 
 const nativeOf = new WeakMap<object, Native.LanguageModel>();
 
+/**
+ * What a model needs as long as it is there: its function, and the models that it falls back on. Whoever asks a model keeps the model.
+ * The native half does not hold functions of the host, so that one that refers to its model is let go with it.
+ */
+const kept = new WeakMap<object, unknown>();
+
 function modelOf(of: unknown, what: string): Native.LanguageModel {
   const found = typeof of === 'object' && of !== null ? nativeOf.get(of) : undefined;
   if (!found) throw invalid(`${what} is not a Model`);
@@ -203,15 +209,19 @@ function fallbackOf(models: readonly Model[] | null | undefined): Native.Fallbac
   const out = new native.Fallback();
   if (models === undefined || models === null) return out;
   if (!Array.isArray(models)) throw invalid('fallback is not an array of models');
-  models.forEach((model, i) => out.add(modelOf(model, `fallback[${i}]`)));
+  bounded(models, 'fallback').forEach((model, i) => out.add(modelOf(model, `fallback[${i}]`)));
   return out;
 }
 
-/** The options of a model as the native half takes them, and the models of its resilience. */
-function common<T extends CommonModelOptions>(given: T | null | undefined): [Record<string, unknown>, Native.Fallback] {
+/** The options of a model as the native half takes them, and the models of its resilience, also as they were given. */
+function common<T extends CommonModelOptions>(
+  given: T | null | undefined,
+): [options: Record<string, unknown>, fallback: Native.Fallback, models: readonly Model[]] {
   const { resilience, ...rest } = checked(given);
   const { fallback, ...others } = checked(resilience);
-  return [{ ...rest, resilience: others }, fallbackOf(fallback)];
+  const options: Record<string, unknown> = { ...rest, resilience: others };
+  if (options['baseUrl'] instanceof URL) options['baseUrl'] = options['baseUrl'].href;
+  return [options, fallbackOf(fallback), [...(fallback ?? [])]];
 }
 
 const MADE = Symbol('made');
@@ -219,21 +229,29 @@ const MADE = Symbol('made');
 /**
  * A language model. Its calls share limits and breaker. `name` is `WIRE:NAME`: `openai:NAME` speaks the chat-completions interface
  * (OpenAI, and every server that speaks it, by `baseUrl`), `anthropic:NAME` the messages interface; `local:PATH` is a GGUF file, or a
- * folder with safetensors, that runs in this process. Nothing is sent before the first call.
+ * folder with safetensors, that runs in this process: `await Model.open(...)` reads its files on another thread, and `new Model(...)` on
+ * this one, which takes seconds for a large one. Nothing is sent before the first call.
  */
 export class Model {
   /** Codes: `invalid_argument`, `not_finite`; of local models `model_not_found`, `model_invalid`, `model_unsupported`, `too_large`. */
   constructor(name: string, options?: ModelOptions | null);
   /** @internal */
-  constructor(made: typeof MADE, opened: Native.LanguageModel);
-  constructor(name: string | typeof MADE, given?: ModelOptions | Native.LanguageModel | null) {
+  constructor(made: typeof MADE, opened: Native.LanguageModel, keep: unknown);
+  constructor(name: string | typeof MADE, given?: ModelOptions | Native.LanguageModel | null, keep?: unknown) {
     if (name === MADE) {
       nativeOf.set(this, given as Native.LanguageModel);
+      kept.set(this, keep);
       return;
     }
-    const [rest, fallback] = common(given as ModelOptions | null | undefined);
-    if (rest['baseUrl'] instanceof URL) rest['baseUrl'] = rest['baseUrl'].href;
-    nativeOf.set(this, now(() => native.LanguageModel.open(name, rest, fallback)));
+    const [options, fallback, models] = common(given as ModelOptions | null | undefined);
+    nativeOf.set(this, now(() => native.LanguageModel.open(name, options, fallback)));
+    kept.set(this, models);
+  }
+
+  /** Opens a model on another thread. Codes: those of the constructor. */
+  static async open(name: string, options?: ModelOptions | null): Promise<Model> {
+    const [rest, fallback, models] = common(options);
+    return new Model(MADE, await settle(() => native.openModel(name, rest, fallback)), models);
   }
 
   /** `WIRE:NAME`, as prices, recordings and messages name the model. */
@@ -268,16 +286,17 @@ export class Model {
   stream<T = unknown>(messages: Messages, options?: AskOptions<T> | null): ModelStream<T> {
     const of = modelOf(this, 'this');
     const { signal, ...given } = checked(options);
-    if (signal !== undefined && signal !== null && !(signal instanceof AbortSignal)) throw invalid('signal is not an AbortSignal');
+    if (signal !== undefined && signal !== null && !isSignal(signal)) throw invalid('signal is not an AbortSignal');
     const request = requestOf(messages, given);
-    return new ModelStream(now(() => of.stream(request, checkOf(given.output))), given.output, signal);
+    return new ModelStream(this, now(() => of.stream(request, checkOf(given.output))), given.output, signal);
   }
 
   /** The tokens that a request takes before the model writes any. */
-  async countTokens(messages: Messages, options?: Pick<AskOptions, 'tools' | 'output'> | null): Promise<TokenCount> {
-    const { tools, output } = checked(options);
-    const request = requestOf(messages, { tools, output });
-    return parse(now(() => modelOf(this, 'this').countTokens(request)));
+  async countTokens(messages: Messages, options?: Pick<AskOptions, 'tools' | 'output' | 'signal'> | null): Promise<TokenCount> {
+    const of = modelOf(this, 'this');
+    const { signal, ...given } = checked(options, ['tools', 'output', 'signal']);
+    const request = requestOf(messages, given);
+    return parse(await abortable(signal, true, () => of.countTokens(request)));
   }
 }
 
@@ -304,38 +323,44 @@ export interface ScriptedRequest {
   [member: string]: unknown;
 }
 
+/** A function that answers in the place of a model. */
+type Answerer = (request: ScriptedRequest) => ScriptedReply | PromiseLike<ScriptedReply>;
+
 /** The models that call functions of the host. */
 const callers = new WeakSet<Native.LanguageModel>();
 
 /** A model for tests: replies in their order, one for each call, or a function of the request. Streams come word by word. */
 export class ScriptedModel extends Model {
   /** Codes: `invalid_argument`, also for a call after the last reply; `callback` when the function fails. */
-  constructor(
-    replies: readonly ScriptedReply[] | ((request: ScriptedRequest) => ScriptedReply | PromiseLike<ScriptedReply>),
-    options?: (CommonModelOptions & { id?: string | null }) | null,
-  ) {
+  constructor(replies: readonly ScriptedReply[] | Answerer, options?: (CommonModelOptions & { id?: string | null }) | null) {
     const { id, ...given } = checked(options);
     if (id !== undefined && id !== null && typeof id !== 'string') throw invalid('id is not a string');
-    const [rest, fallback] = common(given);
+    const [rest, fallback, models] = common(given);
     const name = id ?? undefined;
     if (typeof replies !== 'function') {
       if (!Array.isArray(replies)) throw invalid('replies are no array of replies and no function of the request');
-      super(MADE, now(() => native.LanguageModel.script(replies.map(scripted), name, rest, fallback)));
+      super(MADE, now(() => native.LanguageModel.script(bounded(replies, 'replies').map(scripted), name, rest, fallback)), models);
       return;
     }
-    const call = (reply: Native.Reply, request: string): void => {
-      hosted(() => replies(parse(request))).then(
-        (said) => reply.answer(scripted(said)),
-        (error: unknown) => {
-          if (error instanceof QuorateError) reply.answer(scripted(error));
-          else reply.fail(`the model's function failed: ${String(error).slice(0, 300)}`);
-        },
-      );
-    };
-    const made = now(() => native.LanguageModel.callback(call, name, rest, fallback));
+    const made = now(() => native.LanguageModel.callback(answering(new WeakRef(replies)), name, rest, fallback));
     callers.add(made);
-    super(MADE, made);
+    super(MADE, made, [replies, models]);
   }
+}
+
+/** What the native half calls to have a request answered. It does not hold the function: the model does. */
+function answering(replies: WeakRef<Answerer>): (reply: Native.Reply, request: string) => void {
+  return (reply, request) => {
+    const answer = replies.deref();
+    if (!answer) return reply.fail('the model is gone');
+    hosted(async () => scripted(await answer(parse(request)))).then(
+      (said) => reply.answer(said),
+      (error: unknown) => {
+        if (error instanceof QuorateError) reply.answer(scripted(error));
+        else reply.fail(`the model's function failed: ${reason(error)}`);
+      },
+    );
+  };
 }
 
 /** A scripted reply as the native half takes it. */
@@ -344,7 +369,7 @@ function scripted(given: unknown): unknown {
   if (typeof given !== 'object' || given === null) return given;
   if (isReply(given)) return { content: given.message.content, finish: given.finish, usage: usageIn(given.usage), model: given.model };
   const { toolCalls, usage, ...rest } = given as { toolCalls?: unknown; usage?: Partial<Usage> };
-  return { ...rest, tool_calls: toolCalls, usage: usageIn(usage) };
+  return { ...rest, ...(toolCalls !== undefined && { tool_calls: toolCalls }), usage: usageIn(usage) };
 }
 
 function usageIn(usage: Partial<Usage> | null | undefined): Record<string, unknown> | undefined {
@@ -361,12 +386,12 @@ function isReply(given: object): given is Reply {
 /** A request as the native half takes it. */
 function requestOf<T>(messages: Messages, given: AskOptions<T>): object {
   const { tools, output, extra, ...rest } = given;
-  const read = Array.isArray(messages) ? (messages as (Message | Reply)[]).map(neutral) : messages;
+  const read = Array.isArray(messages) ? bounded(messages as (Message | Reply)[], 'messages').map(neutral) : messages;
   return {
     ...rest,
     extra,
     messages: read,
-    tools: Array.isArray(tools) ? (tools as Tool[]).map(toolOf) : tools,
+    tools: Array.isArray(tools) ? bounded(tools as Tool[], 'tools').map(toolOf) : tools,
     output: output === undefined || output === null ? undefined : schemaOf(output, 'output'),
   };
 }
@@ -379,7 +404,7 @@ function checkOf<T>(output: AskOptions<T>['output']): ((reply: Native.Reply, val
       () => reply.answer(undefined),
       (error: unknown) => {
         if (error instanceof QuorateError) reply.answer({ code: error.code, message: error.message });
-        else reply.fail(String(error).slice(0, 300));
+        else reply.fail(reason(error));
       },
     );
   };
@@ -395,7 +420,11 @@ function neutral(given: Message | Reply): unknown {
   if (typeof given !== 'object' || given === null) return given;
   if (isReply(given)) return given.message;
   const { toolCalls, toolCallId, ...rest } = given;
-  return { ...rest, ...(toolCalls && { tool_calls: toolCalls }), ...(toolCallId !== undefined && { tool_call_id: toolCallId }) };
+  return {
+    ...rest,
+    ...(toolCalls !== undefined && { tool_calls: toolCalls }),
+    ...(toolCallId !== undefined && { tool_call_id: toolCallId }),
+  };
 }
 
 /** @internal An answer as the native half gives it. */
@@ -426,6 +455,16 @@ async function replyOf<T>(found: Found, output: AskOptions<T>['output']): Promis
   return reply;
 }
 
+/** Has a signal cancel an answer that it does not hold: it may outlive all streams. Gives what ends that. */
+function listening(signal: AbortSignal, of: WeakRef<Native.ModelFlow>): () => void {
+  const abort = () => of.deref()?.cancel();
+  signal.addEventListener('abort', abort, { once: true });
+  return () => signal.removeEventListener('abort', abort);
+}
+
+/** Has signals let go of streams that were forgotten. */
+const forgotten = new FinalizationRegistry((leave: () => void) => leave());
+
 /** The events of one answer, as they come. The connection closes when the stream ends, is left or is forgotten. */
 export class ModelStream<T = unknown> implements AsyncIterableIterator<ModelEvent<T>> {
   readonly #native: Native.ModelFlow;
@@ -437,17 +476,17 @@ export class ModelStream<T = unknown> implements AsyncIterableIterator<ModelEven
   #leave = (): void => {};
 
   /** @internal */
-  constructor(of: Native.ModelFlow, output: AskOptions<T>['output'], signal: AbortSignal | null | undefined) {
+  constructor(model: Model, of: Native.ModelFlow, output: AskOptions<T>['output'], signal: AbortSignal | null | undefined) {
     this.#native = of;
     this.#output = output;
+    kept.set(this, model);
     if (!signal) return;
-    const abort = () => of.cancel();
     if (signal.aborted) {
-      abort();
+      of.cancel();
       return;
     }
-    signal.addEventListener('abort', abort, { once: true });
-    this.#leave = () => signal.removeEventListener('abort', abort);
+    this.#leave = listening(signal, new WeakRef(of));
+    forgotten.register(this, this.#leave);
   }
 
   /** The next event; done after the last. */
@@ -520,42 +559,6 @@ export class ModelStream<T = unknown> implements AsyncIterableIterator<ModelEven
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return();
   }
-}
-
-/** A recording or a replay that is under way, until it is closed. There is one at a time in a process. */
-export class Recording {
-  readonly #native: Native.Session;
-
-  /** @internal */
-  constructor(of: Native.Session) {
-    this.#native = of;
-  }
-
-  /** Ends it. */
-  async close(): Promise<void> {
-    this.#native.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-}
-
-/**
- * Writes every request to a model or tool in this process, and its answer, to a file of JSON lines, which is begun anew. `redact`:
- * names of fields whose values are not written; keys of services never are. Codes: `duplicate_id` when one is under way, `io`.
- */
-export async function record(path: string | URL, options?: { redact?: readonly string[] | null } | null): Promise<Recording> {
-  const { redact } = checked(options);
-  return new Recording(await settle(() => native.record(place(path), redact ?? [])));
-}
-
-/**
- * Answers every request from a file that {@link record} has written; nothing is sent. A request that is not in the file fails with
- * code `replay_mismatch` and the difference. Codes: `duplicate_id`, `not_found`, `corrupt`, `format_version`, `too_large`.
- */
-export async function replay(path: string | URL): Promise<Recording> {
-  return new Recording(await settle(() => native.replay(place(path))));
 }
 
 /** The JSON Schema (draft 2020-12) of one message in the neutral form. */

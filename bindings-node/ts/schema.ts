@@ -1,5 +1,6 @@
 // Which JSON Schema does a form have, and is a value of that form?
 
+import { reason } from './call.js';
 import { InvalidInput, errorOf, invalid } from './errors.js';
 
 /** A JSON Schema. */
@@ -46,25 +47,30 @@ export function schemaOf(form: JsonSchema | StandardSchema, what: string): unkno
     if (found.jsonSchema) return found.jsonSchema.input({ target: 'draft-2020-12' });
     if (typeof own === 'function') return own.call(form, { io: 'input' });
   } catch (cause) {
-    throw invalid(`${what} has no JSON Schema: ${String(cause)}`.slice(0, 500), { cause });
+    throw invalid(`${what} has no JSON Schema: ${reason(cause)}`, { cause });
   }
   throw invalid(
     `${what} is a schema of ${found.vendor} that gives no JSON Schema of itself; wrap it (valibot: toStandardJsonSchema of @valibot/to-json-schema), or give a JSON Schema`,
   );
 }
 
-/** @internal The value as the form makes it. Code: `output_invalid` with the path. */
+/** @internal The value as the form makes it. Codes: `output_invalid` with the path, `callback` when the form itself fails. */
 export async function check(form: JsonSchema | StandardSchema, value: unknown): Promise<unknown> {
   const found = standard(form);
   if (found === undefined) return value;
-  let result: StandardResult<unknown>;
+  let complaint: string;
   try {
-    result = await found.validate(value);
+    const result = await found.validate(value);
+    // Whether there are issues is what counts, not how many.
+    if (result.issues === undefined || result.issues === null) {
+      if ('value' in result) return result.value;
+      throw new TypeError('it gives neither a value nor issues');
+    }
+    const [issue] = result.issues;
+    const steps = (issue?.path ?? []).map((step) => String(typeof step === 'object' && step !== null ? step.key : step));
+    complaint = `at '/${steps.join('/')}': ${issue?.message ?? 'it is refused without a reason'}`;
   } catch (cause) {
-    throw new InvalidInput('callback', `the schema failed: ${String(cause).slice(0, 300)}`, { cause });
+    throw new InvalidInput('callback', `the schema failed: ${reason(cause)}`, { cause });
   }
-  const issue = result.issues?.[0];
-  if (issue === undefined) return (result as { value: unknown }).value;
-  const steps = (issue.path ?? []).map((step) => String(typeof step === 'object' ? step.key : step));
-  throw errorOf('output_invalid', `the output does not fit the schema: at '/${steps.join('/')}': ${issue.message}`);
+  throw errorOf('output_invalid', `the output does not fit the schema: ${complaint}`);
 }

@@ -7,6 +7,7 @@ export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue,
 export { type ChunkInput, type ChunkOptions, type ChunkStrategy, type Citation, type Context, type ContextOptions, type CsvOptions, type CopyOptions, type CopyReport, type Document, type DocumentInput, type FileOptions, type DocumentPage, KnowledgeBase, type Lexical, type LexicalWords, type ListOptions, type OcrFunction, type OpenOptions, type Opening, type Problem, type ProgressFunction, type ReembedOptions, type RerankFunction, type SearchOptions, type Skipped, type Stats, type StreamStep, type SyncOptions, type SyncReport, type VerifyReport, type VectorSearchOptions, type Version, type Where, type WriteOptions, type WriteReport, open, } from './kb.js';
 export { type LogEvent, onLog } from './log.js';
 export * from './models.js';
+export * from './recording.js';
 export type { JsonSchema, StandardResult, StandardSchema } from './schema.js';
 /** The version of the package. */
 export declare const version: string;

@@ -72,28 +72,32 @@ export declare class QuorateVectorStore extends VectorStore {
     similaritySearchWithScore(query: string, k?: number, filter?: this['FilterType']): Promise<[DocumentInterface, number][]>;
     similaritySearch(query: string, k?: number, filter?: this['FilterType']): Promise<DocumentInterface[]>;
 }
-/** What a {@link ChatQuorate} asks, and how. */
-export interface ChatQuorateParams extends BaseChatModelParams, ModelOptions {
-    /** A model, or the name of one (`openai:NAME`, `anthropic:NAME`), which is opened with the other options. */
-    model: Model | string;
+/** What is asked for with every question, or with one. */
+interface Asked {
     temperature?: number;
     /** Most tokens of an answer. */
     maxTokens?: number;
-    /** Texts that end an answer. */
-    stop?: string[];
     /** For services that repeat themselves on request. */
     seed?: number;
     /** Fields of the service's own interface. */
     extra?: Record<string, unknown>;
 }
+/** What a {@link ChatQuorate} asks, and how. */
+export interface ChatQuorateParams extends BaseChatModelParams, ModelOptions, Asked {
+    /** A model, or the name of one, which is opened with the other options. `await Model.open(...)` opens one of this machine on another thread. */
+    model: Model | string;
+    /** Texts that end an answer. */
+    stop?: string[];
+}
 /** The options of a call of {@link ChatQuorate}. */
-export interface ChatQuorateCallOptions extends BaseChatModelCallOptions {
+export interface ChatQuorateCallOptions extends BaseChatModelCallOptions, Asked {
     tools?: BindToolsInput[];
 }
 /**
  * A {@link Model} as LangChain's chat model. A tool call comes whole, once it is sure that it may run. When an attempt at a stream
  * breaks off after text was given that the next attempt does not say again, the stream fails with that attempt's error: LangChain
- * cannot take text back.
+ * cannot take text back. Calls that must not run are `additional_kwargs.invalid_tool_calls`, and `invalid_tool_calls` of a whole answer:
+ * LangChain's chunks hold none. Whole numbers beyond 2^53 in the arguments of a call are texts of their digits.
  */
 export declare class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
     #private;
@@ -109,3 +113,4 @@ export declare class ChatQuorate extends BaseChatModel<ChatQuorateCallOptions> {
     _generate(messages: BaseMessage[], options: this['ParsedCallOptions']): Promise<ChatResult>;
     _streamResponseChunks(messages: BaseMessage[], options: this['ParsedCallOptions'], runManager?: CallbackManagerForLLMRun): AsyncGenerator<ChatGenerationChunk>;
 }
+export {};

@@ -205,11 +205,14 @@ export interface TokenCount {
 /**
  * A language model. Its calls share limits and breaker. `name` is `WIRE:NAME`: `openai:NAME` speaks the chat-completions interface
  * (OpenAI, and every server that speaks it, by `baseUrl`), `anthropic:NAME` the messages interface; `local:PATH` is a GGUF file, or a
- * folder with safetensors, that runs in this process. Nothing is sent before the first call.
+ * folder with safetensors, that runs in this process: `await Model.open(...)` reads its files on another thread, and `new Model(...)` on
+ * this one, which takes seconds for a large one. Nothing is sent before the first call.
  */
 export declare class Model {
     /** Codes: `invalid_argument`, `not_finite`; of local models `model_not_found`, `model_invalid`, `model_unsupported`, `too_large`. */
     constructor(name: string, options?: ModelOptions | null);
+    /** Opens a model on another thread. Codes: those of the constructor. */
+    static open(name: string, options?: ModelOptions | null): Promise<Model>;
     /** `WIRE:NAME`, as prices, recordings and messages name the model. */
     get id(): string;
     /** What its tokens cost; null where that is unknown. */
@@ -226,7 +229,7 @@ export declare class Model {
      */
     stream<T = unknown>(messages: Messages, options?: AskOptions<T> | null): ModelStream<T>;
     /** The tokens that a request takes before the model writes any. */
-    countTokens(messages: Messages, options?: Pick<AskOptions, 'tools' | 'output'> | null): Promise<TokenCount>;
+    countTokens(messages: Messages, options?: Pick<AskOptions, 'tools' | 'output' | 'signal'> | null): Promise<TokenCount>;
 }
 /** What a {@link ScriptedModel} says: a text, an answer, an error, or an object. */
 export type ScriptedReply = string | Reply | QuorateError | {
@@ -253,10 +256,12 @@ export interface ScriptedRequest {
     output?: JsonSchema;
     [member: string]: unknown;
 }
+/** A function that answers in the place of a model. */
+type Answerer = (request: ScriptedRequest) => ScriptedReply | PromiseLike<ScriptedReply>;
 /** A model for tests: replies in their order, one for each call, or a function of the request. Streams come word by word. */
 export declare class ScriptedModel extends Model {
     /** Codes: `invalid_argument`, also for a call after the last reply; `callback` when the function fails. */
-    constructor(replies: readonly ScriptedReply[] | ((request: ScriptedRequest) => ScriptedReply | PromiseLike<ScriptedReply>), options?: (CommonModelOptions & {
+    constructor(replies: readonly ScriptedReply[] | Answerer, options?: (CommonModelOptions & {
         id?: string | null;
     }) | null);
 }
@@ -274,24 +279,6 @@ export declare class ModelStream<T = unknown> implements AsyncIterableIterator<M
     [Symbol.asyncIterator](): this;
     [Symbol.asyncDispose](): Promise<void>;
 }
-/** A recording or a replay that is under way, until it is closed. There is one at a time in a process. */
-export declare class Recording {
-    #private;
-    /** Ends it. */
-    close(): Promise<void>;
-    [Symbol.asyncDispose](): Promise<void>;
-}
-/**
- * Writes every request to a model or tool in this process, and its answer, to a file of JSON lines, which is begun anew. `redact`:
- * names of fields whose values are not written; keys of services never are. Codes: `duplicate_id` when one is under way, `io`.
- */
-export declare function record(path: string | URL, options?: {
-    redact?: readonly string[] | null;
-} | null): Promise<Recording>;
-/**
- * Answers every request from a file that {@link record} has written; nothing is sent. A request that is not in the file fails with
- * code `replay_mismatch` and the difference. Codes: `duplicate_id`, `not_found`, `corrupt`, `format_version`, `too_large`.
- */
-export declare function replay(path: string | URL): Promise<Recording>;
 /** The JSON Schema (draft 2020-12) of one message in the neutral form. */
 export declare function messageSchema(): JsonSchema;
+export {};
