@@ -306,15 +306,19 @@ def _tuple(kinds: list[Kind]) -> Kind:
 def _union(kinds: list[Kind]) -> Kind:
     def read(value: Any, at: str, exact: bool) -> Any:
         misfits: list[Misfit] = []
-        for exactly in (True,) if exact else (True, False):
-            misfits = []
-            for kind in kinds:
-                try:
-                    return kind.read(value, at, exactly)
-                except Misfit as misfit:
-                    misfits.append(misfit)
-        # What has the form of a type is told what that type says, else what comes nearest.
-        raise max(misfits, key=lambda misfit: (misfit.refused, misfit.at.count("/")))
+        try:
+            for exactly in (True,) if exact else (True, False):
+                misfits.clear()
+                for kind in kinds:
+                    try:
+                        return kind.read(value, at, exactly)
+                    except Misfit as misfit:
+                        misfits.append(misfit)
+            # What has the form of a type is told what that type says, else what comes nearest.
+            raise max(misfits, key=lambda misfit: (misfit.refused, misfit.at.count("/")))
+        finally:
+            # They refer to this frame: no cycle.
+            misfits.clear()
 
     return Kind({"anyOf": [kind.schema for kind in kinds]}, read, all(kind.hashable for kind in kinds))
 

@@ -34,11 +34,11 @@ class Form:
                 self.cause = (raised.message, raised.__cause__)
             raise
         except Exception as raised:
-            misfit = raised if isinstance(raised, Misfit) else Misfit("", f"{type(raised).__name__}: {raised}")
-            refused = error("output_invalid", f"the output does not fit its type: at '{misfit.at or '/'}': {misfit.said}")
+            at, said = (raised.at, raised.said) if isinstance(raised, Misfit) else ("", f"{type(raised).__name__}: {raised}")
+            message = f"the output does not fit its type: at '{at or '/'}': {said}"
             if raised.__cause__ is not None:
-                self.cause = (refused.message, raised.__cause__)
-            raise refused from (raised.__cause__ or raised)
+                self.cause = (message, raised.__cause__)
+            raise error("output_invalid", message) from (raised.__cause__ or raised)
 
 
 def form(output: Any) -> Form:
