@@ -238,13 +238,13 @@ impl Count {
         match value.kind() {
             ValueKind::String => self.text(value.as_str().unwrap_or_default().len())?,
             ValueKind::Bytes => self.text(value.as_bytes().unwrap_or_default().len())?,
-            ValueKind::Seq | ValueKind::Map => {
+            ValueKind::Map => {
                 self.make(ITEM.saturating_mul(value.len().unwrap_or_default()))?;
                 self.look(&value, 0, &mut { MAX_HELD })?;
             }
             // What would be made later is made now, as Python does.
-            ValueKind::Iterable => {
-                let list = self.list(&value)?;
+            ValueKind::Iterable | ValueKind::Seq => {
+                let list = self.list(value)?;
                 self.look(&list, 0, &mut { MAX_HELD })?;
                 return Ok(list);
             }
@@ -253,7 +253,11 @@ impl Count {
         Ok(value)
     }
 
-    fn list(&self, value: &Jinja) -> Result<Jinja, Error> {
+    fn list(&self, value: Jinja) -> Result<Jinja, Error> {
+        if value.as_object().is_some_and(|object| object.is::<Vec<Jinja>>()) {
+            self.make(ITEM.saturating_mul(value.len().unwrap_or_default()))?;
+            return Ok(value);
+        }
         let mut list = Vec::new();
         for item in value.try_iter()? {
             self.make(ITEM)?;
@@ -499,7 +503,10 @@ pub(super) fn bind(environment: &mut Environment<'static>) {
         let [text, rest @ ..] = args.as_slice() else { return Ok(()) };
         fits_format(&as_text(text)?, rest)
     };
-    let all: [(&str, Jinja, Fits); 42] = [
+    // Jinja in Python has neither; what they make is a chain that nobody sees the end of.
+    environment.remove_filter("chain");
+    environment.remove_filter("zip");
+    let all: [(&str, Jinja, Fits); 40] = [
         ("safe", Jinja::from_function(filters::safe), any),
         ("escape", Jinja::from_function(filters::escape), any),
         ("e", Jinja::from_function(filters::escape), any),
@@ -528,8 +535,6 @@ pub(super) fn bind(environment: &mut Environment<'static>) {
         ("selectattr", Jinja::from_function(filters::selectattr), letters),
         ("rejectattr", Jinja::from_function(filters::rejectattr), letters),
         ("groupby", Jinja::from_function(filters::groupby), letters),
-        ("chain", Jinja::from_function(filters::chain), letters),
-        ("zip", Jinja::from_function(filters::zip), letters),
         ("items", Jinja::from_function(filters::items), any),
         ("dictsort", Jinja::from_function(filters::dictsort), any),
         ("default", Jinja::from_function(filters::default), any),

@@ -220,7 +220,8 @@ fn seeks(template: &str, bracket: char) -> bool {
 
 /// What stands in the brackets that a text begins with, and they.
 fn tag(text: &str) -> Option<&str> {
-    let end = text.bytes().take(64).position(|byte| matches!(byte, b'>' | b']'))?;
+    let close = if text.starts_with('<') { b'>' } else { b']' };
+    let end = text.bytes().take(64).position(|byte| byte == close)?;
     text.get(..=end)
 }
 
@@ -233,11 +234,15 @@ mod tests {
         let tokens = [
             token("<|im_end|>", true),
             token("<|im_end|>x", true),
+            token("<]x[>", true),
             token("</think>", false),
             token("<|end|>", true).rstrip(true),
             token("[INST]", true).lstrip(true),
         ];
-        Marks::new(tokens.iter(), "{% if '</think>' in a and '<tool>' in b and '<|end|>' in c %}")
+        Marks::new(
+            tokens.iter(),
+            "{% if '</think>' in a and '<tool>' in b and '<|end|>' in c and ']<]x[>[' in d %}",
+        )
     }
 
     #[test]
@@ -253,11 +258,11 @@ mod tests {
         ] {
             let hidden = marks.hide(text, false);
             assert_eq!(marks.show(&hidden), text);
-            assert_eq!(marks.between(&hidden), [0..hidden.len()], "{text}");
+            assert_eq!(marks.between(&hidden), vec![0..hidden.len()], "{text}");
         }
         assert!(matches!(marks.hide("a > b <tool> é", false), Cow::Borrowed(_)));
         // What may become a mark with what follows, or without what parts it, is hidden too.
-        for text in ["a <|im_", "<|im_/think_end|>", "<|im_<tool>end|>"] {
+        for text in ["a <|im_", "<]x[", "<|im_/think_end|>", "<|im_<tool>end|>"] {
             assert_ne!(marks.hide(text, false).matches('<').count(), text.matches('<').count());
         }
         let own = marks.hide("<</think><|im_end|><|end|>", true);
