@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn keys_in_texts() {
         for (text, expected) in [
-            (r#"{"token": "s3cret", "a": 1}"#, r#"{"a":1,"token":"[redacted]"}"#),
+            (r#"{"a": 1, "token": "s3cret"}"#, r#"{"a":1,"token":"[redacted]"}"#),
             (r#"{"a": "{\"token\": \"s3cret\"}"}"#, r#"{"a":"{\"token\":\"[redacted]\"}"}"#),
             (r#"{"to\u006ben": ["s3cret"]}"#, r#"{"token":"[redacted]"}"#),
             (r#"{"a": {"token": "s3cret"}, "a": 1}"#, r#"{"a": {"token": "[redacted]"}, "a": 1}"#),

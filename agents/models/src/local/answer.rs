@@ -203,8 +203,10 @@ impl Answer {
                     }
                     let id = format!("call_{}", self.called);
                     let number = Some(self.called as u64);
-                    let piece =
-                        self.assembly.call(number, &id, &name, &arguments).map_err(|failure| failure.error)?;
+                    let piece = self
+                        .assembly
+                        .call(number, &id, &name, &arguments)
+                        .map_err(|failure| failure.error)?;
                     self.called += 1;
                     self.blank = Some(String::new());
                     self.ready.push_back(piece);
@@ -327,7 +329,7 @@ mod tests {
         let mut answer = Answer::new(&model.0, request, limits, &Cancel::new()).unwrap();
         for piece in pieces {
             let text = answer.speech.push(piece.as_bytes());
-            answer.say(&text);
+            answer.say(&text).unwrap();
             if answer.speech.stopped() {
                 break;
             }
