@@ -13,7 +13,7 @@ import * as valibot from 'valibot';
 import { toStandardJsonSchema } from '@valibot/to-json-schema';
 import { z } from 'zod';
 
-import { Cancelled, Conflict, Embedder, InvalidInput, Model, NotFound, QuorateError, ScriptedModel, Unavailable, messageSchema, onLog, record, replay } from 'quorate';
+import { Cancelled, Conflict, InvalidInput, Model, NotFound, QuorateError, ScriptedModel, Unavailable, messageSchema, onLog, record, replay } from 'quorate';
 
 import { fails, inFolder } from './support/kb.mjs';
 import { event, refusal, reply, stream, withServer } from './support/loopback.mjs';
@@ -130,7 +130,6 @@ test('what is wrong is said before anything is sent', () =>
       async () => new Model('openai:m', { resilience: { fallback: ['m'] } }),
       async () => new ScriptedModel('one text'),
       async () => new ScriptedModel([5]),
-      async () => new ScriptedModel(['x'], Object.create(Embedder.prototype)),
     ]) {
       await assert.rejects(call, wrong, call.toString());
     }

@@ -71,10 +71,6 @@ function of<T>(map: WeakMap<object, T>, of: object, what: string): T {
   return found;
 }
 
-function embedderOf(embedder: object): Native.Embedder {
-  return of(nativeOf, embedder, 'an Embedder');
-}
-
 function cacheIn(cache: EmbeddingCache | null | undefined): Native.EmbeddingCache | undefined {
   if (cache === undefined || cache === null) return undefined;
   const found = typeof cache === 'object' ? cacheOf.get(cache) : undefined;
@@ -117,48 +113,52 @@ export class Embedder {
     return embedder;
   }
 
+  get #native(): Native.Embedder {
+    return of(nativeOf, this, 'an Embedder');
+  }
+
   /** Resolves when the model is open. */
   async ready(): Promise<void> {
-    await settle(() => embedderOf(this).ready());
+    await settle(() => this.#native.ready());
   }
 
   /** Embeds documents: one row of `dim` components for each text, views of one buffer. No texts, no rows. */
   async embed(texts: readonly string[], options?: Abortable | null): Promise<Float32Array[]> {
     const { signal } = checked(options, ['signal']);
-    return rows(await abortable(signal, true, (cancel) => embedderOf(this).embed(texts, false, cancel)));
+    return rows(await abortable(signal, true, (cancel) => this.#native.embed(texts, false, cancel)));
   }
 
   /** Embeds queries: one row of `dim` components for each text. */
   async embedQueries(texts: readonly string[], options?: Abortable | null): Promise<Float32Array[]> {
     const { signal } = checked(options, ['signal']);
-    return rows(await abortable(signal, true, (cancel) => embedderOf(this).embed(texts, true, cancel)));
+    return rows(await abortable(signal, true, (cancel) => this.#native.embed(texts, true, cancel)));
   }
 
   /** Embeds one query: `dim` components. */
   async embedQuery(text: string, options?: Abortable | null): Promise<Float32Array> {
     const { signal } = checked(options, ['signal']);
-    return abortable(signal, true, () => embedderOf(this).embedQuery(text));
+    return abortable(signal, true, () => this.#native.embedQuery(text));
   }
 
   /** One vector for each token, for late interaction. Code: `unsupported` where the model has none. */
   async embedTokens(text: string, options?: Abortable | null): Promise<Float32Array[]> {
     const { signal } = checked(options, ['signal']);
-    return rows(await abortable(signal, true, () => embedderOf(this).embedTokens(text)));
+    return rows(await abortable(signal, true, () => this.#native.embedTokens(text)));
   }
 
   /** Components of a vector. */
   get dim(): number {
-    return now(() => embedderOf(this).dim);
+    return now(() => this.#native.dim);
   }
 
   /** The longest text that is embedded whole, in tokens, special tokens included. */
   get maxTokens(): number {
-    return now(() => embedderOf(this).maxTokens);
+    return now(() => this.#native.maxTokens);
   }
 
   /** Fingerprint of weights and settings, stored in each knowledge base. */
   get id(): string {
-    return now(() => embedderOf(this).id);
+    return now(() => this.#native.id);
   }
 }
 

@@ -56,6 +56,7 @@ export interface Abortable {
  * here when it cannot be opened. The getters wait, on this thread, for a model that is not open yet.
  */
 export declare class Embedder {
+    #private;
     /** `source`: `builtin`, a model folder, or a hub id. Codes: `model_not_found`, `model_invalid`, `model_unsupported`. */
     constructor(source: string | URL, options?: EmbedderOptions | null);
     /** Opens a model and waits until it is open. */
