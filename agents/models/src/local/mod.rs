@@ -178,7 +178,8 @@ impl LocalModel {
         self.0.tokenizer.encode(text)
     }
 
-    /// The text that the model reads for a request. Errors: `invalid_argument`, `unsupported`.
+    /// The text that the model reads for a request. A mark that a message holds looks here as one of the template's; the
+    /// model reads it as text. Errors: `invalid_argument`, `unsupported`.
     pub fn prompt(&self, request: &Request) -> Result<String> {
         let marks = self.0.tokenizer.marks();
         Ok(marks.show(&self.0.template.render(request, marks)?))
