@@ -52,5 +52,6 @@ run consensus "$python" benches/compare/consensus.py
 run overhead "$python" benches/compare/overhead.py --scifact "$QUORATE_DATA/scifact"
 run models "$python" benches/compare/models.py
 run local "$python" benches/compare/local.py "$QUORATE_TEST_LLM" "$bin/local_speed"
-run node scripts/compare_node.sh
+run models-node scripts/compare_node.sh models
+run node scripts/compare_node.sh search
 "$python" scripts/results.py "$out" benches/RESULTS.md
