@@ -34,7 +34,10 @@ model=$QUORATE_TEST_MODEL
 bin=$CARGO_TARGET_DIR/release/examples
 glosses=$QUORATE_DATA/wordnet/glosses.tsv
 vectors=$cache/wordnet_minilm.f32
-[ -s "$vectors" ] || "$bin/engine_bench" vectors "$glosses" "$model" 100500 "$vectors"
+if [ ! -e "$vectors" ]; then
+  "$bin/engine_bench" vectors "$glosses" "$model" 100500 "$vectors.new"
+  mv "$vectors.new" "$vectors"
+fi
 export PYTHONPATH=$here/bindings-python/python
 
 run embed "$python" benches/compare/embed.py --model "$model" --scifact "$QUORATE_DATA/scifact" --quality --exactness --memory
@@ -47,6 +50,7 @@ for rows in 40000 100000; do
   run "speed-$rows" "$bin/engine_bench" speed "$glosses" "$model" "$rows" 500 "$vectors"
   run "peers-$rows" "$python" benches/compare/engine.py --glosses "$glosses" --vectors "$vectors" --model "$model" --rows "$rows" --scifact "$QUORATE_DATA/scifact"
 done
+rm -rf "$out/routing"
 run routing "$python" benches/compare/routing.py --model "$model" --data "$QUORATE_DATA/routing" --work "$out/routing" --binary "$bin/routing_eval"
 run consensus "$python" benches/compare/consensus.py
 run overhead "$python" benches/compare/overhead.py --scifact "$QUORATE_DATA/scifact"

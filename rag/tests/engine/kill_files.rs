@@ -5,7 +5,7 @@
 //! there before and whole batches more, for every kind of reader, and the same call goes on from there.
 //! `QUORATE_TORTURE_ROUNDS` sets how often, and adds the round with large files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -70,8 +70,22 @@ fn child() {
     }
 }
 
-/// Starts the child and kills it after a while, unless it ends before; returns whether it was killed.
-fn killed(folder: &Path, how: &str, after: Duration) -> bool {
+/// When the child is killed.
+enum When {
+    /// After so long.
+    After(Duration),
+    /// So long after its first commit.
+    Committed(Duration),
+}
+
+/// Starts the child and kills it, unless it ends before; returns whether it was killed.
+fn killed(folder: &Path, how: &str, when: &When) -> bool {
+    let place = folder.join("kb");
+    let commits = || -> BTreeSet<_> {
+        let listed = std::fs::read_dir(place.join("truth/documents.lance/_versions")).unwrap();
+        listed.flatten().map(|entry| entry.file_name()).collect()
+    };
+    let before = commits();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["kill_files::child", "--exact"])
         .env(FOLDER, folder)
@@ -80,7 +94,15 @@ fn killed(folder: &Path, how: &str, after: Duration) -> bool {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(after);
+    match when {
+        When::After(time) => std::thread::sleep(*time),
+        When::Committed(time) => {
+            while commits() == before && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(*time);
+        }
+    }
     child.kill().unwrap();
     !child.wait().unwrap().success()
 }
@@ -102,13 +124,21 @@ fn found(folder: &Path, follower: &KnowledgeBase) -> BTreeMap<String, i64> {
     truth
 }
 
+/// Between two commits half the time, anywhere else.
+fn moment(random: &mut ChaCha8Rng, most: u64) -> When {
+    match random.random_range(0..2) {
+        0 => When::Committed(Duration::from_millis(random.random_range(0..20))),
+        _ => When::After(Duration::from_millis(random.random_range(0..most))),
+    }
+}
+
 #[test]
 fn files_are_whole_batch_by_batch() {
     let rounds: u64 = std::env::var("QUORATE_TORTURE_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     let seed: u64 = std::env::var("QUORATE_TORTURE_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let order: Vec<String> = rows().into_iter().flat_map(|(_, ids)| ids).collect();
-    let (mut kills, mut between) = (0, 0);
+    let (mut kills, mut between) = (0u64, 0u64);
     for _ in 0..rounds.div_ceil(30) {
         let home = tempfile::tempdir().unwrap();
         let (folder, files) = (home.path(), home.path().join("files"));
@@ -121,19 +151,19 @@ fn files_are_whole_batch_by_batch() {
         let mut most = 300;
         while there.len() < all.len() {
             most += 300;
-            kills += u64::from(killed(folder, "add", Duration::from_millis(random.random_range(0..most))));
+            kills += u64::from(killed(folder, "add", &moment(&mut random, most)));
             let now = found(folder, &follower);
             let whole = now.len() % 1000 == 0 || now.len() == all.len();
             assert!(whole && now.len() >= there.len(), "{} documents after {}", now.len(), there.len());
             assert!(order[..now.len()].iter().all(|id| now.get(id) == Some(&0)), "not the first files");
-            between += usize::from(now.len() < all.len() && !now.is_empty());
+            between += u64::from(now.len() < all.len() && !now.is_empty());
             there = now;
         }
         let new = write(&files, 1);
         most = 300;
         while there != new {
             most += 300;
-            kills += u64::from(killed(folder, "sync", Duration::from_millis(random.random_range(0..most))));
+            kills += u64::from(killed(folder, "sync", &moment(&mut random, most)));
             let now = found(folder, &follower);
             for id in &order {
                 let (was, is) = (there.get(id), now.get(id));
@@ -143,7 +173,7 @@ fn files_are_whole_batch_by_batch() {
                     new.get(id)
                 );
             }
-            between += usize::from(now != new && now != all);
+            between += u64::from(now != new && now != all);
             there = now;
         }
         let kb = open(&folder.join("kb"));
@@ -151,7 +181,7 @@ fn files_are_whole_batch_by_batch() {
         assert_eq!((report.unchanged, report.added + report.updated + report.deleted), (new.len(), 0));
         assert!(kb.verify(&Default::default()).unwrap().problems.is_empty());
     }
-    assert!(kills >= rounds / 30, "{kills} kills");
+    assert!(kills >= rounds / 30 && between >= rounds / 30, "{kills} kills, {between} between two commits");
     eprintln!("{kills} kills, {between} of them between two commits");
 }
 
@@ -173,14 +203,21 @@ fn large_files_are_committed_by_their_bytes() {
         let reader = OpenOptions { read_only: true, ..options() };
         KnowledgeBase::open(folder.join("kb").to_str().unwrap(), reader).unwrap().count(None).unwrap()
     };
-    let (mut seen, mut after) = (Vec::new(), 1000);
+    // What there is after each commit of an undisturbed run.
+    let other = open(&folder.join("undisturbed"));
+    add(&other, &files);
+    let after = |version: &quorate_rag::Version| other.at(version.version).unwrap().count(None).unwrap();
+    let whole: BTreeSet<usize> = other.versions().unwrap().iter().map(after).chain([0]).collect();
+    let steps: Vec<usize> = whole.iter().zip(whole.iter().skip(1)).map(|(a, b)| b - a).collect();
+    assert!(
+        steps.len() > 2 && steps[..steps.len() - 1].iter().all(|step| (20..=64).contains(step)),
+        "{whole:?}"
+    );
+    let mut seen = Vec::new();
     while seen.last() != Some(&150) {
-        killed(folder, "add", Duration::from_millis(after));
-        after += 1000;
+        killed(folder, "add", &When::Committed(Duration::from_millis(100 * seen.len() as u64)));
         seen.push(count());
-        assert!(seen.is_sorted(), "{seen:?}");
+        assert!(seen.is_sorted() && whole.contains(&seen[seen.len() - 1]), "{seen:?} of {whole:?}");
     }
-    let parts: Vec<usize> = seen.iter().copied().filter(|n| (1..150).contains(n)).collect();
-    assert!(!parts.is_empty() && parts.iter().all(|n| n % parts[0] == 0), "{seen:?}");
-    assert!((20..=64).contains(&parts[0]), "{seen:?}");
+    assert!(seen[0] < 150, "{seen:?}");
 }
