@@ -1,20 +1,32 @@
 //! May a thread of quorate's own still call a function of the host?
 //!
 //! A thread that is in the middle of Python code when the interpreter ends is ended with it, and takes the process along.
-//! So before the end no function is called any more, and those that are being called are waited for, for a while.
+//! So before the end no function is called any more; those that are being called are waited for, for a while, and then
+//! interrupted.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::ffi::c_long;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
+use pyo3::{ffi, types::PyDict};
 use quorate::{Code, Error, Result};
 
-/// How long the end of the interpreter waits for functions that are being called.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the end of the interpreter waits for functions that are being called, before it interrupts them and after.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)];
 
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-static ENDING: AtomicBool = AtomicBool::new(false);
+#[derive(Default)]
+struct Guests {
+    /// The threads in which functions are being called, one by one.
+    threads: Vec<c_long>,
+    ending: bool,
+}
+
+/// Locked only by who holds the interpreter's lock and does not let go of it meanwhile, as who forks does: no child
+/// inherits it locked.
+static GUESTS: Mutex<Guests> = Mutex::new(Guests { threads: Vec::new(), ending: false });
 
 /// Has the interpreter say that it ends.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -23,7 +35,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // A forked child has none of the threads that were counted.
     let os = py.import("os")?;
     if os.hasattr("register_at_fork")? {
-        let options = pyo3::types::PyDict::new(py);
+        let options = PyDict::new(py);
         options.set_item("after_in_child", wrap_pyfunction!(begin_calls, module)?)?;
         os.call_method("register_at_fork", (), Some(&options))?;
     }
@@ -32,30 +44,56 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Runs `work` with the interpreter's lock. Errors: those of `work`, `callback` when the interpreter is about to end.
 pub fn call<T>(work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
-    struct Counted;
+    struct Counted(c_long);
     impl Drop for Counted {
         fn drop(&mut self) {
-            CALLS.fetch_sub(1, Ordering::AcqRel);
+            let mut guests = guests();
+            if let Some(at) = guests.threads.iter().rposition(|thread| *thread == self.0) {
+                guests.threads.swap_remove(at);
+            }
         }
     }
-    CALLS.fetch_add(1, Ordering::AcqRel);
-    let _counted = Counted;
-    let found = if ENDING.load(Ordering::Acquire) { None } else { Python::try_attach(work) };
-    found.unwrap_or_else(|| Err(Error::new(Code::Callback, "the interpreter has ended")))
+    let ended = || Error::new(Code::Callback, "the interpreter has ended");
+    let guarded = |py: Python<'_>| {
+        let thread = py.import("_thread").and_then(|module| module.call_method0("get_ident")?.extract());
+        let thread = thread.map_err(|_| ended())?;
+        {
+            let mut guests = guests();
+            if guests.ending {
+                return Err(ended());
+            }
+            guests.threads.push(thread);
+        }
+        let _counted = Counted(thread);
+        work(py)
+    };
+    Python::try_attach(guarded).unwrap_or_else(|| Err(ended()))
+}
+
+fn guests() -> MutexGuard<'static, Guests> {
+    GUESTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[pyfunction]
 fn end_calls(py: Python<'_>) {
-    ENDING.store(true, Ordering::Release);
-    py.detach(|| {
-        let until = Instant::now() + PATIENCE;
-        while CALLS.load(Ordering::Acquire) > 0 && Instant::now() < until {
-            sleep(Duration::from_millis(2));
+    guests().ending = true;
+    for (round, patience) in PATIENCE.into_iter().enumerate() {
+        let until = Instant::now() + patience;
+        while !guests().threads.is_empty() && Instant::now() < until {
+            py.detach(|| sleep(Duration::from_millis(2)));
         }
-    });
+        if round == 0 {
+            for thread in &guests().threads {
+                let exit = py.get_type::<PySystemExit>();
+                // SAFETY: the interpreter's lock is held, and `exit` is a class of exceptions; a thread that has ended is
+                // not found.
+                unsafe { ffi::PyThreadState_SetAsyncExc(*thread, exit.as_ptr()) };
+            }
+        }
+    }
 }
 
 #[pyfunction]
 fn begin_calls() {
-    CALLS.store(0, Ordering::Release);
+    guests().threads.clear();
 }

@@ -257,3 +257,49 @@ def test_workers_of_gunicorn_with_preload(tmp_path, worker):
     assert len({answer["pid"] for answer in answers}) == 2, said
     assert all(answer["found"] == "7" and answer["experts"] > 0 for answer in answers), said
     assert "SIGSEGV" not in said and "SIGABRT" not in said and child.returncode == 0, said
+
+
+BUSY = """
+import threading, time, quorate
+def busy(seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until: sum(range(1000))
+def on_a_thread(work):
+    threading.Thread(target=work, daemon=True).start()
+    time.sleep(0.2)
+    print('end', flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "s = quorate.ScriptedModel(lambda r: busy(1) or 'x').stream('q'); on_a_thread(lambda: list(s))",
+        "m = quorate.ScriptedModel(lambda r: busy(1) or 'x'); on_a_thread(lambda: m.complete('q'))",
+        # Longer than the end waits.
+        "s = quorate.ScriptedModel(lambda r: busy(1000) or 'x').stream('q'); on_a_thread(lambda: list(s))",
+        "s = quorate.ScriptedModel(lambda r: time.sleep(1000)).stream('q'); on_a_thread(lambda: list(s))",
+        "e = quorate.CallbackEmbedder(lambda texts: busy(1) or [[1.0]] * len(texts), dim=1, id='e')\n"
+        "on_a_thread(lambda: e.embed(['q']))",
+        "import dataclasses\n@dataclasses.dataclass\nclass A:\n    a: int\n    def __post_init__(self): busy(1)\n"
+        "s = quorate.ScriptedModel(['{\"a\": 1}']).stream('q', output=A); on_a_thread(lambda: list(s))",
+    ],
+)
+def test_the_interpreter_ends_while_a_function_of_the_host_is_called(code):
+    done = run(BUSY + code)
+    assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
+
+
+@posix
+def test_a_forked_child_waits_for_no_function_of_its_parent():
+    code = """
+import os, sys
+s = quorate.ScriptedModel(lambda r: busy(3) or 'x').stream('q')
+on_a_thread(lambda: list(s))
+since = time.monotonic()
+if os.fork() == 0: sys.exit(0)
+os.wait()
+print(time.monotonic() - since < 2)
+"""
+    done = run(BUSY + code)
+    assert (done.returncode, done.stdout) == (0, "end\nTrue\n"), done.stderr
