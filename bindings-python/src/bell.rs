@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use crate::guest;
 use pyo3::prelude::*;
 
 /// Adds the class to the module.
@@ -46,7 +47,7 @@ impl Bell {
     /// The numbers that were rung since the last call, once there are any; None when the bell is closed.
     fn wait(&self, py: Python<'_>) -> Option<Vec<u64>> {
         let rung = Arc::clone(&self.0);
-        py.detach(move || {
+        guest::detach(py, move || {
             let mut state = rung.state.lock().unwrap_or_else(PoisonError::into_inner);
             while state.0.is_empty() && !state.1 {
                 state = rung.more.wait(state).unwrap_or_else(PoisonError::into_inner);

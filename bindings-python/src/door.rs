@@ -18,6 +18,7 @@ use quorate::core::spare;
 use quorate::{Cancel, Code, Error, Result};
 
 use crate::errors::{OrRaise, raise};
+use crate::guest;
 use crate::log::{Under, deliver};
 
 /// How often a waiting call asks the interpreter whether a signal has come.
@@ -62,7 +63,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Runs `work`, which takes a few milliseconds at most, on this thread without the interpreter's lock.
 pub fn quick<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     let _under = Under::way();
-    let outcome = py.detach(|| contain(work));
+    let outcome = guest::detach(py, || contain(work));
     deliver(py)?;
     outcome.or_raise()
 }
@@ -78,11 +79,11 @@ pub fn blocking<T: Send + 'static>(
     let _under = Under::way();
     if let Some(cancel) = SERVING.with_borrow(Clone::clone) {
         let host = Host { cancel, raised: Arc::default(), desk: None };
-        let outcome = py.detach(|| contain(|| work(&host)));
+        let outcome = guest::detach(py, || contain(|| work(&host)));
         deliver(py)?;
         return host.take_raised().map_or_else(|| outcome.or_raise(), Err);
     }
-    let outcome = py.detach(|| wait(work));
+    let outcome = guest::detach(py, || wait(work));
     deliver(py)?;
     outcome
 }
@@ -98,7 +99,7 @@ pub fn await_here<T: Send>(
     let _under = Under::way();
     let serving = SERVING.with_borrow(Clone::clone);
     loop {
-        let found = py.detach(|| contain(|| look(POLL)));
+        let found = guest::detach(py, || contain(|| look(POLL)));
         deliver(py)?;
         if let Some(found) = found.or_raise()? {
             return Ok(found);
@@ -139,7 +140,7 @@ impl<T: Send> Drop for Held<T> {
         let outside = Python::try_attach(|py| {
             let value = &mut value;
             // A defect must not unwind into the interpreter, which is letting go of an object.
-            py.detach(|| {
+            guest::detach(py, || {
                 contain(|| {
                     drop(value.take());
                     Ok(())
@@ -164,7 +165,7 @@ pub fn awaited(given: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
 
 /// Lets other Python threads have the lock, and looks for Ctrl-C: for loops over what Python gives.
 pub fn breathe(py: Python<'_>) -> PyResult<()> {
-    py.detach(|| {});
+    guest::detach(py, || {});
     py.check_signals()
 }
 
@@ -189,7 +190,11 @@ fn wait<T: Send + 'static>(work: impl FnOnce(&Host) -> Result<T> + Send + 'stati
         match errands.recv_timeout(POLL) {
             Ok(Message::Done) => break,
             Ok(Message::Errand(errand)) => {
-                Python::try_attach(errand);
+                // Dropped where the interpreter is about to end.
+                let _ = guest::call(|py| {
+                    errand(py);
+                    Ok(())
+                });
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
@@ -197,6 +202,7 @@ fn wait<T: Send + 'static>(work: impl FnOnce(&Host) -> Result<T> + Send + 'stati
         match signal {
             Some((raised, since)) if since.elapsed() > PATIENCE => return Err(raised),
             Some(_) => {}
+            None if guest::stays() => {}
             None => {
                 if let Some(Err(raised)) = Python::try_attach(|py| py.check_signals()) {
                     cancel.cancel();
@@ -226,7 +232,7 @@ impl Host {
     ) -> Result<T> {
         self.cancel.check()?;
         let outcome = match &self.desk {
-            None => Python::try_attach(errand),
+            None => guest::call(|py| Ok(errand(py))).ok(),
             Some(desk) => {
                 let (reply, answer) = sync_channel(1);
                 let errand: Errand = Box::new(move |py| {

@@ -1,12 +1,14 @@
-//! May a thread of quorate's own still call a function of the host?
+//! May a thread still enter Python, now that the interpreter is about to end?
 //!
-//! A thread that is in the middle of Python code when the interpreter ends is ended with it, and takes the process along.
-//! So before the end no function is called any more; those that are being called are waited for, for a while, and then
-//! interrupted.
+//! A thread that runs Python code, or comes back to it, when the interpreter ends is unwound from outside, which no Rust
+//! frame lets pass: the process would abort. So before the end no function of the host is called any more; those that are
+//! being called are waited for, for a while, and then interrupted; and a thread that comes back from quorate stays where it is.
 
+use std::cell::Cell;
 use std::ffi::c_long;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::sleep;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, ThreadId, sleep};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PySystemExit;
@@ -21,12 +23,27 @@ const PATIENCE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)]
 struct Guests {
     /// The threads in which functions are being called, one by one.
     threads: Vec<c_long>,
-    ending: bool,
+}
+
+/// Nothing ends; who calls no function of the host stays outside; everybody does.
+const RUNNING: u8 = 0;
+const ENDING: u8 = 1;
+const ENDED: u8 = 2;
+
+static PHASE: AtomicU8 = AtomicU8::new(RUNNING);
+/// The thread that ends the interpreter, and goes on.
+static LAST: OnceLock<ThreadId> = OnceLock::new();
+/// Threads that are outside, or on their way back.
+static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// How many functions of the host this thread is calling, one within another.
+    static CALLING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Locked only by who holds the interpreter's lock and does not let go of it meanwhile, as who forks does: no child
 /// inherits it locked.
-static GUESTS: Mutex<Guests> = Mutex::new(Guests { threads: Vec::new(), ending: false });
+static GUESTS: Mutex<Guests> = Mutex::new(Guests { threads: Vec::new() });
 
 /// Has the interpreter say that it ends.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -47,6 +64,7 @@ pub fn call<T>(work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
     struct Counted(c_long);
     impl Drop for Counted {
         fn drop(&mut self) {
+            CALLING.set(CALLING.get() - 1);
             let mut guests = guests();
             if let Some(at) = guests.threads.iter().rposition(|thread| *thread == self.0) {
                 guests.threads.swap_remove(at);
@@ -57,17 +75,40 @@ pub fn call<T>(work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
     let guarded = |py: Python<'_>| {
         let thread = py.import("_thread").and_then(|module| module.call_method0("get_ident")?.extract());
         let thread = thread.map_err(|_| ended())?;
-        {
-            let mut guests = guests();
-            if guests.ending {
-                return Err(ended());
-            }
-            guests.threads.push(thread);
+        // Who ends the interpreter holds its lock as it says so.
+        if PHASE.load(Ordering::Acquire) != RUNNING {
+            return Err(ended());
         }
+        guests().threads.push(thread);
+        CALLING.set(CALLING.get() + 1);
         let _counted = Counted(thread);
         work(py)
     };
     Python::try_attach(guarded).unwrap_or_else(|| Err(ended()))
+}
+
+/// Runs `work` without the interpreter's lock. A thread that would come back while the interpreter ends never does.
+pub fn detach<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+    OUTSIDE.fetch_add(1, Ordering::AcqRel);
+    let found = py.detach(|| {
+        let found = work();
+        while stays() {
+            thread::park();
+        }
+        found
+    });
+    OUTSIDE.fetch_sub(1, Ordering::AcqRel);
+    found
+}
+
+/// Whether this thread must not come back to Python any more.
+pub fn stays() -> bool {
+    let outside = match PHASE.load(Ordering::Acquire) {
+        RUNNING => false,
+        ENDING => CALLING.get() == 0,
+        _ => true,
+    };
+    outside && LAST.get() != Some(&thread::current().id())
 }
 
 fn guests() -> MutexGuard<'static, Guests> {
@@ -76,7 +117,12 @@ fn guests() -> MutexGuard<'static, Guests> {
 
 #[pyfunction]
 fn end_calls(py: Python<'_>) {
-    guests().ending = true;
+    let _ = LAST.set(thread::current().id());
+    PHASE.store(ENDING, Ordering::Release);
+    if OUTSIDE.load(Ordering::Acquire) > 0 {
+        // Those that had looked before are back in a moment.
+        py.detach(|| sleep(Duration::from_millis(10)));
+    }
     for (round, patience) in PATIENCE.into_iter().enumerate() {
         let until = Instant::now() + patience;
         while !guests().threads.is_empty() && Instant::now() < until {
@@ -91,9 +137,11 @@ fn end_calls(py: Python<'_>) {
             }
         }
     }
+    PHASE.store(ENDED, Ordering::Release);
 }
 
 #[pyfunction]
 fn begin_calls() {
     guests().threads.clear();
+    OUTSIDE.store(0, Ordering::Release);
 }

@@ -243,7 +243,7 @@ impl ModelFlow {
 
     /// The events that have come; an empty list after the last, and None when there are none now.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
-        let found = py.detach(|| self.0.take()).or_raise()?;
+        let found = guest::detach(py, || self.0.take()).or_raise()?;
         found.map(|found| events(py, found)).transpose()
     }
 
@@ -252,13 +252,13 @@ impl ModelFlow {
     }
 
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.0.close());
+        guest::detach(py, || self.0.close());
     }
 
     /// Has the bell ring this number whenever there may be something to take, now too.
     fn _ring(&self, py: Python<'_>, bell: &Bell, number: u64) {
         let ring = bell.ringer(number);
-        py.detach(|| self.0.wake_by(ring));
+        guest::detach(py, || self.0.wake_by(ring));
     }
 }
 

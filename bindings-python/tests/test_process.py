@@ -281,6 +281,11 @@ def on_a_thread(work):
         "s = quorate.ScriptedModel(lambda r: time.sleep(1000)).stream('q'); on_a_thread(lambda: list(s))",
         "e = quorate.CallbackEmbedder(lambda texts: busy(1) or [[1.0]] * len(texts), dim=1, id='e')\n"
         "on_a_thread(lambda: e.embed(['q']))",
+        # Back from a call, and on the way to the next.
+        "e = quorate.Embedder('builtin')\ndef ever():\n    while True: e.embed_query('q')\non_a_thread(ever)",
+        "e = quorate.Embedder('builtin')\ndef ever():\n    while True: e.embed(['q'])\non_a_thread(ever)",
+        "kb = quorate.open(None, embedder=quorate.CallbackEmbedder(lambda texts: [[1.0]] * len(texts), dim=1, id='e'))\n"
+        "kb.add([{'id': 'a', 'text': 'metformin'}])\ndef ever():\n    while True: kb.search('metformin')\non_a_thread(ever)",
         "import dataclasses\n@dataclasses.dataclass\nclass A:\n    a: int\n    def __post_init__(self): busy(1)\n"
         "s = quorate.ScriptedModel(['{\"a\": 1}']).stream('q', output=A); on_a_thread(lambda: list(s))",
     ],

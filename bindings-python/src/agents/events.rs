@@ -14,6 +14,7 @@ use crate::bell::Bell;
 use crate::convert::record;
 use crate::door::blocking;
 use crate::errors::invalid;
+use crate::guest;
 use crate::scalar::scalar;
 
 /// How long a listener waits before it looks for cancellation.
@@ -105,6 +106,6 @@ impl Events {
     fn _ring(&self, py: Python<'_>, bell: &Bell, number: u64) {
         let (events, ring) = (Arc::clone(&self.0), bell.ringer(number));
         // The lock of the listeners may be held by a thread that writes: never wait for it with the interpreter's.
-        py.detach(|| events.wake_by(ring));
+        guest::detach(py, || events.wake_by(ring));
     }
 }

@@ -14,6 +14,7 @@ use super::matching::{Match, Panel};
 use crate::convert::{describe, record, report, sequence, text, texts};
 use crate::door::{blocking, quick};
 use crate::errors::{OrRaise, invalid};
+use crate::guest;
 use crate::metadata::filter;
 use crate::scalar::{field, object, scalar};
 
@@ -250,7 +251,7 @@ impl AgentRegistry {
     fn subscribe(&self, py: Python<'_>) -> PyResult<Events> {
         let registry = self.handle().or_raise()?;
         // A thread that writes tells the listeners: never wait for it with the interpreter's lock.
-        Ok(Events(Arc::new(py.detach(|| registry.subscribe()))))
+        Ok(Events(Arc::new(guest::detach(py, || registry.subscribe()))))
     }
 
     fn taxonomy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
