@@ -310,6 +310,33 @@ fn calls_are_told_apart_however_they_are_numbered() {
 }
 
 #[test]
+fn a_call_is_not_taken_for_another_one() {
+    let read = |calls: &[Value]| -> Vec<String> {
+        let mut all: Vec<Value> = calls.iter().map(|call| delta(json!({"tool_calls": [call]}))).collect();
+        all.extend([finish("tool_calls"), usage(1, 1)]);
+        let server = Server::start(move |_, _| events(&all));
+        let Event::End(reply) = last(&model_with(&server, once(), None)) else { panic!() };
+        reply.message.calls().map(|call| format!("{}{}", call.name, json!(call.arguments))).collect()
+    };
+    let piece = |index: Value, id: &str, name: &str, written: &str| json!({"index": index, "id": id, "function": {"name": name, "arguments": written}});
+    let none = || Value::Null;
+    // Its id and name once more, and nothing of its arguments.
+    let closed =
+        [piece(none(), "x", "f", "{\"a\":"), piece(none(), "x", "f", "1}"), piece(none(), "x", "f", "")];
+    assert_eq!(read(&closed), ["f{\"a\":1}"]);
+    // Another name, where the call before has no arguments and neither has an id.
+    let bare = [piece(json!(0), "", "f", ""), piece(json!(0), "", "g", "{\"b\":2}")];
+    assert_eq!(read(&bare), ["f{}", "g{\"b\":2}"]);
+    // The name in each piece, and neither numbers nor ids.
+    let named = [
+        piece(none(), "", "f", "{\"a\":"),
+        piece(none(), "", "f", "1}"),
+        piece(none(), "", "f", "{\"a\":2}"),
+    ];
+    assert_eq!(read(&named), ["f{\"a\":1}", "f{\"a\":2}"]);
+}
+
+#[test]
 fn a_field_that_comes_twice_counts_as_it_came_last() {
     let body = format!(
         "data: {}\n\ndata: {}\n\ndata: [DONE]\n\n",
