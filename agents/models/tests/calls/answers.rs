@@ -337,6 +337,28 @@ fn a_call_is_not_taken_for_another_one() {
 }
 
 #[test]
+fn a_call_that_is_given_in_both_forms_is_one() {
+    let given = || {
+        let function = json!({"name": "f", "arguments": "{\"a\":1}"});
+        json!({"content": null, "function_call": function, "tool_calls": [{"index": 0, "id": "c", "type": "function", "function": function}]})
+    };
+    // And the older one may be there with nothing in it.
+    let empty = || json!({"content": "x", "function_call": {"name": "", "arguments": ""}});
+    for (message, end, calls) in [(given(), "tool_calls", 1), (empty(), "stop", 0)] {
+        let server = Server::start(move |_, request| match request.body["stream"].as_bool() {
+            Some(true) => events(&[delta(message.clone()), finish(end), usage(1, 1)]),
+            _ => refuse(200, &json!({"choices": [{"message": message, "finish_reason": end}]}).to_string()),
+        });
+        let model = model_with(&server, once(), None);
+        let whole = model.complete(&ask(), &never()).unwrap();
+        let Event::End(streamed) = last(&model) else { panic!() };
+        for reply in [whole, *streamed] {
+            assert_eq!(reply.message.calls().count(), calls, "{:?}", reply.message);
+        }
+    }
+}
+
+#[test]
 fn a_field_that_comes_twice_counts_as_it_came_last() {
     let body = format!(
         "data: {}\n\ndata: {}\n\ndata: [DONE]\n\n",
