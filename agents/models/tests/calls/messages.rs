@@ -134,6 +134,12 @@ fn slips_in_messages_are_refused_and_not_left_out() {
     // What services give beside the content may stand in a history.
     let given = json!({"role": "assistant", "content": "5 mg", "annotations": [], "audio": null});
     assert_eq!(Message::from_json(&given).unwrap().text(), "5 mg");
+    // A call that is there in the older form too, and a refusal as a part of the content.
+    let function = json!({"name": "f", "arguments": "{}"});
+    let both = json!({"role": "assistant", "content": null, "function_call": function, "tool_calls": [{"id": "c", "type": "function", "function": function}]});
+    assert_eq!(Message::from_json(&both).unwrap().calls().count(), 1);
+    let declined = json!({"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]});
+    assert_eq!(Message::from_json(&declined).unwrap().content, [Part::Refusal("No.".into())]);
     let tool: quorate_models::ToolSpec = serde_json::from_value(
         json!({"name": "dose", "inputSchema": {"type": "object", "required": ["drug"]}}),
     )
