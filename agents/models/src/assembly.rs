@@ -185,8 +185,8 @@ impl Assembly {
     /// Errors: `remote_invalid` for an answer that is larger than any.
     ///
     /// Services differ: some number the calls, some repeat the id or the name in each piece, some send no numbers or the
-    /// same for all, some no ids. A new id with a name begins a call, and so does a name once the arguments of the last
-    /// are whole; without either the last call goes on.
+    /// same for all, some no ids. A new id with a name begins a call, and so does another name, or the same once the
+    /// arguments of the last are whole; without either the last call goes on.
     pub(crate) fn call(
         &mut self,
         key: Option<u64>,
@@ -256,7 +256,8 @@ impl Assembly {
                 return Some(*named);
             }
             let another = if id.is_empty() || call.id.is_empty() {
-                whole(call)
+                let renamed = !name.is_empty() && !call.name.is_empty() && call.name != name;
+                renamed || whole(call)
             } else {
                 call.id != id && !name.is_empty()
             };
@@ -265,12 +266,14 @@ impl Assembly {
         if !id.is_empty()
             && let Some(index) = self.by_id.get(id).copied()
             && let Some(call) = draft(index)
-            && (name.is_empty() || call.name == name && !call.nesting.whole)
+            && (name.is_empty() || call.name == name && (delta.trim().is_empty() || !call.nesting.whole))
         {
             return Some(index);
         }
         let last = self.calls.len().checked_sub(1)?;
-        name.is_empty().then_some(last)
+        let open = |call: &CallDraft| !call.written.trim().is_empty() && !call.nesting.whole;
+        let goes_on = || id.is_empty() && draft(last).is_some_and(|call| call.name == name && open(call));
+        (name.is_empty() || goes_on()).then_some(last)
     }
 
     /// The answer ends. A later end replaces an earlier one only when it is worse: what was cut stays cut.

@@ -17,7 +17,7 @@ use quorate_core::{Cancel, Code, Error, Result, open_file};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::message::{Part, Reasoning, ToolCall};
+use crate::message::{Part, Reasoning, Text, ToolCall};
 use crate::provider::{AttemptLimits, Failure, Piece, Provider, Source, Used};
 use crate::redact::{keys, redact};
 use crate::reply::Reply;
@@ -336,6 +336,9 @@ impl Drop for Recorded {
         if self.session.is_none() {
             return;
         }
+        if let Some(Session::Record(recorder)) = self.session.as_deref() {
+            join(&mut self.came.message.content, &lock(recorder).redact);
+        }
         // Nobody is there to be told when it cannot be written.
         let error = Error::new(Code::Cancelled, "the stream was left here when it was recorded");
         let answer =
@@ -343,6 +346,28 @@ impl Drop for Recorded {
         if let Err(error) = self.write(answer) {
             tracing::warn!(%error, "a stream that was left is not in the recording");
         }
+    }
+}
+
+/// Joins the pieces of what was said where one of `keys` is found in them only when they are joined.
+fn join(content: &mut Vec<Part>, keys: &[String]) {
+    let mut joined: Vec<Part> = Vec::new();
+    for part in content.iter() {
+        match (joined.last_mut(), part) {
+            (Some(Part::Text(before)), Part::Text(more)) => before.text.push_str(&more.text),
+            (Some(Part::Reasoning(before)), Part::Reasoning(more)) => before.text.push_str(&more.text),
+            (Some(Part::Refusal(before)), Part::Refusal(more)) => before.push_str(more),
+            _ => joined.push(part.clone()),
+        }
+    }
+    let found = joined.iter().any(|part| match part {
+        Part::Text(Text { text, .. }) | Part::Reasoning(Reasoning { text, .. }) | Part::Refusal(text) => {
+            redact(&mut json!(text), keys)
+        }
+        _ => false,
+    });
+    if found {
+        *content = joined;
     }
 }
 

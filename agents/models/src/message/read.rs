@@ -37,7 +37,9 @@ pub(super) fn message(value: &Value) -> Result<Message> {
     if let Some(said) = optional(object, "refusal")? {
         parts.push(Part::Refusal(said));
     }
-    if object.get("function_call").is_some_and(|call| !call.is_null()) {
+    // Some services give the call in both forms.
+    let given = |name: &str| object.get(name).is_some_and(|value| !value.is_null());
+    if given("function_call") && !given("tool_calls") {
         return Err(Error::invalid("function_call is a form that is no longer written; use tool_calls"));
     }
     match object.get("tool_calls") {
@@ -127,7 +129,10 @@ fn part(value: &Value) -> Result<Part> {
             text: text(object, "text")?.to_owned(),
             data: object.get("data").and_then(Value::as_object).cloned().unwrap_or_default(),
         }),
-        "refusal" => Part::Refusal(text(object, "text")?.to_owned()),
+        "refusal" => Part::Refusal(match optional(object, "refusal")? {
+            Some(said) => said,
+            None => text(object, "text")?.to_owned(),
+        }),
         "opaque" => Part::Opaque(Opaque {
             source: text(object, "source")?.to_owned(),
             data: object.get("data").cloned().unwrap_or_default(),

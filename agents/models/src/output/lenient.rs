@@ -130,6 +130,10 @@ mod tests {
         assert_eq!(lenient(r#"[1, {"a": tr"#), Some(json!([1, {}])));
         assert_eq!(lenient(r#"{"a": "#), Some(json!({})));
         assert_eq!(lenient(r#"{"a": 1e999"#), Some(json!({"a": "1e999"})));
+        let escaped = r#"{"\ud83d\ude00": "x\ud83d\ude00"}"#;
+        for at in 1..escaped.len() {
+            assert!(lenient(&escaped[..at]).is_some(), "{}", &escaped[..at]);
+        }
         for broken in ["{a", "[1 2", r#"{"a" 1"#, "[1] more", "{]"] {
             assert_eq!(lenient(broken), None, "{broken}");
         }

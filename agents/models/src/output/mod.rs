@@ -306,7 +306,9 @@ pub(crate) fn is_about_form(error: &Error, way: OutputWay) -> bool {
             &["response_format", "json_schema", "output_config", "output_format"],
             &["response format", "structured output", "json schema", "grammar"],
         ),
-        OutputWay::Tool => (&["tool_choice"], &["tools", "tool use", "tool call", "function call"]),
+        OutputWay::Tool => {
+            (&["tool_choice", "input_schema", "tools["], &["tools", "tool use", "tool call", "function call"])
+        }
         OutputWay::Prompt => (&[], &[]),
     };
     error.code() == Code::RemoteFailed

@@ -45,7 +45,8 @@ pub(super) fn is_too_much(schema: &Value, value: &Value) -> bool {
 }
 
 struct Work<'a> {
-    /// Those of the same name all count, since only the place of a reference tells which is meant.
+    /// Of those of the same name the one with the most work counts, since only the place of a reference tells which is
+    /// meant.
     anchors: HashMap<&'a str, Vec<&'a Value>>,
     /// The root and all that have an id of their own, in which pointers begin.
     resources: Vec<(&'a str, &'a Value)>,
@@ -58,7 +59,14 @@ impl<'a> Work<'a> {
         match schema {
             Value::Object(fields) => {
                 if let Some(Value::String(id)) = fields.get(id) {
-                    self.resources.push((id.trim_end_matches('#'), schema));
+                    // In older drafts an id may be an anchor.
+                    let (document, anchor) = id.split_once('#').unwrap_or((id, ""));
+                    if !anchor.is_empty() {
+                        self.anchors.entry(anchor).or_default().push(schema);
+                    }
+                    if !document.is_empty() {
+                        self.resources.push((document, schema));
+                    }
                 }
                 for anchor in ["$anchor", "$dynamicAnchor"] {
                     if let Some(Value::String(name)) = fields.get(anchor) {
@@ -184,7 +192,7 @@ impl<'a> Work<'a> {
         let meant = |id: &str| plain && !id.is_empty() && (id.ends_with(document) || document.ends_with(id));
         let resources = self.resources.iter().filter(|(id, _)| document.is_empty() || meant(id));
         let resources = resources.map(|(_, resource)| *resource);
-        let mut targets: Vec<&Value> = match fragment {
+        let targets: Vec<&Value> = match fragment {
             "" => resources.collect(),
             pointer if pointer.starts_with('/') => {
                 let pointer = decoded(pointer);
@@ -197,9 +205,8 @@ impl<'a> Work<'a> {
             let known = document.contains("://json-schema.org/");
             return if known { OF_SCHEMAS.saturating_mul(nodes(value)) } else { u64::MAX };
         }
-        targets.sort_by_key(|target| std::ptr::from_ref(*target));
-        targets.dedup_by_key(|target| std::ptr::from_ref(*target));
-        targets.into_iter().fold(0, |sum: u64, schema| sum.saturating_add(self.of(schema, value, depth)))
+        // One of them is meant.
+        targets.into_iter().map(|schema| self.of(schema, value, depth)).max().unwrap_or(0)
     }
 }
 
@@ -255,6 +262,11 @@ mod tests {
         let anchored =
             json!({"$ref": "#e", "$defs": {"a/b %": {"$anchor": "e"}, "c": {"$ref": "#/$defs/a~1b%20%25"}}});
         assert!(!is_too_much(&anchored, &json!(1)));
+        let older = json!({"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "#a", "definitions": {"A": {"$id": "#a", "type": "number"}}});
+        assert!(!is_too_much(&older, &json!(1)));
+        let node = json!({"$id": "tree", "$dynamicAnchor": "node", "properties": {"nodes": {"items": {"$dynamicRef": "#node"}}}});
+        let strict = json!({"$id": "strict", "$dynamicAnchor": "node", "$ref": "tree", "unevaluatedProperties": false, "$defs": {"tree": node}});
+        assert!(!is_too_much(&strict, &deep));
         assert!(!is_too_much(&json!({"$ref": "https://json-schema.org/draft/2020-12/schema"}), &json!({})));
     }
 

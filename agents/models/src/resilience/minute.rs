@@ -67,10 +67,10 @@ impl Minute {
         (Ticket { place, tokens }, at.saturating_sub(now))
     }
 
-    /// Counts from `now` on what was taken for an earlier moment, since it is sent only now; returns how long to wait
-    /// when others have taken the minute meanwhile.
+    /// Counts from `now` on what was taken, since it is sent only now; returns how long to wait when its moment has not
+    /// come, or others have taken the minute meanwhile.
     pub(super) fn start(&self, ticket: &mut Ticket, now: Duration) -> Duration {
-        if now <= ticket.place.0 {
+        if now < ticket.place.0 {
             return ticket.place.0 - now;
         }
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -203,6 +203,15 @@ mod tests {
         let (mut fourth, _) = minute.take(1, 115 * SECOND);
         assert!(minute.start(&mut third, 120 * SECOND).is_zero());
         assert!(!minute.start(&mut fourth, 120 * SECOND).is_zero());
+    }
+
+    #[test]
+    fn what_is_sent_at_its_time_minds_what_was_sent_late() {
+        let minute = minute(Some(1), None);
+        let mut tickets: Vec<Ticket> = (0..3).map(|_| minute.take(1, Duration::ZERO).0).collect();
+        assert!(minute.start(&mut tickets[0], Duration::ZERO).is_zero());
+        assert!(minute.start(&mut tickets[1], 100 * SECOND).is_zero());
+        assert_eq!(minute.start(&mut tickets[2], 120 * SECOND), 40 * SECOND);
     }
 
     proptest! {

@@ -82,6 +82,12 @@ pub(super) struct Function {
     pub(super) arguments: Option<Value>,
 }
 
+impl Function {
+    pub(super) fn is_empty(&self) -> bool {
+        self.name.as_ref().is_none_or(String::is_empty) && self.arguments.as_ref().is_none_or(|own| own == "")
+    }
+}
+
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {

@@ -90,10 +90,10 @@ impl Refusal {
             Some(other) => other.to_string(),
             None => Value::Object(error.clone()).to_string(),
         };
-        // Which field of the request it is about.
+        // Which field of the request it is about, in front since the words may be too long to be shown whole.
         let field = word("param");
         if !message.contains(&field) {
-            message = format!("{message} ({field})");
+            message = format!("{field}: {message}");
         }
         let kind = format!("{} {} {}", word("type"), word("code"), word("status")).to_lowercase();
         Some(Refusal { message, kind, code: word("code") })

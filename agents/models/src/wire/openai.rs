@@ -325,7 +325,10 @@ impl Reader {
             self.assembly.refusal(&words);
             out.push_back(Piece::Refusal(words));
         }
-        let older = delta.function_call.map(|function| Call { index: Some(OLDER), id: None, function });
+        // Some services give a call in both forms, or the older one with nothing in it.
+        let older =
+            delta.function_call.filter(|function| delta.tool_calls.is_empty() && !function.is_empty());
+        let older = older.map(|function| Call { index: Some(OLDER), id: None, function });
         for call in delta.tool_calls.into_iter().chain(older) {
             let written = match call.function.arguments {
                 None | Some(Value::Null) => String::new(),

@@ -12,8 +12,10 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use events::{anthropic, delta, events as stream, finish, last, once, sse};
-use quorate_core::Cancel;
-use quorate_models::{Event, Message, Model, ModelOptions, Request, Resilience, ToolSpec};
+use quorate_core::{Cancel, Code};
+use quorate_models::{
+    Event, Message, Model, ModelOptions, Output, Request, Resilience, ToolSpec, check_arguments,
+};
 use serde_json::{Value, json};
 use server::{Server, refuse, streamed, whole};
 
@@ -264,5 +266,53 @@ fn a_chain_of_references_does_not_overflow_the_stack() {
         let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(check).unwrap();
         assert_eq!(thread.join().unwrap(), fits, "{length}");
         assert!(start.elapsed() < 2 * SECOND, "{length}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn more_forms_and_tools_than_are_remembered() {
+    let _one = alone();
+    let server = Server::start(|_, asked| match asked.body.get("response_format") {
+        Some(_) => refuse(400, r#"{"error": {"message": "json_schema is not supported"}}"#),
+        None => whole("{\"dose\": 5}"),
+    });
+    let model = model_with(&server, Resilience { attempts: 1, breaker: None, ..Resilience::default() });
+    let ask = |n: usize| {
+        let output = Some(Output::new(json!({"title": n.to_string(), "type": "object"})).unwrap());
+        model.complete(&Request { output, ..ask() }, &never()).unwrap().attempts
+    };
+    for n in 0..1_001 {
+        assert_eq!(ask(n), 2, "{n}");
+    }
+    // The newest is known, and the first was forgotten.
+    assert_eq!((ask(1_000), ask(0), ask(0)), (1, 2, 1));
+    for n in (0..40).chain(0..40) {
+        let tool = ToolSpec {
+            name: "f".into(),
+            description: String::new(),
+            schema: json!({"properties": {"a": {"const": n}}}),
+        };
+        assert!(
+            check_arguments(&tool, &json!({"a": n})).is_ok()
+                && check_arguments(&tool, &json!({"a": n + 1})).is_err()
+        );
+    }
+    let values = |most: usize| Output::new(json!({"enum": vec![0; most]}));
+    assert!(values(19_998).is_ok());
+    assert_eq!(values(19_999).unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[test]
+fn an_answer_behind_much_that_is_blank_is_read() {
+    let _one = alone();
+    for (blanks, whole) in [(60 << 10, true), (60 << 10, false), (70 << 10, false)] {
+        let server = Server::start(move |_, _| {
+            let mut answer = if whole { self::whole("x") } else { streamed("x") };
+            answer.body.splice(0..0, b"\n".repeat(blanks));
+            answer
+        });
+        let model = model_with(&server, Resilience { attempts: 1, ..Resilience::default() });
+        let last = model.stream(&ask(), &never()).unwrap().last();
+        assert!(matches!(&last, Some(Event::End(reply)) if reply.text() == "x"), "{blanks}: {last:?}");
     }
 }

@@ -310,6 +310,55 @@ fn calls_are_told_apart_however_they_are_numbered() {
 }
 
 #[test]
+fn a_call_is_not_taken_for_another_one() {
+    let read = |calls: &[Value]| -> Vec<String> {
+        let mut all: Vec<Value> = calls.iter().map(|call| delta(json!({"tool_calls": [call]}))).collect();
+        all.extend([finish("tool_calls"), usage(1, 1)]);
+        let server = Server::start(move |_, _| events(&all));
+        let Event::End(reply) = last(&model_with(&server, once(), None)) else { panic!() };
+        reply.message.calls().map(|call| format!("{}{}", call.name, json!(call.arguments))).collect()
+    };
+    let piece = |index: Value, id: &str, name: &str, written: &str| json!({"index": index, "id": id, "function": {"name": name, "arguments": written}});
+    let none = || Value::Null;
+    // Its id and name once more, and nothing of its arguments.
+    let closed =
+        [piece(none(), "x", "f", "{\"a\":"), piece(none(), "x", "f", "1}"), piece(none(), "x", "f", "")];
+    assert_eq!(read(&closed), ["f{\"a\":1}"]);
+    // Another name, where the call before has no arguments and neither has an id.
+    let bare = [piece(json!(0), "", "f", ""), piece(json!(0), "", "g", "{\"b\":2}")];
+    assert_eq!(read(&bare), ["f{}", "g{\"b\":2}"]);
+    // The name in each piece, and neither numbers nor ids.
+    let named = [
+        piece(none(), "", "f", "{\"a\":"),
+        piece(none(), "", "f", "1}"),
+        piece(none(), "", "f", "{\"a\":2}"),
+    ];
+    assert_eq!(read(&named), ["f{\"a\":1}", "f{\"a\":2}"]);
+}
+
+#[test]
+fn a_call_that_is_given_in_both_forms_is_one() {
+    let given = || {
+        let function = json!({"name": "f", "arguments": "{\"a\":1}"});
+        json!({"content": null, "function_call": function, "tool_calls": [{"index": 0, "id": "c", "type": "function", "function": function}]})
+    };
+    // And the older one may be there with nothing in it.
+    let empty = || json!({"content": "x", "function_call": {"name": "", "arguments": ""}});
+    for (message, end, calls) in [(given(), "tool_calls", 1), (empty(), "stop", 0)] {
+        let server = Server::start(move |_, request| match request.body["stream"].as_bool() {
+            Some(true) => events(&[delta(message.clone()), finish(end), usage(1, 1)]),
+            _ => refuse(200, &json!({"choices": [{"message": message, "finish_reason": end}]}).to_string()),
+        });
+        let model = model_with(&server, once(), None);
+        let whole = model.complete(&ask(), &never()).unwrap();
+        let Event::End(streamed) = last(&model) else { panic!() };
+        for reply in [whole, *streamed] {
+            assert_eq!(reply.message.calls().count(), calls, "{:?}", reply.message);
+        }
+    }
+}
+
+#[test]
 fn a_field_that_comes_twice_counts_as_it_came_last() {
     let body = format!(
         "data: {}\n\ndata: {}\n\ndata: [DONE]\n\n",

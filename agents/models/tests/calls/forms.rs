@@ -4,7 +4,7 @@ use quorate_core::{Code, Error};
 use quorate_models::{Event, Message, Model, ModelOptions, Output, Request, ToolSpec, check_arguments};
 use serde_json::{Value, json};
 
-use crate::events::once;
+use crate::events::{anthropic, once};
 use crate::server::{Server, refuse, streamed, whole, whole_with};
 use crate::{ask, model, never};
 
@@ -99,6 +99,40 @@ fn a_service_without_forms_is_asked_in_another_way() {
     assert!(server.asked(2).body["messages"][0]["content"].as_str().unwrap().contains("\"dose\""));
     // It is remembered.
     assert_eq!(model.complete(&request(), &never()).unwrap().attempts, 1);
+}
+
+#[test]
+fn a_tool_whose_schema_is_refused_is_not_asked_for_again() {
+    let schema = json!({"type": "object", "properties": {"dose": {}}, "anyOf": [{"required": ["dose"]}, {"required": ["none"]}]});
+    let request = Request { output: Some(Output::new(schema).unwrap()), ..request() };
+    let messages =
+        "tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level";
+    let server = Server::start(move |_, asked| match asked.body.get("tools") {
+        Some(_) => refuse(
+            400,
+            &json!({"type": "error", "error": {"type": "invalid_request_error", "message": messages}})
+                .to_string(),
+        ),
+        None => refuse(
+            200,
+            &json!({"content": [{"type": "text", "text": "{\"dose\": 5}"}], "stop_reason": "end_turn"})
+                .to_string(),
+        ),
+    });
+    assert_eq!(anthropic(&server).complete(&request, &never()).unwrap().output, Some(json!({"dose": 5})));
+    // Its words may be too long to be shown whole.
+    let chat = format!("Invalid schema for function 'answer': {} is not valid", "x".repeat(500));
+    let server = Server::start(move |_, asked| {
+        let refused = |message: &str, param: &str| {
+            refuse(400, &json!({"error": {"message": message, "param": param}}).to_string())
+        };
+        match (asked.body.get("response_format"), asked.body.get("tools")) {
+            (Some(_), _) => refused("Not here.", "response_format"),
+            (_, Some(_)) => refused(&chat, "tools[0].function.parameters"),
+            _ => whole("{\"dose\": 5}"),
+        }
+    });
+    assert_eq!(model(&server).complete(&request, &never()).unwrap().output, Some(json!({"dose": 5})));
 }
 
 #[test]

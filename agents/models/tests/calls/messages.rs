@@ -134,6 +134,12 @@ fn slips_in_messages_are_refused_and_not_left_out() {
     // What services give beside the content may stand in a history.
     let given = json!({"role": "assistant", "content": "5 mg", "annotations": [], "audio": null});
     assert_eq!(Message::from_json(&given).unwrap().text(), "5 mg");
+    // A call that is there in the older form too, and a refusal as a part of the content.
+    let function = json!({"name": "f", "arguments": "{}"});
+    let both = json!({"role": "assistant", "content": null, "function_call": function, "tool_calls": [{"id": "c", "type": "function", "function": function}]});
+    assert_eq!(Message::from_json(&both).unwrap().calls().count(), 1);
+    let declined = json!({"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]});
+    assert_eq!(Message::from_json(&declined).unwrap().content, [Part::Refusal("No.".into())]);
     let tool: quorate_models::ToolSpec = serde_json::from_value(
         json!({"name": "dose", "inputSchema": {"type": "object", "required": ["drug"]}}),
     )
@@ -156,4 +162,24 @@ fn whole_numbers_that_64_bits_do_not_hold_make_a_call_that_must_not_run() {
         let call = ToolCall::read("c", "f", written);
         assert_eq!(call.broken.is_none(), runs, "{written}");
     }
+}
+
+#[test]
+fn a_call_that_must_not_run_goes_back_as_it_was_said() {
+    let sent = |written: &str| {
+        let server = Server::start(|_, _| whole("x"));
+        let call = json!({"id": "c", "function": {"name": "f", "arguments": written}});
+        let said = Message::from_json(&json!({"role": "assistant", "content": null, "tool_calls": [call]})).unwrap();
+        assert!(said.calls().all(|call| call.broken.is_some()), "{written}");
+        let request = Request::new(vec![Message::user("q"), said, Message::tool("c", "not run")]);
+        model(&server).complete(&request, &never()).unwrap();
+        let _ = anthropic(&server).complete(&request, &never());
+        let chat = server.asked(0).body["messages"][1]["tool_calls"][0]["function"]["arguments"].clone();
+        (chat, server.asked(1).body["messages"][1]["content"][0]["input"].clone())
+    };
+    let huge = r#"{"id": 12345678901234567890123, "a": 1}"#;
+    let (chat, messages) = sent(huge);
+    assert_eq!((chat, &messages["a"]), (json!(huge), &json!(1)));
+    // What is no object is none there either.
+    assert_eq!(sent("{\"a\": 1"), (json!("{}"), json!({})));
 }

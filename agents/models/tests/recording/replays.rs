@@ -336,3 +336,32 @@ fn a_redacted_key_does_not_show_in_what_broke_off() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("hunter2") && text.contains("left"), "{text}");
 }
+
+#[test]
+fn a_redacted_key_does_not_show_in_the_pieces_of_a_text_that_was_left() {
+    let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("case.jsonl");
+    let pieces = ["{\"tok", "en\": \"", "hunter2", "\", \"a\": 1, ", "\"b\": 2"];
+    let server = Server::start(move |_, request| {
+        let thinks = request.body["messages"][0]["content"] == "thinks";
+        let field = if thinks { "reasoning_content" } else { "content" };
+        let mut all: Vec<_> = pieces.iter().map(|piece| delta(json!({field: piece}))).collect();
+        all.extend([finish("stop"), usage(10, 5)]);
+        events(&all)
+    });
+    let model = self::model(&server);
+    let given = |about: &str| -> String {
+        let events = model.stream(&question(about), &never()).unwrap().take(4);
+        let said = |event| match event {
+            Event::Text { delta } | Event::Reasoning { delta } => delta,
+            other => panic!("{other:?}"),
+        };
+        events.map(said).collect()
+    };
+    let recording = record(&path, &["token"]).unwrap();
+    assert!(given("says").contains("hunter2") && given("thinks").contains("hunter2"));
+    drop(recording);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("hunter2") && text.contains("[redacted]"), "{text}");
+}
