@@ -235,3 +235,29 @@ fn templates_mean_what_they_meant_before_they_were_counted() {
         assert_eq!(rendered(source).as_deref(), Ok(want), "{source}");
     }
 }
+
+#[test]
+fn templates_are_read_up_to_each_limit() {
+    let nested = |n: usize, open: &str, close: &str| format!("{}1{}", open.repeat(n), close.repeat(n));
+    let made = |n: usize| format!("{{% for i in range({n}) %}}{{% set s = 'x' * 67108864 %}}{{% endfor %}}");
+    for (at, above) in [
+        ("x".repeat(super::bounds::MAX_SOURCE), "x".repeat(super::bounds::MAX_SOURCE + 1)),
+        (format!("{{{{ n{} }}}}", " + 1".repeat(999)), format!("{{{{ n{} }}}}", " + 1".repeat(1000))),
+        (nested(100, "{% if n %}", "{% endif %}"), nested(101, "{% if n %}", "{% endif %}")),
+        (
+            format!("{{{{ {} | length }}}}", nested(65, "[", "]")),
+            format!("{{{{ {} | length }}}}", nested(66, "[", "]")),
+        ),
+        ("{{ ('x' * 67108864) | length }}".into(), "{{ ('x' * 67108865) | length }}".into()),
+        ("{{ [1] | batch(100000) | length }}".into(), "{{ [1] | batch(100001) | length }}".into()),
+        ("{{ [1] | slice(100000) | length }}".into(), "{{ [1] | slice(100001) | length }}".into()),
+        (
+            "{{ '%67108862s' | format('x') | length }}".into(),
+            "{{ '%67108864s' | format('x') | length }}".into(),
+        ),
+        (made(15), made(17)),
+    ] {
+        assert!(rendered(&at).is_ok(), "{}: {:?}", &at[..at.len().min(60)], rendered(&at).err());
+        assert!(rendered(&above).is_err(), "{}", &above[..above.len().min(60)]);
+    }
+}
