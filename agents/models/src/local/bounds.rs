@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use minijinja::machinery::{
     CodeGenerator, Instruction, Instructions, Span, Token, WhitespaceConfig, parse, tokenize,
@@ -34,6 +35,9 @@ const MAX_DEPTH: usize = 64;
 const MAX_HELD: usize = 2 * MAX_BYTES;
 const MAX_SEEN: usize = 50_000_000;
 
+/// How long one rendering may take; what only looks at long texts makes nothing.
+const MAX_TIME: Duration = Duration::from_secs(10);
+
 /// The longest list that `batch` and `slice` make, and width of a format.
 const MAX_WIDTH: usize = 100_000;
 
@@ -45,6 +49,7 @@ const STORED: &str = "quorate:stored";
 const PLUS: &str = "quorate:+";
 const TIMES: &str = "quorate:*";
 const JOINED: &str = "quorate:~";
+const TIMED: &str = "quorate:timed";
 
 fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message)
@@ -147,6 +152,10 @@ fn counted<'a>(step: &Instruction<'a>) -> Result<Vec<Instruction<'a>>, Error> {
         Instruction::EmitRaw(text) => {
             vec![Instruction::LoadConst(Jinja::from_safe_string((*text).to_owned())), Instruction::Emit]
         }
+        // Of nothing minijinja takes the remainder by 0.
+        Instruction::CallMethod("cycle", None | Some(0 | 1)) => {
+            return Err(refused("cycle() has nothing to give"));
+        }
         Instruction::Slice
         | Instruction::BuildList(_)
         | Instruction::BuildMap(_)
@@ -154,6 +163,10 @@ fn counted<'a>(step: &Instruction<'a>) -> Result<Vec<Instruction<'a>>, Error> {
         | Instruction::CallMethod(..)
         | Instruction::CallObject(_)
         | Instruction::EndCapture => vec![step.clone(), filter(SETTLED, 1)],
+        Instruction::Iterate(_) => {
+            let time = Instruction::LoadConst(Jinja::from(0));
+            vec![time, filter(TIMED, 1), Instruction::DiscardTop, step.clone()]
+        }
         Instruction::SetAttr(_) => {
             vec![Instruction::Swap, filter(STORED, 1), Instruction::Swap, step.clone()]
         }
@@ -168,8 +181,9 @@ fn counted<'a>(step: &Instruction<'a>) -> Result<Vec<Instruction<'a>>, Error> {
 }
 
 /// What one rendering has made so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Count {
+    since: Instant,
     made: AtomicUsize,
     seen: AtomicUsize,
 }
@@ -177,7 +191,11 @@ struct Count {
 impl Object for Count {}
 
 fn count(state: &State<'_, '_>) -> Arc<Count> {
-    state.get_or_set_temp_object("quorate count", Count::default)
+    state.get_or_set_temp_object("quorate count", || Count {
+        since: Instant::now(),
+        made: AtomicUsize::new(0),
+        seen: AtomicUsize::new(0),
+    })
 }
 
 impl Count {
@@ -187,6 +205,13 @@ impl Count {
             return Err(refused("it makes more than 1 GiB of texts and lists"));
         }
         Ok(())
+    }
+
+    fn time(&self) -> Result<(), Error> {
+        match self.since.elapsed() > MAX_TIME {
+            true => Err(refused("it takes too long")),
+            false => Ok(()),
+        }
     }
 
     fn text(&self, bytes: usize) -> Result<(), Error> {
@@ -235,6 +260,7 @@ impl Count {
 
     /// A value that was made.
     fn settle(&self, value: Jinja) -> Result<Jinja, Error> {
+        self.time()?;
         match value.kind() {
             ValueKind::String => self.text(value.as_str().unwrap_or_default().len())?,
             ValueKind::Bytes => self.text(value.as_bytes().unwrap_or_default().len())?,
@@ -295,6 +321,8 @@ pub(super) fn method(
             fits_format(text, args)?;
             plain(args)
         }
+        // minijinja would look for it without end.
+        ("count", [none]) if none.as_str() == Some("") => Ok(Jinja::from(text.chars().count() + 1)),
         ("split" | "splitlines", _) => {
             fits_pieces(state, text, args.first())?;
             plain(args)
@@ -437,6 +465,15 @@ pub(super) fn bind(environment: &mut Environment<'static>) {
     // Writes down all that a template has.
     environment.add_function("debug", || Err::<Jinja, _>(refused("there is no debug()")));
     environment.add_filter(SETTLED, |state: &State<'_, '_>, value: Jinja| count(state).settle(value));
+    environment.add_filter(TIMED, |state: &State<'_, '_>, value: Jinja| {
+        count(state).time()?;
+        Ok::<_, Error>(value)
+    });
+    // That of minijinja panics where the divisor is 0.
+    environment.add_test("divisibleby", |a: &Jinja, b: &Jinja| {
+        let rest = numbers(a, b, |a, b| (b != 0).then(|| a.wrapping_rem(b)), |a, b| a % b);
+        rest == Some(Jinja::from(0))
+    });
     environment.add_filter(STORED, |state: &State<'_, '_>, value: Jinja| {
         count(state).look(&value, 1, &mut { MAX_HELD })?;
         Ok::<_, Error>(value)

@@ -117,6 +117,36 @@ fn templates_that_grow_without_end_are_refused() {
 }
 
 #[test]
+fn templates_that_make_nothing_end_too() {
+    let since = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for looking in [
+            "{% set s = 'x' * 60000000 %}{% for i in range(99999) %}{% if s | length == i %}{% endif %}{% endfor %}",
+            "{% macro m(n) %}{% if s == t %}{{ m(n + 1) if n < 16 }}{{ m(n + 1) if n < 16 }}{% endif %}{% endmacro %}{% set s = 'x' * 60000000 %}{% set t = 'x' * 60000000 %}{{ m(0) }}",
+        ] {
+            scope.spawn(move || {
+                let refused = rendered(looking).unwrap_err();
+                assert!(refused.contains("it takes too long"), "{refused}");
+            });
+        }
+    });
+    assert!(since.elapsed().as_secs() < 60);
+    for (source, want) in [
+        ("{{ 'añb'.count('') }}{{ ''.count('') }}{{ 'aab'.count('a') }}", "412"),
+        (
+            "{% for a in [6, -6, 7, 0, 1.5] %}{{ a is divisibleby 3 }}{{ a is divisibleby(0.5) }} {% endfor %}{{ 6 is divisibleby 0 }}{{ 'a' is divisibleby 3 }}",
+            "TrueTrue TrueTrue FalseTrue TrueTrue FalseTrue FalseFalse",
+        ),
+        ("{% for a in [1, 2, 3] %}{{ loop.cycle('x', 'y') }}{% endfor %}", "xyx"),
+    ] {
+        assert_eq!(rendered(source).as_deref(), Ok(want), "{source}");
+    }
+    for source in ["{{ loop.cycle() }}", "{{ loop.cycle(*[]) }}"] {
+        assert!(rendered(&format!("{{% for i in [1] %}}{source}{{% endfor %}}")).is_err(), "{source}");
+    }
+}
+
+#[test]
 fn templates_that_are_larger_or_deeper_than_any_are_refused_when_the_model_is_opened() {
     let nested = |n: usize, open: &str, close: &str| format!("{}x{}", open.repeat(n), close.repeat(n));
     for source in [
@@ -203,5 +233,31 @@ fn templates_mean_what_they_meant_before_they_were_counted() {
         ("{% with a = 5 %}{{ a * a }}{% endwith %}{{ {'a': {'b': [1]}}['a'].b[0] }}{{ (1, 2)[1] }}", "2512"),
     ] {
         assert_eq!(rendered(source).as_deref(), Ok(want), "{source}");
+    }
+}
+
+#[test]
+fn templates_are_read_up_to_each_limit() {
+    let nested = |n: usize, open: &str, close: &str| format!("{}1{}", open.repeat(n), close.repeat(n));
+    let made = |n: usize| format!("{{% for i in range({n}) %}}{{% set s = 'x' * 67108864 %}}{{% endfor %}}");
+    for (at, above) in [
+        ("x".repeat(super::bounds::MAX_SOURCE), "x".repeat(super::bounds::MAX_SOURCE + 1)),
+        (format!("{{{{ n{} }}}}", " + 1".repeat(999)), format!("{{{{ n{} }}}}", " + 1".repeat(1000))),
+        (nested(100, "{% if n %}", "{% endif %}"), nested(101, "{% if n %}", "{% endif %}")),
+        (
+            format!("{{{{ {} | length }}}}", nested(65, "[", "]")),
+            format!("{{{{ {} | length }}}}", nested(66, "[", "]")),
+        ),
+        ("{{ ('x' * 67108864) | length }}".into(), "{{ ('x' * 67108865) | length }}".into()),
+        ("{{ [1] | batch(100000) | length }}".into(), "{{ [1] | batch(100001) | length }}".into()),
+        ("{{ [1] | slice(100000) | length }}".into(), "{{ [1] | slice(100001) | length }}".into()),
+        (
+            "{{ '%67108862s' | format('x') | length }}".into(),
+            "{{ '%67108864s' | format('x') | length }}".into(),
+        ),
+        (made(15), made(17)),
+    ] {
+        assert!(rendered(&at).is_ok(), "{}: {:?}", &at[..at.len().min(60)], rendered(&at).err());
+        assert!(rendered(&above).is_err(), "{}", &above[..above.len().min(60)]);
     }
 }

@@ -18,6 +18,8 @@ const LAST: u32 = 0xF_0FFF;
 /// The last of them goes before one that a text holds itself.
 const ESCAPE: char = '\u{F0FFF}';
 
+const BRACKETS: [char; 2] = ['<', '['];
+
 /// Whether a letter stands for another, or says that the next one does not.
 pub(super) fn is_stand_in(c: char) -> bool {
     (FIRST..=LAST).contains(&u32::from(c))
@@ -28,12 +30,14 @@ pub(super) fn is_stand_in(c: char) -> bool {
 pub(super) struct Marks {
     /// A tree of their bytes; the root is the first.
     nodes: Vec<Node>,
-    /// Their first letters.
+    /// Their first letters, and those after a bracket.
     heads: Vec<char>,
     /// What stands between brackets in the template, as `</think>`: it may look for it.
     tags: HashSet<String>,
     /// Brackets that it looks for wherever they stand.
     sought: Vec<char>,
+    /// Texts that it may look for.
+    quoted: HashSet<String>,
 }
 
 #[derive(Default)]
@@ -55,15 +59,17 @@ struct Mark {
 impl Marks {
     /// Of these tokens; `template` is the source of the template.
     pub(super) fn new<'a>(tokens: impl Iterator<Item = &'a AddedToken>, template: &str) -> Self {
-        let places = template.match_indices(['<', '[']);
+        let places = template.match_indices(BRACKETS);
         let tags = places.filter_map(|(at, _)| tag(&template[at..])).map(str::to_owned).collect();
-        let sought = ['<', '['].into_iter().filter(|bracket| seeks(template, *bracket)).collect();
-        let mut marks = Marks { nodes: vec![Node::default()], heads: Vec::new(), tags, sought };
+        let sought = BRACKETS.into_iter().filter(|bracket| seeks(template, *bracket)).collect();
+        let quoted = template.split(['\'', '"']).map(str::to_owned).collect();
+        let (mut heads, mut seconds) = (Vec::new(), Vec::new());
+        let mut marks = Marks { nodes: vec![Node::default()], heads: Vec::new(), tags, sought, quoted };
         for token in tokens {
-            let Some(head) = token.content.chars().next() else { continue };
-            if !marks.heads.contains(&head) && marks.heads.len() < (LAST - FIRST) as usize {
-                marks.heads.push(head);
-            }
+            let mut letters = token.content.chars();
+            let Some(head) = letters.next() else { continue };
+            heads.push(head);
+            seconds.extend(letters.next().filter(|_| BRACKETS.contains(&head)));
             let mut at = 0;
             for &byte in token.content.as_bytes() {
                 at = marks.child(at, byte).unwrap_or_else(|| {
@@ -76,6 +82,11 @@ impl Marks {
             marks.nodes[at].mark =
                 Some(Mark { special: token.special, before: token.lstrip, after: token.rstrip });
         }
+        for head in heads.into_iter().chain(seconds) {
+            if !marks.heads.contains(&head) && marks.heads.len() < (LAST - FIRST) as usize {
+                marks.heads.push(head);
+            }
+        }
         marks
     }
 
@@ -83,13 +94,14 @@ impl Marks {
     /// templates look for the others there.
     pub(super) fn hide<'a>(&self, text: &'a str, own: bool) -> Cow<'a, str> {
         let (mut out, mut copied) = (String::new(), 0);
+        let goes_on = self.goes_on(text).then(|| text.len() - text.trim_start().len());
         for (at, c) in text.char_indices() {
             if is_stand_in(c) {
                 out.push_str(&text[copied..at]);
                 out.push(ESCAPE);
                 copied = at;
             } else if let Some(head) = self.heads.iter().position(|head| *head == c)
-                && self.hides(&text[at..], own)
+                && (goes_on == Some(at) || self.hides(&text[at..], own))
             {
                 out.push_str(&text[copied..at]);
                 out.extend(char::from_u32(FIRST + head as u32));
@@ -169,7 +181,7 @@ impl Marks {
         for byte in text.as_bytes() {
             let Some(next) = self.child(at, *byte) else {
                 // No mark begins here, but one may when the template leaves out what parts it.
-                return text.starts_with(['<', '['])
+                return text.starts_with(BRACKETS)
                     && !text.starts_with(self.sought.as_slice())
                     && !tag(text).is_some_and(|tag| self.tags.contains(tag));
             };
@@ -181,6 +193,29 @@ impl Marks {
         // It may go on in what the template writes next.
         (text.len() > 1 || !text.starts_with(self.sought.as_slice()))
             && !tag(text).is_some_and(|tag| self.tags.contains(tag))
+    }
+
+    /// Whether a text makes a mark of a bracket that the template writes before it, with what it writes after it.
+    fn goes_on(&self, text: &str) -> bool {
+        let text = text.trim();
+        if text.is_empty() || self.quoted.contains(text) {
+            return false;
+        }
+        BRACKETS.into_iter().filter_map(|bracket| self.child(0, bracket as u8)).any(|mut at| {
+            for byte in text.as_bytes() {
+                let Some(next) = self.child(at, *byte) else { return false };
+                at = next;
+                if self.nodes[at].mark.is_some_and(|mark| mark.special) {
+                    return true;
+                }
+            }
+            // Of words many begin a mark; only with the bracket that ends it they are one.
+            let ends = |close: &u8| {
+                let end = self.child(at, *close).and_then(|end| self.nodes[end].mark);
+                end.is_some_and(|mark| mark.special)
+            };
+            !text.starts_with(char::is_alphanumeric) || b">]".iter().any(ends)
+        })
     }
 
     /// Whether there is a mark in a text.
@@ -272,6 +307,29 @@ mod tests {
         let mut value = serde_json::json!({"<|end|>": ["[INST]", 1]});
         marks.hide_all(&mut value);
         assert_eq!(value, serde_json::json!({"\u{F0000}|end|>": ["\u{F0001}INST]", 1]}));
+    }
+
+    #[test]
+    fn texts_that_go_on_from_a_bracket_of_the_template_are_hidden() {
+        let marks = marks();
+        for (open, text, close) in [
+            ("<", "|end|", ">"),
+            ("<", " |end|>x", ""),
+            ("<", "|", "end|>"),
+            ("[", "INST", "]"),
+            ("[", "INST] x", ""),
+        ] {
+            let written = format!("{open}{}{close}", marks.hide(text, true).trim());
+            assert_eq!(marks.between(&written), vec![0..written.len()], "{text}");
+            assert_eq!(marks.show(&written), format!("{open}{}{close}", text.trim()));
+        }
+        for text in ["INS", "INSTall", "|x", "end", "a |end|", ""] {
+            assert!(matches!(marks.hide(text, false), Cow::Borrowed(_)), "{text}");
+        }
+        // The template asks whether it is this text.
+        let token = AddedToken::from("<function>", true);
+        let marks = Marks::new([&token].into_iter(), "{{ '<' ~ a ~ '>' if tool.type == 'function' }}");
+        assert_eq!(marks.hide("function", false), "function");
     }
 
     #[test]

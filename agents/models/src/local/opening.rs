@@ -400,6 +400,13 @@ fn tokens_and_merges_longer_than_any_are_refused_at_once() {
     assert!(since.elapsed().as_secs() < 5);
 }
 
+#[test]
+fn tokens_and_merges_are_read_up_to_each_limit() {
+    let long = |n: usize| with_tokens("tokens", |tokens| tokens[200] = json!("a".repeat(n)));
+    assert!(open_bytes(&long(1024)).is_ok());
+    assert_eq!(open_bytes(&long(1025)).map(|_| ()).unwrap_err().code(), Code::ModelInvalid);
+}
+
 #[cfg(unix)]
 #[test]
 fn what_is_no_regular_file_is_refused_at_once() {

@@ -342,3 +342,35 @@ fn rope(
     }
     Ok(rope)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_taken_up_to_each_limit() {
+        for [layers, hidden, heads, head, turned] in
+            [[1_000, 1 << 17, 1 << 12, 32, 32], [1, 1, 32, 1 << 12, 1 << 12], [1, 1, 1, 1, 1]]
+        {
+            assert!(limited(layers, hidden, heads, head, turned).is_ok());
+        }
+        for [layers, hidden, heads, head, turned] in [
+            [1_001, 64, 4, 16, 16],
+            [2, (1 << 17) + 1, 4, 16, 16],
+            [2, 64, (1 << 12) + 1, 16, 16],
+            [2, 64, 4, (1 << 12) + 1, 16],
+            [2, 64, 33, 1 << 12, 16],
+            [2, 64, 4, 16, 17],
+            [0, 64, 4, 16, 16],
+            [2, 0, 4, 16, 16],
+            [2, 64, 0, 16, 16],
+            [2, 64, 4, 0, 0],
+            [2, 64, 4, 16, 0],
+        ] {
+            assert!(
+                limited(layers, hidden, heads, head, turned).is_err(),
+                "{layers} {hidden} {heads} {head}"
+            );
+        }
+    }
+}
