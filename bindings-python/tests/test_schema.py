@@ -526,6 +526,25 @@ def test_causes_of_errors_are_kept_in_streams_too():
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+def test_models_of_pydantic_before_2_12_know_their_members_by_every_alias(monkeypatch):
+    validate = pydantic.TypeAdapter.validate_json
+    monkeypatch.setattr(pydantic.TypeAdapter, "validate_json", lambda self, json, *, strict=None: validate(self, json, strict=strict))
+
+    class Few(BaseModel):
+        x: int
+
+    class Many(Few):
+        y: int = Field(0, validation_alias=pydantic.AliasChoices("yy", pydantic.AliasPath("at", 0)))
+        z: int = Field(0, validation_alias=pydantic.AliasPath("z0", 1))
+        w: int = Field(0, alias="ww")
+
+    found = form(Few | Many)
+    assert found.read({"x": 1}) == Few(x=1)
+    for said in ({"yy": 2}, {"at": [2]}, {"z0": [0, 2]}, {"ww": 2}):
+        read = found.read({"x": 1, **said})
+        assert type(read) is Many and read.y + read.z + read.w == 2
+
+
 def test_deep_values_are_read_in_their_time():
     value: dict[str, Any] = {"value": 1}
     for _ in range(30):

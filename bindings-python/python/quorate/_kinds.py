@@ -335,6 +335,11 @@ def _is_pydantic(of: type) -> bool:
 _OWN_RULES = ("value_error", "assertion_error")
 
 
+def _alias_names(alias: Any) -> list[Any]:
+    """The members of an object that an alias reads; a path into one begins with its name."""
+    return [getattr(one, "path", [one])[0] for one in getattr(alias, "choices", [alias])]
+
+
 def _read_pydantic(of: Any, adapter: Any) -> Read:
     exactly: dict[str, Any] = {"strict": True}
     fields = None
@@ -342,7 +347,8 @@ def _read_pydantic(of: Any, adapter: Any) -> Read:
         exactly["extra"] = "forbid"
     elif (fields := getattr(of, "model_fields", None)) is not None:
         # Before 2.12 a model cannot be asked to refuse what it would ignore.
-        fields = {name for field, one in fields.items() for name in (field, one.alias, one.validation_alias)}
+        aliases = [alias for one in fields.values() for alias in (one.alias, one.validation_alias)]
+        fields = {*fields, *(name for alias in aliases for name in _alias_names(alias))}
 
     def read(value: Any, at: str, exact: bool) -> Any:
         import json
