@@ -526,6 +526,17 @@ def test_causes_of_errors_are_kept_in_streams_too():
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+def test_words_of_pydantic_beside_a_model_are_kept():
+    @dataclasses.dataclass
+    class Person:
+        home: Annotated[ModelA, Field(description="where they live")]
+        work: Annotated[ModelA, Field(description="where they work")]
+
+    schema = form(Person).schema
+    assert {name: one["description"] for name, one in schema["properties"].items()} == {"home": "where they live", "work": "where they work"}
+    assert {one["$ref"] for one in schema["properties"].values()} == {"#/$defs/ModelA"} and list(schema["$defs"]) == ["ModelA"]
+
+
 def test_models_of_pydantic_before_2_12_know_their_members_by_every_alias(monkeypatch):
     validate = pydantic.TypeAdapter.validate_json
     monkeypatch.setattr(pydantic.TypeAdapter, "validate_json", lambda self, json, *, strict=None: validate(self, json, strict=strict))

@@ -186,7 +186,8 @@ class Kinds:
             from pydantic import TypeAdapter
 
             adapter: TypeAdapter[Any] = TypeAdapter(of)
-            of_model = getattr(of, "model_json_schema", None)
+            # An alias has the members of the class that it is an alias of.
+            of_model = getattr(of, "model_json_schema", None) if isinstance(of, type) else None
             schema = dict((of_model or adapter.json_schema)(ref_template="#/$defs/{model}"))
         # Users' own hooks run here too.
         except Exception as cause:
