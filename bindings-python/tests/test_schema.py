@@ -556,6 +556,20 @@ def test_models_of_pydantic_before_2_12_know_their_members_by_every_alias(monkey
         assert type(read) is Many and read.y + read.z + read.w == 2
 
 
+@dataclasses.dataclass
+class Yes:
+    inner: Yes | No | None
+    size: float
+    kind: Literal["yes"] = "yes"
+
+
+@dataclasses.dataclass
+class No:
+    inner: Yes | No | None
+    size: float
+    kind: Literal["no"] = "no"
+
+
 def test_deep_values_are_read_in_their_time():
     value: dict[str, Any] = {"value": 1}
     for _ in range(30):
@@ -564,3 +578,13 @@ def test_deep_values_are_read_in_their_time():
     while isinstance(found, Sum):
         found, depth = found.left, depth + 1
     assert depth == 30
+
+    # Of each part both types have to be tried.
+    said: dict[str, Any] | None = None
+    for level in range(30):
+        said = {"inner": said, "size": 1, "kind": "no" if level % 2 else "yes"}
+    read = form(Yes).read({"inner": said, "size": 1, "kind": "yes"})
+    for level in range(30):
+        read = read.inner
+        assert type(read) is (Yes if level % 2 else No) and read.size == 1.0
+    assert read.inner is None

@@ -43,6 +43,8 @@ class Kinds:
     def __init__(self) -> None:
         self._defs: dict[str, Any] = {}
         self._made: dict[Any, Kind] = {}
+        # What unions have made of the parts of the value that is being read.
+        self._known: dict[tuple[int, int, bool], tuple[Any, Misfit | None]] = {}
 
     def root(self, of: Any) -> Kind:
         """The form of a type that stands by itself."""
@@ -57,7 +59,14 @@ class Kinds:
         for place in followed:
             if not _refers([schema, self._defs], place):
                 del self._defs[_name(place)]
-        return kind._replace(schema=self.finish(schema))
+
+        def read(value: Any, at: str, exact: bool) -> Any:
+            try:
+                return kind.read(value, at, exact)
+            finally:
+                self._known.clear()
+
+        return kind._replace(schema=self.finish(schema), read=read)
 
     def finish(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema with all that it refers to."""
@@ -78,7 +87,7 @@ class Kinds:
         if origin is Literal:
             return literal(arguments)
         if origin in (Union, types.UnionType):
-            return _union([self.of(one) for one in arguments])
+            return self._union([self.of(one) for one in arguments])
         if isinstance(of, typing.NewType):
             return self.of(of.__supertype__)
         if type(of).__name__ == "TypeAliasType":
@@ -125,6 +134,26 @@ class Kinds:
         if not item.hashable:
             raise unknown(f"{of} cannot hold its items, which have no hash; use a list, or a frozen dataclass")
         return Kind({**schema, "uniqueItems": True}, _read_items(into, item), hashable=into is frozenset)
+
+    def _union(self, kinds: list[Kind]) -> Kind:
+        kind = _union(kinds)
+
+        def read(value: Any, at: str, exact: bool) -> Any:
+            if not isinstance(value, (dict, list)):
+                return kind.read(value, at, exact)
+            # Unions around this one read it once for each of their types: unless it is known then, that doubles with each level.
+            key = (id(kinds), id(value), exact)
+            if key not in self._known:
+                try:
+                    self._known[key] = (kind.read(value, at, exact), None)
+                except Misfit as misfit:
+                    self._known[key] = (None, misfit)
+            found, failed = self._known[key]
+            if failed is not None:
+                raise failed.with_traceback(None)
+            return found
+
+        return kind._replace(read=read)
 
     def _map(self, of: Any, arguments: tuple[Any, ...]) -> Kind:
         key, member = PLAIN[str] if arguments[0] is Any else self.of(arguments[0]), self.of(arguments[1])
