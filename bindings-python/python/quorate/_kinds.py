@@ -143,15 +143,22 @@ class Kinds:
                 return kind.read(value, at, exact)
             # Unions around this one read it once for each of their types: unless it is known then, that doubles with each level.
             key = (id(kinds), id(value), exact)
-            if key not in self._known:
+            known = self._known.get(key)
+            if known is None:
                 try:
-                    self._known[key] = (kind.read(value, at, exact), None)
+                    known = (kind.read(value, at, exact), None)
                 except Misfit as misfit:
-                    self._known[key] = (None, misfit)
-            found, failed = self._known[key]
-            if failed is not None:
+                    known = (None, misfit.with_traceback(None))
+                # Another thread may forget it at once.
+                self._known[key] = known
+            found, failed = known
+            if failed is None:
+                return found
+            try:
                 raise failed.with_traceback(None)
-            return found
+            finally:
+                # It refers to this frame: no cycle.
+                del failed, known
 
         return kind._replace(read=read)
 
