@@ -24,9 +24,10 @@ run() {
   shift
   if [ -n "${ONLY:-}" ] && [[ " $ONLY " != *" $name "* ]]; then return; fi
   echo "== $name"
-  rm -f "$out/$name.rows"
-  export QUORATE_COMPARE_ROWS=$out/$name.rows
+  export QUORATE_COMPARE_ROWS=$out/$name.rows.new
+  : >"$QUORATE_COMPARE_ROWS"
   { echo "\$ ${*/#"$python"/python}"; "$@"; } 2>"$out/$name.err" | sed "s#$cache#CACHE#g" | tee "$out/$name.new"
+  mv "$QUORATE_COMPARE_ROWS" "$out/$name.rows"
   mv "$out/$name.new" "$out/$name.txt"
 }
 

@@ -53,7 +53,7 @@ enum Message {
 
 /// Cancels the calls that run under it.
 #[pyclass(frozen, module = "quorate", name = "Cancel")]
-pub struct CancelToken(Cancel);
+pub struct CancelToken(pub Cancel);
 
 /// Adds the class to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

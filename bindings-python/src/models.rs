@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::bell::Bell;
 use crate::convert::{from_json, report, sequence, text, texts, type_name};
-use crate::door::{Held, await_here, blocking, quick};
+use crate::door::{CancelToken, Held, await_here, blocking, quick};
 use crate::errors::{OrRaise, invalid, known, raise};
 use crate::guest;
 use crate::metadata::{dict, object, wrong};
@@ -111,7 +111,7 @@ fn said(given: &Bound<'_, PyAny>, what: &str) -> PyResult<Value> {
     text(given, what).map(Value::String)
 }
 
-/// What `function` answers to a request; the result of a coroutine is awaited in a loop of its own.
+/// What `function` answers to a request; it is told what cancels the call.
 fn answer(
     function: &Py<PyAny>,
     request: &Request,
@@ -120,9 +120,8 @@ fn answer(
     cancel.check()?;
     let answered = guest::call(|py| {
         let call = || {
-            let given = function.bind(py).call1((report(py, &request.to_json())?,))?;
-            let coroutine = py.import("inspect")?.call_method1("iscoroutine", (&given,))?.is_truthy()?;
-            let given = if coroutine { py.import("asyncio")?.call_method1("run", (given,))? } else { given };
+            let told = (report(py, &request.to_json())?, CancelToken(cancel.clone()));
+            let given = function.bind(py).call1(told)?;
             let plain = py.import("quorate._models")?.getattr("_scripted")?.call1((given,))?;
             said(&plain, "what the model's function gave")
         };

@@ -131,3 +131,10 @@ def test_a_cancelled_call_ends_the_coroutine_that_answers_it():
     with pytest.raises(asyncio.TimeoutError):
         asyncio.run(ask())
     assert ended.wait(LONG / 4)
+
+    # A stream is answered on a thread that is no thread of asyncio's.
+    ended.clear()
+    events = quorate.ScriptedModel(slow).stream("q")
+    threading.Timer(0.1, events.cancel).start()
+    assert [e.type for e in events] == ["cancelled"]
+    assert ended.wait(LONG / 4)

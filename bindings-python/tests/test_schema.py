@@ -526,6 +526,50 @@ def test_causes_of_errors_are_kept_in_streams_too():
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+def test_words_of_pydantic_beside_a_model_are_kept():
+    @dataclasses.dataclass
+    class Person:
+        home: Annotated[ModelA, Field(description="where they live")]
+        work: Annotated[ModelA, Field(description="where they work")]
+
+    schema = form(Person).schema
+    assert {name: one["description"] for name, one in schema["properties"].items()} == {"home": "where they live", "work": "where they work"}
+    assert {one["$ref"] for one in schema["properties"].values()} == {"#/$defs/ModelA"} and list(schema["$defs"]) == ["ModelA"]
+
+
+def test_models_of_pydantic_before_2_12_know_their_members_by_every_alias(monkeypatch):
+    validate = pydantic.TypeAdapter.validate_json
+    monkeypatch.setattr(pydantic.TypeAdapter, "validate_json", lambda self, json, *, strict=None: validate(self, json, strict=strict))
+
+    class Few(BaseModel):
+        x: int
+
+    class Many(Few):
+        y: int = Field(0, validation_alias=pydantic.AliasChoices("yy", pydantic.AliasPath("at", 0)))
+        z: int = Field(0, validation_alias=pydantic.AliasPath("z0", 1))
+        w: int = Field(0, alias="ww")
+
+    found = form(Few | Many)
+    assert found.read({"x": 1}) == Few(x=1)
+    for said in ({"yy": 2}, {"at": [2]}, {"z0": [0, 2]}, {"ww": 2}):
+        read = found.read({"x": 1, **said})
+        assert type(read) is Many and read.y + read.z + read.w == 2
+
+
+@dataclasses.dataclass
+class Yes:
+    inner: Yes | No | None
+    size: float
+    kind: Literal["yes"] = "yes"
+
+
+@dataclasses.dataclass
+class No:
+    inner: Yes | No | None
+    size: float
+    kind: Literal["no"] = "no"
+
+
 def test_deep_values_are_read_in_their_time():
     value: dict[str, Any] = {"value": 1}
     for _ in range(30):
@@ -534,3 +578,13 @@ def test_deep_values_are_read_in_their_time():
     while isinstance(found, Sum):
         found, depth = found.left, depth + 1
     assert depth == 30
+
+    # Of each part both types have to be tried.
+    said: dict[str, Any] | None = None
+    for level in range(30):
+        said = {"inner": said, "size": 1, "kind": "no" if level % 2 else "yes"}
+    read = form(Yes).read({"inner": said, "size": 1, "kind": "yes"})
+    for level in range(30):
+        read = read.inner
+        assert type(read) is (Yes if level % 2 else No) and read.size == 1.0
+    assert read.inner is None

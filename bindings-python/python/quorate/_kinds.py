@@ -43,6 +43,8 @@ class Kinds:
     def __init__(self) -> None:
         self._defs: dict[str, Any] = {}
         self._made: dict[Any, Kind] = {}
+        # What unions have made of the parts of the value that is being read.
+        self._known: dict[tuple[int, int, bool], tuple[Any, Misfit | None]] = {}
 
     def root(self, of: Any) -> Kind:
         """The form of a type that stands by itself."""
@@ -57,7 +59,14 @@ class Kinds:
         for place in followed:
             if not _refers([schema, self._defs], place):
                 del self._defs[_name(place)]
-        return kind._replace(schema=self.finish(schema))
+
+        def read(value: Any, at: str, exact: bool) -> Any:
+            try:
+                return kind.read(value, at, exact)
+            finally:
+                self._known.clear()
+
+        return kind._replace(schema=self.finish(schema), read=read)
 
     def finish(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema with all that it refers to."""
@@ -78,7 +87,7 @@ class Kinds:
         if origin is Literal:
             return literal(arguments)
         if origin in (Union, types.UnionType):
-            return _union([self.of(one) for one in arguments])
+            return self._union([self.of(one) for one in arguments])
         if isinstance(of, typing.NewType):
             return self.of(of.__supertype__)
         if type(of).__name__ == "TypeAliasType":
@@ -125,6 +134,33 @@ class Kinds:
         if not item.hashable:
             raise unknown(f"{of} cannot hold its items, which have no hash; use a list, or a frozen dataclass")
         return Kind({**schema, "uniqueItems": True}, _read_items(into, item), hashable=into is frozenset)
+
+    def _union(self, kinds: list[Kind]) -> Kind:
+        kind = _union(kinds)
+
+        def read(value: Any, at: str, exact: bool) -> Any:
+            if not isinstance(value, (dict, list)):
+                return kind.read(value, at, exact)
+            # Unions around this one read it once for each of their types: unless it is known then, that doubles with each level.
+            key = (id(kinds), id(value), exact)
+            known = self._known.get(key)
+            if known is None:
+                try:
+                    known = (kind.read(value, at, exact), None)
+                except Misfit as misfit:
+                    known = (None, misfit.with_traceback(None))
+                # Another thread may forget it at once.
+                self._known[key] = known
+            found, failed = known
+            if failed is None:
+                return found
+            try:
+                raise failed.with_traceback(None)
+            finally:
+                # It refers to this frame: no cycle.
+                del failed, known
+
+        return kind._replace(read=read)
 
     def _map(self, of: Any, arguments: tuple[Any, ...]) -> Kind:
         key, member = PLAIN[str] if arguments[0] is Any else self.of(arguments[0]), self.of(arguments[1])
@@ -186,7 +222,8 @@ class Kinds:
             from pydantic import TypeAdapter
 
             adapter: TypeAdapter[Any] = TypeAdapter(of)
-            of_model = getattr(of, "model_json_schema", None)
+            # An alias has the members of the class that it is an alias of.
+            of_model = getattr(of, "model_json_schema", None) if isinstance(of, type) else None
             schema = dict((of_model or adapter.json_schema)(ref_template="#/$defs/{model}"))
         # Users' own hooks run here too.
         except Exception as cause:
@@ -335,6 +372,11 @@ def _is_pydantic(of: type) -> bool:
 _OWN_RULES = ("value_error", "assertion_error")
 
 
+def _alias_names(alias: Any) -> list[Any]:
+    """The members of an object that an alias reads; a path into one begins with its name."""
+    return [getattr(one, "path", [one])[0] for one in getattr(alias, "choices", [alias])]
+
+
 def _read_pydantic(of: Any, adapter: Any) -> Read:
     exactly: dict[str, Any] = {"strict": True}
     fields = None
@@ -342,7 +384,8 @@ def _read_pydantic(of: Any, adapter: Any) -> Read:
         exactly["extra"] = "forbid"
     elif (fields := getattr(of, "model_fields", None)) is not None:
         # Before 2.12 a model cannot be asked to refuse what it would ignore.
-        fields = {name for field, one in fields.items() for name in (field, one.alias, one.validation_alias)}
+        aliases = [alias for one in fields.values() for alias in (one.alias, one.validation_alias)]
+        fields = {*fields, *(name for alias in aliases for name in _alias_names(alias))}
 
     def read(value: Any, at: str, exact: bool) -> Any:
         import json

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 
-from . import _pool, _quorate
+from . import _quorate
 from ._errors import Cancelled, InvalidInput, QuorateError
 from ._record import Record
 from ._report import Report, plain
@@ -347,19 +347,19 @@ class ScriptedModel(Model):
         self._native = _quorate.scripted_model(script, id, options, fallback)
 
 
-def _awaited(function: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+def _awaited(function: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any], _quorate.Cancel], Any]:
     """The function, with the coroutine that it may give run to its end, or until its call is cancelled."""
 
-    def call(request: dict[str, Any]) -> Any:
+    def call(request: dict[str, Any], cancel: _quorate.Cancel) -> Any:
         given = function(request)
         if not inspect.iscoroutine(given):
             return given
         import asyncio
 
         async def wait() -> Any:
-            task, cancel = asyncio.ensure_future(given), _pool.cancel()
+            task = asyncio.ensure_future(given)
             while not (await asyncio.wait([task], timeout=0.05))[0]:
-                if cancel is not None and cancel.cancelled:
+                if cancel.cancelled:
                     task.cancel()
             if task.cancelled():
                 raise Cancelled("cancelled", "the model's function was cancelled")

@@ -109,7 +109,6 @@ class _Lane:
             if job is None:
                 return
             cancel, run = job
-            _here.cancel = cancel
             with self._lock:
                 self._running.add(cancel)
                 if self._closed:
@@ -142,12 +141,6 @@ class _Lane:
 
 
 _here = threading.local()
-
-
-def cancel() -> Cancel | None:
-    """What cancels the work of this thread; None where it is none of the pool's."""
-    found: Cancel | None = getattr(_here, "cancel", None)
-    return found
 
 
 @contextmanager

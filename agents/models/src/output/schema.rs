@@ -95,11 +95,39 @@ fn short(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
-/// Whether every object in `schema` names all its properties and allows no others, and (`all_required`) needs them all:
-/// what services ask of a form that they guarantee.
+/// Keywords that services do not take in a form that they guarantee to the letter.
+const UNGUARANTEED: [&str; 19] = [
+    "allOf",
+    "oneOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "contains",
+    "dependentRequired",
+    "dependentSchemas",
+    "maxContains",
+    "maxProperties",
+    "minContains",
+    "minProperties",
+    "patternProperties",
+    "prefixItems",
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "uniqueItems",
+];
+
+/// Whether every object in `schema` names all its properties and allows no others: what services ask of a form that they
+/// guarantee. `all_required`: to the letter, so that every property is needed, references stand alone, and no keyword is
+/// [`UNGUARANTEED`].
 pub(crate) fn closed(schema: &Value, all_required: bool) -> bool {
     match schema {
         Value::Object(fields) => {
+            let alone = !fields.contains_key("$ref") || fields.len() == 1;
+            if all_required && !(alone && UNGUARANTEED.iter().all(|name| !fields.contains_key(*name))) {
+                return false;
+            }
             let object = fields.get("type").is_some_and(|kind| match kind {
                 Value::String(kind) => kind == "object",
                 Value::Array(kinds) => kinds.iter().any(|kind| kind == "object"),
@@ -146,6 +174,22 @@ mod tests {
         assert!(!closed(&open, false));
         let named = json!({"type": "object", "properties": {"type": {"const": "object"}}, "required": ["type"], "additionalProperties": false});
         assert!(closed(&named, true));
+
+        let with = |property: Value, def: Value| {
+            let p = json!({"not": property, "oneOf": {"$ref": "#/$defs/uniqueItems"}});
+            json!({"type": "object", "properties": p, "required": ["not", "oneOf"], "additionalProperties": false, "$defs": {"uniqueItems": def}})
+        };
+        let text = json!({"type": "string", "enum": ["uniqueItems"]});
+        assert!(closed(&with(text.clone(), text.clone()), true));
+        let set = json!({"type": "array", "items": text, "uniqueItems": true});
+        let pair = json!({"type": "array", "prefixItems": [text], "items": false, "minItems": 1});
+        let told = json!({"$ref": "#/$defs/uniqueItems", "description": "beside a reference"});
+        for refused in [set, pair, told] {
+            let inside = with(json!({"anyOf": [refused, {"type": "null"}]}), text.clone());
+            assert!(closed(&inside, false) && !closed(&inside, true), "{inside}");
+            let defined = with(text.clone(), json!({"type": "array", "items": refused}));
+            assert!(closed(&defined, false) && !closed(&defined, true), "{defined}");
+        }
     }
 
     #[test]
