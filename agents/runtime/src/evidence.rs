@@ -1,0 +1,70 @@
+//! What can be cited, and where does it come from?
+
+use std::sync::Arc;
+
+use quorate_core::embed::Embed;
+use quorate_core::filter::Filter;
+use quorate_core::{Cancel, Result};
+use serde::{Deserialize, Serialize};
+
+/// A passage of a document: `document_text[start..end]` is `text`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Passage {
+    /// The id of its document.
+    pub doc_id: String,
+    /// The id of the best chunk in it.
+    pub chunk_id: String,
+    /// The title of its document; empty when there is none.
+    pub title: String,
+    /// Its words.
+    pub text: String,
+    /// Where it starts in its document's text, in UTF-8 bytes.
+    pub start: usize,
+    /// Where it ends in its document's text, in UTF-8 bytes.
+    pub end: usize,
+    /// How well its best chunk fits the question.
+    pub score: f32,
+}
+
+/// Where a statement of an answer comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Citation {
+    /// What stands in the answer: `[1]`, `[2]` and so on.
+    pub marker: String,
+    /// The id of the document.
+    pub doc_id: String,
+    /// The id of the chunk.
+    pub chunk_id: String,
+    /// The title of the document; empty when there is none.
+    pub title: String,
+    /// The words that are cited: `document_text[start..end]`.
+    pub text: String,
+    /// Where they start in the document's text, in UTF-8 bytes.
+    pub start: usize,
+    /// Where they end in the document's text, in UTF-8 bytes.
+    pub end: usize,
+}
+
+/// Which passages are looked for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// A condition that each document must meet.
+    pub filter: Option<Filter>,
+    /// The most tokens of all passages together.
+    pub max_tokens: usize,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Wanted { filter: None, max_tokens: 2000 }
+    }
+}
+
+/// Where passages are found: a knowledge base, seen by one tenant.
+pub trait Retrieve: Send + Sync {
+    /// The passages that fit `question`, the best first. Errors: those of a search.
+    fn passages(&self, question: &str, wanted: &Wanted, cancel: &Cancel) -> Result<Vec<Passage>>;
+
+    /// What turns sentences into vectors, where they may be compared by meaning at little cost.
+    fn embedder(&self) -> Option<Arc<dyn Embed>>;
+}
