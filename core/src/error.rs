@@ -103,6 +103,16 @@ codes! {
     ModelRefused, "model_refused", Unavailable, "The model declined to give the output that was asked for.";
     OutputInvalid, "output_invalid", Unavailable, "A model's output does not fit the schema; the message gives the path.";
     ToolArguments, "tool_arguments", InvalidInput, "The arguments of a tool call are not valid JSON, or do not fit the tool's schema.";
+    ToolFailed, "tool_failed", Unavailable, "A tool failed; the message is what it said.";
+    ToolTimeout, "tool_timeout", Unavailable, "A tool did not end within its time.";
+    ToolUnknown, "tool_unknown", NotFound, "No tool has this name; the message lists those that there are.";
+    ApprovalRequired, "approval_required", Conflict, "A call must be approved before it is made, or was denied.";
+    BudgetExceeded, "budget_exceeded", Conflict, "A step does not fit into what is left of the budget.";
+    BudgetUnpriced, "budget_unpriced", InvalidInput, "Money is limited, and the price of the model is not known.";
+    StepLimit, "step_limit", Conflict, "Runs start one another too deep.";
+    QuorumMissed, "quorum_missed", Conflict, "Too few members of a panel gave a ballot.";
+    RunConflict, "run_conflict", Conflict, "x.";
+    StaleWrite, "stale_write", Conflict, "x.";
     ReplayMismatch, "replay_mismatch", Conflict, "A request is not the recorded one; the message gives the difference.";
     LoadFailed, "load_failed", InvalidInput, "A file could not be read as what its name says; the message gives the reason.";
     Callback, "callback", InvalidInput, "A function given by the host failed.";

@@ -50,6 +50,10 @@ pub struct Agent {
     pub name: String,
     /// What the agent does, in a sentence or two. It is embedded for matching.
     pub summary: String,
+    /// How the agent answers, as a template (minijinja) with `name`, `summary`, `domain`, `capabilities`, `boundaries` and
+    /// `tools`. It joins the other fields in the prompt of the runtime, and takes no part in matching.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
     /// The field of work as a path, such as `regulatory/us/devices`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub domain: String,
@@ -243,6 +247,7 @@ impl Agent {
             id: id.into(),
             name: name.into(),
             summary: summary.into(),
+            instructions: None,
             domain: String::new(),
             capabilities: Vec::new(),
             skills: Vec::new(),

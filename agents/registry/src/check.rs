@@ -111,6 +111,9 @@ impl Agent {
                 found.text(format!("{field}[{i}]"), word);
             }
         }
+        if let Some(instructions) = &self.instructions {
+            found.text("instructions", instructions);
+        }
         if let Some(what) = self.tenant.as_deref().and_then(|t| check_tenant(t).err()) {
             found.add("tenant", format!("{what}; leave it out for an agent that all share"));
         }

@@ -1,7 +1,34 @@
-//! How does an expert answer?
+//! How does an expert answer, and what did it do?
+//!
+//! A run is a journal of facts. [`machine`] decides what is due by the facts alone; [`driver`] does it. [`Runtime`] is
+//! what callers hold.
 
 #![warn(missing_docs)]
 
+mod answer;
+mod approve;
+mod budget;
+mod driver;
+mod event;
 mod evidence;
+mod extractive;
+mod fact;
+mod fence;
+mod machine;
+mod prompt;
+mod runtime;
+mod stream;
+mod tool;
+mod tools;
 
-pub use evidence::{Citation, Passage, Retrieve, Wanted};
+pub use answer::Answer;
+pub use approve::Approve;
+pub use budget::{Budget, HELD_BACK, Spent, Unpriced};
+pub use event::Event;
+pub use evidence::{Check, Citation, Passage, Retrieve, Verdict, Wanted};
+pub use fact::{Candidate, Decision, Handover, Status};
+pub use machine::{Pending, Plan, PlanStep, Step};
+pub use runtime::{MAX_QUESTION_BYTES, Question, RunView, Runtime, RuntimeOptions};
+pub use stream::RunStream;
+pub use tool::{Effect, FunctionTool, Tool, ToolCard, ToolContext};
+pub use tools::{agent_tool, sources_tool};

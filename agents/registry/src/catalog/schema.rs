@@ -40,6 +40,7 @@ pub(super) const AGENT: &[Field] = &[
     need("id"),
     need("name"),
     need("summary"),
+    may("instructions", Kind::OptionalText),
     may("domain", Kind::Text),
     may(
         "capabilities",

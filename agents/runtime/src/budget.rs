@@ -1,0 +1,294 @@
+//! How much may a run spend, and what is left of it?
+//!
+//! One [`Ledger`] is shared by all that a run starts. What a step may cost at worst is reserved before it begins and
+//! settled after it; what does not fit does not start. Of money, tokens and time [`HELD_BACK`] is kept for the final
+//! answer, and of the steps one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quorate_core::{Code, Error, Result};
+use quorate_models::Usage;
+use serde::{Deserialize, Serialize};
+
+/// The share of money, tokens and time that only the final answer may use.
+pub const HELD_BACK: f64 = 0.15;
+
+/// What a run may spend, with all that it starts. `None` is no limit.
+///
+/// ```
+/// use quorate_runtime::Budget;
+/// let budget = Budget { max_cost: Some(0.5), max_tool_calls: Some(3), ..Budget::default() };
+/// assert!(budget.validate().is_ok());
+/// assert_eq!(Budget { max_cost: Some(-1.0), ..budget }.validate().unwrap_err().code().as_str(), "invalid_argument");
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// US dollars, above 0.
+    pub max_cost: Option<f64>,
+    /// Tokens that models read and write, 1 or more.
+    pub max_tokens: Option<u64>,
+    /// Seconds, above 0. Time in which a run waits for a decision does not count.
+    pub max_seconds: Option<f64>,
+    /// Requests to models, 1 or more. Default 20.
+    pub max_steps: Option<u64>,
+    /// Calls of tools.
+    pub max_tool_calls: Option<u64>,
+    /// What a budget of money does where the price of a model is unknown.
+    pub unpriced: Unpriced,
+}
+
+/// What a budget of money does where a price is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unpriced {
+    /// It refuses.
+    #[default]
+    Refuse,
+    /// It counts nothing for it.
+    Allow,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget {
+            max_cost: None,
+            max_tokens: None,
+            max_seconds: None,
+            max_steps: Some(20),
+            max_tool_calls: None,
+            unpriced: Unpriced::Refuse,
+        }
+    }
+}
+
+impl Budget {
+    /// Errors: `invalid_argument`, `not_finite`.
+    pub fn validate(&self) -> Result<()> {
+        for (name, value) in [("max_cost", self.max_cost), ("max_seconds", self.max_seconds)] {
+            match value {
+                Some(value) if !value.is_finite() => {
+                    return Err(Error::new(
+                        Code::NotFinite,
+                        format!("budget: {name} is not a finite number"),
+                    ));
+                }
+                Some(value) if value <= 0.0 => {
+                    return Err(Error::invalid(format!("budget: {name} is {value}, expected more than 0")));
+                }
+                _ => {}
+            }
+        }
+        for (name, value) in [("max_tokens", self.max_tokens), ("max_steps", self.max_steps)] {
+            if value == Some(0) {
+                return Err(Error::invalid(format!("budget: {name} is 0, expected 1 or more")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was spent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Spent {
+    /// Tokens.
+    pub usage: Usage,
+    /// US dollars; `None` once something of unknown price was used.
+    pub cost: Option<f64>,
+    /// Requests to models.
+    pub steps: u64,
+    /// Calls of tools.
+    pub tool_calls: u64,
+}
+
+impl Default for Spent {
+    fn default() -> Self {
+        Spent { usage: Usage::default(), cost: Some(0.0), steps: 0, tool_calls: 0 }
+    }
+}
+
+impl Spent {
+    /// Adds what something else has spent.
+    pub fn add(&mut self, other: &Spent) {
+        self.usage += other.usage;
+        self.cost = self.cost.zip(other.cost).map(|(before, more)| before + more);
+        self.steps = self.steps.saturating_add(other.steps);
+        self.tool_calls = self.tool_calls.saturating_add(other.tool_calls);
+    }
+
+    fn tokens(&self) -> u64 {
+        self.usage.input.saturating_add(self.usage.output)
+    }
+}
+
+/// What a request to a model may use at worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Worst {
+    pub(crate) tokens: u64,
+    /// US dollars; `None` where the price is unknown.
+    pub(crate) cost: Option<f64>,
+}
+
+/// The budget of a run and of all that it starts, with what they have spent and reserved.
+#[derive(Clone)]
+pub(crate) struct Ledger(Arc<Shared>);
+
+struct Shared {
+    budget: Budget,
+    account: Mutex<Account>,
+}
+
+#[derive(Default)]
+struct Account {
+    spent: Spent,
+    /// Money, tokens, steps that are reserved.
+    reserved: (f64, u64, u64),
+}
+
+/// A reservation; what was not settled when it is dropped is free again.
+pub(crate) struct Reservation {
+    ledger: Ledger,
+    worst: Worst,
+}
+
+impl Ledger {
+    pub(crate) fn new(budget: Budget, spent: Spent) -> Self {
+        let account = Account { spent, ..Account::default() };
+        Ledger(Arc::new(Shared { budget, account: Mutex::new(account) }))
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.0.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reserves a request to a model; `last` may use what is held back. `seconds` have passed. Or says which limit it
+    /// would break.
+    pub(crate) fn reserve(
+        &self,
+        worst: Worst,
+        seconds: f64,
+        last: bool,
+    ) -> Result<Reservation, &'static str> {
+        let budget = self.budget();
+        let share = if last { 1.0 } else { 1.0 - HELD_BACK };
+        let mut account = self.account();
+        let (money, tokens, steps) = account.reserved;
+        if let Some(most) = budget.max_steps {
+            // The last step is the final answer's, unless it is the only one.
+            let most = if last || most == 1 { most } else { most - 1 };
+            if account.spent.steps + steps + 1 > most {
+                return Err("max_steps");
+            }
+        }
+        if let Some(most) = budget.max_seconds
+            && seconds >= most * share
+        {
+            return Err("max_seconds");
+        }
+        if let Some(most) = budget.max_tokens
+            && (account.spent.tokens().saturating_add(tokens).saturating_add(worst.tokens)) as f64
+                > most as f64 * share
+        {
+            return Err("max_tokens");
+        }
+        if let Some(most) = budget.max_cost
+            && account.spent.cost.unwrap_or(0.0) + money + worst.cost.unwrap_or(0.0) > most * share
+        {
+            return Err("max_cost");
+        }
+        account.reserved.0 += worst.cost.unwrap_or(0.0);
+        account.reserved.1 = account.reserved.1.saturating_add(worst.tokens);
+        account.reserved.2 += 1;
+        Ok(Reservation { ledger: self.clone(), worst })
+    }
+
+    /// Counts a tool's call, or says which limit it would break.
+    pub(crate) fn reserve_call(&self, seconds: f64) -> Result<(), &'static str> {
+        let budget = self.budget();
+        if budget.max_seconds.is_some_and(|most| seconds >= most * (1.0 - HELD_BACK)) {
+            return Err("max_seconds");
+        }
+        let mut account = self.account();
+        if budget.max_tool_calls.is_some_and(|most| account.spent.tool_calls >= most) {
+            return Err("max_tool_calls");
+        }
+        account.spent.tool_calls += 1;
+        Ok(())
+    }
+
+    /// The seconds after which a request that begins when `seconds` have passed is ended.
+    pub(crate) fn seconds_left(&self, seconds: f64, last: bool) -> Option<f64> {
+        let share = if last { 1.0 } else { 1.0 - HELD_BACK };
+        self.budget().max_seconds.map(|most| (most * share - seconds).max(0.0))
+    }
+}
+
+impl Reservation {
+    /// What was used instead of the worst.
+    pub(crate) fn settle(self, usage: Usage, cost: Option<f64>) {
+        let mut account = self.ledger.account();
+        let unpriced = self.ledger.budget().unpriced == Unpriced::Allow;
+        account.spent.usage += usage;
+        account.spent.steps += 1;
+        account.spent.cost = match (account.spent.cost, cost) {
+            (Some(before), Some(more)) => Some(before + more),
+            (Some(before), None) if unpriced => Some(before),
+            // What it cost is not known: the worst is taken.
+            (Some(before), None) => Some(before + self.worst.cost.unwrap_or(0.0)),
+            (None, _) => None,
+        };
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut account = self.ledger.account();
+        account.reserved.0 = (account.reserved.0 - self.worst.cost.unwrap_or(0.0)).max(0.0);
+        account.reserved.1 = account.reserved.1.saturating_sub(self.worst.tokens);
+        account.reserved.2 = account.reserved.2.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worst(tokens: u64, cost: f64) -> Worst {
+        Worst { tokens, cost: Some(cost) }
+    }
+
+    #[test]
+    fn what_is_reserved_counts_until_it_is_settled() {
+        let ledger = Ledger::new(Budget { max_cost: Some(1.0), ..Budget::default() }, Spent::default());
+        let first = ledger.reserve(worst(1, 0.5), 0.0, false).ok().unwrap();
+        assert_eq!(ledger.reserve(worst(1, 0.4), 0.0, false).err(), Some("max_cost"));
+        assert!(ledger.reserve(worst(1, 0.4), 0.0, true).is_ok());
+        first.settle(Usage::default(), Some(0.1));
+        assert!(ledger.reserve(worst(1, 0.4), 0.0, false).is_ok());
+        assert_eq!(ledger.account().reserved, (0.0, 0, 0));
+    }
+
+    #[test]
+    fn each_limit_stops_and_holds_back_for_the_last() {
+        let of = |budget: Budget| Ledger::new(budget, Spent::default());
+        let steps = of(Budget { max_steps: Some(2), ..Budget::default() });
+        steps.reserve(worst(0, 0.0), 0.0, false).ok().unwrap().settle(Usage::default(), Some(0.0));
+        assert_eq!(steps.reserve(worst(0, 0.0), 0.0, false).err(), Some("max_steps"));
+        assert!(steps.reserve(worst(0, 0.0), 0.0, true).is_ok());
+        let tokens = of(Budget { max_tokens: Some(100), ..Budget::default() });
+        assert_eq!(tokens.reserve(worst(86, 0.0), 0.0, false).err(), Some("max_tokens"));
+        assert!(tokens.reserve(worst(85, 0.0), 0.0, false).is_ok());
+        assert!(tokens.reserve(worst(100, 0.0), 0.0, true).is_ok());
+        let seconds = of(Budget { max_seconds: Some(10.0), ..Budget::default() });
+        assert_eq!(seconds.reserve(worst(0, 0.0), 8.5, false).err(), Some("max_seconds"));
+        assert_eq!(seconds.seconds_left(8.0, true), Some(2.0));
+        let calls = of(Budget { max_tool_calls: Some(1), ..Budget::default() });
+        assert!(calls.reserve_call(0.0).is_ok());
+        assert_eq!(calls.reserve_call(0.0), Err("max_tool_calls"));
+    }
+}

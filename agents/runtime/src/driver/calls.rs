@@ -1,0 +1,138 @@
+//! How are tools run, several at once, each within its time?
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use quorate_core::{Cancel, Code, Error, Result, spare};
+use quorate_models::ToolCall;
+use serde_json::{Value, json};
+
+use super::Drive;
+use crate::budget::Spent;
+use crate::fact::Fact;
+use crate::machine::Action;
+use crate::tool::{Tool, ToolContext, written};
+
+/// How often the flag of the run is looked at while tools run.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A call that runs.
+struct Under {
+    id: String,
+    cancel: Cancel,
+    begun: Instant,
+    limit: Duration,
+    spent: Arc<Mutex<Spent>>,
+}
+
+impl Drive {
+    /// Runs the calls at once.
+    pub(super) fn run_tools(&mut self, due: Vec<Action>) -> Result<()> {
+        let mut calls: Vec<(ToolCall, Arc<dyn Tool>)> = Vec::new();
+        let seconds = self.machine.seconds();
+        for action in due {
+            let Action::Run { call } = action else { continue };
+            let Some(tool) = self.tools.iter().find(|tool| tool.card().name == call.name).cloned() else {
+                // Whoever goes on with a run may have other tools than who began it.
+                let content = format!("tool_unknown: '{}' is not here any more", call.name);
+                let error = Some("tool_unknown".to_owned());
+                self.note(Fact::Returned { id: call.id, content, error, seconds: 0.0, spent: None })?;
+                continue;
+            };
+            match self.ledger.reserve_call(seconds) {
+                Ok(()) => calls.push((call, tool)),
+                Err(by) => self.note(Fact::Refused { id: Some(call.id), by: by.to_owned() })?,
+            }
+        }
+        if calls.is_empty() {
+            return Ok(());
+        }
+        self.note(Fact::Running { ids: calls.iter().map(|(call, _)| call.id.clone()).collect() })?;
+        self.flush(None)?;
+        let (sender, results) = channel();
+        let mut under: Vec<Under> = Vec::new();
+        for (call, tool) in calls {
+            let context = self.context(&call);
+            let limit = tool.card().limit();
+            under.push(Under {
+                id: call.id.clone(),
+                cancel: context.cancel.clone(),
+                begun: Instant::now(),
+                limit,
+                spent: Arc::clone(&context.spent),
+            });
+            let sender = sender.clone();
+            spare::run(move || {
+                let outcome = run(&*tool, call.arguments, &context);
+                // Nobody waits for it any more when its time was over.
+                let _ = sender.send((call.id, outcome));
+            })?;
+        }
+        while !under.is_empty() {
+            match results.recv_timeout(TICK) {
+                Ok((id, outcome)) => {
+                    if let Some(at) = under.iter().position(|one| one.id == id) {
+                        let one = under.remove(at);
+                        self.returned(one, outcome)?;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            if self.cancel.is_cancelled() {
+                under.iter().for_each(|one| one.cancel.cancel());
+                self.note(Fact::Cancelled)?;
+                return Ok(());
+            }
+            while let Some(at) = under.iter().position(|one| one.begun.elapsed() >= one.limit) {
+                let one = under.remove(at);
+                one.cancel.cancel();
+                let limit = one.limit.as_secs_f64();
+                let error = Error::new(Code::ToolTimeout, format!("it did not end within {limit} s"));
+                self.returned(one, Err(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn context(&self, call: &ToolCall) -> ToolContext {
+        ToolContext {
+            run_id: self.machine.run_id.clone(),
+            call_id: call.id.clone(),
+            idempotency_key: format!("{}:{}", self.machine.run_id, call.id),
+            tenant: self.inner.tenant.clone(),
+            cancel: Cancel::new(),
+            ledger: self.ledger.clone(),
+            depth: self.machine.spec.depth,
+            spent: Arc::default(),
+        }
+    }
+
+    fn returned(&mut self, one: Under, outcome: Result<Value>) -> Result<()> {
+        let seconds = one.begun.elapsed().as_secs_f64();
+        let (content, error) = match outcome {
+            Ok(value) => (written(&value), None),
+            Err(error) => {
+                let code = match error.code() {
+                    code @ (Code::ToolTimeout | Code::ToolArguments | Code::BudgetExceeded) => code,
+                    _ => Code::ToolFailed,
+                };
+                (format!("{}: {}", code.as_str(), error.message()), Some(code.as_str().to_owned()))
+            }
+        };
+        let spent = one.spent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let spent = (spent != Spent::default()).then_some(spent);
+        self.note(Fact::Returned { id: one.id, content, error, seconds, spent })
+    }
+}
+
+/// Runs a tool, or takes what it gave from the recording under way. A panic is an error.
+fn run(tool: &dyn Tool, arguments: serde_json::Map<String, Value>, context: &ToolContext) -> Result<Value> {
+    let name = tool.card().name.clone();
+    let asked = json!({"name": name, "arguments": arguments});
+    let ran = || {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tool.run(arguments, context)))
+            .unwrap_or_else(|_| Err(Error::new(Code::ToolFailed, format!("the tool '{name}' panicked"))))
+    };
+    quorate_models::call("tool", &name, &asked, ran)
+}

@@ -1,0 +1,238 @@
+//! Who does what is due in a run, and writes down what came of it?
+//!
+//! One thread per run that is under way: it asks the model, has tools run on threads of their own, and waits. What has
+//! happened is durable before the next action begins, so that a step costs at most one wait for the disk.
+
+mod ask;
+mod calls;
+mod sources;
+pub(crate) mod watch;
+
+pub(crate) use ask::priced;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use quorate_core::{Cancel, Code, Error, Result};
+use quorate_state::{Entry, Run};
+use serde_json::Value;
+
+use crate::approve::Approve;
+use crate::budget::Ledger;
+use crate::event::{Event, Sketch, events_of};
+use crate::fact::{Decision, Fact, Status};
+use crate::machine::{Action, Machine};
+use crate::runtime::Inner;
+use crate::tool::Tool;
+use watch::Watched;
+
+/// What is shown while a run goes on.
+pub(crate) type Listener = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// A run that is under way.
+pub(crate) struct Drive {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) machine: Machine,
+    pub(crate) run: Run,
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) approve: Option<Arc<dyn Approve>>,
+    pub(crate) ledger: Ledger,
+    pub(crate) cancel: Cancel,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) watched: Arc<Watched>,
+    /// What has happened and is not in the journal yet.
+    unwritten: Vec<Entry>,
+    unshown: Vec<(Sketch, f64)>,
+    seq: u64,
+    shown: u64,
+}
+
+impl Drive {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the run; there is one caller")]
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        machine: Machine,
+        run: Run,
+        seq: u64,
+        tools: Vec<Arc<dyn Tool>>,
+        approve: Option<Arc<dyn Approve>>,
+        ledger: Ledger,
+        cancel: Cancel,
+        listener: Option<Listener>,
+    ) -> Self {
+        let watched = inner.watch.watch(cancel.clone());
+        Drive {
+            inner,
+            machine,
+            run,
+            tools,
+            approve,
+            ledger,
+            cancel,
+            listener,
+            watched,
+            unwritten: Vec::new(),
+            unshown: Vec::new(),
+            seq,
+            shown: 0,
+        }
+    }
+
+    /// Goes on until the run is over or waits for somebody. Errors: those of the store; those of the model, of matching and
+    /// of the search, once they are in the journal.
+    pub(crate) fn go(&mut self) -> Result<()> {
+        let outcome = self.steps();
+        if let Err(error) = &outcome
+            && self.machine.ended().is_none()
+            && !self.machine.status().is_final()
+            && !matches!(error.code(), Code::StaleWrite | Code::RunConflict)
+        {
+            // It is tried to leave a run that says how it ended.
+            let fact =
+                Fact::Failed { call: 0, code: error.code().as_str().into(), message: error.message().into() };
+            let _ = self.note(fact).and_then(|()| self.end(Status::Failed));
+        }
+        outcome
+    }
+
+    fn steps(&mut self) -> Result<()> {
+        loop {
+            let cancelled = self.cancel.is_cancelled() || self.run.cancelled()?;
+            if cancelled && self.machine.stopped_by.as_deref() != Some("cancelled") {
+                self.note(Fact::Cancelled)?;
+            }
+            let mut due = self.machine.due();
+            let Some(first) = due.first() else {
+                return Err(Error::new(Code::Internal, "a run has nothing to do and is not over"));
+            };
+            match first {
+                Action::End { status } => return self.end(*status),
+                Action::Decide { pending } => {
+                    let decisions = self.ask_for(pending)?;
+                    if decisions.is_empty() {
+                        self.note(Fact::Waiting)?;
+                        return self.flush(Some(Status::Waiting));
+                    }
+                    for (id, decision) in decisions {
+                        self.note(Fact::Decided { id, decision })?;
+                    }
+                }
+                Action::Run { .. } => self.run_tools(due)?,
+                _ => {
+                    let action = due.swap_remove(0);
+                    self.perform(action)?;
+                }
+            }
+        }
+    }
+
+    /// Finds who answers and from what, as far as that comes before the first request to the model.
+    pub(crate) fn prepare(&mut self) -> Result<()> {
+        while let Some(action @ (Action::Match | Action::Retrieve { .. })) =
+            self.machine.due().into_iter().next()
+        {
+            self.perform(action)?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, action: Action) -> Result<()> {
+        self.flush(None)?;
+        let fact = match action {
+            Action::Match => self.find_expert()?,
+            Action::Retrieve { question } => self.look_up(question)?,
+            Action::Ask { call, request, last } => self.ask(call, &request, last)?,
+            Action::Extract { call, question } => self.extract(call, &question)?,
+            Action::Check => self.check()?,
+            Action::Run { .. } | Action::Decide { .. } | Action::End { .. } => return Ok(()),
+        };
+        self.note(fact)
+    }
+
+    /// What somebody says about each of `pending`; nothing where one of them has to wait.
+    fn ask_for(&mut self, pending: &[crate::machine::Pending]) -> Result<Vec<(String, Decision)>> {
+        self.flush(None)?;
+        let Some(approve) = self.approve.clone() else { return Ok(Vec::new()) };
+        let mut decisions = Vec::new();
+        for one in pending {
+            let decided = approve.decide(one, &self.cancel).map_err(|e| e.context("approve"))?;
+            let Some(decision) = decided else { return Ok(Vec::new()) };
+            self.validate(&one.id, &decision)?;
+            decisions.push((one.id.clone(), decision));
+        }
+        Ok(decisions)
+    }
+
+    /// Errors: `tool_arguments` for edited arguments that do not fit the tool, `invalid_argument` for a plan that is none.
+    pub(crate) fn validate(&self, id: &str, decision: &Decision) -> Result<()> {
+        let Decision::Arguments(arguments) = decision else { return Ok(()) };
+        match self.machine.card_of(id) {
+            Some(card) => quorate_models::check_arguments(&card.spec(), &Value::Object(arguments.clone())),
+            None if arguments.get("steps").is_some_and(Value::is_array) => Ok(()),
+            None => Err(Error::invalid("a plan is changed by {\"arguments\": {\"steps\": [...]}}")),
+        }
+    }
+
+    /// Takes a fact into the run, and into the journal with the next write.
+    pub(crate) fn note(&mut self, fact: Fact) -> Result<()> {
+        let time = now();
+        self.seq += 1;
+        self.unwritten.push(fact.entry(self.seq, time)?);
+        self.machine.apply(&fact, time)?;
+        if self.listener.is_some() {
+            let sketches = events_of(&fact, &self.machine);
+            self.unshown.extend(sketches.into_iter().map(|sketch| (sketch, time)));
+        }
+        Ok(())
+    }
+
+    /// Writes what has happened, and shows it.
+    pub(crate) fn flush(&mut self, status: Option<Status>) -> Result<()> {
+        if !self.unwritten.is_empty() || status.is_some() {
+            self.run.append(&self.unwritten, status.map(Status::as_str))?;
+            self.unwritten.clear();
+        }
+        for (sketch, time) in std::mem::take(&mut self.unshown) {
+            self.show(sketch.kind, sketch.data, time);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn end(&mut self, status: Status) -> Result<()> {
+        self.note(Fact::Ended { status })?;
+        self.flush(Some(status))
+    }
+
+    /// Shows an event at once.
+    pub(crate) fn show(&mut self, kind: &'static str, data: Value, time: f64) {
+        let Some(listener) = &self.listener else { return };
+        self.shown += 1;
+        listener(made(kind, data, self.shown, time, &self.machine));
+    }
+
+    pub(crate) fn listens(&self) -> bool {
+        self.listener.is_some()
+    }
+}
+
+/// An event of a run.
+pub(crate) fn made(kind: &'static str, data: Value, seq: u64, time: f64, machine: &Machine) -> Event {
+    let data = match data {
+        Value::Object(data) => data,
+        _ => serde_json::Map::new(),
+    };
+    Event {
+        kind: kind.to_owned(),
+        run_id: machine.run_id.clone(),
+        seq,
+        time,
+        agent: machine.agent.as_ref().map(|agent| agent.id.clone()),
+        round: None,
+        data,
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |passed| passed.as_secs_f64())
+}

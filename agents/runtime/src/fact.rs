@@ -1,0 +1,321 @@
+//! What happens in a run?
+//!
+//! Each fact is an entry of the run's journal. Facts tell only what came from outside (answers of models and tools,
+//! decisions, what was found); all else follows from them, in [`crate::machine`].
+
+use quorate_agents::Agent;
+use quorate_core::{Code, Error, Result};
+use quorate_models::{Finish, Message, Reply, Usage};
+use quorate_state::Entry;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::budget::{Budget, Spent};
+use crate::evidence::{Check, Passage};
+use crate::tool::ToolCard;
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Fact {
+    /// The run begins, and this is what was asked for.
+    Started(Box<Spec>),
+    /// Somebody goes on with it, after a decision or after its process ended.
+    Resumed,
+    /// Which experts fit, the best first.
+    Matched {
+        /// Those that fit best, and the one that was named, wherever it stands.
+        candidates: Vec<Candidate>,
+        /// Whether nobody fits well enough.
+        nobody: bool,
+        /// The definition of the expert that answers, where there is one.
+        agent: Option<Box<Agent>>,
+        /// From whom the question was handed over to it, and why.
+        handed: Option<Handover>,
+    },
+    /// What was found for a question.
+    Retrieved {
+        /// The question.
+        question: String,
+        /// The passages that were not known yet.
+        passages: Vec<Passage>,
+    },
+    /// A model answered.
+    Replied {
+        /// The number of the request, from 1.
+        call: u32,
+        /// The answer.
+        reply: Box<Answered>,
+    },
+    /// A model could not answer.
+    Failed {
+        /// The number of the request.
+        call: u32,
+        /// Why.
+        code: String,
+        /// In words.
+        message: String,
+    },
+    /// The budget did not allow a step.
+    Refused {
+        /// The tool call; `None` for a request to a model.
+        id: Option<String>,
+        /// Which limit.
+        by: String,
+    },
+    /// Tools are about to run.
+    Running {
+        /// The calls.
+        ids: Vec<String>,
+    },
+    /// A tool has run.
+    Returned {
+        /// The call.
+        id: String,
+        /// What it gave, or why it failed, as the model reads it.
+        content: String,
+        /// The code of its failure.
+        error: Option<String>,
+        /// Seconds that it took.
+        seconds: f64,
+        /// What runs that it started have spent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spent: Option<Spent>,
+    },
+    /// Somebody decided about a call, or the plan.
+    Decided {
+        /// The call's id, or `plan`.
+        id: String,
+        /// What.
+        decision: Decision,
+    },
+    /// The run waits for decisions.
+    Waiting,
+    /// Each statement of the answer was looked up in the sources.
+    Checked {
+        /// What was found.
+        checks: Vec<Check>,
+    },
+    /// The caller ended the run.
+    Cancelled,
+    /// The run is over.
+    Ended {
+        /// How.
+        status: Status,
+    },
+}
+
+/// What was asked for, with all that the run goes by, so that it can go on elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    pub(crate) question: String,
+    /// The expert that was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<Box<Agent>>,
+    pub(crate) autonomous: bool,
+    /// Whether experts are matched, sources looked up.
+    pub(crate) matching: bool,
+    pub(crate) retrieval: bool,
+    /// Whether sentences of the sources answer, and no language model.
+    pub(crate) extractive: bool,
+    /// Whether somebody can be asked for approval while the run goes on.
+    pub(crate) approver: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) conversation: Vec<Message>,
+    /// The form of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tools: Vec<ToolCard>,
+    pub(crate) budget: Budget,
+    pub(crate) seed: u64,
+    /// A filter of the sources, as JSON or text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) filter: Option<Value>,
+    /// The run that started this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<String>,
+    pub(crate) depth: u32,
+}
+
+/// An expert that fits a question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The agent's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What the ranking goes by.
+    pub score: f64,
+    /// Probability, 0 to 1, that it is the right one.
+    pub confidence: f64,
+}
+
+/// A question that went to another expert than the one that was named.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handover {
+    /// Who was named.
+    pub from: String,
+    /// Who answers.
+    pub to: String,
+    /// The subject that the first leaves to the second.
+    pub topic: String,
+}
+
+/// An answer of a model, as journals hold it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Answered {
+    pub(crate) message: Message,
+    pub(crate) finish: Option<Finish>,
+    #[serde(default)]
+    pub(crate) usage: Usage,
+    #[serde(default)]
+    pub(crate) model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<Value>,
+    pub(crate) cost: Option<f64>,
+    #[serde(default)]
+    pub(crate) attempts: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
+    /// How sure the extractive expert is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) confidence: Option<f64>,
+    pub(crate) seconds: f64,
+}
+
+impl Answered {
+    pub(crate) fn of(reply: Reply, seconds: f64) -> Self {
+        Answered {
+            message: reply.message,
+            finish: reply.finish,
+            usage: reply.usage,
+            model: reply.model,
+            output: reply.output,
+            cost: reply.cost,
+            attempts: reply.attempts,
+            warnings: reply.warnings,
+            confidence: None,
+            seconds,
+        }
+    }
+}
+
+/// What somebody decided about a call that waits, or a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Decision {
+    /// It may be made as it is.
+    Approve,
+    /// It must not be made.
+    Deny,
+    /// It may be made with these arguments; for a plan, with these steps (`{"steps": [...]}`).
+    Arguments(Map<String, Value>),
+}
+
+impl Decision {
+    /// Reads `"approve"`, `"deny"`, `true`, `false` or `{"arguments": {...}}`. Errors: `invalid_argument`.
+    ///
+    /// ```
+    /// use quorate_runtime::Decision;
+    /// assert_eq!(Decision::from_json(&serde_json::json!("deny"))?, Decision::Deny);
+    /// assert!(Decision::from_json(&serde_json::json!("perhaps")).is_err());
+    /// # Ok::<(), quorate_core::Error>(())
+    /// ```
+    pub fn from_json(value: &Value) -> Result<Self> {
+        match value {
+            Value::Bool(true) => Ok(Decision::Approve),
+            Value::Bool(false) => Ok(Decision::Deny),
+            Value::String(word) if word == "approve" => Ok(Decision::Approve),
+            Value::String(word) if word == "deny" => Ok(Decision::Deny),
+            Value::Object(object)
+                if object.len() == 1 && object.get("arguments").is_some_and(Value::is_object) =>
+            {
+                let arguments = object.get("arguments").and_then(Value::as_object);
+                Ok(Decision::Arguments(arguments.cloned().unwrap_or_default()))
+            }
+            other => Err(Error::invalid(format!(
+                "a decision is {}, expected \"approve\", \"deny\" or {{\"arguments\": {{...}}}}",
+                quorate_core::shorten(&other.to_string())
+            ))),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Decision::Approve => "approve",
+            Decision::Deny => "deny",
+            Decision::Arguments(_) => "arguments",
+        }
+    }
+}
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Status {
+    /// It goes on.
+    Running,
+    /// It waits for decisions.
+    Waiting,
+    /// It has answered.
+    Done,
+    /// It was stopped before it was done; there is what it had by then.
+    Partial,
+    /// The caller ended it.
+    Cancelled,
+    /// The model declined, or the plan was denied.
+    Refused,
+    /// Nobody fits, or the sources do not say.
+    Abstained,
+    /// It could not answer.
+    Failed,
+}
+
+impl Status {
+    /// The name in Python, Node and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Waiting => "waiting",
+            Status::Done => "done",
+            Status::Partial => "partial",
+            Status::Cancelled => "cancelled",
+            Status::Refused => "refused",
+            Status::Abstained => "abstained",
+            Status::Failed => "failed",
+        }
+    }
+
+    /// Whether nothing follows.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Status::Running | Status::Waiting)
+    }
+}
+
+impl Fact {
+    /// The fact as an entry of a journal.
+    pub(crate) fn entry(&self, seq: u64, time: f64) -> Result<Entry> {
+        let broken =
+            |e: serde_json::Error| Error::new(Code::Internal, format!("a fact cannot be written: {e}"));
+        let mut data = serde_json::to_value(self).map_err(broken)?;
+        let kind = match data.as_object_mut().and_then(|object| object.remove("kind")) {
+            Some(Value::String(kind)) => kind,
+            _ => return Err(Error::new(Code::Internal, "a fact has no kind")),
+        };
+        Ok(Entry { seq, time, kind, data })
+    }
+
+    /// Reads an entry. Errors: `corrupt`.
+    pub(crate) fn of(entry: &Entry) -> Result<Fact> {
+        let mut data = entry.data.clone();
+        if let Value::Object(object) = &mut data {
+            object.insert("kind".to_owned(), Value::String(entry.kind.clone()));
+        }
+        serde_json::from_value(data).map_err(|e| {
+            Error::new(Code::Corrupt, format!("entry {} of the journal cannot be read: {e}", entry.seq))
+        })
+    }
+}

@@ -1,0 +1,551 @@
+//! What can be asked of a runtime?
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quorate_agents::{Agent, AgentRegistry};
+use quorate_core::{Cancel, Code, Error, Result};
+use quorate_models::{Message, Model, Output};
+use quorate_state::{Begun, NewRun, RunRow, StateStore};
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::approve::Approve;
+use crate::budget::{Budget, Ledger, Spent};
+use crate::driver::watch::Watch;
+use crate::driver::{Drive, Listener, made, priced};
+use crate::event::{Event, events_of};
+use crate::evidence::Retrieve;
+use crate::extractive;
+use crate::fact::{Decision, Fact, Spec, Status};
+use crate::machine::Machine;
+use crate::prompt;
+use crate::tool::Tool;
+
+/// What journals of asked experts are called in the store.
+const KIND: &str = "ask";
+
+/// How deep runs may start one another.
+pub(crate) const MOST_DEPTH: u32 = 5;
+
+/// Longest question, in bytes.
+pub const MAX_QUESTION_BYTES: usize = 1 << 20;
+
+/// What a runtime is made of.
+#[derive(Clone, Default)]
+pub struct RuntimeOptions {
+    /// The experts; `None`: questions are answered by nobody in particular.
+    pub registry: Option<AgentRegistry>,
+    /// Where sources are found, as the tenant sees them.
+    pub sources: Option<Arc<dyn Retrieve>>,
+    /// The language model; `None`: sentences of the sources answer.
+    pub model: Option<Model>,
+    /// What the model may have done.
+    pub tools: Vec<Arc<dyn Tool>>,
+    /// Where journals are kept; `None`: in memory, the newest 1,000.
+    pub store: Option<StateStore>,
+    /// On whose behalf: runs of other tenants do not exist for it.
+    pub tenant: Option<String>,
+    /// What each run may spend.
+    pub budget: Budget,
+    /// Who decides about calls that need approval; `None`: runs wait, and autonomous ones are denied them.
+    pub approve: Option<Arc<dyn Approve>>,
+}
+
+/// Experts that answer. Cheap to clone; it can be used from many threads.
+///
+/// ```
+/// use quorate_models::{Model, ScriptedModel};
+/// use quorate_runtime::{Question, Runtime, RuntimeOptions};
+/// let model = Model::new(ScriptedModel::of_texts(["5 mg."]), Default::default())?;
+/// let runtime = Runtime::new(RuntimeOptions { model: Some(model), ..RuntimeOptions::default() })?;
+/// let answer = runtime.ask(Question::new("Which dose?"))?;
+/// assert_eq!((answer.text.as_str(), answer.status.as_str()), ("5 mg.", "done"));
+/// # Ok::<(), quorate_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Runtime(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) registry: Option<AgentRegistry>,
+    pub(crate) sources: Option<Arc<dyn Retrieve>>,
+    /// `None` where sentences of the sources answer.
+    pub(crate) model: Option<Model>,
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) store: StateStore,
+    pub(crate) tenant: Option<String>,
+    pub(crate) budget: Budget,
+    pub(crate) approve: Option<Arc<dyn Approve>>,
+    /// The runs that go on in this process.
+    live: Mutex<HashMap<String, Cancel>>,
+    pub(crate) watch: Watch,
+}
+
+/// What is asked of an expert.
+#[derive(Clone, Default)]
+pub struct Question {
+    /// The question, at most 1 MiB.
+    pub text: String,
+    /// The id of the expert; `None`: the one that fits best.
+    pub agent: Option<String>,
+    /// Whether it plans, acts and checks by itself.
+    pub autonomous: bool,
+    /// What was said before.
+    pub conversation: Vec<Message>,
+    /// The JSON Schema of the answer.
+    pub output: Option<Value>,
+    /// Tools in the place of the runtime's.
+    pub tools: Option<Vec<Arc<dyn Tool>>>,
+    /// A filter of the sources: an expression, or its JSON form.
+    pub filter: Option<Value>,
+    /// In the place of the runtime's.
+    pub budget: Option<Budget>,
+    /// In the place of the runtime's.
+    pub approve: Option<Arc<dyn Approve>>,
+    /// For services that repeat themselves on request. Default 0.
+    pub seed: u64,
+    /// Asking again with the same key gives the run that there is.
+    pub idempotency_key: Option<String>,
+    /// Ends the run.
+    pub cancel: Cancel,
+}
+
+impl Question {
+    /// A question to whoever fits best.
+    pub fn new(text: impl Into<String>) -> Self {
+        Question { text: text.into(), ..Question::default() }
+    }
+
+    /// The same to one expert.
+    pub fn to(text: impl Into<String>, agent: impl Into<String>) -> Self {
+        Question { agent: Some(agent.into()), ..Question::new(text) }
+    }
+}
+
+/// A run that a tool of another run starts.
+pub(crate) struct Nested {
+    pub(crate) parent: String,
+    pub(crate) depth: u32,
+    pub(crate) ledger: Ledger,
+    pub(crate) spent: Arc<Mutex<Spent>>,
+}
+
+impl Runtime {
+    /// Errors: `invalid_argument` where nothing could answer, two tools have one name, or an option is outside its domain.
+    pub fn new(options: RuntimeOptions) -> Result<Self> {
+        options.budget.validate()?;
+        check_tools(&options.tools)?;
+        let extractive = options.model.as_ref().is_none_or(|model| model.id() == extractive::ID);
+        if extractive && options.sources.is_none() {
+            let message = "a runtime needs a model, or a knowledge base whose sentences answer";
+            return Err(Error::invalid(message));
+        }
+        let registry = match (&options.registry, &options.tenant) {
+            (Some(registry), Some(tenant)) => Some(registry.tenant(tenant)?),
+            (registry, _) => registry.clone(),
+        };
+        Ok(Runtime(Arc::new(Inner {
+            registry,
+            sources: options.sources,
+            model: options.model.filter(|_| !extractive),
+            tools: options.tools,
+            store: options.store.unwrap_or_else(StateStore::memory),
+            tenant: options.tenant,
+            budget: options.budget,
+            approve: options.approve,
+            live: Mutex::default(),
+            watch: Watch::default(),
+        })))
+    }
+
+    /// Asks an expert, and waits until the run is over or waits for somebody.
+    ///
+    /// Errors: `empty_input`, `too_large`, `invalid_argument`; `unknown_id` for an expert that does not exist;
+    /// `budget_unpriced`; `run_conflict` for a key whose run goes on elsewhere; those of the model, the search and the store.
+    /// A limit of the budget is no error: the answer says by what it was stopped.
+    pub fn ask(&self, question: Question) -> Result<Answer> {
+        self.ask_with(question, None, None)
+    }
+
+    /// The same, where `listener` is shown what happens, on the thread that asks.
+    pub fn ask_shown(
+        &self,
+        question: Question,
+        listener: impl Fn(Event) + Send + Sync + 'static,
+    ) -> Result<Answer> {
+        self.ask_with(question, Some(Arc::new(listener)), None)
+    }
+
+    pub(crate) fn ask_with(
+        &self,
+        question: Question,
+        listener: Option<Listener>,
+        nested: Option<Nested>,
+    ) -> Result<Answer> {
+        let tools = question.tools.clone().unwrap_or_else(|| self.0.tools.clone());
+        let approve = question.approve.clone().or_else(|| self.0.approve.clone());
+        let spec = self.spec(&question, &tools, approve.is_some(), nested.as_ref())?;
+        let ledger = match &nested {
+            Some(nested) => nested.ledger.clone(),
+            None => Ledger::new(spec.budget.clone(), Spent::default()),
+        };
+        priced(self.0.model.as_ref(), &ledger)?;
+        let id = fresh_id();
+        let new = NewRun {
+            id: Some(&id),
+            kind: KIND,
+            tenant: self.0.tenant.as_deref(),
+            title: title(&question.text),
+            parent: nested.as_ref().map(|nested| nested.parent.as_str()),
+            key: question.idempotency_key.as_deref(),
+        };
+        let run = match self.0.store.begin(&new, &[])? {
+            Begun::New(run) => run,
+            Begun::Known(row) => return self.known(row, question, listener, nested),
+        };
+        let machine = Machine::new(run.id());
+        let mut drive = Drive::new(
+            Arc::clone(&self.0),
+            machine,
+            run,
+            0,
+            tools,
+            approve,
+            ledger,
+            question.cancel.clone(),
+            listener,
+        );
+        drive.note(Fact::Started(Box::new(spec)))?;
+        self.drive(drive, nested.as_ref())
+    }
+
+    /// The run that a key has begun before.
+    fn known(
+        &self,
+        row: RunRow,
+        question: Question,
+        listener: Option<Listener>,
+        nested: Option<Nested>,
+    ) -> Result<Answer> {
+        if !matches!(row.status.as_str(), "running" | "interrupted") {
+            return self.run(&row.id)?.answer();
+        }
+        let going_on =
+            Resume { listener, cancel: question.cancel, tools: question.tools, approve: question.approve };
+        self.go_on(&row.id, &[], going_on, nested)
+    }
+
+    /// Goes on with a run that waits, with decisions about some of what it waits for, or whose process has ended.
+    ///
+    /// Errors: `unknown_id` for a run, or a decision about something that does not wait; `tool_arguments` for edited
+    /// arguments that do not fit; `run_conflict` while another goes on with it; those of [`Runtime::ask`].
+    pub fn resume(&self, run_id: &str, decisions: &[(String, Decision)]) -> Result<Answer> {
+        self.go_on(run_id, decisions, Resume::default(), None)
+    }
+
+    /// The same, where the work can be stopped and is shown.
+    pub fn resume_shown(
+        &self,
+        run_id: &str,
+        decisions: &[(String, Decision)],
+        cancel: Cancel,
+        listener: impl Fn(Event) + Send + Sync + 'static,
+    ) -> Result<Answer> {
+        let going_on = Resume { listener: Some(Arc::new(listener)), cancel, ..Resume::default() };
+        self.go_on(run_id, decisions, going_on, None)
+    }
+
+    fn go_on(
+        &self,
+        run_id: &str,
+        decisions: &[(String, Decision)],
+        going_on: Resume,
+        nested: Option<Nested>,
+    ) -> Result<Answer> {
+        let run = self.0.store.take(self.0.tenant.as_deref(), run_id)?;
+        let entries = run.entries()?;
+        let machine = replayed(run_id, &entries)?;
+        if machine.ended().is_some() {
+            return finished(&machine);
+        }
+        if !machine.is_started() {
+            let message = format!("run '{run_id}' ended before its question was written down; ask again");
+            return Err(Error::new(Code::UnknownId, message));
+        }
+        let pending = machine.pending();
+        if let Some((id, _)) = decisions.iter().find(|(id, _)| pending.iter().all(|one| one.id != *id)) {
+            let ids: Vec<&str> = pending.iter().map(|one| one.id.as_str()).collect();
+            let message =
+                format!("run '{run_id}': '{id}' does not wait for a decision; waiting: [{}]", ids.join(", "));
+            return Err(Error::new(Code::UnknownId, message));
+        }
+        let ledger = match &nested {
+            Some(nested) => nested.ledger.clone(),
+            None => Ledger::new(machine.spec.budget.clone(), machine.spent.clone()),
+        };
+        priced(self.0.model.as_ref(), &ledger)?;
+        let tools = going_on.tools.unwrap_or_else(|| self.0.tools.clone());
+        let approve = going_on.approve.or_else(|| self.0.approve.clone());
+        let seq = entries.last().map_or(0, |entry| entry.seq);
+        let mut drive = Drive::new(
+            Arc::clone(&self.0),
+            machine,
+            run,
+            seq,
+            tools,
+            approve,
+            ledger,
+            going_on.cancel,
+            going_on.listener,
+        );
+        for (id, decision) in decisions {
+            drive.validate(id, decision)?;
+        }
+        drive.note(Fact::Resumed)?;
+        for (id, decision) in decisions {
+            drive.note(Fact::Decided { id: id.clone(), decision: decision.clone() })?;
+        }
+        self.drive(drive, nested.as_ref())
+    }
+
+    fn drive(&self, mut drive: Drive, nested: Option<&Nested>) -> Result<Answer> {
+        let id = drive.machine.run_id.clone();
+        lock(&self.0.live).insert(id.clone(), drive.cancel.clone());
+        let outcome = drive.go();
+        lock(&self.0.live).remove(&id);
+        if let Some(nested) = nested {
+            nested.spent.lock().unwrap_or_else(PoisonError::into_inner).add(&drive.machine.spent);
+        }
+        outcome?;
+        finished(&drive.machine)
+    }
+
+    fn spec(
+        &self,
+        question: &Question,
+        tools: &[Arc<dyn Tool>],
+        approver: bool,
+        nested: Option<&Nested>,
+    ) -> Result<Spec> {
+        if question.text.trim().is_empty() {
+            return Err(Error::new(Code::EmptyInput, "the question is empty"));
+        }
+        if question.text.len() > MAX_QUESTION_BYTES {
+            let message =
+                format!("the question has {} bytes, {MAX_QUESTION_BYTES} are possible", question.text.len());
+            return Err(Error::new(Code::TooLarge, message));
+        }
+        let budget = question.budget.clone().unwrap_or_else(|| self.0.budget.clone());
+        budget.validate()?;
+        check_tools(tools)?;
+        let extractive = self.0.model.is_none();
+        if let Some(schema) = &question.output {
+            Output::new(schema.clone())?;
+            if extractive {
+                let message = "sentences of the sources have no form; an output needs a language model";
+                return Err(Error::new(Code::Unsupported, message));
+            }
+        }
+        match &question.filter {
+            None => {}
+            Some(_) if self.0.sources.is_none() => {
+                return Err(Error::invalid("a filter (where) needs a knowledge base"));
+            }
+            Some(Value::String(text)) => drop(quorate_core::filter::Filter::parse(text)?),
+            Some(value) => drop(quorate_core::filter::Filter::from_json(value)?),
+        }
+        let agent = question.agent.as_deref().map(|id| self.agent(id)).transpose()?;
+        Ok(Spec {
+            question: question.text.clone(),
+            agent: agent.map(Box::new),
+            autonomous: question.autonomous,
+            matching: self.0.registry.as_ref().is_some_and(|registry| !registry.is_empty()),
+            retrieval: self.0.sources.is_some(),
+            extractive,
+            approver,
+            conversation: question.conversation.clone(),
+            output: question.output.clone(),
+            tools: tools.iter().map(|tool| tool.card().clone()).collect(),
+            budget,
+            seed: question.seed,
+            filter: question.filter.clone(),
+            parent: nested.map(|nested| nested.parent.clone()),
+            depth: nested.map_or(0, |nested| nested.depth),
+        })
+    }
+
+    fn agent(&self, id: &str) -> Result<Agent> {
+        let Some(registry) = &self.0.registry else {
+            return Err(Error::invalid(format!("agent '{id}' is named, but the runtime has no registry")));
+        };
+        let agent = registry.get(id)?;
+        prompt::instructions(&agent)?;
+        Ok((*agent).clone())
+    }
+
+    /// The messages that the first request to the model would have. Nothing is sent, and nothing is kept.
+    /// Errors: those of [`Runtime::ask`] before anything is asked.
+    pub fn prompt(&self, question: Question) -> Result<Vec<Message>> {
+        let tools = question.tools.clone().unwrap_or_else(|| self.0.tools.clone());
+        let spec = self.spec(&question, &tools, false, None)?;
+        let store = StateStore::memory();
+        let new = NewRun { id: None, kind: KIND, tenant: None, title: "", parent: None, key: None };
+        let Begun::New(run) = store.begin(&new, &[])? else {
+            return Err(Error::new(Code::Internal, "a new store knows a run"));
+        };
+        let ledger = Ledger::new(spec.budget.clone(), Spent::default());
+        let mut drive = Drive::new(
+            Arc::clone(&self.0),
+            Machine::new(run.id()),
+            run,
+            0,
+            tools,
+            None,
+            ledger,
+            question.cancel,
+            None,
+        );
+        drive.note(Fact::Started(Box::new(spec)))?;
+        drive.prepare()?;
+        Ok(drive.machine.messages())
+    }
+
+    /// The runs of this tenant, the newest last; those with `status` (`running`, `waiting`, `interrupted`, `done`, `partial`,
+    /// `cancelled`, `refused`, `abstained`, `failed`). Errors: `invalid_argument`, those of the store.
+    pub fn runs(&self, status: Option<&str>) -> Result<Vec<RunRow>> {
+        self.0.store.runs(self.0.tenant.as_deref(), status)
+    }
+
+    /// A run. Errors: `unknown_id`.
+    pub fn run(&self, run_id: &str) -> Result<RunView> {
+        let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
+        Ok(RunView { runtime: self.clone(), row })
+    }
+
+    /// Ends a run, in whatever process it goes on; one that waits too. Errors: `unknown_id`.
+    pub fn cancel(&self, run_id: &str) -> Result<()> {
+        let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
+        if let Some(cancel) = lock(&self.0.live).get(run_id) {
+            cancel.cancel();
+            return Ok(());
+        }
+        if !matches!(row.status.as_str(), "running" | "waiting" | "interrupted") {
+            return Ok(());
+        }
+        self.0.store.cancel(self.0.tenant.as_deref(), run_id)?;
+        if row.status == "running" {
+            // Its process sees it.
+            return Ok(());
+        }
+        let cancel = Cancel::new();
+        cancel.cancel();
+        self.go_on(run_id, &[], Resume { cancel, ..Resume::default() }, None).map(drop)
+    }
+
+    /// Where the journals are kept.
+    pub fn store(&self) -> &StateStore {
+        &self.0.store
+    }
+}
+
+/// How a run goes on.
+#[derive(Default)]
+struct Resume {
+    listener: Option<Listener>,
+    cancel: Cancel,
+    tools: Option<Vec<Arc<dyn Tool>>>,
+    approve: Option<Arc<dyn Approve>>,
+}
+
+/// A run, as its journal tells it.
+pub struct RunView {
+    runtime: Runtime,
+    row: RunRow,
+}
+
+impl RunView {
+    /// What the store knows of it.
+    pub fn row(&self) -> &RunRow {
+        &self.row
+    }
+
+    /// What it showed, without the pieces of texts. Errors: those of the store.
+    pub fn events(&self) -> Result<Vec<Event>> {
+        let mut machine = Machine::new(&self.row.id);
+        let mut events = Vec::new();
+        for entry in self.entries()? {
+            let fact = Fact::of(&entry)?;
+            machine.apply(&fact, entry.time)?;
+            for sketch in events_of(&fact, &machine) {
+                events.push(made(sketch.kind, sketch.data, events.len() as u64 + 1, entry.time, &machine));
+            }
+        }
+        Ok(events)
+    }
+
+    /// Its answer, as far as there is one. Errors: the one by which the run failed; those of the store.
+    pub fn answer(&self) -> Result<Answer> {
+        finished(&replayed(&self.row.id, &self.entries()?)?)
+    }
+
+    /// Its journal. Errors: those of the store.
+    pub fn entries(&self) -> Result<Vec<quorate_state::Entry>> {
+        let inner = &self.runtime.0;
+        inner.store.entries(inner.tenant.as_deref(), &self.row.id, 1)
+    }
+}
+
+/// What the entries of a journal add up to.
+fn replayed(run_id: &str, entries: &[quorate_state::Entry]) -> Result<Machine> {
+    let mut machine = Machine::new(run_id);
+    for entry in entries {
+        machine.apply(&Fact::of(entry)?, entry.time)?;
+    }
+    Ok(machine)
+}
+
+/// The answer, or the error by which the run failed.
+fn finished(machine: &Machine) -> Result<Answer> {
+    match (&machine.failure, machine.status()) {
+        (Some((code, message)), Status::Failed) => {
+            let known = Code::ALL.iter().find(|known| known.as_str() == code).copied();
+            Err(Error::new(known.unwrap_or(Code::Internal), message.clone()))
+        }
+        _ => Ok(machine.answer()),
+    }
+}
+
+fn check_tools(tools: &[Arc<dyn Tool>]) -> Result<()> {
+    for (i, tool) in tools.iter().enumerate() {
+        tool.card().validate()?;
+        let name = &tool.card().name;
+        if tools[..i].iter().any(|other| other.card().name == *name) {
+            return Err(Error::invalid(format!("two tools have the name '{name}'")));
+        }
+    }
+    Ok(())
+}
+
+/// The beginning of a question, as lists of runs show it.
+fn title(question: &str) -> &str {
+    let line = question.trim().lines().next().unwrap_or_default();
+    line.char_indices().nth(TITLE_CHARS).map_or(line, |(end, _)| &line[..end])
+}
+
+const TITLE_CHARS: usize = 120;
+
+/// An id that no other run has: the time in milliseconds, then what tells this process and moment from others.
+fn fresh_id() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let place = std::ptr::from_ref(&COUNTER) as usize;
+    let seed = format!("{} {} {count} {place}", std::process::id(), now.as_nanos());
+    let digest = blake3::hash(seed.as_bytes());
+    format!("{:012x}{}", now.as_millis(), &digest.to_hex()[..12])
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

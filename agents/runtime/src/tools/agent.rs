@@ -1,0 +1,91 @@
+//! How does an expert ask another?
+
+use std::sync::{Arc, Weak};
+
+use quorate_core::{Code, Error, Result};
+use serde_json::{Map, Value, json};
+
+use crate::fact::Status;
+use crate::runtime::{Inner, MOST_DEPTH, Nested, Question, Runtime};
+use crate::tool::{Tool, ToolCard, ToolContext};
+
+/// How long an expert that is asked by another may take, in seconds.
+const TIMEOUT: f64 = 600.0;
+
+/// A tool that asks the expert with this id. What it spends is taken from the budget of the run that asks, and runs may
+/// start one another [five](Code::StepLimit) deep. Errors: `unknown_id`, `invalid_argument` for a runtime without a registry.
+pub fn agent_tool(runtime: &Runtime, id: &str) -> Result<Arc<dyn Tool>> {
+    let Some(registry) = &runtime.0.registry else {
+        return Err(Error::invalid("an expert is asked by a tool of a runtime that has a registry"));
+    };
+    let agent = registry.get(id)?;
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+    let name: String = format!("ask_{id}").chars().map(plain).take(64).collect();
+    let schema = json!({
+        "type": "object",
+        "properties": {"question": {"type": "string", "description": "What the expert is asked, with all that it must know."}},
+        "required": ["question"],
+        "additionalProperties": false,
+    });
+    let card = ToolCard {
+        timeout: TIMEOUT,
+        ..ToolCard::new(name, format!("Asks {}: {}", agent.name, agent.summary), schema)
+    };
+    card.validate()?;
+    Ok(Arc::new(AgentTool { runtime: Arc::downgrade(&runtime.0), id: id.to_owned(), card }))
+}
+
+struct AgentTool {
+    /// The runtime may hold the tool.
+    runtime: Weak<Inner>,
+    id: String,
+    card: ToolCard,
+}
+
+impl Tool for AgentTool {
+    fn card(&self) -> &ToolCard {
+        &self.card
+    }
+
+    fn run(&self, arguments: Map<String, Value>, context: &ToolContext) -> Result<Value> {
+        let Some(inner) = self.runtime.upgrade() else {
+            return Err(Error::new(Code::Closed, "the runtime of this expert is gone"));
+        };
+        let depth = context.depth + 1;
+        if depth > MOST_DEPTH {
+            let message = format!("experts ask one another {MOST_DEPTH} deep at most");
+            return Err(Error::new(Code::StepLimit, message));
+        }
+        let text = arguments.get("question").and_then(Value::as_str).unwrap_or_default();
+        let question = Question {
+            // What was asked before a crash is found again, and goes on.
+            idempotency_key: Some(context.idempotency_key.clone()),
+            cancel: context.cancel.clone(),
+            ..Question::to(text, &self.id)
+        };
+        let nested = Nested {
+            parent: context.run_id.clone(),
+            depth,
+            ledger: context.ledger.clone(),
+            spent: Arc::clone(&context.spent),
+        };
+        let answer = Runtime(inner).ask_with(question, None, Some(nested))?;
+        match answer.status {
+            Status::Cancelled => Err(Error::new(Code::Cancelled, "the expert was cancelled")),
+            Status::Waiting => {
+                let calls: Vec<&str> = answer.pending.iter().map(|one| one.name.as_str()).collect();
+                let message = format!("run {} waits for approval of: {}", answer.run_id, calls.join(", "));
+                Err(Error::new(Code::ApprovalRequired, message))
+            }
+            status => {
+                let mut told = Map::new();
+                told.insert("answer".to_owned(), json!(answer.text));
+                if status != Status::Done {
+                    told.insert("status".to_owned(), json!(status.as_str()));
+                    told.insert("stopped_by".to_owned(), json!(answer.stopped_by));
+                }
+                Ok(Value::Object(told))
+            }
+        }
+    }
+}
