@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use quorate::models::{MESSAGE_SCHEMA, Model, Recording as Session, Request, ScriptedModel};
 use quorate::{Cancel, Code, Error};
-use quorate_bindings::Host;
-use quorate_bindings::models::{self, Flow};
+use quorate_bindings::models;
+use quorate_bindings::{Flow, Host};
 use serde_json::Value;
 
 use crate::bell::Bell;
@@ -200,7 +200,7 @@ impl LanguageModel {
     #[pyo3(signature = (request, check=None))]
     fn stream(&self, request: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<ModelFlow> {
         let request = self::request(request, check)?;
-        let flow = Flow::new(HOST, &self.0, &request).or_raise()?;
+        let flow = models::stream(HOST, &self.0, &request).or_raise()?;
         Ok(ModelFlow(Held::new(Arc::new(flow))))
     }
 

@@ -25,7 +25,7 @@ pub use answer::Answer;
 pub use approve::Approve;
 pub use budget::{Budget, HELD_BACK, Spent, Unpriced};
 pub use event::Event;
-pub use evidence::{Check, Citation, Passage, Retrieve, Verdict, Wanted};
+pub use evidence::{Before, Check, Citation, Passage, Retrieve, Verdict, Wanted};
 pub use fact::{Candidate, Decision, Handover, Status};
 pub use machine::{Pending, Plan, PlanStep, Step};
 pub use runtime::{MAX_QUESTION_BYTES, Question, RunView, Runtime, RuntimeOptions};

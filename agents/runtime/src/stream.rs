@@ -48,8 +48,13 @@ impl Runtime {
     }
 
     /// Goes on with a run, and gives what happens from there. Errors: as of [`Runtime::stream`].
-    pub fn stream_resumed(&self, run_id: &str, decisions: Vec<(String, Decision)>) -> Result<RunStream> {
-        let (runtime, cancel, run_id) = (self.clone(), Cancel::new(), run_id.to_owned());
+    pub fn stream_resumed(
+        &self,
+        run_id: &str,
+        decisions: Vec<(String, Decision)>,
+        cancel: Cancel,
+    ) -> Result<RunStream> {
+        let (runtime, run_id) = (self.clone(), run_id.to_owned());
         let flag = cancel.clone();
         RunStream::of(cancel, move |sender| runtime.resume_shown(&run_id, &decisions, flag, send_to(sender)))
     }
