@@ -104,6 +104,8 @@ codes! {
     OutputInvalid, "output_invalid", Unavailable, "A model's output does not fit the schema; the message gives the path.";
     ToolArguments, "tool_arguments", InvalidInput, "The arguments of a tool call are not valid JSON, or do not fit the tool's schema.";
     ReplayMismatch, "replay_mismatch", Conflict, "A request is not the recorded one; the message gives the difference.";
+    RunConflict, "run_conflict", Conflict, "Another holder, in this process or another one, is going on with the run.";
+    StaleWrite, "stale_write", Conflict, "A run has gone on without this handle: its lease was taken, or an entry's number does not follow.";
     LoadFailed, "load_failed", InvalidInput, "A file could not be read as what its name says; the message gives the reason.";
     Callback, "callback", InvalidInput, "A function given by the host failed.";
     Cancelled, "cancelled", Cancelled, "The caller cancelled the work.";
