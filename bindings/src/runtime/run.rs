@@ -1,7 +1,7 @@
 //! How does a run become a flow of events?
 
-use quorate_core::{Cancel, Result};
-use quorate_runtime::{Decision, Event, Question, RunStream, Runtime};
+use quorate_core::Result;
+use quorate_runtime::{Event, Question, Resume, RunStream, Runtime};
 use serde_json::Value;
 
 use super::answer::{event, failed};
@@ -15,17 +15,16 @@ pub enum Run {
     /// A question is asked.
     Ask(Box<Question>),
     /// A run goes on.
-    Resume(String, Vec<(String, Decision)>),
+    Resume(String, Box<Resume>),
 }
 
 /// The events of a run, which begins when somebody looks for the first.
 pub fn flow(host: Host, runtime: &Runtime, run: Run) -> Flow {
     let cancel = match &run {
         Run::Ask(question) => question.cancel.clone(),
-        Run::Resume(..) => Cancel::new(),
+        Run::Resume(_, going_on) => going_on.cancel.clone(),
     };
-    let flag = cancel.clone();
-    let feed = RunFeed { host, runtime: runtime.clone(), next: Some(run), stream: None, cancel: flag };
+    let feed = RunFeed { host, runtime: runtime.clone(), next: Some(run), stream: None };
     Flow::new(Box::new(feed), cancel, failed)
 }
 
@@ -34,7 +33,6 @@ struct RunFeed {
     runtime: Runtime,
     next: Option<Run>,
     stream: Option<RunStream>,
-    cancel: Cancel,
 }
 
 impl RunFeed {
@@ -42,7 +40,7 @@ impl RunFeed {
         if let Some(run) = self.next.take() {
             self.stream = Some(match run {
                 Run::Ask(question) => self.runtime.stream(*question)?,
-                Run::Resume(id, decisions) => self.runtime.stream_resumed(&id, decisions, self.cancel.clone())?,
+                Run::Resume(id, going_on) => self.runtime.stream_resumed(&id, *going_on)?,
             });
         }
         Ok(self.stream.as_mut())
