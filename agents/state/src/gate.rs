@@ -79,7 +79,8 @@ fn before() {
     while DEPTH.get() == 0 && INSIDE.load(Ordering::SeqCst) != 0 && begun.elapsed() < PATIENCE {
         std::thread::sleep(PAUSE);
     }
-    let drained = INSIDE.load(Ordering::SeqCst) == 0;
+    // What a torn process has inherited is nobody's to close.
+    let drained = INSIDE.load(Ordering::SeqCst) == 0 && !TORN.load(Ordering::SeqCst);
     if drained {
         disk::close_connections();
     }
@@ -93,9 +94,8 @@ fn after_in_parent() {
 fn after_in_child() {
     if TEARS.load(Ordering::SeqCst) {
         TORN.store(true, Ordering::SeqCst);
-    } else {
-        INSIDE.store(0, Ordering::SeqCst);
     }
+    INSIDE.store(0, Ordering::SeqCst);
     disk::close_inherited();
     FORKING.store(false, Ordering::SeqCst);
 }

@@ -396,3 +396,30 @@ fn check_complete(paths: &Paths) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_elsewhere_lives_as_long_as_it_gives_signs() {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Local::open(&Paths::of(folder.path())).unwrap();
+        let held = |machine: &str, age: f64| Holding {
+            n: 1,
+            fence: 1,
+            holder: Some("other".to_owned()),
+            machine: Some(machine.to_owned()),
+            beat: Some(now() - age),
+        };
+        assert!(local.is_alive(&held("elsewhere", 5.0)));
+        assert!(!local.is_alive(&held("elsewhere", 15.0)));
+        assert!(!local.is_alive(&held(&local.machine, 0.0)), "its lock file would say so");
+        let ours = Holding { holder: Some(local.holder.id.clone()), ..held(&local.machine, 0.0) };
+        assert!(!local.is_alive(&ours), "no handle of this process has it");
+        let lease = Lease { fence: 1, cancelled: AtomicBool::new(false) };
+        lock(&local.held).insert(1, Arc::new(lease));
+        assert!(local.is_alive(&ours));
+        assert!(!local.is_alive(&Holding { fence: 2, ..ours }));
+    }
+}
