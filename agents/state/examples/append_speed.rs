@@ -51,6 +51,19 @@ fn main() -> Result<()> {
     let store = StateStore::open(&folder)?;
     measure("disk, 1 thread", &store, 1, 2_000)?;
     measure("disk, 64 threads", &store, 64, 500)?;
+    let first = store.runs(None, None)?.remove(0);
+    let begun = Instant::now();
+    let read = store.entries(None, &first.id, 1)?.len();
+    #[allow(clippy::print_stdout)]
+    {
+        println!("disk: {read} entries read in {:.1} ms", begun.elapsed().as_secs_f64() * 1e3);
+    }
+    let begun = Instant::now();
+    store.delete(None, &first.id)?;
+    #[allow(clippy::print_stdout)]
+    {
+        println!("disk: they are deleted in {:.1} ms", begun.elapsed().as_secs_f64() * 1e3);
+    }
     drop(store);
     let _ = std::fs::remove_dir_all(&folder);
     measure("memory, 1 thread", &StateStore::memory(), 1, 1_000_000)?;
