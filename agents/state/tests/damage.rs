@@ -1,5 +1,7 @@
 //! What does a store say when its files are not what it wrote?
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support;
 
 use quorate_core::Code;

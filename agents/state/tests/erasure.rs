@@ -1,5 +1,7 @@
 //! Is what was deleted gone from the disk?
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Does a store, in a folder or in memory, do what plain maps do?
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support;
 
 use std::collections::BTreeMap;

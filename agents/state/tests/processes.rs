@@ -1,4 +1,5 @@
 //! Does a journal hold when processes are killed, forked, or work side by side?
+#![allow(clippy::unwrap_used, clippy::panic)]
 #![cfg(unix)]
 
 mod support;
@@ -187,7 +188,9 @@ fn listen(folder: &Path) {
 fn what_was_acknowledged_survives_a_kill_at_any_moment() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = [0_u64; 4];
-    for round in 0..12_u64 {
+    // At length: `make torture` sets the number.
+    let rounds = std::env::var("QUORATE_TORTURE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    for round in 0..rounds.unwrap_or(12_u64) {
         let mut other = Other::start("append", folder.path());
         let mut heard = Vec::new();
         for _ in 0..(round * 13) % 40 + 1 {

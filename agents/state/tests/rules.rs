@@ -1,5 +1,7 @@
 //! Does a store keep its rules, in a folder and in memory?
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support;
 
 use quorate_core::Code;

@@ -156,7 +156,7 @@ impl Local {
 /// What came of a transaction that begins a run.
 enum Outcome {
     New(i64),
-    Known(Record),
+    Known(Box<Record>),
 }
 
 impl Disk {
@@ -202,7 +202,7 @@ impl Disk {
                     // They were written for the run that did not begin.
                     local.holder.untidy.store(true, Ordering::Release);
                 }
-                Ok(Begun::Known(local.shown(record)))
+                Ok(Begun::Known(local.shown(*record)))
             }
             Err(error) => {
                 // The number is not known; the lease is this one.
@@ -364,7 +364,7 @@ impl Local {
             let known =
                 connection.prepare_cached(&sql).and_then(|mut q| q.query_row([keyed], record).optional());
             if let Some(known) = known.map_err(bad)? {
-                return Ok(Outcome::Known(known));
+                return Ok(Outcome::Known(Box::new(known)));
             }
         }
         if self.find(connection, name)?.is_some() {
