@@ -15,7 +15,7 @@ use quorate_core::{Code, Error, Result};
 use crate::disk;
 
 /// How long a fork waits for calls that have begun.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 15_000 });
 /// How often who waits looks again.
 const PAUSE: Duration = Duration::from_micros(100);
 
@@ -79,7 +79,8 @@ fn before() {
     while DEPTH.get() == 0 && INSIDE.load(Ordering::SeqCst) != 0 && begun.elapsed() < PATIENCE {
         std::thread::sleep(PAUSE);
     }
-    let drained = INSIDE.load(Ordering::SeqCst) == 0;
+    // What a torn process has inherited is nobody's to close.
+    let drained = INSIDE.load(Ordering::SeqCst) == 0 && !TORN.load(Ordering::SeqCst);
     if drained {
         disk::close_connections();
     }
@@ -93,9 +94,8 @@ fn after_in_parent() {
 fn after_in_child() {
     if TEARS.load(Ordering::SeqCst) {
         TORN.store(true, Ordering::SeqCst);
-    } else {
-        INSIDE.store(0, Ordering::SeqCst);
     }
+    INSIDE.store(0, Ordering::SeqCst);
     disk::close_inherited();
     FORKING.store(false, Ordering::SeqCst);
 }
@@ -123,4 +123,37 @@ fn register() {
 fn register() {
     // Nothing forks here; the handlers are named so that they are checked everywhere.
     let _ = (before as fn(), after_in_parent as fn(), after_in_child as fn());
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn in_child(work: impl FnOnce() -> bool) -> i32 {
+        // SAFETY: the child does `work` and ends without running anything of its parent; the parent waits for it.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::_exit(i32::from(!work()));
+            }
+            let mut status = 0;
+            assert_eq!(libc::waitpid(child, &mut status, 0), child);
+            assert!(libc::WIFEXITED(status));
+            libc::WEXITSTATUS(status)
+        }
+    }
+
+    #[test]
+    fn a_child_of_a_fork_that_could_not_wait_refuses_and_others_do_not() {
+        let works = || enter().is_ok();
+        drop(enter().unwrap());
+        assert_eq!(in_child(works), 0);
+        let section = enter().unwrap();
+        let inner = enter().unwrap();
+        let refuses = || enter().is_err_and(|e| e.code() == Code::Locked);
+        assert_eq!(in_child(refuses), 0, "this thread is in a section itself");
+        assert_eq!(std::thread::scope(|scope| scope.spawn(|| in_child(refuses)).join().unwrap()), 0);
+        drop((inner, section));
+        assert_eq!(in_child(works), 0);
+    }
 }

@@ -24,7 +24,9 @@
 //! ```
 //!
 //! On the disk, a folder: `state.db` (SQLite), `payloads/` (what is too large for it, named by content) and `holders/` (a
-//! lock file of each open store, by which others see at once that its process has ended).
+//! lock file of each open store, by which others see at once that its process has ended). While a process has a store open,
+//! nothing else in it may open `state.db`, not even to copy it: closing the file would let go of SQLite's locks. A backup is
+//! made by another process, or while the store is closed.
 
 #![warn(missing_docs)]
 

@@ -72,7 +72,8 @@ impl StateStore {
     }
 
     /// Takes a run that nobody holds, to go on with it: one that was let go of, or whose holder's process has ended. Its
-    /// former holder cannot write any more.
+    /// former holder cannot write any more. Its status stays as it is until something is appended; a run that has ended can
+    /// be taken too.
     ///
     /// Errors: `unknown_id`; `run_conflict` while somebody holds it, in this process or another one; `io`, `locked`.
     pub fn take(&self, tenant: Option<&str>, id: &str) -> Result<Run> {

@@ -10,6 +10,8 @@ use super::schema;
 
 /// How long a call waits for another process that writes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it waits before it tries again.
+const PAUSE: Duration = Duration::from_millis(1);
 /// How many statements stay prepared.
 const STATEMENTS: usize = 64;
 
@@ -32,8 +34,8 @@ pub(crate) fn open(path: &Path) -> Result<Connection> {
 
 fn open_once(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let bad = |e| failed(path, e);
-    let connection = Connection::open_with_flags(path, flags).map_err(bad)?;
-    connection.busy_timeout(PATIENCE).map_err(bad)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(bad)?;
+    connection.busy_handler(Some(wait_again)).map_err(bad)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Before anything is written: what is no state of ours stays as it is.
     schema::check(&connection, path)?;
@@ -57,6 +59,13 @@ fn open_once(path: &Path, flags: OpenFlags) -> Result<Connection> {
         .map_err(bad)?;
     schema::migrate(&connection, path)?;
     Ok(connection)
+}
+
+/// Whether a call waits once more for another process. That one may write without a pause, and leaves the database free
+/// for some microseconds in each of some milliseconds: who asks as rarely as SQLite does by itself might never get a turn.
+fn wait_again(tries: i32) -> bool {
+    std::thread::sleep(PAUSE);
+    u32::try_from(tries).is_ok_and(|tries| PAUSE * tries < PATIENCE)
 }
 
 /// What went wrong with the database at `path`.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Code, Error, Result, forks};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::local::{Holding, Lease, Local, lock};
@@ -156,7 +156,7 @@ impl Local {
 /// What came of a transaction that begins a run.
 enum Outcome {
     New(i64),
-    Known(Record),
+    Known(Box<Record>),
 }
 
 impl Disk {
@@ -186,14 +186,13 @@ impl Disk {
         };
         match local.tidy(payloads, local.write(true, job)) {
             Ok(Outcome::New(n)) => {
-                let holder = local.holder.id.clone();
                 let released = AtomicBool::new(false);
                 Ok(Begun::New(Run(Held::Disk(DiskRun {
                     disk: Arc::clone(self),
                     id,
                     name,
                     n,
-                    holder,
+                    process: local.process,
                     lease,
                     released,
                 }))))
@@ -203,7 +202,7 @@ impl Disk {
                     // They were written for the run that did not begin.
                     local.holder.untidy.store(true, Ordering::Release);
                 }
-                Ok(Begun::Known(local.shown(record)))
+                Ok(Begun::Known(local.shown(*record)))
             }
             Err(error) => {
                 // The number is not known; the lease is this one.
@@ -221,9 +220,16 @@ impl Disk {
             move |connection: &Connection| local.take(connection, &name, &id)
         };
         let (n, lease) = local.write(true, job)?;
-        let holder = local.holder.id.clone();
         let released = AtomicBool::new(false);
-        Ok(DiskRun { disk: Arc::clone(self), id: id.to_owned(), name, n, holder, lease, released })
+        Ok(DiskRun {
+            disk: Arc::clone(self),
+            id: id.to_owned(),
+            name,
+            n,
+            process: local.process,
+            lease,
+            released,
+        })
     }
 
     pub(crate) fn entries(&self, tenant: Option<&str>, id: &str, from_seq: u64) -> Result<Vec<Entry>> {
@@ -358,7 +364,7 @@ impl Local {
             let known =
                 connection.prepare_cached(&sql).and_then(|mut q| q.query_row([keyed], record).optional());
             if let Some(known) = known.map_err(bad)? {
-                return Ok(Outcome::Known(known));
+                return Ok(Outcome::Known(Box::new(known)));
             }
         }
         if self.find(connection, name)?.is_some() {
@@ -518,8 +524,8 @@ pub(crate) struct DiskRun {
     id: String,
     name: [u8; 16],
     n: i64,
-    /// Who took it: this process, or the one that it was forked from.
-    holder: String,
+    /// The process that took it, counted in forks: this one, or one that it comes from.
+    process: u64,
     lease: Arc<Lease>,
     released: AtomicBool,
 }
@@ -531,8 +537,7 @@ impl DiskRun {
 
     /// What this process has open, where it is the one that took the run.
     fn local(&self) -> Result<Arc<Local>> {
-        let local = self.disk.local()?;
-        if local.holder.id == self.holder { Ok(local) } else { Err(check::lost(&self.id)) }
+        if self.process == forks() { self.disk.local() } else { Err(check::lost(&self.id)) }
     }
 
     pub(crate) fn append(&self, entries: &[Entry], status: Option<&str>) -> Result<()> {

@@ -204,7 +204,23 @@ impl Local {
     /// One transaction with the jobs of several threads.
     fn transact(&self, work: Vec<Work>) -> Vec<Result<()>> {
         let count = work.len();
-        match self.with_writer(|connection| self.transact_with(connection, work)) {
+        let durable = work.iter().any(|work| work.durable);
+        let written = self.with_writer(|connection| {
+            if durable {
+                return self.transact_with(connection, work);
+            }
+            // Nobody waits for it, so that it need not wait for the disk. A statement of this kind acts when it is
+            // prepared, and cannot be kept for later.
+            let wait = |sql: &str| connection.execute_batch(sql).map_err(|e| self.failed(e));
+            wait("PRAGMA synchronous = NORMAL")?;
+            let written = self.transact_with(connection, work);
+            if !settle(connection) {
+                return Err(Error::new(Code::Internal, "a transaction could not be ended"));
+            }
+            wait("PRAGMA synchronous = FULL")?;
+            written
+        });
+        match written {
             Ok(results) => results,
             // Nothing was written, or nobody knows: all of them hear so.
             Err(error) => {
@@ -218,9 +234,6 @@ impl Local {
             let done = connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
             done.map(drop).map_err(|e| self.failed(e))
         };
-        // Without somebody who waits for it, a transaction need not wait for the disk.
-        let durable = work.iter().any(|work| work.durable);
-        run(if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" })?;
         run("BEGIN IMMEDIATE")?;
         let mut results = Vec::with_capacity(work.len());
         for work in work {
@@ -395,4 +408,48 @@ fn check_complete(paths: &Paths) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_the_disk_does_so_after_others_did_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Local::open(&Paths::of(folder.path())).unwrap();
+        let waits = |connection: &Connection| {
+            connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        let full = 2;
+        for _ in 0..3 {
+            assert_eq!(local.write(true, move |connection| Ok(waits(connection))).unwrap(), full);
+            assert_eq!(local.write(false, move |connection| Ok(waits(connection))).unwrap(), 1);
+            let failed = local.write(false, |_| Err::<(), _>(Error::invalid("no")));
+            assert_eq!(failed.unwrap_err().code(), Code::InvalidArgument);
+            assert_eq!(local.with_writer(|connection| Ok(waits(connection))).unwrap(), full);
+        }
+    }
+
+    #[test]
+    fn a_holder_elsewhere_lives_as_long_as_it_gives_signs() {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Local::open(&Paths::of(folder.path())).unwrap();
+        let held = |machine: &str, age: f64| Holding {
+            n: 1,
+            fence: 1,
+            holder: Some("other".to_owned()),
+            machine: Some(machine.to_owned()),
+            beat: Some(now() - age),
+        };
+        assert!(local.is_alive(&held("elsewhere", 5.0)));
+        assert!(!local.is_alive(&held("elsewhere", 15.0)));
+        assert!(!local.is_alive(&held(&local.machine, 0.0)), "its lock file would say so");
+        let ours = Holding { holder: Some(local.holder.id.clone()), ..held(&local.machine, 0.0) };
+        assert!(!local.is_alive(&ours), "no handle of this process has it");
+        let lease = Lease { fence: 1, cancelled: AtomicBool::new(false) };
+        lock(&local.held).insert(1, Arc::new(lease));
+        assert!(local.is_alive(&ours));
+        assert!(!local.is_alive(&Holding { fence: 2, ..ours }));
+    }
 }
