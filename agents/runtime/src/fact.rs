@@ -129,6 +129,12 @@ pub(crate) struct Spec {
     pub(crate) tools: Vec<ToolCard>,
     pub(crate) budget: Budget,
     pub(crate) seed: u64,
+    /// The conversation that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) talk: Option<String>,
+    /// What was spent before it began, on summing up what was said before.
+    #[serde(default)]
+    pub(crate) spent: Spent,
     /// A filter of the sources, as JSON or text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) filter: Option<Value>,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_agents::{Agent, AgentRegistry};
+use quorate_core::embed::Embed;
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::{Message, Model, Output};
 use quorate_state::{Begun, NewRun, RunRow, StateStore};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::answer::Answer;
 use crate::approve::Approve;
 use crate::budget::{Budget, Ledger, Spent};
+use crate::conversation::{Conversation, ConversationOptions};
 use crate::driver::watch::Watch;
 use crate::driver::{Drive, Listener, made, priced};
 use crate::event::{Event, events_of};
@@ -93,6 +95,8 @@ pub struct Question {
     pub autonomous: bool,
     /// What was said before.
     pub conversation: Vec<Message>,
+    /// The conversation that the question belongs to: what it takes along, and what it keeps of the answer.
+    pub talk: Option<Conversation>,
     /// The JSON Schema of the answer.
     pub output: Option<Value>,
     /// Tools in the place of the runtime's.
@@ -205,12 +209,17 @@ impl Runtime {
     ) -> Result<Answer> {
         let tools = question.tools.clone().unwrap_or_else(|| self.0.tools.clone());
         let approve = question.approve.clone().or_else(|| self.0.approve.clone());
-        let spec = self.spec(&question, &tools, approve.is_some(), nested.as_ref())?;
+        let mut spec = self.spec(&question, &tools, approve.is_some(), nested.as_ref())?;
         let ledger = match &nested {
             Some(nested) => nested.ledger.clone(),
             None => Ledger::new(spec.budget.clone(), Spent::default()),
         };
         priced(self.0.model.as_ref(), &ledger)?;
+        if let Some(talk) = &question.talk {
+            let taken = talk.take(&question.text, &ledger, &question.cancel)?;
+            spec.conversation.splice(0..0, taken.messages);
+            spec.spent = taken.spent;
+        }
         let id = fresh_id();
         let new = NewRun {
             id: Some(&id),
@@ -237,7 +246,11 @@ impl Runtime {
             listener,
         );
         drive.note(Fact::Started(Box::new(spec)))?;
-        self.drive(drive, nested.as_ref())
+        let answer = self.drive(drive, nested.as_ref())?;
+        if let Some(talk) = &question.talk {
+            talk.keep(&question.text, &answer)?;
+        }
+        Ok(answer)
     }
 
     /// The run that a key has begun before.
@@ -325,11 +338,16 @@ impl Runtime {
         for (id, decision) in decisions {
             drive.validate(id, decision)?;
         }
+        let spec = drive.machine.spec.clone();
         drive.note(Fact::Resumed)?;
         for (id, decision) in decisions {
             drive.note(Fact::Decided { id: id.clone(), decision: decision.clone() })?;
         }
-        self.drive(drive, nested.as_ref())
+        let answer = self.drive(drive, nested.as_ref())?;
+        if let Some(talk) = &spec.talk {
+            self.conversation(Some(talk), ConversationOptions::default())?.keep(&spec.question, &answer)?;
+        }
+        Ok(answer)
     }
 
     fn drive(&self, mut drive: Drive, nested: Option<&Nested>) -> Result<Answer> {
@@ -392,6 +410,8 @@ impl Runtime {
             tools: tools.iter().map(|tool| tool.card().clone()).collect(),
             budget,
             seed: question.seed,
+            talk: question.talk.as_ref().map(|talk| talk.id().to_owned()),
+            spent: Spent::default(),
             filter: question.filter.clone(),
             parent: nested.map(|nested| nested.parent.clone()),
             depth: nested.map_or(0, |nested| nested.depth),
@@ -464,6 +484,11 @@ impl Runtime {
         let cancel = Cancel::new();
         cancel.cancel();
         self.go_on(run_id, Resume { cancel, ..Resume::default() }, None, None).map(drop)
+    }
+
+    /// What compares texts by meaning at little cost, where there is something.
+    pub(crate) fn embedder(&self) -> Option<Arc<dyn Embed>> {
+        self.0.sources.as_ref().and_then(|sources| sources.embedder())
     }
 
     /// Where the journals are kept.
@@ -550,7 +575,7 @@ fn title(question: &str) -> &str {
 const TITLE_CHARS: usize = 120;
 
 /// An id that no other run has: the time in milliseconds, then what tells this process and moment from others.
-fn fresh_id() -> String {
+pub(crate) fn fresh_id() -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

@@ -208,6 +208,7 @@ impl Machine {
             Fact::Started(spec) => {
                 self.spec = (**spec).clone();
                 self.agent = spec.agent.as_deref().cloned();
+                self.spent = spec.spent.clone();
                 self.started = true;
             }
             Fact::Resumed => self.resumed(),
