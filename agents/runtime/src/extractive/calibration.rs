@@ -14,11 +14,11 @@ pub(super) struct Weights([f64; SIGNALS]);
 impl Weights {
     /// With an embedder.
     pub(super) const DENSE: Weights =
-        Weights([3.0, 1.0, 1.0, 0.5, 1.0, 0.6, 0.3, 1.0, 0.8, 1.0, 0.0, 0.5, 0.2]);
+        Weights([4.08, 1.11, 1.14, 0.38, 0.8, 1.99, 0.83, 0.44, 1.51, 1.2, 0.05, 0.95, 0.29, -0.21]);
 
     /// Without.
     pub(super) const LEXICAL: Weights =
-        Weights([4.0, 1.0, 1.0, 0.5, 1.0, 0.0, 0.0, 1.0, 0.8, 1.0, 0.0, 0.5, 0.2]);
+        Weights([4.87, 3.2, 1.26, 0.18, 1.24, 2.15, 0.0, 0.0, 2.77, 1.34, -0.94, 0.66, 0.36, -0.31]);
 
     pub(super) fn score(&self, signals: &Signals) -> f64 {
         self.0.iter().zip(signals.values()).map(|(w, x)| w * x).sum()
@@ -37,16 +37,19 @@ pub struct AnswerCalibration {
 
 impl AnswerCalibration {
     /// For the built-in model.
-    pub const BUILTIN: AnswerCalibration =
-        AnswerCalibration { intercept: -6.0, slopes: [1.0, 2.0, 4.0, -2.0, -2.0, 3.0, 3.0, 0.0] };
+    pub const BUILTIN: AnswerCalibration = AnswerCalibration {
+        intercept: -6.23,
+        slopes: [0.42, 2.32, -0.73, -0.83, -0.73, 1.65, 1.26, 1.29, 4.24, 6.16, 0.6, 0.33],
+    };
 
     /// For all-MiniLM-L6-v2.
-    pub const MINILM: AnswerCalibration =
-        AnswerCalibration { intercept: -6.0, slopes: [1.0, 2.0, 4.0, -2.0, -2.0, 3.0, 3.0, 0.0] };
+    pub const MINILM: AnswerCalibration = AnswerCalibration { intercept: -6.0, slopes: [0.0; 12] };
 
     /// By words alone: without an embedder, and for one that is not known.
-    pub const LEXICAL: AnswerCalibration =
-        AnswerCalibration { intercept: -4.0, slopes: [1.0, 2.0, 4.0, -2.0, -2.0, 0.0, 0.0, 0.0] };
+    pub const LEXICAL: AnswerCalibration = AnswerCalibration {
+        intercept: -5.24,
+        slopes: [1.74, 1.5, 0.69, -0.26, -1.1, 1.58, 2.36, 2.53, 3.4, 0.0, 0.0, 1.03],
+    };
 
     /// What ships for the embedder with this id.
     pub fn of(embedder: Option<&str>) -> Self {

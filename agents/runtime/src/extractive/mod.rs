@@ -6,6 +6,7 @@
 mod calibration;
 mod cues;
 mod extract;
+mod meaning;
 mod sentences;
 mod signals;
 mod terms;

@@ -1,5 +1,7 @@
 //! What speaks for a sentence as an answer, and how much does it count?
 
+use std::collections::HashMap;
+
 use quorate_core::embed::Embed;
 use quorate_core::vector::{Matrix, dot};
 use quorate_core::{Cancel, Result};
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Passage;
 
 use super::cues::{self, Wants};
+use super::meaning::{Related, related};
 use super::sentences::{Sentence, SentenceKind, sentences};
 use super::terms::{Term, each_term, idf, terms};
 
@@ -40,6 +43,8 @@ pub struct Signals {
     pub context: f64,
     /// The share of the words that only the rest of the passage or the title have.
     pub passage: f64,
+    /// How near in meaning its words come to those that it lacks, as a share of the words.
+    pub meaning: f64,
     /// The share of the question's pairs of words that stand together in it.
     pub pairs: f64,
     /// Its cosine with the question, in standard deviations above the mean of the sentences; 0 without an embedder.
@@ -61,7 +66,7 @@ pub struct Signals {
 }
 
 /// How many signals there are.
-pub(super) const SIGNALS: usize = 13;
+pub(super) const SIGNALS: usize = 14;
 
 impl Signals {
     /// The signals in the order of the fields.
@@ -71,6 +76,7 @@ impl Signals {
             self.bm25,
             self.context,
             self.passage,
+            self.meaning,
             self.pairs,
             self.cosine,
             self.nearby,
@@ -97,6 +103,14 @@ pub struct Evidence {
     pub absent: f64,
     /// The share of the question's names and numbers that no passage has; 0 where it has none.
     pub names: f64,
+    /// How near in meaning the best sentence's words come to those that it lacks.
+    pub meaning: f64,
+    /// The greatest share of words, with what comes near in meaning, of any sentence.
+    pub likeness: f64,
+    /// The share of the question's pairs of words that stand together in the best sentence.
+    pub pairs: f64,
+    /// How far the passage that has most of the words stands out: its share less the mean of all.
+    pub apart: f64,
     /// The best cosine of a sentence; 0 without an embedder.
     pub cosine: f64,
     /// The mean of the five best cosines.
@@ -106,7 +120,7 @@ pub struct Evidence {
 }
 
 /// How many numbers the evidence has.
-pub(super) const EVIDENCE: usize = 8;
+pub(super) const EVIDENCE: usize = 12;
 
 impl Evidence {
     /// The numbers in the order of the fields.
@@ -117,6 +131,10 @@ impl Evidence {
             self.passage,
             self.absent,
             self.names,
+            self.meaning,
+            self.likeness,
+            self.pairs,
+            self.apart,
             self.cosine,
             self.company,
             self.words,
@@ -150,6 +168,7 @@ pub(super) struct Pool {
 /// The words of a question that an answer should have.
 struct Question {
     terms: Vec<Term>,
+    words: Vec<String>,
     names: Vec<bool>,
     wants: Wants,
 }
@@ -197,8 +216,9 @@ impl Question {
             let acronym = word.chars().filter(|c| c.is_uppercase()).count() > 1;
             kept.push((*term, term.number || acronym || (capital && i > 0)));
         }
-        let (terms, names) = kept.into_iter().unzip();
-        Question { terms, names, wants: cues::wants(&text.to_lowercase()) }
+        let (terms, names): (Vec<Term>, Vec<bool>) = kept.into_iter().unzip();
+        let words = terms.iter().map(|t| text[t.start..t.end].to_owned()).collect();
+        Question { terms, words, names, wants: cues::wants(&text.to_lowercase()) }
     }
 
     /// The bit of a word, and whether only its beginning fits.
@@ -245,11 +265,12 @@ impl Pool {
         let asked = Question::new(question);
         let mut all: Vec<Read> = Vec::new();
         let mut whole: Vec<Found> = Vec::with_capacity(passages.len());
+        let mut words: HashMap<u64, &str> = HashMap::new();
         for (i, passage) in passages.iter().enumerate() {
             cancel.check()?;
             let from = all.len();
             for sentence in sentences(&passage.text) {
-                all.push(read(&asked, i, sentence, &passage.text));
+                all.push(read(&asked, i, sentence, &passage.text, &mut words));
             }
             let titled = asked.find(&passage.title);
             whole.push(all[from..].iter().fold(titled, |sum, r| sum.or(r.found)));
@@ -260,6 +281,9 @@ impl Pool {
             })
             .collect();
         let total: f64 = weights.iter().sum::<f64>().max(1e-9);
+        let mine: Vec<(Term, &str)> =
+            asked.terms.iter().copied().zip(asked.words.iter().map(String::as_str)).collect();
+        let related = related(&mine, &words, cancel)?;
         let mean_words = all.iter().map(|r| r.words).sum::<usize>() as f64 / all.len().max(1) as f64;
         let pairs = asked.terms.len().saturating_sub(1).max(1) as f64;
         let mut candidates: Vec<Candidate> = Vec::new();
@@ -285,6 +309,7 @@ impl Pool {
                 bm25: bm25 / total,
                 context: beside.without(r.found).weight(&weights) / total,
                 passage: whole[r.passage].without(r.found.or(beside)).weight(&weights) / total,
+                meaning: meaning(r, &related, &weights) / total,
                 pairs: f64::from(r.pairs.count_ones()) / pairs,
                 rank: 1.0 / (1.0 + r.passage as f64),
                 holds: match asked.wants {
@@ -391,6 +416,18 @@ impl Pool {
             around: best.signals.coverage + best.signals.context,
             passage: self.passages.iter().map(|p| share(*p)).fold(0.0, f64::max),
             absent: 1.0 - share(Found { exact: here, half: 0 }),
+            meaning: best.signals.meaning,
+            likeness: self
+                .candidates
+                .iter()
+                .map(|c| c.signals.coverage + c.signals.meaning)
+                .fold(0.0, f64::max),
+            pairs: best.signals.pairs,
+            apart: {
+                let shares: Vec<f64> = self.passages.iter().map(|p| share(*p)).collect();
+                let mean = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
+                shares.iter().copied().fold(0.0, f64::max) - mean
+            },
             names: if unknown > 0.0 { unknown / (known + unknown) } else { 0.0 },
             cosine: top.first().copied().unwrap_or(0.0),
             company: top.iter().sum::<f64>() / top.len().max(1) as f64,
@@ -413,7 +450,27 @@ pub(super) fn words_of<'p>(candidate: &Candidate, passages: &'p [Passage]) -> &'
     &passages[candidate.passage].text[candidate.sentence.start..candidate.sentence.end]
 }
 
-fn read(asked: &Question, passage: usize, sentence: Sentence, text: &str) -> Read {
+/// What the related words of a sentence are worth: for each word of the question that it lacks the nearest of its own.
+fn meaning(read: &Read, related: &Related, weights: &[f64]) -> f64 {
+    let mut nearest = [0.0f64; MAX_QUESTION_TERMS];
+    for (i, much) in read.stems.iter().filter_map(|stem| related.get(stem)).flatten() {
+        nearest[*i] = nearest[*i].max(*much);
+    }
+    let half = |i: usize| if read.found.half >> i & 1 == 1 { HALF } else { 0.0 };
+    let worth = |(i, w): (usize, &f64)| match read.found.exact >> i & 1 {
+        1 => 0.0,
+        _ => (nearest[i] - half(i)).max(0.0) * w,
+    };
+    weights.iter().enumerate().map(worth).sum()
+}
+
+fn read<'p>(
+    asked: &Question,
+    passage: usize,
+    sentence: Sentence,
+    text: &'p str,
+    distinct: &mut HashMap<u64, &'p str>,
+) -> Read {
     let words = &text[sentence.start..sentence.end];
     let all = terms(words);
     let mut found = Found::default();
@@ -422,6 +479,9 @@ fn read(asked: &Question, passage: usize, sentence: Sentence, text: &str) -> Rea
     let mut last: Option<(usize, usize)> = None;
     let mut new: Vec<Term> = Vec::new();
     for (at, term) in all.iter().enumerate() {
+        if !term.function && !term.number {
+            distinct.entry(term.stem).or_insert(&words[term.start..term.end]);
+        }
         let Some((i, half)) = asked.place(term) else {
             if !term.function {
                 new.push(*term);
