@@ -1,6 +1,6 @@
 //! How good are extractive answers?
 //!
-//! `cargo run --release --example extract_eval -- DATA [measure|fit|speed|fixture] [MINILM]`: DATA holds the collections
+//! `cargo run --release --example extract_eval -- DATA [measure|fit|misses|speed] [MINILM]`: DATA holds the collections
 //! `scifact`, `medquad`, `xquad_en` and `pubmedqa` (corpus.jsonl, queries.jsonl, qrels/*.tsv), MINILM is the folder of
 //! all-MiniLM-L6-v2. Passages of 250 words are retrieved by BM25 and the built-in model, fused by reciprocal ranks; the
 //! eight best are what answers are taken from. Weights and calibrations are fitted on the questions at even places, and
@@ -263,7 +263,7 @@ fn main() {
             }
         }
     }
-    let mut embedders: Vec<(&str, Option<&dyn Embed>)> = vec![("none", None), ("builtin", Some(&builtin))];
+    let mut embedders: Vec<(&str, Option<&dyn Embed>)> = vec![("builtin", Some(&builtin))];
     if let Some(minilm) = &minilm {
         embedders.push(("minilm", Some(minilm)));
     }
@@ -278,6 +278,10 @@ fn main() {
         );
         if mode == "fit" {
             fit(&cases, &answers);
+        }
+        if mode == "misses" {
+            misses(&cases, &answers);
+            continue;
         }
         measure(&cases, &answers, embedder);
     }
@@ -369,6 +373,25 @@ fn measure(cases: &[Case], answers: &[Extracted], embedder: Option<&dyn Embed>) 
         print!("{bound}: {:.2}/{:.3}  ", above(&own), above(&foreign));
     }
     println!();
+}
+
+/// Prints the questions at even places whose first sentence does not answer.
+fn misses(cases: &[Case], answers: &[Extracted]) {
+    for (case, answer) in cases.iter().zip(answers) {
+        let open = case.question.answers.is_empty() || !case.fitted || case.kind != Kind::Own;
+        if open || is_right(case, answer, 0) {
+            continue;
+        }
+        println!("\n? {} {:?}", case.question.text, case.question.answers);
+        let right = (0..answer.citations.len()).find(|i| is_right(case, answer, *i));
+        for i in std::iter::once(0).chain(right) {
+            println!(
+                "{i} {:?}\n  {:?}",
+                answer.citations[i].text,
+                answer.sentences[i].signals.values().map(|v| (v * 100.0).round() / 100.0)
+            );
+        }
+    }
 }
 
 fn auroc(high: &[f64], low: &[f64]) -> f64 {
@@ -474,8 +497,7 @@ fn speed(collection: &Collection, builtin: &Embedder, minilm: Option<&Embedder>)
     let questions: Vec<&Question> = collection.questions.iter().take(100).collect();
     let found: Vec<Vec<Passage>> =
         questions.iter().map(|q| collection.retrieve(&q.text, builtin, &nothing)).collect();
-    let mut embedders: Vec<(&str, Option<&dyn Embed>, usize)> =
-        vec![("none", None, 5), ("builtin", Some(builtin), 5)];
+    let mut embedders: Vec<(&str, Option<&dyn Embed>, usize)> = vec![("builtin", Some(builtin), 5)];
     if let Some(minilm) = minilm {
         embedders.push(("minilm", Some(minilm), 1));
     }

@@ -3,6 +3,7 @@
 //! The numbers were fitted by `examples/extract_eval.rs` on one half of the questions of its collections; what it
 //! reports is measured on the other half.
 
+use quorate_core::embed::StaticModel;
 use quorate_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +13,18 @@ use super::signals::{EVIDENCE, Evidence, SIGNALS, Signals};
 pub(super) struct Weights([f64; SIGNALS]);
 
 impl Weights {
-    /// With an embedder.
-    pub(super) const DENSE: Weights =
-        Weights([4.08, 1.11, 1.14, 0.38, 0.8, 1.99, 0.83, 0.44, 1.51, 1.2, 0.05, 0.95, 0.29, -0.21]);
+    /// For the built-in model.
+    const DENSE: Weights =
+        Weights([4.43, 1.25, 1.59, 0.41, 0.83, 1.72, 0.79, 0.37, 1.66, 1.48, 0.3, 1.11, 0.23, -0.12]);
 
-    /// Without.
-    pub(super) const LEXICAL: Weights =
+    /// For transformers.
+    const TRANSFORMER: Weights =
         Weights([4.87, 3.2, 1.26, 0.18, 1.24, 2.15, 0.0, 0.0, 2.77, 1.34, -0.94, 0.66, 0.36, -0.31]);
+
+    /// The weights for the embedder with this id.
+    pub(super) fn of(embedder: &str) -> &'static Weights {
+        if embedder.starts_with(StaticModel::BUILTIN) { &Self::DENSE } else { &Self::TRANSFORMER }
+    }
 
     pub(super) fn score(&self, signals: &Signals) -> f64 {
         self.0.iter().zip(signals.values()).map(|(w, x)| w * x).sum()
@@ -38,24 +44,25 @@ pub struct AnswerCalibration {
 impl AnswerCalibration {
     /// For the built-in model.
     pub const BUILTIN: AnswerCalibration = AnswerCalibration {
-        intercept: -6.23,
-        slopes: [0.42, 2.32, -0.73, -0.83, -0.73, 1.65, 1.26, 1.29, 4.24, 6.16, 0.6, 0.33],
+        intercept: -6.28,
+        slopes: [0.89, 2.51, -0.97, -0.68, -0.7, 2.03, 0.47, 1.57, 4.38, 6.23, 0.48, 0.33],
     };
 
     /// For all-MiniLM-L6-v2.
     pub const MINILM: AnswerCalibration = AnswerCalibration { intercept: -6.0, slopes: [0.0; 12] };
 
-    /// By words alone: without an embedder, and for one that is not known.
+    /// By words alone, for an embedder that is not known.
     pub const LEXICAL: AnswerCalibration = AnswerCalibration {
         intercept: -5.24,
         slopes: [1.74, 1.5, 0.69, -0.26, -1.1, 1.58, 2.36, 2.53, 3.4, 0.0, 0.0, 1.03],
     };
 
     /// What ships for the embedder with this id.
-    pub fn of(embedder: Option<&str>) -> Self {
-        let known =
-            |id: &str| KNOWN.iter().find(|(known, _)| *known == id).map(|(_, calibration)| *calibration);
-        embedder.and_then(known).unwrap_or(Self::LEXICAL)
+    pub fn of(embedder: &str) -> Self {
+        KNOWN
+            .iter()
+            .find(|(known, _)| *known == embedder)
+            .map_or(Self::LEXICAL, |(_, calibration)| *calibration)
     }
 
     /// Checks the values. Errors: `invalid_argument`.
@@ -74,4 +81,7 @@ impl AnswerCalibration {
 }
 
 /// Embedders by their fingerprints.
-const KNOWN: &[(&str, AnswerCalibration)] = &[];
+const KNOWN: &[(&str, AnswerCalibration)] = &[
+    ("builtin:f710f989ccb6684a7af6c60cde76cdf9", AnswerCalibration::BUILTIN),
+    ("bert-384-f32-83d68e91ad546ade60935a3ceecb3e9f", AnswerCalibration::MINILM),
+];

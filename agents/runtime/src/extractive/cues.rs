@@ -14,6 +14,8 @@ pub(super) enum Wants {
     Name,
     /// A reason.
     Reason,
+    /// What something is.
+    Definition,
     /// Not told.
     Anything,
 }
@@ -128,16 +130,58 @@ pub(super) fn wants(question: &str) -> Wants {
         Wants::Reason
     } else if says(NAMES) {
         Wants::Name
+    } else if is_definition(question) {
+        Wants::Definition
     } else {
         Wants::Anything
     }
+}
+
+/// Most words of a question that asks what something is.
+const MAX_DEFINED: usize = 7;
+
+/// Words by which a sentence says what something is.
+const COPULAS: &[&str] = &[
+    "is",
+    "are",
+    "was",
+    "were",
+    "means",
+    "refers",
+    "ist",
+    "sind",
+    "war",
+    "waren",
+    "bezeichnet",
+    "describes",
+];
+
+/// Most words of a sentence before the copula.
+const MAX_SUBJECT: usize = 12;
+
+fn is_definition(question: &str) -> bool {
+    let words: Vec<&str> = question.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    match words.as_slice() {
+        ["what" | "was", "is" | "are" | "was" | "were" | "ist" | "sind", rest @ ..] => {
+            (1..=MAX_DEFINED).contains(&rest.len()) && !rest.contains(&"of") && !rest.contains(&"for")
+        }
+        ["define", rest @ ..] => !rest.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether a sentence says what its subject is, which `asked` knows.
+pub(super) fn defines(sentence: &str, all: &[Term], asked: impl Fn(&Term) -> bool) -> bool {
+    let begins = all.iter().filter(|t| !t.function).take(1).any(&asked);
+    let copula = |t: &Term| COPULAS.contains(&&sentence[t.start..t.end]);
+    begins && all.iter().take(MAX_SUBJECT).skip(1).any(copula)
 }
 
 /// Whether a sentence has what is wanted among its words that are not the question's. `new` are those.
 pub(super) fn holds(wants: Wants, sentence: &str, new: &[Term]) -> bool {
     let word = |t: &Term| &sentence[t.start..t.end];
     match wants {
-        Wants::Anything => false,
+        Wants::Anything | Wants::Definition => false,
         Wants::Number => {
             new.iter().any(|t| t.number || SMALL_NUMBERS.contains(&word(t).to_lowercase().as_str()))
         }
@@ -181,6 +225,8 @@ mod tests {
             ("how many sacks?", Wants::Number),
             ("in what year did it end?", Wants::Date),
             ("wann endete er?", Wants::Date),
+            ("what is (are) glaucoma ?", Wants::Definition),
+            ("what is the cause of glaucoma?", Wants::Anything),
             ("why is it so?", Wants::Reason),
             ("by whom or who is it?", Wants::Name),
             ("somewho else", Wants::Anything),
@@ -196,6 +242,8 @@ mod tests {
         assert!(!holds(Wants::Number, "It took days."));
         assert!(holds(Wants::Date, "In 1990 it was.") && holds(Wants::Date, "On 3 May it was."));
         assert!(holds(Wants::Name, "It was Tesla.") && !holds(Wants::Name, "It was nobody."));
+        let s = "Glaucoma (a group of diseases) is a cause of blindness.";
+        assert!(defines(s, &terms(s), |t| t.start == 0) && !defines(s, &terms(s), |t| t.start > 0));
         assert!(holds(Wants::Reason, "It was due to rain."));
     }
 }

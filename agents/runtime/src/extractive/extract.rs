@@ -4,7 +4,9 @@
 //! (Carbonell & Goldstein 1998), so that no sentence says again what another says. Whether the passages answer at all
 //! is a logistic function of the evidence (Platt 1999).
 
-use quorate_core::embed::Embed;
+use std::sync::Arc;
+
+use quorate_core::embed::{Embed, StaticModel};
 use quorate_core::{Cancel, Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +38,7 @@ impl Default for ExtractOptions {
             max_sentences: 3,
             min_confidence: 0.5,
             diversity: 0.3,
-            min_share: 0.05,
+            min_share: 0.03,
             calibration: None,
         }
     }
@@ -96,7 +98,7 @@ pub struct Chosen {
 /// Answers a question with sentences of passages, which are given best first. Nothing is written anew: each sentence is
 /// cited with its place, so that `document_text[start..end]` is what the answer says.
 ///
-/// Sentences are compared by meaning only where the embedder is local. The same input gives the same answer.
+/// Sentences are compared by `embedder` where it is local, and else by the model inside this library. The same input gives the same answer.
 ///
 /// Errors: `empty_input` for a question without a word, `invalid_argument`, `cancelled`, and those of the embedder.
 ///
@@ -122,15 +124,22 @@ pub fn extract(
     if !question.contains(char::is_alphanumeric) {
         return Err(Error::new(Code::EmptyInput, "the question has no word"));
     }
-    let embedder = embedder.filter(|e| e.is_local());
+    let own: Arc<StaticModel>;
+    let embedder: &dyn Embed = match embedder.filter(|e| e.is_local()) {
+        Some(embedder) => embedder,
+        None => {
+            own = StaticModel::builtin()?;
+            own.as_ref()
+        }
+    };
     let pool = Pool::new(question, passages, embedder, cancel)?;
-    let weights = if pool.vectors.is_some() { &Weights::DENSE } else { &Weights::LEXICAL };
+    let weights = Weights::of(embedder.id());
     let scores: Vec<f64> = pool.candidates.iter().map(|c| weights.score(&c.signals)).collect();
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
     let Some(&best) = order.first() else { return Ok(Extracted::default()) };
     let evidence = pool.evidence(&pool.candidates[best]);
-    let calibration = options.calibration.unwrap_or_else(|| AnswerCalibration::of(embedder.map(|e| e.id())));
+    let calibration = options.calibration.unwrap_or_else(|| AnswerCalibration::of(embedder.id()));
     let confidence = calibration.confidence(&evidence);
     let mut out = Extracted { confidence, evidence, ..Extracted::default() };
     if confidence < options.min_confidence {

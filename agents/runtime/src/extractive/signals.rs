@@ -13,6 +13,7 @@ use super::cues::{self, Wants};
 use super::meaning::{Related, related};
 use super::sentences::{Sentence, SentenceKind, sentences};
 use super::terms::{Term, each_term, idf, terms};
+use super::words::{FRAME, has};
 
 /// What a word that shares only its beginning counts.
 const HALF: f64 = 0.6;
@@ -205,10 +206,13 @@ impl Question {
     fn new(text: &str) -> Self {
         let all = terms(text);
         let mut kept: Vec<(Term, bool)> = Vec::new();
+        let framed = |t: &Term| has(FRAME, &text[t.start..t.end].to_lowercase());
+        let subject = all.iter().any(|t| !t.function && !framed(t));
         let telling = all.iter().any(|t| !t.function);
         for (i, term) in all.iter().enumerate() {
             let known = kept.iter().any(|(k, _)| k.stem == term.stem);
-            if (term.function && telling) || known || kept.len() == MAX_QUESTION_TERMS {
+            let frames = subject && framed(term);
+            if (term.function && telling) || frames || known || kept.len() == MAX_QUESTION_TERMS {
                 continue;
             }
             let word = &text[term.start..term.end];
@@ -259,7 +263,7 @@ impl Pool {
     pub(super) fn new(
         question: &str,
         passages: &[Passage],
-        embedder: Option<&dyn Embed>,
+        embedder: &dyn Embed,
         cancel: &Cancel,
     ) -> Result<Pool> {
         let asked = Question::new(question);
@@ -338,9 +342,7 @@ impl Pool {
             passages: whole,
             weights,
         };
-        if let Some(embedder) = embedder.filter(|e| e.is_local()) {
-            pool.embed(question, passages, embedder, cancel)?;
-        }
+        pool.embed(question, passages, embedder, cancel)?;
         Ok(pool)
     }
 
@@ -505,7 +507,11 @@ fn read<'p>(
     let mut stems: Vec<u64> = all.iter().map(|t| t.stem).collect();
     stems.sort_unstable();
     stems.dedup();
-    let holds = cues::holds(asked.wants, words, &new);
+    let subject = |t: &Term| asked.place(t).is_some();
+    let holds = match asked.wants {
+        Wants::Definition => cues::defines(words, &all, subject),
+        wants => cues::holds(wants, words, &new),
+    };
     Read { passage, sentence, found, counts, pairs, words: all.len(), fresh: new.len(), holds, stems }
 }
 

@@ -152,14 +152,14 @@ fn stem(word: &str) -> &str {
         cut(1)
     } else if n > 5 && word.ends_with("ing") {
         undoubled(cut(3))
-    } else if n > 4 && word.ends_with("ed") {
+    } else if n > 3 && word.ends_with("ed") {
         undoubled(cut(2))
     } else if n > 5 && word.ends_with("en") {
         cut(2)
     } else {
         word
     };
-    if base.len() > 3 { base.trim_end_matches(['e', 'y', 'i']) } else { base }
+    if base.len() > 2 { base.strip_suffix(['e', 'y', 'i']).unwrap_or(base) } else { base }
 }
 
 /// `stopp` of `stopping` as `stop`.
@@ -204,6 +204,7 @@ mod tests {
             ("415,000 5.20", "415000 5.20"),
             ("patient's", "patient"),
             ("diseases", "disease"),
+            ("died dies", "die die"),
         ] {
             assert_eq!(stems(a), stems(b), "{a} {b}");
         }

@@ -24,6 +24,12 @@ pub(super) const FUNCTION: &[&str] = &[
     "zur", "über",
 ];
 
+/// Words of questions that say what kind of thing is asked for; an answer gives the thing in their place.
+pub(super) const FRAME: &[&str] = &[
+    "called", "date", "example", "heißt", "jahr", "kind", "list", "name", "named", "names", "nennt",
+    "number", "term", "type", "year", "years",
+];
+
 /// Shortened words after which a sentence goes on.
 pub(super) const ABBREVIATIONS: &[&str] = &[
     "abb", "adj", "allg", "amb", "anm", "approx", "art", "assn", "ausg", "bes", "bzgl", "bzw", "ca", "capt",
@@ -167,7 +173,9 @@ mod tests {
 
     #[test]
     fn lists_are_sorted_for_the_search() {
-        for list in [FUNCTION, ABBREVIATIONS, BEFORE_NUMBERS, MAY_END, STARTERS, MONTHS, BEFORE_ORDINALS] {
+        for list in
+            [FUNCTION, FRAME, ABBREVIATIONS, BEFORE_NUMBERS, MAY_END, STARTERS, MONTHS, BEFORE_ORDINALS]
+        {
             assert!(list.windows(2).all(|w| w[0] < w[1]));
         }
     }
