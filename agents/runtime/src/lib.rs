@@ -7,6 +7,6 @@ mod extractive;
 
 pub use evidence::{Citation, Passage, Retrieve, Wanted};
 pub use extractive::{
-    AnswerCalibration, Chosen, Evidence, ExtractOptions, Extracted, Sentence, SentenceKind, Signals, extract,
-    sentences,
+    AnswerCalibration, Check, Chosen, Evidence, ExtractOptions, Extracted, Sentence, SentenceKind, Signals,
+    Verdict, check, extract, grounded, sentences,
 };

@@ -3,9 +3,12 @@
 //! [`extract`] gives the sentences of passages that answer, word for word and cited, or nothing when none does;
 //! [`check`] tells which statements of an answer, whoever wrote it, its passages bear out.
 
+mod asked;
 mod calibration;
+mod check;
 mod cues;
 mod extract;
+mod facts;
 mod meaning;
 mod sentences;
 mod signals;
@@ -13,6 +16,7 @@ mod terms;
 mod words;
 
 pub use calibration::AnswerCalibration;
+pub use check::{Check, Verdict, check, grounded};
 pub use extract::{Chosen, ExtractOptions, Extracted, extract};
 pub use sentences::{Sentence, SentenceKind, sentences};
 pub use signals::{Evidence, Signals};

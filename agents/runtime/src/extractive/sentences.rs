@@ -58,6 +58,11 @@ const MAX_CLOSE_HEADING_WORDS: usize = 6;
 /// assert_eq!(found, ["Give 5.2 mg b.i.d., e.g. at 8 a.m. and 8 p.m.", "Do not exceed 10 mg (see No. 3)."]);
 /// ```
 pub fn sentences(text: &str) -> Vec<Sentence> {
+    with_lists(text, pieces(text))
+}
+
+/// The same with each item of a list on its own.
+pub(super) fn pieces(text: &str) -> Vec<Sentence> {
     let mut out = Vec::new();
     for block in blocks(text) {
         match block.kind {
@@ -65,7 +70,7 @@ pub fn sentences(text: &str) -> Vec<Sentence> {
             _ => put(text, block.start, block.end, block.kind, &mut out),
         }
     }
-    with_lists(text, out)
+    out
 }
 
 #[derive(Clone, Copy)]

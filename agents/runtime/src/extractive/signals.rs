@@ -9,23 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::Passage;
 
+use super::asked::{Asked, Found, HALF, MAX_TERMS};
 use super::cues::{self, Wants};
 use super::meaning::{Related, related};
 use super::sentences::{Sentence, SentenceKind, sentences};
-use super::terms::{Term, each_term, idf, terms};
-use super::words::{FRAME, has};
-
-/// What a word that shares only its beginning counts.
-const HALF: f64 = 0.6;
+use super::terms::{Term, idf, terms};
 
 /// Saturation of term frequency in BM25 (Robertson & Zaragoza 2009).
 const K1: f64 = 1.2;
 
 /// Length normalisation of BM25.
 const B: f64 = 0.75;
-
-/// Most words of a question that are looked at.
-const MAX_QUESTION_TERMS: usize = 64;
 
 /// Most sentences that are embedded: those that the words speak for.
 const MAX_EMBEDDED: usize = 256;
@@ -161,88 +155,9 @@ pub(super) struct Pool {
     pub(super) vectors: Option<Matrix>,
     /// The cosines of the rows with the question.
     cosines: Vec<f64>,
-    question: Question,
+    question: Asked,
     passages: Vec<Found>,
     weights: Vec<f64>,
-}
-
-/// The words of a question that an answer should have.
-struct Question {
-    terms: Vec<Term>,
-    words: Vec<String>,
-    names: Vec<bool>,
-    wants: Wants,
-}
-
-/// Which of the question's words were found, as bits: as they are, or by their beginning alone.
-#[derive(Clone, Copy, Default, PartialEq)]
-struct Found {
-    exact: u64,
-    half: u64,
-}
-
-impl Found {
-    fn or(self, other: Found) -> Found {
-        Found { exact: self.exact | other.exact, half: self.half | other.half }
-    }
-
-    /// What is here and not in `other`.
-    fn without(self, other: Found) -> Found {
-        let theirs = other.exact | other.half;
-        Found { exact: self.exact & !theirs, half: self.half & !theirs }
-    }
-
-    fn weight(self, weights: &[f64]) -> f64 {
-        let one = |(i, w): (usize, &f64)| match (self.exact >> i & 1, self.half >> i & 1) {
-            (1, _) => *w,
-            (_, 1) => HALF * w,
-            _ => 0.0,
-        };
-        weights.iter().enumerate().map(one).sum()
-    }
-}
-
-impl Question {
-    fn new(text: &str) -> Self {
-        let all = terms(text);
-        let mut kept: Vec<(Term, bool)> = Vec::new();
-        let framed = |t: &Term| has(FRAME, &text[t.start..t.end].to_lowercase());
-        let subject = all.iter().any(|t| !t.function && !framed(t));
-        let telling = all.iter().any(|t| !t.function);
-        for (i, term) in all.iter().enumerate() {
-            let known = kept.iter().any(|(k, _)| k.stem == term.stem);
-            let frames = subject && framed(term);
-            if (term.function && telling) || frames || known || kept.len() == MAX_QUESTION_TERMS {
-                continue;
-            }
-            let word = &text[term.start..term.end];
-            let capital = word.starts_with(char::is_uppercase);
-            let acronym = word.chars().filter(|c| c.is_uppercase()).count() > 1;
-            kept.push((*term, term.number || acronym || (capital && i > 0)));
-        }
-        let (terms, names): (Vec<Term>, Vec<bool>) = kept.into_iter().unzip();
-        let words = terms.iter().map(|t| text[t.start..t.end].to_owned()).collect();
-        Question { terms, words, names, wants: cues::wants(&text.to_lowercase()) }
-    }
-
-    /// The bit of a word, and whether only its beginning fits.
-    fn place(&self, term: &Term) -> Option<(usize, bool)> {
-        let exact = self.terms.iter().position(|q| q.stem == term.stem).map(|i| (i, false));
-        exact.or_else(|| {
-            let begins = |q: &Term| q.beginning != 0 && q.beginning == term.beginning;
-            self.terms.iter().position(begins).map(|i| (i, true))
-        })
-    }
-
-    fn find(&self, text: &str) -> Found {
-        let mut found = Found::default();
-        each_term(text, |term| {
-            if let Some((i, half)) = self.place(&term) {
-                *(if half { &mut found.half } else { &mut found.exact }) |= 1 << i;
-            }
-        });
-        found
-    }
 }
 
 /// A sentence as it was read, answer or not.
@@ -266,7 +181,7 @@ impl Pool {
         embedder: &dyn Embed,
         cancel: &Cancel,
     ) -> Result<Pool> {
-        let asked = Question::new(question);
+        let asked = Asked::new(question, true);
         let mut all: Vec<Read> = Vec::new();
         let mut whole: Vec<Found> = Vec::with_capacity(passages.len());
         let mut words: HashMap<u64, &str> = HashMap::new();
@@ -454,7 +369,7 @@ pub(super) fn words_of<'p>(candidate: &Candidate, passages: &'p [Passage]) -> &'
 
 /// What the related words of a sentence are worth: for each word of the question that it lacks the nearest of its own.
 fn meaning(read: &Read, related: &Related, weights: &[f64]) -> f64 {
-    let mut nearest = [0.0f64; MAX_QUESTION_TERMS];
+    let mut nearest = [0.0f64; MAX_TERMS];
     for (i, much) in read.stems.iter().filter_map(|stem| related.get(stem)).flatten() {
         nearest[*i] = nearest[*i].max(*much);
     }
@@ -467,7 +382,7 @@ fn meaning(read: &Read, related: &Related, weights: &[f64]) -> f64 {
 }
 
 fn read<'p>(
-    asked: &Question,
+    asked: &Asked,
     passage: usize,
     sentence: Sentence,
     text: &'p str,
