@@ -7,6 +7,6 @@ mod extractive;
 
 pub use evidence::{Citation, Passage, Retrieve, Wanted};
 pub use extractive::{
-    AnswerCalibration, Check, Chosen, Evidence, ExtractOptions, Extracted, Sentence, SentenceKind, Signals,
-    Verdict, check, extract, grounded, sentences,
+    AnswerCalibration, Check, Chosen, EXTRACTIVE, Evidence, ExtractOptions, Extracted, ExtractiveModel,
+    NOT_IN_SOURCES, Sentence, SentenceKind, Signals, Verdict, check, extract, grounded, sentences,
 };

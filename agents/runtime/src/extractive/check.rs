@@ -33,6 +33,9 @@ const BESIDE: f64 = 0.2;
 /// The share of words in a score; the rest is the cosine.
 const WORDS: f64 = 0.7;
 
+/// How much more a word counts that is rare in the passages.
+const RARITY: f64 = 0.3;
+
 /// What each further sentence of the evidence takes from its score.
 const PER_SENTENCE: f64 = 0.02;
 
@@ -291,6 +294,12 @@ struct Place {
     score: f64,
 }
 
+impl Place {
+    fn is_within(&self, wider: &Place) -> bool {
+        wider.from <= self.from && self.to <= wider.to && self.score >= wider.score
+    }
+}
+
 impl<'p> Sources<'p> {
     fn new(passages: &'p [Passage], embedder: &dyn Embed, cancel: &Cancel) -> Result<Self> {
         let mut sentences = Vec::new();
@@ -317,12 +326,17 @@ impl<'p> Sources<'p> {
             return Ok(claim.done(Verdict::Unsupported, None, 0.0));
         };
         let facts = Facts::of(&claim.text)?;
+        let contradicts = |d: Difference| {
+            matches!(d, Difference::OtherNumber | Difference::Negation | Difference::Opposite)
+        };
         let mut against: Option<(usize, Difference)> = None;
         for (i, place) in places.iter().enumerate().take_while(|(_, p)| p.score >= best - BESIDE) {
             let passage = &self.passages[self.sentences[place.from].0];
             let evidence = Facts::of(self.text(place))?;
             let title: Vec<Term> = terms(&passage.title);
             match facts.differ(&evidence, &title) {
+                // A wider place may hold by chance what the sentence in it says otherwise.
+                None if against.is_some_and(|(i, d)| contradicts(d) && places[i].is_within(place)) => {}
                 None if place.score >= SUPPORTED => {
                     let score = place.score;
                     return Ok(claim.done(Verdict::Supported, Some(self.cite(place)), score));
@@ -331,9 +345,6 @@ impl<'p> Sources<'p> {
                 Some(difference) => against = against.or(Some((i, difference))),
             }
         }
-        let contradicts = |d: Difference| {
-            matches!(d, Difference::OtherNumber | Difference::Negation | Difference::Opposite)
-        };
         match against.filter(|(i, d)| contradicts(*d) && places[*i].score >= SAME_SUBJECT) {
             Some((i, _)) => {
                 let evidence = self.cite(&places[i]);
@@ -349,7 +360,13 @@ impl<'p> Sources<'p> {
         let found: Vec<Found> =
             self.sentences.iter().map(|(i, s)| asked.find(&self.passages[*i].text[s.start..s.end])).collect();
         let count = |i: usize| found.iter().filter(|f| f.has(i)).count();
-        let weights: Vec<f64> = (0..asked.terms.len()).map(|i| idf(found.len(), count(i))).collect();
+        // Numbers are compared as facts; so few passages say little of how rare a word is.
+        let numbers_only = asked.terms.iter().all(|t| t.number);
+        let weight = |i: usize| match asked.terms[i].number && !numbers_only {
+            true => 0.0,
+            false => 1.0 + RARITY * idf(found.len(), count(i)),
+        };
+        let weights: Vec<f64> = (0..asked.terms.len()).map(weight).collect();
         let total = weights.iter().sum::<f64>().max(1e-9);
         let mine: Vec<(Term, &str)> =
             asked.terms.iter().copied().zip(asked.words.iter().map(String::as_str)).collect();

@@ -15,6 +15,8 @@ struct Amount {
     written: f64,
     value: f64,
     unit: Option<&'static str>,
+    /// The words before it and behind its unit, 0 where there is none.
+    beside: [u64; 2],
 }
 
 /// What a statement must not lose.
@@ -290,18 +292,21 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Whether it holds a number or a name.
-    pub(super) fn is_empty(&self) -> bool {
-        self.amounts.is_empty() && self.names.is_empty()
-    }
-
     /// The first thing that this statement says and `evidence` does not, or says otherwise. `title` may hold names.
     pub(super) fn differ(&self, evidence: &Facts, title: &[Term]) -> Option<Difference> {
         if let Some(difference) = self.direction(evidence) {
             return Some(difference);
         }
         for amount in &self.amounts {
-            if !evidence.amounts.iter().any(|other| amount.equals(other)) {
+            let company = |same: bool| {
+                let others = evidence.amounts.iter().filter(|other| amount.equals(other) == same);
+                others.map(|other| amount.company(other)).max()
+            };
+            // Another number stands between the same two words, and this one stands elsewhere.
+            if company(false) == Some(2) && company(true).is_some_and(|shared| shared < 2) {
+                return Some(Difference::OtherNumber);
+            }
+            if company(true).is_none() {
                 let rivals = evidence.amounts.iter().filter(|other| other.unit == amount.unit);
                 let rivals = rivals.filter(|other| !self.amounts.iter().any(|mine| mine.equals(other)));
                 return Some(if rivals.count() > 0 { Difference::OtherNumber } else { Difference::Number });
@@ -342,12 +347,17 @@ impl Amount {
             _ => near(self.written, other.written),
         }
     }
+
+    /// How many of the two words beside it another one has at the same side.
+    fn company(&self, other: &Amount) -> usize {
+        self.beside.iter().zip(other.beside).filter(|(a, b)| **a == *b && *b != 0).count()
+    }
 }
 
 /// The amounts of a text.
 fn amounts(text: &str, all: &[Term]) -> Vec<Amount> {
     let mut out: Vec<Amount> = Vec::new();
-    for term in all {
+    for (i, term) in all.iter().enumerate() {
         let word = &text[term.start..term.end];
         let numeral =
             || NUMERALS.iter().find(|(name, _)| *name == word.to_lowercase()).map(|(_, value)| *value);
@@ -362,7 +372,10 @@ fn amounts(text: &str, all: &[Term]) -> Vec<Amount> {
         };
         let known = UNITS.iter().find(|(name, ..)| *name == unit);
         let (unit, factor) = known.map_or((None, 1.0), |(_, base, factor)| (Some(*base), *factor));
-        out.push(Amount { written, value: written * factor, unit });
+        let stem = |at: Option<usize>| at.and_then(|at| all.get(at)).map_or(0, |t| t.stem);
+        let word_of_unit = unit.is_some() && glued.is_empty() && rest.starts_with(char::is_alphabetic);
+        let beside = [stem(i.checked_sub(1)), stem(Some(i + 1 + usize::from(word_of_unit)))];
+        out.push(Amount { written, value: written * factor, unit, beside });
     }
     out
 }
@@ -435,6 +448,9 @@ mod tests {
         assert_eq!(differ("Give 850 mg.", "Give 500 mg."), Some(Difference::OtherNumber));
         assert_eq!(differ("Give 850 mg.", "Give it."), Some(Difference::Number));
         assert_eq!(differ("Give 500 mg.", "Give 500 mg or 850 mg."), None);
+        assert_eq!(differ("Give 850 mg.", "Give 500 mg or 850 mg."), None);
+        let evidence = "It lost 20 to 18, with 17 seconds left.";
+        assert_eq!(differ("It lost with 18 seconds left.", evidence), Some(Difference::OtherNumber));
     }
 
     #[test]

@@ -387,7 +387,9 @@ fn ends_here(mark: char, before: &str, next: &str, has_upper: bool) -> bool {
         return false;
     }
     if has(MAY_END, &word) {
-        return begins;
+        // A zone may follow a time, and a name a form of company.
+        let title = lead.chars().nth(1).is_some_and(char::is_lowercase);
+        return begins || (title && matches!(word.as_str(), "a.m" | "p.m" | "etc" | "usw"));
     }
     let mut letters = written.chars();
     if let (Some(letter), None) = (letters.next(), letters.next())
