@@ -22,7 +22,7 @@ use super::sentences::{Sentence, SentenceKind, pieces};
 use super::terms::{Term, idf, terms};
 
 /// From which score on the passages say what a sentence says.
-const SUPPORTED: f64 = 0.6;
+const SUPPORTED: f64 = 0.64;
 
 /// From which score on they speak of the same, so that a difference contradicts.
 const SAME_SUBJECT: f64 = 0.6;
@@ -292,6 +292,8 @@ struct Place {
     from: usize,
     to: usize,
     score: f64,
+    /// Whether its sentences say together what the claim says, and do not only lend it a name.
+    sound: bool,
 }
 
 impl Place {
@@ -337,7 +339,7 @@ impl<'p> Sources<'p> {
             match facts.differ(&evidence, &title) {
                 // A wider place may hold by chance what the sentence in it says otherwise.
                 None if against.is_some_and(|(i, d)| contradicts(d) && places[i].is_within(place)) => {}
-                None if place.score >= SUPPORTED => {
+                None if place.sound && place.score >= SUPPORTED => {
                     let score = place.score;
                     return Ok(claim.done(Verdict::Supported, Some(self.cite(place)), score));
                 }
@@ -394,7 +396,8 @@ impl<'p> Sources<'p> {
                 let cosine = f64::from(dot(&vector, query.row(0)) / length).clamp(0.0, 1.0);
                 let words = sum.weight_with(&weights, &nearest) / total;
                 let score = WORDS * words + (1.0 - WORDS) * cosine - PER_SENTENCE * (to - from) as f64;
-                places.push(Place { from, to, score: score.clamp(0.0, 1.0) });
+                let sound = joins(&asked, &weights, titled, &found[from..=to]);
+                places.push(Place { from, to, score: score.clamp(0.0, 1.0), sound });
             }
         }
         places.sort_by(|a, b| b.score.total_cmp(&a.score).then((a.from, a.to).cmp(&(b.from, b.to))));
@@ -423,6 +426,27 @@ impl<'p> Sources<'p> {
             end: start.saturating_add(text.len()),
         }
     }
+}
+
+/// Whether sentences may bear out a claim together: each beside the main one adds two words or more, or else it stands
+/// before the main one and adds what the claim begins with, as a pronoun would take it up. A name or number that is lent
+/// in another way makes a statement that nobody made.
+fn joins(asked: &Asked, weights: &[f64], titled: Found, found: &[Found]) -> bool {
+    let mut main = 0;
+    for (i, f) in found.iter().enumerate() {
+        if f.weight(weights) > found[main].weight(weights) {
+            main = i;
+        }
+    }
+    let half = asked.terms.len().div_ceil(2);
+    (0..found.len()).filter(|i| *i != main).all(|i| {
+        let others = found.iter().enumerate().filter(|(other, _)| *other != i);
+        let others = others.fold(titled, |sum, (_, f)| sum.or(*f));
+        let own = found[i].without(others);
+        let lent = (0..asked.terms.len()).filter(|t| own.has(*t));
+        let names = lent.clone().filter(|t| asked.names[*t]);
+        lent.count() >= 2 || names.into_iter().all(|t| i < main && t < half)
+    })
 }
 
 /// Raises, for each word of a claim, how near the words of a text come to it.

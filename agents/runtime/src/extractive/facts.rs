@@ -27,6 +27,10 @@ pub(super) struct Facts {
     all: Vec<Term>,
     /// The stems that a negation stands before.
     negated: Vec<u64>,
+    /// Whether what does something may stand behind what it is done to.
+    passive: bool,
+    /// The words that an ordinal stands before: `second-largest`.
+    ranked: Vec<u64>,
     /// Which words of the pairs of opposites are there.
     directions: Vec<(usize, bool)>,
 }
@@ -44,6 +48,8 @@ pub(super) enum Difference {
     Negation,
     /// One says the opposite of the other.
     Opposite,
+    /// Two names have changed places.
+    Order,
 }
 
 /// Units with the base that they are counted in and how much of it they are. In lower case.
@@ -175,6 +181,12 @@ const NEGATIONS: &[&str] = &[
     "no", "none", "nor", "not", "ohne", "shouldn", "unable", "wasn", "weren", "without", "won", "wouldn",
 ];
 
+/// Words that turn who does something and whom it is done to.
+const PASSIVE: &[&str] = &["by", "von", "durch", "with", "and", "und", "mit"];
+
+/// Ordinals that change what the word behind them says. `first` seldom does.
+const ORDINALS: &[&str] = &["second", "third", "fourth", "fifth", "zweit", "dritt", "zweite", "dritte"];
+
 /// Content words behind a negation that it holds for.
 const NEGATED: usize = 2;
 
@@ -199,6 +211,11 @@ const OPPOSITES: &[(&[&str], &[&str])] = &[
     (&["common", "frequent", "häufig"], &["rare", "uncommon", "selten"]),
     (&["activat", "stimulat", "promot", "enhanc"], &["inhibit", "suppress", "impair", "block", "deactivat"]),
     (&["always"], &["never"]),
+    (
+        &["accept", "welcom", "acknowledg", "approv", "favor", "favour"],
+        &["oppos", "reject", "refus", "denied", "denies"],
+    ),
+    (&["gain", "win", "won"], &["lose", "loss", "lost"]),
 ];
 
 /// Endings of the names of drugs (stems of the International Nonproprietary Names of the WHO).
@@ -262,11 +279,16 @@ impl Facts {
             names: Vec::new(),
             negated: Vec::new(),
             directions: directions(text, &all),
+            passive: all.iter().any(|t| PASSIVE.contains(&word(t).to_lowercase().as_str())),
+            ranked: Vec::new(),
             all: Vec::new(),
         };
         let mut after = 0;
         for (i, term) in all.iter().enumerate() {
             let lower = word(term).to_lowercase();
+            if let Some(next) = all.get(i + 1).filter(|_| ORDINALS.contains(&lower.as_str())) {
+                facts.ranked.push(next.stem);
+            }
             let numbered = lower == "no" && all.get(i + 1).is_some_and(|next| next.number);
             if has(NEGATIONS, &lower) && !numbered {
                 after = NEGATED;
@@ -318,7 +340,38 @@ impl Facts {
             };
             evidence.all.iter().any(same) || title.iter().any(same)
         };
-        self.names.iter().any(|name| !known(name)).then_some(Difference::Name)
+        if self.names.iter().any(|name| !known(name)) {
+            return Some(Difference::Name);
+        }
+        self.swaps(evidence).then_some(Difference::Order)
+    }
+
+    /// Whether two names stand at either side of a word in one text, and the other way round in the other.
+    fn swaps(&self, evidence: &Facts) -> bool {
+        if self.passive || evidence.passive {
+            return false;
+        }
+        let before = |facts: &Facts, a: u64, verb: u64, b: u64| {
+            let place = |stem: u64| facts.all.iter().position(|t| t.stem == stem);
+            let last = |stem: u64| facts.all.iter().rposition(|t| t.stem == stem);
+            match (place(a), place(verb), last(b)) {
+                (Some(a), Some(verb), Some(b)) => a < verb && verb < b,
+                _ => false,
+            }
+        };
+        let is_name = |t: &Term| self.names.iter().any(|n| n.stem == t.stem);
+        let verbs = self.all.iter().filter(|t| !t.function && !t.number && !is_name(t));
+        verbs.into_iter().any(|verb| {
+            self.names.iter().any(|a| {
+                self.names
+                    .iter()
+                    .filter(|b| b.stem != a.stem && a.start < verb.start && verb.start < b.start)
+                    .any(|b| {
+                        before(evidence, b.stem, verb.stem, a.stem)
+                            && !before(evidence, a.stem, verb.stem, b.stem)
+                    })
+            })
+        })
     }
 
     fn direction(&self, evidence: &Facts) -> Option<Difference> {
@@ -327,6 +380,13 @@ impl Facts {
             |a: &Facts, b: &Facts| a.negated.iter().any(|stem| has(b, *stem) && !b.negated.contains(stem));
         if turned(self, evidence) || turned(evidence, self) {
             return Some(Difference::Negation);
+        }
+        let ranked = |a: &Facts, b: &Facts| {
+            let lacks = |stem: &u64| has(b, *stem) && !b.ranked.contains(stem);
+            !a.ranked.is_empty() && b.ranked.is_empty() && a.ranked.iter().any(lacks)
+        };
+        if ranked(evidence, self) {
+            return Some(Difference::Opposite);
         }
         for (pair, side) in &self.directions {
             let there = |facts: &Facts, side: bool| facts.directions.contains(&(*pair, side));
@@ -478,6 +538,12 @@ mod tests {
         assert_eq!(differ(claim, "It is recommended in children, not adults."), None);
         assert_eq!(differ("It increases pressure.", "It reduces pressure."), Some(Difference::Opposite));
         assert_eq!(differ("It increases pressure.", "It increases pressure and reduces flow."), None);
+        assert_eq!(
+            differ("It is the largest there.", "It is the second-largest there."),
+            Some(Difference::Opposite)
+        );
+        assert_eq!(differ("Then Rome beat Paris.", "Then Paris beat Rome."), Some(Difference::Order));
+        assert_eq!(differ("Then Rome was beaten by Paris.", "Then Paris beat Rome."), None);
         assert_eq!(differ("See No. 3 here.", "See number 3 here."), None);
     }
 }
