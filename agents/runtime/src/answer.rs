@@ -5,7 +5,8 @@ use quorate_models::Usage;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::evidence::{Check, Citation, Passage, Verdict};
+use crate::evidence::{Citation, Passage};
+use crate::extractive::{Check, Verdict};
 use crate::fact::{Candidate, Status};
 use crate::machine::{Machine, Pending, Plan, Step};
 
@@ -83,7 +84,7 @@ impl Machine {
             stopped_by: if nobody { Some("nobody_fits".to_owned()) } else { self.stopped_by.clone() },
             text,
             output: self.output.clone(),
-            citations: citations(&body, &self.passages),
+            citations: if self.spec.extractive { self.cited.clone() } else { citations(&body, &self.passages) },
             agent: if nobody { None } else { self.agent.as_ref().map(|agent| agent.id.clone()) },
             matched: if nobody { None } else { self.best().cloned() },
             confidence: self.confidence(),
@@ -117,7 +118,7 @@ const NEAREST: usize = 3;
 
 /// The share of the statements that the sources bear out.
 pub(crate) fn grounded(checks: &[Check]) -> Option<f64> {
-    let claims = checks.iter().filter(|check| check.verdict != Verdict::NoClaim).count();
+    let claims = checks.iter().filter(|check| check.verdict != Verdict::NotAClaim).count();
     let supported = checks.iter().filter(|check| check.verdict == Verdict::Supported).count();
     (claims > 0).then(|| supported as f64 / claims as f64)
 }

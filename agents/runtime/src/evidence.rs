@@ -77,6 +77,21 @@ pub struct Citation {
     pub before: Before,
 }
 
+impl From<&Citation> for Passage {
+    fn from(citation: &Citation) -> Self {
+        Passage {
+            doc_id: citation.doc_id.clone(),
+            chunk_id: citation.chunk_id.clone(),
+            title: citation.title.clone(),
+            text: citation.text.clone(),
+            start: citation.start,
+            end: citation.end,
+            before: citation.before,
+            score: 0.0,
+        }
+    }
+}
+
 /// Which passages are looked for.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -99,32 +114,4 @@ pub trait Retrieve: Send + Sync {
 
     /// What turns sentences into vectors, where they may be compared by meaning at little cost.
     fn embedder(&self) -> Option<Arc<dyn Embed>>;
-}
-
-/// What was found about a statement of an answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Check {
-    /// The statement.
-    pub claim: String,
-    /// Whether the sources bear it out.
-    pub verdict: Verdict,
-    /// The words of the sources that come nearest to it.
-    pub evidence: Option<Citation>,
-    /// How near they come, 0 to 1.
-    pub score: f64,
-}
-
-/// Whether sources bear a statement out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Verdict {
-    /// They say it.
-    Supported,
-    /// They do not say it, or not the passage that it names.
-    Unsupported,
-    /// They say otherwise.
-    Contradicted,
-    /// It states nothing: a heading, a question, a courtesy.
-    NoClaim,
 }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::budget::{Budget, Spent};
-use crate::evidence::{Check, Passage};
+use crate::evidence::{Citation, Passage};
+use crate::extractive::Check;
 use crate::tool::ToolCard;
 
 /// One fact.
@@ -187,6 +188,9 @@ pub(crate) struct Answered {
     /// How sure the extractive expert is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) confidence: Option<f64>,
+    /// The sentences that it gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) citations: Vec<Citation>,
     pub(crate) seconds: f64,
 }
 
@@ -202,6 +206,7 @@ impl Answered {
             attempts: reply.attempts,
             warnings: reply.warnings,
             confidence: None,
+            citations: Vec::new(),
             seconds,
         }
     }

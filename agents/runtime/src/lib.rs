@@ -29,8 +29,11 @@ pub use approve::Approve;
 pub use budget::{Budget, HELD_BACK, Spent, Unpriced};
 pub use conversation::{Conversation, ConversationOptions, Keep, Turn};
 pub use event::Event;
-pub use evidence::{Before, Check, Citation, Passage, Retrieve, Verdict, Wanted};
-pub use extractive::ExtractiveModel;
+pub use evidence::{Before, Citation, Passage, Retrieve, Wanted};
+pub use extractive::{
+    AnswerCalibration, Check, Chosen, EXTRACTIVE, Evidence, ExtractOptions, Extracted, ExtractiveModel,
+    NOT_IN_SOURCES, Sentence, SentenceKind, Signals, Verdict, check, extract, grounded, sentences,
+};
 pub use fact::{Candidate, Decision, Handover, Status};
 pub use machine::{Pending, Plan, PlanStep, Step};
 pub use memory::{Fact, Memory};

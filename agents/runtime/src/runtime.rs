@@ -160,7 +160,7 @@ impl Runtime {
     pub fn new(options: RuntimeOptions) -> Result<Self> {
         options.budget.validate()?;
         check_tools(&options.tools)?;
-        let extractive = options.model.as_ref().is_none_or(|model| model.id() == extractive::ID);
+        let extractive = options.model.as_ref().is_none_or(|model| model.id() == extractive::EXTRACTIVE);
         if extractive && options.sources.is_none() {
             let message = "a runtime needs a model, or a knowledge base whose sentences answer";
             return Err(Error::invalid(message));

@@ -84,7 +84,7 @@ class Check(Report):
 
     claim: str
     """The statement."""
-    verdict: Literal["supported", "unsupported", "contradicted", "no_claim"]
+    verdict: Literal["supported", "unsupported", "contradicted", "not_a_claim"]
     """Whether the sources bear it out."""
     evidence: AnswerCitation | None
     """The words of the sources that come nearest to it."""

@@ -1,15 +1,16 @@
 //! How are experts and passages found, and answers made of passages and checked against them?
 
+use std::fmt::Write;
 use std::time::Instant;
 
 use quorate_agents::MatchOptions;
 use quorate_core::filter::Filter;
 use quorate_core::{Error, Result};
-use quorate_models::{Finish, Message, Usage};
+use quorate_models::Reply;
 use serde_json::Value;
 
 use super::Drive;
-use crate::evidence::Wanted;
+use crate::evidence::{Passage, Wanted};
 use crate::extractive::{self, ExtractOptions};
 use crate::fact::{Answered, Candidate, Fact, Handover};
 use crate::prompt;
@@ -95,7 +96,7 @@ impl Drive {
         let wanted = Wanted { filter, ..Wanted::default() };
         let mut passages = sources.passages(&question, &wanted, &self.cancel)?;
         passages.retain(|passage| {
-            let same = |known: &crate::evidence::Passage| {
+            let same = |known: &Passage| {
                 known.doc_id == passage.doc_id && known.start <= passage.start && known.end >= passage.end
             };
             !self.machine.passages.iter().any(same)
@@ -107,25 +108,25 @@ impl Drive {
         let begun = Instant::now();
         let embedder = self.inner.sources.as_ref().and_then(|sources| sources.embedder());
         let options = ExtractOptions::default();
-        let found = extractive::extract(
-            question,
-            &self.machine.passages,
-            embedder.as_deref(),
-            &options,
-            &self.cancel,
-        )?;
-        let text = if found.text.is_empty() { extractive::NOT_IN_SOURCES.to_owned() } else { found.text };
+        let mut found =
+            extractive::extract(question, &self.machine.passages, embedder.as_deref(), &options, &self.cancel)?;
+        let mut text = String::new();
+        // Markers count the sentences of the whole run.
+        for (i, citation) in found.citations.iter_mut().enumerate() {
+            citation.marker = format!("[{}]", self.machine.cited.len() + i + 1);
+            let space = if text.is_empty() { "" } else { " " };
+            let _ = write!(text, "{space}{} {}", citation.text.trim(), citation.marker);
+        }
+        if text.is_empty() {
+            text = extractive::NOT_IN_SOURCES.to_owned();
+        }
         let reply = Answered {
-            message: Message::assistant(text),
-            finish: Some(Finish::Stop),
-            usage: Usage::default(),
-            model: "extractive".to_owned(),
-            output: None,
-            cost: Some(0.0),
-            attempts: 1,
-            warnings: Vec::new(),
             confidence: Some(found.confidence),
-            seconds: begun.elapsed().as_secs_f64(),
+            citations: found.citations,
+            ..Answered::of(
+                Reply { model: extractive::EXTRACTIVE.to_owned(), cost: Some(0.0), attempts: 1, ..Reply::text_of(text) },
+                begun.elapsed().as_secs_f64(),
+            )
         };
         Ok(Fact::Replied { call, reply: Box::new(reply) })
     }

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::budget::Spent;
-use crate::evidence::{Check, Passage, Verdict};
-use crate::extractive;
+use crate::evidence::{Citation, Passage};
+use crate::extractive::{Check, NOT_IN_SOURCES as MISSING, Verdict};
 use crate::fact::{Answered, Candidate, Decision, Fact, Handover, Spec, Status};
 use due::NOT_IN_SOURCES;
 use plan::PLAN_ID;
@@ -124,6 +124,8 @@ pub(crate) struct Machine {
     nobody: bool,
     pub(crate) handed: Option<Handover>,
     pub(crate) passages: Vec<Passage>,
+    /// The sentences that the extractive expert has given; its markers count them.
+    pub(crate) cited: Vec<Citation>,
     looked_up: HashSet<String>,
     /// What was said after the question.
     thread: Vec<Message>,
@@ -167,6 +169,7 @@ impl Machine {
             nobody: false,
             handed: None,
             passages: Vec::new(),
+            cited: Vec::new(),
             looked_up: HashSet::new(),
             thread: Vec::new(),
             round: None,
@@ -297,8 +300,10 @@ impl Machine {
         let kind = if self.stage == Stage::Plan { "plan" } else { "model" };
         self.step(kind, &reply.model, detail, reply.seconds, None);
         if let Some(confidence) = reply.confidence {
-            self.confidence = Some(confidence);
+            // Of several questions the answer to one may do.
+            self.confidence = Some(self.confidence.map_or(confidence, |before| before.max(confidence)));
         }
+        self.cited.extend(reply.citations.iter().cloned());
         let tools = matches!(self.stage, Stage::Act(_) | Stage::Answer);
         if reply.finish == Some(Finish::ToolCalls) && !calls.is_empty() && tools {
             self.thread.push(reply.message.clone());
@@ -314,7 +319,7 @@ impl Machine {
         if reply.finish == Some(Finish::Length) && self.stopped_by.is_none() {
             self.stopped_by = Some("length".to_owned());
         }
-        let missing = self.spec.extractive && said == extractive::NOT_IN_SOURCES;
+        let missing = self.spec.extractive && said == MISSING;
         match self.stage {
             Stage::Plan => self.planned(reply),
             Stage::Act(at) => self.found(at, if missing { "" } else { &said }),
@@ -341,7 +346,7 @@ impl Machine {
 
     /// The sources do not say it.
     fn not_in_sources(&mut self) {
-        self.text = extractive::NOT_IN_SOURCES.to_owned();
+        self.text = MISSING.to_owned();
         self.stopped_by.get_or_insert_with(|| NOT_IN_SOURCES.to_owned());
         self.stage = Stage::Over;
     }

@@ -3,7 +3,7 @@
 use quorate_models::{Message, Output, Part, Request, ToolChoice};
 
 use super::{Machine, Plan, Stage};
-use crate::evidence::Verdict;
+use crate::extractive::Verdict;
 use crate::fence;
 use crate::prompt;
 

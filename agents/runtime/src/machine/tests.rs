@@ -52,6 +52,7 @@ fn said(number: u32, text: &str, calls: Vec<ToolCall>) -> Fact {
         attempts: 1,
         warnings: Vec::new(),
         confidence: None,
+        citations: Vec::new(),
         seconds: 1.0,
     };
     Fact::Replied { call: number, reply: Box::new(reply) }
