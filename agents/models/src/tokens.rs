@@ -54,7 +54,8 @@ fn of_message(message: &Message) -> f64 {
     MESSAGE + message.content.iter().map(part).sum::<f64>()
 }
 
-pub(crate) fn of_text(text: &str) -> f64 {
+/// An estimate of the tokens of a text, which is a fraction so that those of many short texts can be added.
+pub fn of_text(text: &str) -> f64 {
     // Latin, Greek and Cyrillic letters take at most two bytes, most other scripts three.
     let (mut bytes, mut others) = (0usize, 0usize);
     for c in text.chars() {

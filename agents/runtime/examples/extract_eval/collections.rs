@@ -169,6 +169,7 @@ impl Collection {
                     start,
                     end,
                     score: fused[p],
+                    ..Passage::default()
                 }
             })
             .collect()

@@ -424,6 +424,7 @@ impl<'p> Sources<'p> {
             text: text.to_owned(),
             start,
             end: start.saturating_add(text.len()),
+            before: passage.before.and(passage.text.get(..first.start).unwrap_or_default()),
         }
     }
 }

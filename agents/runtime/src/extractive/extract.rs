@@ -166,6 +166,7 @@ pub fn extract(
             text: words.to_owned(),
             start,
             end: start.saturating_add(words.len()),
+            before: passage.before.and(passage.text.get(..candidate.sentence.start).unwrap_or_default()),
         });
         out.sentences.push(Chosen {
             passage: candidate.passage,
