@@ -11,8 +11,9 @@ use serde::Deserialize;
 const VARIABLES: [&str; 6] = ["name", "summary", "domain", "capabilities", "boundaries", "tools"];
 
 /// Words of the template language, and names that a template gives itself.
-const WORDS: [&str; 14] =
-    ["if", "elif", "else", "endif", "for", "endfor", "in", "not", "and", "or", "is", "defined", "loop", "one"];
+const WORDS: [&str; 14] = [
+    "if", "elif", "else", "endif", "for", "endfor", "in", "not", "and", "or", "is", "defined", "loop", "one",
+];
 
 /// Most that two instructions may share of their runs of five words (Jaccard).
 const MOST_ALIKE: f64 = 0.3;
@@ -100,7 +101,8 @@ fn templates_name_what_there_is() {
             let known = VARIABLES.contains(&name.as_str()) || WORDS.contains(&name.as_str());
             assert!(known, "{}: its instructions name '{name}', known are {VARIABLES:?}", agent.id);
         }
-        let opened = tags.iter().filter(|t| t.trim_start_matches('-').trim_start().starts_with("if ")).count();
+        let opened =
+            tags.iter().filter(|t| t.trim_start_matches('-').trim_start().starts_with("if ")).count();
         let ended = tags.iter().filter(|t| t.trim_matches(['-', ' ']) == "endif").count();
         assert_eq!(opened, ended, "{}", agent.id);
     }
@@ -217,6 +219,12 @@ fn every_tool_that_is_named_is_described() {
                     table.iter().map(|row| row[by].as_str().unwrap().to_lowercase()).collect();
                 assert_eq!(keys.len(), table.len(), "{name}: a row stands there twice");
                 assert!(table.iter().all(|row| row.len() >= 2), "{name}: a row says nothing");
+                // Where a schema lists what can be asked, each has its row.
+                if let Some(listed) = properties[by]["enum"].as_array() {
+                    let listed: BTreeSet<String> =
+                        listed.iter().map(|value| value.as_str().unwrap().to_lowercase()).collect();
+                    assert_eq!(keys, listed, "{name}");
+                }
             }
             StandIn::Calculator { formula, source } => {
                 let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';

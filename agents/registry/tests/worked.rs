@@ -123,7 +123,8 @@ fn recorded_answers_say_what_their_sources_bear_out() {
         let named: BTreeSet<usize> = statements.iter().flat_map(|(_, numbers)| numbers.clone()).collect();
         assert_eq!(named, (1..=question.passages.len()).collect(), "{asked}: sources that are named");
         for (statement, numbers) in &statements {
-            let sources: String = numbers.iter().map(|n| question.passages[n - 1].text.to_lowercase() + " ").collect();
+            let sources: String =
+                numbers.iter().map(|n| question.passages[n - 1].text.to_lowercase() + " ").collect();
             let content: Vec<String> = statement
                 .to_lowercase()
                 .split(|c: char| !c.is_alphanumeric())
@@ -150,7 +151,8 @@ fn recorded_calls_are_of_tools_that_the_agent_has() {
         calls += 1;
         let agent = registry.get(&question.agent).unwrap();
         assert!(agent.tools.contains(&call.name), "{} has no {}", agent.id, call.name);
-        let described = tools["tools"].as_array().unwrap().iter().find(|t| t["name"] == call.name.as_str()).unwrap();
+        let described =
+            tools["tools"].as_array().unwrap().iter().find(|t| t["name"] == call.name.as_str()).unwrap();
         let schema = &described["schema"];
         for argument in call.arguments.keys() {
             assert!(schema["properties"][argument].is_object(), "{}: {argument}", call.name);
@@ -162,7 +164,11 @@ fn recorded_calls_are_of_tools_that_the_agent_has() {
         if described["stand_in"]["kind"] == "lookup" {
             let by = described["stand_in"]["by"].as_str().unwrap();
             let mut rows = described["stand_in"]["table"].as_array().unwrap().iter();
-            assert!(rows.any(|row| row[by] == call.arguments[by] && *row == call.result), "{}", question.question);
+            assert!(
+                rows.any(|row| row[by] == call.arguments[by] && *row == call.result),
+                "{}",
+                question.question
+            );
         } else {
             assert!(call.result.as_str().is_some_and(|text| !text.is_empty()), "{}", question.question);
         }
