@@ -15,11 +15,11 @@ pub(super) struct Weights([f64; SIGNALS]);
 impl Weights {
     /// For the built-in model.
     const DENSE: Weights =
-        Weights([4.43, 1.25, 1.59, 0.41, 0.83, 1.72, 0.79, 0.37, 1.66, 1.48, 0.3, 1.11, 0.23, -0.12]);
+        Weights([4.61, 1.12, 1.85, 0.42, 0.78, 1.71, 0.78, 0.35, 1.63, 1.45, 0.31, 1.09, 0.22, -0.12]);
 
     /// For transformers.
     const TRANSFORMER: Weights =
-        Weights([4.87, 3.2, 1.26, 0.18, 1.24, 2.15, 0.0, 0.0, 2.77, 1.34, -0.94, 0.66, 0.36, -0.31]);
+        Weights([2.48, 2.15, 2.98, -1.37, 0.38, 2.55, 1.18, 0.97, 1.76, 0.61, -0.58, 0.24, 0.34, 0.36]);
 
     /// The weights for the embedder with this id.
     pub(super) fn of(embedder: &str) -> &'static Weights {
@@ -44,8 +44,8 @@ pub struct AnswerCalibration {
 impl AnswerCalibration {
     /// For the built-in model.
     pub const BUILTIN: AnswerCalibration = AnswerCalibration {
-        intercept: -6.28,
-        slopes: [0.89, 2.51, -0.97, -0.68, -0.7, 2.03, 0.47, 1.57, 4.38, 6.23, 0.48, 0.33],
+        intercept: -6.34,
+        slopes: [1.44, 2.59, -0.93, -1.07, -0.7, 2.03, 0.19, 1.29, 4.31, 5.94, 0.49, 0.4],
     };
 
     /// For all-MiniLM-L6-v2.
@@ -53,8 +53,8 @@ impl AnswerCalibration {
 
     /// By words alone, for an embedder that is not known.
     pub const LEXICAL: AnswerCalibration = AnswerCalibration {
-        intercept: -5.24,
-        slopes: [1.74, 1.5, 0.69, -0.26, -1.1, 1.58, 2.36, 2.53, 3.4, 0.0, 0.0, 1.03],
+        intercept: -5.39,
+        slopes: [1.91, 2.81, 0.36, -0.67, -1.0, 2.62, 1.24, 2.17, 3.5, 0.0, 0.0, 1.05],
     };
 
     /// What ships for the embedder with this id.

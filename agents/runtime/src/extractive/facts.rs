@@ -193,7 +193,7 @@ const NEGATED: usize = 2;
 /// Pairs of opposites, by the beginnings of their words.
 const OPPOSITES: &[(&[&str], &[&str])] = &[
     (
-        &["increas", "rais", "rise", "rose", "elevat", "erhöh", "steig"],
+        &["increas", "raise", "raising", "rise", "rises", "rising", "rose", "elevat", "erhöh", "steig"],
         &["decreas", "reduc", "lower", "fall", "fell", "declin", "senk", "sink", "verringer"],
     ),
     (&["higher", "greater", "höher"], &["lower", "smaller", "niedriger"]),
