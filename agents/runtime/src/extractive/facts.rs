@@ -498,6 +498,11 @@ mod tests {
     }
 
     #[test]
+    fn negations_are_sorted_for_the_search() {
+        assert!(NEGATIONS.windows(2).all(|w| w[0] < w[1]));
+    }
+
+    #[test]
     fn amounts_are_compared_with_their_units() {
         assert_eq!(differ("Give 0.5 g twice.", "Give 500 mg twice."), None);
         assert_eq!(differ("Give 500mg.", "Give 500 milligrams."), None);
