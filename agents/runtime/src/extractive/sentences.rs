@@ -419,9 +419,10 @@ fn is_glued(before: &str, next: &str) -> bool {
     let mut following = next.chars();
     let large = following.next().is_some_and(char::is_uppercase);
     let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let capitals = next.chars().take_while(|c| c.is_uppercase()).count() > 3;
     small
         && large
-        && following.next().is_some_and(|c| c.is_lowercase() || c == ' ')
+        && (capitals || following.next().is_some_and(|c| c.is_lowercase() || c == ' '))
         && !word.contains(['.', '/', '@', ':'])
 }
 

@@ -58,13 +58,16 @@ pub struct Signals {
     pub whole: f64,
     /// 1 for a list with the words that lead to it.
     pub list: f64,
+    /// 1 where it tells what shall be found out, or that nobody knows. Not among the [`values`](Signals::values), for no
+    /// collection tells how much it should count.
+    pub aim: f64,
 }
 
 /// How many signals there are.
 pub(super) const SIGNALS: usize = 14;
 
 impl Signals {
-    /// The signals in the order of the fields.
+    /// The signals that are fitted, in the order of the fields.
     pub fn values(&self) -> [f64; SIGNALS] {
         [
             self.coverage,
@@ -240,6 +243,7 @@ impl Pool {
                 length: (r.words.max(1) as f64).ln() / 40f64.ln(),
                 whole: f64::from(u8::from(is_whole(text, &r.sentence, &passages[r.passage]))),
                 list: f64::from(u8::from(r.sentence.kind == SentenceKind::List)),
+                aim: f64::from(u8::from(cues::sets_out(&text[r.sentence.start..r.sentence.end]))),
                 ..Signals::default()
             };
             candidates.push(Candidate {
