@@ -1,7 +1,8 @@
 //! What do signals and evidence weigh?
 //!
-//! The numbers were fitted by `examples/extract_eval.rs` on one half of the questions of its collections; what it
-//! reports is measured on the other half.
+//! The numbers were fitted by `examples/extract_eval` (mode `fit`) on one half of the questions of XQuAD, SciFact,
+//! PubMedQA and MedQuAD; what its mode `measure` reports is the other half. Questions of one collection that are asked of
+//! another, and those whose document was taken away, stand for questions without an answer.
 
 use quorate_core::embed::StaticModel;
 use quorate_core::{Error, Result};
@@ -35,8 +36,8 @@ impl Weights {
     }
 }
 
-/// The numbers that turn evidence into the probability that the passages answer. They belong to the embedder whose
-/// cosines they were fitted on.
+/// The numbers that turn evidence into the probability that the passages answer, as many questions having an answer as
+/// not. They belong to the embedder whose cosines they were fitted on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnswerCalibration {
     /// Intercept of the log-odds.
