@@ -9,6 +9,7 @@ mod answer;
 mod approve;
 mod budget;
 mod driver;
+mod evaluate;
 mod event;
 mod evidence;
 mod extractive;
@@ -24,6 +25,11 @@ mod tools;
 pub use answer::Answer;
 pub use approve::Approve;
 pub use budget::{Budget, HELD_BACK, Spent, Unpriced};
+pub use evaluate::{
+    AgentComparison, AgentReport, AtPath, Change, ChangedTask, Difference, EvaluateOptions, Expect, Happened,
+    Judge, Judged, Metric, Replayed, Row, Score, Scorer, ScorerComparison, Task, Totals, Trial, Vote,
+    evaluate_agents, golden_tasks, load_tasks, parse_tasks, task_problems,
+};
 pub use event::Event;
 pub use evidence::{Check, Citation, Passage, Retrieve, Verdict, Wanted};
 pub use fact::{Candidate, Decision, Handover, Status};

@@ -8,7 +8,7 @@ mod calls;
 mod sources;
 pub(crate) mod watch;
 
-pub(crate) use ask::priced;
+pub(crate) use ask::{priced, worst};
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
