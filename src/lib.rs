@@ -5,11 +5,15 @@
 
 #![warn(missing_docs)]
 
+mod sources;
+
 pub use quorate_agents as agents;
 pub use quorate_consensus as consensus;
 pub use quorate_core as core;
 pub use quorate_models as models;
 pub use quorate_rag as rag;
+pub use quorate_runtime as runtime;
+pub use quorate_state as state;
 
 pub use quorate_core::embed::{
     CachedEmbedder, CallbackEmbedder, CrossEncoder, CrossEncoderOptions, Embed, Embedder, EmbedderOptions,
@@ -18,6 +22,7 @@ pub use quorate_core::embed::{
 pub use quorate_core::{Cancel, Code, Error, Kind, Result};
 pub use quorate_rag::eval::{compare, evaluate, load_beir, read_trec_run, write_trec_run};
 pub use quorate_rag::{Chunk, Document};
+pub use sources::Sources;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

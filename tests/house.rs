@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "src",
     "core",
     "rag",
@@ -12,13 +12,14 @@ const CRATES: [&str; 10] = [
     "consensus",
     "agents/registry",
     "agents/models",
+    "agents/state",
     "bindings",
     "bindings-python",
     "bindings-node",
 ];
 
 /// Third-party names, and the only places that may speak them.
-const NAMES: [(&str, &[&str]); 10] = [
+const NAMES: [(&str, &[&str]); 11] = [
     ("candle_", &["core/src/embed/", "agents/models/src/local/"]),
     ("lancedb", &["rag/store/"]),
     ("lance", &["rag/store/"]),
@@ -27,12 +28,13 @@ const NAMES: [(&str, &[&str]); 10] = [
     ("tantivy", &["rag/src/index/lexical"]),
     ("tokio", &["core/src/runtime.rs", "core/src/http", "rag/store/"]),
     ("reqwest", &["core/src/http"]),
+    ("rusqlite", &["agents/state/"]),
     ("pyo3", &["bindings-python/"]),
     ("napi", &["bindings-node/"]),
 ];
 
 /// Where `unsafe` may stand: kernels, memory maps, FFI.
-const UNSAFE: [&str; 11] = [
+const UNSAFE: [&str; 13] = [
     "core/src/fork.rs",
     "core/src/parallel.rs",
     "core/src/vector/",
@@ -42,18 +44,21 @@ const UNSAFE: [&str; 11] = [
     "rag/src/index/dense/",
     "rag/src/index/bytes.rs",
     "rag/store/src/lock.rs",
+    "agents/state/src/gate.rs",
+    "agents/state/src/disk/holder.rs",
     "bindings-python/",
     "bindings-node/",
 ];
 
 /// Which crates of the house each crate may build on.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("core", &[]),
     ("consensus", &["quorate-core"]),
     ("rag", &["quorate-core", "quorate-store"]),
     ("rag/store", &["quorate-core"]),
     ("agents/registry", &["quorate-core", "quorate-consensus"]),
     ("agents/models", &["quorate-core"]),
+    ("agents/state", &["quorate-core"]),
     ("bindings", &["quorate-core", "quorate-models"]),
 ];
 
@@ -183,8 +188,9 @@ fn layers_point_one_way() {
 
 #[test]
 fn light_crates_stay_light() {
-    let light: [(&str, &[&str]); 3] = [
+    let light: [(&str, &[&str]); 4] = [
         ("quorate-consensus", &["candle", "tokio", "lance", "arrow", "tantivy", "reqwest", "tokenizers"]),
+        ("quorate-state", &["candle", "tokio", "lance", "arrow", "tantivy", "reqwest", "tokenizers"]),
         ("quorate-models", &["candle", "tokenizers", "minijinja", "llguidance", "lance", "arrow", "tantivy"]),
         ("quorate-agents", &["lance", "arrow", "datafusion", "tantivy", "prost-build"]),
     ];

@@ -6,8 +6,8 @@ use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::models::{MESSAGE_SCHEMA, Model, Recording, Request, ScriptedModel};
 use quorate::{Cancel, Code, Result};
-use quorate_bindings::Host;
-use quorate_bindings::models::{self, Flow};
+use quorate_bindings::models;
+use quorate_bindings::{Flow, Host};
 use serde_json::Value;
 
 use crate::convert::{self, Out, arg, list, marked, text, texts};
@@ -182,7 +182,7 @@ impl NativeLanguageModel {
     ) -> Result<NativeModelFlow, Thrown> {
         let check_ends = Cancel::new();
         let request = self::request(&env, &request, check, &check_ends)?;
-        let flow = Flow::new(HOST, &self.0, &request).or_throw()?;
+        let flow = models::stream(HOST, &self.0, &request).or_throw()?;
         Ok(NativeModelFlow::of(flow, check_ends))
     }
 

@@ -287,6 +287,11 @@ impl KnowledgeBase {
         KnowledgeBase { kb: Held::new(Arc::new(kb)), slow, warm: AtomicBool::new(false) }
     }
 
+    /// The same handle in Rust.
+    pub fn handle(&self) -> quorate::rag::KnowledgeBase {
+        (**self.kb).clone()
+    }
+
     fn run<T: Send + 'static>(
         &self,
         py: Python<'_>,

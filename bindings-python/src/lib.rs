@@ -16,6 +16,7 @@ mod kb;
 mod log;
 mod metadata;
 mod models;
+mod runtime;
 mod scalar;
 mod search;
 
@@ -36,6 +37,7 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     kb::register(module)?;
     agents::register(module)?;
     models::register(module)?;
+    runtime::register(module)?;
     consensus::register(module)
 }
 

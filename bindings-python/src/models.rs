@@ -7,9 +7,10 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use quorate::models::{MESSAGE_SCHEMA, Model, Recording as Session, Request, ScriptedModel};
-use quorate::{Cancel, Code, Error};
-use quorate_bindings::Host;
-use quorate_bindings::models::{self, Flow};
+use quorate::runtime::{ExtractiveModel, Retrieve};
+use quorate::{Cancel, Code, Error, Sources};
+use quorate_bindings::models;
+use quorate_bindings::{Flow, Host};
 use serde_json::Value;
 
 use crate::bell::Bell;
@@ -17,6 +18,7 @@ use crate::convert::{from_json, report, sequence, text, texts, type_name};
 use crate::door::{CancelToken, Held, await_here, blocking, quick};
 use crate::errors::{OrRaise, invalid, known, raise};
 use crate::guest;
+use crate::kb::KnowledgeBase;
 use crate::metadata::{dict, object, wrong};
 use crate::scalar::scalar;
 
@@ -24,7 +26,27 @@ const HOST: Host = Host::Python;
 
 /// A language model; ``quorate.Model`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "LanguageModel")]
-pub struct LanguageModel(Model);
+pub struct LanguageModel {
+    model: Model,
+    /// Where the extractive one finds its sentences.
+    sources: Option<Arc<dyn Retrieve>>,
+}
+
+impl LanguageModel {
+    fn of(model: Model) -> Self {
+        LanguageModel { model, sources: None }
+    }
+
+    /// The model.
+    pub fn model(&self) -> Model {
+        self.model.clone()
+    }
+
+    /// Where the extractive one finds its sentences.
+    pub fn sources(&self) -> Option<Arc<dyn Retrieve>> {
+        self.sources.clone()
+    }
+}
 
 /// The events of one answer; ``quorate.ModelStream`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "ModelFlow")]
@@ -40,6 +62,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ModelFlow>()?;
     module.add_class::<NativeSession>()?;
     module.add_function(wrap_pyfunction!(open_model, module)?)?;
+    module.add_function(wrap_pyfunction!(extractive_model, module)?)?;
     module.add_function(wrap_pyfunction!(scripted_model, module)?)?;
     module.add_function(wrap_pyfunction!(check_resilience, module)?)?;
     module.add_function(wrap_pyfunction!(message_schema, module)?)?;
@@ -57,7 +80,7 @@ fn fallbacks(given: &Bound<'_, PyAny>) -> PyResult<Vec<Model>> {
     let model = |(i, item): (usize, PyResult<Bound<'_, PyAny>>)| {
         let item = item?;
         match item.cast::<LanguageModel>() {
-            Ok(model) => Ok(model.get().0.clone()),
+            Ok(model) => Ok(model.get().model()),
             Err(_) => {
                 Err(invalid(format!("fallback[{i}] is of type {}; a Model is expected", type_name(&item))))
             }
@@ -76,7 +99,21 @@ fn open_model(
     let (name, given) = (text(name, "the model")?, options(given, "a model's options")?);
     let fallback = fallbacks(fallback)?;
     // A local one is read and packed, which takes a while.
-    blocking(py, move |_| models::open(HOST, &name, given, fallback)).map(LanguageModel)
+    blocking(py, move |_| models::open(HOST, &name, given, fallback)).map(LanguageModel::of)
+}
+
+/// The model whose answers are sentences of a knowledge base.
+#[pyfunction]
+fn extractive_model(
+    kb: &KnowledgeBase,
+    given: &Bound<'_, PyDict>,
+    fallback: &Bound<'_, PyAny>,
+) -> PyResult<LanguageModel> {
+    let sources = Sources::of(kb.handle());
+    let provider = ExtractiveModel::new(Arc::clone(&sources));
+    let given = options(given, "a model's options")?;
+    let model = models::provided(HOST, provider, given, fallbacks(fallback)?).or_raise()?;
+    Ok(LanguageModel { model, sources: Some(sources) })
 }
 
 /// A model of tests. `replies`: what it says in order, or a function of the request.
@@ -97,7 +134,7 @@ fn scripted_model(
         models::scripted_list(replies).or_raise()?
     };
     let script = if id.is_none() { script } else { script.named(text(id, "id")?) };
-    models::provided(HOST, script, given, fallbacks(fallback)?).or_raise().map(LanguageModel)
+    models::provided(HOST, script, given, fallbacks(fallback)?).or_raise().map(LanguageModel::of)
 }
 
 /// A scripted reply as JSON.
@@ -125,7 +162,7 @@ fn answer(
             let plain = py.import("quorate._models")?.getattr("_scripted")?.call1((given,))?;
             said(&plain, "what the model's function gave")
         };
-        call().map_err(|raised| failed(py, raised))
+        call().map_err(|raised| failed(py, raised, "the model's function"))
     });
     models::scripted_reply(&answered?)
 }
@@ -138,7 +175,7 @@ fn request(given: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<Requ
             output.checked_by(move |value| {
                 guest::call(|py| {
                     let call = || check.call1(py, (from_json(py, value)?,)).map(|_| ());
-                    call().map_err(|raised| failed(py, raised))
+                    call().map_err(|raised| failed(py, raised, "the model's function"))
                 })
             })
         });
@@ -147,7 +184,7 @@ fn request(given: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<Requ
 }
 
 /// The error of a function of the host: the code of quorate's own exceptions, or `callback`.
-fn failed(py: Python<'_>, raised: PyErr) -> Error {
+pub fn failed(py: Python<'_>, raised: PyErr, what: &str) -> Error {
     if let Some(error) = known(py, &raised) {
         return match raised.cause(py) {
             Some(cause) => Error::with_source(error.code(), error.message(), cause),
@@ -160,7 +197,7 @@ fn failed(py: Python<'_>, raised: PyErr) -> Error {
     }
     let said: String = raised.value(py).to_string().chars().take(300).collect();
     let name = raised.get_type(py).name().map_or_else(|_| "exception".to_owned(), |n| n.to_string());
-    Error::with_source(Code::Callback, format!("the model's function raised {name}: {said}"), raised)
+    Error::with_source(Code::Callback, format!("{what} raised {name}: {said}"), raised)
 }
 
 #[pyfunction]
@@ -192,7 +229,7 @@ impl LanguageModel {
         check: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let request = self::request(request, check)?;
-        let model = self.0.clone();
+        let model = self.model();
         let reply = blocking(py, move |host| Ok(models::reply(&model.complete(&request, &host.cancel)?)))?;
         from_json(py, &reply)
     }
@@ -200,8 +237,8 @@ impl LanguageModel {
     #[pyo3(signature = (request, check=None))]
     fn stream(&self, request: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<ModelFlow> {
         let request = self::request(request, check)?;
-        let flow = Flow::new(HOST, &self.0, &request).or_raise()?;
-        Ok(ModelFlow(Held::new(Arc::new(flow))))
+        let flow = models::stream(HOST, &self.model, &request).or_raise()?;
+        Ok(ModelFlow::of(flow))
     }
 
     fn count_tokens<'py>(
@@ -210,19 +247,26 @@ impl LanguageModel {
         request: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let request = self::request(request, None)?;
-        let model = self.0.clone();
+        let model = self.model();
         let count = blocking(py, move |_| model.count_tokens(&request))?;
         from_json(py, &models::count(count))
     }
 
     #[getter]
     fn id(&self) -> &str {
-        self.0.id()
+        self.model.id()
     }
 
     #[getter]
     fn price<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        from_json(py, &models::price(HOST, &self.0))
+        from_json(py, &models::price(HOST, &self.model))
+    }
+}
+
+impl ModelFlow {
+    /// A flow as Python reads it.
+    pub fn of(flow: Flow) -> Self {
+        ModelFlow(Held::new(Arc::new(flow)))
     }
 }
 

@@ -5,9 +5,12 @@
 
 #![warn(missing_docs)]
 
+mod flow;
 mod host;
 pub mod models;
 mod options;
+pub mod runtime;
 
+pub use flow::{Failed, Feed, Flow};
 pub use host::Host;
 pub use options::Options;

@@ -111,9 +111,9 @@ codes! {
     BudgetUnpriced, "budget_unpriced", InvalidInput, "Money is limited, and the price of the model is not known.";
     StepLimit, "step_limit", Conflict, "Runs start one another too deep.";
     QuorumMissed, "quorum_missed", Conflict, "Too few members of a panel gave a ballot.";
-    RunConflict, "run_conflict", Conflict, "x.";
-    StaleWrite, "stale_write", Conflict, "x.";
     ReplayMismatch, "replay_mismatch", Conflict, "A request is not the recorded one; the message gives the difference.";
+    RunConflict, "run_conflict", Conflict, "Another holder, in this process or another one, is going on with the run.";
+    StaleWrite, "stale_write", Conflict, "A run has gone on without this handle: its lease was taken, or an entry's number does not follow.";
     LoadFailed, "load_failed", InvalidInput, "A file could not be read as what its name says; the message gives the reason.";
     Callback, "callback", InvalidInput, "A function given by the host failed.";
     Cancelled, "cancelled", Cancelled, "The caller cancelled the work.";

@@ -149,6 +149,7 @@ pub(crate) fn citations(text: &str, passages: &[Passage]) -> Vec<Citation> {
                 text: passage.text.clone(),
                 start: passage.start,
                 end: passage.end,
+                before: passage.before,
             }
         })
         .collect()

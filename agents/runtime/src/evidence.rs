@@ -22,8 +22,37 @@ pub struct Passage {
     pub start: usize,
     /// Where it ends in its document's text, in UTF-8 bytes.
     pub end: usize,
+    /// What stands before it in the document, as other languages count.
+    #[serde(default)]
+    pub before: Before,
     /// How well its best chunk fits the question.
     pub score: f32,
+}
+
+/// The length of what stands before a passage in its document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// In code points.
+    pub chars: usize,
+    /// In UTF-16 units.
+    pub utf16: usize,
+}
+
+impl Before {
+    /// The length of `text`.
+    ///
+    /// ```
+    /// assert_eq!(quorate_runtime::Before::of("a\u{1f642}").utf16, 3);
+    /// ```
+    pub fn of(text: &str) -> Self {
+        text.chars().fold(Before::default(), |sum, c| Before { chars: sum.chars + 1, utf16: sum.utf16 + c.len_utf16() })
+    }
+
+    /// The length of this and `text` together.
+    pub fn and(self, text: &str) -> Self {
+        let more = Before::of(text);
+        Before { chars: self.chars + more.chars, utf16: self.utf16 + more.utf16 }
+    }
 }
 
 /// Where a statement of an answer comes from.
@@ -43,6 +72,9 @@ pub struct Citation {
     pub start: usize,
     /// Where they end in the document's text, in UTF-8 bytes.
     pub end: usize,
+    /// What stands before them in the document, as other languages count.
+    #[serde(default)]
+    pub before: Before,
 }
 
 /// Which passages are looked for.

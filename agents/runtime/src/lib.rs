@@ -31,10 +31,11 @@ pub use evaluate::{
     evaluate_agents, golden_tasks, load_tasks, parse_tasks, task_problems,
 };
 pub use event::Event;
-pub use evidence::{Check, Citation, Passage, Retrieve, Verdict, Wanted};
+pub use evidence::{Before, Check, Citation, Passage, Retrieve, Verdict, Wanted};
+pub use extractive::ExtractiveModel;
 pub use fact::{Candidate, Decision, Handover, Status};
 pub use machine::{Pending, Plan, PlanStep, Step};
-pub use runtime::{MAX_QUESTION_BYTES, Question, RunView, Runtime, RuntimeOptions};
+pub use runtime::{MAX_QUESTION_BYTES, Question, Resume, RunView, Runtime, RuntimeOptions};
 pub use stream::RunStream;
 pub use tool::{Effect, FunctionTool, Tool, ToolCard, ToolContext};
 pub use tools::{agent_tool, sources_tool};

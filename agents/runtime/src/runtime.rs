@@ -123,6 +123,26 @@ impl Question {
     }
 }
 
+/// How a run goes on.
+#[derive(Clone, Default)]
+pub struct Resume {
+    /// What was decided, by the ids of what waits.
+    pub decisions: Vec<(String, Decision)>,
+    /// Tools in the place of the runtime's.
+    pub tools: Option<Vec<Arc<dyn Tool>>>,
+    /// In the place of the runtime's.
+    pub approve: Option<Arc<dyn Approve>>,
+    /// Ends the run.
+    pub cancel: Cancel,
+}
+
+impl Resume {
+    /// With one decision.
+    pub fn with(id: impl Into<String>, decision: Decision) -> Self {
+        Resume { decisions: vec![(id.into(), decision)], ..Resume::default() }
+    }
+}
+
 /// A run that a tool of another run starts.
 pub(crate) struct Nested {
     pub(crate) parent: String,
@@ -231,38 +251,41 @@ impl Runtime {
         if !matches!(row.status.as_str(), "running" | "interrupted") {
             return self.run(&row.id)?.answer();
         }
-        let going_on =
-            Resume { listener, cancel: question.cancel, tools: question.tools, approve: question.approve };
-        self.go_on(&row.id, &[], going_on, nested)
+        let going_on = Resume {
+            cancel: question.cancel,
+            tools: question.tools,
+            approve: question.approve,
+            ..Resume::default()
+        };
+        self.go_on(&row.id, going_on, listener, nested)
     }
 
     /// Goes on with a run that waits, with decisions about some of what it waits for, or whose process has ended.
     ///
     /// Errors: `unknown_id` for a run, or a decision about something that does not wait; `tool_arguments` for edited
     /// arguments that do not fit; `run_conflict` while another goes on with it; those of [`Runtime::ask`].
-    pub fn resume(&self, run_id: &str, decisions: &[(String, Decision)]) -> Result<Answer> {
-        self.go_on(run_id, decisions, Resume::default(), None)
+    pub fn resume(&self, run_id: &str, going_on: Resume) -> Result<Answer> {
+        self.go_on(run_id, going_on, None, None)
     }
 
-    /// The same, where the work can be stopped and is shown.
+    /// The same, where `listener` is shown what happens, on the thread that goes on.
     pub fn resume_shown(
         &self,
         run_id: &str,
-        decisions: &[(String, Decision)],
-        cancel: Cancel,
+        going_on: Resume,
         listener: impl Fn(Event) + Send + Sync + 'static,
     ) -> Result<Answer> {
-        let going_on = Resume { listener: Some(Arc::new(listener)), cancel, ..Resume::default() };
-        self.go_on(run_id, decisions, going_on, None)
+        self.go_on(run_id, going_on, Some(Arc::new(listener)), None)
     }
 
     fn go_on(
         &self,
         run_id: &str,
-        decisions: &[(String, Decision)],
         going_on: Resume,
+        listener: Option<Listener>,
         nested: Option<Nested>,
     ) -> Result<Answer> {
+        let decisions = &going_on.decisions;
         let run = self.0.store.take(self.0.tenant.as_deref(), run_id)?;
         let entries = run.entries()?;
         let machine = replayed(run_id, &entries)?;
@@ -297,7 +320,7 @@ impl Runtime {
             approve,
             ledger,
             going_on.cancel,
-            going_on.listener,
+            listener,
         );
         for (id, decision) in decisions {
             drive.validate(id, decision)?;
@@ -440,22 +463,13 @@ impl Runtime {
         }
         let cancel = Cancel::new();
         cancel.cancel();
-        self.go_on(run_id, &[], Resume { cancel, ..Resume::default() }, None).map(drop)
+        self.go_on(run_id, Resume { cancel, ..Resume::default() }, None, None).map(drop)
     }
 
     /// Where the journals are kept.
     pub fn store(&self) -> &StateStore {
         &self.0.store
     }
-}
-
-/// How a run goes on.
-#[derive(Default)]
-struct Resume {
-    listener: Option<Listener>,
-    cancel: Cancel,
-    tools: Option<Vec<Arc<dyn Tool>>>,
-    approve: Option<Arc<dyn Approve>>,
 }
 
 /// A run, as its journal tells it.

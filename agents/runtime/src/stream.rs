@@ -9,8 +9,7 @@ use serde_json::json;
 use crate::answer::Answer;
 use crate::driver::now;
 use crate::event::Event;
-use crate::fact::Decision;
-use crate::runtime::{Question, Runtime};
+use crate::runtime::{Question, Resume, Runtime};
 
 /// Events that wait for who reads them; the run waits where there are more.
 const MOST: usize = 256;
@@ -48,10 +47,9 @@ impl Runtime {
     }
 
     /// Goes on with a run, and gives what happens from there. Errors: as of [`Runtime::stream`].
-    pub fn stream_resumed(&self, run_id: &str, decisions: Vec<(String, Decision)>) -> Result<RunStream> {
-        let (runtime, cancel, run_id) = (self.clone(), Cancel::new(), run_id.to_owned());
-        let flag = cancel.clone();
-        RunStream::of(cancel, move |sender| runtime.resume_shown(&run_id, &decisions, flag, send_to(sender)))
+    pub fn stream_resumed(&self, run_id: &str, going_on: Resume) -> Result<RunStream> {
+        let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.clone(), run_id.to_owned());
+        RunStream::of(cancel, move |sender| runtime.resume_shown(&run_id, going_on, send_to(sender)))
     }
 }
 

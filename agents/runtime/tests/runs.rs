@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use quorate_core::{Cancel, Code, Error};
 use quorate_models::{Model, ModelOptions, Price, Reply, Request, ScriptedModel};
 use quorate_runtime::{
-    Budget, Decision, Effect, FunctionTool, Question, Runtime, RuntimeOptions, Status, Tool, ToolCard,
+    Budget, Decision, Effect, FunctionTool, Question, Resume, Runtime, RuntimeOptions, Status, Tool, ToolCard,
     Unpriced,
 };
 use serde_json::{Map, Value, json};
@@ -101,7 +101,7 @@ fn a_tool_that_writes_waits_and_then_runs_once() {
     assert_eq!((waiting.status, waiting.pending.len(), ran.load(Ordering::Relaxed)), (Status::Waiting, 1, 0));
     assert_eq!(runtime.runs(Some("waiting")).unwrap().len(), 1);
     let id = waiting.run_id.as_str();
-    let decide = |call: &str, decision: Decision| runtime.resume(id, &[(call.to_owned(), decision)]);
+    let decide = |call: &str, decision: Decision| runtime.resume(id, Resume::with(call, decision));
     assert_eq!(code(decide("other", Decision::Approve)), Code::UnknownId);
     let edited = |value: Value| Decision::Arguments(Map::from_iter([("x".to_owned(), value)]));
     assert_eq!(code(decide("a", edited(json!("no number")))), Code::ToolArguments);
@@ -109,7 +109,7 @@ fn a_tool_that_writes_waits_and_then_runs_once() {
     let answer = decide("a", edited(json!(2))).unwrap();
     assert_eq!((answer.status, answer.text.as_str(), ran.load(Ordering::Relaxed)), (Status::Done, "sent", 1));
     // Over is over.
-    let again = runtime.resume(id, &[]).unwrap();
+    let again = runtime.resume(id, Resume::default()).unwrap();
     assert_eq!((again, ran.load(Ordering::Relaxed)), (answer, 1));
     let events: Vec<String> =
         runtime.run(id).unwrap().events().unwrap().into_iter().map(|event| event.kind).collect();
@@ -232,7 +232,7 @@ fn a_run_that_waits_can_be_cancelled() {
     let waiting = runtime.ask(Question::new("go")).unwrap();
     runtime.cancel(&waiting.run_id).unwrap();
     assert_eq!(runtime.run(&waiting.run_id).unwrap().answer().unwrap().status, Status::Cancelled);
-    let late = runtime.resume(&waiting.run_id, &[]).unwrap();
+    let late = runtime.resume(&waiting.run_id, Resume::default()).unwrap();
     assert_eq!(late.status, Status::Cancelled);
 }
 
@@ -326,7 +326,7 @@ fn bad_input_is_refused_with_its_code() {
         code(runtime.ask(Question { filter: Some(json!("a = 1")), ..Question::new("x") })),
         Code::InvalidArgument
     );
-    assert_eq!(code(runtime.resume("no-such-run", &[])), Code::UnknownId);
+    assert_eq!(code(runtime.resume("no-such-run", Resume::default())), Code::UnknownId);
     assert_eq!(runtime.run("no-such-run").err().unwrap().code(), Code::UnknownId);
     assert_eq!(Runtime::new(RuntimeOptions::default()).err().unwrap().code(), Code::InvalidArgument);
     let twice = vec![tool("a", Effect::Read, |_| Ok(json!(1))), tool("a", Effect::Read, |_| Ok(json!(1)))];

@@ -1,3 +1,59 @@
 //! How is what happened kept, so that no finished step runs again?
+//!
+//! A [`StateStore`] keeps runs, each a journal of [`Entry`]s, and small durable values. Whoever goes on with a run holds
+//! its lease: a [`Run`]. What [`Run::append`] has acknowledged is on the disk, and is read again by whoever takes the run
+//! after a crash; a holder that has lost its lease cannot write any more.
+//!
+//! ```
+//! use quorate_state::{Begun, Entry, NewRun, StateStore};
+//! # fn main() -> quorate_core::Result<()> {
+//! # let folder = std::env::temp_dir().join(format!("quorate-state-doc-{}", std::process::id()));
+//! let store = StateStore::open(&folder)?;
+//! let new = NewRun { id: Some("triage-1"), kind: "agent", title: "Chest pain", ..NewRun::default() };
+//! let Begun::New(run) = store.begin(&new, &[Entry::new(1, "asked", "since when?")])? else { unreachable!() };
+//! run.append(&[Entry::new(2, "answered", "since yesterday")], Some("done"))?;
+//! run.finish()?;
+//!
+//! let row = store.run(None, "triage-1")?;
+//! assert_eq!((row.status.as_str(), row.entries), ("done", 2));
+//! assert_eq!(store.entries(None, "triage-1", 2)?[0].data, "since yesterday");
+//! # store.delete(None, "triage-1")?;
+//! # drop(store);
+//! # let _ = std::fs::remove_dir_all(&folder);
+//! # Ok(()) }
+//! ```
+//!
+//! On the disk, a folder: `state.db` (SQLite), `payloads/` (what is too large for it, named by content) and `holders/` (a
+//! lock file of each open store, by which others see at once that its process has ended). While a process has a store open,
+//! nothing else in it may open `state.db`, not even to copy it: closing the file would let go of SQLite's locks. A backup is
+//! made by another process, or while the store is closed.
 
 #![warn(missing_docs)]
+
+mod check;
+mod disk;
+mod entry;
+mod gate;
+mod memory;
+mod run;
+mod store;
+
+pub use entry::Entry;
+pub use run::{Begun, NewRun, Run, RunRow};
+pub use store::StateStore;
+
+/// The largest data of an entry, or value, that stands in the database itself, in bytes of JSON (64 KiB). What is larger
+/// has a file of its own.
+pub const MAX_INLINE_BYTES: usize = 64 << 10;
+
+/// Statuses of a run that has ended. Any other status is one of a run that somebody may go on with.
+pub const FINAL: [&str; 6] = ["done", "partial", "cancelled", "refused", "abstained", "failed"];
+
+/// The status of a run that a holder is going on with.
+pub const RUNNING: &str = "running";
+
+/// The status of a run that waits for something (an approval, a time) before anybody goes on with it.
+pub const WAITING: &str = "waiting";
+
+/// What a run is listed as whose status is `running` although nobody holds it.
+pub const INTERRUPTED: &str = "interrupted";

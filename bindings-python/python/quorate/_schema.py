@@ -51,18 +51,29 @@ def form(output: Any) -> Form:
 
 def of_function(function: Callable[..., Any]) -> dict[str, Any]:
     """A function as a tool: its name, the first paragraph of its docstring, the schema of its parameters by their hints."""
+    return parameters(function)[0]
+
+
+def parameters(function: Callable[..., Any], besides: Any = None) -> tuple[dict[str, Any], dict[str, Kind], str | None]:
+    """A function as a tool, what reads each of its parameters, and the parameter whose hint is ``besides``, which is none of the tool's."""
     name = getattr(function, "__name__", type(function).__name__)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as cause:
         raise unknown(f"the function '{name}' cannot be read as a tool: {cause}") from cause
     hints, kinds = hints_of(function), Kinds()
-    properties, required = {}, []
+    found: dict[str, Kind] = {}
+    required, other = [], None
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        properties[parameter.name] = kinds.of(hints.get(parameter.name, Any)).schema
+        hint = hints.get(parameter.name, Any)
+        if besides is not None and hint is besides:
+            other = parameter.name
+            continue
+        found[parameter.name] = kinds.of(hint)
         if parameter.default is parameter.empty:
             required.append(parameter.name)
-    schema = kinds.finish(object_schema(properties, required))
-    return {"name": name, "description": inspect.cleandoc(function.__doc__ or "").split("\n\n")[0], "schema": schema}
+    schema = kinds.finish(object_schema({name: kind.schema for name, kind in found.items()}, required))
+    said = inspect.cleandoc(function.__doc__ or "").split("\n\n")[0]
+    return {"name": name, "description": said, "schema": schema}, found, other

@@ -30,6 +30,7 @@ from ._agents import AgentRegistry
 from ._errors import Cancelled, InvalidInput
 from ._kb import KnowledgeBase
 from ._models import Model, ModelEvent, ModelStream, Reply, Tool
+from ._runtime import Answer, Approve, Budget, RunEvent, Runtime, RunStream, Tools
 
 if TYPE_CHECKING:
     from ._record import Record
@@ -41,6 +42,8 @@ __all__ = [
     "AsyncKnowledgeBase",
     "AsyncModel",
     "AsyncModelStream",
+    "AsyncRunStream",
+    "AsyncRuntime",
     "open",
     "run",
 ]
@@ -406,6 +409,107 @@ class AsyncModelStream:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class AsyncRunStream(AsyncModelStream):
+    """The events of a run, as they come: an asynchronous iterator and context manager. See :class:`quorate.RunStream`."""
+
+    _of: RunStream
+
+    def __init__(self, of: RunStream) -> None:
+        super().__init__(of)
+
+    async def __anext__(self) -> RunEvent:  # type: ignore[override]
+        return await super().__anext__()  # type: ignore[return-value]
+
+    async def result(self) -> Answer:  # type: ignore[override]
+        """Reads what is left, and gives the answer. Codes: those of :meth:`quorate.Runtime.ask`."""
+        async for _ in self:
+            pass
+        return self._of.result()
+
+
+class _RuntimeStream(_Face[Runtime]):
+    """Calls of a runtime that give their events, for asyncio. Coroutine functions among the tools run on the loop."""
+
+    def ask(
+        self,
+        question: str,
+        *,
+        agent: str | None = None,
+        autonomous: bool = False,
+        conversation: Sequence[Mapping[str, Any] | Reply] | None = None,
+        output: Any = None,
+        tools: Tools | None = None,
+        where: _kb.Where = None,
+        budget: Budget | None = None,
+        approve: Approve = None,
+        seed: int = 0,
+        idempotency_key: str | None = None,
+    ) -> AsyncRunStream:
+        """As :meth:`quorate.Runtime.ask`: ``async for event in runtime.aio.stream.ask("...")``."""
+        given = {"agent": agent, "autonomous": autonomous, "where": where, "seed": seed, "idempotency_key": idempotency_key}
+        loop = asyncio.get_running_loop()
+        return AsyncRunStream(
+            self._of.stream._ask(question, given, conversation, output, tools, budget, approve, loop)
+        )
+
+    def resume(
+        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, tools: Tools | None = None, approve: Approve = None
+    ) -> AsyncRunStream:
+        """As :meth:`quorate.Runtime.resume`, with the events from there."""
+        return AsyncRunStream(self._of.stream._resume(run_id, decisions, tools, approve, asyncio.get_running_loop()))
+
+
+class AsyncRuntime(_Face[Runtime]):
+    """The calls of :class:`quorate.Runtime`, awaited. Coroutine functions among the tools run on the loop."""
+
+    runs = _twin(Runtime.runs)
+    run = _twin(Runtime.run)
+    cancel = _twin(Runtime.cancel)
+    prompt = _twin(Runtime.prompt)
+
+    @property
+    def stream(self) -> _RuntimeStream:
+        """The same calls with what happens as it happens."""
+        return _RuntimeStream(self._of)
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        agent: str | None = None,
+        autonomous: bool = False,
+        conversation: Sequence[Mapping[str, Any] | Reply] | None = None,
+        output: Any = None,
+        tools: Tools | None = None,
+        where: _kb.Where = None,
+        budget: Budget | None = None,
+        approve: Approve = None,
+        seed: int = 0,
+        idempotency_key: str | None = None,
+    ) -> Answer:
+        """As :meth:`quorate.Runtime.ask`. When the task is cancelled the run is too."""
+        stream = self.stream.ask(
+            question,
+            agent=agent,
+            autonomous=autonomous,
+            conversation=conversation,
+            output=output,
+            tools=tools,
+            where=where,
+            budget=budget,
+            approve=approve,
+            seed=seed,
+            idempotency_key=idempotency_key,
+        )
+        return await stream.result()
+
+    async def resume(
+        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, tools: Tools | None = None, approve: Approve = None
+    ) -> Answer:
+        """As :meth:`quorate.Runtime.resume`."""
+        return await self.stream.resume(run_id, decisions, tools=tools, approve=approve).result()
 
 
 class Opening:

@@ -5,6 +5,8 @@ mod events;
 mod matching;
 mod registry;
 
+pub use registry::AgentRegistry;
+
 use pyo3::prelude::*;
 
 /// Adds the classes and the functions to the module.

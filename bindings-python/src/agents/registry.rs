@@ -104,7 +104,8 @@ impl Constraints<'_> {
 
 impl AgentRegistry {
     /// The registry as the tenant of this handle sees it.
-    fn handle(&self) -> quorate::Result<Registry> {
+    /// The registry, as its tenant sees it. Errors: `closed`.
+    pub fn handle(&self) -> quorate::Result<Registry> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let Some(registry) = &*open else {
             return Err(Error::new(Code::Closed, "the registry has been closed"));

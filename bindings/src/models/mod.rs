@@ -1,14 +1,14 @@
 //! How do hosts open models, ask them, and get their answers?
 
-mod flow;
 mod reply;
 mod request;
 mod scripted;
+mod stream;
 
-pub use flow::Flow;
 pub use reply::{count, event, reply};
 pub use request::request;
 pub use scripted::{scripted_list, scripted_reply};
+pub use stream::stream;
 
 use quorate_core::{Error, Result};
 use quorate_models::{BreakerOptions, Model, ModelOptions, OutputWay, Price, Provider, Rate, Resilience};

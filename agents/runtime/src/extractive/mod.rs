@@ -22,3 +22,5 @@ pub fn extract(
 pub fn check(_t: &str, _p: &[Passage], _e: Option<&dyn Embed>, _c: &Cancel) -> Result<Vec<Check>> {
     Ok(vec![])
 }
+pub struct ExtractiveModel; impl ExtractiveModel { pub fn new(_s: std::sync::Arc<dyn Retrieve>)->Self{Self} }
+impl quorate_models::Provider for ExtractiveModel { fn id(&self)->&str{ID} fn complete(&self,_r:&quorate_models::Request,_l:quorate_models::AttemptLimits,_c:&Cancel)->std::result::Result<quorate_models::Reply,quorate_models::Failure>{Err(quorate_core::Error::invalid("x").into())} fn stream(&self,_r:&quorate_models::Request,_l:quorate_models::AttemptLimits,_c:&Cancel)->std::result::Result<Box<dyn quorate_models::Source>,quorate_models::Failure>{Err(quorate_core::Error::invalid("x").into())}}

@@ -11,14 +11,16 @@ use std::thread;
 use std::time::Duration;
 
 use quorate_core::{Cancel, Code, Error, Result, forks};
-use quorate_models::{Event, Model, Reply, Request, Stream};
 use serde_json::Value;
 
-use super::reply::event;
-use crate::Host;
+/// What gives the events of a stream, on the thread that reads it.
+pub trait Feed: Send {
+    /// The next events, which waits for at least one, and whether the last is among them.
+    fn next(&mut self) -> (Vec<Value>, bool);
+}
 
-/// The most events that are taken out of the stream at once.
-const BATCH: usize = 256;
+/// The last event of a stream that ends by an error.
+pub type Failed = fn(&Error) -> Value;
 
 /// Events that wait for the host; the stream is not read further while there are more.
 const MOST: usize = 4096;
@@ -32,7 +34,7 @@ pub struct Flow {
 }
 
 struct Shared {
-    host: Host,
+    failed: Failed,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -40,7 +42,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// The stream, until it begins.
-    stream: Option<Stream>,
+    stream: Option<Box<dyn Feed>>,
     queue: Vec<Value>,
     /// No event comes after those in the queue.
     ended: bool,
@@ -50,12 +52,11 @@ struct State {
 }
 
 impl Flow {
-    /// A stream of `model`. Nothing is sent before somebody looks for an event. Errors: those of a request.
-    pub fn new(host: Host, model: &Model, request: &Request) -> Result<Self> {
-        let cancel = Cancel::new();
-        let state = State { stream: Some(model.stream(request, &cancel)?), ..State::default() };
-        let shared = Arc::new(Shared { host, state: Mutex::new(state), changed: Condvar::new() });
-        Ok(Flow { shared, cancel, reader: AtomicU64::new(0) })
+    /// A stream that `cancel` ends. Nothing is asked of `feed` before somebody looks for an event.
+    pub fn new(feed: Box<dyn Feed>, cancel: Cancel, failed: Failed) -> Self {
+        let state = State { stream: Some(feed), ..State::default() };
+        let shared = Arc::new(Shared { failed, state: Mutex::new(state), changed: Condvar::new() });
+        Flow { shared, cancel, reader: AtomicU64::new(0) }
     }
 
     /// The events that are there, without waiting; the first look begins the stream. None when there are none now and
@@ -135,8 +136,7 @@ impl Flow {
                 self.reader.store(u64::MAX, Ordering::Release);
                 let error =
                     Error::new(Code::StreamIncomplete, "the stream belongs to the process before the fork");
-                let last = Event::Error { error, partial: Box::default() };
-                return Ok(Some(vec![event(&last, self.shared.host, &mut String::new())]));
+                return Ok(Some(vec![(self.shared.failed)(&error)]));
             }
         }
         let Some(stream) = self.shared.lock().stream.take() else { return Ok(None) };
@@ -159,27 +159,20 @@ impl Shared {
     }
 
     /// Reads the stream to its end, or until the host lets go.
-    fn read(&self, mut stream: Stream) {
-        let mut said = String::new();
-        let mut next = || {
-            let events = stream.next_events(BATCH);
-            let last = events.last().is_none_or(Event::is_last);
-            (events.iter().map(|one| event(one, self.host, &mut said)).collect(), last)
-        };
+    fn read(&self, mut stream: Box<dyn Feed>) {
         loop {
-            let (events, last) = catch_unwind(AssertUnwindSafe(&mut next)).unwrap_or_else(|_| {
+            let (events, last) = catch_unwind(AssertUnwindSafe(|| stream.next())).unwrap_or_else(|_| {
                 let error = Error::new(
                     Code::Internal,
                     "a defect of quorate, please report it: a stream has panicked",
                 );
-                let last = Event::Error { error, partial: Box::<Reply>::default() };
-                (vec![event(&last, self.host, &mut String::new())], true)
+                (vec![(self.failed)(&error)], true)
             });
             let mut state = self.lock();
             if state.closed {
                 return;
             }
-            state.queue.extend::<Vec<Value>>(events);
+            state.queue.extend(events);
             state.ended = last;
             let wake = state.wake.clone();
             drop(state);

@@ -1,0 +1,320 @@
+//! How are experts asked from Python?
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use quorate::runtime::{
+    Approve, Decision, Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool,
+    sources_tool,
+};
+use quorate::state::StateStore as Store;
+use quorate::{Cancel, Code, Sources};
+use quorate_bindings::Host;
+use quorate_bindings::runtime::{self, Run};
+use serde_json::{Map, Value, json};
+
+use crate::agents::AgentRegistry;
+use crate::convert::{from_json, report, sequence, text, type_name};
+use crate::door::{CancelToken, Held, blocking, quick};
+use crate::errors::{OrRaise, invalid};
+use crate::guest;
+use crate::kb::KnowledgeBase;
+use crate::metadata::object;
+use crate::models::{LanguageModel, ModelFlow, failed};
+use crate::scalar::scalar;
+
+const HOST: Host = Host::Python;
+
+/// Where runs are kept; ``quorate.StateStore`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "StateStore")]
+pub struct StateStore {
+    store: Held<Store>,
+    tenant: Option<String>,
+}
+
+/// Something that a model may have done; ``quorate.Tool`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "NativeTool")]
+pub struct NativeTool(Arc<dyn Tool>);
+
+/// Experts that answer; ``quorate.Runtime`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "Runtime")]
+pub struct Runtime(Held<Experts>);
+
+/// Adds the classes and the functions to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<StateStore>()?;
+    module.add_class::<NativeTool>()?;
+    module.add_class::<Runtime>()?;
+    module.add_function(wrap_pyfunction!(open_store, module)?)?;
+    module.add_function(wrap_pyfunction!(open_runtime, module)?)?;
+    module.add_function(wrap_pyfunction!(check_budget, module)?)?;
+    module.add_function(wrap_pyfunction!(function_tool, module)?)?;
+    module.add_function(wrap_pyfunction!(expert_tool, module)?)?;
+    module.add_function(wrap_pyfunction!(search_tool, module)?)
+}
+
+/// Options as JSON.
+fn options(given: &Bound<'_, PyDict>, what: &str) -> PyResult<Value> {
+    object(given, what, Code::InvalidArgument).map(Value::Object)
+}
+
+#[pyfunction]
+fn open_store(
+    py: Python<'_>,
+    #[pyo3(from_py_with = scalar)] path: Option<PathBuf>,
+    #[pyo3(from_py_with = scalar)] tenant: Option<String>,
+) -> PyResult<StateStore> {
+    let store = match path {
+        Some(path) => blocking(py, move |_| Store::open(path))?,
+        None => Store::memory(),
+    };
+    Ok(StateStore { store: Held::new(store), tenant })
+}
+
+#[pyfunction]
+fn open_runtime(
+    registry: Option<&AgentRegistry>,
+    kb: Option<&KnowledgeBase>,
+    model: Option<&LanguageModel>,
+    store: Option<&StateStore>,
+    #[pyo3(from_py_with = scalar)] tenant: Option<String>,
+    budget: &Bound<'_, PyDict>,
+) -> PyResult<Runtime> {
+    let own = model.and_then(LanguageModel::sources);
+    let tenant = tenant.or_else(|| store.and_then(|store| store.tenant.clone()));
+    let options = RuntimeOptions {
+        registry: registry.map(|registry| registry.handle().or_raise()).transpose()?,
+        sources: kb.map(|kb| Sources::of(kb.handle())).or(own),
+        model: model.map(LanguageModel::model),
+        store: store.map(|store| store.store.clone()),
+        tenant,
+        budget: runtime::budget(HOST, options(budget, "a budget's options")?).or_raise()?,
+        ..RuntimeOptions::default()
+    };
+    Ok(Runtime(Held::new(Experts::new(options).or_raise()?)))
+}
+
+#[pyfunction]
+fn check_budget(given: &Bound<'_, PyDict>) -> PyResult<()> {
+    runtime::budget(HOST, options(given, "a budget's options")?).or_raise().map(|_| ())
+}
+
+/// A tool that is a function of Python: `function(arguments, context, cancel)` gives `{"result": ...}`.
+#[pyfunction]
+fn function_tool(card: &Bound<'_, PyDict>, function: Bound<'_, PyAny>) -> PyResult<NativeTool> {
+    let card = runtime::card(HOST, options(card, "a tool's options")?).or_raise()?;
+    Ok(NativeTool(Arc::new(HostTool { card, function: function.unbind() })))
+}
+
+/// A tool that asks the expert with this id.
+#[pyfunction]
+fn expert_tool(runtime: &Runtime, id: &Bound<'_, PyAny>) -> PyResult<NativeTool> {
+    agent_tool(&runtime.0, &text(id, "the agent's id")?).or_raise().map(NativeTool)
+}
+
+/// A tool that searches a knowledge base.
+#[pyfunction]
+fn search_tool(kb: &KnowledgeBase) -> PyResult<NativeTool> {
+    sources_tool(Sources::of(kb.handle())).or_raise().map(NativeTool)
+}
+
+#[pymethods]
+impl NativeTool {
+    /// What is known of it.
+    #[getter]
+    fn card<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        from_json(py, &json!(self.0.card()))
+    }
+}
+
+struct HostTool {
+    card: ToolCard,
+    function: Py<PyAny>,
+}
+
+impl Tool for HostTool {
+    fn card(&self) -> &ToolCard {
+        &self.card
+    }
+
+    fn run(&self, arguments: Map<String, Value>, context: &ToolContext) -> quorate::Result<Value> {
+        guest::call(|py| {
+            let call = || {
+                let told = json!({
+                    "run_id": context.run_id, "call_id": context.call_id, "idempotency_key": context.idempotency_key,
+                    "tenant": context.tenant,
+                });
+                let arguments = from_json(py, &Value::Object(arguments))?;
+                let given = self.function.bind(py).call1((arguments, report(py, &told)?, CancelToken(context.cancel.clone())))?;
+                let given = given.cast::<PyDict>().map_err(|_| invalid("a tool's result is no dict"))?;
+                options(given, "a tool's result")
+            };
+            let mut given = call().map_err(|raised| failed(py, raised, "the tool"))?;
+            Ok(given["result"].take())
+        })
+    }
+}
+
+/// Who approves, in Python: `function(pending)` gives `{"decision": ...}`.
+struct HostApprove(Py<PyAny>);
+
+impl Approve for HostApprove {
+    fn decide(&self, pending: &Pending, cancel: &Cancel) -> quorate::Result<Option<Decision>> {
+        let mut given = guest::call(|py| {
+            let call = || {
+                let told = report(py, &runtime::pending(HOST, pending))?;
+                let given = self.0.bind(py).call1((told, CancelToken(cancel.clone())))?;
+                let given = given.cast::<PyDict>().map_err(|_| invalid("a decision is no dict"))?;
+                options(given, "a decision")
+            };
+            call().map_err(|raised| failed(py, raised, "the function approve"))
+        })?;
+        runtime::decision(&given["decision"].take())
+    }
+}
+
+/// What the host adds to a question.
+fn asked(
+    question: &str,
+    given: &Bound<'_, PyDict>,
+    tools: &Bound<'_, PyAny>,
+    approve: Option<Py<PyAny>>,
+) -> PyResult<Question> {
+    let mut question =
+        runtime::question(HOST, question.to_owned(), options(given, "a question's options")?).or_raise()?;
+    question.tools = Some(tools_of(tools)?);
+    question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
+    Ok(question)
+}
+
+fn tools_of(given: &Bound<'_, PyAny>) -> PyResult<Vec<Arc<dyn Tool>>> {
+    let tool = |(i, item): (usize, PyResult<Bound<'_, PyAny>>)| {
+        let item = item?;
+        match item.cast::<NativeTool>() {
+            Ok(tool) => Ok(Arc::clone(&tool.get().0)),
+            Err(_) => Err(invalid(format!("tools[{i}] is of type {}; a tool is expected", type_name(&item)))),
+        }
+    };
+    sequence(given, "tools")?.enumerate().map(tool).collect()
+}
+
+fn decided(given: &Bound<'_, PyDict>) -> PyResult<Vec<(String, Decision)>> {
+    runtime::decisions(&options(given, "decisions")?).or_raise()
+}
+
+#[pymethods]
+impl Runtime {
+    fn ask<'py>(
+        &self,
+        py: Python<'py>,
+        question: &str,
+        given: &Bound<'py, PyDict>,
+        tools: &Bound<'py, PyAny>,
+        approve: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let question = asked(question, given, tools, approve)?;
+        let experts = self.0.clone();
+        let answer = blocking(py, move |host| {
+            let answer = experts.ask(Question { cancel: host.cancel.clone(), ..question })?;
+            runtime::answer(HOST, &answer)
+        })?;
+        from_json(py, &answer)
+    }
+
+    /// The events of a question.
+    fn flow(
+        &self,
+        question: &str,
+        given: &Bound<'_, PyDict>,
+        tools: &Bound<'_, PyAny>,
+        approve: Option<Py<PyAny>>,
+    ) -> PyResult<ModelFlow> {
+        let question = asked(question, given, tools, approve)?;
+        Ok(ModelFlow::of(runtime::flow(HOST, &self.0, Run::Ask(Box::new(question)))))
+    }
+
+    /// The events of a run that goes on.
+    fn resume_flow(
+        &self,
+        run_id: &str,
+        decisions: &Bound<'_, PyDict>,
+        tools: &Bound<'_, PyAny>,
+        approve: Option<Py<PyAny>>,
+    ) -> PyResult<ModelFlow> {
+        let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
+        let going_on = Resume {
+            decisions: decided(decisions)?,
+            tools: Some(tools_of(tools)?),
+            approve,
+            ..Resume::default()
+        };
+        Ok(ModelFlow::of(runtime::flow(HOST, &self.0, Run::Resume(run_id.to_owned(), Box::new(going_on)))))
+    }
+
+    fn resume<'py>(
+        &self,
+        py: Python<'py>,
+        run_id: &str,
+        decisions: &Bound<'py, PyDict>,
+        tools: &Bound<'py, PyAny>,
+        approve: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
+        let (decisions, tools) = (decided(decisions)?, Some(tools_of(tools)?));
+        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+        let answer = blocking(py, move |host| {
+            let cancel = host.cancel.clone();
+            let going_on = Resume { decisions, tools, approve, cancel };
+            runtime::answer(HOST, &experts.resume(&run_id, going_on)?)
+        })?;
+        from_json(py, &answer)
+    }
+
+    fn runs<'py>(&self, py: Python<'py>, status: Option<String>) -> PyResult<Bound<'py, PyList>> {
+        let experts = self.0.clone();
+        let rows = blocking(py, move |_| experts.runs(status.as_deref()))?;
+        let rows = rows.iter().map(|row| from_json(py, &runtime::row(HOST, row))).collect::<PyResult<Vec<_>>>()?;
+        PyList::new(py, rows)
+    }
+
+    fn run<'py>(&self, py: Python<'py>, run_id: &str) -> PyResult<Bound<'py, PyAny>> {
+        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+        let row = quick(py, || Ok(runtime::row(HOST, experts.run(&run_id)?.row())))?;
+        from_json(py, &row)
+    }
+
+    fn events<'py>(&self, py: Python<'py>, run_id: &str) -> PyResult<Bound<'py, PyList>> {
+        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+        let events = blocking(py, move |_| experts.run(&run_id)?.events())?;
+        let events = events.iter().map(|one| from_json(py, &runtime::event(HOST, one)));
+        PyList::new(py, events.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    fn answer<'py>(&self, py: Python<'py>, run_id: &str) -> PyResult<Bound<'py, PyAny>> {
+        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+        let answer = blocking(py, move |_| runtime::answer(HOST, &experts.run(&run_id)?.answer()?))?;
+        from_json(py, &answer)
+    }
+
+    fn cancel(&self, py: Python<'_>, run_id: &str) -> PyResult<()> {
+        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+        blocking(py, move |_| experts.cancel(&run_id))
+    }
+
+    fn prompt<'py>(
+        &self,
+        py: Python<'py>,
+        question: &str,
+        given: &Bound<'py, PyDict>,
+        tools: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let question = asked(question, given, tools, None)?;
+        let experts = self.0.clone();
+        let messages = blocking(py, move |host| {
+            experts.prompt(Question { cancel: host.cancel.clone(), ..question })
+        })?;
+        from_json(py, &runtime::messages(&messages))
+    }
+}

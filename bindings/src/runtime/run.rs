@@ -1,0 +1,63 @@
+//! How does a run become a flow of events?
+
+use quorate_core::Result;
+use quorate_runtime::{Event, Question, Resume, RunStream, Runtime};
+use serde_json::Value;
+
+use super::answer::{event, failed};
+use crate::{Feed, Flow, Host};
+
+/// The most events that are taken out of the stream at once.
+const BATCH: usize = 256;
+
+/// What begins.
+pub enum Run {
+    /// A question is asked.
+    Ask(Box<Question>),
+    /// A run goes on.
+    Resume(String, Box<Resume>),
+}
+
+/// The events of a run, which begins when somebody looks for the first.
+pub fn flow(host: Host, runtime: &Runtime, run: Run) -> Flow {
+    let cancel = match &run {
+        Run::Ask(question) => question.cancel.clone(),
+        Run::Resume(_, going_on) => going_on.cancel.clone(),
+    };
+    let feed = RunFeed { host, runtime: runtime.clone(), next: Some(run), stream: None };
+    Flow::new(Box::new(feed), cancel, failed)
+}
+
+struct RunFeed {
+    host: Host,
+    runtime: Runtime,
+    next: Option<Run>,
+    stream: Option<RunStream>,
+}
+
+impl RunFeed {
+    fn stream(&mut self) -> Result<Option<&mut RunStream>> {
+        if let Some(run) = self.next.take() {
+            self.stream = Some(match run {
+                Run::Ask(question) => self.runtime.stream(*question)?,
+                Run::Resume(id, going_on) => self.runtime.stream_resumed(&id, *going_on)?,
+            });
+        }
+        Ok(self.stream.as_mut())
+    }
+}
+
+impl Feed for RunFeed {
+    fn next(&mut self) -> (Vec<Value>, bool) {
+        let host = self.host;
+        match self.stream() {
+            Err(error) => (vec![failed(&error)], true),
+            Ok(None) => (Vec::new(), true),
+            Ok(Some(stream)) => {
+                let events = stream.next_events(BATCH);
+                let last = events.last().is_none_or(Event::is_last);
+                (events.iter().map(|one| event(host, one)).collect(), last)
+            }
+        }
+    }
+}
