@@ -183,11 +183,6 @@ impl Ledger {
         self.account().cut
     }
 
-    /// What was spent so far.
-    pub(crate) fn spent(&self) -> Spent {
-        self.account().spent.clone()
-    }
-
     /// Whether tokens or money are limited, so that the worst case of a request matters.
     pub(crate) fn counts(&self) -> bool {
         let budget = self.budget();
@@ -368,7 +363,11 @@ mod tests {
         assert_eq!(other.reserve(worst(10, 0.2), 0.0, false).err(), Some("max_cost"));
         assert_eq!((one.cut(), other.cut()), (None, Some("max_cost")));
         first.settle(Usage { input: 3, ..Usage::default() }, Some(0.5));
-        assert_eq!((many.spent().cost, many.spent().steps, many.account().reserved.1), (Some(0.5), 1, 0));
+        let (spent, reserved) = {
+            let account = many.account();
+            (account.spent.clone(), account.reserved)
+        };
+        assert_eq!((spent.cost, spent.steps, reserved.1), (Some(0.5), 1, 0));
         let second = other.reserve(worst(10, 0.4), 0.0, false).ok().unwrap();
         drop(second);
         assert_eq!(many.account().reserved.2, 0);

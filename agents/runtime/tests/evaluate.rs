@@ -78,10 +78,11 @@ fn each_scorer_looks_at_its_own() {
     assert!(one("x", status(Status::Done)) && !one("x", status(Status::Abstained)));
     let agent = Expect { agent: Some("fda".into()), ..Expect::default() };
     assert!(!one("x", agent));
-    let names: Vec<String> = passes("x", Expect { exact: texts(&["x"]), status: Some(Status::Done), ..Expect::default() })
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let names: Vec<String> =
+        passes("x", Expect { exact: texts(&["x"]), status: Some(Status::Done), ..Expect::default() })
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
     assert_eq!(names, ["exact", "status"]);
 }
 
@@ -89,7 +90,8 @@ struct Shelf;
 
 impl Retrieve for Shelf {
     fn passages(&self, _: &str, _: &Wanted, _: &Cancel) -> Result<Vec<Passage>> {
-        let passage = |id: &str| Passage { doc_id: id.into(), text: format!("{id} says 5 mg"), ..Passage::default() };
+        let passage =
+            |id: &str| Passage { doc_id: id.into(), text: format!("{id} says 5 mg"), ..Passage::default() };
         Ok(vec![passage("leaflet"), passage("letter")])
     }
 
@@ -107,7 +109,8 @@ fn what_must_be_cited_is_looked_for_and_markers_do_not_count() {
             ..RuntimeOptions::default()
         };
         let runtime = Runtime::new(options_of_runtime).unwrap();
-        let expect = Expect { exact: texts(&["It is 5 mg."]), cited: texts(&["leaflet"]), ..Expect::default() };
+        let expect =
+            Expect { exact: texts(&["It is 5 mg."]), cited: texts(&["leaflet"]), ..Expect::default() };
         let report = evaluate_agents(&runtime, &[task("t", expect)], &options(1)).unwrap();
         let passed = |name: &str| report.metric(name).unwrap().passed == 1;
         (passed("exact"), passed("cited"), report.trials[0].scores[1].detail.clone())
@@ -132,7 +135,11 @@ fn rates_intervals_and_powers_are_those_of_the_trials() {
     let all = report.metric("all").unwrap();
     assert_eq!((all.tasks, all.trials, all.passed, all.pass_rate), (2, 10, 8, Some(0.8)));
     // Wilson (1927) for 8 of 10.
-    assert!((all.interval.0 - 0.4902).abs() < 1e-4 && (all.interval.1 - 0.9433).abs() < 1e-4, "{:?}", all.interval);
+    assert!(
+        (all.interval.0 - 0.4902).abs() < 1e-4 && (all.interval.1 - 0.9433).abs() < 1e-4,
+        "{:?}",
+        all.interval
+    );
     assert!(all.interval_by_task.0 <= all.interval.0 && all.interval_by_task.1 >= all.interval.1);
     // C(3,k)/C(5,k) averaged with 1.
     let hat: Vec<f64> = all.pass_hat_k.iter().map(|value| value.unwrap()).collect();
@@ -141,12 +148,16 @@ fn rates_intervals_and_powers_are_those_of_the_trials() {
     }
     assert!((all.pass_at_k[1].unwrap() - 0.95).abs() < 1e-12);
     assert_eq!(report.metric("exact").unwrap().passed, 8);
-    let order: Vec<(String, usize)> = report.trials.iter().map(|trial| (trial.task.clone(), trial.trial)).collect();
+    let order: Vec<(String, usize)> =
+        report.trials.iter().map(|trial| (trial.task.clone(), trial.trial)).collect();
     assert!(order.is_sorted() && order.len() == 10);
     let totals = &report.totals;
     assert_eq!((totals.planned, totals.trials, totals.statuses["done"]), (10, 10, 10));
     let cost: f64 = report.trials.iter().map(|trial| trial.cost.unwrap()).sum();
-    assert!((totals.cost.unwrap() - cost).abs() < 1e-15 && (totals.mean_cost.unwrap() - cost / 10.0).abs() < 1e-15);
+    assert!(
+        (totals.cost.unwrap() - cost).abs() < 1e-15
+            && (totals.mean_cost.unwrap() - cost / 10.0).abs() < 1e-15
+    );
     assert!(totals.p50_seconds.unwrap() <= totals.p95_seconds.unwrap());
     assert_eq!(report.rows().len(), 10);
     assert_eq!(AgentReport::from_json(&report.to_json().unwrap()).unwrap(), report);
@@ -215,7 +226,10 @@ fn a_judge_that_goes_by_the_order_lets_nothing_pass() {
     seeds.dedup();
     assert_eq!(seeds.len(), 6);
     let fair = judged(judge(|_| verdict(true)));
-    assert_eq!((fair.metric("judge").unwrap().passed, fair.metric("judge").unwrap().agreement), (1, Some(1.0)));
+    assert_eq!(
+        (fair.metric("judge").unwrap().passed, fair.metric("judge").unwrap().agreement),
+        (1, Some(1.0))
+    );
 }
 
 #[test]
@@ -329,7 +343,8 @@ fn what_fails_does_not_pass_and_is_counted_by_code() {
     assert_eq!((report.metric("all").unwrap().passed, report.metric("all").unwrap().trials), (0, 2));
     let run = report.trials[0].run_id.as_deref().unwrap();
     assert!(runtime.run(run).unwrap().row().parent.as_deref().unwrap().starts_with(&report.id));
-    let panics = Model::new(ScriptedModel::of_function(|_, _| panic!("by design")), ModelOptions::default()).unwrap();
+    let panics =
+        Model::new(ScriptedModel::of_function(|_, _| panic!("by design")), ModelOptions::default()).unwrap();
     let expect = Expect { exact: texts(&["x"]), ..Expect::default() };
     let report = evaluate_agents(&self::runtime(panics), &[task("a", expect)], &options(1)).unwrap();
     assert_eq!(report.totals.errors["internal"], 1);
@@ -337,10 +352,7 @@ fn what_fails_does_not_pass_and_is_counted_by_code() {
 
 #[test]
 fn a_run_that_waits_is_looked_at_and_then_ended() {
-    let card = ToolCard {
-        effect: Effect::Write,
-        ..ToolCard::new("send", "", json!({"type": "object"}))
-    };
+    let card = ToolCard { effect: Effect::Write, ..ToolCard::new("send", "", json!({"type": "object"})) };
     let send: Arc<dyn Tool> = Arc::new(FunctionTool::new(card, |_, _| Ok(json!("sent"))).unwrap());
     let model = model(|_| json!({"text": "", "tool_calls": [{"id": "a", "name": "send", "arguments": {}}]}));
     let of_runtime = RuntimeOptions { model: Some(model), tools: vec![send], ..RuntimeOptions::default() };
@@ -355,7 +367,8 @@ fn a_run_that_waits_is_looked_at_and_then_ended() {
 fn comparisons_are_paired_by_task() {
     let expect = || Expect { exact: texts(&["yes"]), ..Expect::default() };
     let tasks: Vec<Task> = (0..10).map(|i| task(&format!("t{i}"), expect())).collect();
-    let run = |says: &str, tasks: &[Task]| evaluate_agents(&runtime(turns(&[says])), tasks, &options(2)).unwrap();
+    let run =
+        |says: &str, tasks: &[Task]| evaluate_agents(&runtime(turns(&[says])), tasks, &options(2)).unwrap();
     let (good, bad) = (run("yes", &tasks), run("no", &tasks[..8]));
     let comparison = good.compare(&bad, 0).unwrap();
     let all = &comparison.scorers[0];
@@ -374,7 +387,9 @@ fn comparisons_are_paired_by_task() {
 fn the_page_escapes_what_it_shows_and_fetches_nothing() {
     let evil = "<script>alert('x')</script> & \"quoted\"";
     let expect = Expect { exact: texts(&["yes"]), ..Expect::default() };
-    let report = evaluate_agents(&runtime(turns(&[evil])), &[task("<img src=x onerror=y>", expect)], &options(2)).unwrap();
+    let report =
+        evaluate_agents(&runtime(turns(&[evil])), &[task("<img src=x onerror=y>", expect)], &options(2))
+            .unwrap();
     let page = report.report_html();
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
     assert!(!page.contains("<script") && !page.contains("<img"));
@@ -396,7 +411,10 @@ fn what_cannot_be_evaluated_is_refused() {
     assert_eq!(code(&[task("a", expect()), task("a", expect())], options(1)), Code::DuplicateId);
     assert_eq!(code(&[task("a", Expect::default())], options(1)), Code::InvalidArgument);
     assert_eq!(code(&[task("a", expect())], options(0)), Code::InvalidArgument);
-    assert_eq!(code(&[task("a", expect())], EvaluateOptions { threads: 0, ..options(1) }), Code::InvalidArgument);
+    assert_eq!(
+        code(&[task("a", expect())], EvaluateOptions { threads: 0, ..options(1) }),
+        Code::InvalidArgument
+    );
     let twice = EvaluateOptions { scorers: vec![Scorer::Exact, Scorer::Exact], ..options(1) };
     assert_eq!(code(&[task("a", expect())], twice), Code::InvalidArgument);
     let named = Task { agent: Some("nobody".into()), ..task("a", expect()) };
@@ -452,8 +470,11 @@ tasks:
     assert_eq!(code("[]"), Code::EmptyInput);
     assert_eq!(code("5"), Code::InvalidArgument);
     assert_eq!(code("tasks: 5"), Code::InvalidArgument);
-    let error = Task::from_json(&json!({"id": "a", "question": "q", "x": 1, "expect": {"regex": "["}})).unwrap_err();
-    assert!(error.message().contains("x: there is no such field") && error.message().contains("expect.regex[0]"));
+    let error =
+        Task::from_json(&json!({"id": "a", "question": "q", "x": 1, "expect": {"regex": "["}})).unwrap_err();
+    assert!(
+        error.message().contains("x: there is no such field") && error.message().contains("expect.regex[0]")
+    );
 }
 
 #[test]

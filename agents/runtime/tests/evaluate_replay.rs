@@ -8,8 +8,8 @@ use quorate_core::embed::{Embed, StaticModel};
 use quorate_core::{Cancel, Code, Result};
 use quorate_models::{Model, ModelOptions, Price, Request, ScriptedModel};
 use quorate_runtime::{
-    Budget, Change, Decision, Effect, EvaluateOptions, FunctionTool, Passage, Question, Retrieve, Runtime,
-    RuntimeOptions, Scorer, Status, Tool, ToolCard, Wanted, evaluate_agents, golden_tasks,
+    Budget, Change, Decision, Effect, EvaluateOptions, FunctionTool, Passage, Question, Resume, Retrieve,
+    Runtime, RuntimeOptions, Scorer, Status, Tool, ToolCard, Wanted, evaluate_agents, golden_tasks,
 };
 use serde_json::{Value, json};
 
@@ -22,7 +22,8 @@ fn model(answer: impl Fn(&Request) -> Value + Send + Sync + 'static) -> Model {
 /// Calls `lookup` with each of these one after the other, and then says what it was told last.
 fn looks_up(codes: &'static [&'static str], says: &'static str) -> Model {
     model(move |request| {
-        let told: Vec<String> = request.messages.iter().skip(2).map(|message| message.to_json().to_string()).collect();
+        let told: Vec<String> =
+            request.messages.iter().skip(2).map(|message| message.to_json().to_string()).collect();
         let done = told.len() / 2;
         match codes.get(done) {
             Some(code) => {
@@ -71,7 +72,10 @@ fn another_model_reads_what_the_tools_gave_before() {
     // The last answer is other, and nothing else is: two calls with two results, and the end.
     assert_eq!((replayed.differences.len(), replayed.same), (1, 5), "{}", replayed.difference_text());
     let text = replayed.difference_text();
-    assert!(text.starts_with("- 5 model says\n-     first") && text.contains("+ 5 model says\n+     second"), "{text}");
+    assert!(
+        text.starts_with("- 5 model says\n-     first") && text.contains("+ 5 model says\n+     second"),
+        "{text}"
+    );
     // The new run is kept beside it.
     assert_eq!(runtime.run(&replayed.answer.run_id).unwrap().answer().unwrap(), replayed.answer);
     assert!(replayed.live.is_empty());
@@ -123,8 +127,8 @@ fn decisions_are_those_of_the_recorded_run() {
     let again = runtime.replay(&waiting.run_id, with(looks_up(&["a"], "second"))).unwrap();
     assert_eq!((again.answer.status, ran.load(Ordering::Relaxed)), (Status::Waiting, 0));
     let edited = json!({"code": "z", "year": 2025}).as_object().cloned().unwrap();
-    let decision = [("c0".to_owned(), Decision::Arguments(edited))];
-    let done = runtime.resume(&waiting.run_id, &decision).unwrap();
+    let decision = Resume::with("c0", Decision::Arguments(edited));
+    let done = runtime.resume(&waiting.run_id, decision).unwrap();
     assert_eq!((done.status, ran.load(Ordering::Relaxed)), (Status::Done, 1));
     let replayed = runtime.replay(&waiting.run_id, with(looks_up(&["a"], "second"))).unwrap();
     assert_eq!((replayed.answer.status, ran.load(Ordering::Relaxed)), (Status::Done, 1));
@@ -141,7 +145,11 @@ struct Shelf(AtomicUsize);
 impl Retrieve for Shelf {
     fn passages(&self, question: &str, _: &Wanted, _: &Cancel) -> Result<Vec<Passage>> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(vec![Passage { doc_id: "leaflet".into(), text: format!("About {question}"), ..Passage::default() }])
+        Ok(vec![Passage {
+            doc_id: "leaflet".into(),
+            text: format!("About {question}"),
+            ..Passage::default()
+        }])
     }
 
     fn embedder(&self) -> Option<Arc<dyn Embed>> {
@@ -150,7 +158,8 @@ impl Retrieve for Shelf {
 }
 
 fn registry(agents: Vec<Agent>) -> AgentRegistry {
-    let registry = AgentRegistry::open(None, RegistryOptions::empty(StaticModel::builtin().unwrap())).unwrap();
+    let registry =
+        AgentRegistry::open(None, RegistryOptions::empty(StaticModel::builtin().unwrap())).unwrap();
     registry.add_all(agents).unwrap();
     registry
 }
@@ -162,7 +171,8 @@ fn other_instructions_reach_the_model_and_what_was_found_is_found_again() {
         let system = request.messages[0].text();
         json!(if system.contains("Be brief.") { "Short [1]." } else { "Long and winding [1]." })
     });
-    let agent = Agent { instructions: Some("Be thorough.".into()), ..Agent::new("doses", "Doses", "Knows doses.") };
+    let agent =
+        Agent { instructions: Some("Be thorough.".into()), ..Agent::new("doses", "Doses", "Knows doses.") };
     let runtime = Runtime::new(RuntimeOptions {
         registry: Some(registry(vec![agent])),
         sources: Some(Arc::clone(&shelf) as _),
@@ -178,7 +188,12 @@ fn other_instructions_reach_the_model_and_what_was_found_is_found_again() {
     assert_eq!(replayed.answer.citations, before.citations);
     let text = replayed.difference_text();
     assert!(text.contains("-     Be thorough.") && text.contains("+     Be brief."), "{text}");
-    assert!(replayed.differences.iter().all(|one| ["agent", "match", "model"].contains(&one.before.as_ref().unwrap().kind.as_str())));
+    assert!(
+        replayed
+            .differences
+            .iter()
+            .all(|one| ["agent", "match", "model"].contains(&one.before.as_ref().unwrap().kind.as_str()))
+    );
     let broken = Change { instructions: Some("{{ nothing }".into()), ..Change::default() };
     assert_eq!(runtime.replay(&before.run_id, broken).unwrap_err().code(), Code::InvalidArgument);
     // The definition itself is as it was.
@@ -193,7 +208,10 @@ fn what_cannot_be_replayed_is_refused() {
     let change = Change { instructions: Some("Be brief.".into()), ..Change::default() };
     assert_eq!(runtime.replay(&id, change).unwrap_err().code(), Code::InvalidArgument);
     let budget = Some(Budget { max_cost: Some(-1.0), ..Budget::default() });
-    assert_eq!(runtime.replay(&id, Change { budget, ..Change::default() }).unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(
+        runtime.replay(&id, Change { budget, ..Change::default() }).unwrap_err().code(),
+        Code::InvalidArgument
+    );
     let cancel = Cancel::new();
     cancel.cancel();
     let cancelled = runtime.replay(&id, Change { cancel, ..Change::default() }).unwrap();

@@ -147,10 +147,7 @@ fn aligned(before: &[Happened], after: &[Happened]) -> Vec<(Option<usize>, Optio
     let mut pairs = Vec::with_capacity(rows.max(columns));
     while i < rows || j < columns {
         let cost = costs[i * width + j];
-        if i < rows
-            && j < columns
-            && cost == costs[(i + 1) * width + j + 1] + apart(&before[i], &after[j])
-        {
+        if i < rows && j < columns && cost == costs[(i + 1) * width + j + 1] + apart(&before[i], &after[j]) {
             pairs.push((Some(i), Some(j)));
             (i, j) = (i + 1, j + 1);
         } else if i < rows && cost == costs[(i + 1) * width + j] + ALONE {
@@ -207,12 +204,18 @@ mod tests {
 
     #[test]
     fn what_is_the_same_is_laid_side_by_side() {
-        let before = [one("model", "calls", "f"), one("tool", "f", "1"), one("model", "says", "a"), one("end", "done", "")];
+        let before = [
+            one("model", "calls", "f"),
+            one("tool", "f", "1"),
+            one("model", "says", "a"),
+            one("end", "done", ""),
+        ];
         let after = [one("model", "says", "b"), one("end", "done", "")];
         let (found, same) = differences(&before, &after);
         assert_eq!(same, 1);
         assert_eq!(found.iter().filter(|one| one.after.is_none()).count(), 2);
-        let changed: Vec<_> = found.iter().filter(|one| one.before.is_some() && one.after.is_some()).collect();
+        let changed: Vec<_> =
+            found.iter().filter(|one| one.before.is_some() && one.after.is_some()).collect();
         assert_eq!(changed.len(), 1);
         assert_eq!(changed[0].to_string(), "- 3 model says\n-     a\n+ 3 model says\n+     b\n");
         assert_eq!(differences(&before, &before), (Vec::new(), 4));
@@ -221,7 +224,8 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_does_not_matter() {
-        let (a, b) = (r#"{"b": [1, {"d": "x", "c": null}], "a": 1}"#, r#"{"a": 1, "b": [1, {"c": null, "d": "x"}]}"#);
+        let (a, b) =
+            (r#"{"b": [1, {"d": "x", "c": null}], "a": 1}"#, r#"{"a": 1, "b": [1, {"c": null, "d": "x"}]}"#);
         let read = |text: &str| canonical(&serde_json::from_str::<Value>(text).unwrap());
         assert_eq!(read(a), read(b));
         assert_eq!(read(a), r#"{"a":1,"b":[1,{"c":null,"d":"x"}]}"#);

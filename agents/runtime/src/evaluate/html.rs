@@ -134,7 +134,9 @@ impl AgentReport {
             }
             page.push_str("</tr>\n");
         }
-        page.push_str("</tbody></table></div>\n<p>pass^k: all of k trials pass; pass@k: one or more of k does.</p>\n");
+        page.push_str(
+            "</tbody></table></div>\n<p>pass^k: all of k trials pass; pass@k: one or more of k does.</p>\n",
+        );
     }
 
     fn tasks(&self, page: &mut String) {

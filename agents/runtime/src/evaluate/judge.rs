@@ -229,8 +229,12 @@ mod tests {
     use super::*;
 
     fn judged(votes: &[(u32, Option<bool>)]) -> Judged {
-        let vote =
-            |(i, &(order, passed)): (usize, &(u32, Option<bool>))| Vote { order, sample: i as u32, passed, reason: String::new() };
+        let vote = |(i, &(order, passed)): (usize, &(u32, Option<bool>))| Vote {
+            order,
+            sample: i as u32,
+            passed,
+            reason: String::new(),
+        };
         Judged { votes: votes.iter().enumerate().map(vote).collect(), ..Judged::default() }
     }
 
@@ -256,7 +260,8 @@ mod tests {
             let text = request.messages[1].text();
             assert_eq!(text.matches("</judged_answer>").count(), 1, "{text}");
             assert!(!text.to_lowercase().contains("< /judged"));
-            let (rubric, answer) = (text.find("Names the dose.").unwrap(), text.find("<judged_answer>").unwrap());
+            let (rubric, answer) =
+                (text.find("Names the dose.").unwrap(), text.find("<judged_answer>").unwrap());
             assert_eq!(rubric < answer, order == 0);
             assert!(request.output.is_some() && text.contains("5 mg"));
         }
@@ -264,7 +269,8 @@ mod tests {
 
     #[test]
     fn a_judge_says_what_cannot_be() {
-        let model = || Model::new(quorate_models::ScriptedModel::of_texts(["x"]), Default::default()).unwrap();
+        let model =
+            || Model::new(quorate_models::ScriptedModel::of_texts(["x"]), Default::default()).unwrap();
         for wrong in [
             Judge { orders: 3, ..Judge::new(model(), "r") },
             Judge { samples: 0, ..Judge::new(model(), "r") },

@@ -117,12 +117,16 @@ mod tests {
         assert_eq!(find("$.a[\"b c\"][*].d"), [json!(2), json!(3)]);
         assert_eq!(find("$.a.*[-1].d"), [json!(3)]);
         assert_eq!(find("$.e"), [Value::Null]);
-        assert!(find("$.x.y").is_empty() && find("$.a['b c'][7]").is_empty() && find("$.a['b c'][-4]").is_empty());
+        assert!(
+            find("$.x.y").is_empty() && find("$.a['b c'][7]").is_empty() && find("$.a['b c'][-4]").is_empty()
+        );
     }
 
     #[test]
     fn what_is_no_path_is_refused_with_its_place() {
-        for wrong in ["", "a", "$a", "$.", "$..a", "$[", "$[x]", "$['a'", "$['a", "$[1", "$.a[?(@.b)]", "$[1:2]"] {
+        for wrong in
+            ["", "a", "$a", "$.", "$..a", "$[", "$[x]", "$['a'", "$['a", "$[1", "$.a[?(@.b)]", "$[1:2]"]
+        {
             assert!(Path::parse(wrong).is_err(), "{wrong}");
         }
         let error = Path::parse("$.\u{e4}b[x]").unwrap_err();

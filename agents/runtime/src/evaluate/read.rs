@@ -69,7 +69,8 @@ pub(super) fn tasks(text: &str, file: &FilePath) -> Result<Vec<Task>, Vec<Proble
             get(members, "tasks")
         }
         _ => {
-            let message = format!("it is {}, expected a list of tasks or a mapping with 'tasks'", node.kind());
+            let message =
+                format!("it is {}, expected a list of tasks or a mapping with 'tasks'", node.kind());
             return Err(vec![problem(node.line, Code::InvalidArgument, message)]);
         }
     };
@@ -87,7 +88,8 @@ pub(super) fn tasks(text: &str, file: &FilePath) -> Result<Vec<Task>, Vec<Proble
     let mut found: Vec<Task> = Vec::new();
     for (i, item) in items.iter().enumerate() {
         let (task, faults) = read_task(item, &common);
-        let name = if task.id.is_empty() { format!("number {}", i + 1) } else { format!("'{}'", shorten(&task.id)) };
+        let name =
+            if task.id.is_empty() { format!("number {}", i + 1) } else { format!("'{}'", shorten(&task.id)) };
         for (fault, line) in faults {
             problems.push(problem(line, Code::InvalidArgument, format!("task {name}: {fault}")));
         }

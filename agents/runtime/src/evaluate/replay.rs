@@ -177,7 +177,8 @@ impl Runtime {
 fn changed(mut spec: Spec, facts: &[Fact], change: &Change, model: bool) -> Result<(Spec, Option<Fact>)> {
     spec.extractive = !model;
     if spec.extractive && spec.output.is_some() {
-        let message = "sentences of the sources have no form; the run asked for one, and needs a language model";
+        let message =
+            "sentences of the sources have no form; the run asked for one, and needs a language model";
         return Err(Error::new(Code::Unsupported, message));
     }
     spec.seed = change.seed.unwrap_or(spec.seed);

@@ -187,9 +187,9 @@ impl Evaluation<'_> {
         thread::scope(|scope| {
             let start = |_| {
                 let named = thread::Builder::new().name("quorate-evaluate".to_owned());
-                named.spawn_scoped(scope, || self.work(total)).map_err(|e| {
-                    Error::with_source(Code::Io, format!("no thread could be started: {e}"), e)
-                })
+                named
+                    .spawn_scoped(scope, || self.work(total))
+                    .map_err(|e| Error::with_source(Code::Io, format!("no thread could be started: {e}"), e))
             };
             let started: Vec<_> = (0..threads).map(start).collect();
             let mut outcome = Ok(());
@@ -294,8 +294,7 @@ impl Evaluation<'_> {
                     detail: error.code().as_str().to_owned(),
                     judged: None,
                 };
-                out.scores =
-                    self.scorers.iter().filter(|scorer| scorer.applies(task)).map(failed).collect();
+                out.scores = self.scorers.iter().filter(|scorer| scorer.applies(task)).map(failed).collect();
             }
         }
         out.settle();
@@ -324,8 +323,7 @@ impl Evaluation<'_> {
                 Scorer::Judge(judge) => {
                     let watch = &self.runtime.0.watch;
                     let cancel = &self.options.cancel;
-                    let (judged, stopped) =
-                        judge.judge(task, answer, out.seed, &self.ledger, watch, cancel);
+                    let (judged, stopped) = judge.judge(task, answer, out.seed, &self.ledger, watch, cancel);
                     out.judge_usage += judged.usage;
                     out.judge_cost = out.judge_cost.zip(judged.cost).map(|(before, more)| before + more);
                     if let Some(stopped) = stopped {

@@ -140,8 +140,7 @@ mod tests {
     #[test]
     fn wilson_is_that_of_calibration_tables() {
         let outcomes: Vec<bool> = (0..37).map(|i| i % 3 == 0).collect();
-        let table =
-            quorate_consensus::pooling::calibration_table(&[0.5; 37], &outcomes, 1).unwrap();
+        let table = quorate_consensus::pooling::calibration_table(&[0.5; 37], &outcomes, 1).unwrap();
         let (low, high) = table.bins[0].interval.unwrap();
         let (a, b) = wilson(13.0, 37.0);
         assert!((a - low).abs() < 1e-12 && (b - high).abs() < 1e-12);
@@ -178,7 +177,10 @@ mod tests {
         let sorted = [1.0, 2.0, 3.0, 4.0];
         assert_eq!(quantile(&sorted, 0.5), Some(2.5));
         near(quantile(&sorted, 0.95).unwrap(), 3.85);
-        assert_eq!((quantile(&sorted, 1.0), quantile(&[7.0], 0.95), quantile(&[], 0.5)), (Some(4.0), Some(7.0), None));
+        assert_eq!(
+            (quantile(&sorted, 1.0), quantile(&[7.0], 0.95), quantile(&[], 0.5)),
+            (Some(4.0), Some(7.0), None)
+        );
     }
 
     #[test]

@@ -261,7 +261,8 @@ pub fn golden_tasks() -> Result<BTreeMap<String, Vec<Task>>> {
     let mut golden = BTreeMap::new();
     for (agent, text) in GOLDEN {
         let tasks = parse_tasks(text, agent);
-        let tasks = tasks.map_err(|e| Error::new(Code::Internal, format!("golden tasks: {}", e.message())))?;
+        let tasks =
+            tasks.map_err(|e| Error::new(Code::Internal, format!("golden tasks: {}", e.message())))?;
         golden.insert((*agent).to_owned(), tasks);
     }
     Ok(golden)
