@@ -1,5 +1,7 @@
 //! Does a recorded run that is asked again differ by the change alone?
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
