@@ -16,7 +16,7 @@ use crate::approve::Approve;
 use crate::budget::{Budget, Ledger, Spent};
 use crate::conversation::{Conversation, ConversationOptions};
 use crate::driver::watch::Watch;
-use crate::driver::{Drive, Listener, made, priced};
+use crate::driver::{Drive, Listener, made, now, priced};
 use crate::event::{Event, events_of};
 use crate::evidence::Retrieve;
 use crate::extractive;
@@ -242,23 +242,23 @@ impl Runtime {
             parent: nested.as_ref().map(|nested| nested.parent.as_str()),
             key: question.idempotency_key.as_deref(),
         };
-        let run = match self.0.store.begin(&new, &[])? {
+        let (started, time) = (Fact::Started(Box::new(spec)), now());
+        let run = match self.0.store.begin(&new, &[started.entry(1, time)?])? {
             Begun::New(run) => run,
             Begun::Known(row) => return self.known(row, question, listener, nested),
         };
-        let machine = Machine::new(run.id());
         let mut drive = Drive::new(
             Arc::clone(&self.0),
-            machine,
+            Machine::new(run.id()),
             run,
-            0,
+            1,
             tools,
             approve,
             ledger,
             question.cancel.clone(),
             listener,
         );
-        drive.note(Fact::Started(Box::new(spec)))?;
+        drive.happened(&started, time)?;
         let answer = self.drive(drive, nested.as_ref())?;
         if let Some(talk) = &question.talk {
             talk.keep(&question.text, &answer)?;
