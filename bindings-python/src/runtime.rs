@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    Approve, Conversation as Talk, Decision, Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool,
-    sources_tool,
+    AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool,
+    evaluate_agents, sources_tool,
 };
 use quorate::state::StateStore as Store;
 use quorate::{Cancel, Code, Sources};
@@ -20,7 +20,7 @@ use crate::convert::{from_json, report, sequence, text, type_name};
 use crate::door::{CancelToken, Held, blocking, quick};
 use crate::errors::{OrRaise, invalid};
 use crate::guest;
-use crate::kb::KnowledgeBase;
+use crate::kb::{KnowledgeBase, telling};
 use crate::metadata::object;
 use crate::models::{LanguageModel, ModelFlow, failed};
 use crate::scalar::scalar;
@@ -46,12 +46,20 @@ pub struct Runtime(Held<Experts>);
 #[pyclass(frozen, module = "quorate", name = "Conversation")]
 pub struct Conversation(Held<Talk>);
 
+/// What an evaluation found; ``quorate.AgentReport`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "Evaluation")]
+pub struct Evaluation(AgentReport);
+
 /// Adds the classes and the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StateStore>()?;
     module.add_class::<NativeTool>()?;
     module.add_class::<Runtime>()?;
     module.add_class::<Conversation>()?;
+    module.add_class::<Evaluation>()?;
+    module.add_function(wrap_pyfunction!(golden_tasks, module)?)?;
+    module.add_function(wrap_pyfunction!(check_judge, module)?)?;
+    module.add_function(wrap_pyfunction!(evaluation_of, module)?)?;
     module.add_function(wrap_pyfunction!(open_store, module)?)?;
     module.add_function(wrap_pyfunction!(open_runtime, module)?)?;
     module.add_function(wrap_pyfunction!(check_budget, module)?)?;
@@ -312,6 +320,54 @@ impl Runtime {
         blocking(py, move |_| experts.cancel(&run_id))
     }
 
+    /// Asks tasks several times. `judges`: pairs of a model and its options.
+    #[pyo3(signature = (tasks, given, judges, tools, approve, progress))]
+    fn evaluate(
+        &self,
+        py: Python<'_>,
+        tasks: &Bound<'_, PyDict>,
+        given: &Bound<'_, PyDict>,
+        judges: Vec<(PyRef<'_, LanguageModel>, Bound<'_, PyDict>)>,
+        tools: &Bound<'_, PyAny>,
+        approve: Option<Py<PyAny>>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Evaluation> {
+        let tasks = options(tasks, "the tasks")?;
+        let judge = |(model, given): (PyRef<'_, LanguageModel>, Bound<'_, PyDict>)| {
+            runtime::judge(HOST, model.model(), options(&given, "a judge's options")?).or_raise()
+        };
+        let judges = judges.into_iter().map(judge).collect::<PyResult<Vec<_>>>()?;
+        let how = runtime::evaluation(HOST, options(given, "an evaluation's options")?, judges).or_raise()?;
+        let experts = self.with(tools, approve)?;
+        let report = blocking(py, move |host| {
+            let tasks = runtime::tasks(&tasks["tasks"])?;
+            let progress = progress.map(|function| telling(host, function));
+            let how = EvaluateOptions { cancel: host.cancel.clone(), progress, ..how };
+            evaluate_agents(&experts, &tasks, &how)
+        })?;
+        Ok(Evaluation(report))
+    }
+
+    /// Asks a recorded run again.
+    fn replay<'py>(
+        &self,
+        py: Python<'py>,
+        run_id: &str,
+        given: &Bound<'py, PyDict>,
+        model: Option<&LanguageModel>,
+        tools: &Bound<'py, PyAny>,
+        approve: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let change = options(given, "a replay's options")?;
+        let change = runtime::change(HOST, change, model.map(LanguageModel::model)).or_raise()?;
+        let (experts, run_id) = (self.with(tools, approve)?, run_id.to_owned());
+        let found = blocking(py, move |host| {
+            let change = Change { cancel: host.cancel.clone(), ..change };
+            runtime::replayed(HOST, &experts.replay(&run_id, change)?)
+        })?;
+        from_json(py, &found)
+    }
+
     fn delete(&self, py: Python<'_>, run_id: &str) -> PyResult<()> {
         let (experts, run_id) = (self.0.clone(), run_id.to_owned());
         blocking(py, move |_| experts.delete(&run_id))
@@ -399,5 +455,50 @@ impl Conversation {
     fn forget(&self, py: Python<'_>, which: Option<Vec<String>>) -> PyResult<usize> {
         let talk = (*self.0).clone();
         blocking(py, move |_| talk.forget(which.as_deref()))
+    }
+}
+
+impl Runtime {
+    /// The same with these tools, and with who decides.
+    fn with(&self, tools: &Bound<'_, PyAny>, approve: Option<Py<PyAny>>) -> PyResult<Experts> {
+        let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
+        self.0.with(tools_of(tools)?, approve).or_raise()
+    }
+}
+
+/// The tasks that ship, by the id of their agent.
+#[pyfunction]
+fn golden_tasks(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    from_json(py, &runtime::golden().or_raise()?)
+}
+
+#[pyfunction]
+fn check_judge(model: &LanguageModel, given: &Bound<'_, PyDict>) -> PyResult<()> {
+    runtime::judge(HOST, model.model(), options(given, "a judge's options")?).or_raise().map(|_| ())
+}
+
+/// A report that was written as JSON.
+#[pyfunction]
+fn evaluation_of(given: &Bound<'_, PyDict>) -> PyResult<Evaluation> {
+    AgentReport::from_json(&options(given, "a report")?).or_raise().map(Evaluation)
+}
+
+#[pymethods]
+impl Evaluation {
+    fn found<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        from_json(py, &runtime::agent_report(HOST, &self.0).or_raise()?)
+    }
+
+    fn rows<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        from_json(py, &runtime::agent_rows(HOST, &self.0))
+    }
+
+    fn html(&self) -> String {
+        self.0.report_html()
+    }
+
+    fn compare<'py>(&self, py: Python<'py>, other: &Evaluation, seed: u64) -> PyResult<Bound<'py, PyAny>> {
+        let found = quick(py, || self.0.compare(&other.0, seed))?;
+        from_json(py, &runtime::agent_comparison(HOST, &found))
     }
 }

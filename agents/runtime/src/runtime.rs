@@ -93,7 +93,7 @@ pub(crate) struct Inner {
     pub(crate) budget: Budget,
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// The runs that go on in this process.
-    live: Mutex<HashMap<String, Cancel>>,
+    live: Arc<Mutex<HashMap<String, Cancel>>>,
     pub(crate) watch: Watch,
 }
 
@@ -191,7 +191,25 @@ impl Runtime {
             tenant: options.tenant,
             budget: options.budget,
             approve: options.approve,
-            live: Mutex::default(),
+            live: Arc::default(),
+            watch: Watch::default(),
+        })))
+    }
+
+    /// The same runtime with other tools, and with somebody else who decides. Errors: `invalid_argument`.
+    pub fn with(&self, tools: Vec<Arc<dyn Tool>>, approve: Option<Arc<dyn Approve>>) -> Result<Self> {
+        check_tools(&tools)?;
+        let inner = &self.0;
+        Ok(Runtime(Arc::new(Inner {
+            registry: inner.registry.clone(),
+            sources: inner.sources.clone(),
+            model: inner.model.clone(),
+            tools,
+            store: inner.store.clone(),
+            tenant: inner.tenant.clone(),
+            budget: inner.budget.clone(),
+            approve,
+            live: Arc::clone(&inner.live),
             watch: Watch::default(),
         })))
     }

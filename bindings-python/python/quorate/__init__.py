@@ -24,6 +24,7 @@ from ._errors import (
     Unsupported,
 )
 from ._eval import BeirDataset, Comparison, compare, evaluate, load_beir, read_trec_run, write_trec_run
+from ._evaluate import AgentReport, Judge, Replayed, evaluate_agents, golden_tasks
 from ._hits import Hits
 from ._kb import (
     CopyReport,
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AgentRegistry",
+    "AgentReport",
     "AgentVersion",
     "AgentVersions",
     "Agents",
@@ -120,6 +122,7 @@ __all__ = [
     "Hit",
     "Hits",
     "InvalidInput",
+    "Judge",
     "KnowledgeBase",
     "Lexical",
     "Locked",
@@ -136,6 +139,7 @@ __all__ = [
     "Record",
     "Recording",
     "RemoteEmbedder",
+    "Replayed",
     "Reply",
     "Resilience",
     "Run",
@@ -164,6 +168,8 @@ __all__ = [
     "compare",
     "consensus",
     "evaluate",
+    "evaluate_agents",
+    "golden_tasks",
     "kb_tool",
     "load_beir",
     "message_schema",

@@ -26,6 +26,7 @@ from ._schema import Form, form
 from ._tools import Tool, tools_of, waited
 
 if TYPE_CHECKING:
+    from ._evaluate import Replayed
     from .aio import AsyncRuntime
 
 Status: TypeAlias = Literal["running", "waiting", "done", "partial", "cancelled", "refused", "abstained", "failed", "interrupted"]
@@ -550,6 +551,22 @@ class Runtime:
         asked, _, host = self._asked(given, conversation, None, None, None, None, None)
         found: list[dict[str, Any]] = self._native.prompt(_text(question), asked, host[0])
         return found
+
+    def replay(self, run_id: str, change: Mapping[str, Any] | None = None, *, live: bool = False) -> Replayed:
+        """Asks a recorded run again with something changed, and shows what differs.
+
+        ``change``: ``model``, ``instructions`` of the expert, ``seed``, ``budget``. Results of tools, passages, the matched expert and decisions come from the
+        journal; anything else is ``replay_mismatch``, unless it is ``live``. The recorded run stays as it is. Code: ``unknown_id``.
+        """
+        from ._evaluate import replayed
+
+        given = dict(change or {})
+        model, budget = given.pop("model", None), given.pop("budget", None)
+        if model is not None and not isinstance(model, Model):
+            raise _invalid(f"model is of type {type(model).__name__}; a Model is expected")
+        given |= {"live": live, "budget": None if budget is None else budget._options()}
+        native = None if model is None else model._native
+        return replayed(self._native.replay(run_id, given, native, *self._host(None, None, None)))
 
     def conversation(
         self,

@@ -470,6 +470,7 @@ class AsyncRuntime(_Face[Runtime]):
     delete = _twin(Runtime.delete, "write")
     prompt = _twin(Runtime.prompt)
     conversation = _twin(Runtime.conversation, "write")
+    replay = _twin(Runtime.replay, "ask")
 
     @property
     def stream(self) -> _RuntimeStream:

@@ -1,10 +1,14 @@
 //! How do hosts give tools and questions to experts, and get their answers?
 
 mod answer;
+mod evaluate;
 mod run;
 mod talk;
 
 pub use answer::{answer, event, failed, messages, pending, row};
+pub use evaluate::{
+    agent_comparison, agent_report, agent_rows, change, evaluation, golden, judge, replayed, tasks,
+};
 pub use run::{Run, flow};
 pub use talk::{conversation_options, facts, forgotten, said, turns};
 
