@@ -2,9 +2,11 @@
 
 mod answer;
 mod run;
+mod talk;
 
 pub use answer::{answer, event, failed, messages, pending, row};
-pub use run::{Run, flow};
+pub use run::{Run, flow, flow_when};
+pub use talk::{conversation_options, facts, forgotten, said, turns};
 
 use quorate_core::{Error, Result};
 use quorate_models::Message;
