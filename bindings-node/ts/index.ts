@@ -73,7 +73,21 @@ export {
   open,
 } from './kb.js';
 
-export * from './answer.js';
+export {
+  type Answer,
+  type AnswerCitation,
+  type Candidate,
+  type Check,
+  type Pending,
+  type Plan,
+  type RunEvent,
+  type RunEventBase,
+  type RunInfo,
+  type RunMode,
+  type RunStatus,
+  RunStream,
+  type Step,
+} from './answer.js';
 export { Conversation, type ConversationOptions, type ConversationExport, Memory, type Turn, type UserFact } from './conversation.js';
 export { type LogEvent, onLog } from './log.js';
 export * from './models.js';
