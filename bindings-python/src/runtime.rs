@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    Approve, Decision, Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool,
+    Approve, Conversation as Talk, Decision, Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool,
     sources_tool,
 };
 use quorate::state::StateStore as Store;
@@ -42,11 +42,16 @@ pub struct NativeTool(Arc<dyn Tool>);
 #[pyclass(frozen, module = "quorate", name = "Runtime")]
 pub struct Runtime(Held<Experts>);
 
+/// What was said before; ``quorate.Conversation`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "Conversation")]
+pub struct Conversation(Held<Talk>);
+
 /// Adds the classes and the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StateStore>()?;
     module.add_class::<NativeTool>()?;
     module.add_class::<Runtime>()?;
+    module.add_class::<Conversation>()?;
     module.add_function(wrap_pyfunction!(open_store, module)?)?;
     module.add_function(wrap_pyfunction!(open_runtime, module)?)?;
     module.add_function(wrap_pyfunction!(check_budget, module)?)?;
@@ -181,9 +186,11 @@ fn asked(
     given: &Bound<'_, PyDict>,
     tools: &Bound<'_, PyAny>,
     approve: Option<Py<PyAny>>,
+    talk: Option<&Conversation>,
 ) -> PyResult<Question> {
     let mut question =
         runtime::question(HOST, question.to_owned(), options(given, "a question's options")?).or_raise()?;
+    question.talk = talk.map(|talk| (*talk.0).clone());
     question.tools = Some(tools_of(tools)?);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
     Ok(question)
@@ -213,8 +220,9 @@ impl Runtime {
         given: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
+        talk: Option<&Conversation>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, approve)?;
+        let question = asked(question, given, tools, approve, talk)?;
         let experts = self.0.clone();
         let answer = blocking(py, move |host| {
             let answer = experts.ask(Question { cancel: host.cancel.clone(), ..question })?;
@@ -230,8 +238,9 @@ impl Runtime {
         given: &Bound<'_, PyDict>,
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
+        talk: Option<&Conversation>,
     ) -> PyResult<ModelFlow> {
-        let question = asked(question, given, tools, approve)?;
+        let question = asked(question, given, tools, approve, talk)?;
         Ok(ModelFlow::of(runtime::flow(HOST, &self.0, Run::Ask(Box::new(question)))))
     }
 
@@ -303,6 +312,49 @@ impl Runtime {
         blocking(py, move |_| experts.cancel(&run_id))
     }
 
+    fn conversation(&self, py: Python<'_>, id: Option<String>, given: &Bound<'_, PyDict>) -> PyResult<Conversation> {
+        let options =
+            runtime::conversation_options(HOST, options(given, "a conversation's options")?).or_raise()?;
+        let experts = self.0.clone();
+        let talk = blocking(py, move |_| experts.conversation(id.as_deref(), options))?;
+        Ok(Conversation(Held::new(talk)))
+    }
+
+    fn remember<'py>(
+        &self,
+        py: Python<'py>,
+        user: String,
+        text: String,
+        source: Option<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let experts = self.0.clone();
+        let fact = blocking(py, move |_| experts.memory().remember(&user, &text, source.as_deref()))?;
+        from_json(py, &json!(fact))
+    }
+
+    /// The facts that a question is about; all without one.
+    fn recall<'py>(
+        &self,
+        py: Python<'py>,
+        user: String,
+        question: Option<String>,
+        k: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let experts = self.0.clone();
+        let found = blocking(py, move |host| {
+            host.cancel.cover(|| match question {
+                Some(question) => experts.memory().recall(&user, &question, k),
+                None => experts.memory().facts(&user),
+            })
+        })?;
+        from_json(py, &runtime::facts(&found))
+    }
+
+    fn forget(&self, py: Python<'_>, user: String, id: Option<String>) -> PyResult<usize> {
+        let experts = self.0.clone();
+        blocking(py, move |_| experts.memory().forget(&user, id.as_deref()))
+    }
+
     fn prompt<'py>(
         &self,
         py: Python<'py>,
@@ -310,11 +362,37 @@ impl Runtime {
         given: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, None)?;
+        let question = asked(question, given, tools, None, None)?;
         let experts = self.0.clone();
         let messages = blocking(py, move |host| {
             experts.prompt(Question { cancel: host.cancel.clone(), ..question })
         })?;
         from_json(py, &runtime::messages(&messages))
+    }
+}
+
+#[pymethods]
+impl Conversation {
+    #[getter]
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn turns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let talk = (*self.0).clone();
+        let turns = blocking(py, move |_| Ok(runtime::turns(HOST, &talk.turns()?)))?;
+        from_json(py, &turns)
+    }
+
+    fn add(&self, py: Python<'_>, messages: &Bound<'_, PyDict>) -> PyResult<()> {
+        let given = options(messages, "messages")?;
+        let messages = runtime::said(&given["messages"]).or_raise()?;
+        let talk = (*self.0).clone();
+        blocking(py, move |_| talk.add(messages))
+    }
+
+    fn forget(&self, py: Python<'_>, which: Option<Vec<String>>) -> PyResult<usize> {
+        let talk = (*self.0).clone();
+        blocking(py, move |_| talk.forget(which.as_deref()))
     }
 }

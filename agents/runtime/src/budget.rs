@@ -5,6 +5,7 @@
 //! answer, and of the steps one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use quorate_core::{Code, Error, Result};
 use quorate_models::Usage;
@@ -137,6 +138,10 @@ pub(crate) struct Ledger(Arc<Shared>);
 struct Shared {
     budget: Budget,
     account: Mutex<Account>,
+    /// The ledger of what this run is one part of, which has to allow each step too.
+    above: Option<Ledger>,
+    /// When the time of the budget began, where that is not the run's own time.
+    since: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -144,18 +149,50 @@ struct Account {
     spent: Spent,
     /// Money, tokens, steps that are reserved.
     reserved: (f64, u64, u64),
+    /// Which limit of the ledger above has refused a step.
+    cut: Option<&'static str>,
 }
 
 /// A reservation; what was not settled when it is dropped is free again.
 pub(crate) struct Reservation {
     ledger: Ledger,
     worst: Worst,
+    above: Option<Box<Reservation>>,
 }
 
 impl Ledger {
     pub(crate) fn new(budget: Budget, spent: Spent) -> Self {
         let account = Account { spent, ..Account::default() };
-        Ledger(Arc::new(Shared { budget, account: Mutex::new(account) }))
+        Ledger(Arc::new(Shared { budget, account: Mutex::new(account), above: None, since: None }))
+    }
+
+    /// The ledger of many runs, whose time begins now.
+    pub(crate) fn of_many(budget: Budget) -> Self {
+        let (account, since) = (Mutex::default(), Some(Instant::now()));
+        Ledger(Arc::new(Shared { budget, account, above: None, since }))
+    }
+
+    /// The ledger of one run among those of `self`: a step has to fit into both, and nothing of `self` is held back.
+    pub(crate) fn below(&self, budget: Budget) -> Self {
+        let above = Some(self.clone());
+        Ledger(Arc::new(Shared { budget, account: Mutex::default(), above, since: None }))
+    }
+
+    /// Which limit of the ledger above has refused a step of this run.
+    pub(crate) fn cut(&self) -> Option<&'static str> {
+        self.account().cut
+    }
+
+    /// Whether tokens or money are limited, so that the worst case of a request matters.
+    pub(crate) fn counts(&self) -> bool {
+        let budget = self.budget();
+        budget.max_tokens.is_some()
+            || budget.max_cost.is_some()
+            || self.0.above.as_ref().is_some_and(Ledger::counts)
+    }
+
+    fn passed(&self, seconds: f64) -> f64 {
+        self.0.since.map_or(seconds, |since| since.elapsed().as_secs_f64())
     }
 
     pub(crate) fn budget(&self) -> &Budget {
@@ -175,6 +212,7 @@ impl Ledger {
         last: bool,
     ) -> Result<Reservation, &'static str> {
         let budget = self.budget();
+        let seconds = self.passed(seconds);
         let share = if last { 1.0 } else { 1.0 - HELD_BACK };
         let mut account = self.account();
         let (money, tokens, steps) = account.reserved;
@@ -201,21 +239,37 @@ impl Ledger {
         {
             return Err("max_cost");
         }
+        let above = match &self.0.above {
+            None => None,
+            Some(above) => match above.reserve(worst, seconds, true) {
+                Ok(reservation) => Some(Box::new(reservation)),
+                Err(by) => {
+                    account.cut = Some(by);
+                    return Err(by);
+                }
+            },
+        };
         account.reserved.0 += worst.cost.unwrap_or(0.0);
         account.reserved.1 = account.reserved.1.saturating_add(worst.tokens);
         account.reserved.2 += 1;
-        Ok(Reservation { ledger: self.clone(), worst })
+        Ok(Reservation { ledger: self.clone(), worst, above })
     }
 
     /// Counts a tool's call, or says which limit it would break.
     pub(crate) fn reserve_call(&self, seconds: f64) -> Result<(), &'static str> {
         let budget = self.budget();
-        if budget.max_seconds.is_some_and(|most| seconds >= most * (1.0 - HELD_BACK)) {
+        let seconds = self.passed(seconds);
+        let share = if self.0.since.is_some() { 1.0 } else { 1.0 - HELD_BACK };
+        if budget.max_seconds.is_some_and(|most| seconds >= most * share) {
             return Err("max_seconds");
         }
         let mut account = self.account();
         if budget.max_tool_calls.is_some_and(|most| account.spent.tool_calls >= most) {
             return Err("max_tool_calls");
+        }
+        if let Some(Err(by)) = self.0.above.as_ref().map(|above| above.reserve_call(seconds)) {
+            account.cut = Some(by);
+            return Err(by);
         }
         account.spent.tool_calls += 1;
         Ok(())
@@ -224,13 +278,21 @@ impl Ledger {
     /// The seconds after which a request that begins when `seconds` have passed is ended.
     pub(crate) fn seconds_left(&self, seconds: f64, last: bool) -> Option<f64> {
         let share = if last { 1.0 } else { 1.0 - HELD_BACK };
-        self.budget().max_seconds.map(|most| (most * share - seconds).max(0.0))
+        let own = self.budget().max_seconds.map(|most| (most * share - self.passed(seconds)).max(0.0));
+        let above = self.0.above.as_ref().and_then(|above| above.seconds_left(seconds, true));
+        match (own, above) {
+            (Some(own), Some(above)) => Some(own.min(above)),
+            (own, above) => own.or(above),
+        }
     }
 }
 
 impl Reservation {
     /// What was used instead of the worst.
-    pub(crate) fn settle(self, usage: Usage, cost: Option<f64>) {
+    pub(crate) fn settle(mut self, usage: Usage, cost: Option<f64>) {
+        if let Some(above) = self.above.take() {
+            above.settle(usage, cost);
+        }
         let mut account = self.ledger.account();
         let unpriced = self.ledger.budget().unpriced == Unpriced::Allow;
         account.spent.usage += usage;
@@ -290,5 +352,24 @@ mod tests {
         let calls = of(Budget { max_tool_calls: Some(1), ..Budget::default() });
         assert!(calls.reserve_call(0.0).is_ok());
         assert_eq!(calls.reserve_call(0.0), Err("max_tool_calls"));
+    }
+
+    #[test]
+    fn a_step_of_one_of_many_runs_fits_into_both() {
+        let many = Ledger::of_many(Budget { max_cost: Some(1.0), max_steps: None, ..Budget::default() });
+        let (one, other) = (many.below(Budget::default()), many.below(Budget::default()));
+        assert!(one.counts() && !Ledger::new(Budget::default(), Spent::default()).counts());
+        let first = one.reserve(worst(10, 0.9), 0.0, false).ok().unwrap();
+        assert_eq!(other.reserve(worst(10, 0.2), 0.0, false).err(), Some("max_cost"));
+        assert_eq!((one.cut(), other.cut()), (None, Some("max_cost")));
+        first.settle(Usage { input: 3, ..Usage::default() }, Some(0.5));
+        let (spent, reserved) = {
+            let account = many.account();
+            (account.spent.clone(), account.reserved)
+        };
+        assert_eq!((spent.cost, spent.steps, reserved.1), (Some(0.5), 1, 0));
+        let second = other.reserve(worst(10, 0.4), 0.0, false).ok().unwrap();
+        drop(second);
+        assert_eq!(many.account().reserved.2, 0);
     }
 }

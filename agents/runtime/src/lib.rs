@@ -10,6 +10,7 @@ mod approve;
 mod budget;
 mod conversation;
 mod driver;
+mod evaluate;
 mod event;
 mod evidence;
 mod extractive;
@@ -28,6 +29,11 @@ pub use answer::Answer;
 pub use approve::Approve;
 pub use budget::{Budget, HELD_BACK, Spent, Unpriced};
 pub use conversation::{Conversation, ConversationOptions, Keep, Turn};
+pub use evaluate::{
+    AgentComparison, AgentReport, AtPath, Change, ChangedTask, Difference, EvaluateOptions, Expect, Happened,
+    Judge, Judged, Metric, Replayed, Row, Score, Scorer, ScorerComparison, Task, Totals, Trial, Vote,
+    evaluate_agents, golden_tasks, load_tasks, parse_tasks, task_problems,
+};
 pub use event::Event;
 pub use evidence::{Before, Citation, Passage, Retrieve, Wanted};
 pub use extractive::{

@@ -491,6 +491,11 @@ impl Runtime {
         self.0.sources.as_ref().and_then(|sources| sources.embedder())
     }
 
+    /// The tools that each question may use.
+    pub fn tools(&self) -> &[Arc<dyn Tool>] {
+        &self.0.tools
+    }
+
     /// Where the journals are kept.
     pub fn store(&self) -> &StateStore {
         &self.0.store

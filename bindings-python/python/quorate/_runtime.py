@@ -212,6 +212,75 @@ class StateStore:
         self._native = _quorate.open_store(path, tenant)
 
 
+class Conversation:
+    """What was said before; made by :meth:`Runtime.conversation`, and given to :meth:`Runtime.ask`."""
+
+    def __init__(self, native: _quorate.Conversation) -> None:
+        self._native = native
+
+    @property
+    def id(self) -> str:
+        """Names it."""
+        return self._native.id
+
+    @property
+    def turns(self) -> list[Record]:
+        """The questions with their answers, the oldest first: ``id``, ``run_id``, ``time``, ``messages``."""
+        found: list[Record] = record(self._native.turns())
+        return found
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """All that was said."""
+        return [message for turn in self._native.turns() for message in turn["messages"]]
+
+    def add(self, messages: str | Iterable[Mapping[str, Any] | Reply]) -> None:
+        """Adds what was said elsewhere, as one turn. Codes: ``invalid_argument``, ``empty_input``."""
+        if not isinstance(messages, str):
+            messages = [one.message if isinstance(one, Reply) else one for one in messages]
+        self._native.add({"messages": messages})
+
+    def forget(self, where: str | Iterable[str] | None = None) -> int:
+        """Forgets the turns with these ids, or of these runs; all for None. Returns how many there were.
+
+        They are gone from the disk too; the journals of their runs are not.
+        """
+        return self._native.forget(where if where is None else [where] if isinstance(where, str) else list(where))
+
+    def export(self) -> dict[str, Any]:
+        """All of it as plain values: ``id``, ``turns``."""
+        return {"id": self.id, "turns": self._native.turns()}
+
+    def __repr__(self) -> str:
+        return f"Conversation({self.id!r})"
+
+
+class Memory:
+    """Facts about users, with source and time. They are kept in the runtime's store, and never cross tenants."""
+
+    def __init__(self, of: Runtime) -> None:
+        self._native = of._native
+
+    def remember(self, user: str, fact: str, *, source: str | None = None) -> Record:
+        """Keeps a fact: ``id``, ``text``, ``source``, ``time``. Codes: ``empty_input``, ``too_large``, ``invalid_argument``."""
+        found: Record = record(self._native.remember(user, fact, source))
+        return found
+
+    def recall(self, user: str, query: str, *, k: int = 5) -> list[Record]:
+        """The facts about a user that a question is about, the best first."""
+        found: list[Record] = record(self._native.recall(user, query, k))
+        return found
+
+    def facts(self, user: str) -> list[Record]:
+        """All facts about a user, the oldest first."""
+        found: list[Record] = record(self._native.recall(user, None, 0))
+        return found
+
+    def forget(self, user: str, id: str | None = None) -> int:
+        """Forgets one fact about a user, or all; they are gone from the disk too. Code: ``unknown_id``."""
+        return self._native.forget(user, id)
+
+
 class Run:
     """A run, as its journal tells it."""
 
@@ -280,7 +349,7 @@ class _Stream:
         *,
         agent: str | None = None,
         autonomous: bool = False,
-        conversation: Sequence[Mapping[str, Any] | Reply] | None = None,
+        conversation: Conversation | Sequence[Mapping[str, Any] | Reply] | None = None,
         output: Any = None,
         tools: Tools | None = None,
         where: Where = None,
@@ -374,7 +443,7 @@ class Runtime:
         *,
         agent: str | None = None,
         autonomous: bool = False,
-        conversation: Sequence[Mapping[str, Any] | Reply] | None = None,
+        conversation: Conversation | Sequence[Mapping[str, Any] | Reply] | None = None,
         output: Any = None,
         tools: Tools | None = None,
         where: Where = None,
@@ -410,11 +479,14 @@ class Runtime:
         budget: Budget | None,
         approve: Approve,
         loop: asyncio.AbstractEventLoop | None,
-    ) -> tuple[dict[str, Any], Form | None, tuple[Any, Any]]:
+    ) -> tuple[dict[str, Any], Form | None, tuple[Any, ...]]:
         """A question as the native half takes it, the form of its answer, and the host's part."""
         wanted = None if output is None else form(output)
         if budget is not None and not isinstance(budget, Budget):
             raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
+        talk = None
+        if isinstance(conversation, Conversation):
+            talk, conversation = conversation._native, None
         if conversation is not None:
             if isinstance(conversation, (str, bytes, Mapping)) or not isinstance(conversation, Iterable):
                 raise _invalid(f"conversation is of type {type(conversation).__name__}; a list of messages is expected")
@@ -425,7 +497,7 @@ class Runtime:
             "output": None if wanted is None else wanted.schema,
             "budget": None if budget is None else budget._options(),
         }
-        return asked, wanted, self._host(tools, approve, loop)
+        return asked, wanted, (*self._host(tools, approve, loop), talk)
 
     def _host(
         self, tools: Tools | None, approve: Approve, loop: asyncio.AbstractEventLoop | None
@@ -466,14 +538,35 @@ class Runtime:
         *,
         agent: str | None = None,
         autonomous: bool = False,
-        conversation: Sequence[Mapping[str, Any] | Reply] | None = None,
+        conversation: Conversation | Sequence[Mapping[str, Any] | Reply] | None = None,
         where: Where = None,
     ) -> list[dict[str, Any]]:
         """The messages that the first request to the model would have. Nothing is sent, and nothing is kept."""
         given = {"agent": agent, "autonomous": autonomous, "where": where}
-        asked, _, (tools, _) = self._asked(given, conversation, None, None, None, None, None)
-        found: list[dict[str, Any]] = self._native.prompt(_text(question), asked, tools)
+        asked, _, host = self._asked(given, conversation, None, None, None, None, None)
+        found: list[dict[str, Any]] = self._native.prompt(_text(question), asked, host[0])
         return found
+
+    def conversation(
+        self,
+        id: str | None = None,
+        *,
+        user: str | None = None,
+        max_tokens: int = 4000,
+        keep: Literal["window", "summary", "recall"] = "window",
+    ) -> Conversation:
+        """Opens the conversation with this id, or begins one; it is kept in the runtime's store.
+
+        ``user``: facts about this user that a question is about are taken along. A question takes along what was said last, of at
+        most ``max_tokens``. What lies before is left out (``window``), summed up (``summary``), or taken along where the question is about it
+        (``recall``). Of one that was begun before, what it was begun with holds. Code: ``invalid_argument``.
+        """
+        return Conversation(self._native.conversation(id, {"user": user, "max_tokens": max_tokens, "keep": keep}))
+
+    @property
+    def memory(self) -> Memory:
+        """Facts about users."""
+        return Memory(self)
 
     @property
     def stream(self) -> _Stream:

@@ -30,7 +30,7 @@ from ._agents import AgentRegistry
 from ._errors import Cancelled, InvalidInput
 from ._kb import KnowledgeBase
 from ._models import Model, ModelEvent, ModelStream, Reply, Tool
-from ._runtime import Answer, Approve, Budget, RunEvent, Runtime, RunStream, Tools
+from ._runtime import Answer, Approve, Budget, Conversation, RunEvent, Runtime, RunStream, Tools
 
 if TYPE_CHECKING:
     from ._record import Record
@@ -438,7 +438,7 @@ class _RuntimeStream(_Face[Runtime]):
         *,
         agent: str | None = None,
         autonomous: bool = False,
-        conversation: Sequence[Mapping[str, Any] | Reply] | None = None,
+        conversation: Conversation | Sequence[Mapping[str, Any] | Reply] | None = None,
         output: Any = None,
         tools: Tools | None = None,
         where: _kb.Where = None,
@@ -468,6 +468,7 @@ class AsyncRuntime(_Face[Runtime]):
     run = _twin(Runtime.run)
     cancel = _twin(Runtime.cancel)
     prompt = _twin(Runtime.prompt)
+    conversation = _twin(Runtime.conversation, "write")
 
     @property
     def stream(self) -> _RuntimeStream:
@@ -480,7 +481,7 @@ class AsyncRuntime(_Face[Runtime]):
         *,
         agent: str | None = None,
         autonomous: bool = False,
-        conversation: Sequence[Mapping[str, Any] | Reply] | None = None,
+        conversation: Conversation | Sequence[Mapping[str, Any] | Reply] | None = None,
         output: Any = None,
         tools: Tools | None = None,
         where: _kb.Where = None,

@@ -14,10 +14,11 @@ use crate::errors::{OrRaise, raise};
 use crate::metadata::{dict, object, wrong};
 
 /// The fields of an agent, in the order of the definition.
-const FIELDS: [&str; 24] = [
+const FIELDS: [&str; 25] = [
     "id",
     "name",
     "summary",
+    "instructions",
     "domain",
     "capabilities",
     "skills",
@@ -112,6 +113,12 @@ impl Agent {
     #[getter]
     fn summary(&self) -> &str {
         &self.0.summary
+    }
+
+    /// How the agent answers, as a template (minijinja) over its other fields; None without any.
+    #[getter]
+    fn instructions(&self) -> Option<&str> {
+        self.0.instructions.as_deref()
     }
 
     /// The field of work as a path, such as ``regulatory/us/devices``.

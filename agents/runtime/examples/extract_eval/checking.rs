@@ -8,7 +8,7 @@ use quorate_runtime::{SentenceKind, Verdict, check, sentences};
 
 use crate::collections::Collection;
 
-const CLAIMS: &str = include_str!("../../tests/fixtures/xquad_claims.json");
+pub const CLAIMS: &str = include_str!("../../tests/fixtures/xquad_claims.json");
 
 /// Makes statements of the right documents' sentences, some true and some not, and prints what is said of them.
 pub fn run(collections: &[Collection], retriever: &dyn Embed, embedder: &dyn Embed) {

@@ -1,6 +1,7 @@
 //! How good are extractive answers?
 //!
-//! `cargo run --release --example extract_eval -- DATA [measure|fit|misses|check|speed] [MINILM]`: DATA holds the collections
+//! `cargo run --release -p quorate-runtime --example extract_eval -- DATA [MODE] [MINILM]`, where MODE is `measure`, `fit`,
+//! `misses`, `check`, `speed` or `fixture`: DATA holds the collections
 //! `scifact`, `medquad`, `xquad_en` and `pubmedqa` (corpus.jsonl, queries.jsonl, qrels/*.tsv), MINILM is the folder of
 //! all-MiniLM-L6-v2. Passages of 250 words are retrieved by BM25 and the built-in model, fused by reciprocal ranks; the
 //! eight best are what answers are taken from. Weights and calibrations are fitted on the questions at even places, and
@@ -10,6 +11,7 @@
 
 mod checking;
 mod collections;
+mod fixture;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -76,6 +78,9 @@ fn main() {
     }
     if mode == "speed" {
         return speed(&collections[1], &builtin, minilm.as_ref());
+    }
+    if mode == "fixture" {
+        return fixture::write(&collections, &builtin);
     }
     if mode == "check" {
         checking::run(&collections, &builtin, minilm.as_ref().map_or(&builtin as &dyn Embed, |m| m));

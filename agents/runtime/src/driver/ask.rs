@@ -105,8 +105,7 @@ fn is_free(code: Code) -> bool {
 
 /// What a request may use at worst. Only counted where a limit asks for it.
 pub(crate) fn worst(model: &Model, request: &Request, ledger: &crate::budget::Ledger) -> Worst {
-    let budget = ledger.budget();
-    if budget.max_tokens.is_none() && budget.max_cost.is_none() {
+    if !ledger.counts() {
         return Worst { tokens: 0, cost: Some(0.0) };
     }
     let tokens = model.worst_tokens(request);

@@ -43,6 +43,8 @@ pub(crate) struct Drive {
     /// What has happened and is not in the journal yet.
     unwritten: Vec<Entry>,
     unshown: Vec<(Sketch, f64)>,
+    /// Whether the store still says that the run waits.
+    waited: bool,
     seq: u64,
     shown: u64,
 }
@@ -61,6 +63,7 @@ impl Drive {
         listener: Option<Listener>,
     ) -> Self {
         let watched = inner.watch.watch(cancel.clone());
+        let waited = machine.status() == Status::Waiting;
         Drive {
             inner,
             machine,
@@ -73,6 +76,7 @@ impl Drive {
             watched,
             unwritten: Vec::new(),
             unshown: Vec::new(),
+            waited,
             seq,
             shown: 0,
         }
@@ -188,9 +192,13 @@ impl Drive {
 
     /// Writes what has happened, and shows it.
     pub(crate) fn flush(&mut self, status: Option<Status>) -> Result<()> {
+        // A run that waited goes on with the first thing that is written.
+        let goes_on = self.waited && !self.unwritten.is_empty();
+        let status = status.or(goes_on.then_some(Status::Running));
         if !self.unwritten.is_empty() || status.is_some() {
             self.run.append(&self.unwritten, status.map(Status::as_str))?;
             self.unwritten.clear();
+            self.waited = false;
         }
         for (sketch, time) in std::mem::take(&mut self.unshown) {
             self.show(sketch.kind, sketch.data, time);

@@ -137,6 +137,70 @@ pub(super) fn wants(question: &str) -> Wants {
     }
 }
 
+/// How studies say what they set out to find, and texts what nobody knows. In lower case.
+const AIMS: &[&str] = &[
+    "aim of th",
+    "aims of th",
+    "aim was to",
+    "aimed to",
+    "aims to",
+    "we aim",
+    "objective of",
+    "objective was",
+    "objectives were",
+    "purpose of th",
+    "goal of th",
+    "sought to",
+    "we hypothesi",
+    "was hypothesi",
+    "hypothesis that",
+    "we investigated whether",
+    "we examined whether",
+    "we tested whether",
+    "we evaluated whether",
+    "we asked whether",
+    "to determine whether",
+    "to test whether",
+    "to assess whether",
+    "to investigate whether",
+    "remains unclear",
+    "remains unknown",
+    "remains elusive",
+    "is unclear",
+    "is unknown",
+    "is not known",
+    "are unknown",
+    "ziel dieser",
+    "ziel der studie",
+    "ist unklar",
+    "ist unbekannt",
+];
+
+/// Verbs with which studies begin an aim: `To evaluate`. In lower case.
+const SETS_OUT: &[&str] = &[
+    "to evaluate ",
+    "to determine ",
+    "to assess ",
+    "to investigate ",
+    "to examine ",
+    "to study ",
+    "to analyse ",
+    "to analyze ",
+    "to compare ",
+    "to test ",
+    "to explore ",
+    "to identify ",
+    "to describe ",
+    "to report ",
+    "to establish ",
+];
+
+/// Whether a sentence tells what shall be found out and not what was found.
+pub(super) fn sets_out(sentence: &str) -> bool {
+    let lower = sentence.to_lowercase();
+    SETS_OUT.iter().any(|verb| lower.starts_with(verb)) || AIMS.iter().any(|aim| lower.contains(aim))
+}
+
 /// Most words of a question that asks what something is.
 const MAX_DEFINED: usize = 7;
 
@@ -233,6 +297,14 @@ mod tests {
         ] {
             assert_eq!(wants(question), want, "{question}");
         }
+    }
+
+    #[test]
+    fn aims_are_told() {
+        assert!(
+            sets_out("To evaluate the effect of X on Y.") && sets_out("The aim of this study was to see.")
+        );
+        assert!(!sets_out("To reduce pain, take one tablet.") && !sets_out("X reduced Y."));
     }
 
     #[test]

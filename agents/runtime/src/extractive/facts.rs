@@ -193,7 +193,7 @@ const NEGATED: usize = 2;
 /// Pairs of opposites, by the beginnings of their words.
 const OPPOSITES: &[(&[&str], &[&str])] = &[
     (
-        &["increas", "rais", "rise", "rose", "elevat", "erhöh", "steig"],
+        &["increas", "raise", "raising", "rise", "rises", "rising", "rose", "elevat", "erhöh", "steig"],
         &["decreas", "reduc", "lower", "fall", "fell", "declin", "senk", "sink", "verringer"],
     ),
     (&["higher", "greater", "höher"], &["lower", "smaller", "niedriger"]),
@@ -495,6 +495,11 @@ mod tests {
 
     fn differ(claim: &str, evidence: &str) -> Option<Difference> {
         Facts::of(claim).unwrap().differ(&Facts::of(evidence).unwrap(), &[])
+    }
+
+    #[test]
+    fn negations_are_sorted_for_the_search() {
+        assert!(NEGATIONS.windows(2).all(|w| w[0] < w[1]));
     }
 
     #[test]

@@ -170,6 +170,8 @@ fn lines(text: &str) -> Vec<Line> {
             words = &words[marker..];
             kind = LineKind::Item;
         } else if is_bold(words) {
+            start += 2;
+            words = &words[2..words.len() - 2];
             kind = LineKind::Heading;
         }
         out.push(Line { start, end: start + words.len(), kind });
@@ -222,7 +224,7 @@ fn is_bullet(c: char) -> bool {
 /// Whether a line is bold as a whole, as headings of Markdown written by hand are.
 fn is_bold(words: &str) -> bool {
     let inner = words.strip_prefix("**").and_then(|rest| rest.strip_suffix("**"));
-    inner.is_some_and(|inner| !inner.contains("**") && !ends_sentence(inner))
+    inner.is_some_and(|inner| !inner.contains("**") && !ends_sentence(inner) && inner.trim() == inner)
 }
 
 fn ends_sentence(words: &str) -> bool {
@@ -396,6 +398,10 @@ fn ends_here(mark: char, before: &str, next: &str, has_upper: bool) -> bool {
         && letter.is_alphabetic()
         && !is_dense(letter)
     {
+        if letter.is_lowercase() && previous.ends_with(|c: char| c.is_numeric()) {
+            // A unit.
+            return true;
+        }
         // An initial, or the name of a thing such as vitamin C.
         return begins && previous.starts_with(|c: char| !c.is_uppercase());
     }
@@ -413,9 +419,10 @@ fn is_glued(before: &str, next: &str) -> bool {
     let mut following = next.chars();
     let large = following.next().is_some_and(char::is_uppercase);
     let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let capitals = next.chars().take_while(|c| c.is_uppercase()).count() > 3;
     small
         && large
-        && following.next().is_some_and(|c| c.is_lowercase() || c == ' ')
+        && (capitals || following.next().is_some_and(|c| c.is_lowercase() || c == ' '))
         && !word.contains(['.', '/', '@', ':'])
 }
 

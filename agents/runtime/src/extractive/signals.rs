@@ -58,13 +58,16 @@ pub struct Signals {
     pub whole: f64,
     /// 1 for a list with the words that lead to it.
     pub list: f64,
+    /// 1 where it tells what shall be found out, or that nobody knows. Not among the [`values`](Signals::values), for no
+    /// collection tells how much it should count.
+    pub aim: f64,
 }
 
 /// How many signals there are.
 pub(super) const SIGNALS: usize = 14;
 
 impl Signals {
-    /// The signals in the order of the fields.
+    /// The signals that are fitted, in the order of the fields.
     pub fn values(&self) -> [f64; SIGNALS] {
         [
             self.coverage,
@@ -205,6 +208,7 @@ impl Pool {
         let related = related(&mine, &words, cancel)?;
         let mean_words = all.iter().map(|r| r.words).sum::<usize>() as f64 / all.len().max(1) as f64;
         let pairs = asked.terms.len().saturating_sub(1).max(1) as f64;
+        let around = beside(&all);
         let mut candidates: Vec<Candidate> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for (at, r) in all.iter().enumerate() {
@@ -214,7 +218,7 @@ impl Pool {
                 continue;
             }
             let text = &passages[r.passage].text;
-            let beside = beside(&all, at);
+            let beside = around[at];
             let bm25: f64 = r
                 .counts
                 .iter()
@@ -239,6 +243,7 @@ impl Pool {
                 length: (r.words.max(1) as f64).ln() / 40f64.ln(),
                 whole: f64::from(u8::from(is_whole(text, &r.sentence, &passages[r.passage]))),
                 list: f64::from(u8::from(r.sentence.kind == SentenceKind::List)),
+                aim: f64::from(u8::from(cues::sets_out(&text[r.sentence.start..r.sentence.end]))),
                 ..Signals::default()
             };
             candidates.push(Candidate {
@@ -430,17 +435,23 @@ fn read<'p>(
     Read { passage, sentence, found, counts, pairs, words: all.len(), fresh: new.len(), holds, stems }
 }
 
-/// What the sentences beside one have, and the heading above it.
-fn beside(all: &[Read], at: usize) -> Found {
-    let passage = all[at].passage;
-    let mine = |i: usize| all.get(i).filter(|r| r.passage == passage);
-    let before = at.checked_sub(1).and_then(mine).map_or(Found::default(), |r| r.found);
-    let after = mine(at + 1)
-        .filter(|r| r.sentence.kind != SentenceKind::Heading)
-        .map_or(Found::default(), |r| r.found);
-    let above = all[..at].iter().rev().take_while(|r| r.passage == passage);
-    let heading = above.into_iter().find(|r| r.sentence.kind == SentenceKind::Heading);
-    before.or(after).or(heading.map_or(Found::default(), |r| r.found))
+/// For each sentence what those beside it have, and the heading above it.
+fn beside(all: &[Read]) -> Vec<Found> {
+    let mut heading: Option<usize> = None;
+    let mut out = Vec::with_capacity(all.len());
+    for (at, r) in all.iter().enumerate() {
+        let same = |i: &usize| all.get(*i).is_some_and(|other| other.passage == r.passage);
+        let is_heading = |i: usize| all[i].sentence.kind == SentenceKind::Heading;
+        let before = at.checked_sub(1).filter(same);
+        let after = Some(at + 1).filter(same).filter(|i| !is_heading(*i));
+        let above = heading.filter(same);
+        let near = [before, after, above].into_iter().flatten();
+        out.push(near.fold(Found::default(), |sum, i| sum.or(all[i].found)));
+        if is_heading(at) {
+            heading = Some(at);
+        }
+    }
+    out
 }
 
 /// Whether the passage has the sentence from its beginning to its end.

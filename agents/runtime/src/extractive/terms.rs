@@ -183,9 +183,13 @@ fn hash_of(chars: impl Iterator<Item = char>) -> u64 {
     chars.fold(0xcbf2_9ce4_8422_2325, |h, c| (h ^ u64::from(u32::from(c))).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// BM25's inverse document frequency (Robertson & Zaragoza 2009) for `df` of `n` sentences.
+/// Sentences that are taken to stand beside those given, so that few sentences do not make every word rare.
+const BACKGROUND: f64 = 20.0;
+
+/// BM25's inverse document frequency (Robertson & Zaragoza 2009) for `df` of `n` sentences, beside
+/// background sentences of which one has the word.
 pub(super) fn idf(n: usize, df: usize) -> f64 {
-    let (n, df) = (n as f64, df as f64);
+    let (n, df) = (n as f64 + BACKGROUND, df as f64 + 1.0);
     (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
 }
 

@@ -26,8 +26,9 @@ pub(super) const FUNCTION: &[&str] = &[
 
 /// Words of questions that say what kind of thing is asked for; an answer gives the thing in their place.
 pub(super) const FRAME: &[&str] = &[
-    "called", "date", "example", "heißt", "jahr", "kind", "list", "name", "named", "names", "nennt",
-    "number", "term", "type", "year", "years",
+    "alt", "called", "date", "example", "far", "groß", "heißt", "hoch", "hohe", "jahr", "kind", "lange",
+    "list", "long", "name", "named", "names", "nennt", "number", "oft", "often", "old", "term", "type",
+    "year", "years",
 ];
 
 /// Shortened words after which a sentence goes on.
