@@ -228,6 +228,7 @@ export declare class KnowledgeBase {
 
 /** A language model. */
 export declare class LanguageModel {
+  static extractive(kb: KnowledgeBase, o: unknown, f: Fallback): LanguageModel
   /** A model behind a service, or one of this machine, whose files are read before this returns. */
   static open(name: unknown, options: unknown, fallback: Fallback): LanguageModel
   /** A model of tests that gives these replies in their order. */
@@ -320,3 +321,24 @@ export declare function version(): string
 
 /** Writes a run in TREC's six columns. */
 export declare function writeTrecRun(run: unknown, path: unknown): Promise<void>
+export declare class StateStore { static open(path: unknown, tenant: unknown): StateStore; ready(): Promise<void>; }
+export declare class NativeTool { get card(): string; }
+export declare class Helpers { constructor(); ownTools(): void; add(tool: NativeTool): void; approvedBy(f: unknown): void; within(c: Conversation): void; }
+export declare function functionTool(card: unknown, call: unknown, stop: unknown): NativeTool
+export declare function searchTool(kb: KnowledgeBase): NativeTool
+export declare function expertTool(rt: Runtime, id: unknown): Promise<NativeTool>
+export declare class Conversation { get id(): string; get options(): string; turns(): Promise<string>; add(m: unknown): Promise<void>; forget(w: unknown): Promise<number>; }
+export declare class Runtime {
+  static open(registry: AgentRegistry | undefined | null, kb: KnowledgeBase | undefined | null, model: LanguageModel | undefined | null, store: StateStore | undefined | null, helpers: Helpers, tenant: unknown, budget: unknown): Runtime;
+  ready(): Promise<void>;
+  ask(q: unknown, o: unknown, h: Helpers, c?: Cancel | undefined | null): Promise<string>;
+  resume(q: unknown, o: unknown, h: Helpers, c?: Cancel | undefined | null): Promise<string>;
+  prompt(q: unknown, o: unknown, h: Helpers, c?: Cancel | undefined | null): Promise<string>;
+  flow(q: unknown, o: unknown, h: Helpers): ModelFlow;
+  resumeFlow(q: unknown, o: unknown, h: Helpers): ModelFlow;
+  runs(s: unknown): Promise<string>; run(s: unknown): Promise<string>; events(s: unknown): Promise<string>; answer(s: unknown): Promise<string>; cancel(s: unknown): Promise<void>;
+  conversation(id: unknown, o: unknown): Promise<Conversation>;
+  remember(u: unknown, f: unknown, s: unknown): Promise<string>;
+  recall(u: unknown, f: unknown, s: unknown, c?: Cancel | undefined | null): Promise<string>;
+  facts(u: unknown): Promise<string>; forget(u: unknown, i: unknown): Promise<number>;
+}

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::runtime::{
-    Approve, Conversation as Talk, Decision, Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool,
-    ToolCard, ToolContext, agent_tool, sources_tool,
+    Approve, Conversation as Talk, Decision, Pending, Question, Resume, Runtime as Experts, RuntimeOptions,
+    Tool, ToolCard, ToolContext, agent_tool, sources_tool,
 };
 use quorate::state::StateStore as Store;
 use quorate::{Cancel, Result, Sources};
@@ -457,14 +457,10 @@ impl NativeRuntime {
 
     /// Opens a conversation, or begins one.
     #[napi(ts_return_type = "Promise<Conversation>")]
-    pub fn conversation(
-        &self,
-        env: Env,
-        id: Unknown<'_>,
-        options: Unknown<'_>,
-    ) -> Result<Promised, Thrown> {
+    pub fn conversation(&self, env: Env, id: Unknown<'_>, options: Unknown<'_>) -> Result<Promised, Thrown> {
         let id = maybe(&env, &id, "id")?;
-        let options = runtime::conversation_options(HOST, arg(&env, &options, "options", value)?).or_throw()?;
+        let options =
+            runtime::conversation_options(HOST, arg(&env, &options, "options", value)?).or_throw()?;
         self.run(&env, Lane::Slow, move |experts| {
             let talk = experts.conversation(id.as_deref(), options)?;
             Ok(Out::object(NativeConversation(Held::new(talk))))
