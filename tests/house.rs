@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
     "src",
     "core",
     "rag",
@@ -13,6 +13,7 @@ const CRATES: [&str; 11] = [
     "agents/registry",
     "agents/models",
     "agents/state",
+    "agents/runtime",
     "bindings",
     "bindings-python",
     "bindings-node",
@@ -51,7 +52,7 @@ const UNSAFE: [&str; 13] = [
 ];
 
 /// Which crates of the house each crate may build on.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("core", &[]),
     ("consensus", &["quorate-core"]),
     ("rag", &["quorate-core", "quorate-store"]),
@@ -59,7 +60,11 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("agents/registry", &["quorate-core", "quorate-consensus"]),
     ("agents/models", &["quorate-core"]),
     ("agents/state", &["quorate-core"]),
-    ("bindings", &["quorate-core", "quorate-models"]),
+    (
+        "agents/runtime",
+        &["quorate-core", "quorate-consensus", "quorate-agents", "quorate-models", "quorate-state"],
+    ),
+    ("bindings", &["quorate-core", "quorate-models", "quorate-runtime", "quorate-state"]),
 ];
 
 /// Files over 600 lines, each with its reason.

@@ -64,6 +64,7 @@ fn passage(id: &str, title: &str, text: &str, start: usize) -> Passage {
         start,
         end: start + text.len(),
         score: 1.0,
+        ..Passage::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::evidence::Verdict;
+use crate::extractive::Verdict;
 use crate::fact::Fact;
 
 /// Pairs of steps that are looked at when two runs are laid side by side.
@@ -91,7 +91,7 @@ pub(super) fn happenings(facts: &[Fact]) -> Vec<Happened> {
             }
             Fact::Checked { checks } => {
                 let supported = checks.iter().filter(|check| check.verdict == Verdict::Supported).count();
-                let claims = checks.iter().filter(|check| check.verdict != Verdict::NoClaim).count();
+                let claims = checks.iter().filter(|check| check.verdict != Verdict::NotAClaim).count();
                 ("check", "statements".to_owned(), format!("{supported} of {claims} are in the sources"))
             }
             Fact::Cancelled => ("cancelled", String::new(), String::new()),

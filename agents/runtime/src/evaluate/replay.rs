@@ -115,7 +115,7 @@ impl Runtime {
             return Err(Error::new(Code::UnknownId, message));
         };
         let model = change.model.clone().or_else(|| self.0.model.clone());
-        let model = model.filter(|model| model.id() != extractive::ID);
+        let model = model.filter(|model| model.id() != extractive::EXTRACTIVE);
         let (spec, matched) = changed((**spec).clone(), &facts, &change, model.is_some())?;
         let tape = Arc::new(Tape::of(self, run_id, &facts, &change));
         let tools: Vec<Arc<dyn Tool>> = spec.tools.iter().map(|card| tape.tool(card)).collect();

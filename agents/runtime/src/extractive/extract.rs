@@ -85,16 +85,7 @@ pub struct Extracted {
 impl Extracted {
     /// The citations as passages, which [`check`](crate::check) counts as the markers of the text do.
     pub fn passages(&self) -> Vec<Passage> {
-        let passage = |c: &Citation| Passage {
-            doc_id: c.doc_id.clone(),
-            chunk_id: c.chunk_id.clone(),
-            title: c.title.clone(),
-            text: c.text.clone(),
-            start: c.start,
-            end: c.end,
-            score: 0.0,
-        };
-        self.citations.iter().map(passage).collect()
+        self.citations.iter().map(Passage::from).collect()
     }
 }
 
