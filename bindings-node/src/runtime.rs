@@ -246,8 +246,8 @@ impl NativeHelpers {
 
     /// Who decides about calls that wait.
     #[napi]
-    pub fn approved_by(&self, env: Env, function: Unknown<'_>) -> Result<(), Thrown> {
-        self.lock().approve = Some(Arc::new(Callback::new(&env, &function)?));
+    pub fn approved_by(&self, env: Env, decide: Unknown<'_>) -> Result<(), Thrown> {
+        self.lock().approve = Some(Arc::new(Callback::new(&env, &decide)?));
         Ok(())
     }
 
