@@ -38,9 +38,16 @@ const never = () => new Promise(() => {});
 /** A reply that calls tools: `[name, arguments]` each. */
 const calls = (...made) => ({ toolCalls: made.map(([name, args = {}], i) => ({ id: `c${i}`, name, arguments: args })) });
 const scripted = (...replies) => new ScriptedModel(replies);
-/** The tools' messages of the last request, by the id of the call. */
+/** What tools gave, out of the fence around it. */
+const unfenced = (content) => /^<tool_result tool="[^"]+">\n(.*)\n<\/tool_result>$/s.exec(content)?.[1] ?? content;
+/** What the tools gave, by the id of the call. */
 const results = (request) =>
-  Object.fromEntries(request.messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [])).filter((p) => p.type === 'tool_result').map((p) => [p.tool_call_id, p.content]));
+  Object.fromEntries(
+    request.messages
+      .flatMap((message) => (Array.isArray(message.content) ? message.content : []))
+      .filter((part) => part.type === 'tool_result')
+      .map((part) => [part.tool_call_id, unfenced(part.content)]),
+  );
 /** A model that calls tools, then says what they gave as JSON. */
 const relay = (...made) => new ScriptedModel((request) => (Object.keys(results(request)).length > 0 ? JSON.stringify(results(request)) : calls(...made)));
 const relayed = (answer) => JSON.parse(answer.text);
@@ -125,6 +132,7 @@ test('what a tool does wrong is named to the model', async () => {
   assert.equal(said.c5, 'done');
   assert.match(said.c6, /^tool_unknown: .*hung, broken/);
   assert.deepEqual(answer.steps.filter((step) => step.name === 'hung').map((step) => step.error), ['tool_timeout']);
+  await pause(50);
   assert.equal(stopped?.code, 'cancelled');
 });
 
@@ -132,10 +140,11 @@ test('a Standard Schema checks and transforms arguments', async () => {
   const taken = [];
   const run = (args) => void taken.push(args);
   const zod = z.object({ code: z.string().transform((code) => code.toUpperCase()), year: z.number().default(2025) });
-  const own = valibot.object({ day: valibot.pipe(valibot.string(), valibot.check((day) => day !== 'never', 'no such day')) });
-  const tools = [tool({ name: 'zod', schema: zod, run }), tool({ name: 'valibot', schema: toStandardJsonSchema(own), run })];
+  const day = z.object({ day: z.string().refine((day) => day !== 'never', 'no such day') });
+  const own = valibot.object({ day: valibot.optional(valibot.string(), 'today') });
+  const tools = [tool({ name: 'zod', schema: zod, run }), tool({ name: 'refined', schema: day, run }), tool({ name: 'valibot', schema: toStandardJsonSchema(own), run })];
   assert.deepEqual(tools[0].schema.required, ['code']);
-  const answer = await new Runtime({ model: relay(['zod', { code: 'c1' }], ['valibot', { day: 'never' }], ['valibot', { day: 'today' }]), tools }).ask('q');
+  const answer = await new Runtime({ model: relay(['zod', { code: 'c1' }], ['refined', { day: 'never' }], ['valibot', {}]), tools }).ask('q');
   assert.deepEqual(taken.sort((a, b) => ('day' in a) - ('day' in b)), [{ code: 'C1', year: 2025 }, { day: 'today' }]);
   assert.match(relayed(answer).c1, /^tool_arguments: .*'\/day': no such day/);
   assert.throws(() => tool({ name: 'x', schema: own, run }), fails(InvalidInput, 'invalid_argument', /no JSON Schema/));
@@ -200,7 +209,7 @@ test('a function approves, sync or async', async () => {
 test('budgets stop a run, and say by what', async () => {
   let round = 0;
   const look = tool({ name: 'look', schema: { type: 'object' }, run: () => 'nothing' });
-  const slow = tool({ name: 'look', schema: { type: 'object' }, run: async () => (await pause(400), 'nothing') });
+  const slow = tool({ name: 'look', schema: { type: 'object' }, run: async () => (await pause(100), 'nothing') });
   const busy = (tools = [look], options) => {
     const model = new ScriptedModel((request) => {
       if (request.tool_choice === 'none') return 'as far as I got';
@@ -256,7 +265,9 @@ test('a signal ends a run within half a second', async () => {
   await within(relay(['hung']), { tools: [hung] });
   await pause(50);
   assert.ok(stopped);
-  await within(relay(['send', { to: 'ann' }]), { tools: [write()], approve: never });
+  const asks = new AbortController();
+  const waits = new Runtime({ model: relay(['send', { to: 'ann' }]), tools: [write()], approve: () => (asks.abort(new Error('mine')), never()) });
+  await assert.rejects(waits.ask('q', { signal: asks.signal }), isMine);
   // From inside of a callback.
   const control = new AbortController();
   const ends = tool({ name: 'ends', run: () => (control.abort(new Error('mine')), never()) });
@@ -450,22 +461,30 @@ test('experts are matched, and ask one another', async () => {
   const careful = new Runtime({ registry, model: writer, tools: [write()] });
   const told = await careful.ask('q', { agent: 'tax', tools: [await agentTool(careful, 'kidney')] });
   assert.match(told.text, /waits for approval of: send/);
+  // Five deep, and no deeper; the experts have the tools of their runtimes.
+  let chain = new Runtime({ registry, model: scripted('the last') });
+  for (let depth = 0; depth < 7; depth++) chain = new Runtime({ registry, model: relay(['ask_kidney', { question: 'q' }]), tools: [await agentTool(chain, 'kidney')] });
+  assert.match((await chain.ask('q', { agent: 'kidney' })).text, /experts ask one another 5 deep/);
   await assert.rejects(agentTool(deep, 'nobody'), fails(NotFound, 'unknown_id'));
   await assert.rejects(agentTool(new Runtime({ model: scripted() }), 'kidney'), fails(InvalidInput, 'invalid_argument'));
-  const lost = new Runtime({ registry: new AgentRegistry({ catalog: '/no/such/file.yaml' }), model: scripted('x') });
-  await assert.rejects(lost.ask('q'), (error) => error instanceof QuorateError);
+  const lost = async () => new Runtime({ registry: new AgentRegistry({ catalog: '/no/such/file.yaml' }), model: scripted('x') }).ask('q');
+  await assert.rejects(lost(), fails(NotFound, 'not_found'));
 });
 
 test('an autonomous run plans, and its plan can be decided about', async () => {
-  const model = new ScriptedModel((request) => {
-    const text = JSON.stringify(request.messages.at(-1));
-    return /steps|plan/i.test(text) && request.output ? '{"steps": ["look it up"]}' : 'found';
-  });
+  const model = () => new ScriptedModel((request) => (JSON.stringify(request.messages).includes('Make a plan') ? '{"steps": ["look it up"]}' : 'found'));
   const seen = [];
-  const runtime = new Runtime({ model, approve: (pending) => (seen.push(pending.id), true) });
-  const answer = await runtime.ask('q', { autonomous: true });
-  assert.equal(answer.mode, 'autonomous_automatic');
-  assert.ok(answer.plan === null || Array.isArray(answer.plan.steps));
+  const decide = (decision) => (pending) => (seen.push(pending), decision);
+  const answer = await new Runtime({ model: model(), approve: decide(true) }).ask('q', { autonomous: true });
+  assert.deepEqual([answer.mode, answer.status], ['autonomous_automatic', 'done']);
+  assert.deepEqual(answer.plan.steps.map((step) => step.task), ['look it up']);
+  const waits = await new Runtime({ model: model(), approve: decide(null) }).ask('q', { autonomous: true });
+  assert.deepEqual([waits.status, waits.pending.map((one) => one.id)], ['waiting', ['plan']]);
+  const other = await new Runtime({ model: model(), approve: decide({ arguments: { steps: ['ask ann'] } }) }).ask('q', { autonomous: true });
+  assert.deepEqual(other.plan.steps.map((step) => step.task), ['ask ann']);
+  const denied = await new Runtime({ model: model(), approve: decide('deny') }).ask('q', { autonomous: true });
+  assert.deepEqual([denied.status, denied.stoppedBy], ['refused', 'plan_denied']);
+  assert.deepEqual(seen.map((one) => [one.id, one.arguments]), Array(4).fill(['plan', { steps: ['look it up'] }]));
 });
 
 test('what is not known is refused by name', async () => {
@@ -521,11 +540,13 @@ test('a conversation goes on, and is forgotten', async () => {
   assert.deepEqual([talk.user, talk.maxTokens, talk.keep], ['ann', 1000, 'window']);
   await runtime.memory.remember('ann', 'Ann is allergic to penicillin.', { source: 'intake form' });
   await runtime.ask('Which dose?', { conversation: talk });
+  await pause(5);
   await runtime.ask('Is she allergic to penicillin?', { conversation: talk });
   const said = JSON.stringify(seen[1].messages);
   assert.match(said, /Which dose\?.*answer 1/);
   assert.match(said, /allergic to penicillin\./);
   assert.deepEqual((await talk.messages()).map((message) => message.content), ['Which dose?', 'answer 1', 'Is she allergic to penicillin?', 'answer 2']);
+  await pause(5);
   await talk.add([{ role: 'user', content: 'By the way' }, { role: 'assistant', content: 'Yes?' }]);
   const known = await runtime.conversation({ id: talk.id });
   const { id, user, turns } = await known.export();
@@ -538,7 +559,7 @@ test('a conversation goes on, and is forgotten', async () => {
   await assert.rejects(talk.add([]), fails(InvalidInput, 'empty_input'));
   await assert.rejects(runtime.conversation({ keep: 'all' }), fails(InvalidInput, 'invalid_argument', /keep/));
   await assert.rejects(runtime.conversation({ maxTokens: 0 }), fails(InvalidInput, 'invalid_argument'));
-  await assert.rejects(runtime.ask('q', { conversation: 'x' }), fails(InvalidInput, 'invalid_argument'));
+  await assert.rejects(runtime.ask('q', { conversation: 7 }), fails(InvalidInput, 'invalid_argument'));
 });
 
 test('facts about users are kept, recalled and forgotten', async () => {
