@@ -302,7 +302,7 @@ export declare class Reply {
 
 /** Experts that answer. */
 export declare class Runtime {
-  /** Starts to open a runtime. Options: `tenant`, `budget`. */
+  /** Starts to open a runtime; one without a registry, a store and a tenant of documents is open at once. */
   static open(registry: AgentRegistry | undefined | null, kb: KnowledgeBase | undefined | null, model: LanguageModel | undefined | null, store: StateStore | undefined | null, helpers: Helpers, tenant: unknown, budget: unknown): Runtime
   /** Resolves when it is open. */
   ready(): Promise<void>

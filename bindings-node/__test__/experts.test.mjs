@@ -34,7 +34,9 @@ import {
 
 import { fails, inFolder, withKb } from './support/kb.mjs';
 
-const never = () => new Promise(() => {});
+/** What is never answered, though somebody could: what nobody can answer any more is given up when it is collected. */
+const held = [];
+const never = () => new Promise((resolve) => held.push(resolve));
 /** A reply that calls tools: `[name, arguments]` each. */
 const calls = (...made) => ({ toolCalls: made.map(([name, args = {}], i) => ({ id: `c${i}`, name, arguments: args })) });
 const scripted = (...replies) => new ScriptedModel(replies);
@@ -404,6 +406,7 @@ test('a store in a folder is read by the next runtime', () =>
     assert.deepEqual(await other.runs(), []);
     await assert.rejects(first.runs({ status: 7 }), fails(InvalidInput, 'invalid_argument'));
     await assert.rejects(Runtime.open({ model: scripted(), store: '/proc/no/such' }), (error) => error instanceof QuorateError && error.code !== 'internal');
+    // What has to be opened first fails later, always.
     await assert.rejects(new Runtime({ model: scripted(), store: '/proc/no/such' }).ask('q'), (error) => error instanceof QuorateError && error.code !== 'internal');
     await assert.rejects(StateStore.open('/proc/no/such'), (error) => error instanceof QuorateError);
   }));
@@ -467,8 +470,9 @@ test('experts are matched, and ask one another', async () => {
   assert.match((await chain.ask('q', { agent: 'kidney' })).text, /experts ask one another 5 deep/);
   await assert.rejects(agentTool(deep, 'nobody'), fails(NotFound, 'unknown_id'));
   await assert.rejects(agentTool(new Runtime({ model: scripted() }), 'kidney'), fails(InvalidInput, 'invalid_argument'));
-  const lost = async () => new Runtime({ registry: new AgentRegistry({ catalog: '/no/such/file.yaml' }), model: scripted('x') }).ask('q');
-  await assert.rejects(lost(), fails(NotFound, 'not_found'));
+  const lost = new Runtime({ registry: new AgentRegistry({ catalog: '/no/such/file.yaml' }), model: scripted('x') });
+  await assert.rejects(lost.ask('q'), fails(NotFound, 'not_found'));
+  await assert.rejects(lost.stream.ask('q').result(), fails(NotFound, 'not_found'));
 });
 
 test('an autonomous run plans, and its plan can be decided about', async () => {
@@ -603,7 +607,7 @@ test('a runtime that its own functions refer to is let go', async () => {
 
 test('functions that never answer do not hold the process', async () => {
   const run = (code) => {
-    const script = `import { Runtime, ScriptedModel, tool } from 'quorate'; const never = () => new Promise(() => {});
+    const script = `import { Runtime, ScriptedModel, tool } from 'quorate'; globalThis.held = []; const never = () => new Promise((resolve) => held.push(resolve));
       const send = (more) => tool({ name: 'send', run: never, ...more });
       const model = () => new ScriptedModel([{ toolCalls: [{ id: 'c', name: 'send', arguments: {} }] }, 'end']); ${code}`;
     const since = performance.now();

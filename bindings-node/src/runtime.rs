@@ -287,7 +287,7 @@ impl NativeRuntime {
 
 #[napi]
 impl NativeRuntime {
-    /// Starts to open a runtime. Options: `tenant`, `budget`.
+    /// Starts to open a runtime; one without a registry, a store and a tenant of documents is open at once.
     #[napi(factory)]
     #[allow(clippy::too_many_arguments)] // one of them is what napi-rs gives
     pub fn open(
@@ -308,9 +308,8 @@ impl NativeRuntime {
         let kb = kb.map(NativeKnowledgeBase::handle);
         let (own, model) = (model.and_then(|model| model.sources()), model.map(|model| model.model()));
         let helpers = helpers.lock().clone();
-        let done = registry.as_ref().is_none_or(Opening::is_done)
-            && store.as_ref().is_none_or(Opening::is_done)
-            && (kb.is_none() || tenant.is_none());
+        // What may take a while is opened on another thread, always, so that it fails in one place.
+        let quick = registry.is_none() && store.is_none() && (kb.is_none() || tenant.is_none());
         let open = move || {
             let kb = match (kb, &tenant) {
                 (Some(kb), Some(tenant)) => Some(kb.tenant(tenant)?),
@@ -327,7 +326,7 @@ impl NativeRuntime {
                 budget,
             })
         };
-        let experts = match done {
+        let experts = match quick {
             true => Opening::opened(open().or_throw()?),
             false => Opening::start(open).or_throw()?,
         };

@@ -4,7 +4,7 @@ import type * as Native from '../native.js';
 import { Cancelled, QuorateError, errorOf } from './errors.js';
 import type { Usage } from './models.js';
 import { type JsonSchema, type StandardSchema, check } from './schema.js';
-import { EventStream } from './streams.js';
+import { EventStream, ending } from './streams.js';
 
 /** How a run stands. `interrupted`: its process ended, and `resume` goes on with it. */
 export type RunStatus = 'running' | 'waiting' | 'done' | 'partial' | 'cancelled' | 'refused' | 'abstained' | 'failed' | 'interrupted';
@@ -238,19 +238,14 @@ export class RunStream<T = unknown> extends EventStream<RunEvent<T>> {
     output: OutputForm<T>,
     answer: (runId: string) => Promise<Answer>,
   ) {
-    super(of, keep, signal);
+    super(of, keep, signal, async (raw) => [await eventOf(raw as Raw, output), LAST.includes(raw.type)]);
     this.#output = output;
     this.#answer = answer;
   }
 
-  /** @internal */
-  protected override async told(raw: { type: string }): Promise<[event: RunEvent<T>, last: boolean]> {
-    return [await eventOf(raw as Raw, this.#output), LAST.includes(raw.type)];
-  }
-
   /** Reads what is left, and gives the answer, also of a run that waits or was cancelled. Codes: those of `Runtime.ask`. */
   async result(): Promise<Answer<T>> {
-    const last = await this.ending();
+    const last = await ending<RunEvent<T>>(this);
     if (last?.type === 'error') throw last.error;
     if (last?.type === 'waiting') return answerOf(await this.#answer(last.runId), this.#output);
     if (last?.type !== 'end' && last?.type !== 'cancelled') throw new Cancelled('cancelled', 'the stream was closed before its end');

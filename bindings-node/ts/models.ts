@@ -9,7 +9,7 @@ import type { KnowledgeBase } from './kb.js';
 import { neutral, isReply } from './messages.js';
 import { native } from './native.js';
 import { type JsonSchema, type StandardSchema, check, isStandard, schemaOf } from './schema.js';
-import { EventStream } from './streams.js';
+import { EventStream, ending } from './streams.js';
 
 /** What people, models and tools say to one another; {@link messageSchema} is its JSON Schema. */
 export interface Message {
@@ -455,38 +455,32 @@ async function replyOf<T>(found: Found, output: AskOptions<T>['output']): Promis
   return reply;
 }
 
+type RawEvent = { type: string; error?: { code: string; message: string }; result?: Found };
+
+/** An event as users see it, and whether it is the last. */
+async function eventOf<T>(raw: RawEvent, output: AskOptions<T>['output']): Promise<[event: ModelEvent<T>, last: boolean]> {
+  const error = raw.error && errorOf(raw.error.code, raw.error.message);
+  if (!raw.result) return [{ ...raw, ...(error && { error }) } as unknown as ModelEvent<T>, false];
+  try {
+    const result = raw.type === 'end' ? await replyOf(raw.result, output) : plainReply<T>(raw.result);
+    return [{ type: raw.type, ...(error && { error }), result } as unknown as ModelEvent<T>, true];
+  } catch (refused) {
+    // The answer fits the schema, and the form refuses it all the same.
+    if (!(refused instanceof QuorateError)) throw refused;
+    return [{ type: 'error', error: refused, result: { ...plainReply<T>(raw.result), finish: null, output: null } }, true];
+  }
+}
+
 /** The events of one answer, as they come. The connection closes when the stream ends, is left or is forgotten. */
 export class ModelStream<T = unknown> extends EventStream<ModelEvent<T>> {
-  readonly #output: AskOptions<T>['output'];
-
   /** @internal */
   constructor(model: Model, of: Native.ModelFlow, output: AskOptions<T>['output'], signal: AbortSignal | null | undefined) {
-    super(of, model, signal);
-    this.#output = output;
-  }
-
-  /** @internal */
-  protected override async told(raw: { type: string }): Promise<[event: ModelEvent<T>, last: boolean]> {
-    const value = await this.#event(raw as { type: string; error?: { code: string; message: string }; result?: Found });
-    return [value, 'result' in value];
-  }
-
-  async #event(raw: { type: string; error?: { code: string; message: string }; result?: Found }): Promise<ModelEvent<T>> {
-    const error = raw.error && errorOf(raw.error.code, raw.error.message);
-    if (!raw.result) return { ...raw, ...(error && { error }) } as unknown as ModelEvent<T>;
-    try {
-      const result = raw.type === 'end' ? await replyOf(raw.result, this.#output) : plainReply<T>(raw.result);
-      return { type: raw.type, ...(error && { error }), result } as unknown as ModelEvent<T>;
-    } catch (refused) {
-      // The answer fits the schema, and the form refuses it all the same.
-      if (!(refused instanceof QuorateError)) throw refused;
-      return { type: 'error', error: refused, result: { ...plainReply<T>(raw.result), finish: null, output: null } };
-    }
+    super(of, model, signal, (raw) => eventOf(raw as RawEvent, output));
   }
 
   /** Reads what is left, and gives the whole answer. Codes: those of {@link Model.complete}. */
   async result(): Promise<Reply<T>> {
-    const last = await this.ending();
+    const last = await ending<ModelEvent<T>>(this);
     if (last?.type === 'error') throw last.error;
     if (last?.type !== 'end') throw new Cancelled('cancelled', 'the stream was cancelled before its end');
     return last.result;

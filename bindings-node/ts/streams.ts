@@ -14,18 +14,36 @@ function listening(signal: AbortSignal, of: WeakRef<Native.ModelFlow>): () => vo
 /** Has signals let go of streams that were forgotten. */
 const forgotten = new FinalizationRegistry((leave: () => void) => leave());
 
+/** The last event of a stream, once it has come. */
+let lastOf: <E>(stream: EventStream<E>) => E | undefined;
+
+/** @internal Reads what is left of a stream, and gives its last event. */
+export async function ending<E>(stream: EventStream<E>): Promise<E | undefined> {
+  while (!(await stream.next()).done);
+  return lastOf(stream);
+}
+
+/** @internal An event as users see it, and whether it is the last. */
+export type Told<E> = (raw: { type: string }) => Promise<[event: E, last: boolean]>;
+
 /** Events as they come. The work behind them ends when the stream is left or is forgotten. */
-export abstract class EventStream<E> implements AsyncIterableIterator<E> {
+export class EventStream<E> implements AsyncIterableIterator<E> {
   readonly #native: Native.ModelFlow;
   readonly #events: unknown[] = [];
   #next = 0;
   #before: Promise<unknown> = Promise.resolve();
   #last: E | undefined;
+  readonly #told: Told<E>;
   #leave = (): void => {};
 
+  static {
+    lastOf = (stream) => stream.#last;
+  }
+
   /** @internal `keep`: what the stream needs as long as it is there. */
-  constructor(of: Native.ModelFlow, keep: unknown, signal: AbortSignal | null | undefined) {
+  constructor(of: Native.ModelFlow, keep: unknown, signal: AbortSignal | null | undefined, told: Told<E>) {
     this.#native = of;
+    this.#told = told;
     kept.set(this, keep);
     if (!signal) return;
     if (signal.aborted) {
@@ -35,9 +53,6 @@ export abstract class EventStream<E> implements AsyncIterableIterator<E> {
     this.#leave = listening(signal, new WeakRef(of));
     forgotten.register(this, this.#leave);
   }
-
-  /** @internal An event as users see it, and whether it is the last. */
-  protected abstract told(raw: { type: string }): Promise<[event: E, last: boolean]>;
 
   /** The next event; done after the last. */
   next(): Promise<IteratorResult<E, undefined>> {
@@ -59,18 +74,12 @@ export abstract class EventStream<E> implements AsyncIterableIterator<E> {
     }
     const raw = this.#events[this.#next++] as { type: string };
     if (raw.type === 'text') return { done: false, value: raw as E };
-    const [value, last] = await this.told(raw);
+    const [value, last] = await this.#told(raw);
     if (last) {
       this.#last = value;
       this.#leave();
     }
     return { done: false, value };
-  }
-
-  /** @internal Reads what is left, and gives the last event. */
-  protected async ending(): Promise<E | undefined> {
-    while (!(await this.next()).done);
-    return this.#last;
   }
 
   /** Cancels the work; the last event says so and has what had come. */

@@ -273,7 +273,6 @@ export declare class ScriptedModel extends Model {
 }
 /** The events of one answer, as they come. The connection closes when the stream ends, is left or is forgotten. */
 export declare class ModelStream<T = unknown> extends EventStream<ModelEvent<T>> {
-    #private;
     /** Reads what is left, and gives the whole answer. Codes: those of {@link Model.complete}. */
     result(): Promise<Reply<T>>;
 }

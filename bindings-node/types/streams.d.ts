@@ -1,5 +1,5 @@
 /** Events as they come. The work behind them ends when the stream is left or is forgotten. */
-export declare abstract class EventStream<E> implements AsyncIterableIterator<E> {
+export declare class EventStream<E> implements AsyncIterableIterator<E> {
     #private;
     /** The next event; done after the last. */
     next(): Promise<IteratorResult<E, undefined>>;
