@@ -312,6 +312,11 @@ impl Runtime {
         blocking(py, move |_| experts.cancel(&run_id))
     }
 
+    fn delete(&self, py: Python<'_>, run_id: &str) -> PyResult<()> {
+        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+        blocking(py, move |_| experts.delete(&run_id))
+    }
+
     fn conversation(&self, py: Python<'_>, id: Option<String>, given: &Bound<'_, PyDict>) -> PyResult<Conversation> {
         let options =
             runtime::conversation_options(HOST, options(given, "a conversation's options")?).or_raise()?;

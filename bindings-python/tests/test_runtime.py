@@ -39,16 +39,17 @@ def lookup(code: str, year: int = 2025) -> dict:
     return {"code": code, "year": year}
 
 
+@dataclasses.dataclass
+class Place:
+    name: str
+    bed: int
+
+
 def test_a_tool_is_a_function_with_hints():
     assert lookup("C1")["year"] == 2025
     card = lookup.card
     assert (card["name"], card["description"], card["effect"]) == ("lookup", "What a code means.", "read")
     assert card["schema"]["required"] == ["code"] and card["schema"]["properties"]["year"]["type"] == "integer"
-
-    @dataclasses.dataclass
-    class Place:
-        name: str
-        bed: int
 
     seen = []
 
@@ -285,7 +286,7 @@ def test_sentences_of_the_sources_answer_without_a_model():
     assert answer.grounded == 1.0 and answer.cost == 0
     nothing = runtime.ask("Who won the football world cup in 1998?")
     assert (nothing.status, nothing.stopped_by, nothing.text) == ("abstained", "not_in_sources", "This is not in the sources.")
-    both = runtime.ask("What is the starting dose of metformin? Where is it stored?", autonomous=True)
+    both = runtime.ask("What is the starting dose of metformin? In what place is metformin stored?", autonomous=True)
     assert both.mode == "autonomous_automatic" and len(both.plan.steps) == 2
     assert "500 mg" in both.text and "dry place" in both.text
     for citation in both.citations:
@@ -416,6 +417,10 @@ def test_a_store_is_shared_and_tenants_do_not_cross(tmp_path):
         other.run(answer.run_id)
     with pytest.raises(quorate.NotFound):
         other.resume(answer.run_id)
+    with pytest.raises(quorate.NotFound):
+        other.delete(answer.run_id)
+    one.delete(answer.run_id)
+    assert one.runs() == []
 
 
 KILLED = """
@@ -504,9 +509,12 @@ def test_bad_input_has_codes():
         ("unknown_id", lambda: runtime.cancel("nothing")),
         ("invalid_argument", lambda: Runtime(model="openai:x")),
     ]:
-        with pytest.raises(quorate.QuorateError) as caught:
+        try:
             bad()
-        assert caught.value.code == code, caught.value
+        except quorate.QuorateError as caught:
+            assert caught.code == code, caught
+        else:
+            raise AssertionError(f"{code} was not raised")
 
 
 def test_recordings_hold_tools_too(tmp_path):

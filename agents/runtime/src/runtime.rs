@@ -16,7 +16,7 @@ use crate::approve::Approve;
 use crate::budget::{Budget, Ledger, Spent};
 use crate::conversation::{Conversation, ConversationOptions};
 use crate::driver::watch::Watch;
-use crate::driver::{Drive, Listener, made, priced};
+use crate::driver::{Drive, Listener, made, now, priced};
 use crate::event::{Event, events_of};
 use crate::evidence::Retrieve;
 use crate::extractive;
@@ -27,6 +27,19 @@ use crate::tool::Tool;
 
 /// What journals of asked experts are called in the store.
 const KIND: &str = "ask";
+
+/// How a run may be listed.
+const STATUSES: [&str; 9] = [
+    "running",
+    "waiting",
+    "interrupted",
+    "done",
+    "partial",
+    "cancelled",
+    "refused",
+    "abstained",
+    "failed",
+];
 
 /// How deep runs may start one another.
 pub(crate) const MOST_DEPTH: u32 = 5;
@@ -229,23 +242,23 @@ impl Runtime {
             parent: nested.as_ref().map(|nested| nested.parent.as_str()),
             key: question.idempotency_key.as_deref(),
         };
-        let run = match self.0.store.begin(&new, &[])? {
+        let (started, time) = (Fact::Started(Box::new(spec)), now());
+        let run = match self.0.store.begin(&new, &[started.entry(1, time)?])? {
             Begun::New(run) => run,
             Begun::Known(row) => return self.known(row, question, listener, nested),
         };
-        let machine = Machine::new(run.id());
         let mut drive = Drive::new(
             Arc::clone(&self.0),
-            machine,
+            Machine::new(run.id()),
             run,
-            0,
+            1,
             tools,
             approve,
             ledger,
             question.cancel.clone(),
             listener,
         );
-        drive.note(Fact::Started(Box::new(spec)))?;
+        drive.happened(&started, time)?;
         let answer = self.drive(drive, nested.as_ref())?;
         if let Some(talk) = &question.talk {
             talk.keep(&question.text, &answer)?;
@@ -457,6 +470,13 @@ impl Runtime {
     /// The runs of this tenant, the newest last; those with `status` (`running`, `waiting`, `interrupted`, `done`, `partial`,
     /// `cancelled`, `refused`, `abstained`, `failed`). Errors: `invalid_argument`, those of the store.
     pub fn runs(&self, status: Option<&str>) -> Result<Vec<RunRow>> {
+        if let Some(status) = status.filter(|status| !STATUSES.contains(status)) {
+            return Err(Error::invalid(format!(
+                "status is '{}'; it is one of {}",
+                quorate_core::shorten(status),
+                STATUSES.join(", ")
+            )));
+        }
         self.0.store.runs(self.0.tenant.as_deref(), status)
     }
 
@@ -489,6 +509,11 @@ impl Runtime {
     /// What compares texts by meaning at little cost, where there is something.
     pub(crate) fn embedder(&self) -> Option<Arc<dyn Embed>> {
         self.0.sources.as_ref().and_then(|sources| sources.embedder())
+    }
+
+    /// Forgets a run that is over: its journal is gone from the disk. Errors: `unknown_id`, `run_conflict` while it goes on.
+    pub fn delete(&self, run_id: &str) -> Result<()> {
+        self.0.store.delete(self.0.tenant.as_deref(), run_id)
     }
 
     /// The tools that each question may use.
@@ -579,15 +604,21 @@ fn title(question: &str) -> &str {
 
 const TITLE_CHARS: usize = 120;
 
-/// An id that no other run has: the time in milliseconds, then what tells this process and moment from others.
+/// An id that no other run has, and that stands behind those made before: the time in nanoseconds, then what tells this
+/// process from others.
 pub(crate) fn fresh_id() -> String {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    static LAST: AtomicU64 = AtomicU64::new(0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let place = std::ptr::from_ref(&COUNTER) as usize;
-    let seed = format!("{} {} {count} {place}", std::process::id(), now.as_nanos());
-    let digest = blake3::hash(seed.as_bytes());
-    format!("{:012x}{}", now.as_millis(), &digest.to_hex()[..12])
+    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    let mut moment = now;
+    // Clocks stand still, or go back: ids do not.
+    let _ = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+        moment = now.max(last.saturating_add(1));
+        Some(moment)
+    });
+    let place = std::ptr::from_ref(&LAST) as usize;
+    let digest = blake3::hash(format!("{} {moment} {place}", std::process::id()).as_bytes());
+    format!("{moment:016x}{}", &digest.to_hex()[..8])
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,5 +1,7 @@
 //! Are agents measured as they should be?
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 

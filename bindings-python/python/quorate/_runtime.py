@@ -532,6 +532,10 @@ class Runtime:
         """Ends a run, in whatever process it goes on; one that waits too. Code: ``unknown_id``."""
         self._native.cancel(run_id)
 
+    def delete(self, run_id: str) -> None:
+        """Forgets a run that is over: its journal is gone from the disk. Codes: ``unknown_id``, ``run_conflict`` while it goes on."""
+        self._native.delete(run_id)
+
     def prompt(
         self,
         question: str,

@@ -467,6 +467,7 @@ class AsyncRuntime(_Face[Runtime]):
     runs = _twin(Runtime.runs)
     run = _twin(Runtime.run)
     cancel = _twin(Runtime.cancel)
+    delete = _twin(Runtime.delete, "write")
     prompt = _twin(Runtime.prompt)
     conversation = _twin(Runtime.conversation, "write")
 

@@ -182,9 +182,14 @@ impl Drive {
         let time = now();
         self.seq += 1;
         self.unwritten.push(fact.entry(self.seq, time)?);
-        self.machine.apply(&fact, time)?;
+        self.happened(&fact, time)
+    }
+
+    /// Takes a fact into the run that is in the journal.
+    pub(crate) fn happened(&mut self, fact: &Fact, time: f64) -> Result<()> {
+        self.machine.apply(fact, time)?;
         if self.listener.is_some() {
-            let sketches = events_of(&fact, &self.machine);
+            let sketches = events_of(fact, &self.machine);
             self.unshown.extend(sketches.into_iter().map(|sketch| (sketch, time)));
         }
         Ok(())

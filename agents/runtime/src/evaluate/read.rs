@@ -61,7 +61,7 @@ pub(super) fn tasks(text: &str, file: &FilePath) -> Result<Vec<Task>, Vec<Proble
                     .map(|(fault, line)| problem(line, Code::InvalidArgument, fault.to_string())),
             );
             if let Some(version) = get(members, "schema_version")
-                && version.to_json() != Value::from(SCHEMA_VERSION)
+                && version.to_json().as_u64() != Some(SCHEMA_VERSION)
             {
                 let message = format!("schema_version is not {SCHEMA_VERSION}, the one that is read");
                 problems.push(problem(version.line, Code::FormatVersion, message));

@@ -249,14 +249,13 @@ const GOLDEN: &[(&str, &str)] = &[
     ("reimbursement-strategist", include_str!("../../golden/reimbursement-strategist.yaml")),
 ];
 
-/// The golden tasks that ship with quorate, by the id of the agent that they are for.
+/// The golden tasks that ship with quorate, by the id of the agent that they are for. Errors: `internal`.
 ///
 /// ```
 /// let golden = quorate_runtime::golden_tasks()?;
 /// assert_eq!(golden["regulatory-expert"].len(), 8);
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
-/// Errors: `internal`.
 pub fn golden_tasks() -> Result<BTreeMap<String, Vec<Task>>> {
     let mut golden = BTreeMap::new();
     for (agent, text) in GOLDEN {
