@@ -324,6 +324,8 @@ export declare class Runtime {
   answer(runId: unknown): Promise<string>
   /** Ends a run. */
   cancel(runId: unknown): Promise<void>
+  /** Forgets a run that is over. */
+  delete(runId: unknown): Promise<void>
   /** The messages of the first request, as JSON. */
   prompt(question: unknown, options: unknown, helpers: Helpers, cancel?: Cancel | undefined | null): Promise<string>
   /** Opens a conversation, or begins one. */

@@ -439,6 +439,13 @@ impl NativeRuntime {
         self.run(&env, Lane::Slow, move |experts| experts.cancel(&run_id).map(|()| Out::Nothing))
     }
 
+    /// Forgets a run that is over.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn delete(&self, env: Env, run_id: Unknown<'_>) -> Result<Promised, Thrown> {
+        let run_id = arg(&env, &run_id, "runId", text)?;
+        self.run(&env, Lane::Slow, move |experts| experts.delete(&run_id).map(|()| Out::Nothing))
+    }
+
     /// The messages of the first request, as JSON.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn prompt(

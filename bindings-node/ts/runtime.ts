@@ -255,6 +255,11 @@ export class Runtime {
     await settle(() => this.#native.cancel(runId));
   }
 
+  /** Forgets a run that is over: its journal is gone from the disk. Codes: `unknown_id`, `run_conflict` while it goes on. */
+  async delete(runId: string): Promise<void> {
+    await settle(() => this.#native.delete(runId));
+  }
+
   /** The messages that the first request to the model would have. Nothing is sent, and nothing is kept. Codes: as {@link ask}. */
   async prompt<T = unknown>(question: string, options?: QuestionOptions<T> | null): Promise<Message[]> {
     const { signal, given, helpers, keep } = this.#asked(options);

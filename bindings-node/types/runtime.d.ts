@@ -149,6 +149,8 @@ export declare class Runtime {
     run(runId: string): Promise<Run>;
     /** Ends a run, in whatever process it goes on; one that waits too. Code: `unknown_id`. */
     cancel(runId: string): Promise<void>;
+    /** Forgets a run that is over: its journal is gone from the disk. Codes: `unknown_id`, `run_conflict` while it goes on. */
+    delete(runId: string): Promise<void>;
     /** The messages that the first request to the model would have. Nothing is sent, and nothing is kept. Codes: as {@link ask}. */
     prompt<T = unknown>(question: string, options?: QuestionOptions<T> | null): Promise<Message[]>;
     /** Opens the conversation with this id, or begins one; what it was begun with holds. Code: `invalid_argument`. */

@@ -181,6 +181,8 @@ class Host {
     this.card = JSON.stringify(await registry.exportCard('kidney')).replaceAll('kidney', 'other');
     this.base = await quorate.open(null);
     this.runtime = new quorate.Runtime({ registry, model: new quorate.ScriptedModel(() => '5 mg') });
+    this.over = [];
+    for (let i = 0; i < 100; i++) this.over.push((await this.runtime.ask('glucose', { agent: 'kidney' })).runId);
     this.runId = (await this.runtime.ask('glucose', { agent: 'kidney' })).runId;
   }
 
@@ -264,7 +266,7 @@ const BY_CALL = {
   Runtime: { options: () => ({ model: new quorate.ScriptedModel(() => '5 mg') }) },
   'Runtime.open': { options: () => ({ model: new quorate.ScriptedModel(() => '5 mg') }) },
   'Runtime.ask': { options: () => ({ agent: 'kidney' }) }, 'Runtime.prompt': { options: () => ({ agent: 'kidney' }) },
-  'Memory.forget': { id: null }, 'Conversation.forget': { which: null }, agentTool: { id: 'kidney' },
+  'Runtime.delete': { runId: (host) => host.over.pop() }, 'Memory.forget': { id: null }, 'Conversation.forget': { which: null }, agentTool: { id: 'kidney' },
   'Conversation.add': { messages: () => [{ role: 'user', content: 'q' }] },
   tool: { options: () => ({ name: 'look', run: () => 'seen' }) },
   record: { path: (host) => host.place() }, replay: { path: (host) => join(host.folder, 'case.jsonl') },
