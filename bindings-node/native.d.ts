@@ -70,6 +70,20 @@ export declare class Cancel {
   cancel(): void
 }
 
+/** What was said before. */
+export declare class Conversation {
+  /** Names it. */
+  get id(): string
+  /** How it is kept, as JSON. */
+  get options(): string
+  /** Its turns, as JSON. */
+  turns(): Promise<string>
+  /** Adds what was said elsewhere. */
+  add(messages: unknown): Promise<void>
+  /** Forgets turns, or all, and says how many. */
+  forget(which: unknown): Promise<number>
+}
+
 /** A model that reads a query and a passage together and scores the pair. */
 export declare class CrossEncoder {
   /** Starts to open a model. */
@@ -130,6 +144,20 @@ export declare class Fallback {
   constructor()
   /** One more. */
   add(model: LanguageModel): void
+}
+
+/** What a host adds to a question: tools, who approves, a conversation. */
+export declare class Helpers {
+  /** None; the runtime's are used. */
+  constructor()
+  /** No tools but those that are added from now on. */
+  ownTools(): void
+  /** One tool more. */
+  add(tool: NativeTool): void
+  /** Who decides about calls that wait. */
+  approvedBy(decide: unknown): void
+  /** The conversation that the question belongs to. */
+  within(conversation: Conversation): void
 }
 
 /** The pieces that a search has found, by place from 0. */
@@ -230,6 +258,8 @@ export declare class KnowledgeBase {
 export declare class LanguageModel {
   /** A model behind a service, or one of this machine, whose files are read before this returns. */
   static open(name: unknown, options: unknown, fallback: Fallback): LanguageModel
+  /** The model whose answers are sentences of a knowledge base. */
+  static extractive(kb: KnowledgeBase, options: unknown, fallback: Fallback): LanguageModel
   /** A model of tests that gives these replies in their order. */
   static script(replies: unknown, id: string | undefined | null, options: unknown, fallback: Fallback): LanguageModel
   /** A model of tests that answers with a function of JavaScript, `answer(reply, request)`, called on its thread. */
@@ -256,6 +286,12 @@ export declare class ModelFlow {
   close(): void
 }
 
+/** Something that a model may have done. */
+export declare class NativeTool {
+  /** What is known of it, as JSON. */
+  get card(): string
+}
+
 /** Where a callback puts its answer. */
 export declare class Reply {
   /** The answer. */
@@ -264,10 +300,58 @@ export declare class Reply {
   fail(message: string): void
 }
 
+/** Experts that answer. */
+export declare class Runtime {
+  /** Starts to open a runtime; one without a registry, a store and a tenant of documents is open at once. */
+  static open(registry: AgentRegistry | undefined | null, kb: KnowledgeBase | undefined | null, model: LanguageModel | undefined | null, store: StateStore | undefined | null, helpers: Helpers, tenant: unknown, budget: unknown): Runtime
+  /** Resolves when it is open. */
+  ready(): Promise<void>
+  /** An answer, as JSON. */
+  ask(question: unknown, options: unknown, helpers: Helpers, cancel?: Cancel | undefined | null): Promise<string>
+  /** Goes on with a run. The answer is JSON. */
+  resume(runId: unknown, decisions: unknown, helpers: Helpers, cancel?: Cancel | undefined | null): Promise<string>
+  /** The events of a question. */
+  flow(question: unknown, options: unknown, helpers: Helpers): ModelFlow
+  /** The events of a run that goes on. */
+  resumeFlow(runId: unknown, decisions: unknown, helpers: Helpers): ModelFlow
+  /** The runs with a status, as JSON. */
+  runs(status: unknown): Promise<string>
+  /** What lists show of a run, as JSON. */
+  run(runId: unknown): Promise<string>
+  /** What a run has shown, as JSON. */
+  events(runId: unknown): Promise<string>
+  /** The answer of a run, as JSON. */
+  answer(runId: unknown): Promise<string>
+  /** Ends a run. */
+  cancel(runId: unknown): Promise<void>
+  /** Forgets a run that is over. */
+  delete(runId: unknown): Promise<void>
+  /** The messages of the first request, as JSON. */
+  prompt(question: unknown, options: unknown, helpers: Helpers, cancel?: Cancel | undefined | null): Promise<string>
+  /** Opens a conversation, or begins one. */
+  conversation(id: unknown, options: unknown): Promise<Conversation>
+  /** Keeps a fact about a user, and gives it as JSON. */
+  remember(user: unknown, fact: unknown, source: unknown): Promise<string>
+  /** The facts about a user that a question is about, as JSON. */
+  recall(user: unknown, question: unknown, k: unknown, cancel?: Cancel | undefined | null): Promise<string>
+  /** All facts about a user, as JSON. */
+  facts(user: unknown): Promise<string>
+  /** Forgets a fact about a user, or all, and says how many. */
+  forget(user: unknown, id: unknown): Promise<number>
+}
+
 /** A recording or a replay that is under way. */
 export declare class Session {
   /** Ends it. */
   close(): void
+}
+
+/** Where runs are kept. */
+export declare class StateStore {
+  /** Starts to open a folder, or one in memory. */
+  static open(path: unknown, tenant: unknown): StateStore
+  /** Resolves when it is open. */
+  ready(): Promise<void>
 }
 
 /** Fisher's paired randomisation test, as JSON. */
@@ -284,6 +368,15 @@ export declare function errorCodes(): Array<[code: string, kind: string, meaning
 
 /** `[metric, mean]` pairs, or with `per_query` `[query, {metric: value}]` pairs, as JSON. */
 export declare function evaluate(run: unknown, qrels: unknown, metrics: unknown, perQuery: unknown, cancel?: Cancel | undefined | null): Promise<string>
+
+/** A tool that asks the expert with this id. */
+export declare function expertTool(runtime: Runtime, id: unknown): Promise<NativeTool>
+
+/**
+ * A tool that is a function of JavaScript: `call(reply, number, arguments, context)` with both as JSON answers with `{result}` or
+ * `{error}`; `stop(number)` says that nobody waits for that call any more.
+ */
+export declare function functionTool(card: unknown, call: unknown, stop: unknown): NativeTool
 
 /**
  * Calls `listener(level, target, text, message, fields)` with each event from now on; `fields` are JSON. Whether it is so: not
@@ -314,6 +407,9 @@ export declare function record(path: unknown, redact: unknown): Promise<Session>
 
 /** Answers every request from a file. */
 export declare function replay(path: unknown): Promise<Session>
+
+/** A tool that searches a knowledge base. */
+export declare function searchTool(kb: KnowledgeBase): NativeTool
 
 /** The version of the package. */
 export declare function version(): string

@@ -108,17 +108,20 @@ fn constraints(args: &mut Args) -> Result<MatchOptions> {
 }
 
 impl NativeAgentRegistry {
+    /// The registry, which may still be opening. Errors: `closed`.
+    pub fn handle(&self) -> Result<Opening<AgentRegistry>> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        registry.ok_or_else(|| Error::new(Code::Closed, "the registry has been closed"))
+    }
+
     fn run(
         &self,
         env: &Env,
         lane: Lane,
         work: impl FnOnce(&AgentRegistry) -> Result<Out> + Send + 'static,
     ) -> Result<Promised, Thrown> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        promise(env, lane, move || match registry {
-            Some(registry) => work(&registry.get()?),
-            None => Err(Error::new(Code::Closed, "the registry has been closed")),
-        })
+        let registry = self.handle();
+        promise(env, lane, move || work(&registry?.get()?))
     }
 
     /// The same, which `cancel` stops.

@@ -160,6 +160,11 @@ fn plain(document: Document) -> Value {
 }
 
 impl NativeKnowledgeBase {
+    /// A handle of the same knowledge base.
+    pub fn handle(&self) -> KnowledgeBase {
+        self.kb.clone()
+    }
+
     fn run(
         &self,
         env: &Env,

@@ -3,6 +3,7 @@
 import type * as Native from '../native.js';
 import { abortable, now, options as checked, parse, place, settle } from './call.js';
 import { type Abortable, Embedder, nativeOf } from './embed.js';
+import { registries } from './handles.js';
 import { type Where, filterIn } from './kb.js';
 import { native } from './native.js';
 
@@ -22,6 +23,8 @@ export interface Agent {
   skills?: { id: string; name?: string; description?: string; examples?: string[]; tags?: string[] }[];
   /** What the agent does not answer, and who does. */
   boundaries?: { topic: string; referTo?: string }[];
+  /** How the agent is to answer: the first of the words that the model reads. */
+  instructions?: string | null;
   /** Names of the tools that the agent uses. */
   tools?: string[];
   /** Languages that the agent answers in, as BCP 47 tags. */
@@ -328,6 +331,7 @@ export class AgentRegistry {
   constructor(given?: RegistryOptions | typeof MADE | null, opened?: Native.AgentRegistry) {
     if (given === MADE) {
       this.#native = opened!;
+      registries.set(this, this.#native);
       return;
     }
     const { path, embedder, catalog, ...rest } = checked(given as RegistryOptions | null | undefined);
@@ -335,6 +339,7 @@ export class AgentRegistry {
     const model = embedder instanceof Embedder ? undefined : at(embedder);
     const own = embedder instanceof Embedder ? nativeOf.get(embedder) : undefined;
     this.#native = now(() => native.AgentRegistry.open(own, { ...rest, path: at(path), model, catalog: at(catalog) }));
+    registries.set(this, this.#native);
   }
 
   /** Opens a registry and waits until it is open. */

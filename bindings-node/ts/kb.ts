@@ -4,6 +4,7 @@ import type * as Native from '../native.js';
 import { abortable, admitted, bounded, options as checked, hosted, parse, place, settle, shown } from './call.js';
 import { type Abortable, CrossEncoder, Embedder, encoderOf, nativeOf } from './embed.js';
 import { InvalidInput, invalid } from './errors.js';
+import { bases } from './handles.js';
 import { type Hit, type Metadata, type MetadataValue, hitsOf } from './hits.js';
 import { native } from './native.js';
 
@@ -468,6 +469,7 @@ export class KnowledgeBase {
   constructor(made: typeof MADE, opened: Native.KnowledgeBase) {
     if (made !== MADE) throw invalid('a KnowledgeBase is made by open');
     this.#native = opened;
+    bases.set(this, opened);
   }
 
   /**

@@ -29,6 +29,8 @@ export interface Agent {
         topic: string;
         referTo?: string;
     }[];
+    /** How the agent is to answer: the first of the words that the model reads. */
+    instructions?: string | null;
     /** Names of the tools that the agent uses. */
     tools?: string[];
     /** Languages that the agent answers in, as BCP 47 tags. */

@@ -18,29 +18,38 @@ pub enum Run {
     Resume(String, Box<Resume>),
 }
 
+/// What gives a runtime, on the thread that reads the stream.
+type Open = Box<dyn FnOnce() -> Result<Runtime> + Send>;
+
 /// The events of a run, which begins when somebody looks for the first.
 pub fn flow(host: Host, runtime: &Runtime, run: Run) -> Flow {
+    let runtime = runtime.clone();
+    flow_when(host, move || Ok(runtime), run)
+}
+
+/// The same of a runtime that `open` gives then, which may wait. Its error is the only event.
+pub fn flow_when(host: Host, open: impl FnOnce() -> Result<Runtime> + Send + 'static, run: Run) -> Flow {
     let cancel = match &run {
         Run::Ask(question) => question.cancel.clone(),
         Run::Resume(_, going_on) => going_on.cancel.clone(),
     };
-    let feed = RunFeed { host, runtime: runtime.clone(), next: Some(run), stream: None };
+    let feed = RunFeed { host, next: Some((Box::new(open), run)), stream: None };
     Flow::new(Box::new(feed), cancel, failed)
 }
 
 struct RunFeed {
     host: Host,
-    runtime: Runtime,
-    next: Option<Run>,
+    next: Option<(Open, Run)>,
     stream: Option<RunStream>,
 }
 
 impl RunFeed {
     fn stream(&mut self) -> Result<Option<&mut RunStream>> {
-        if let Some(run) = self.next.take() {
+        if let Some((open, run)) = self.next.take() {
+            let runtime = open()?;
             self.stream = Some(match run {
-                Run::Ask(question) => self.runtime.stream(*question)?,
-                Run::Resume(id, going_on) => self.runtime.stream_resumed(&id, *going_on)?,
+                Run::Ask(question) => runtime.stream(*question)?,
+                Run::Resume(id, going_on) => runtime.stream_resumed(&id, *going_on)?,
             });
         }
         Ok(self.stream.as_mut())
