@@ -87,6 +87,7 @@ fn open_store(
 }
 
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "what a runtime is made of; Python's half calls it once")]
 fn open_runtime(
     registry: Option<&AgentRegistry>,
     kb: Option<&KnowledgeBase>,
@@ -94,6 +95,8 @@ fn open_runtime(
     store: Option<&StateStore>,
     #[pyo3(from_py_with = scalar)] tenant: Option<String>,
     budget: &Bound<'_, PyDict>,
+    tools: &Bound<'_, PyAny>,
+    approve: Option<Py<PyAny>>,
 ) -> PyResult<Runtime> {
     let own = model.and_then(LanguageModel::sources);
     let tenant = tenant.or_else(|| store.and_then(|store| store.tenant.clone()));
@@ -104,7 +107,8 @@ fn open_runtime(
         store: store.map(|store| store.store.clone()),
         tenant,
         budget: runtime::budget(HOST, options(budget, "a budget's options")?).or_raise()?,
-        ..RuntimeOptions::default()
+        tools: tools_of(tools)?,
+        approve: approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>),
     };
     Ok(Runtime(Held::new(Experts::new(options).or_raise()?)))
 }

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -26,6 +25,8 @@ from ._schema import Form, form
 from ._tools import Tool, tools_of, waited
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ._evaluate import Replayed
     from .aio import AsyncRuntime
 
@@ -211,6 +212,8 @@ class StateStore:
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, tenant: str | None = None) -> None:
         self._native = _quorate.open_store(path, tenant)
+        self.tenant = tenant
+        """On whose behalf the runtimes that are given this store ask, where they name nobody else."""
 
 
 class Conversation:
@@ -422,12 +425,13 @@ class Runtime:
         for name, given, kind in (("registry", registry, AgentRegistry), ("kb", kb, KnowledgeBase), ("model", model, Model)):
             if given is not None and not isinstance(given, kind):
                 raise _invalid(f"{name} is of type {type(given).__name__}; a {kind.__name__} is expected")
-        if kb is not None and tenant is not None:
-            kb = kb.tenant(tenant)
         if store is not None and not isinstance(store, StateStore):
             store = StateStore(store)
+        if tenant is None and store is not None:
+            tenant = store.tenant
+        if kb is not None and tenant is not None:
+            kb = kb.tenant(tenant)
         self._tools = list(tools)
-        tools_of(self._tools, None)
         self._approve = approve
         self._native = _quorate.open_runtime(
             None if registry is None else registry._native,
@@ -436,6 +440,7 @@ class Runtime:
             None if store is None else store._native,
             tenant,
             (budget or Budget())._options(),
+            *self._host(None, None, None),
         )
 
     def ask(

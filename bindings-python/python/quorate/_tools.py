@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 import inspect
@@ -25,6 +24,8 @@ from ._report import Report, plain
 from ._schema import parameters
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ._kb import KnowledgeBase
     from ._runtime import Runtime
 
@@ -166,6 +167,7 @@ def waited(given: Any, loop: asyncio.AbstractEventLoop | None, cancel: _quorate.
     """What a function gave; a coroutine is awaited, on ``loop`` or in a loop of its own, until ``cancel`` is raised."""
     if not inspect.isawaitable(given):
         return given
+    import asyncio
 
     async def wait() -> Any:
         task = asyncio.ensure_future(given)

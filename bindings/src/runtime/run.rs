@@ -33,7 +33,7 @@ pub fn flow_when(host: Host, open: impl FnOnce() -> Result<Runtime> + Send + 'st
         Run::Ask(question) => question.cancel.clone(),
         Run::Resume(_, going_on) => going_on.cancel.clone(),
     };
-    let feed = RunFeed { host, next: Some((Box::new(open), run)), stream: None };
+    let feed = RunFeed { host, next: Some((Box::new(open), run)), stream: None, said: String::new() };
     Flow::new(Box::new(feed), cancel, failed)
 }
 
@@ -41,6 +41,8 @@ struct RunFeed {
     host: Host,
     next: Option<(Open, Run)>,
     stream: Option<RunStream>,
+    /// What the answer that comes has said so far.
+    said: String,
 }
 
 impl RunFeed {
@@ -65,8 +67,25 @@ impl Feed for RunFeed {
             Ok(Some(stream)) => {
                 let events = stream.next_events(BATCH);
                 let last = events.last().is_none_or(Event::is_last);
-                (events.iter().map(|one| event(host, one)).collect(), last)
+                let events = events.iter().map(|one| told(host, one, &mut self.said)).collect();
+                (events, last)
             }
         }
     }
+}
+
+/// An event; how much of the text holds after a retry is in the host's units.
+fn told(host: Host, one: &Event, said: &mut String) -> Value {
+    let mut out = event(host, one);
+    match one.kind.as_str() {
+        "step_start" => said.clear(),
+        "text" => said.push_str(one.data.get("delta").and_then(Value::as_str).unwrap_or_default()),
+        "retry" => {
+            let keep = one.data.get("keep").and_then(Value::as_u64).unwrap_or_default();
+            said.truncate(said.floor_char_boundary(usize::try_from(keep).unwrap_or(usize::MAX)));
+            out["keep"] = host.length(said).into();
+        }
+        _ => {}
+    }
+    out
 }
