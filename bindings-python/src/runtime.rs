@@ -6,8 +6,9 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool,
-    evaluate_agents, sources_tool,
+    AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Pending, Question, Resume,
+    Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, evaluate_agents,
+    sources_tool,
 };
 use quorate::state::StateStore as Store;
 use quorate::{Cancel, Code, Sources};
@@ -16,7 +17,7 @@ use quorate_bindings::runtime::{self, Run};
 use serde_json::{Map, Value, json};
 
 use crate::agents::AgentRegistry;
-use crate::convert::{from_json, report, sequence, text, type_name};
+use crate::convert::{from_json, report, sequence, text, texts, type_name};
 use crate::door::{CancelToken, Held, blocking, quick};
 use crate::errors::{OrRaise, invalid};
 use crate::guest;
@@ -164,7 +165,11 @@ impl Tool for HostTool {
                     "tenant": context.tenant,
                 });
                 let arguments = from_json(py, &Value::Object(arguments))?;
-                let given = self.function.bind(py).call1((arguments, report(py, &told)?, CancelToken(context.cancel.clone())))?;
+                let given = self.function.bind(py).call1((
+                    arguments,
+                    report(py, &told)?,
+                    CancelToken(context.cancel.clone()),
+                ))?;
                 let given = given.cast::<PyDict>().map_err(|_| invalid("a tool's result is no dict"))?;
                 options(given, "a tool's result")
             };
@@ -194,14 +199,14 @@ impl Approve for HostApprove {
 
 /// What the host adds to a question.
 fn asked(
-    question: &str,
+    question: String,
     given: &Bound<'_, PyDict>,
     tools: &Bound<'_, PyAny>,
     approve: Option<Py<PyAny>>,
     talk: Option<&Conversation>,
 ) -> PyResult<Question> {
     let mut question =
-        runtime::question(HOST, question.to_owned(), options(given, "a question's options")?).or_raise()?;
+        runtime::question(HOST, question, options(given, "a question's options")?).or_raise()?;
     question.talk = talk.map(|talk| (*talk.0).clone());
     question.tools = Some(tools_of(tools)?);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
@@ -228,7 +233,7 @@ impl Runtime {
     fn ask<'py>(
         &self,
         py: Python<'py>,
-        question: &str,
+        #[pyo3(from_py_with = scalar)] question: String,
         given: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
@@ -246,7 +251,7 @@ impl Runtime {
     /// The events of a question.
     fn flow(
         &self,
-        question: &str,
+        #[pyo3(from_py_with = scalar)] question: String,
         given: &Bound<'_, PyDict>,
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
@@ -259,7 +264,7 @@ impl Runtime {
     /// The events of a run that goes on.
     fn resume_flow(
         &self,
-        run_id: &str,
+        #[pyo3(from_py_with = scalar)] run_id: String,
         decisions: &Bound<'_, PyDict>,
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
@@ -271,20 +276,20 @@ impl Runtime {
             approve,
             ..Resume::default()
         };
-        Ok(ModelFlow::of(runtime::flow(HOST, &self.0, Run::Resume(run_id.to_owned(), Box::new(going_on)))))
+        Ok(ModelFlow::of(runtime::flow(HOST, &self.0, Run::Resume(run_id, Box::new(going_on)))))
     }
 
     fn resume<'py>(
         &self,
         py: Python<'py>,
-        run_id: &str,
+        #[pyo3(from_py_with = scalar)] run_id: String,
         decisions: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
         let (decisions, tools) = (decided(decisions)?, Some(tools_of(tools)?));
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+        let (experts, run_id) = (self.0.clone(), run_id);
         let answer = blocking(py, move |host| {
             let cancel = host.cancel.clone();
             let going_on = Resume { decisions, tools, approve, cancel };
@@ -293,34 +298,51 @@ impl Runtime {
         from_json(py, &answer)
     }
 
-    fn runs<'py>(&self, py: Python<'py>, status: Option<String>) -> PyResult<Bound<'py, PyList>> {
+    fn runs<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] status: Option<String>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let experts = self.0.clone();
         let rows = blocking(py, move |_| experts.runs(status.as_deref()))?;
-        let rows = rows.iter().map(|row| from_json(py, &runtime::row(HOST, row))).collect::<PyResult<Vec<_>>>()?;
+        let rows =
+            rows.iter().map(|row| from_json(py, &runtime::row(HOST, row))).collect::<PyResult<Vec<_>>>()?;
         PyList::new(py, rows)
     }
 
-    fn run<'py>(&self, py: Python<'py>, run_id: &str) -> PyResult<Bound<'py, PyAny>> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] run_id: String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         let row = quick(py, || Ok(runtime::row(HOST, experts.run(&run_id)?.row())))?;
         from_json(py, &row)
     }
 
-    fn events<'py>(&self, py: Python<'py>, run_id: &str) -> PyResult<Bound<'py, PyList>> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    fn events<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] run_id: String,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         let events = blocking(py, move |_| experts.run(&run_id)?.events())?;
         let events = events.iter().map(|one| from_json(py, &runtime::event(HOST, one)));
         PyList::new(py, events.collect::<PyResult<Vec<_>>>()?)
     }
 
-    fn answer<'py>(&self, py: Python<'py>, run_id: &str) -> PyResult<Bound<'py, PyAny>> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    fn answer<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] run_id: String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         let answer = blocking(py, move |_| runtime::answer(HOST, &experts.run(&run_id)?.answer()?))?;
         from_json(py, &answer)
     }
 
-    fn cancel(&self, py: Python<'_>, run_id: &str) -> PyResult<()> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    fn cancel(&self, py: Python<'_>, #[pyo3(from_py_with = scalar)] run_id: String) -> PyResult<()> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         blocking(py, move |_| experts.cancel(&run_id))
     }
 
@@ -356,7 +378,7 @@ impl Runtime {
     fn replay<'py>(
         &self,
         py: Python<'py>,
-        run_id: &str,
+        #[pyo3(from_py_with = scalar)] run_id: String,
         given: &Bound<'py, PyDict>,
         model: Option<&LanguageModel>,
         tools: &Bound<'py, PyAny>,
@@ -364,7 +386,7 @@ impl Runtime {
     ) -> PyResult<Bound<'py, PyAny>> {
         let change = options(given, "a replay's options")?;
         let change = runtime::change(HOST, change, model.map(LanguageModel::model)).or_raise()?;
-        let (experts, run_id) = (self.with(tools, approve)?, run_id.to_owned());
+        let (experts, run_id) = (self.with(tools, approve)?, run_id);
         let found = blocking(py, move |host| {
             let change = Change { cancel: host.cancel.clone(), ..change };
             runtime::replayed(HOST, &experts.replay(&run_id, change)?)
@@ -372,12 +394,17 @@ impl Runtime {
         from_json(py, &found)
     }
 
-    fn delete(&self, py: Python<'_>, run_id: &str) -> PyResult<()> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    fn delete(&self, py: Python<'_>, #[pyo3(from_py_with = scalar)] run_id: String) -> PyResult<()> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         blocking(py, move |_| experts.delete(&run_id))
     }
 
-    fn conversation(&self, py: Python<'_>, id: Option<String>, given: &Bound<'_, PyDict>) -> PyResult<Conversation> {
+    fn conversation(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = scalar)] id: Option<String>,
+        given: &Bound<'_, PyDict>,
+    ) -> PyResult<Conversation> {
         let options =
             runtime::conversation_options(HOST, options(given, "a conversation's options")?).or_raise()?;
         let experts = self.0.clone();
@@ -388,9 +415,9 @@ impl Runtime {
     fn remember<'py>(
         &self,
         py: Python<'py>,
-        user: String,
-        text: String,
-        source: Option<String>,
+        #[pyo3(from_py_with = scalar)] user: String,
+        #[pyo3(from_py_with = scalar)] text: String,
+        #[pyo3(from_py_with = scalar)] source: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let experts = self.0.clone();
         let fact = blocking(py, move |_| experts.memory().remember(&user, &text, source.as_deref()))?;
@@ -401,9 +428,9 @@ impl Runtime {
     fn recall<'py>(
         &self,
         py: Python<'py>,
-        user: String,
-        question: Option<String>,
-        k: usize,
+        #[pyo3(from_py_with = scalar)] user: String,
+        #[pyo3(from_py_with = scalar)] question: Option<String>,
+        #[pyo3(from_py_with = scalar)] k: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         let experts = self.0.clone();
         let found = blocking(py, move |host| {
@@ -415,7 +442,12 @@ impl Runtime {
         from_json(py, &runtime::facts(&found))
     }
 
-    fn forget(&self, py: Python<'_>, user: String, id: Option<String>) -> PyResult<usize> {
+    fn forget(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = scalar)] user: String,
+        #[pyo3(from_py_with = scalar)] id: Option<String>,
+    ) -> PyResult<usize> {
         let experts = self.0.clone();
         blocking(py, move |_| experts.memory().forget(&user, id.as_deref()))
     }
@@ -423,15 +455,14 @@ impl Runtime {
     fn prompt<'py>(
         &self,
         py: Python<'py>,
-        question: &str,
+        #[pyo3(from_py_with = scalar)] question: String,
         given: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let question = asked(question, given, tools, None, None)?;
         let experts = self.0.clone();
-        let messages = blocking(py, move |host| {
-            experts.prompt(Question { cancel: host.cancel.clone(), ..question })
-        })?;
+        let messages =
+            blocking(py, move |host| experts.prompt(Question { cancel: host.cancel.clone(), ..question }))?;
         from_json(py, &runtime::messages(&messages))
     }
 }
@@ -456,7 +487,8 @@ impl Conversation {
         blocking(py, move |_| talk.add(messages))
     }
 
-    fn forget(&self, py: Python<'_>, which: Option<Vec<String>>) -> PyResult<usize> {
+    fn forget(&self, py: Python<'_>, which: Option<Bound<'_, PyAny>>) -> PyResult<usize> {
+        let which = which.map(|which| texts(&which, "where")).transpose()?;
         let talk = (*self.0).clone();
         blocking(py, move |_| talk.forget(which.as_deref()))
     }
@@ -501,7 +533,12 @@ impl Evaluation {
         self.0.report_html()
     }
 
-    fn compare<'py>(&self, py: Python<'py>, other: &Evaluation, seed: u64) -> PyResult<Bound<'py, PyAny>> {
+    fn compare<'py>(
+        &self,
+        py: Python<'py>,
+        other: &Evaluation,
+        #[pyo3(from_py_with = scalar)] seed: u64,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let found = quick(py, || self.0.compare(&other.0, seed))?;
         from_json(py, &runtime::agent_comparison(HOST, &found))
     }

@@ -59,6 +59,11 @@ def cyclic_dict():
     return value
 
 
+def working():
+    """A function that can be a tool."""
+    return 1
+
+
 class Bad:
     """An object of which every question raises."""
 
@@ -160,6 +165,7 @@ class Host:
         self.model = quorate.ScriptedModel(lambda request: "5 mg")
         with quorate.record(folder / "case.jsonl"):
             self.model.complete("q")
+        self.runtime = quorate.Runtime(model=self.model, registry=self.registry)
 
     @property
     def kb(self):
@@ -209,6 +215,10 @@ class Host:
             "Model": lambda: self.model,
             "ScriptedModel": lambda: self.model,
             "AsyncModel": lambda: self.model.aio,
+            "Runtime": lambda: self.runtime,
+            "AsyncRuntime": lambda: self.runtime.aio,
+            "Conversation": lambda: self.runtime.conversation("c"),
+            "Memory": lambda: self.runtime.memory,
         }.get(name)
 
     def good(self, call, parameter):
@@ -234,7 +244,9 @@ BY_NAME = {
     "ratings": [7, 8, 7, 6, 8], "values": [5.0, 4.5], "vectors": [[1.0, 0.0], [0.0, 1.0]],
     "ballots": {"ann": "yes", "bob": "no", "eve": "yes"}, "url": "http://127.0.0.1:9/v1", "base_url": "http://127.0.0.1:9/v1",
     "model": "m", "source": "builtin", "passages": ["glucose"], "function": lambda host: len, "fn": lambda host: (lambda texts: [[1.0]]),
-    "messages": "q", "replies": ["5 mg"],
+    "messages": "q", "replies": ["5 mg"], "runtime": lambda host: host.runtime, "kb": lambda host: host.kb, "user": "ann", "fact": "a fact",
+    "run_id": lambda host: host.runtime.ask("What harms the kidney?").run_id, "judge": lambda host: quorate.Judge(host.model),
+    "tasks": [{"id": "dose", "question": "What harms the kidney?", "expect": {"exact": ["5 mg"]}}],
     "comparisons": [("a", "b"), ("b", "a"), ("a", "c"), ("c", "b")], "questions": ["Will it rain?"], "dim": 3, "code": "invalid_argument", "message": "x",
 }
 BY_CALL = {
@@ -251,16 +263,19 @@ BY_CALL = {
     "run": {"function": lambda host: host.kb.count}, "krippendorff_alpha": {}, "m_msr": {}, "one_coin": {},
     "linear_pool": {},
     "ratings": {"data": RATINGS}, "Ratings": {"data": RATINGS},
+    "Runtime": {"model": lambda host: host.model}, "Judge": {"model": lambda host: host.model}, "agent_tool": {"id": "kidney"},
+    "evaluate_agents": {"repeat": 1}, "tool": {"function": lambda host: working},
     "Model": {"name": "openai:m", "api_key": "key"}, "replay": {"path": lambda host: host.folder / "case.jsonl"},
 }
 
 # Calls without parameters have nothing to try; those of results are tried by the tests of the results.
 WORKS = {
     "KnowledgeBase", "AgentRegistry", "Embedder", "EmbeddingCache", "Events", "AsyncKnowledgeBase", "AsyncAgentRegistry",
-    "AsyncEmbedder", "Model", "ScriptedModel", "AsyncModel",
+    "AsyncEmbedder", "Model", "ScriptedModel", "AsyncModel", "Runtime", "AsyncRuntime", "Conversation", "Memory",
 }
 MAKERS = {
     "AgentRegistry", "Embedder", "EmbeddingCache", "RemoteEmbedder", "CrossEncoder", "Model", "ScriptedModel", "Resilience",
+    "Runtime", "Budget", "Judge", "StateStore",
 }
 SKIPPED = {
     "Events.get": "it waits for an event for as long as it is told to",

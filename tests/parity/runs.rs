@@ -49,14 +49,16 @@ fn runs(args: &Args<'_>) -> Result<Done> {
             Some(Model::new(script.named("scripted:parity"), options)?)
         }
     };
-    let experts = Runtime::new(RuntimeOptions { sources, model, tools: tools(), ..RuntimeOptions::default() })?;
+    let experts =
+        Runtime::new(RuntimeOptions { sources, model, tools: tools(), ..RuntimeOptions::default() })?;
     let question = runtime::question(Host::Python, args.get("question"), args.raw("options").clone())?;
     let mut answer = experts.ask(question)?;
     let decisions = runtime::decisions(args.raw("decisions"))?;
     if !decisions.is_empty() {
         answer = experts.resume(&answer.run_id, Resume { decisions, ..Resume::default() })?;
     }
-    let events: Vec<String> = experts.run(&answer.run_id)?.events()?.into_iter().map(|event| event.kind).collect();
+    let events: Vec<String> =
+        experts.run(&answer.run_id)?.events()?.into_iter().map(|event| event.kind).collect();
     let mut told = runtime::answer(Host::Python, &answer)?;
     let members = told.as_object_mut().expect("an object");
     members.remove("run_id");

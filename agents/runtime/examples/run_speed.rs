@@ -25,8 +25,15 @@ fn runtime(wait: Duration, store: Option<StateStore>) -> Runtime {
     let resilience = Resilience { max_concurrent: 10_000, ..Resilience::default() };
     let model = Model::new(script, ModelOptions { resilience, ..ModelOptions::default() }).unwrap();
     let schema = json!({"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]});
-    let tool = FunctionTool::new(ToolCard::new("lookup", "What a code means.", schema), |_, _| Ok(json!("a catheter")));
-    let options = RuntimeOptions { model: Some(model), tools: vec![Arc::new(tool.unwrap())], store, ..Default::default() };
+    let tool = FunctionTool::new(ToolCard::new("lookup", "What a code means.", schema), |_, _| {
+        Ok(json!("a catheter"))
+    });
+    let options = RuntimeOptions {
+        model: Some(model),
+        tools: vec![Arc::new(tool.unwrap())],
+        store,
+        ..Default::default()
+    };
     Runtime::new(options).unwrap()
 }
 
@@ -39,7 +46,9 @@ fn main() {
     let mut given = std::env::args().skip(1).filter_map(|one| one.parse::<usize>().ok());
     let (runs, at_once) = (given.next().unwrap_or(2000), given.next().unwrap_or(1000));
     let plain = runtime(Duration::ZERO, None);
-    let ask = |runtime: &Runtime| assert_eq!(runtime.ask(Question::new("What is C1725?")).unwrap().text, "It is a catheter.");
+    let ask = |runtime: &Runtime| {
+        assert_eq!(runtime.ask(Question::new("What is C1725?")).unwrap().text, "It is a catheter.")
+    };
     for round in 0..3 {
         let begun = Instant::now();
         (0..runs).for_each(|_| ask(&plain));
@@ -50,7 +59,11 @@ fn main() {
     let begun = Instant::now();
     (0..100).for_each(|_| ask(&disk));
     let commits = disk.store().commits();
-    println!("on disk: {:.2} ms a run, {:.2} transactions a run", begun.elapsed().as_secs_f64() * 10.0, commits as f64 / 100.0);
+    println!(
+        "on disk: {:.2} ms a run, {:.2} transactions a run",
+        begun.elapsed().as_secs_f64() * 10.0,
+        commits as f64 / 100.0
+    );
     let _ = std::fs::remove_dir_all(&folder);
     let waiting = runtime(Duration::from_millis(50), None);
     const EACH: usize = 10;

@@ -29,17 +29,8 @@ use crate::tool::Tool;
 const KIND: &str = "ask";
 
 /// How a run may be listed.
-const STATUSES: [&str; 9] = [
-    "running",
-    "waiting",
-    "interrupted",
-    "done",
-    "partial",
-    "cancelled",
-    "refused",
-    "abstained",
-    "failed",
-];
+const STATUSES: [&str; 9] =
+    ["running", "waiting", "interrupted", "done", "partial", "cancelled", "refused", "abstained", "failed"];
 
 /// How deep runs may start one another.
 pub(crate) const MOST_DEPTH: u32 = 5;
@@ -293,7 +284,9 @@ impl Runtime {
         nested: Option<Nested>,
     ) -> Result<Answer> {
         if !matches!(row.status.as_str(), "running" | "interrupted") {
-            return self.run(&row.id)?.answer();
+            let machine = replayed(&row.id, &self.run(&row.id)?.entries()?)?;
+            tell_end(&machine, machine.status(), listener.as_ref());
+            return finished(&machine);
         }
         let going_on = Resume {
             cancel: question.cancel,
@@ -333,7 +326,8 @@ impl Runtime {
         let run = self.0.store.take(self.0.tenant.as_deref(), run_id)?;
         let entries = run.entries()?;
         let machine = replayed(run_id, &entries)?;
-        if machine.ended().is_some() {
+        if let Some(status) = machine.ended() {
+            tell_end(&machine, status, listener.as_ref());
             return finished(&machine);
         }
         if !machine.is_started() {
@@ -580,6 +574,15 @@ impl RunView {
     pub fn entries(&self) -> Result<Vec<quorate_state::Entry>> {
         let inner = &self.runtime.0;
         inner.store.entries(inner.tenant.as_deref(), &self.row.id, 1)
+    }
+}
+
+/// Shows how a run has ended, or that it waits, to who asks for one that does not go on.
+fn tell_end(machine: &Machine, status: Status, listener: Option<&Listener>) {
+    let Some(listener) = listener else { return };
+    let fact = if status == Status::Waiting { Fact::Waiting } else { Fact::Ended { status } };
+    for sketch in events_of(&fact, machine) {
+        listener(made(sketch.kind, sketch.data, 1, now(), machine));
     }
 }
 

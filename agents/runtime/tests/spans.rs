@@ -52,18 +52,27 @@ fn a_run_is_a_span_with_its_requests_and_calls() {
     // For all threads, since tools run on others.
     tracing::subscriber::set_global_default(Collects(Arc::clone(&spans))).unwrap();
     let call = json!({"tool_calls": [{"id": "c1", "name": "lookup", "arguments": {"code": "SECRET"}}]});
-    let replies = [call, json!("It is a SECRET.")].map(|reply| ScriptedModel::reply_from_json(&reply).unwrap());
+    let replies =
+        [call, json!("It is a SECRET.")].map(|reply| ScriptedModel::reply_from_json(&reply).unwrap());
     let model = Model::new(ScriptedModel::new(replies).named("scripted:m"), Default::default()).unwrap();
-    let tool = FunctionTool::new(ToolCard::new("lookup", "", json!({"type": "object"})), |_, _| Ok(json!("SECRET")));
-    let options = RuntimeOptions { model: Some(model), tools: vec![Arc::new(tool.unwrap())], ..Default::default() };
+    let tool =
+        FunctionTool::new(ToolCard::new("lookup", "", json!({"type": "object"})), |_, _| Ok(json!("SECRET")));
+    let options =
+        RuntimeOptions { model: Some(model), tools: vec![Arc::new(tool.unwrap())], ..Default::default() };
     let answer = Runtime::new(options).unwrap().ask(Question::new("What is SECRET?")).unwrap();
     let spans = spans.lock().unwrap();
     let names: Vec<&str> = spans.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["invoke_agent", "chat", "execute_tool", "chat"]);
     let (run, chat, tool) = (&spans[0].1, &spans[3].1, &spans[2].1);
     assert_eq!(run["quorate.run.id"], answer.run_id);
-    assert_eq!((run["quorate.run.status"].as_str(), run["gen_ai.operation.name"].as_str()), ("done", "invoke_agent"));
-    assert_eq!((chat["gen_ai.provider.name"].as_str(), chat["gen_ai.request.model"].as_str()), ("scripted", "m"));
+    assert_eq!(
+        (run["quorate.run.status"].as_str(), run["gen_ai.operation.name"].as_str()),
+        ("done", "invoke_agent")
+    );
+    assert_eq!(
+        (chat["gen_ai.provider.name"].as_str(), chat["gen_ai.request.model"].as_str()),
+        ("scripted", "m")
+    );
     assert_eq!(chat["gen_ai.response.finish_reasons"], "stop");
     assert_eq!((tool["gen_ai.tool.name"].as_str(), tool["gen_ai.tool.call.id"].as_str()), ("lookup", "c1"));
     assert!(!format!("{spans:?}").contains("SECRET"), "{spans:?}");

@@ -152,8 +152,13 @@ def evaluate_agents(
     given: all), and judges. ``budget``: what all trials and judges together may spend. ``threads``: trials at once.
     Codes: ``empty_input``, ``duplicate_id``, ``invalid_argument``, ``unknown_id``, ``budget_unpriced``, those of reading files.
     """
-    if isinstance(scorers, str):
-        raise InvalidInput("invalid_argument", "scorers are a text; a list of names and judges is expected")
+    if not isinstance(runtime, Runtime):
+        raise InvalidInput("invalid_argument", f"runtime is of type {type(runtime).__name__}; a Runtime is expected")
+    if budget is not None and not isinstance(budget, Budget):
+        raise InvalidInput("invalid_argument", f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
+    if isinstance(scorers, (str, bytes, Mapping)) or not isinstance(scorers, Iterable):
+        raise InvalidInput("invalid_argument", f"scorers are of type {type(scorers).__name__}; a list of names and judges is expected")
+    scorers = list(scorers)
     judges = [(one.model._native, one._options()) for one in scorers if isinstance(one, Judge)]
     given = {
         "repeat": repeat,

@@ -240,6 +240,8 @@ class Conversation:
 
     def add(self, messages: str | Iterable[Mapping[str, Any] | Reply]) -> None:
         """Adds what was said elsewhere, as one turn. Codes: ``invalid_argument``, ``empty_input``."""
+        if isinstance(messages, (bytes, Mapping)) or not isinstance(messages, Iterable):
+            raise _invalid(f"messages are of type {type(messages).__name__}; a text or a list of messages is expected")
         if not isinstance(messages, str):
             messages = [one.message if isinstance(one, Reply) else one for one in messages]
         self._native.add({"messages": messages})
@@ -249,7 +251,7 @@ class Conversation:
 
         They are gone from the disk too; the journals of their runs are not.
         """
-        return self._native.forget(where if where is None else [where] if isinstance(where, str) else list(where))
+        return self._native.forget([where] if isinstance(where, str) else where)
 
     def export(self) -> dict[str, Any]:
         """All of it as plain values: ``id``, ``turns``."""
@@ -395,7 +397,7 @@ class _Stream:
         loop: asyncio.AbstractEventLoop | None,
     ) -> RunStream:
         host = self._of._host(tools, approve, loop)
-        return RunStream(self._of._native.resume_flow(run_id, dict(decisions or {}), *host), None)
+        return RunStream(self._of._native.resume_flow(run_id, _object(decisions, "decisions"), *host), None)
 
 
 class Runtime:
@@ -425,6 +427,8 @@ class Runtime:
         for name, given, kind in (("registry", registry, AgentRegistry), ("kb", kb, KnowledgeBase), ("model", model, Model)):
             if given is not None and not isinstance(given, kind):
                 raise _invalid(f"{name} is of type {type(given).__name__}; a {kind.__name__} is expected")
+        if budget is not None and not isinstance(budget, Budget):
+            raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
         if store is not None and not isinstance(store, StateStore):
             store = StateStore(store)
         if tenant is None and store is not None:
@@ -524,7 +528,7 @@ class Runtime:
         ``decisions``: by the id of the call that waits, or ``"plan"``: ``"approve"``, ``"deny"``, ``{"arguments": {...}}``.
         Codes: ``unknown_id``, ``tool_arguments``, ``run_conflict`` while another goes on with it, those of :meth:`ask`.
         """
-        return _answer(self._native.resume(run_id, dict(decisions or {}), *self._host(tools, approve, None)), None)
+        return _answer(self._native.resume(run_id, _object(decisions, "decisions"), *self._host(tools, approve, None)), None)
 
     def runs(self, status: Status | None = None) -> list[RunInfo]:
         """The runs of this tenant, the newest last. Code: ``invalid_argument``."""
@@ -565,10 +569,12 @@ class Runtime:
         """
         from ._evaluate import replayed
 
-        given = dict(change or {})
+        given = _object(change, "change")
         model, budget = given.pop("model", None), given.pop("budget", None)
         if model is not None and not isinstance(model, Model):
             raise _invalid(f"model is of type {type(model).__name__}; a Model is expected")
+        if budget is not None and not isinstance(budget, Budget):
+            raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
         given |= {"live": live, "budget": None if budget is None else budget._options()}
         native = None if model is None else model._native
         return replayed(self._native.replay(run_id, given, native, *self._host(None, None, None)))
@@ -616,6 +622,14 @@ class Runtime:
 
 def _invalid(message: str) -> InvalidInput:
     return InvalidInput("invalid_argument", message)
+
+
+def _object(given: Any, what: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise _invalid(f"{what} is of type {type(given).__name__}; a dict is expected")
+    return dict(given)
 
 
 def _text(question: Any) -> str:

@@ -126,6 +126,8 @@ def tool(
     ended (None: where it only reads). Of a result over ``max_result_tokens`` the model reads head and tail. A parameter with
     the hint :class:`ToolContext` is told about the call. Code: ``invalid_argument``.
     """
+    if schema is not None and not isinstance(schema, Mapping):
+        raise InvalidInput("invalid_argument", f"schema is of type {type(schema).__name__}; a JSON Schema, a dict, is expected")
     given = {"effect": effect, "approval": approval, "timeout": timeout, "idempotent": idempotent}
 
     def make(function: Callable[..., Any]) -> Tool:
@@ -217,6 +219,10 @@ def tools_of(given: Any, loop: asyncio.AbstractEventLoop | None) -> list[_quorat
 
 def kb_tool(kb: KnowledgeBase) -> Tool:
     """A tool ``search`` that gives the passages of a knowledge base that fit a question, with where they stand."""
+    from ._kb import KnowledgeBase
+
+    if not isinstance(kb, KnowledgeBase):
+        raise InvalidInput("invalid_argument", f"kb is of type {type(kb).__name__}; a KnowledgeBase is expected")
     return Tool(_quorate.search_tool(kb._native))
 
 
@@ -225,4 +231,8 @@ def agent_tool(runtime: Runtime, id: str) -> Tool:
 
     Codes: ``unknown_id``, ``invalid_argument`` for a runtime without a registry.
     """
+    from ._runtime import Runtime
+
+    if not isinstance(runtime, Runtime):
+        raise InvalidInput("invalid_argument", f"runtime is of type {type(runtime).__name__}; a Runtime is expected")
     return Tool(_quorate.expert_tool(runtime._native, id))

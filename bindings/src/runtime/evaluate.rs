@@ -5,7 +5,8 @@ use std::sync::Arc;
 use quorate_core::{Error, Result};
 use quorate_models::Model;
 use quorate_runtime::{
-    AgentComparison, AgentReport, Change, EvaluateOptions, Judge, Replayed, Scorer, Task, golden_tasks, load_tasks,
+    AgentComparison, AgentReport, Change, EvaluateOptions, Judge, Replayed, Scorer, Task, golden_tasks,
+    load_tasks,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +24,9 @@ pub fn tasks(given: &Value) -> Result<Vec<Task>> {
             for (i, item) in items.iter().enumerate() {
                 match item {
                     Value::String(path) => tasks.extend(load_tasks(path)?),
-                    item => tasks.push(Task::from_json(item).map_err(|e| e.context(format_args!("tasks[{i}]")))?),
+                    item => {
+                        tasks.push(Task::from_json(item).map_err(|e| e.context(format_args!("tasks[{i}]")))?)
+                    }
                 }
             }
             Ok(tasks)

@@ -27,7 +27,9 @@ pub fn budget(host: Host, given: Value) -> Result<Budget> {
     let whole = "a whole number";
     let unpriced = match options.value("unpriced") {
         None => Default::default(),
-        Some(value) => read(&value).ok_or_else(|| options.refuse("unpriced", &value, "one of refuse, allow"))?,
+        Some(value) => {
+            read(&value).ok_or_else(|| options.refuse("unpriced", &value, "one of refuse, allow"))?
+        }
     };
     let max_steps = match options.nullable("max_steps") {
         None => Budget::default().max_steps,
@@ -55,7 +57,8 @@ pub fn card(host: Host, given: Value) -> Result<ToolCard> {
         return Err(Error::invalid("a tool has no name"));
     };
     let description: Option<String> = options.take("description", "a text")?;
-    let schema = options.value("schema").unwrap_or_else(|| serde_json::json!({"type": "object", "properties": {}}));
+    let schema =
+        options.value("schema").unwrap_or_else(|| serde_json::json!({"type": "object", "properties": {}}));
     let effect = match options.value("effect") {
         None => Default::default(),
         Some(value) => read(&value).ok_or_else(|| options.refuse("effect", &value, "one of read, write"))?,
