@@ -24,6 +24,7 @@ mod runtime;
 mod stream;
 mod tool;
 mod tools;
+mod view;
 
 pub use answer::Answer;
 pub use approve::Approve;
@@ -43,7 +44,8 @@ pub use extractive::{
 pub use fact::{Candidate, Decision, Handover, Status};
 pub use machine::{Pending, Plan, PlanStep, Step};
 pub use memory::{Fact, Memory};
-pub use runtime::{MAX_QUESTION_BYTES, Question, Resume, RunView, Runtime, RuntimeOptions};
+pub use runtime::{MAX_QUESTION_BYTES, Question, Resume, Runtime, RuntimeOptions};
 pub use stream::RunStream;
 pub use tool::{Effect, FunctionTool, Tool, ToolCard, ToolContext};
 pub use tools::{agent_tool, sources_tool};
+pub use view::RunView;
