@@ -54,7 +54,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("rag/store", &["quorate-core"]),
     ("agents/registry", &["quorate-core", "quorate-consensus"]),
     ("agents/models", &["quorate-core"]),
-    ("bindings", &["quorate-core", "quorate-models"]),
+    ("bindings", &["quorate-core", "quorate-consensus", "quorate-agents", "quorate-models"]),
 ];
 
 /// Files over 600 lines, each with its reason.

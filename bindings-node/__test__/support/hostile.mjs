@@ -219,6 +219,11 @@ class Host {
       EmbeddingCache: () => new quorate.EmbeddingCache(this.place()),
       Model: () => new quorate.ScriptedModel(() => '5 mg'),
       ScriptedModel: () => new quorate.ScriptedModel(() => '5 mg'),
+      OnlineDawidSkene: () => {
+        const online = new consensus.OnlineDawidSkene(['x', 'y']);
+        online.add('j', 'b', 'y');
+        return online;
+      },
     };
     return made[name]?.();
   }
@@ -239,10 +244,11 @@ const BY_NAME = {
   votes: () => [0, 0, 1], predictions: () => [[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]], rankings: () => [['a', 'b', 'c'], ['b', 'a', 'c'], ['a', 'c', 'b']],
   comparisons: () => [['a', 'b'], ['b', 'a'], ['a', 'c'], ['c', 'b']], ratings: () => [7, 8, 7, 6, 8], vectors: () => [[1, 0], [0, 1]],
   ballots: () => ({ ann: 'yes', bob: 'no', eve: 'yes' }), questions: () => ['Will it rain?'], url: 'http://127.0.0.1:9/v1',
+  hits: () => [], competences: () => [0.7, 0.6, 0.8], classes: () => ['x', 'y'], item: 'i', rater: 'a', value: 'x',
   messages: 'q', replies: () => ['5 mg'],
 };
 const BY_CALL = {
-  open: { folder: null },
+  open: { place: null },
   'AgentRegistry.get': { id: 'kidney' }, 'AgentRegistry.versions': { id: 'kidney' }, 'AgentRegistry.exportCard': { id: 'kidney' },
   'AgentRegistry.remove': { id: 'kidney' }, 'AgentRegistry.add': { agent: () => ({ ...AGENT, id: 'second' }) },
   'AgentRegistry.save': { path: (host) => host.place() },
@@ -332,7 +338,7 @@ const isRevoked = (error) => error instanceof TypeError && /proxy that has been 
 const LATE = Symbol('late');
 
 async function main(folder, cases, seed) {
-  const surface = JSON.parse(readFileSync(new URL('../../../tests/surface.json', import.meta.url), 'utf8')).node;
+  const surface = JSON.parse(readFileSync(new URL('../../../tests/surface/found.json', import.meta.url), 'utf8')).node;
   const next = numbers(seed);
   const host = new Host(folder);
   await host.ready();
