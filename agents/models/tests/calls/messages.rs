@@ -169,7 +169,8 @@ fn a_call_that_must_not_run_goes_back_as_it_was_said() {
     let sent = |written: &str| {
         let server = Server::start(|_, _| whole("x"));
         let call = json!({"id": "c", "function": {"name": "f", "arguments": written}});
-        let said = Message::from_json(&json!({"role": "assistant", "content": null, "tool_calls": [call]})).unwrap();
+        let said =
+            Message::from_json(&json!({"role": "assistant", "content": null, "tool_calls": [call]})).unwrap();
         assert!(said.calls().all(|call| call.broken.is_some()), "{written}");
         let request = Request::new(vec![Message::user("q"), said, Message::tool("c", "not run")]);
         model(&server).complete(&request, &never()).unwrap();
