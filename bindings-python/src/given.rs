@@ -25,20 +25,17 @@ fn nested(value: &Bound<'_, PyAny>, what: &str, depth: usize) -> PyResult<Given>
         let message = format!("{what} is nested more than {MAX_DEPTH} levels deep");
         return Err(raise(Error::new(Code::InvalidArgument, message)));
     }
-    if is_missing(value) {
-        return Ok(Given::Null);
-    }
-    if value.is_instance_of::<PyBool>() {
-        return value.extract().map(Given::Bool);
+    if let Some(given) = scalar(value)? {
+        return Ok(given);
     }
     if value.is_instance_of::<PyString>() {
         return text(value, what).map(Given::Text);
     }
-    if value.is_instance_of::<PyFloat>() {
-        return value.extract().map(Given::Number);
-    }
     if value.is_instance_of::<PyInt>() {
         return whole(value, what);
+    }
+    if is_missing(value) {
+        return Ok(Given::Null);
     }
     if let Ok(ratings) = value.cast::<Ratings>() {
         return Ok(Given::Ratings(ratings.get().0.clone()));
@@ -49,6 +46,12 @@ fn nested(value: &Bound<'_, PyAny>, what: &str, depth: usize) -> PyResult<Given>
     if let Some(fields) = dict(value)? {
         let mut members = Vec::with_capacity(fields.len());
         for (key, member) in fields.iter() {
+            if let Some(member) = scalar(&member)?
+                && key.is_instance_of::<PyString>()
+            {
+                members.push((Given::Text(text(&key, "a key")?), member));
+                continue;
+            }
             let name = if key.is_instance_of::<PyString>() {
                 text(&key, &format!("a key of {what}"))?
             } else {
@@ -84,6 +87,19 @@ fn nested(value: &Bound<'_, PyAny>, what: &str, depth: usize) -> PyResult<Given>
         Some(Ok(x)) => Ok(Given::Number(x)),
         _ => Ok(Given::Other(format!("of type {}", type_name(value)))),
     }
+}
+
+/// What needs no path: it cannot be wrong.
+fn scalar(value: &Bound<'_, PyAny>) -> PyResult<Option<Given>> {
+    Ok(if value.is_none() {
+        Some(Given::Null)
+    } else if value.is_instance_of::<PyBool>() {
+        Some(Given::Bool(value.extract()?))
+    } else if value.is_instance_of::<PyFloat>() {
+        Some(Given::Number(value.extract()?))
+    } else {
+        None
+    })
 }
 
 fn named(key: Given, member: Given) -> Option<(String, Given)> {
