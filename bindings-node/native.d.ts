@@ -162,6 +162,10 @@ export declare class Helpers {
 
 /** The pieces that a search has found, by place from 0. */
 export declare class Hits {
+  /** None yet; [`Hits::push`] adds hits of other searches. */
+  constructor()
+  /** Adds a hit of another search. */
+  push(from: Hits, i: number): void
   /** How many there are. */
   get length(): number
   /** How good it is; larger is better. */
@@ -197,7 +201,7 @@ export declare class Hits {
 /** Documents that are kept and found. */
 export declare class KnowledgeBase {
   /** Adds or replaces documents; `progress(reply, done, total)` is called on the way. The report is JSON. */
-  write(documents: Documents, replace: boolean, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  write(documents: Documents, replace: boolean, vectors: unknown, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** Adds, upserts or syncs the documents of files; `ocr(reply, png)` reads pages that are images; otherwise as `write`. */
   writeFiles(patterns: unknown, task: string, options: unknown, progress?: unknown | undefined | null, ocr?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** Gives a document other metadata. */
@@ -212,10 +216,12 @@ export declare class KnowledgeBase {
   searchMany(queries: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<Hits>
   /** The pieces whose vectors are most similar to this one. */
   searchVector(vector: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<Hits>
-  /** Cited text for a question, within a budget of tokens, as JSON. */
-  context(query: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<string>
-  /** The document with this id, as JSON. */
-  get(id: unknown): Promise<string>
+  /** Cited text for a question, within a budget of tokens, as JSON. `counter` or `tokens(reply, text)` counts tokens. */
+  context(question: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null, counter?: Embedder | undefined | null, tokens?: unknown | undefined | null): Promise<string>
+  /** The same of hits that were found already, the best first. */
+  contextOf(hits: Hits, options: unknown, cancel?: Cancel | undefined | null, counter?: Embedder | undefined | null, tokens?: unknown | undefined | null): Promise<string>
+  /** The document with this id, as JSON; with `chunks` also the vector of each. */
+  get(id: unknown, chunks: unknown): Promise<string | [json: string, vectors: Array<Float32Array>]>
   /** The ids of the documents that match, oldest first. */
   ids(by: unknown, cancel?: Cancel | undefined | null): Promise<Array<string>>
   /** How many documents match. */
@@ -244,6 +250,8 @@ export declare class KnowledgeBase {
   reembed(to: unknown, embedder: Embedder | undefined | null, options: unknown, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** Compares what is stored with its checksums. The report is JSON. */
   verify(progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** The model that embeds. */
+  embedder(): Promise<Embedder>
   /** The tenant that the handle sees. */
   get tenantName(): string | null
   /** Takes over what other processes wrote. */
@@ -290,6 +298,28 @@ export declare class ModelFlow {
 export declare class NativeTool {
   /** What is known of it, as JSON. */
   get card(): string
+/** Dawid and Skene's model, kept up to date vote by vote. */
+export declare class Online {
+  /** An empty model of classes. */
+  constructor(arguments: unknown)
+  /** Takes a vote into account. */
+  add(item: unknown, rater: unknown, value: unknown): void
+  /** The probability of each class for an item; null for one without votes. */
+  probabilities(item: unknown): Float64Array | null
+  /** The matrix true classes x given classes of a rater, row by row; null for one without votes. */
+  confusion(rater: unknown): Float64Array | null
+  /** How many votes there are. */
+  get length(): number
+  /** Fits the model anew to all votes. */
+  refit(cancel?: Cancel | undefined | null): Promise<unknown>
+}
+
+/** Who rated what how. */
+export declare class Ratings {
+  /** The ids of items, raters and categories, each as JSON. */
+  ids(): Array<string>
+  /** How many ratings there are. */
+  get length(): number
 }
 
 /** Where a callback puts its answer. */
@@ -353,12 +383,14 @@ export declare class StateStore {
   /** Resolves when it is open. */
   ready(): Promise<void>
 }
+/** The JSON Schema (draft 2020-12) of an agent, whose members have JavaScript's names, as JSON. */
+export declare function agentSchema(): string
 
 /** Fisher's paired randomisation test, as JSON. */
 export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
 /** Runs a method on another thread, where it may take minutes; `cancel` stops it. */
-export declare function consensus(name: string, arguments: unknown, cancel?: Cancel | undefined | null): Promise<unknown>
+export declare function consensus(name: string, arguments: unknown, ratings?: Ratings | undefined | null, cancel?: Cancel | undefined | null): Promise<unknown>
 
 /** Runs a method that takes well under a millisecond, at once. */
 export declare function consensusNow(name: string, arguments: unknown): unknown
@@ -391,10 +423,13 @@ export declare function loadBeir(folder: unknown, split: unknown, cancel?: Cance
 export declare function messageSchema(): string
 
 /** Opens the knowledge base in a folder, or in memory for `null`. */
-export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown): Promise<KnowledgeBase>
+export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown, progress?: unknown | undefined | null): Promise<KnowledgeBase>
 
 /** Opens a model as `LanguageModel.open` does, on another thread. */
 export declare function openModel(name: unknown, options: unknown, fallback: Fallback): Promise<LanguageModel>
+
+/** Ratings from any of the forms that are taken. */
+export declare function ratings(arguments: unknown): Ratings
 
 /** What to tell the user of a table of ratings whose form was not given, where it may be the other way round. */
 export declare function ratingsDoubt(rows: number, columns: number): string | null

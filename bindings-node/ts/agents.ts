@@ -69,6 +69,19 @@ export interface RegistryOptions {
   embedder?: Embedder | string | URL | null;
   /** `healthcare`, the path of a catalogue file, or null for none. Default `healthcare`. */
   catalog?: string | URL | null;
+  /** How scores are mixed: any of the numbers. */
+  tuning?: {
+    centroidShare?: number;
+    nearest?: number;
+    descriptionPull?: number;
+    lexical?: number;
+    lexicalLift?: number;
+    weightStep?: number;
+    learning?: number;
+    learningPace?: number;
+  } | null;
+  /** How outcomes are learnt from; `alpha` (0.1) is how far it explores. Default `lin_ucb`. */
+  policy?: 'lin_ucb' | 'thompson' | { kind: 'lin_ucb' | 'thompson'; alpha?: number; seed?: number } | null;
 }
 
 /** What a match must and may do. */
@@ -93,10 +106,12 @@ export interface MatchOptions extends Abortable {
   minConfidence?: number;
   /** Whether outcomes take part in the ranking. Default true. */
   learn?: boolean;
+  /** The question's embedding by the registry's embedder, when the caller has it. */
+  vector?: Float32Array | Float64Array | readonly number[] | null;
 }
 
 /** What a panel must be like. */
-export interface PanelOptions extends Omit<MatchOptions, 'k' | 'abstain' | 'minConfidence'> {
+export interface PanelOptions extends Omit<MatchOptions, 'k' | 'abstain' | 'minConfidence' | 'vector'> {
   /** How many members, 1 to 64. Default 5. */
   size?: number;
   /** What counts beside relevance, 0 to 1. Default 0.3. */
@@ -394,9 +409,9 @@ export class AgentRegistry {
    * The best agents for a question, best first; of equals the one with the lower id, then the one without a tenant. None, never
    * a guess, when nothing is confident and `abstain` is set. Codes: `empty_input`, `unknown_capability`, `filter_type`.
    */
-  async match(question: string, options?: MatchOptions | null): Promise<Match[]> {
+  async match(query: string, options?: MatchOptions | null): Promise<Match[]> {
     const { signal, ...rest } = checked(options);
-    const found = parse<Found[]>(await abortable(signal, true, (cancel) => this.#native.match(question, rest, cancel)));
+    const found = parse<Found[]>(await abortable(signal, true, (cancel) => this.#native.match(query, rest, cancel)));
     return found.map((one) => new Match(one));
   }
 
@@ -494,4 +509,9 @@ export class AgentRegistry {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** The JSON Schema (draft 2020-12) of an agent's definition. */
+export function agentSchema(): Record<string, unknown> {
+  return parse(native.agentSchema());
 }

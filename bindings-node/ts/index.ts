@@ -34,11 +34,13 @@ export {
 export * from './eval.js';
 export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue, type TermScore } from './hits.js';
 export {
+  type AddOptions,
   type ChunkInput,
   type ChunkOptions,
   type ChunkStrategy,
   type Citation,
   type Context,
+  type ContextForm,
   type ContextOptions,
   type CsvOptions,
   type CopyOptions,
@@ -60,11 +62,13 @@ export {
   type RerankFunction,
   type SearchOptions,
   type Skipped,
+  type StoredChunk,
   type Stats,
   type StreamStep,
   type SyncOptions,
   type SyncReport,
   type VerifyReport,
+  type Vector,
   type VectorSearchOptions,
   type Version,
   type Where,

@@ -349,7 +349,7 @@ type Answerer = (request: ScriptedRequest) => ScriptedReply | PromiseLike<Script
 export class ScriptedModel extends Model {
   /** Codes: `invalid_argument`, also for a call after the last reply; `callback` when the function fails. */
   constructor(replies: readonly ScriptedReply[] | Answerer, options?: (CommonModelOptions & { id?: string | null }) | null) {
-    const { id, ...given } = checked(options);
+    const { id, ...given } = { ...checked(options) };
     if (id !== undefined && id !== null && typeof id !== 'string') throw invalid('id is not a string');
     const [rest, fallback, others] = common(given);
     const name = id ?? undefined;

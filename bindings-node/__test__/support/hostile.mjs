@@ -227,6 +227,11 @@ class Host {
       Runtime: () => this.runtime,
       Memory: () => this.runtime.memory,
       Conversation: () => this.runtime.conversation(),
+      OnlineDawidSkene: () => {
+        const online = new consensus.OnlineDawidSkene(['x', 'y']);
+        online.add('j', 'b', 'y');
+        return online;
+      },
     };
     return made[name]?.();
   }
@@ -249,9 +254,10 @@ const BY_NAME = {
   ballots: () => ({ ann: 'yes', bob: 'no', eve: 'yes' }), questions: () => ['Will it rain?'], url: 'http://127.0.0.1:9/v1',
   messages: 'q', replies: () => ['5 mg'], runId: (host) => host.runId, decisions: () => ({}), user: 'ann', fact: 'allergic to penicillin',
   kb: (host) => host.base, runtime: (host) => host.runtime,
+  hits: () => [], competences: () => [0.7, 0.6, 0.8], classes: () => ['x', 'y'], item: 'i', rater: 'a', value: 'x',
 };
 const BY_CALL = {
-  open: { folder: null },
+  open: { place: null },
   'AgentRegistry.get': { id: 'kidney' }, 'AgentRegistry.versions': { id: 'kidney' }, 'AgentRegistry.exportCard': { id: 'kidney' },
   'AgentRegistry.remove': { id: 'kidney' }, 'AgentRegistry.add': { agent: () => ({ ...AGENT, id: 'second' }) },
   'AgentRegistry.save': { path: (host) => host.place() },
@@ -347,7 +353,7 @@ const isRevoked = (error) => error instanceof TypeError && /proxy that has been 
 const LATE = Symbol('late');
 
 async function main(folder, cases, seed) {
-  const surface = JSON.parse(readFileSync(new URL('../../../tests/surface.json', import.meta.url), 'utf8')).node;
+  const surface = JSON.parse(readFileSync(new URL('../../../tests/surface/found.json', import.meta.url), 'utf8')).node;
   const next = numbers(seed);
   const host = new Host(folder);
   await host.ready();
