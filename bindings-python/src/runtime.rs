@@ -140,6 +140,11 @@ fn search_tool(kb: &KnowledgeBase) -> PyResult<NativeTool> {
 
 #[pymethods]
 impl NativeTool {
+    /// The same tool with another function.
+    fn bound(&self, function: Bound<'_, PyAny>) -> NativeTool {
+        NativeTool(Arc::new(HostTool { card: self.0.card().clone(), function: function.unbind() }))
+    }
+
     /// What is known of it.
     #[getter]
     fn card<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -224,6 +229,11 @@ fn tools_of(given: &Bound<'_, PyAny>) -> PyResult<Vec<Arc<dyn Tool>>> {
     sequence(given, "tools")?.enumerate().map(tool).collect()
 }
 
+/// The events of a run, or its last one alone.
+fn flow(whole: bool, experts: &Experts, run: Run) -> ModelFlow {
+    ModelFlow::of(if whole { runtime::whole(HOST, experts, run) } else { runtime::flow(HOST, experts, run) })
+}
+
 fn decided(given: &Bound<'_, PyDict>) -> PyResult<Vec<(String, Decision)>> {
     runtime::decisions(&options(given, "decisions")?).or_raise()
 }
@@ -248,7 +258,8 @@ impl Runtime {
         from_json(py, &answer)
     }
 
-    /// The events of a question.
+    /// The events of a question; the last alone with `whole`.
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn flow(
         &self,
         #[pyo3(from_py_with = scalar)] question: String,
@@ -256,9 +267,10 @@ impl Runtime {
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
         talk: Option<&Conversation>,
+        whole: bool,
     ) -> PyResult<ModelFlow> {
         let question = asked(question, given, tools, approve, talk)?;
-        Ok(ModelFlow::of(runtime::flow(HOST, &self.0, Run::Ask(Box::new(question)))))
+        Ok(flow(whole, &self.0, Run::Ask(Box::new(question))))
     }
 
     /// The events of a run that goes on.
@@ -268,6 +280,7 @@ impl Runtime {
         decisions: &Bound<'_, PyDict>,
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
+        whole: bool,
     ) -> PyResult<ModelFlow> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
         let going_on = Resume {
@@ -276,7 +289,7 @@ impl Runtime {
             approve,
             ..Resume::default()
         };
-        Ok(ModelFlow::of(runtime::flow(HOST, &self.0, Run::Resume(run_id, Box::new(going_on)))))
+        Ok(flow(whole, &self.0, Run::Resume(run_id, Box::new(going_on))))
     }
 
     fn resume<'py>(
@@ -458,8 +471,9 @@ impl Runtime {
         #[pyo3(from_py_with = scalar)] question: String,
         given: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
+        talk: Option<&Conversation>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, None, None)?;
+        let question = asked(question, given, tools, None, talk)?;
         let experts = self.0.clone();
         let messages =
             blocking(py, move |host| experts.prompt(Question { cancel: host.cancel.clone(), ..question }))?;

@@ -111,7 +111,9 @@ pub(crate) fn events_of(fact: &Fact, after: &Machine) -> Vec<Sketch> {
             };
             vec![sketch("approval", json!({"id": id, "decision": decision.as_str(), "arguments": arguments}))]
         }
-        Fact::Waiting => vec![sketch("waiting", json!({"pending": after.pending()}))],
+        Fact::Waiting => {
+            vec![sketch("waiting", json!({"pending": after.pending(), "result": after.answer()}))]
+        }
         Fact::Checked { checks } => vec![sketch("check", json!({"checks": checks}))],
         Fact::Cancelled => Vec::new(),
         Fact::Ended { status } => {

@@ -187,12 +187,14 @@ __all__ = [
 _LAZY = ("aio", "consensus", "plot")
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        import importlib
+if not TYPE_CHECKING:
 
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module 'quorate' has no attribute '{name}'")
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            import importlib
+
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module 'quorate' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

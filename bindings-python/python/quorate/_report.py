@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar
 
 _T = TypeVar("_T", bound="Report")
@@ -33,6 +33,17 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if hasattr(value, "isoformat"):
         return value.isoformat()
+    if isinstance(value, type):
+        return value
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(getattr(type(value), "__members__", None), Mapping) and hasattr(value, "value"):
+        # An enum's.
+        return plain(value.value)
+    if type(value).__module__ in ("uuid", "decimal", "pathlib"):
+        return str(value)
     return value
 
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
@@ -22,7 +23,7 @@ from ._models import Model, ModelStream, Reply, Usage, _told
 from ._record import Record, record
 from ._report import Report
 from ._schema import Form, form
-from ._tools import Tool, tools_of, waited
+from ._tools import Asked, Tool, tools_in, waited
 
 if TYPE_CHECKING:
     import asyncio
@@ -309,9 +310,9 @@ class Run:
         """What it showed, without the pieces of texts."""
         return [_event(found, None) for found in self._runtime._native.events(self.run_id)]
 
-    def answer(self) -> Answer:
-        """Its answer, as far as there is one. Codes: the one by which the run failed."""
-        return _answer(self._runtime._native.answer(self.run_id), None)
+    def answer(self, *, output: Any = None) -> Answer:
+        """Its answer, as far as there is one; its output is read as the type ``output``. Codes: the one by which the run failed."""
+        return _answer(self._runtime._native.answer(self.run_id), None if output is None else form(output))
 
     def __repr__(self) -> str:
         return f"Run({self.run_id!r}, {self.status})"
@@ -378,26 +379,36 @@ class _Stream:
         budget: Budget | None,
         approve: Approve,
         loop: asyncio.AbstractEventLoop | None,
+        whole: bool = False,
     ) -> RunStream:
         asked, wanted, host = self._of._asked(given, conversation, output, tools, budget, approve, loop)
-        return RunStream(self._of._native.flow(_text(question), asked, *host), wanted)
+        return RunStream(self._of._native.flow(_text(question), asked, *host, whole), wanted)
 
     def resume(
-        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, tools: Tools | None = None, approve: Approve = None
+        self,
+        run_id: str,
+        decisions: Mapping[str, Any] | None = None,
+        *,
+        output: Any = None,
+        tools: Tools | None = None,
+        approve: Approve = None,
     ) -> RunStream:
         """As :meth:`Runtime.resume`, with the events from there."""
-        return self._resume(run_id, decisions, tools, approve, None)
+        return self._resume(run_id, decisions, output, tools, approve, None)
 
     def _resume(
         self,
         run_id: str,
         decisions: Mapping[str, Any] | None,
+        output: Any,
         tools: Tools | None,
         approve: Approve,
         loop: asyncio.AbstractEventLoop | None,
+        whole: bool = False,
     ) -> RunStream:
         host = self._of._host(tools, approve, loop)
-        return RunStream(self._of._native.resume_flow(run_id, _object(decisions, "decisions"), *host), None)
+        wanted = None if output is None else form(output)
+        return RunStream(self._of._native.resume_flow(run_id, _object(decisions, "decisions"), *host, whole), wanted)
 
 
 class Runtime:
@@ -431,12 +442,15 @@ class Runtime:
             raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
         if store is not None and not isinstance(store, StateStore):
             store = StateStore(store)
-        if tenant is None and store is not None:
+        if store is not None and store.tenant is not None:
+            if tenant is not None and tenant != store.tenant:
+                raise _quorate.error("tenant_violation", f"the store is that of tenant '{store.tenant}', and the runtime's tenant is '{tenant}'")
             tenant = store.tenant
         if kb is not None and tenant is not None:
             kb = kb.tenant(tenant)
-        self._tools = list(tools)
+        self._tools = tools_in(tools)
         self._approve = approve
+        self._model = model
         self._native = _quorate.open_runtime(
             None if registry is None else registry._native,
             None if kb is None else kb._native,
@@ -444,7 +458,7 @@ class Runtime:
             None if store is None else store._native,
             tenant,
             (budget or Budget())._options(),
-            *self._host(None, None, None),
+            *self._kept(),
         )
 
     def ask(
@@ -512,23 +526,47 @@ class Runtime:
     def _host(
         self, tools: Tools | None, approve: Approve, loop: asyncio.AbstractEventLoop | None
     ) -> tuple[list[_quorate.NativeTool], Any]:
+        """Tools, and who decides, for one question."""
         decide = self._approve if approve is None else approve
+        asked = Asked(loop)
 
         def approved(pending: dict[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
-            assert decide is not None
-            return {"decision": waited(decide(record(pending)), loop, cancel, "the function approve")}
+            return asked.run(_decided, decide, pending, loop, cancel)
 
-        return tools_of(self._tools if tools is None else tools, loop), None if decide is None else approved
+        own = self._tools if tools is None else tools_in(tools)
+        return [one._for(asked) for one in own], None if decide is None else approved
+
+    def _kept(self) -> tuple[list[_quorate.NativeTool], Any]:
+        """The same for the native half to keep, which must not hold what may hold this runtime."""
+        if self._approve is not None and not callable(self._approve):
+            raise _invalid(f"approve is of type {type(self._approve).__name__}; a function is expected")
+        here = weakref.ref(self)
+
+        def approved(pending: dict[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
+            runtime = here()
+            return {"decision": None} if runtime is None else _decided(runtime._approve, pending, None, cancel)
+
+        return [one._weak() for one in self._tools], None if self._approve is None else approved
 
     def resume(
-        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, tools: Tools | None = None, approve: Approve = None
+        self,
+        run_id: str,
+        decisions: Mapping[str, Any] | None = None,
+        *,
+        output: Any = None,
+        tools: Tools | None = None,
+        approve: Approve = None,
     ) -> Answer:
         """Goes on with a run that waits, or whose process has ended.
+
+        ``output``: the type that its output is read as, where one was asked for.
 
         ``decisions``: by the id of the call that waits, or ``"plan"``: ``"approve"``, ``"deny"``, ``{"arguments": {...}}``.
         Codes: ``unknown_id``, ``tool_arguments``, ``run_conflict`` while another goes on with it, those of :meth:`ask`.
         """
-        return _answer(self._native.resume(run_id, _object(decisions, "decisions"), *self._host(tools, approve, None)), None)
+        wanted = None if output is None else form(output)
+        found = self._native.resume(run_id, _object(decisions, "decisions"), *self._host(tools, approve, None))
+        return _answer(found, wanted)
 
     def runs(self, status: Status | None = None) -> list[RunInfo]:
         """The runs of this tenant, the newest last. Code: ``invalid_argument``."""
@@ -558,7 +596,7 @@ class Runtime:
         """The messages that the first request to the model would have. Nothing is sent, and nothing is kept."""
         given = {"agent": agent, "autonomous": autonomous, "where": where}
         asked, _, host = self._asked(given, conversation, None, None, None, None, None)
-        found: list[dict[str, Any]] = self._native.prompt(_text(question), asked, host[0])
+        found: list[dict[str, Any]] = self._native.prompt(_text(question), asked, host[0], host[2])
         return found
 
     def replay(self, run_id: str, change: Mapping[str, Any] | None = None, *, live: bool = False) -> Replayed:
@@ -618,6 +656,12 @@ class Runtime:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         raise TypeError("a runtime holds models and tools, and is neither copied deeply nor pickled: share the object")
+
+
+def _decided(
+    decide: Any, pending: dict[str, Any], loop: asyncio.AbstractEventLoop | None, cancel: _quorate.Cancel
+) -> dict[str, Any]:
+    return {"decision": waited(decide(record(pending)), loop, cancel, "the function approve")}
 
 
 def _invalid(message: str) -> InvalidInput:

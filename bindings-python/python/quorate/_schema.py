@@ -68,7 +68,7 @@ def parameters(function: Callable[..., Any], besides: Any = None) -> tuple[dict[
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         hint = hints.get(parameter.name, Any)
-        if besides is not None and hint is besides:
+        if besides is not None and _holds(hint, besides):
             other = parameter.name
             continue
         found[parameter.name] = kinds.of(hint)
@@ -77,3 +77,13 @@ def parameters(function: Callable[..., Any], besides: Any = None) -> tuple[dict[
     schema = kinds.finish(object_schema({name: kind.schema for name, kind in found.items()}, required))
     said = inspect.cleandoc(function.__doc__ or "").split("\n\n")[0]
     return {"name": name, "description": said, "schema": schema}, found, other
+
+
+def _holds(hint: Any, besides: Any) -> bool:
+    """Whether a hint is ``besides``, also within Annotated and beside None."""
+    if hint is besides:
+        return True
+    inner = getattr(hint, "__origin__", None) if hasattr(hint, "__metadata__") else None
+    if inner is not None:
+        return _holds(inner, besides)
+    return any(_holds(one, besides) for one in getattr(hint, "__args__", ()) if not isinstance(one, (str, bytes)))

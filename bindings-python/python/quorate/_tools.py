@@ -10,10 +10,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
+import math
+import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
@@ -44,6 +46,19 @@ class ToolContext(Report):
     """The same for each attempt at this call, and for no other: what makes a repeated call harmless."""
     tenant: str | None = None
     """On whose behalf."""
+
+
+class Asked:
+    """Where the functions of one question run: on its event loop, where it has one, and with its context variables."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.loop = loop
+        self._context = copy_context()
+
+    def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Calls with the context variables of who asked."""
+        # Several run at once.
+        return self._context.copy().run(function, *args, **kwargs)
 
 
 class Tool:
@@ -77,11 +92,17 @@ class Tool:
             raise InvalidInput("invalid_argument", f"the tool '{self.name}' is no function of Python")
         return self._function(*args, **kwargs)
 
-    def _on(self, loop: asyncio.AbstractEventLoop | None) -> _quorate.NativeTool:
-        """The tool, whose coroutines run on ``loop``."""
-        if self._call is None or loop is None:
+    def _for(self, asked: Asked) -> _quorate.NativeTool:
+        """The tool as it runs for one question."""
+        if self._call is None:
             return self._native
-        return _quorate.function_tool(self.card, functools.partial(self._call, loop))
+        return self._native.bound(functools.partial(self._call, asked))
+
+    def _weak(self) -> _quorate.NativeTool:
+        """The same for the native half to keep: it does not hold the function, which may hold what holds the tool."""
+        if self._call is None:
+            return self._native
+        return self._native.bound(functools.partial(_if_there, weakref.ref(self)))
 
     def __repr__(self) -> str:
         return f"<tool {self.name}>"
@@ -138,7 +159,7 @@ def tool(
         card |= {key: value for key, value in own.items() if value is not None}
         card |= {**given, "max_result_tokens": max_result_tokens}
         call = functools.partial(_call, function, {} if schema is not None else kinds, context)
-        return Tool(_quorate.function_tool(card, functools.partial(call, None)), function, call)
+        return Tool(_quorate.function_tool(card, functools.partial(call, Asked(None))), function, call)
 
     return make if function is None else make(function)
 
@@ -147,12 +168,12 @@ def _call(
     function: Callable[..., Any],
     kinds: Mapping[str, Kind],
     context: str | None,
-    loop: asyncio.AbstractEventLoop | None,
+    asked: Asked,
     arguments: dict[str, Any],
     told: Mapping[str, Any],
     cancel: _quorate.Cancel,
 ) -> dict[str, Any]:
-    """Calls on a thread of quorate; what gives a coroutine is awaited on ``loop``, or in a loop of its own."""
+    """Calls on a thread of quorate; what gives a coroutine is awaited on the loop of who asks, or in a loop of its own."""
     given = {}
     for name, value in arguments.items():
         kind = kinds.get(name)
@@ -162,7 +183,19 @@ def _call(
             raise _quorate.error("tool_arguments", f"'{name}' at '{misfit.at or '/'}': {misfit.said}") from None
     if context is not None:
         given[context] = ToolContext(**told)
-    return {"result": _result(waited(function(**given), loop, cancel, "the tool"))}
+
+    def call() -> Any:
+        return waited(function(**given), asked.loop, cancel, "the tool")
+
+    return {"result": _result(asked.run(call))}
+
+
+def _if_there(tool: weakref.ref[Tool], arguments: dict[str, Any], told: Mapping[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
+    found = tool()
+    if found is None:
+        raise InvalidInput("invalid_argument", "the runtime of this tool is gone")
+    result: dict[str, Any] = found._call(Asked(None), arguments, told, cancel)
+    return result
 
 
 def waited(given: Any, loop: asyncio.AbstractEventLoop | None, cancel: _quorate.Cancel, what: str) -> Any:
@@ -190,20 +223,21 @@ def waited(given: Any, loop: asyncio.AbstractEventLoop | None, cancel: _quorate.
 
 
 def _result(value: Any) -> Any:
-    """A result as values of JSON."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "to_dict"):
-        return {field.name: _result(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if hasattr(value, "model_dump") and not isinstance(value, type):
-        return value.model_dump(mode="json")
-    if isinstance(value, (list, tuple)):
-        return [_result(one) for one in value]
+    """A result as values of JSON. What has taken effect never fails for the type of what it gives: anything else is its text."""
+    value = plain(value)
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {name: _result(one) for name, one in value.items()}
-    return plain(value)
+        return {name if isinstance(name, str) else str(name): _result(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_result(one) for one in value]
+    return str(value)
 
 
-def tools_of(given: Any, loop: asyncio.AbstractEventLoop | None) -> list[_quorate.NativeTool]:
-    """Tools as the native half takes them."""
+def tools_in(given: Any) -> list[Tool]:
+    """What a caller gave as tools. Code: ``invalid_argument``."""
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         raise InvalidInput("invalid_argument", f"tools are of type {type(given).__name__}; a list of tools is expected")
     found = []
@@ -213,7 +247,7 @@ def tools_of(given: Any, loop: asyncio.AbstractEventLoop | None) -> list[_quorat
                 kind = type(one).__name__
                 raise InvalidInput("invalid_argument", f"tools[{i}] is of type {kind}; a tool or a function is expected")
             one = tool(one)
-        found.append(one._on(loop))
+        found.append(one)
     return found
 
 

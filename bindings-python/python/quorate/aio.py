@@ -505,10 +505,16 @@ class _RuntimeStream(_Face[Runtime]):
         )
 
     def resume(
-        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, tools: Tools | None = None, approve: Approve = None
+        self,
+        run_id: str,
+        decisions: Mapping[str, Any] | None = None,
+        *,
+        output: Any = None,
+        tools: Tools | None = None,
+        approve: Approve = None,
     ) -> AsyncRunStream:
         """As :meth:`quorate.Runtime.resume`, with the events from there."""
-        return AsyncRunStream(self._of.stream._resume(run_id, decisions, tools, approve, asyncio.get_running_loop()))
+        return AsyncRunStream(self._of.stream._resume(run_id, decisions, output, tools, approve, asyncio.get_running_loop()))
 
 
 class AsyncRuntime(_Face[Runtime]):
@@ -543,26 +549,24 @@ class AsyncRuntime(_Face[Runtime]):
         idempotency_key: str | None = None,
     ) -> Answer:
         """As :meth:`quorate.Runtime.ask`. When the task is cancelled the run is too."""
-        stream = self.stream.ask(
-            question,
-            agent=agent,
-            autonomous=autonomous,
-            conversation=conversation,
-            output=output,
-            tools=tools,
-            where=where,
-            budget=budget,
-            approve=approve,
-            seed=seed,
-            idempotency_key=idempotency_key,
-        )
-        return await stream.result()
+        given = {"agent": agent, "autonomous": autonomous, "where": where, "seed": seed, "idempotency_key": idempotency_key}
+        loop = asyncio.get_running_loop()
+        stream = self._of.stream._ask(question, given, conversation, output, tools, budget, approve, loop, whole=True)
+        return await AsyncRunStream(stream).result()
 
     async def resume(
-        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, tools: Tools | None = None, approve: Approve = None
+        self,
+        run_id: str,
+        decisions: Mapping[str, Any] | None = None,
+        *,
+        output: Any = None,
+        tools: Tools | None = None,
+        approve: Approve = None,
     ) -> Answer:
         """As :meth:`quorate.Runtime.resume`."""
-        return await self.stream.resume(run_id, decisions, tools=tools, approve=approve).result()
+        loop = asyncio.get_running_loop()
+        stream = self._of.stream._resume(run_id, decisions, output, tools, approve, loop, whole=True)
+        return await AsyncRunStream(stream).result()
 
 
 class Opening:

@@ -9,7 +9,7 @@ pub use answer::{answer, event, failed, messages, pending, row};
 pub use evaluate::{
     agent_comparison, agent_report, agent_rows, change, evaluation, golden, judge, replayed, tasks,
 };
-pub use run::{Run, flow, flow_when};
+pub use run::{Run, flow, flow_when, whole};
 pub use talk::{conversation_options, facts, forgotten, said, turns};
 
 use quorate_core::{Error, Result};

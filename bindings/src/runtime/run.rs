@@ -1,10 +1,10 @@
 //! How does a run become a flow of events?
 
-use quorate_core::Result;
-use quorate_runtime::{Event, Question, Resume, RunStream, Runtime};
-use serde_json::Value;
+use quorate_core::{Cancel, Result};
+use quorate_runtime::{Event, Question, Resume, RunStream, Runtime, Status};
+use serde_json::{Value, json};
 
-use super::answer::{event, failed};
+use super::answer::{answer, event, failed};
 use crate::{Feed, Flow, Host};
 
 /// The most events that are taken out of the stream at once.
@@ -27,12 +27,50 @@ pub fn flow(host: Host, runtime: &Runtime, run: Run) -> Flow {
     flow_when(host, move || Ok(runtime), run)
 }
 
-/// The same of a runtime that `open` gives then, which may wait. Its error is the only event.
-pub fn flow_when(host: Host, open: impl FnOnce() -> Result<Runtime> + Send + 'static, run: Run) -> Flow {
-    let cancel = match &run {
+/// The last event of a run alone, for who waits for its answer.
+pub fn whole(host: Host, runtime: &Runtime, run: Run) -> Flow {
+    let cancel = cancel_of(&run);
+    Flow::new(Box::new(Whole { host, runtime: runtime.clone(), run: Some(run) }), cancel, failed)
+}
+
+fn cancel_of(run: &Run) -> Cancel {
+    match run {
         Run::Ask(question) => question.cancel.clone(),
         Run::Resume(_, going_on) => going_on.cancel.clone(),
-    };
+    }
+}
+
+struct Whole {
+    host: Host,
+    runtime: Runtime,
+    run: Option<Run>,
+}
+
+impl Whole {
+    fn answer(&self, run: Run) -> Result<Value> {
+        let found = match run {
+            Run::Ask(question) => self.runtime.ask(*question)?,
+            Run::Resume(id, going_on) => self.runtime.resume(&id, *going_on)?,
+        };
+        let kind = match found.status {
+            Status::Waiting => "waiting",
+            Status::Cancelled => "cancelled",
+            _ => "end",
+        };
+        Ok(json!({"type": kind, "result": answer(self.host, &found)?}))
+    }
+}
+
+impl Feed for Whole {
+    fn next(&mut self) -> (Vec<Value>, bool) {
+        let Some(run) = self.run.take() else { return (Vec::new(), true) };
+        (vec![self.answer(run).unwrap_or_else(|error| failed(&error))], true)
+    }
+}
+
+/// The same of a runtime that `open` gives then, which may wait. Its error is the only event.
+pub fn flow_when(host: Host, open: impl FnOnce() -> Result<Runtime> + Send + 'static, run: Run) -> Flow {
+    let cancel = cancel_of(&run);
     let feed = RunFeed { host, next: Some((Box::new(open), run)), stream: None, said: String::new() };
     Flow::new(Box::new(feed), cancel, failed)
 }
