@@ -298,6 +298,8 @@ export declare class ModelFlow {
 export declare class NativeTool {
   /** What is known of it, as JSON. */
   get card(): string
+}
+
 /** Dawid and Skene's model, kept up to date vote by vote. */
 export declare class Online {
   /** An empty model of classes. */
@@ -383,6 +385,7 @@ export declare class StateStore {
   /** Resolves when it is open. */
   ready(): Promise<void>
 }
+
 /** The JSON Schema (draft 2020-12) of an agent, whose members have JavaScript's names, as JSON. */
 export declare function agentSchema(): string
 
