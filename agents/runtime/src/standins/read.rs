@@ -84,6 +84,10 @@ mod tests {
                     let keys: BTreeSet<String> =
                         table.iter().map(|row| lookup::plain(row[by].as_str().unwrap())).collect();
                     assert_eq!(keys.len(), table.len(), "{}: a key stands twice", tool.name);
+                    for row in table {
+                        let asked = Map::from_iter([(by.clone(), row[by].clone())]);
+                        assert_eq!(lookup::look_up(by, table, &asked).unwrap(), *row, "{}", tool.name);
+                    }
                     if let Some(values) = properties[by].get("enum").and_then(Value::as_array) {
                         let named: BTreeSet<String> =
                             values.iter().map(|value| lookup::plain(value.as_str().unwrap())).collect();

@@ -86,7 +86,7 @@ fn syllables(word: &str) -> usize {
         letters.iter().enumerate().filter(|(i, c)| vowel(c) && !(*i > 0 && vowel(&letters[i - 1]))).count();
     // A silent e: `time`, not `table` nor `the`.
     let silent = match letters.as_slice() {
-        [.., before, last, 'e'] => !vowel(last) && !(*last == 'l' && !vowel(before)),
+        [.., before, last, 'e'] => !vowel(last) && (*last != 'l' || vowel(before)),
         _ => false,
     };
     runs.saturating_sub(usize::from(silent && runs > 1)).max(1)
