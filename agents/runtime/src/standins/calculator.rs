@@ -102,4 +102,50 @@ pub(super) mod tests {
         assert_eq!((&answer["source"], &answer["qtc_ms"]), (&json!("Bazett 1920"), &json!(400)));
         assert_eq!(calculate("none", "", &Map::new()).unwrap_err().code(), Code::Internal);
     }
+
+    /// Values of a schema, some of them odd; `turn` chooses.
+    fn odd(schema: &Value, turn: &mut usize) -> Value {
+        *turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let pick = *turn >> 33;
+        if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+            return values[pick % values.len()].clone();
+        }
+        match schema["type"].as_str().unwrap_or_default() {
+            "number" | "integer" => {
+                let numbers =
+                    [0.0, 1.0, -1.0, 0.5, 3.0, 250.0, 1e308, 5e-324, -1e308, 9e15, 0.999_999_999_999];
+                json!(numbers[pick % numbers.len()])
+            }
+            "boolean" => json!(pick.is_multiple_of(2)),
+            "string" => {
+                let texts =
+                    ["", "2024-02-29", "9999-12-31", "1234567", "a\nb\n\u{1f642}", "n,m\n1,2\n", "One. Two!"];
+                json!(texts[pick % texts.len()])
+            }
+            "array" => (0..pick % 4).map(|_| odd(&schema["items"], turn)).collect(),
+            _ => {
+                let members = schema["properties"].as_object().into_iter().flatten();
+                Value::Object(members.map(|(name, member)| (name.clone(), odd(member, turn))).collect())
+            }
+        }
+    }
+
+    #[test]
+    fn odd_arguments_are_answered_or_refused() {
+        let mut turn = 1;
+        let mut answered = std::collections::BTreeSet::new();
+        for tool in crate::standins::read::described().unwrap() {
+            let crate::standins::read::StandIn::Calculator { formula, source } = &tool.stand_in else {
+                continue;
+            };
+            for _ in 0..2000 {
+                let arguments = odd(&tool.schema, &mut turn);
+                match calculate(formula, source, arguments.as_object().unwrap()) {
+                    Ok(_) => drop(answered.insert(formula.as_str())),
+                    Err(error) => assert_eq!(error.code(), Code::ToolArguments, "{formula}: {arguments}"),
+                }
+            }
+        }
+        assert!(answered.len() > FORMULAS.len() / 2, "{answered:?}");
+    }
 }

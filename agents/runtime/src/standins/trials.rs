@@ -119,6 +119,9 @@ const MOST_LOOKS: i64 = 10;
 const STEP: f64 = 0.05;
 const REACH: f64 = 8.0;
 
+/// Beyond this a normal tail is too small for a float.
+const FURTHEST: f64 = 38.0;
+
 /// One-sided critical values of a trial with equally spaced looks, by the error that each may spend (Lan and DeMets 1983): 2 -
 /// 2 Phi(z_a/2 / sqrt(t)) after O'Brien and Fleming, alpha ln(1 + (e - 1) t) after Pocock. The probabilities of sums come
 /// from the recursion of Armitage, McPherson and Rowe (1969) by Simpson's rule. Errors: `tool_arguments` for looks outside 1
@@ -145,7 +148,7 @@ pub(super) fn alpha_spending(given: Given<'_>) -> Result<Value> {
         let spends = spent(look as f64 / looks as f64)?;
         let scale = (look as f64).sqrt();
         let above = |c: f64| density.iter().map(|(at, weight)| weight * normal_above(c - at)).sum::<f64>();
-        let (mut low, mut high) = (-REACH * scale, REACH * scale);
+        let (mut low, mut high) = (-REACH * scale, FURTHEST * scale);
         for _ in 0..60 {
             let middle = 0.5 * (low + high);
             if above(middle) > spends - before { low = middle } else { high = middle }
@@ -155,7 +158,7 @@ pub(super) fn alpha_spending(given: Given<'_>) -> Result<Value> {
         cumulative.push(spends);
         before = spends;
         if look < looks {
-            density = step(&density, -REACH * scale, bound);
+            density = step(&density, -REACH * scale, bound.min(REACH * scale));
         }
     }
     let nominal: Vec<f64> = critical.iter().map(|z| normal_above(*z)).collect();
@@ -277,6 +280,10 @@ mod tests {
                 .len(),
             10
         );
+        // The first of ten looks at an error of one in a million: twice the tail at 4.8916 * sqrt(10) is that at about
+        // 15.469 - ln 2 / 15.469.
+        let strict = of(alpha_spending, json!({"looks": 10, "boundary": "obrien-fleming", "alpha": 1e-6}));
+        near(&strict["critical_z"][0], 15.424, 0.001);
         refused(alpha_spending, json!({"looks": 11, "boundary": "pocock"}));
         refused(alpha_spending, json!({"looks": 2, "boundary": "haybittle"}));
     }
