@@ -70,6 +70,20 @@ export declare class Cancel {
   cancel(): void
 }
 
+/** What was said before. */
+export declare class Conversation {
+  /** Names it. */
+  get id(): string
+  /** How it is kept, as JSON. */
+  get options(): string
+  /** Its turns, as JSON. */
+  turns(): Promise<string>
+  /** Adds what was said elsewhere. */
+  add(messages: unknown): Promise<void>
+  /** Forgets turns, or all, and says how many. */
+  forget(which: unknown): Promise<number>
+}
+
 /** A model that reads a query and a passage together and scores the pair. */
 export declare class CrossEncoder {
   /** Starts to open a model. */
@@ -132,8 +146,26 @@ export declare class Fallback {
   add(model: LanguageModel): void
 }
 
+/** What a host adds to a question: tools, who approves, a conversation. */
+export declare class Helpers {
+  /** None; the runtime's are used. */
+  constructor()
+  /** No tools but those that are added from now on. */
+  ownTools(): void
+  /** One tool more. */
+  add(tool: NativeTool): void
+  /** Who decides about calls that wait. */
+  approvedBy(decide: unknown): void
+  /** The conversation that the question belongs to. */
+  within(conversation: Conversation): void
+}
+
 /** The pieces that a search has found, by place from 0. */
 export declare class Hits {
+  /** None yet; [`Hits::push`] adds hits of other searches. */
+  constructor()
+  /** Adds a hit of another search. */
+  push(from: Hits, i: number): void
   /** How many there are. */
   get length(): number
   /** How good it is; larger is better. */
@@ -169,7 +201,7 @@ export declare class Hits {
 /** Documents that are kept and found. */
 export declare class KnowledgeBase {
   /** Adds or replaces documents; `progress(reply, done, total)` is called on the way. The report is JSON. */
-  write(documents: Documents, replace: boolean, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  write(documents: Documents, replace: boolean, vectors: unknown, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** Adds, upserts or syncs the documents of files; `ocr(reply, png)` reads pages that are images; otherwise as `write`. */
   writeFiles(patterns: unknown, task: string, options: unknown, progress?: unknown | undefined | null, ocr?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** Gives a document other metadata. */
@@ -184,10 +216,12 @@ export declare class KnowledgeBase {
   searchMany(queries: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<Hits>
   /** The pieces whose vectors are most similar to this one. */
   searchVector(vector: unknown, options: unknown, cancel?: Cancel | undefined | null): Promise<Hits>
-  /** Cited text for a question, within a budget of tokens, as JSON. */
-  context(query: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null): Promise<string>
-  /** The document with this id, as JSON. */
-  get(id: unknown): Promise<string>
+  /** Cited text for a question, within a budget of tokens, as JSON. `counter` or `tokens(reply, text)` counts tokens. */
+  context(question: unknown, options: unknown, cancel?: Cancel | undefined | null, encoder?: CrossEncoder | undefined | null, scorer?: unknown | undefined | null, counter?: Embedder | undefined | null, tokens?: unknown | undefined | null): Promise<string>
+  /** The same of hits that were found already, the best first. */
+  contextOf(hits: Hits, options: unknown, cancel?: Cancel | undefined | null, counter?: Embedder | undefined | null, tokens?: unknown | undefined | null): Promise<string>
+  /** The document with this id, as JSON; with `chunks` also the vector of each. */
+  get(id: unknown, chunks: unknown): Promise<string | [json: string, vectors: Array<Float32Array>]>
   /** The ids of the documents that match, oldest first. */
   ids(by: unknown, cancel?: Cancel | undefined | null): Promise<Array<string>>
   /** How many documents match. */
@@ -216,6 +250,8 @@ export declare class KnowledgeBase {
   reembed(to: unknown, embedder: Embedder | undefined | null, options: unknown, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
   /** Compares what is stored with its checksums. The report is JSON. */
   verify(progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
+  /** The model that embeds. */
+  embedder(): Promise<Embedder>
   /** The tenant that the handle sees. */
   get tenantName(): string | null
   /** Takes over what other processes wrote. */
@@ -230,6 +266,8 @@ export declare class KnowledgeBase {
 export declare class LanguageModel {
   /** A model behind a service, or one of this machine, whose files are read before this returns. */
   static open(name: unknown, options: unknown, fallback: Fallback): LanguageModel
+  /** The model whose answers are sentences of a knowledge base. */
+  static extractive(kb: KnowledgeBase, options: unknown, fallback: Fallback): LanguageModel
   /** A model of tests that gives these replies in their order. */
   static script(replies: unknown, id: string | undefined | null, options: unknown, fallback: Fallback): LanguageModel
   /** A model of tests that answers with a function of JavaScript, `answer(reply, request)`, called on its thread. */
@@ -256,6 +294,34 @@ export declare class ModelFlow {
   close(): void
 }
 
+/** Something that a model may have done. */
+export declare class NativeTool {
+  /** What is known of it, as JSON. */
+  get card(): string
+/** Dawid and Skene's model, kept up to date vote by vote. */
+export declare class Online {
+  /** An empty model of classes. */
+  constructor(arguments: unknown)
+  /** Takes a vote into account. */
+  add(item: unknown, rater: unknown, value: unknown): void
+  /** The probability of each class for an item; null for one without votes. */
+  probabilities(item: unknown): Float64Array | null
+  /** The matrix true classes x given classes of a rater, row by row; null for one without votes. */
+  confusion(rater: unknown): Float64Array | null
+  /** How many votes there are. */
+  get length(): number
+  /** Fits the model anew to all votes. */
+  refit(cancel?: Cancel | undefined | null): Promise<unknown>
+}
+
+/** Who rated what how. */
+export declare class Ratings {
+  /** The ids of items, raters and categories, each as JSON. */
+  ids(): Array<string>
+  /** How many ratings there are. */
+  get length(): number
+}
+
 /** Where a callback puts its answer. */
 export declare class Reply {
   /** The answer. */
@@ -264,17 +330,67 @@ export declare class Reply {
   fail(message: string): void
 }
 
+/** Experts that answer. */
+export declare class Runtime {
+  /** Starts to open a runtime; one without a registry, a store and a tenant of documents is open at once. */
+  static open(registry: AgentRegistry | undefined | null, kb: KnowledgeBase | undefined | null, model: LanguageModel | undefined | null, store: StateStore | undefined | null, helpers: Helpers, tenant: unknown, budget: unknown): Runtime
+  /** Resolves when it is open. */
+  ready(): Promise<void>
+  /** An answer, as JSON. */
+  ask(question: unknown, options: unknown, helpers: Helpers, cancel?: Cancel | undefined | null): Promise<string>
+  /** Goes on with a run. The answer is JSON. */
+  resume(runId: unknown, decisions: unknown, helpers: Helpers, cancel?: Cancel | undefined | null): Promise<string>
+  /** The events of a question. */
+  flow(question: unknown, options: unknown, helpers: Helpers): ModelFlow
+  /** The events of a run that goes on. */
+  resumeFlow(runId: unknown, decisions: unknown, helpers: Helpers): ModelFlow
+  /** The runs with a status, as JSON. */
+  runs(status: unknown): Promise<string>
+  /** What lists show of a run, as JSON. */
+  run(runId: unknown): Promise<string>
+  /** What a run has shown, as JSON. */
+  events(runId: unknown): Promise<string>
+  /** The answer of a run, as JSON. */
+  answer(runId: unknown): Promise<string>
+  /** Ends a run. */
+  cancel(runId: unknown): Promise<void>
+  /** Forgets a run that is over. */
+  delete(runId: unknown): Promise<void>
+  /** The messages of the first request, as JSON. */
+  prompt(question: unknown, options: unknown, helpers: Helpers, cancel?: Cancel | undefined | null): Promise<string>
+  /** Opens a conversation, or begins one. */
+  conversation(id: unknown, options: unknown): Promise<Conversation>
+  /** Keeps a fact about a user, and gives it as JSON. */
+  remember(user: unknown, fact: unknown, source: unknown): Promise<string>
+  /** The facts about a user that a question is about, as JSON. */
+  recall(user: unknown, question: unknown, k: unknown, cancel?: Cancel | undefined | null): Promise<string>
+  /** All facts about a user, as JSON. */
+  facts(user: unknown): Promise<string>
+  /** Forgets a fact about a user, or all, and says how many. */
+  forget(user: unknown, id: unknown): Promise<number>
+}
+
 /** A recording or a replay that is under way. */
 export declare class Session {
   /** Ends it. */
   close(): void
 }
 
+/** Where runs are kept. */
+export declare class StateStore {
+  /** Starts to open a folder, or one in memory. */
+  static open(path: unknown, tenant: unknown): StateStore
+  /** Resolves when it is open. */
+  ready(): Promise<void>
+}
+/** The JSON Schema (draft 2020-12) of an agent, whose members have JavaScript's names, as JSON. */
+export declare function agentSchema(): string
+
 /** Fisher's paired randomisation test, as JSON. */
 export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
 /** Runs a method on another thread, where it may take minutes; `cancel` stops it. */
-export declare function consensus(name: string, arguments: unknown, cancel?: Cancel | undefined | null): Promise<unknown>
+export declare function consensus(name: string, arguments: unknown, ratings?: Ratings | undefined | null, cancel?: Cancel | undefined | null): Promise<unknown>
 
 /** Runs a method that takes well under a millisecond, at once. */
 export declare function consensusNow(name: string, arguments: unknown): unknown
@@ -284,6 +400,15 @@ export declare function errorCodes(): Array<[code: string, kind: string, meaning
 
 /** `[metric, mean]` pairs, or with `per_query` `[query, {metric: value}]` pairs, as JSON. */
 export declare function evaluate(run: unknown, qrels: unknown, metrics: unknown, perQuery: unknown, cancel?: Cancel | undefined | null): Promise<string>
+
+/** A tool that asks the expert with this id. */
+export declare function expertTool(runtime: Runtime, id: unknown): Promise<NativeTool>
+
+/**
+ * A tool that is a function of JavaScript: `call(reply, number, arguments, context)` with both as JSON answers with `{result}` or
+ * `{error}`; `stop(number)` says that nobody waits for that call any more.
+ */
+export declare function functionTool(card: unknown, call: unknown, stop: unknown): NativeTool
 
 /**
  * Calls `listener(level, target, text, message, fields)` with each event from now on; `fields` are JSON. Whether it is so: not
@@ -298,10 +423,13 @@ export declare function loadBeir(folder: unknown, split: unknown, cancel?: Cance
 export declare function messageSchema(): string
 
 /** Opens the knowledge base in a folder, or in memory for `null`. */
-export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown): Promise<KnowledgeBase>
+export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown, progress?: unknown | undefined | null): Promise<KnowledgeBase>
 
 /** Opens a model as `LanguageModel.open` does, on another thread. */
 export declare function openModel(name: unknown, options: unknown, fallback: Fallback): Promise<LanguageModel>
+
+/** Ratings from any of the forms that are taken. */
+export declare function ratings(arguments: unknown): Ratings
 
 /** What to tell the user of a table of ratings whose form was not given, where it may be the other way round. */
 export declare function ratingsDoubt(rows: number, columns: number): string | null
@@ -314,6 +442,9 @@ export declare function record(path: unknown, redact: unknown): Promise<Session>
 
 /** Answers every request from a file. */
 export declare function replay(path: unknown): Promise<Session>
+
+/** A tool that searches a knowledge base. */
+export declare function searchTool(kb: KnowledgeBase): NativeTool
 
 /** The version of the package. */
 export declare function version(): string

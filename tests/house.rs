@@ -64,7 +64,10 @@ const LAYERS: [(&str, &[&str]); 9] = [
         "agents/runtime",
         &["quorate-core", "quorate-consensus", "quorate-agents", "quorate-models", "quorate-state"],
     ),
-    ("bindings", &["quorate-core", "quorate-models", "quorate-runtime", "quorate-state"]),
+    (
+        "bindings",
+        &["quorate-core", "quorate-consensus", "quorate-agents", "quorate-models", "quorate-runtime", "quorate-state"],
+    ),
 ];
 
 /// Files over 600 lines, each with its reason.

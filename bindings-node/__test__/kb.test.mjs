@@ -124,7 +124,7 @@ test('every option of a search has its effect', () =>
     assert.deepEqual(await order({ k: 0 }), []);
     assert.equal((await order({ minScore: 2 })).length, 0);
     assert.deepEqual((await kb.search('fda', { groupBy: 'doc' })).map((h) => h.docId).sort(), ['asthma', 'ecg', 'metformin']);
-    await assert.rejects(kb.search('x', { mode: 'fuzzy' }), fails(InvalidInput, 'invalid_argument', /hybrid, dense, lexical/));
+    await assert.rejects(kb.search('x', { mode: 'fuzzy' }), fails(InvalidInput, 'invalid_argument', /'hybrid', 'dense', 'lexical'/));
     await assert.rejects(kb.search('x', { alpha: 2 }), fails(InvalidInput, 'invalid_argument', /alpha/));
     await assert.rejects(kb.search('x', { kk: 2 }), fails(InvalidInput, 'invalid_argument', /no option 'kk'/));
   }));

@@ -83,7 +83,39 @@ async function all(stream) {
   return found;
 }
 
+const CODE = { type: 'object', properties: { code: { type: 'string' } }, required: ['code'] };
+const TOOLS = [
+  quorate.tool({
+    name: 'lookup',
+    description: 'What a code means.',
+    schema: CODE,
+    run: ({ code }) => ({ code, means: 'a catheter' }),
+  }),
+  quorate.tool({ name: 'send', description: 'Sends a letter.', schema: CODE, effect: 'write', run: () => 'sent' }),
+];
+
+/** Asks, goes on with decisions where there are any, and tells the answer and the events of the journal. */
+async function runs({ replies, documents, question, options, decisions }) {
+  let kb;
+  if (documents) {
+    kb = await quorate.open(null);
+    await kb.add(documents);
+  }
+  const price = { input: 1, output: 2 };
+  const said = replies?.map((reply) => (typeof reply === 'string' ? reply : renamed(reply)));
+  const model = said && new quorate.ScriptedModel(said, { id: 'scripted:parity', price });
+  const runtime = new quorate.Runtime({ kb, model, tools: TOOLS });
+  const given = renamed(options);
+  if (given.maxTokens) given.max_tokens = given.maxTokens;
+  if (given.budget) given.budget = renamed(given.budget);
+  let answer = await runtime.ask(question, given);
+  if (decisions) answer = await runtime.resume(answer.runId, decisions);
+  const events = await (await runtime.run(answer.runId)).events();
+  return { answer, events: events.map(({ type }) => type) };
+}
+
 async function perform({ on, call, args: given, keep }, handles, folder) {
+  if (call === 'runs') return runs(given);
   const target = { quorate, consensus: quorate.consensus }[on] ?? handles[on];
   assert.ok(target, `nothing is kept as '${on}'`);
   const args = { ...given };

@@ -1,5 +1,5 @@
 // Which calls does the package have, each with its parameters and the members of its options? Read from the declarations.
-// `node scripts/surface.mjs` writes the part of Node of tests/surface.json, the one table of what users call.
+// `node scripts/surface.mjs` writes the part of Node of tests/surface/found.json, the one table of what users call.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(dirname(fileURLToPath(import.meta.url)));
 const ts = createRequire(import.meta.url)('typescript');
 
-export const TABLE = join(dirname(here), 'tests', 'surface.json');
+export const TABLE = join(dirname(here), 'tests', 'surface', 'found.json');
 
 /** `{ entry point: { call: { parameter: [members of its options] } } }`; a class is the call that makes one, its methods are `Class.method`. */
 export function surface() {

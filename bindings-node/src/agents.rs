@@ -5,15 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::{Env, Unknown};
 use napi_derive::napi;
-use quorate::agents::{
-    Agent, AgentRegistry, Event, EventKind, Events, Match, MatchOptions, Panel, PanelOptions, RegistryOptions,
-};
+use quorate::agents::{Agent, AgentRegistry, Event, EventKind, Events, Match, Panel, RegistryOptions};
 use quorate::core::embed::Embed;
 use quorate::rag::Filter;
 use quorate::{Code, Embedder, EmbedderOptions, Error, Result};
+use quorate_bindings::{Host, agents as shared};
 use serde_json::{Value, json};
 
-use crate::convert::{self, Args, Out, arg, boolean, camel, count, list, number, report, snake, text, texts};
+use crate::convert::{self, Out, arg, args, camel, list, number, report, text, texts};
 use crate::door::{Lane, Later, NativeCancel, Promised, flag, later, promise};
 use crate::embed::{NativeEmbedder, Opening};
 use crate::errors::{OrThrow, Thrown, engine, invalid};
@@ -29,7 +28,7 @@ pub struct NativeAgentRegistry {
 }
 
 fn definition(given: Given, what: &str) -> Result<Agent> {
-    Agent::from_json(&snake(object(given, what)?))
+    Agent::from_json(&quorate_bindings::snake(object(given, what)?))
 }
 
 fn object(given: Given, what: &str) -> Result<Value> {
@@ -44,6 +43,31 @@ fn filter(given: Given, what: &str) -> Result<Filter> {
         Given::Text(text) => Filter::parse(&text),
         other => Filter::from_json(&object(other, what)?),
     }
+}
+
+/// The JSON Schema (draft 2020-12) of an agent, whose members have JavaScript's names, as JSON.
+#[napi]
+pub fn agent_schema() -> String {
+    fn named(value: Value) -> Value {
+        match value {
+            Value::Object(members) => Value::Object(
+                members
+                    .into_iter()
+                    .map(|(name, value)| match (name.as_str(), value) {
+                        ("required", Value::Array(names)) => {
+                            let names =
+                                names.iter().filter_map(Value::as_str).map(|name| Host::Node.name(name));
+                            (name, names.collect())
+                        }
+                        (_, value) => (Host::Node.name(&name), named(value)),
+                    })
+                    .collect(),
+            ),
+            Value::Array(items) => items.into_iter().map(named).collect(),
+            other => other,
+        }
+    }
+    named(Agent::json_schema()).to_string()
 }
 
 fn to_json(agent: &Agent) -> Result<Value> {
@@ -90,35 +114,21 @@ fn answered(pair: Given, what: &str) -> Result<(String, Option<String>)> {
     Ok((text(question, &format!("{what}[0]"))?, id))
 }
 
-/// The options that matching and selecting share, and what is left.
-fn constraints(args: &mut Args) -> Result<MatchOptions> {
-    let defaults = MatchOptions::default();
-    Ok(MatchOptions {
-        k: args.or("k", defaults.k, count)?,
-        filter: args.maybe("where", filter)?,
-        require: args.or("require", Vec::new(), texts)?,
-        max_cost: args.maybe("maxCost", number)?,
-        language: args.maybe("language", text)?,
-        permissions: args.maybe("permissions", texts)?,
-        tenant: args.maybe("tenant", text)?,
-        abstain: args.or("abstain", defaults.abstain, boolean)?,
-        min_confidence: args.or("minConfidence", defaults.min_confidence, number)?,
-        learn: args.or("learn", defaults.learn, boolean)?,
-    })
-}
-
 impl NativeAgentRegistry {
+    /// The registry, which may still be opening. Errors: `closed`.
+    pub fn handle(&self) -> Result<Opening<AgentRegistry>> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        registry.ok_or_else(|| Error::new(Code::Closed, "the registry has been closed"))
+    }
+
     fn run(
         &self,
         env: &Env,
         lane: Lane,
         work: impl FnOnce(&AgentRegistry) -> Result<Out> + Send + 'static,
     ) -> Result<Promised, Thrown> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        promise(env, lane, move || match registry {
-            Some(registry) => work(&registry.get()?),
-            None => Err(Error::new(Code::Closed, "the registry has been closed")),
-        })
+        let registry = self.handle();
+        promise(env, lane, move || work(&registry?.get()?))
     }
 
     /// The same, which `cancel` stops.
@@ -159,17 +169,18 @@ impl NativeAgentRegistry {
         embedder: Option<&NativeEmbedder>,
         options: Unknown<'_>,
     ) -> Result<NativeAgentRegistry, Thrown> {
-        let read = Args::read(&env, &options, "options of an AgentRegistry").and_then(|mut args| {
+        let read = args(&env, &options, "options of an AgentRegistry").and_then(|mut args| {
             let (path, model) = (args.maybe("path", text)?, args.maybe("model", text)?);
             let catalog = match args.take("catalog") {
                 Given::Undefined => Some("healthcare".to_owned()),
                 Given::Null => None,
                 given => Some(text(given, "catalog")?),
             };
+            let (tuning, policy) = shared::learning(&mut args)?;
             args.done()?;
-            Ok((path, model, catalog))
+            Ok((path, model, catalog, tuning, policy))
         });
-        let (path, model, catalog) = read.or_throw()?;
+        let (path, model, catalog, tuning, policy) = read.or_throw()?;
         let slow = embedder.is_some_and(|embedder| embedder.slow);
         let embedder: Option<Opening<Arc<dyn Embed>>> = embedder.map(|embedder| embedder.model.clone());
         let registry = Opening::start(move || {
@@ -180,7 +191,7 @@ impl NativeAgentRegistry {
                     Arc::new(Embedder::open(&model, EmbedderOptions::default())?)
                 }
             };
-            let options = RegistryOptions { catalog, ..RegistryOptions::new(embedder) };
+            let options = RegistryOptions { catalog, tuning, policy, ..RegistryOptions::new(embedder) };
             AgentRegistry::open(path.as_deref().map(Path::new), options)
         });
         Ok(NativeAgentRegistry { registry: Mutex::new(Some(registry.or_throw()?)), slow })
@@ -282,14 +293,16 @@ impl NativeAgentRegistry {
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let question = arg(&env, &question, "question", text)?;
-        let options = Args::read(&env, &options, "options of match").and_then(|mut args| {
-            let options = constraints(&mut args)?;
-            args.done()?;
-            Ok(options)
+        let read = args(&env, &options, "options of match").and_then(|mut args| {
+            let filter = args.maybe("where", filter)?;
+            shared::matching(args, filter)
         });
-        let options = options.or_throw()?;
+        let (options, vector) = read.or_throw()?;
         self.stoppable(&env, self.lane(), cancel, move |registry| {
-            let found = registry.match_agents(&question, &options)?;
+            let found = match vector {
+                Some(vector) => registry.match_vector(&question, &vector, &options)?,
+                None => registry.match_agents(&question, &options)?,
+            };
             let found = found.iter().map(matched).collect::<Result<Vec<_>>>()?;
             Ok(Out::Text(Value::Array(found).to_string()))
         })
@@ -305,19 +318,11 @@ impl NativeAgentRegistry {
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let question = arg(&env, &question, "question", text)?;
-        let options = Args::read(&env, &options, "options of selectPanel").and_then(|mut args| {
-            let defaults = PanelOptions::default();
-            let options = PanelOptions {
-                size: args.or("size", defaults.size, count)?,
-                diversity: args.or("diversity", defaults.diversity, number)?,
-                thrift: args.or("thrift", defaults.thrift, number)?,
-                pool: args.or("pool", defaults.pool, count)?,
-                constraints: constraints(&mut args)?,
-            };
-            args.done()?;
-            Ok(options)
+        let read = args(&env, &options, "options of selectPanel").and_then(|mut args| {
+            let filter = args.maybe("where", filter)?;
+            shared::panel(args, filter)
         });
-        let options = options.or_throw()?;
+        let options = read.or_throw()?;
         self.stoppable(&env, self.lane(), cancel, move |registry| {
             Ok(Out::Text(panel(&registry.select_panel(&question, &options)?)?.to_string()))
         })

@@ -31,6 +31,25 @@ pub struct Parts {
     given: usize,
 }
 
+impl Parts {
+    /// Gives each document the vector of its place. Errors: `invalid_shape` unless there is one for each.
+    pub fn embedded(&mut self, vectors: Vec<Vec<f32>>) -> Result<()> {
+        if vectors.len() != self.given {
+            let (rows, documents) = (vectors.len(), self.given);
+            let message =
+                format!("vectors has {rows} rows for {documents} documents; one row for each is expected");
+            return Err(Error::new(Code::InvalidShape, message));
+        }
+        let mut vectors: Vec<Option<Vec<f32>>> = vectors.into_iter().map(Some).collect();
+        for (document, &place) in self.documents.iter_mut().zip(&self.places) {
+            if let Some(vector) = vectors[place].take() {
+                *document = std::mem::take(document).vector(vector);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl NativeDocuments {
     /// Takes the documents out, with what becomes of bad ones.
     pub fn take(&self) -> (Parts, OnError) {
@@ -121,7 +140,7 @@ fn document(given: Given, what: &str) -> Result<Document> {
         return Err(refuse(format!("{what} is {}; an object is expected", given.kind())));
     };
     let mut out = Document::default();
-    let mut chunks = None;
+    let (mut chunks, mut vector) = (None, None);
     for (name, value) in members {
         let place = format!("{what}.{name}");
         if value.is_missing() {
@@ -134,6 +153,10 @@ fn document(given: Given, what: &str) -> Result<Document> {
             }
             "chunks" => {
                 chunks = Some(value);
+                continue;
+            }
+            "vector" => {
+                vector = Some(floats32(value, &place)?);
                 continue;
             }
             "id" => &mut out.id,
@@ -150,6 +173,14 @@ fn document(given: Given, what: &str) -> Result<Document> {
             Given::Text(text) => text,
             other => return Err(refuse(format!("{place} is {}; a string is expected", other.kind()))),
         };
+    }
+    if let Some(vector) = vector {
+        if chunks.is_some() {
+            return Err(refuse(format!(
+                "{what} has a 'vector' and 'chunks'; give each chunk its own vector"
+            )));
+        }
+        out = out.vector(vector);
     }
     if let Some(chunks) = chunks {
         let cut = |(i, chunk)| self::chunk(chunk, &out.text, &format!("{what}.chunks[{i}]"));

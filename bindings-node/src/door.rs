@@ -11,6 +11,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null_mut, with_exposed_provenance_mut};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -420,14 +421,26 @@ impl Callback {
 
     /// Calls the function from another thread and waits for its answer. Errors: `callback` when it fails, `cancelled`.
     pub fn call(&self, arguments: Vec<Out>, cancel: &Cancel) -> Result<Given> {
+        self.ask(arguments, cancel, None)
+    }
+
+    /// The same in work that a Promise waits for, which does not keep the process alive meanwhile: an answer that never comes must
+    /// not hold it. One such call at a time for each Promise.
+    pub fn call_idle(&self, arguments: Vec<Out>, cancel: &Cancel) -> Result<Given> {
+        self.ask(arguments, cancel, Some(Arc::default()))
+    }
+
+    fn ask(&self, arguments: Vec<Out>, cancel: &Cancel, rest: Option<Rest>) -> Result<Given> {
         let (sender, receiver) = sync_channel(1);
-        let id = self.id;
+        let (id, resting) = (self.id, rest.clone());
         self.way.send(Box::new(move |env| {
-            if let Err(error) = call(env, id, arguments, sender.clone()) {
+            sleep(env, resting.as_ref());
+            if let Err(error) = call(env, id, arguments, sender.clone(), resting.clone()) {
+                wake(env, resting.as_ref());
                 let _ = sender.try_send(Err(error));
             }
         }));
-        waiting(|| {
+        let answer = waiting(|| {
             loop {
                 match receiver.recv_timeout(POLL) {
                     Ok(answer) => return answer,
@@ -440,7 +453,31 @@ impl Callback {
                     }
                 }
             }
-        })
+        });
+        if rest.is_some() && answer.is_err() {
+            self.way.send(Box::new(move |env| wake(env, rest.as_ref())));
+        }
+        answer
+    }
+}
+
+/// Whether a call has let go of the process.
+type Rest = Arc<AtomicBool>;
+
+/// Lets go of the process until the call is answered.
+fn sleep(env: napi_env, rest: Option<&Rest>) {
+    if let (Some(rest), Ok(door)) = (rest, Door::of(env)) {
+        rest.store(true, Ordering::Release);
+        door.end();
+    }
+}
+
+/// Keeps the process alive again, if [`sleep`] has let go of it.
+fn wake(env: napi_env, rest: Option<&Rest>) {
+    if let (Some(rest), Ok(door)) = (rest, Door::of(env))
+        && rest.swap(false, Ordering::AcqRel)
+    {
+        door.begin();
     }
 }
 
@@ -458,8 +495,14 @@ impl Drop for Callback {
     }
 }
 
-fn call(env: napi_env, id: u64, arguments: Vec<Out>, sender: SyncSender<Result<Given>>) -> Result<()> {
-    let reply = Reply { sender: Mutex::new(Some(sender)) };
+fn call(
+    env: napi_env,
+    id: u64,
+    arguments: Vec<Out>,
+    sender: SyncSender<Result<Given>>,
+    rest: Option<Rest>,
+) -> Result<()> {
+    let reply = Reply { sender: Mutex::new(Some(sender)), rest };
     // SAFETY: `env` serves this message on its thread.
     let reply = unsafe { ToNapiValue::to_napi_value(env, reply) };
     let reply =
@@ -498,6 +541,7 @@ fn invoke(env: napi_env, id: u64, mut values: Vec<napi_value>, arguments: Vec<Ou
 #[napi]
 pub struct Reply {
     sender: Mutex<Option<SyncSender<Result<Given>>>>,
+    rest: Option<Rest>,
 }
 
 #[napi]
@@ -505,18 +549,20 @@ impl Reply {
     /// The answer.
     #[napi]
     pub fn answer(&self, env: Env, value: Unknown<'_>) {
-        self.send(read(env.raw(), napi::JsValue::raw(&value), "the callback's answer"));
+        let answer = read(env.raw(), napi::JsValue::raw(&value), "the callback's answer");
+        self.send(&env, answer);
     }
 
     /// The callback has failed; why is known to the caller.
     #[napi]
-    pub fn fail(&self, message: String) {
-        self.send(Err(Error::new(Code::Callback, message)));
+    pub fn fail(&self, env: Env, message: String) {
+        self.send(&env, Err(Error::new(Code::Callback, message)));
     }
 }
 
 impl Reply {
-    fn send(&self, answer: Result<Given>) {
+    fn send(&self, env: &Env, answer: Result<Given>) {
+        wake(env.raw(), self.rest.as_ref());
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sender) = sender {
             let _ = sender.try_send(answer);

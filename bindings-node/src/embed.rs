@@ -8,7 +8,7 @@ use napi_derive::napi;
 use quorate::core::vector::Matrix;
 use quorate::{CachedEmbedder, Cancel, CrossEncoderOptions, Embed, EmbedderOptions, RemoteOptions, Result};
 
-use crate::convert::{Args, Out, arg, boolean, count, floats32, list, number, text, texts, whole};
+use crate::convert::{Out, arg, args, boolean, count, floats32, list, number, text, texts, whole};
 use crate::door::{Callback, Lane, NativeCancel, Promised, contain, flag, promise};
 use crate::errors::{OrThrow, Thrown, invalid};
 use crate::pool::submit;
@@ -145,7 +145,7 @@ impl NativeEmbedder {
         options: Unknown<'_>,
         cache: Option<&NativeEmbeddingCache>,
     ) -> Result<NativeEmbedder, Thrown> {
-        let mut args = Args::read(&env, &options, "options of a CallbackEmbedder").or_throw()?;
+        let mut args = args(&env, &options, "options of a CallbackEmbedder").or_throw()?;
         let (id, dim) = (args.take("id"), args.take("dim"));
         let id = text(id, "id").or_throw()?;
         let dim = count(dim, "dim").or_throw()?;
@@ -244,7 +244,7 @@ impl NativeEmbedder {
 }
 
 fn embedder_options(env: &Env, options: &Unknown<'_>) -> Result<EmbedderOptions> {
-    let mut args = Args::read(env, options, "options of an Embedder")?;
+    let mut args = args(env, options, "options of an Embedder")?;
     let defaults = EmbedderOptions::default();
     let out = EmbedderOptions {
         precision: args.or("precision", defaults.precision, |given, what| text(given, what)?.parse())?,
@@ -261,7 +261,7 @@ fn embedder_options(env: &Env, options: &Unknown<'_>) -> Result<EmbedderOptions>
 }
 
 fn remote_options(env: &Env, options: &Unknown<'_>) -> Result<RemoteOptions> {
-    let mut args = Args::read(env, options, "options of a RemoteEmbedder")?;
+    let mut args = args(env, options, "options of a RemoteEmbedder")?;
     let defaults = RemoteOptions::default();
     let model = args.take("model");
     let out = RemoteOptions {
@@ -291,7 +291,7 @@ impl NativeEmbeddingCache {
     #[napi(factory)]
     pub fn open(env: Env, folder: Unknown<'_>, options: Unknown<'_>) -> Result<NativeEmbeddingCache, Thrown> {
         let folder = arg(&env, &folder, "folder", text)?;
-        let options = Args::read(&env, &options, "options of an EmbeddingCache").and_then(|mut args| {
+        let options = args(&env, &options, "options of an EmbeddingCache").and_then(|mut args| {
             let bytes = args.or("maxBytes", 1 << 30, whole)?;
             args.done()?;
             Ok(bytes)
@@ -329,7 +329,7 @@ impl NativeCrossEncoder {
     #[napi(factory)]
     pub fn open(env: Env, source: Unknown<'_>, options: Unknown<'_>) -> Result<NativeCrossEncoder, Thrown> {
         let source = arg(&env, &source, "the model", text)?;
-        let options = Args::read(&env, &options, "options of a CrossEncoder").and_then(|mut args| {
+        let options = args(&env, &options, "options of a CrossEncoder").and_then(|mut args| {
             let defaults = CrossEncoderOptions::default();
             let out = CrossEncoderOptions {
                 precision: args

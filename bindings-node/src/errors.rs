@@ -28,11 +28,6 @@ pub fn invalid(message: impl Into<String>) -> Error {
     Error::invalid(message)
 }
 
-/// An error with code `invalid_shape`.
-pub fn shape(message: impl Into<String>) -> Error {
-    Error::new(Code::InvalidShape, message)
-}
-
 /// A failure of the engine that runs JavaScript, which has no business to happen.
 pub fn engine(message: impl Into<String>) -> Error {
     Error::new(Code::Internal, message)

@@ -36,6 +36,11 @@ fn span(hit: &Hit) -> (usize, usize) {
 }
 
 impl NativeHits {
+    /// The hits themselves.
+    pub fn found(&self) -> Vec<Hit> {
+        self.hits.clone()
+    }
+
     fn hit(&self, i: u32) -> Result<&Hit, Thrown> {
         self.hits.get(i as usize).ok_or_else(|| engine(format!("there is no hit {i}"))).or_throw()
     }
@@ -43,6 +48,21 @@ impl NativeHits {
 
 #[napi]
 impl NativeHits {
+    /// None yet; [`NativeHits::push`] adds hits of other searches.
+    #[napi(constructor)]
+    #[allow(clippy::new_without_default)] // it is a constructor of JavaScript
+    pub fn new() -> Self {
+        NativeHits { hits: Vec::new(), spans: Vec::new() }
+    }
+
+    /// Adds a hit of another search.
+    #[napi]
+    pub fn push(&mut self, from: &NativeHits, i: u32) -> Result<(), Thrown> {
+        self.hits.push(from.hit(i)?.clone());
+        self.spans.push(from.spans[i as usize]);
+        Ok(())
+    }
+
     /// How many there are.
     #[napi(getter)]
     pub fn length(&self) -> u32 {

@@ -16,13 +16,13 @@ use quorate::rag::{
 use quorate::{Cancel, Code, Document, Error, Result};
 use serde_json::{Value, json};
 
-use crate::convert::{self, Args, Out, arg, boolean, count, floats32, marked, report, text, texts, whole};
+use crate::convert::{self, Out, arg, args, boolean, count, floats32, marked, report, text, texts, whole};
 use crate::documents::{self, NativeDocuments, synced, written};
 use crate::door::{Callback, Held, Lane, NativeCancel, Promised, flag, promise};
 use crate::embed::{NativeCrossEncoder, NativeEmbedder, Opening};
 use crate::errors::{OrThrow, Thrown, invalid};
-use crate::hits::hits;
-use crate::retrieve::{self, Second, context_options, filter, only_search};
+use crate::hits::{NativeHits, hits, units};
+use crate::retrieve::{self, Counter, Second, context_options, filter, only_search};
 use crate::value::Given;
 
 /// Documents that are kept and found.
@@ -40,6 +40,7 @@ pub fn open(
     place: Unknown<'_>,
     embedder: Option<&NativeEmbedder>,
     options: Unknown<'_>,
+    progress: Option<Unknown<'_>>,
 ) -> Result<Promised, Thrown> {
     // `undefined` is more likely a setting that is not set than a wish.
     let place = arg(&env, &place, "the place", |given, what| match given {
@@ -49,18 +50,38 @@ pub fn open(
     let mut options = open_options(&env, &options).or_throw()?;
     let slow = embedder.is_some_and(|embedder| embedder.slow);
     let embedder: Option<Opening<Arc<dyn Embed>>> = embedder.map(|embedder| embedder.model.clone());
+    let told = progress.map(|f| Callback::new(&env, &f)).transpose()?;
     promise(&env, Lane::Slow, move || {
         options.embedder = embedder.map(|embedder| embedder.get()).transpose()?;
-        let kb = match place {
-            Some(place) => KnowledgeBase::open(place, options)?,
-            None => KnowledgeBase::in_memory(options)?,
-        };
+        let failed = Arc::new(AtomicBool::new(false));
+        let cancel = Cancel::new();
+        options.progress = told.map(|callback| progress_of(callback, cancel.clone(), &failed));
+        let opened = cancel.cover(|| match place {
+            Some(place) => KnowledgeBase::open(place, options),
+            None => KnowledgeBase::in_memory(options),
+        });
+        if failed.load(Ordering::Acquire) {
+            return Err(Error::new(Code::Callback, "the progress callback failed"));
+        }
+        let kb = opened?;
         Ok(Out::object(NativeKnowledgeBase { kb: Held::new(kb), slow }))
     })
 }
 
+/// Tells the host how many of how many are done; when that fails, `cancel` stops the work.
+fn progress_of(callback: Callback, cancel: Cancel, failed: &Arc<AtomicBool>) -> Arc<Progress> {
+    let failed = Arc::clone(failed);
+    Arc::new(move |done, total| {
+        let arguments = vec![Out::count(done), Out::count(total)];
+        if callback.call(arguments, &cancel).is_err() && !cancel.is_cancelled() {
+            failed.store(true, Ordering::Release);
+            cancel.cancel();
+        }
+    })
+}
+
 fn open_options(env: &Env, options: &Unknown<'_>) -> Result<OpenOptions> {
-    let mut args = Args::read(env, options, "options of open")?;
+    let mut args = args(env, options, "options of open")?;
     let defaults = OpenOptions::default();
     let languages: Vec<(&str, Language)> = Language::ALL.iter().map(|l| (l.name(), *l)).collect();
     let out = OpenOptions {
@@ -82,10 +103,11 @@ fn open_options(env: &Env, options: &Unknown<'_>) -> Result<OpenOptions> {
 }
 
 fn file_options(env: &Env, options: &Unknown<'_>, sync: bool) -> Result<SyncOptions> {
-    let mut args = Args::read(env, options, "options of files")?;
+    let mut args = args(env, options, "options of files")?;
     let defaults = SyncOptions::default();
     let load = LoadOptions {
         max_bytes: args.or("maxBytes", defaults.files.load.max_bytes, whole)?,
+        timeout: args.or("timeout", defaults.files.load.timeout, convert::seconds)?,
         csv: args.or("csv", CsvOptions::default(), csv)?,
         encoding: args.maybe("encoding", text)?,
         main_text: args.or("mainText", false, boolean)?,
@@ -143,7 +165,7 @@ fn optional_filter(env: &Env, by: &Unknown<'_>) -> Result<Option<Filter>, Thrown
 fn chunking(given: Given, what: &str) -> Result<ChunkOptions> {
     let value = match given {
         Given::Text(strategy) => serde_json::json!({ "strategy": strategy }),
-        given @ Given::Object(_) => convert::snake(convert::json(given, what)?),
+        given @ Given::Object(_) => quorate_bindings::snake(convert::json(given, what)?),
         other => {
             return Err(invalid(format!("{what} is {}; a string or an object is expected", other.kind())));
         }
@@ -159,7 +181,20 @@ fn plain(document: Document) -> Value {
     json!({ "id": id, "text": text, "title": title, "source": source, "metadata": metadata })
 }
 
+/// Errors: `callback` when the function that counts tokens has failed.
+fn counted(failed: &AtomicBool) -> Result<()> {
+    match failed.load(Ordering::Acquire) {
+        true => Err(Error::new(Code::Callback, "the tokenizer callback failed")),
+        false => Ok(()),
+    }
+}
+
 impl NativeKnowledgeBase {
+    /// A handle of the same knowledge base.
+    pub fn handle(&self) -> KnowledgeBase {
+        self.kb.clone()
+    }
+
     fn run(
         &self,
         env: &Env,
@@ -181,8 +216,8 @@ impl NativeKnowledgeBase {
         self.run(env, Lane::Quick, move |kb| flag.cover(|| work(kb)))
     }
 
-    fn lane(&self, second: &Second) -> Lane {
-        if self.slow || second.is_slow() { Lane::Slow } else { Lane::Quick }
+    fn lane(&self, slow: bool) -> Lane {
+        if self.slow || slow { Lane::Slow } else { Lane::Quick }
     }
 
     /// Runs long work that tells of its progress and stops when telling fails; `work` is given whom to tell.
@@ -197,17 +232,7 @@ impl NativeKnowledgeBase {
         let callback = progress.map(|f| Callback::new(env, &f)).transpose()?;
         self.run(env, Lane::Slow, move |kb| {
             let failed = Arc::new(AtomicBool::new(false));
-            let progress = callback.map(|callback| {
-                let (failed, cancel) = (Arc::clone(&failed), cancel.clone());
-                let tell: Arc<Progress> = Arc::new(move |done, total| {
-                    let arguments = vec![Out::count(done), Out::count(total)];
-                    if callback.call(arguments, &cancel).is_err() && !cancel.is_cancelled() {
-                        failed.store(true, Ordering::Release);
-                        cancel.cancel();
-                    }
-                });
-                tell
-            });
+            let progress = callback.map(|callback| progress_of(callback, cancel.clone(), &failed));
             work(kb, progress, cancel).map_err(|error| match failed.load(Ordering::Acquire) {
                 true => Error::new(Code::Callback, "the progress callback failed, so nothing was stored"),
                 false => error,
@@ -239,10 +264,18 @@ impl NativeKnowledgeBase {
         env: Env,
         documents: &NativeDocuments,
         replace: bool,
+        vectors: Unknown<'_>,
         progress: Option<Unknown<'_>>,
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
-        let (parts, on_error) = documents.take();
+        let (mut parts, on_error) = documents.take();
+        let vectors = arg(&env, &vectors, "vectors", |given, what| match given.is_missing() {
+            true => Ok(None),
+            false => convert::rows32(given, what).map(Some),
+        })?;
+        if let Some(vectors) = vectors {
+            parts.embedded(vectors).or_throw()?;
+        }
         self.writing(&env, on_error, progress, cancel, move |kb, options| {
             let report = match replace {
                 true => kb.upsert_with(parts.documents, &options),
@@ -303,7 +336,7 @@ impl NativeKnowledgeBase {
     /// Deletes documents by `ids`, by `where`, or `all`, and says how many.
     #[napi(ts_return_type = "Promise<number>")]
     pub fn delete(&self, env: Env, options: Unknown<'_>) -> Result<Promised, Thrown> {
-        let read = Args::read(&env, &options, "delete").and_then(|mut args| {
+        let read = args(&env, &options, "delete").and_then(|mut args| {
             let (ids, by) = (args.maybe("ids", texts)?, args.maybe("where", filter)?);
             let all = args.or("all", false, boolean)?;
             args.done()?;
@@ -337,11 +370,15 @@ impl NativeKnowledgeBase {
         scorer: Option<Unknown<'_>>,
     ) -> Result<Promised, Thrown> {
         let query = arg(&env, &query, "query", text)?;
-        let options = only_search(&env, &options, cancel)?;
+        let mut search = only_search(&env, &options, true, cancel)?;
         let second = Second::new(&env, encoder, scorer.as_ref())?;
-        self.run(&env, self.lane(&second), move |kb| {
-            options.cancel.check()?;
-            kb.search(&query, &second.into(options)?).map(hits)
+        self.run(&env, self.lane(second.is_slow()), move |kb| {
+            search.options.cancel.check()?;
+            match search.vector.take() {
+                Some(vector) => kb.search_with_vector(&query, &vector, &second.into(search)?),
+                None => kb.search(&query, &second.into(search)?),
+            }
+            .map(hits)
         })
     }
 
@@ -357,12 +394,12 @@ impl NativeKnowledgeBase {
         scorer: Option<Unknown<'_>>,
     ) -> Result<Promised, Thrown> {
         let queries = arg(&env, &queries, "queries", texts)?;
-        let options = only_search(&env, &options, cancel)?;
+        let search = only_search(&env, &options, false, cancel)?;
         let second = Second::new(&env, encoder, scorer.as_ref())?;
         self.run(&env, Lane::Slow, move |kb| {
-            options.cancel.check()?;
+            search.options.cancel.check()?;
             let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-            let found = kb.search_batch(&queries, &second.into(options)?)?;
+            let found = kb.search_batch(&queries, &second.into(search)?)?;
             Ok(Out::List(found.into_iter().map(hits).collect()))
         })
     }
@@ -379,12 +416,12 @@ impl NativeKnowledgeBase {
         scorer: Option<Unknown<'_>>,
     ) -> Result<Promised, Thrown> {
         let queries = arg(&env, &queries, "queries", texts)?;
-        let options = only_search(&env, &options, cancel)?;
+        let search = only_search(&env, &options, false, cancel)?;
         let second = Second::new(&env, encoder, scorer.as_ref())?;
-        self.run(&env, self.lane(&second), move |kb| {
-            options.cancel.check()?;
+        self.run(&env, self.lane(second.is_slow()), move |kb| {
+            search.options.cancel.check()?;
             let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-            kb.search_many(&queries, &second.into(options)?).map(hits)
+            kb.search_many(&queries, &second.into(search)?).map(hits)
         })
     }
 
@@ -398,40 +435,93 @@ impl NativeKnowledgeBase {
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let vector = arg(&env, &vector, "vector", floats32)?;
-        let options = only_search(&env, &options, cancel)?;
+        let options = only_search(&env, &options, false, cancel)?.options;
         self.run(&env, Lane::Quick, move |kb| {
             options.cancel.check()?;
             kb.search_vector(&vector, &options).map(hits)
         })
     }
 
-    /// Cited text for a question, within a budget of tokens, as JSON.
+    /// Cited text for a question, within a budget of tokens, as JSON. `counter` or `tokens(reply, text)` counts tokens.
+    #[allow(clippy::too_many_arguments)] // two of them are what napi-rs gives
     #[napi(ts_return_type = "Promise<string>")]
     pub fn context(
         &self,
         env: Env,
-        query: Unknown<'_>,
+        question: Unknown<'_>,
         options: Unknown<'_>,
         cancel: Option<&NativeCancel>,
         encoder: Option<&NativeCrossEncoder>,
         scorer: Option<Unknown<'_>>,
+        counter: Option<&NativeEmbedder>,
+        tokens: Option<Unknown<'_>>,
     ) -> Result<Promised, Thrown> {
-        let query = arg(&env, &query, "query", text)?;
-        let mut options = context_options(&env, &options, cancel)?;
+        let question = arg(&env, &question, "question", text)?;
+        let (mut options, search) = context_options(&env, &options, true, cancel)?;
         let second = Second::new(&env, encoder, scorer.as_ref())?;
-        self.run(&env, self.lane(&second), move |kb| {
+        let counter = Counter::new(&env, counter, tokens.as_ref())?;
+        self.run(&env, self.lane(second.is_slow() || counter.is_slow()), move |kb| {
             options.search.cancel.check()?;
-            options.search = second.into(options.search)?;
-            let (context, found) = kb.context_with_hits(&query, &options)?;
+            if let Some(search) = search {
+                options.search = second.into(search)?;
+            }
+            let failed = counter.into(&mut options)?;
+            let found = kb.context_with_hits(&question, &options);
+            counted(&failed)?;
+            let (context, found) = found?;
             Ok(retrieve::context(&context, &found))
         })
     }
 
-    /// The document with this id, as JSON.
+    /// The same of hits that were found already, the best first.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn get(&self, env: Env, id: Unknown<'_>) -> Result<Promised, Thrown> {
+    pub fn context_of(
+        &self,
+        env: Env,
+        hits: &NativeHits,
+        options: Unknown<'_>,
+        cancel: Option<&NativeCancel>,
+        counter: Option<&NativeEmbedder>,
+        tokens: Option<Unknown<'_>>,
+    ) -> Result<Promised, Thrown> {
+        let found = hits.found();
+        let (mut options, _) = context_options(&env, &options, false, cancel)?;
+        let counter = Counter::new(&env, counter, tokens.as_ref())?;
+        self.run(&env, self.lane(counter.is_slow()), move |kb| {
+            let failed = counter.into(&mut options)?;
+            let context = kb.context_of(&found, &options);
+            counted(&failed)?;
+            Ok(retrieve::context(&context?, &found))
+        })
+    }
+
+    /// The document with this id, as JSON; with `chunks` also the vector of each.
+    #[napi(ts_return_type = "Promise<string | [json: string, vectors: Array<Float32Array>]>")]
+    pub fn get(&self, env: Env, id: Unknown<'_>, chunks: Unknown<'_>) -> Result<Promised, Thrown> {
         let id = arg(&env, &id, "id", text)?;
-        self.run(&env, Lane::Quick, move |kb| Ok(Out::Text(plain(kb.get(&id)?).to_string())))
+        let chunks = arg(&env, &chunks, "chunks", |given, what| match given.is_missing() {
+            true => Ok(false),
+            false => boolean(given, what),
+        })?;
+        self.run(&env, Lane::Quick, move |kb| {
+            let mut document = kb.get(&id)?;
+            let cut = document.chunks.take().unwrap_or_default();
+            if !chunks {
+                return Ok(Out::Text(plain(document).to_string()));
+            }
+            let place = |byte| units(document.text.as_bytes().get(..byte).unwrap_or_default());
+            let rows: Vec<Value> = cut
+                .iter()
+                .map(|chunk| {
+                    let (start, end) = (place(chunk.range.start), place(chunk.range.end));
+                    json!({ "start": start, "end": end, "headings": chunk.headings })
+                })
+                .collect();
+            let mut out = plain(document);
+            out["chunks"] = rows.into();
+            let vectors = cut.into_iter().map(|chunk| Out::F32(chunk.vector.unwrap_or_default())).collect();
+            Ok(Out::List(vec![Out::Text(out.to_string()), Out::List(vectors)]))
+        })
     }
 
     /// The ids of the documents that match, oldest first.
@@ -465,7 +555,7 @@ impl NativeKnowledgeBase {
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let field = arg(&env, &field, "field", text)?;
-        let read = Args::read(&env, &options, "options of facets").and_then(|mut args| {
+        let read = args(&env, &options, "options of facets").and_then(|mut args| {
             let out = (args.maybe("where", filter)?, args.or("limit", 20, count)?);
             args.done()?;
             Ok(out)
@@ -489,7 +579,7 @@ impl NativeKnowledgeBase {
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let field = arg(&env, &field, "field", text)?;
-        let read = Args::read(&env, &options, "options of minMax").and_then(|mut args| {
+        let read = args(&env, &options, "options of minMax").and_then(|mut args| {
             let out = args.maybe("where", filter)?;
             args.done()?;
             Ok(out)
@@ -510,7 +600,7 @@ impl NativeKnowledgeBase {
         options: Unknown<'_>,
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
-        let read = Args::read(&env, &options, "options of documents").and_then(|mut args| {
+        let read = args(&env, &options, "options of documents").and_then(|mut args| {
             let defaults = ListOptions::default();
             let out = ListOptions {
                 filter: args.maybe("where", filter)?,
@@ -609,7 +699,7 @@ impl NativeKnowledgeBase {
         cancel: Option<&NativeCancel>,
     ) -> Result<Promised, Thrown> {
         let to = arg(&env, &to, "to", text)?;
-        let read = Args::read(&env, &options, "options of reembed").and_then(|mut args| {
+        let read = args(&env, &options, "options of reembed").and_then(|mut args| {
             let model = args.maybe("model", text)?.map(ModelSource::new);
             let keep_chunks = args.or("keepChunks", false, boolean)?;
             args.done()?;
@@ -635,6 +725,16 @@ impl NativeKnowledgeBase {
     ) -> Result<Promised, Thrown> {
         self.telling(&env, progress, cancel, move |kb, progress, cancel| {
             report(&kb.verify(&CopyOptions { progress, cancel })?)
+        })
+    }
+
+    /// The model that embeds.
+    #[napi(ts_return_type = "Promise<Embedder>")]
+    pub fn embedder(&self, env: Env) -> Result<Promised, Thrown> {
+        let slow = self.slow;
+        self.run(&env, Lane::Slow, move |kb| {
+            let model = Opening::opened(Arc::clone(kb.embedder()?));
+            Ok(Out::object(NativeEmbedder { model, slow }))
         })
     }
 

@@ -16,6 +16,7 @@ mod log;
 mod models;
 mod pool;
 mod retrieve;
+mod runtime;
 mod value;
 
 use napi_derive::napi;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::models::{MESSAGE_SCHEMA, Model, Recording, Request, ScriptedModel};
-use quorate::{Cancel, Code, Result};
+use quorate::runtime::{ExtractOptions, ExtractiveModel, Retrieve, Wanted};
+use quorate::{Cancel, Code, Result, Sources};
 use quorate_bindings::models;
 use quorate_bindings::{Flow, Host};
 use serde_json::Value;
@@ -13,13 +14,18 @@ use serde_json::Value;
 use crate::convert::{self, Out, arg, list, marked, text, texts};
 use crate::door::{Callback, Lane, Later, NativeCancel, Promised, flag, later, promise};
 use crate::errors::{OrThrow, Thrown, invalid};
+use crate::kb::NativeKnowledgeBase;
 use crate::value::Given;
 
 const HOST: Host = Host::Node;
 
 /// A language model.
 #[napi(js_name = "LanguageModel")]
-pub struct NativeLanguageModel(Model);
+pub struct NativeLanguageModel {
+    model: Model,
+    /// Where the extractive one finds its sentences.
+    sources: Option<Arc<dyn Retrieve>>,
+}
 
 /// The models that are asked when another fails.
 #[napi(js_name = "Fallback")]
@@ -39,26 +45,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A value as JSON.
-fn json(given: Given, what: &str) -> Result<Value> {
+pub fn json(given: Given, what: &str) -> Result<Value> {
     convert::said(given, what).map_err(|error| match error.code() {
         Code::InvalidDocument => invalid(error.message()),
         _ => error,
     })
 }
 
-/// An answer or an event on its way to JavaScript: what the model has written there is [`marked`], so that its numbers and names
-/// stay what they are.
-fn told(mut value: Value) -> Value {
-    if let Some(result) = value.get_mut("result") {
-        *result = told(result.take());
-    }
-    for name in ["arguments", "tool_calls", "broken_calls", "output", "message"] {
-        if let Some(written) = value.get_mut(name) {
-            *written = marked(written.take());
+/// An answer or an event on its way to JavaScript: what users, models and tools have written there is [`marked`], so that its
+/// numbers and names stay what they are.
+pub fn told(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let tell = |(name, member)| {
+                let written = WRITTEN.contains(&String::as_str(&name));
+                (name, if written { marked(member) } else { told(member) })
+            };
+            Value::Object(members.into_iter().map(tell).collect())
         }
+        Value::Array(items) => items.into_iter().map(told).collect(),
+        other => other,
     }
-    value
 }
+
+/// Members that hold what users, models and tools have written.
+const WRITTEN: [&str; 9] =
+    ["arguments", "broken_calls", "content", "data", "message", "messages", "output", "schema", "tool_calls"];
 
 /// A request. `check`: what refuses outputs that fit the schema, called as `check(reply, output)` with the output as JSON; it
 /// answers with an error, `{code, message}`, or with nothing. `cancel`: what ends the waiting for it.
@@ -96,7 +108,7 @@ impl NativeFallback {
     /// One more.
     #[napi]
     pub fn add(&self, model: &NativeLanguageModel) {
-        lock(&self.0).push(model.0.clone());
+        lock(&self.0).push(model.model());
     }
 }
 
@@ -111,6 +123,23 @@ impl NativeLanguageModel {
         fallback: &NativeFallback,
     ) -> Result<NativeLanguageModel, Thrown> {
         opening(&env, &name, &options, fallback)?().or_throw()
+    }
+
+    /// The model whose answers are sentences of a knowledge base.
+    #[napi(factory)]
+    pub fn extractive(
+        env: Env,
+        kb: &NativeKnowledgeBase,
+        options: Unknown<'_>,
+        fallback: &NativeFallback,
+    ) -> Result<NativeLanguageModel, Thrown> {
+        let sources = Sources::of(kb.handle());
+        let provider =
+            ExtractiveModel::new(Arc::clone(&sources) as _, Wanted::default(), ExtractOptions::default());
+        let options = arg(&env, &options, "options", json)?;
+        let fallback = lock(&fallback.0).clone();
+        let model = models::provided(HOST, provider.or_throw()?, options, fallback).or_throw()?;
+        Ok(NativeLanguageModel { model, sources: Some(sources) })
     }
 
     /// A model of tests that gives these replies in their order.
@@ -166,7 +195,7 @@ impl NativeLanguageModel {
     ) -> Result<Promised, Thrown> {
         let cancel = flag(cancel);
         let request = self::request(&env, &request, check, &cancel)?;
-        let model = self.0.clone();
+        let model = self.model();
         promise(&env, Lane::Ask, move || {
             Ok(Out::Text(told(models::reply(&model.complete(&request, &cancel)?)).to_string()))
         })
@@ -182,7 +211,7 @@ impl NativeLanguageModel {
     ) -> Result<NativeModelFlow, Thrown> {
         let check_ends = Cancel::new();
         let request = self::request(&env, &request, check, &check_ends)?;
-        let flow = models::stream(HOST, &self.0, &request).or_throw()?;
+        let flow = models::stream(HOST, &self.model, &request).or_throw()?;
         Ok(NativeModelFlow::of(flow, check_ends))
     }
 
@@ -190,7 +219,7 @@ impl NativeLanguageModel {
     #[napi(ts_return_type = "Promise<string>")]
     pub fn count_tokens(&self, env: Env, request: Unknown<'_>) -> Result<Promised, Thrown> {
         let request = self::request(&env, &request, None, &Cancel::new())?;
-        let model = self.0.clone();
+        let model = self.model();
         promise(&env, Lane::Slow, move || {
             Ok(Out::Text(models::count(model.count_tokens(&request)?).to_string()))
         })
@@ -199,17 +228,31 @@ impl NativeLanguageModel {
     /// How prices and recordings name the model.
     #[napi(getter)]
     pub fn id(&self) -> String {
-        self.0.id().to_owned()
+        self.model.id().to_owned()
     }
 
     /// What its tokens cost, as JSON.
     #[napi(getter)]
     pub fn price(&self) -> String {
-        models::price(HOST, &self.0).to_string()
+        models::price(HOST, &self.model).to_string()
     }
 }
 
 impl NativeLanguageModel {
+    fn of(model: Model) -> Self {
+        NativeLanguageModel { model, sources: None }
+    }
+
+    /// The model.
+    pub fn model(&self) -> Model {
+        self.model.clone()
+    }
+
+    /// Where the extractive one finds its sentences.
+    pub fn sources(&self) -> Option<Arc<dyn Retrieve>> {
+        self.sources.clone()
+    }
+
     fn scripted(
         env: &Env,
         script: ScriptedModel,
@@ -223,7 +266,7 @@ impl NativeLanguageModel {
             None => script,
         };
         let fallback = lock(&fallback.0).clone();
-        models::provided(HOST, script, options, fallback).or_throw().map(NativeLanguageModel)
+        models::provided(HOST, script, options, fallback).or_throw().map(NativeLanguageModel::of)
     }
 }
 
@@ -249,7 +292,7 @@ fn opening(
     let name = arg(env, name, "the model", text)?;
     let options = arg(env, options, "options", json)?;
     let fallback = lock(&fallback.0).clone();
-    Ok(move || models::open(HOST, &name, options, fallback).map(NativeLanguageModel))
+    Ok(move || models::open(HOST, &name, options, fallback).map(NativeLanguageModel::of))
 }
 
 struct Heard {
@@ -286,7 +329,8 @@ impl Drop for Heard {
 }
 
 impl NativeModelFlow {
-    fn of(flow: Flow, check_ends: Cancel) -> Self {
+    /// A stream; `check_ends` is raised when it is left.
+    pub fn of(flow: Flow, check_ends: Cancel) -> Self {
         let heard = Arc::new(Heard { flow, check_ends, next: Mutex::new(None) });
         // The stream holds the waker, so the waker must not hold the stream.
         let weak = Arc::downgrade(&heard);

@@ -70,10 +70,12 @@ pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
     struct Back(&'static Pool);
     impl Drop for Back {
         fn drop(&mut self) {
+            OWN.set(Some(self.0));
             self.0.lock().waiting -= 1;
         }
     }
-    let Some(pool) = OWN.get() else { return wait() };
+    // Who waits already has given its place away.
+    let Some(pool) = OWN.take() else { return wait() };
     let mut state = pool.lock();
     state.waiting += 1;
     let _back = Back(pool);

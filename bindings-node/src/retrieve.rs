@@ -1,19 +1,21 @@
 //! How does Node say how to search, to rerank and to cite?
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use napi::{Env, Unknown};
-use quorate::core::embed::CrossEncoder;
+use quorate::core::embed::{CrossEncoder, Embed};
 use quorate::rag::{
     Bm25, Context, ContextOptions, ContextOrder, EmptyContext, Filter, Fusion, GroupBy, Hit, Hits, Lexical,
     LexicalQuery, Mode, Rerank, Reranker, SearchOptions,
 };
 use quorate::{Code, Error, Result};
+use quorate_bindings::Args;
 use serde_json::json;
 
-use crate::convert::{self, Args, Out, boolean, count, floats32, number32, text};
+use crate::convert::{self, Out, args, boolean, count, floats32, number32, text};
 use crate::door::{Callback, NativeCancel, flag};
-use crate::embed::{NativeCrossEncoder, Opening};
+use crate::embed::{NativeCrossEncoder, NativeEmbedder, Opening};
 use crate::errors::{OrThrow, Thrown, invalid};
 use crate::hits::{hits, units};
 use crate::value::Given;
@@ -43,20 +45,83 @@ impl Second {
     }
 
     /// Completes the options on the thread of the search: opens the encoder, ties the function to the cancellation.
-    pub fn into(self, mut options: SearchOptions) -> Result<SearchOptions> {
-        let Some(rerank) = &mut options.rerank else { return Ok(options) };
+    pub fn into(self, search: Search) -> Result<SearchOptions> {
+        let Search { mut options, depth, blend, .. } = search;
         if let Some(encoder) = self.encoder {
-            rerank.with = Reranker::CrossEncoder(encoder.get()?);
+            options.rerank = Some(Rerank { with: Reranker::CrossEncoder(encoder.get()?), depth, blend });
         }
         if let Some(callback) = self.callback {
             let cancel = options.cancel.clone();
-            rerank.with = Reranker::Callback(Arc::new(move |query: &str, candidates: &[Hit]| {
+            let with = Reranker::Callback(Arc::new(move |query: &str, candidates: &[Hit]| {
                 let candidates = hits(Hits::from(candidates.to_vec()));
                 let answer = callback.call(vec![Out::Text(query.to_owned()), candidates], &cancel)?;
                 floats32(answer, "the reranker's scores")
             }));
+            options.rerank = Some(Rerank { with, depth, blend });
         }
         Ok(options)
+    }
+}
+
+/// A search as it was described.
+pub struct Search {
+    /// Its options; the reranker, if it has a name.
+    pub options: SearchOptions,
+    /// How many candidates a reranker puts in order, and the weight of its score.
+    depth: usize,
+    blend: f32,
+    /// The query's vector, where the host has it.
+    pub vector: Option<Vec<f32>>,
+}
+
+/// What counts tokens, other than the embedder of the knowledge base.
+pub struct Counter {
+    embedder: Option<Opening<Arc<dyn Embed>>>,
+    callback: Option<Callback>,
+}
+
+impl Counter {
+    /// From an embedder or a function `(reply, text)`, whichever is there.
+    pub fn new(
+        env: &Env,
+        embedder: Option<&NativeEmbedder>,
+        function: Option<&Unknown<'_>>,
+    ) -> Result<Counter, Thrown> {
+        Ok(Counter {
+            embedder: embedder.map(|embedder| embedder.model.clone()),
+            callback: function.map(|f| Callback::new(env, f)).transpose()?,
+        })
+    }
+
+    /// Whether it may take longer than a search.
+    pub fn is_slow(&self) -> bool {
+        self.embedder.is_some() || self.callback.is_some()
+    }
+
+    /// Puts it into the options of a context, which `cancel` stops. The flag is raised when the function failed.
+    pub fn into(self, options: &mut ContextOptions) -> Result<Arc<AtomicBool>> {
+        let failed = Arc::new(AtomicBool::new(false));
+        if let Some(embedder) = self.embedder {
+            let model = embedder.get()?;
+            // One that cannot count is refused here, not taken to count nothing.
+            model.tokenize("text")?;
+            let tokens = move |text: &str| model.tokenize(text).map_or(usize::MAX, |tokens| tokens.len());
+            options.tokenizer = Some(Arc::new(tokens));
+        }
+        if let Some(callback) = self.callback {
+            let (cancel, told) = (options.search.cancel.clone(), Arc::clone(&failed));
+            options.tokenizer = Some(Arc::new(move |text: &str| {
+                let answer = callback.call(vec![Out::Text(text.to_owned())], &cancel);
+                answer.and_then(|given| count(given, "what the tokenizer gave")).unwrap_or_else(|_| {
+                    if !cancel.is_cancelled() {
+                        told.store(true, Ordering::Release);
+                        cancel.cancel();
+                    }
+                    0
+                })
+            }));
+        }
+        Ok(failed)
     }
 }
 
@@ -69,18 +134,31 @@ pub fn filter(given: Given, what: &str) -> Result<Filter> {
     }
 }
 
-/// The options of a search, and no others.
+/// The options of a search, and no others; with the query's `vector` among them where the call takes one.
 pub fn only_search(
     env: &Env,
     options: &Unknown<'_>,
+    vector: bool,
     cancel: Option<&NativeCancel>,
-) -> Result<SearchOptions, Thrown> {
-    let read = Args::read(env, options, "options of search").and_then(|mut args| {
-        let options = search_options(&mut args)?;
+) -> Result<Search, Thrown> {
+    let read = args(env, options, "options of search").and_then(|mut args| {
+        let vector = if vector { args.maybe("vector", floats32)? } else { None };
+        let search = Search { vector, ..search(&mut args)? };
         args.done()?;
-        Ok(options)
+        Ok(search)
     });
-    Ok(SearchOptions { cancel: flag(cancel), ..read.or_throw()? })
+    let mut search = read.or_throw()?;
+    search.options.cancel = flag(cancel);
+    Ok(search)
+}
+
+fn search(args: &mut Args) -> Result<Search> {
+    let depth = args.or("rerankDepth", Rerank::DEPTH, count)?;
+    let blend = args.or("blend", 1.0, number32)?;
+    let with = reranker(args)?;
+    let mut options = search_options(args)?;
+    options.rerank = with.map(|with| Rerank { with, depth, blend });
+    Ok(Search { options, depth, blend, vector: None })
 }
 
 fn search_options(args: &mut Args) -> Result<SearchOptions> {
@@ -111,7 +189,6 @@ fn search_options(args: &mut Args) -> Result<SearchOptions> {
         depth: args.or("depth", defaults.depth, count)?,
         lexical: args.maybe("lexical", lexical)?,
         bm25: bm25(args)?,
-        rerank: rerank(args)?,
         ..defaults
     })
 }
@@ -122,7 +199,7 @@ fn lexical(given: Given, what: &str) -> Result<LexicalQuery> {
         let message = format!("{what} is {}; an object is expected", given.kind());
         return Err(Error::new(Code::QuerySyntax, message));
     }
-    serde_json::from_value::<Lexical>(convert::snake(convert::json(given, what)?))
+    serde_json::from_value::<Lexical>(quorate_bindings::snake(convert::json(given, what)?))
         .map(LexicalQuery::from)
         .map_err(|e| Error::with_source(Code::QuerySyntax, format!("{what}: {e}"), e))
 }
@@ -141,29 +218,24 @@ fn bm25(args: &mut Args) -> Result<Bm25> {
     Ok(Bm25 { k1, b, title_boost: args.or("titleBoost", defaults.title_boost, number32)?, ..defaults })
 }
 
-/// The name of a reranker; a function and a cross-encoder take the place of `given` later.
-fn rerank(args: &mut Args) -> Result<Option<Rerank>> {
+/// A reranker by its name.
+fn reranker(args: &mut Args) -> Result<Option<Reranker>> {
     let lambda = args.or("mmrLambda", 0.5, number32)?;
-    let depth = args.or("rerankDepth", Rerank::DEPTH, count)?;
-    let blend = args.or("blend", 1.0, number32)?;
     let known = [("mmr", Reranker::Mmr { lambda }), ("late", Reranker::Late)];
-    let with = args.maybe("rerank", |given, what| match text(given, what)?.as_str() {
-        "given" => Ok(Reranker::Mmr { lambda: 1.0 }),
-        name => convert::choose(what, name, &known),
-    })?;
-    Ok(with.map(|with| Rerank { with, depth, blend }))
+    args.maybe("rerank", |given, what| convert::choose(what, &text(given, what)?, &known))
 }
 
-/// The options of a context: those of a search, and its own.
+/// The options of a context: those of a search where there is one, and its own.
 pub fn context_options(
     env: &Env,
     options: &Unknown<'_>,
+    searches: bool,
     cancel: Option<&NativeCancel>,
-) -> Result<ContextOptions, Thrown> {
-    let read = Args::read(env, options, "options of context").and_then(|mut args| {
+) -> Result<(ContextOptions, Option<Search>), Thrown> {
+    let read = args(env, options, "options of context").and_then(|mut args| {
         let defaults = ContextOptions::default();
-        let k = args.or("k", defaults.search.k, count)?;
-        let out = ContextOptions {
+        let most = defaults.search.k;
+        let mut out = ContextOptions {
             max_tokens: args.or("maxTokens", defaults.max_tokens, count)?,
             order: args.choice(
                 "order",
@@ -175,11 +247,21 @@ pub fn context_options(
             )?,
             neighbours: args.or("neighbours", defaults.neighbours, count)?,
             dedupe: args.or("dedupe", defaults.dedupe, number32)?,
-            search: SearchOptions { k, cancel: flag(cancel), ..search_options(&mut args)? },
             ..defaults
         };
+        out.search.cancel = flag(cancel);
+        let search = match searches {
+            true => {
+                let k = args.or("k", most, count)?;
+                let mut search = search(&mut args)?;
+                search.options.k = k;
+                search.options.cancel = out.search.cancel.clone();
+                Some(search)
+            }
+            false => None,
+        };
         args.done()?;
-        Ok(out)
+        Ok((out, search))
     });
     read.or_throw()
 }

@@ -5,6 +5,7 @@ use std::ptr::null_mut;
 
 use napi::sys::{self, napi_env, napi_value};
 use quorate::{Code, Error, Result};
+pub use quorate_bindings::Given;
 
 use crate::errors::{engine, invalid};
 
@@ -13,67 +14,6 @@ const MAX_DEPTH: usize = 64;
 
 /// The most items of an array; typed arrays may have more. An array can say that it is longer than all memory, and hold nothing.
 const MAX_ITEMS: u32 = 1 << 24;
-
-/// A JavaScript value.
-#[derive(Clone, Debug)]
-pub enum Given {
-    /// `undefined`, also a member that is not there.
-    Undefined,
-    /// `null`.
-    Null,
-    /// A boolean.
-    Bool(bool),
-    /// A number, of whatever value.
-    Number(f64),
-    /// A BigInt that fits into 64 bits with a sign.
-    Big(i64),
-    /// A BigInt that fits into 64 bits without a sign only.
-    Wide(u64),
-    /// A string.
-    Text(String),
-    /// A Date, as RFC 3339 text.
-    Date(String),
-    /// A Float32Array.
-    F32(Vec<f32>),
-    /// A Float64Array.
-    F64(Vec<f64>),
-    /// A typed array of whole numbers.
-    Ints(Vec<i64>),
-    /// An array.
-    List(Vec<Given>),
-    /// An object: its own enumerable members.
-    Object(Vec<(String, Given)>),
-    /// Something that nothing takes, with its description.
-    Other(String),
-}
-
-impl Given {
-    /// What it is, for messages.
-    pub fn kind(&self) -> String {
-        match self {
-            Given::Undefined => "undefined".into(),
-            Given::Null => "null".into(),
-            Given::Bool(_) => "a boolean".into(),
-            Given::Number(x) if x.is_nan() => "NaN".into(),
-            Given::Number(_) => "a number".into(),
-            Given::Big(_) => "a BigInt".into(),
-            Given::Wide(_) => "a BigInt that does not fit into 64 bits with a sign".into(),
-            Given::Text(_) => "a string".into(),
-            Given::Date(_) => "a Date".into(),
-            Given::F32(_) => "a Float32Array".into(),
-            Given::F64(_) => "a Float64Array".into(),
-            Given::Ints(_) => "a typed array of whole numbers".into(),
-            Given::List(_) => "an array".into(),
-            Given::Object(_) => "an object".into(),
-            Given::Other(what) => what.clone(),
-        }
-    }
-
-    /// Whether nothing was given: `undefined` or `null`.
-    pub fn is_missing(&self) -> bool {
-        matches!(self, Given::Undefined | Given::Null)
-    }
-}
 
 /// Copies a value. Codes: `invalid_text` for a lone surrogate, `invalid_argument` for a value that is nested too deep
 /// (a cyclic one is), a detached buffer, a BigInt over 64 bits, or a getter that throws, `too_large` for an array of more than

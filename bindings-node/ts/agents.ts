@@ -3,6 +3,7 @@
 import type * as Native from '../native.js';
 import { abortable, now, options as checked, parse, place, settle } from './call.js';
 import { type Abortable, Embedder, nativeOf } from './embed.js';
+import { registries } from './handles.js';
 import { type Where, filterIn } from './kb.js';
 import { native } from './native.js';
 
@@ -22,6 +23,8 @@ export interface Agent {
   skills?: { id: string; name?: string; description?: string; examples?: string[]; tags?: string[] }[];
   /** What the agent does not answer, and who does. */
   boundaries?: { topic: string; referTo?: string }[];
+  /** How the agent is to answer: the first of the words that the model reads. */
+  instructions?: string | null;
   /** Names of the tools that the agent uses. */
   tools?: string[];
   /** Languages that the agent answers in, as BCP 47 tags. */
@@ -66,6 +69,19 @@ export interface RegistryOptions {
   embedder?: Embedder | string | URL | null;
   /** `healthcare`, the path of a catalogue file, or null for none. Default `healthcare`. */
   catalog?: string | URL | null;
+  /** How scores are mixed: any of the numbers. */
+  tuning?: {
+    centroidShare?: number;
+    nearest?: number;
+    descriptionPull?: number;
+    lexical?: number;
+    lexicalLift?: number;
+    weightStep?: number;
+    learning?: number;
+    learningPace?: number;
+  } | null;
+  /** How outcomes are learnt from; `alpha` (0.1) is how far it explores. Default `lin_ucb`. */
+  policy?: 'lin_ucb' | 'thompson' | { kind: 'lin_ucb' | 'thompson'; alpha?: number; seed?: number } | null;
 }
 
 /** What a match must and may do. */
@@ -90,10 +106,12 @@ export interface MatchOptions extends Abortable {
   minConfidence?: number;
   /** Whether outcomes take part in the ranking. Default true. */
   learn?: boolean;
+  /** The question's embedding by the registry's embedder, when the caller has it. */
+  vector?: Float32Array | Float64Array | readonly number[] | null;
 }
 
 /** What a panel must be like. */
-export interface PanelOptions extends Omit<MatchOptions, 'k' | 'abstain' | 'minConfidence'> {
+export interface PanelOptions extends Omit<MatchOptions, 'k' | 'abstain' | 'minConfidence' | 'vector'> {
   /** How many members, 1 to 64. Default 5. */
   size?: number;
   /** What counts beside relevance, 0 to 1. Default 0.3. */
@@ -328,6 +346,7 @@ export class AgentRegistry {
   constructor(given?: RegistryOptions | typeof MADE | null, opened?: Native.AgentRegistry) {
     if (given === MADE) {
       this.#native = opened!;
+      registries.set(this, this.#native);
       return;
     }
     const { path, embedder, catalog, ...rest } = checked(given as RegistryOptions | null | undefined);
@@ -335,6 +354,7 @@ export class AgentRegistry {
     const model = embedder instanceof Embedder ? undefined : at(embedder);
     const own = embedder instanceof Embedder ? nativeOf.get(embedder) : undefined;
     this.#native = now(() => native.AgentRegistry.open(own, { ...rest, path: at(path), model, catalog: at(catalog) }));
+    registries.set(this, this.#native);
   }
 
   /** Opens a registry and waits until it is open. */
@@ -389,9 +409,9 @@ export class AgentRegistry {
    * The best agents for a question, best first; of equals the one with the lower id, then the one without a tenant. None, never
    * a guess, when nothing is confident and `abstain` is set. Codes: `empty_input`, `unknown_capability`, `filter_type`.
    */
-  async match(question: string, options?: MatchOptions | null): Promise<Match[]> {
+  async match(query: string, options?: MatchOptions | null): Promise<Match[]> {
     const { signal, ...rest } = checked(options);
-    const found = parse<Found[]>(await abortable(signal, true, (cancel) => this.#native.match(question, rest, cancel)));
+    const found = parse<Found[]>(await abortable(signal, true, (cancel) => this.#native.match(query, rest, cancel)));
     return found.map((one) => new Match(one));
   }
 
@@ -489,4 +509,9 @@ export class AgentRegistry {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** The JSON Schema (draft 2020-12) of an agent's definition. */
+export function agentSchema(): Record<string, unknown> {
+  return parse(native.agentSchema());
 }

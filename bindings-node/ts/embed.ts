@@ -266,3 +266,8 @@ export class CrossEncoder {
     return now(() => of(encoderOf, this, 'a CrossEncoder').maxTokens);
   }
 }
+
+/** @internal The embedder of a native one that is open. */
+export function embedderOf(made: Native.Embedder): Embedder {
+  return new Embedder(REMOTE, made);
+}

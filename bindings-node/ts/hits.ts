@@ -3,6 +3,8 @@
 import type * as Native from '../native.js';
 import { builtin } from './builtin.js';
 import { now, parse } from './call.js';
+import { invalid } from './errors.js';
+import { native } from './native.js';
 
 const { inspect } = builtin('node:util');
 
@@ -64,6 +66,9 @@ export type HitData = Pick<
   'score' | 'relevance' | 'similarity' | 'text' | 'docId' | 'chunkId' | 'title' | 'source' | 'metadata' | 'headings' | 'start' | 'end'
 >;
 
+/** @internal Hits of whatever searches, together. */
+export let picked: (hits: Iterable<Hit>) => Native.Hits;
+
 /** A piece of a document that was found. It shows the state that was searched, whatever is written later. */
 export class Hit {
   readonly #hits: Native.Hits;
@@ -73,6 +78,17 @@ export class Hit {
   constructor(hits: Native.Hits, at: number) {
     this.#hits = hits;
     this.#at = at;
+  }
+
+  static {
+    picked = (hits) => {
+      const out = new native.Hits();
+      for (const hit of hits) {
+        if (typeof hit !== 'object' || hit === null || !(#hits in hit)) throw invalid('hits has something else than a Hit');
+        now(() => out.push(hit.#hits, hit.#at));
+      }
+      return out;
+    };
   }
 
   /** How good it is; larger is better. What it means depends on mode and fusion. */

@@ -34,11 +34,13 @@ export {
 export * from './eval.js';
 export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue, type TermScore } from './hits.js';
 export {
+  type AddOptions,
   type ChunkInput,
   type ChunkOptions,
   type ChunkStrategy,
   type Citation,
   type Context,
+  type ContextForm,
   type ContextOptions,
   type CsvOptions,
   type CopyOptions,
@@ -60,11 +62,13 @@ export {
   type RerankFunction,
   type SearchOptions,
   type Skipped,
+  type StoredChunk,
   type Stats,
   type StreamStep,
   type SyncOptions,
   type SyncReport,
   type VerifyReport,
+  type Vector,
   type VectorSearchOptions,
   type Version,
   type Where,
@@ -73,10 +77,28 @@ export {
   open,
 } from './kb.js';
 
+export {
+  type Answer,
+  type AnswerCitation,
+  type Candidate,
+  type Check,
+  type Pending,
+  type Plan,
+  type RunEvent,
+  type RunEventBase,
+  type RunInfo,
+  type RunMode,
+  type RunStatus,
+  RunStream,
+  type Step,
+} from './answer.js';
+export { Conversation, type ConversationOptions, type ConversationExport, Memory, type Turn, type UserFact } from './conversation.js';
 export { type LogEvent, onLog } from './log.js';
 export * from './models.js';
 export * from './recording.js';
+export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams, StateStore } from './runtime.js';
 export type { JsonSchema, StandardResult, StandardSchema } from './schema.js';
+export { type Effect, RuntimeTool, type ToolArguments, type ToolCard, type ToolContext, type ToolOptions, agentTool, kbTool, tool } from './tools.js';
 
 /** The version of the package. */
 export const version: string = native.version();

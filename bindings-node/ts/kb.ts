@@ -1,11 +1,15 @@
 // How are documents kept and found?
 
 import type * as Native from '../native.js';
-import { abortable, admitted, bounded, options as checked, hosted, parse, place, settle, shown } from './call.js';
-import { type Abortable, CrossEncoder, Embedder, encoderOf, nativeOf } from './embed.js';
+import { abortable, admitted, bounded, options as checked, hosted, parse, place as path, settle, shown } from './call.js';
+import { type Abortable, CrossEncoder, Embedder, embedderOf, encoderOf, nativeOf } from './embed.js';
 import { InvalidInput, invalid } from './errors.js';
-import { type Hit, type Metadata, type MetadataValue, hitsOf } from './hits.js';
+import { bases } from './handles.js';
+import { type Hit, type Metadata, type MetadataValue, hitsOf, picked } from './hits.js';
 import { native } from './native.js';
+
+/** A vector. */
+export type Vector = Float32Array | Float64Array | readonly number[];
 
 /** A document to be added. */
 export interface DocumentInput {
@@ -19,6 +23,8 @@ export interface DocumentInput {
   source?: string | null;
   /** What is known about it; filters name its members, nested ones by dotted path. */
   metadata?: Metadata | null;
+  /** The embedding of the document as a whole, when the caller has one. */
+  vector?: Vector | null;
   /** The pieces, when the caller has cut the text; offsets in UTF-16 units, the whole text unless given. */
   chunks?: ChunkInput[] | null;
 }
@@ -30,7 +36,7 @@ export interface ChunkInput {
   /** The headings above it, outermost first. */
   headings?: string[];
   /** Its embedding, when the caller has one; it is brought to unit length. */
-  vector?: Float32Array | Float64Array | readonly number[];
+  vector?: Vector;
 }
 
 /** A document as it is stored. */
@@ -40,6 +46,18 @@ export interface Document {
   title: string;
   source: string;
   metadata: Metadata;
+  /** Its pieces, where they were asked for. */
+  chunks?: StoredChunk[];
+}
+
+/** A piece of a document as it is stored. */
+export interface StoredChunk {
+  /** In UTF-16 units. */
+  start: number;
+  end: number;
+  headings: string[];
+  /** Its embedding, of unit length. */
+  vector: Float32Array;
 }
 
 /**
@@ -85,6 +103,8 @@ export interface OpenOptions {
   keepVersions?: number;
   /** Where the indexes of a knowledge base on an object store lie, in builds with object stores. Default: a folder in the user's cache. */
   cacheFolder?: string | null;
+  /** Called with how many pieces of how many are indexed where indexes have to be built again, or true to have it written to standard error. */
+  progress?: boolean | ProgressFunction | null;
   /** Settings of the object store, such as `aws_region`, in builds with object stores; the package is built without. */
   storageOptions?: Record<string, string> | null;
 }
@@ -95,6 +115,12 @@ export interface WriteOptions extends Abortable {
   onError?: 'stop' | 'skip';
   /** Called with documents done and documents in all, or true to have it written to standard error. */
   progress?: boolean | ProgressFunction | null;
+}
+
+/** How documents are added. */
+export interface AddOptions extends WriteOptions {
+  /** The embedding of each document as a whole, when the caller has them: one row for each. */
+  vectors?: readonly Vector[] | null;
 }
 
 /**
@@ -208,6 +234,8 @@ export interface CsvOptions {
 export interface FileOptions extends WriteOptions {
   /** The largest file, in bytes. Default 256 MiB. */
   maxBytes?: number;
+  /** How long one file may take, in seconds. Default 60. */
+  timeout?: number;
   /** How tables in text form are read. */
   csv?: CsvOptions | null;
   /** The encoding of text files, as a label of the Encoding Standard. Default: what the file declares, else what it looks like. */
@@ -283,6 +311,14 @@ export interface VectorSearchOptions extends Abortable {
   exact?: boolean;
   /** How many candidates each leg brings to begin with; 100 at least. */
   depth?: number | null;
+  /** `mmr` (maximal marginal relevance) puts the best candidates in another order; other rerankers read the text of a query. Default nothing. */
+  rerank?: 'mmr' | null;
+  /** How many candidates are put in order at a time. Default 50. */
+  rerankDepth?: number;
+  /** The weight of the reranker's score against the one before, 0 to 1. Default 1. */
+  blend?: number;
+  /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.5. */
+  mmrLambda?: number;
 }
 
 /** Words, or a further query. */
@@ -309,7 +345,7 @@ export interface Lexical {
 }
 
 /** What a search may be told. */
-export interface SearchOptions extends VectorSearchOptions {
+export interface SearchOptions extends Omit<VectorSearchOptions, 'rerank'> {
   /** Which legs run. Default `hybrid`. */
   mode?: 'hybrid' | 'dense' | 'lexical';
   /**
@@ -326,12 +362,6 @@ export interface SearchOptions extends VectorSearchOptions {
    * token vectors), a model, or a function. Default nothing.
    */
   rerank?: 'mmr' | 'late' | CrossEncoder | RerankFunction | null;
-  /** How many candidates are put in order at a time. Default 50. */
-  rerankDepth?: number;
-  /** The weight of the reranker's score against the one before, 0 to 1. Default 1. */
-  blend?: number;
-  /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.5. */
-  mmrLambda?: number;
   /** Which words must, may and must not occur, instead of the words of the query. */
   lexical?: Lexical | null;
   /** The parameters [k1, b] of BM25. Default [1.2, 0.75]. */
@@ -364,7 +394,10 @@ export interface DocumentPage extends Array<Document> {
 export type RerankFunction = (query: string, hits: Hit[]) => ArrayLike<number> | PromiseLike<ArrayLike<number>>;
 
 /** What {@link KnowledgeBase.context} may be told. */
-export interface ContextOptions extends SearchOptions {
+export interface ContextOptions extends SearchOptions, ContextForm {}
+
+/** What {@link KnowledgeBase.contextOf} may be told. */
+export interface ContextForm extends Abortable {
   /** The most tokens of the whole text, as the embedder counts. Default 2000. */
   maxTokens?: number;
   /** In which order the passages stand. Default `score`: the best first. */
@@ -373,6 +406,8 @@ export interface ContextOptions extends SearchOptions {
   neighbours?: number;
   /** A passage that is at least so similar to a better one is left out, 0 to 1. Default 0.85. */
   dedupe?: number;
+  /** What counts tokens: an Embedder, or a function from text to number; it may be asynchronous. Default the embedder of the knowledge base. */
+  tokenizer?: Embedder | ((text: string) => number | PromiseLike<number>) | null;
 }
 
 /** Where a passage comes from: `(await kb.get(docId)).text.slice(start, end)` is the passage. */
@@ -445,15 +480,13 @@ const MADE = Symbol('made');
  * Codes: `locked`, `embedder_mismatch`, `not_found` (read-only and absent), `corrupt`, `format_version`, `io`,
  * `permission_denied`.
  */
-export async function open(folder: string | URL | null, options?: OpenOptions | null): Promise<KnowledgeBase> {
-  const { embedder, ...rest } = checked(options);
+export async function open(place: string | URL | null, options?: OpenOptions | null): Promise<KnowledgeBase> {
+  const { embedder, progress, ...rest } = checked(options);
+  const tell = teller(progress, 'pieces');
   const model = embedder instanceof Embedder ? undefined : embedder;
-  const opened = await settle(() =>
-    native.open(folder === null ? null : place(folder), embedder instanceof Embedder ? nativeOf.get(embedder) : undefined, {
-      ...rest,
-      model: model === undefined || model === null ? model : place(model),
-    }),
-  );
+  const own = embedder instanceof Embedder ? nativeOf.get(embedder) : undefined;
+  const settings = { ...rest, model: model === undefined || model === null ? model : path(model) };
+  const opened = await calling(tell, () => settle(() => native.open(place === null ? null : path(place), own, settings, tell.call)));
   return new KnowledgeBase(MADE, opened);
 }
 
@@ -468,6 +501,7 @@ export class KnowledgeBase {
   constructor(made: typeof MADE, opened: Native.KnowledgeBase) {
     if (made !== MADE) throw invalid('a KnowledgeBase is made by open');
     this.#native = opened;
+    bases.set(this, opened);
   }
 
   /**
@@ -477,24 +511,25 @@ export class KnowledgeBase {
    * Codes: `duplicate_id`, `invalid_document`, `too_large`, `read_only`, `closed`, `cancelled`, `callback`, and those of the
    * embedder and of files.
    */
-  async add(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport> {
+  async add(documents: Iterable<DocumentInput>, options?: AddOptions | null): Promise<WriteReport> {
     return this.#write(documents, false, options);
   }
 
   /** Adds documents and replaces those whose id exists. Otherwise as {@link add}. */
-  async upsert(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport> {
+  async upsert(documents: Iterable<DocumentInput>, options?: AddOptions | null): Promise<WriteReport> {
     return this.#write(documents, true, options);
   }
 
   async #write(
     documents: Iterable<DocumentInput>,
     replace: boolean,
-    options: WriteOptions | null | undefined,
+    options: AddOptions | null | undefined,
   ): Promise<WriteReport> {
-    const { skip, teller, signal } = writing(options);
+    const { vectors, ...rest } = checked(options);
+    const { skip, teller, signal } = writing(rest);
     const batch = new native.Documents(skip);
     await fill(batch, documents, signal);
-    const write = (cancel?: Native.Cancel) => this.#native.write(batch, replace, teller.call, cancel);
+    const write = (cancel?: Native.Cancel) => this.#native.write(batch, replace, vectors, teller.call, cancel);
     return parse(await calling(teller, () => abortable(signal, false, write)));
   }
 
@@ -530,11 +565,11 @@ export class KnowledgeBase {
     options: SyncOptions | null | undefined,
   ): Promise<T> {
     const { progress, ocr, signal, root, ...rest } = checked(options);
-    const settings = { ...rest, root: root === undefined || root === null ? undefined : place(root) };
+    const settings = { ...rest, root: root === undefined || root === null ? undefined : path(root) };
     const [tell, read] = [teller(progress, 'files'), reader(ocr)];
     const list = Array.isArray(patterns) ? bounded(patterns as readonly (string | URL)[], 'patterns') : [patterns as string | URL];
     const write = (cancel?: Native.Cancel) =>
-      this.#native.writeFiles(list.map(place), task, settings, tell.call, read.call, cancel);
+      this.#native.writeFiles(list.map(path), task, settings, tell.call, read.call, cancel);
     return parse(await calling(tell, () => abortable(signal, false, write), read));
   }
 
@@ -588,11 +623,11 @@ export class KnowledgeBase {
   }
 
   /**
-   * The `k` best pieces for a query, best first.
+   * The `k` best pieces for a query, best first. `vector`: the query's embedding, when the caller has it.
    *
    * Codes: `filter_syntax`, `filter_type`, `filter_field`, `invalid_argument`, `cancelled`, `closed`, and those of the embedder.
    */
-  async search(query: string, options?: SearchOptions | null): Promise<Hit[]> {
+  async search(query: string, options?: (SearchOptions & { vector?: Vector | null }) | null): Promise<Hit[]> {
     const { signal, rerank, ...rest } = checked(options);
     const second = reranker(rerank);
     const search = (cancel?: Native.Cancel) =>
@@ -619,12 +654,20 @@ export class KnowledgeBase {
   }
 
   /** Cited text for a question, within a budget of tokens. Codes: as {@link search}. */
-  async context(query: string, options?: ContextOptions | null): Promise<Context> {
-    const { signal, rerank, ...rest } = checked(options);
-    const second = reranker(rerank);
+  async context(question: string, options?: ContextOptions | null): Promise<Context> {
+    const { signal, rerank, tokenizer, ...rest } = checked(options);
+    const [second, counts] = [reranker(rerank), counter(tokenizer)];
     const build = (cancel?: Native.Cancel) =>
-      this.#native.context(query, { ...rest, rerank: second.name }, cancel, second.encoder, second.call);
-    return parse(await calling(second, () => abortable(signal, true, build)));
+      this.#native.context(question, { ...rest, rerank: second.name }, cancel, second.encoder, second.call, counts.embedder, counts.call);
+    return parse(await calling(second, () => abortable(signal, true, build), counts));
+  }
+
+  /** The same of hits that were found already, the best first. */
+  async contextOf(hits: Iterable<Hit>, options?: ContextForm | null): Promise<Context> {
+    const { signal, tokenizer, ...rest } = checked(options);
+    const [counts, found] = [counter(tokenizer), picked(iterable(hits))];
+    const build = (cancel?: Native.Cancel) => this.#native.contextOf(found, rest, cancel, counts.embedder, counts.call);
+    return parse(await calling(counts, () => abortable(signal, true, build)));
   }
 
   /**
@@ -656,17 +699,20 @@ export class KnowledgeBase {
   }
 
   /** The pieces whose vectors are most similar to this one, of `dim` components. Codes as in {@link search}, `invalid_shape`. */
-  async searchVector(
-    vector: Float32Array | Float64Array | readonly number[],
-    options?: VectorSearchOptions | null,
-  ): Promise<Hit[]> {
+  async searchVector(vector: Vector, options?: VectorSearchOptions | null): Promise<Hit[]> {
     const { signal, ...rest } = checked(options);
+    if ((rest.rerank ?? 'mmr') !== 'mmr') throw invalid("rerank reads the text of the query; searchVector has 'mmr' alone");
     return hitsOf(await abortable(signal, true, (cancel) => this.#native.searchVector(vector, rest, cancel)));
   }
 
-  /** The document with this id. Codes: `unknown_id`, `closed`. */
-  async get(id: string): Promise<Document> {
-    return parse(await settle(() => this.#native.get(id)));
+  /** The document with this id; with `chunks` also its pieces. Codes: `unknown_id`, `closed`. */
+  async get(id: string, options?: { chunks?: boolean } | null): Promise<Document> {
+    const { chunks } = checked(options, ['chunks']);
+    const found = await settle(() => this.#native.get(id, chunks));
+    if (typeof found === 'string') return parse(found);
+    const document = parse<Document>(found[0]);
+    document.chunks?.forEach((chunk, i) => (chunk.vector = found[1][i]!));
+    return document;
   }
 
   /** The ids of the documents that match, oldest first: a filter, or `{ where: filter }`. All of them without one. */
@@ -767,7 +813,7 @@ export class KnowledgeBase {
    */
   async backup(to: string | URL, options?: CopyOptions | null): Promise<CopyReport> {
     const { teller, signal } = copying(options, 'files');
-    const copy = (cancel?: Native.Cancel) => this.#native.backup(place(to), teller.call, cancel);
+    const copy = (cancel?: Native.Cancel) => this.#native.backup(path(to), teller.call, cancel);
     return parse(await calling(teller, () => abortable(signal, false, copy)));
   }
 
@@ -793,10 +839,15 @@ export class KnowledgeBase {
     const { embedder, keepChunks, ...rest } = checked(options);
     const { teller, signal } = copying(rest, 'documents');
     const own = embedder instanceof Embedder ? nativeOf.get(embedder) : undefined;
-    const model = own === undefined && embedder !== undefined && embedder !== null ? place(embedder as string | URL) : undefined;
+    const model = own === undefined && embedder !== undefined && embedder !== null ? path(embedder as string | URL) : undefined;
     const copy = (cancel?: Native.Cancel) =>
-      this.#native.reembed(place(to), own, { model, keepChunks }, teller.call, cancel);
+      this.#native.reembed(path(to), own, { model, keepChunks }, teller.call, cancel);
     return parse(await calling(teller, () => abortable(signal, false, copy)));
+  }
+
+  /** The model that embeds. Codes: `unsupported` when nothing says how to open it, and those of opening. */
+  async embedder(): Promise<Embedder> {
+    return embedderOf(await settle(() => this.#native.embedder()));
   }
 
   /** The tenant that the handle sees; null for the one without a name. */
@@ -981,13 +1032,42 @@ function reader(ocr: FileOptions['ocr']): Told<Reader> {
   return told;
 }
 
+type Tokens = (reply: Native.Reply, text: string) => void;
+
+/** What counts tokens, as the native half takes it: nothing, an embedder, or a function. */
+function counter(tokenizer: ContextForm['tokenizer']): Told<Tokens> & { embedder?: Native.Embedder | undefined } {
+  if (tokenizer === undefined || tokenizer === null) return { call: undefined };
+  if (tokenizer instanceof Embedder) return { call: undefined, embedder: nativeOf.get(tokenizer) };
+  if (typeof tokenizer !== 'function') throw invalid(`tokenizer is ${shown(tokenizer)}; an Embedder or a function from text to a number is expected`);
+  const told: Told<Tokens> = {
+    call: (reply, text) => {
+      const failed = (error: unknown) => {
+        told.failed = { error };
+        reply.fail('the tokenizer callback failed');
+      };
+      const given = (count: unknown) => {
+        if (Number.isSafeInteger(count) && (count as number) >= 0) reply.answer(count);
+        else failed(invalid(`the tokenizer gave ${shown(count)}; a number of tokens from 0 is expected`));
+      };
+      hosted(() => tokenizer(text)).then(given, failed);
+    },
+  };
+  return told;
+}
+
+/** Something that can be iterated over, and is no text. */
+function iterable<T>(given: Iterable<T>): Iterable<T> {
+  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given)) throw invalid(`hits are ${shown(given)}; an array is expected`);
+  return given;
+}
+
 function bar(what: string): (done: number, total: number) => void {
   return (done, total) => void process.stderr.write(`\r${done}/${total} ${what}${done === total ? '\n' : ''}`);
 }
 
 type Scorer = (reply: Native.Reply, query: string, hits: Native.Hits) => void;
 
-/** A reranker as the native half takes it: by name, or `given` with the model or the function beside it. */
+/** A reranker as the native half takes it: by name, or the model or the function beside it. */
 interface Second extends Told<Scorer> {
   name: string | undefined;
   encoder?: Native.CrossEncoder | undefined;
@@ -995,7 +1075,7 @@ interface Second extends Told<Scorer> {
 
 function reranker(rerank: SearchOptions['rerank']): Second {
   if (rerank === undefined || rerank === null) return { name: undefined, call: undefined };
-  if (rerank instanceof CrossEncoder) return { name: 'given', encoder: encoderOf.get(rerank), call: undefined };
+  if (rerank instanceof CrossEncoder) return { name: undefined, encoder: encoderOf.get(rerank), call: undefined };
   if (typeof rerank === 'string') {
     if (rerank !== 'mmr' && rerank !== 'late') throw invalid(`rerank is ${shown(rerank)}; it is one of mmr, late`);
     return { name: rerank, call: undefined };
@@ -1004,7 +1084,7 @@ function reranker(rerank: SearchOptions['rerank']): Second {
     throw invalid(`rerank is a ${typeof rerank}; 'mmr', 'late', a CrossEncoder or a function is expected`);
   }
   const second: Second = {
-    name: 'given',
+    name: undefined,
     call: (reply, query, hits) => {
       const failed = (error: unknown) => {
         second.failed = { error };

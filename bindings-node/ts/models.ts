@@ -4,8 +4,12 @@ import type * as Native from '../native.js';
 import { abortable, admitted, bounded, hosted, isSignal, now, options as checked, parse, reason, settle } from './call.js';
 import type { Abortable } from './embed.js';
 import { Cancelled, QuorateError, errorOf, invalid } from './errors.js';
+import { bases, callers, halfOf, kept, models } from './handles.js';
+import type { KnowledgeBase } from './kb.js';
+import { neutral, isReply } from './messages.js';
 import { native } from './native.js';
 import { type JsonSchema, type StandardSchema, check, isStandard, schemaOf } from './schema.js';
+import { EventStream, ending } from './streams.js';
 
 /** What people, models and tools say to one another; {@link messageSchema} is its JSON Schema. */
 export interface Message {
@@ -160,6 +164,8 @@ export interface ModelOptions extends CommonModelOptions {
   outputWay?: 'native' | 'tool' | 'prompt' | null;
   /** Threads of a model that runs in this process (`local:PATH`). Default: as many as other work of quorate has. */
   threads?: number | null;
+  /** The knowledge base of the model `extractive`. */
+  kb?: KnowledgeBase | null;
 }
 
 /** The options of a question. */
@@ -191,25 +197,15 @@ export interface TokenCount {
   exact: boolean;
 }
 
-const nativeOf = new WeakMap<object, Native.LanguageModel>();
-
-/**
- * What a model needs as long as it is there: its function, and the models that it falls back on. Whoever asks a model keeps the model.
- * The native half does not hold functions of the host, so that one that refers to its model is let go with it.
- */
-const kept = new WeakMap<object, unknown>();
-
 function modelOf(of: unknown, what: string): Native.LanguageModel {
-  const found = typeof of === 'object' && of !== null ? nativeOf.get(of) : undefined;
-  if (!found) throw invalid(`${what} is not a Model`);
-  return found;
+  return halfOf(models, of, what, 'a Model');
 }
 
-function fallbackOf(models: readonly Model[] | null | undefined): Native.Fallback {
+function fallbackOf(given: readonly Model[] | null | undefined): Native.Fallback {
   const out = new native.Fallback();
-  if (models === undefined || models === null) return out;
-  if (!Array.isArray(models)) throw invalid('fallback is not an array of models');
-  bounded(models, 'fallback').forEach((model, i) => out.add(modelOf(model, `fallback[${i}]`)));
+  if (given === undefined || given === null) return out;
+  if (!Array.isArray(given)) throw invalid('fallback is not an array of models');
+  bounded(given, 'fallback').forEach((model, i) => out.add(modelOf(model, `fallback[${i}]`)));
   return out;
 }
 
@@ -224,13 +220,29 @@ function common<T extends CommonModelOptions>(
   return [options, fallbackOf(fallback), [...(fallback ?? [])]];
 }
 
+/** The model whose answers are sentences of a knowledge base, and what it needs; none where another one is meant. */
+function extractive(name: string, given: ModelOptions): [opened: Native.LanguageModel, keep: unknown] | undefined {
+  const { kb, baseUrl, apiKey, outputWay, threads, ...rest } = given;
+  if (name !== 'extractive' && (kb === undefined || kb === null)) return undefined;
+  if (name !== 'extractive' || kb === undefined || kb === null) {
+    throw invalid("the model 'extractive' is opened with kb, a knowledge base; other models have none");
+  }
+  if ([baseUrl, apiKey, outputWay, threads].some((option) => option !== undefined && option !== null)) {
+    throw invalid('the extractive model takes resilience, price and kb alone');
+  }
+  const [options, fallback, others] = common(rest);
+  const base = halfOf(bases, kb, 'kb', 'a KnowledgeBase');
+  return [now(() => native.LanguageModel.extractive(base, options, fallback)), [kb, others]];
+}
+
 const MADE = Symbol('made');
 
 /**
  * A language model. Its calls share limits and breaker. `name` is `WIRE:NAME`: `openai:NAME` speaks the chat-completions interface
  * (OpenAI, and every server that speaks it, by `baseUrl`), `anthropic:NAME` the messages interface; `local:PATH` is a GGUF file, or a
  * folder with safetensors, that runs in this process: `await Model.open(...)` reads its files on another thread, and `new Model(...)` on
- * this one, which takes seconds for a large one. Nothing is sent before the first call.
+ * this one, which takes seconds for a large one. `extractive` is no language model: it answers by sentences of the knowledge base `kb`,
+ * cited, or says that they are not in the sources. Nothing is sent before the first call.
  */
 export class Model {
   /** Codes: `invalid_argument`, `not_finite`; of local models `model_not_found`, `model_invalid`, `model_unsupported`, `too_large`. */
@@ -238,20 +250,27 @@ export class Model {
   /** @internal */
   constructor(made: typeof MADE, opened: Native.LanguageModel, keep: unknown);
   constructor(name: string | typeof MADE, given?: ModelOptions | Native.LanguageModel | null, keep?: unknown) {
-    if (name === MADE) {
-      nativeOf.set(this, given as Native.LanguageModel);
-      kept.set(this, keep);
-      return;
+    let opened = given as Native.LanguageModel;
+    if (name !== MADE) {
+      const own = checked(given as ModelOptions | null | undefined);
+      [opened, keep] = extractive(name, own) ?? Model.#open(name, own);
     }
-    const [options, fallback, models] = common(given as ModelOptions | null | undefined);
-    nativeOf.set(this, now(() => native.LanguageModel.open(name, options, fallback)));
-    kept.set(this, models);
+    models.set(this, opened);
+    kept.set(this, keep);
+  }
+
+  static #open(name: string, { kb: _, ...given }: ModelOptions): [opened: Native.LanguageModel, keep: unknown] {
+    const [options, fallback, others] = common(given);
+    return [now(() => native.LanguageModel.open(name, options, fallback)), others];
   }
 
   /** Opens a model on another thread. Codes: those of the constructor. */
   static async open(name: string, options?: ModelOptions | null): Promise<Model> {
-    const [rest, fallback, models] = common(options);
-    return new Model(MADE, await settle(() => native.openModel(name, rest, fallback)), models);
+    const { kb: _, ...given } = checked(options);
+    const made = extractive(name, checked(options));
+    if (made) return new Model(MADE, ...made);
+    const [rest, fallback, others] = common(given);
+    return new Model(MADE, await settle(() => native.openModel(name, rest, fallback)), others);
   }
 
   /** `WIRE:NAME`, as prices, recordings and messages name the model. */
@@ -326,25 +345,22 @@ export interface ScriptedRequest {
 /** A function that answers in the place of a model. */
 type Answerer = (request: ScriptedRequest) => ScriptedReply | PromiseLike<ScriptedReply>;
 
-/** The models that call functions of the host. */
-const callers = new WeakSet<Native.LanguageModel>();
-
 /** A model for tests: replies in their order, one for each call, or a function of the request. Streams come word by word. */
 export class ScriptedModel extends Model {
   /** Codes: `invalid_argument`, also for a call after the last reply; `callback` when the function fails. */
   constructor(replies: readonly ScriptedReply[] | Answerer, options?: (CommonModelOptions & { id?: string | null }) | null) {
-    const { id, ...given } = checked(options);
+    const { id, ...given } = { ...checked(options) };
     if (id !== undefined && id !== null && typeof id !== 'string') throw invalid('id is not a string');
-    const [rest, fallback, models] = common(given);
+    const [rest, fallback, others] = common(given);
     const name = id ?? undefined;
     if (typeof replies !== 'function') {
       if (!Array.isArray(replies)) throw invalid('replies are no array of replies and no function of the request');
-      super(MADE, now(() => native.LanguageModel.script(bounded(replies, 'replies').map(scripted), name, rest, fallback)), models);
+      super(MADE, now(() => native.LanguageModel.script(bounded(replies, 'replies').map(scripted), name, rest, fallback)), others);
       return;
     }
     const made = now(() => native.LanguageModel.callback(answering(new WeakRef(replies)), name, rest, fallback));
     callers.add(made);
-    super(MADE, made, [replies, models]);
+    super(MADE, made, [replies, others]);
   }
 }
 
@@ -379,10 +395,6 @@ function usageIn(usage: Partial<Usage> | null | undefined): Record<string, unkno
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));
 }
 
-function isReply(given: object): given is Reply {
-  return 'message' in given && 'attempts' in given && 'usage' in given;
-}
-
 /** A request as the native half takes it. */
 function requestOf<T>(messages: Messages, given: AskOptions<T>): object {
   const { tools, output, extra, ...rest } = given;
@@ -415,18 +427,6 @@ function toolOf(tool: Tool, i: number): unknown {
   return { ...tool, schema: schemaOf(tool.schema, `the schema of tools[${i}]`) };
 }
 
-/** A message in the neutral form. */
-function neutral(given: Message | Reply): unknown {
-  if (typeof given !== 'object' || given === null) return given;
-  if (isReply(given)) return given.message;
-  const { toolCalls, toolCallId, ...rest } = given;
-  return {
-    ...rest,
-    ...(toolCalls !== undefined && { tool_calls: toolCalls }),
-    ...(toolCallId !== undefined && { tool_call_id: toolCallId }),
-  };
-}
-
 /** @internal An answer as the native half gives it. */
 interface Found {
   tool_calls: ToolCall[];
@@ -455,109 +455,35 @@ async function replyOf<T>(found: Found, output: AskOptions<T>['output']): Promis
   return reply;
 }
 
-/** Has a signal cancel an answer that it does not hold: it may outlive all streams. Gives what ends that. */
-function listening(signal: AbortSignal, of: WeakRef<Native.ModelFlow>): () => void {
-  const abort = () => of.deref()?.cancel();
-  signal.addEventListener('abort', abort, { once: true });
-  return () => signal.removeEventListener('abort', abort);
+type RawEvent = { type: string; error?: { code: string; message: string }; result?: Found };
+
+/** An event as users see it, and whether it is the last. */
+async function eventOf<T>(raw: RawEvent, output: AskOptions<T>['output']): Promise<[event: ModelEvent<T>, last: boolean]> {
+  const error = raw.error && errorOf(raw.error.code, raw.error.message);
+  if (!raw.result) return [{ ...raw, ...(error && { error }) } as unknown as ModelEvent<T>, false];
+  try {
+    const result = raw.type === 'end' ? await replyOf(raw.result, output) : plainReply<T>(raw.result);
+    return [{ type: raw.type, ...(error && { error }), result } as unknown as ModelEvent<T>, true];
+  } catch (refused) {
+    // The answer fits the schema, and the form refuses it all the same.
+    if (!(refused instanceof QuorateError)) throw refused;
+    return [{ type: 'error', error: refused, result: { ...plainReply<T>(raw.result), finish: null, output: null } }, true];
+  }
 }
 
-/** Has signals let go of streams that were forgotten. */
-const forgotten = new FinalizationRegistry((leave: () => void) => leave());
-
 /** The events of one answer, as they come. The connection closes when the stream ends, is left or is forgotten. */
-export class ModelStream<T = unknown> implements AsyncIterableIterator<ModelEvent<T>> {
-  readonly #native: Native.ModelFlow;
-  readonly #output: AskOptions<T>['output'];
-  readonly #events: unknown[] = [];
-  #next = 0;
-  #before: Promise<unknown> = Promise.resolve();
-  #last: ModelEvent<T> | undefined;
-  #leave = (): void => {};
-
+export class ModelStream<T = unknown> extends EventStream<ModelEvent<T>> {
   /** @internal */
   constructor(model: Model, of: Native.ModelFlow, output: AskOptions<T>['output'], signal: AbortSignal | null | undefined) {
-    this.#native = of;
-    this.#output = output;
-    kept.set(this, model);
-    if (!signal) return;
-    if (signal.aborted) {
-      of.cancel();
-      return;
-    }
-    this.#leave = listening(signal, new WeakRef(of));
-    forgotten.register(this, this.#leave);
-  }
-
-  /** The next event; done after the last. */
-  next(): Promise<IteratorResult<ModelEvent<T>, undefined>> {
-    const waited = this.#before.then(() => this.#step());
-    this.#before = waited.catch(() => undefined);
-    return waited;
-  }
-
-  async #step(): Promise<IteratorResult<ModelEvent<T>, undefined>> {
-    if (this.#next >= this.#events.length) {
-      const text = await settle(() => this.#native.next());
-      if (text === undefined) {
-        this.#leave();
-        return { done: true, value: undefined };
-      }
-      this.#events.length = 0;
-      this.#events.push(...parse<unknown[]>(text));
-      this.#next = 0;
-    }
-    const raw = this.#events[this.#next++] as { type: string };
-    if (raw.type === 'text') return { done: false, value: raw as ModelEvent<T> };
-    const value = await this.#event(raw as { type: string; error?: { code: string; message: string }; result?: Found });
-    if ('result' in value) {
-      this.#last = value;
-      this.#leave();
-    }
-    return { done: false, value };
-  }
-
-  async #event(raw: { type: string; error?: { code: string; message: string }; result?: Found }): Promise<ModelEvent<T>> {
-    const error = raw.error && errorOf(raw.error.code, raw.error.message);
-    if (!raw.result) return { ...raw, ...(error && { error }) } as unknown as ModelEvent<T>;
-    try {
-      const result = raw.type === 'end' ? await replyOf(raw.result, this.#output) : plainReply<T>(raw.result);
-      return { type: raw.type, ...(error && { error }), result } as unknown as ModelEvent<T>;
-    } catch (refused) {
-      // The answer fits the schema, and the form refuses it all the same.
-      if (!(refused instanceof QuorateError)) throw refused;
-      return { type: 'error', error: refused, result: { ...plainReply<T>(raw.result), finish: null, output: null } };
-    }
+    super(of, model, signal, (raw) => eventOf(raw as RawEvent, output));
   }
 
   /** Reads what is left, and gives the whole answer. Codes: those of {@link Model.complete}. */
   async result(): Promise<Reply<T>> {
-    while (!(await this.next()).done);
-    const last = this.#last;
+    const last = await ending<ModelEvent<T>>(this);
     if (last?.type === 'error') throw last.error;
     if (last?.type !== 'end') throw new Cancelled('cancelled', 'the stream was cancelled before its end');
     return last.result;
-  }
-
-  /** Cancels the answer; the last event says so and has what had come. */
-  cancel(): void {
-    this.#native.cancel();
-  }
-
-  /** Lets go of the answer; `break` does it too. */
-  async return(): Promise<IteratorResult<ModelEvent<T>, undefined>> {
-    this.#leave();
-    this.#events.length = this.#next = 0;
-    this.#native.close();
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
   }
 }
 

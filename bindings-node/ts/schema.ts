@@ -54,8 +54,12 @@ export function schemaOf(form: JsonSchema | StandardSchema, what: string): unkno
   );
 }
 
-/** @internal The value as the form makes it. Codes: `output_invalid` with the path, `callback` when the form itself fails. */
-export async function check(form: JsonSchema | StandardSchema, value: unknown): Promise<unknown> {
+/** @internal The value as the form makes it. Codes: `code` with the path, `callback` when the form itself fails. */
+export async function check(
+  form: JsonSchema | StandardSchema,
+  value: unknown,
+  code: 'output_invalid' | 'tool_arguments' = 'output_invalid',
+): Promise<unknown> {
   const found = standard(form);
   if (found === undefined) return value;
   let complaint: string;
@@ -72,5 +76,6 @@ export async function check(form: JsonSchema | StandardSchema, value: unknown): 
   } catch (cause) {
     throw new InvalidInput('callback', `the schema failed: ${reason(cause)}`, { cause });
   }
-  throw errorOf('output_invalid', `the output does not fit the schema: ${complaint}`);
+  const what = code === 'output_invalid' ? 'the output does' : 'the arguments do';
+  throw errorOf(code, `${what} not fit the schema: ${complaint}`);
 }

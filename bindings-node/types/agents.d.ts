@@ -29,6 +29,8 @@ export interface Agent {
         topic: string;
         referTo?: string;
     }[];
+    /** How the agent is to answer: the first of the words that the model reads. */
+    instructions?: string | null;
     /** Names of the tools that the agent uses. */
     tools?: string[];
     /** Languages that the agent answers in, as BCP 47 tags. */
@@ -78,6 +80,23 @@ export interface RegistryOptions {
     embedder?: Embedder | string | URL | null;
     /** `healthcare`, the path of a catalogue file, or null for none. Default `healthcare`. */
     catalog?: string | URL | null;
+    /** How scores are mixed: any of the numbers. */
+    tuning?: {
+        centroidShare?: number;
+        nearest?: number;
+        descriptionPull?: number;
+        lexical?: number;
+        lexicalLift?: number;
+        weightStep?: number;
+        learning?: number;
+        learningPace?: number;
+    } | null;
+    /** How outcomes are learnt from; `alpha` (0.1) is how far it explores. Default `lin_ucb`. */
+    policy?: 'lin_ucb' | 'thompson' | {
+        kind: 'lin_ucb' | 'thompson';
+        alpha?: number;
+        seed?: number;
+    } | null;
 }
 /** What a match must and may do. */
 export interface MatchOptions extends Abortable {
@@ -101,9 +120,11 @@ export interface MatchOptions extends Abortable {
     minConfidence?: number;
     /** Whether outcomes take part in the ranking. Default true. */
     learn?: boolean;
+    /** The question's embedding by the registry's embedder, when the caller has it. */
+    vector?: Float32Array | Float64Array | readonly number[] | null;
 }
 /** What a panel must be like. */
-export interface PanelOptions extends Omit<MatchOptions, 'k' | 'abstain' | 'minConfidence'> {
+export interface PanelOptions extends Omit<MatchOptions, 'k' | 'abstain' | 'minConfidence' | 'vector'> {
     /** How many members, 1 to 64. Default 5. */
     size?: number;
     /** What counts beside relevance, 0 to 1. Default 0.3. */
@@ -268,7 +289,7 @@ export declare class AgentRegistry {
      * The best agents for a question, best first; of equals the one with the lower id, then the one without a tenant. None, never
      * a guess, when nothing is confident and `abstain` is set. Codes: `empty_input`, `unknown_capability`, `filter_type`.
      */
-    match(question: string, options?: MatchOptions | null): Promise<Match[]>;
+    match(query: string, options?: MatchOptions | null): Promise<Match[]>;
     /**
      * Agents that complement each other on a question: not the top ones alike. With `require`, all together have all, wherever
      * `size` agents can. Codes: `empty_input`, `not_found`, `invalid_argument`, `too_large`.
@@ -312,3 +333,5 @@ export declare class AgentRegistry {
     /** Closes at the end of an `await using` block. */
     [Symbol.asyncDispose](): Promise<void>;
 }
+/** The JSON Schema (draft 2020-12) of an agent's definition. */
+export declare function agentSchema(): Record<string, unknown>;

@@ -5,9 +5,14 @@ export { Cancelled, Conflict, Corrupt, ERROR_CODES, type ErrorCode, InvalidInput
 export * from './eval.js';
 export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue, type TermScore } from './hits.js';
 export { type ChunkInput, type ChunkOptions, type ChunkStrategy, type Citation, type Context, type ContextOptions, type CsvOptions, type CopyOptions, type CopyReport, type Document, type DocumentInput, type FileOptions, type DocumentPage, KnowledgeBase, type Lexical, type LexicalWords, type ListOptions, type OcrFunction, type OpenOptions, type Opening, type Problem, type ProgressFunction, type ReembedOptions, type RerankFunction, type SearchOptions, type Skipped, type Stats, type StreamStep, type SyncOptions, type SyncReport, type VerifyReport, type VectorSearchOptions, type Version, type Where, type WriteOptions, type WriteReport, open, } from './kb.js';
+export { type Answer, type AnswerCitation, type Candidate, type Check, type Pending, type Plan, type RunEvent, type RunEventBase, type RunInfo, type RunMode, type RunStatus, RunStream, type Step, } from './answer.js';
+export { Conversation, type ConversationOptions, type ConversationExport, Memory, type Turn, type UserFact } from './conversation.js';
+export { type AddOptions, type ChunkInput, type ChunkOptions, type ChunkStrategy, type Citation, type Context, type ContextForm, type ContextOptions, type CsvOptions, type CopyOptions, type CopyReport, type Document, type DocumentInput, type FileOptions, type DocumentPage, KnowledgeBase, type Lexical, type LexicalWords, type ListOptions, type OcrFunction, type OpenOptions, type Opening, type Problem, type ProgressFunction, type ReembedOptions, type RerankFunction, type SearchOptions, type Skipped, type StoredChunk, type Stats, type StreamStep, type SyncOptions, type SyncReport, type VerifyReport, type Vector, type VectorSearchOptions, type Version, type Where, type WriteOptions, type WriteReport, open, } from './kb.js';
 export { type LogEvent, onLog } from './log.js';
 export * from './models.js';
 export * from './recording.js';
+export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams, StateStore } from './runtime.js';
 export type { JsonSchema, StandardResult, StandardSchema } from './schema.js';
+export { type Effect, RuntimeTool, type ToolArguments, type ToolCard, type ToolContext, type ToolOptions, agentTool, kbTool, tool } from './tools.js';
 /** The version of the package. */
 export declare const version: string;

@@ -1,5 +1,7 @@
 import { type Abortable, CrossEncoder, Embedder } from './embed.js';
 import { type Hit, type Metadata, type MetadataValue } from './hits.js';
+/** A vector. */
+export type Vector = Float32Array | Float64Array | readonly number[];
 /** A document to be added. */
 export interface DocumentInput {
     /** Unique within its tenant; 1 to 1024 bytes. */
@@ -12,6 +14,8 @@ export interface DocumentInput {
     source?: string | null;
     /** What is known about it; filters name its members, nested ones by dotted path. */
     metadata?: Metadata | null;
+    /** The embedding of the document as a whole, when the caller has one. */
+    vector?: Vector | null;
     /** The pieces, when the caller has cut the text; offsets in UTF-16 units, the whole text unless given. */
     chunks?: ChunkInput[] | null;
 }
@@ -22,7 +26,7 @@ export interface ChunkInput {
     /** The headings above it, outermost first. */
     headings?: string[];
     /** Its embedding, when the caller has one; it is brought to unit length. */
-    vector?: Float32Array | Float64Array | readonly number[];
+    vector?: Vector;
 }
 /** A document as it is stored. */
 export interface Document {
@@ -31,6 +35,17 @@ export interface Document {
     title: string;
     source: string;
     metadata: Metadata;
+    /** Its pieces, where they were asked for. */
+    chunks?: StoredChunk[];
+}
+/** A piece of a document as it is stored. */
+export interface StoredChunk {
+    /** In UTF-16 units. */
+    start: number;
+    end: number;
+    headings: string[];
+    /** Its embedding, of unit length. */
+    vector: Float32Array;
 }
 /**
  * A filter: text such as `year >= 2020 AND kind IN ('label', 'guideline')`, or an object such as `{ year: { $gte: 2020 } }` with
@@ -74,6 +89,8 @@ export interface OpenOptions {
     keepVersions?: number;
     /** Where the indexes of a knowledge base on an object store lie, in builds with object stores. Default: a folder in the user's cache. */
     cacheFolder?: string | null;
+    /** Called with how many pieces of how many are indexed where indexes have to be built again, or true to have it written to standard error. */
+    progress?: boolean | ProgressFunction | null;
     /** Settings of the object store, such as `aws_region`, in builds with object stores; the package is built without. */
     storageOptions?: Record<string, string> | null;
 }
@@ -83,6 +100,11 @@ export interface WriteOptions extends Abortable {
     onError?: 'stop' | 'skip';
     /** Called with documents done and documents in all, or true to have it written to standard error. */
     progress?: boolean | ProgressFunction | null;
+}
+/** How documents are added. */
+export interface AddOptions extends WriteOptions {
+    /** The embedding of each document as a whole, when the caller has them: one row for each. */
+    vectors?: readonly Vector[] | null;
 }
 /**
  * Told how many of how many are done. The work waits for it, also for its promise; what it throws or rejects with ends the work
@@ -185,6 +207,8 @@ export interface CsvOptions {
 export interface FileOptions extends WriteOptions {
     /** The largest file, in bytes. Default 256 MiB. */
     maxBytes?: number;
+    /** How long one file may take, in seconds. Default 60. */
+    timeout?: number;
     /** How tables in text form are read. */
     csv?: CsvOptions | null;
     /** The encoding of text files, as a label of the Encoding Standard. Default: what the file declares, else what it looks like. */
@@ -256,6 +280,14 @@ export interface VectorSearchOptions extends Abortable {
     exact?: boolean;
     /** How many candidates each leg brings to begin with; 100 at least. */
     depth?: number | null;
+    /** `mmr` (maximal marginal relevance) puts the best candidates in another order; other rerankers read the text of a query. Default nothing. */
+    rerank?: 'mmr' | null;
+    /** How many candidates are put in order at a time. Default 50. */
+    rerankDepth?: number;
+    /** The weight of the reranker's score against the one before, 0 to 1. Default 1. */
+    blend?: number;
+    /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.5. */
+    mmrLambda?: number;
 }
 /** Words, or a further query. */
 export type LexicalWords = string | Lexical | readonly (string | Lexical)[] | null;
@@ -291,7 +323,7 @@ export interface Lexical {
     })[] | null;
 }
 /** What a search may be told. */
-export interface SearchOptions extends VectorSearchOptions {
+export interface SearchOptions extends Omit<VectorSearchOptions, 'rerank'> {
     /** Which legs run. Default `hybrid`. */
     mode?: 'hybrid' | 'dense' | 'lexical';
     /**
@@ -308,12 +340,6 @@ export interface SearchOptions extends VectorSearchOptions {
      * token vectors), a model, or a function. Default nothing.
      */
     rerank?: 'mmr' | 'late' | CrossEncoder | RerankFunction | null;
-    /** How many candidates are put in order at a time. Default 50. */
-    rerankDepth?: number;
-    /** The weight of the reranker's score against the one before, 0 to 1. Default 1. */
-    blend?: number;
-    /** Of `mmr`: the weight of relevance against variety, 0 to 1. Default 0.5. */
-    mmrLambda?: number;
     /** Which words must, may and must not occur, instead of the words of the query. */
     lexical?: Lexical | null;
     /** The parameters [k1, b] of BM25. Default [1.2, 0.75]. */
@@ -345,7 +371,10 @@ export interface DocumentPage extends Array<Document> {
 /** A function that gives each hit a score, larger is better; it may be asynchronous. */
 export type RerankFunction = (query: string, hits: Hit[]) => ArrayLike<number> | PromiseLike<ArrayLike<number>>;
 /** What {@link KnowledgeBase.context} may be told. */
-export interface ContextOptions extends SearchOptions {
+export interface ContextOptions extends SearchOptions, ContextForm {
+}
+/** What {@link KnowledgeBase.contextOf} may be told. */
+export interface ContextForm extends Abortable {
     /** The most tokens of the whole text, as the embedder counts. Default 2000. */
     maxTokens?: number;
     /** In which order the passages stand. Default `score`: the best first. */
@@ -354,6 +383,8 @@ export interface ContextOptions extends SearchOptions {
     neighbours?: number;
     /** A passage that is at least so similar to a better one is left out, 0 to 1. Default 0.85. */
     dedupe?: number;
+    /** What counts tokens: an Embedder, or a function from text to number; it may be asynchronous. Default the embedder of the knowledge base. */
+    tokenizer?: Embedder | ((text: string) => number | PromiseLike<number>) | null;
 }
 /** Where a passage comes from: `(await kb.get(docId)).text.slice(start, end)` is the passage. */
 export interface Citation {
@@ -415,7 +446,7 @@ export interface Version {
  * Codes: `locked`, `embedder_mismatch`, `not_found` (read-only and absent), `corrupt`, `format_version`, `io`,
  * `permission_denied`.
  */
-export declare function open(folder: string | URL | null, options?: OpenOptions | null): Promise<KnowledgeBase>;
+export declare function open(place: string | URL | null, options?: OpenOptions | null): Promise<KnowledgeBase>;
 /**
  * Documents that are kept and found; made by {@link open}. One handle may be used for any number of calls at a time, and each
  * call runs on a thread of quorate's own.
@@ -429,9 +460,9 @@ export declare class KnowledgeBase {
      * Codes: `duplicate_id`, `invalid_document`, `too_large`, `read_only`, `closed`, `cancelled`, `callback`, and those of the
      * embedder and of files.
      */
-    add(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport>;
+    add(documents: Iterable<DocumentInput>, options?: AddOptions | null): Promise<WriteReport>;
     /** Adds documents and replaces those whose id exists. Otherwise as {@link add}. */
-    upsert(documents: Iterable<DocumentInput>, options?: WriteOptions | null): Promise<WriteReport>;
+    upsert(documents: Iterable<DocumentInput>, options?: AddOptions | null): Promise<WriteReport>;
     /**
      * Adds the documents of files: a file, a folder or a glob, or several, such as `docs/**\/*`. Takes `.txt .md .html .pdf .docx
      * .xlsx .pptx .epub .rtf .eml .csv .tsv .jsonl` and kinds like them; `progress` counts files. There is a commit after each `batch` of documents, so what was stored before an
@@ -478,17 +509,21 @@ export declare class KnowledgeBase {
         all: true;
     } | readonly string[]): Promise<number>;
     /**
-     * The `k` best pieces for a query, best first.
+     * The `k` best pieces for a query, best first. `vector`: the query's embedding, when the caller has it.
      *
      * Codes: `filter_syntax`, `filter_type`, `filter_field`, `invalid_argument`, `cancelled`, `closed`, and those of the embedder.
      */
-    search(query: string, options?: SearchOptions | null): Promise<Hit[]>;
+    search(query: string, options?: (SearchOptions & {
+        vector?: Vector | null;
+    }) | null): Promise<Hit[]>;
     /** The hits of several queries, in parallel. */
     searchBatch(queries: readonly string[], options?: SearchOptions | null): Promise<Hit[][]>;
     /** The best pieces for one question in several wordings, the question itself first: each is searched for, then fused. */
     searchMany(queries: readonly string[], options?: SearchOptions | null): Promise<Hit[]>;
     /** Cited text for a question, within a budget of tokens. Codes: as {@link search}. */
-    context(query: string, options?: ContextOptions | null): Promise<Context>;
+    context(question: string, options?: ContextOptions | null): Promise<Context>;
+    /** The same of hits that were found already, the best first. */
+    contextOf(hits: Iterable<Hit>, options?: ContextForm | null): Promise<Context>;
     /**
      * The hits of queries as they come, in their order, at most `concurrency` (16) searches ahead.
      *
@@ -504,9 +539,11 @@ export declare class KnowledgeBase {
         hits: Hit[];
     }, void, undefined>;
     /** The pieces whose vectors are most similar to this one, of `dim` components. Codes as in {@link search}, `invalid_shape`. */
-    searchVector(vector: Float32Array | Float64Array | readonly number[], options?: VectorSearchOptions | null): Promise<Hit[]>;
-    /** The document with this id. Codes: `unknown_id`, `closed`. */
-    get(id: string): Promise<Document>;
+    searchVector(vector: Vector, options?: VectorSearchOptions | null): Promise<Hit[]>;
+    /** The document with this id; with `chunks` also its pieces. Codes: `unknown_id`, `closed`. */
+    get(id: string, options?: {
+        chunks?: boolean;
+    } | null): Promise<Document>;
     /** The ids of the documents that match, oldest first: a filter, or `{ where: filter }`. All of them without one. */
     ids(where?: Where | {
         where?: Where | null;
@@ -576,6 +613,8 @@ export declare class KnowledgeBase {
      * and those of the embedder and of files.
      */
     reembed(to: string | URL, options: ReembedOptions): Promise<CopyReport>;
+    /** The model that embeds. Codes: `unsupported` when nothing says how to open it, and those of opening. */
+    embedder(): Promise<Embedder>;
     /** The tenant that the handle sees; null for the one without a name. */
     get tenantName(): string | null;
     /** Takes over what other processes wrote since; says whether there was anything. */

@@ -1,6 +1,8 @@
 import type { Abortable } from './embed.js';
 import { QuorateError } from './errors.js';
+import type { KnowledgeBase } from './kb.js';
 import { type JsonSchema, type StandardSchema } from './schema.js';
+import { EventStream } from './streams.js';
 /** What people, models and tools say to one another; {@link messageSchema} is its JSON Schema. */
 export interface Message {
     role: 'system' | 'user' | 'assistant' | 'tool';
@@ -174,6 +176,8 @@ export interface ModelOptions extends CommonModelOptions {
     outputWay?: 'native' | 'tool' | 'prompt' | null;
     /** Threads of a model that runs in this process (`local:PATH`). Default: as many as other work of quorate has. */
     threads?: number | null;
+    /** The knowledge base of the model `extractive`. */
+    kb?: KnowledgeBase | null;
 }
 /** The options of a question. */
 export interface AskOptions<T = unknown> extends Abortable {
@@ -206,9 +210,11 @@ export interface TokenCount {
  * A language model. Its calls share limits and breaker. `name` is `WIRE:NAME`: `openai:NAME` speaks the chat-completions interface
  * (OpenAI, and every server that speaks it, by `baseUrl`), `anthropic:NAME` the messages interface; `local:PATH` is a GGUF file, or a
  * folder with safetensors, that runs in this process: `await Model.open(...)` reads its files on another thread, and `new Model(...)` on
- * this one, which takes seconds for a large one. Nothing is sent before the first call.
+ * this one, which takes seconds for a large one. `extractive` is no language model: it answers by sentences of the knowledge base `kb`,
+ * cited, or says that they are not in the sources. Nothing is sent before the first call.
  */
 export declare class Model {
+    #private;
     /** Codes: `invalid_argument`, `not_finite`; of local models `model_not_found`, `model_invalid`, `model_unsupported`, `too_large`. */
     constructor(name: string, options?: ModelOptions | null);
     /** Opens a model on another thread. Codes: those of the constructor. */
@@ -266,18 +272,9 @@ export declare class ScriptedModel extends Model {
     }) | null);
 }
 /** The events of one answer, as they come. The connection closes when the stream ends, is left or is forgotten. */
-export declare class ModelStream<T = unknown> implements AsyncIterableIterator<ModelEvent<T>> {
-    #private;
-    /** The next event; done after the last. */
-    next(): Promise<IteratorResult<ModelEvent<T>, undefined>>;
+export declare class ModelStream<T = unknown> extends EventStream<ModelEvent<T>> {
     /** Reads what is left, and gives the whole answer. Codes: those of {@link Model.complete}. */
     result(): Promise<Reply<T>>;
-    /** Cancels the answer; the last event says so and has what had come. */
-    cancel(): void;
-    /** Lets go of the answer; `break` does it too. */
-    return(): Promise<IteratorResult<ModelEvent<T>, undefined>>;
-    [Symbol.asyncIterator](): this;
-    [Symbol.asyncDispose](): Promise<void>;
 }
 /** The JSON Schema (draft 2020-12) of one message in the neutral form. */
 export declare function messageSchema(): JsonSchema;

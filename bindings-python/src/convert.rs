@@ -7,7 +7,7 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArra
 use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple, PyType};
 use quorate::consensus::Label;
 use quorate::{Code, Error};
 use serde::Serialize;
@@ -123,7 +123,7 @@ pub fn is_boolean(value: &Bound<'_, PyAny>) -> bool {
 }
 
 /// Is this a complex number? Python's refuse to become real ones, numpy's only warn.
-fn is_complex(value: &Bound<'_, PyAny>) -> bool {
+pub fn is_complex(value: &Bound<'_, PyAny>) -> bool {
     value.get_type().name().is_ok_and(|name| name.to_string_lossy().starts_with("complex"))
 }
 
@@ -220,99 +220,10 @@ pub fn rows(value: &Bound<'_, PyAny>, what: &str, gaps: bool) -> PyResult<Vec<Ve
         .collect()
 }
 
-/// Is this a sequence of numbers (one dimension) rather than one of rows? An empty one is.
-pub fn is_flat(value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if may_be_array(value)?
-        && let Ok(array) = value.cast::<PyUntypedArray>()
-    {
-        return Ok(numpy::PyUntypedArrayMethods::ndim(array) == 1);
-    }
-    match value.get_item(0) {
-        Ok(first) => Ok(first.try_iter().is_err()),
-        Err(_) => Ok(true),
-    }
-}
-
-/// Indices: whole numbers that are not negative.
-pub fn indices(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<usize>> {
-    sequence(value, what)?
-        .enumerate()
-        .map(|(i, item)| {
-            let item = item?;
-            let refuse =
-                || invalid(format!("{what}[{i}] is {}; a whole number from 0 is expected", describe(&item)));
-            if is_boolean(&item) { Err(refuse()) } else { item.extract().map_err(|_| refuse()) }
-        })
-        .collect()
-}
-
-/// Yes or no, as booleans or as 1 and 0.
-pub fn booleans(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<bool>> {
-    sequence(value, what)?
-        .enumerate()
-        .map(|(i, item)| {
-            let item = item?;
-            let place = || format!("{what}[{i}]");
-            if is_boolean(&item) {
-                return item.extract();
-            }
-            match number(&item, false, place)? {
-                0.0 => Ok(false),
-                1.0 => Ok(true),
-                x => Err(invalid(format!("{} is {x}; True or False is expected", place()))),
-            }
-        })
-        .collect()
-}
-
 /// An object for a message, never long.
 pub fn describe(value: &Bound<'_, PyAny>) -> String {
     let text = value.repr().map_or_else(|_| type_name(value), |r| r.to_string_lossy().into_owned());
     if text.chars().count() > 60 { format!("{}...", text.chars().take(57).collect::<String>()) } else { text }
-}
-
-/// A label: a string or a number. `None` for a missing one.
-pub fn label(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Option<Label>> {
-    if is_missing(value) {
-        return Ok(None);
-    }
-    if value.is_instance_of::<PyString>() {
-        return Ok(Some(Label::from(text(value, what)?)));
-    }
-    if value.is_instance_of::<PyBool>() || value.is_instance_of::<PyInt>() {
-        return whole(value, what).map(Some);
-    }
-    if value.is_instance_of::<PyFloat>() {
-        return Ok(Some(Label::from(value.extract::<f64>()?)));
-    }
-    // Numbers of numpy that are no subclass of Python's.
-    if value.hasattr("__index__")? {
-        return whole(value, what).map(Some);
-    }
-    if value.hasattr("__float__")?
-        && !is_complex(value)
-        && let Ok(x) = value.extract::<f64>()
-    {
-        return Ok(Some(Label::from(x)));
-    }
-    Err(invalid(format!("{what} is of type {}; a string or a number is expected", type_name(value))))
-}
-
-fn whole(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Label> {
-    value.extract::<i64>().map(Label::from).map_err(|_| {
-        invalid(format!("{what} is {}; whole numbers must fit into 64 bits with a sign", describe(value)))
-    })
-}
-
-/// Labels that are all there.
-pub fn labels(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<Label>> {
-    sequence(value, what)?
-        .enumerate()
-        .map(|(i, item)| {
-            let what = format!("{what}[{i}]");
-            label(&item?, &what)?.ok_or_else(|| invalid(format!("{what} is missing")))
-        })
-        .collect()
 }
 
 /// A label as a Python object.

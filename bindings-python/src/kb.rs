@@ -249,7 +249,7 @@ fn synced<'py>(py: Python<'py>, report: &SyncReport) -> PyResult<Bound<'py, PyDi
 }
 
 /// Tells a Python function how many of how many documents are done. What it raises ends the write.
-fn telling(host: &Host, function: Py<PyAny>) -> Arc<quorate::rag::Progress> {
+pub fn telling(host: &Host, function: Py<PyAny>) -> Arc<quorate::rag::Progress> {
     let (host, function) = (host.clone(), Arc::new(function));
     // Progress comes from one thread at a time.
     let last = Mutex::new(None);

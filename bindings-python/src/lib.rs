@@ -1,6 +1,7 @@
 //! How does Python reach quorate? Conversions only: each file here belongs to one file or folder of the core.
 
 mod agents;
+mod answer;
 mod bell;
 mod consensus;
 mod context;
@@ -10,6 +11,7 @@ mod door;
 mod embed;
 mod errors;
 mod eval;
+mod given;
 mod guest;
 mod hits;
 mod kb;

@@ -110,7 +110,8 @@ fn extractive_model(
     fallback: &Bound<'_, PyAny>,
 ) -> PyResult<LanguageModel> {
     let sources = Sources::of(kb.handle());
-    let provider = ExtractiveModel::new(Arc::clone(&sources), Wanted::default(), ExtractOptions::default()).or_raise()?;
+    let provider = ExtractiveModel::new(Arc::clone(&sources), Wanted::default(), ExtractOptions::default())
+        .or_raise()?;
     let given = options(given, "a model's options")?;
     let model = models::provided(HOST, provider, given, fallbacks(fallback)?).or_raise()?;
     Ok(LanguageModel { model, sources: Some(sources) })

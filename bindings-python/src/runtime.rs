@@ -6,7 +6,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    Approve, Conversation as Talk, Decision, Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool,
+    AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Pending, Question, Resume,
+    Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, evaluate_agents,
     sources_tool,
 };
 use quorate::state::StateStore as Store;
@@ -16,11 +17,11 @@ use quorate_bindings::runtime::{self, Run};
 use serde_json::{Map, Value, json};
 
 use crate::agents::AgentRegistry;
-use crate::convert::{from_json, report, sequence, text, type_name};
+use crate::convert::{from_json, report, sequence, text, texts, type_name};
 use crate::door::{CancelToken, Held, blocking, quick};
 use crate::errors::{OrRaise, invalid};
 use crate::guest;
-use crate::kb::KnowledgeBase;
+use crate::kb::{KnowledgeBase, telling};
 use crate::metadata::object;
 use crate::models::{LanguageModel, ModelFlow, failed};
 use crate::scalar::scalar;
@@ -46,12 +47,20 @@ pub struct Runtime(Held<Experts>);
 #[pyclass(frozen, module = "quorate", name = "Conversation")]
 pub struct Conversation(Held<Talk>);
 
+/// What an evaluation found; ``quorate.AgentReport`` is its public face.
+#[pyclass(frozen, module = "quorate", name = "Evaluation")]
+pub struct Evaluation(AgentReport);
+
 /// Adds the classes and the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StateStore>()?;
     module.add_class::<NativeTool>()?;
     module.add_class::<Runtime>()?;
     module.add_class::<Conversation>()?;
+    module.add_class::<Evaluation>()?;
+    module.add_function(wrap_pyfunction!(golden_tasks, module)?)?;
+    module.add_function(wrap_pyfunction!(check_judge, module)?)?;
+    module.add_function(wrap_pyfunction!(evaluation_of, module)?)?;
     module.add_function(wrap_pyfunction!(open_store, module)?)?;
     module.add_function(wrap_pyfunction!(open_runtime, module)?)?;
     module.add_function(wrap_pyfunction!(check_budget, module)?)?;
@@ -79,6 +88,7 @@ fn open_store(
 }
 
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "what a runtime is made of; Python's half calls it once")]
 fn open_runtime(
     registry: Option<&AgentRegistry>,
     kb: Option<&KnowledgeBase>,
@@ -86,6 +96,8 @@ fn open_runtime(
     store: Option<&StateStore>,
     #[pyo3(from_py_with = scalar)] tenant: Option<String>,
     budget: &Bound<'_, PyDict>,
+    tools: &Bound<'_, PyAny>,
+    approve: Option<Py<PyAny>>,
 ) -> PyResult<Runtime> {
     let own = model.and_then(LanguageModel::sources);
     let tenant = tenant.or_else(|| store.and_then(|store| store.tenant.clone()));
@@ -96,7 +108,8 @@ fn open_runtime(
         store: store.map(|store| store.store.clone()),
         tenant,
         budget: runtime::budget(HOST, options(budget, "a budget's options")?).or_raise()?,
-        ..RuntimeOptions::default()
+        tools: tools_of(tools)?,
+        approve: approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>),
     };
     Ok(Runtime(Held::new(Experts::new(options).or_raise()?)))
 }
@@ -152,7 +165,11 @@ impl Tool for HostTool {
                     "tenant": context.tenant,
                 });
                 let arguments = from_json(py, &Value::Object(arguments))?;
-                let given = self.function.bind(py).call1((arguments, report(py, &told)?, CancelToken(context.cancel.clone())))?;
+                let given = self.function.bind(py).call1((
+                    arguments,
+                    report(py, &told)?,
+                    CancelToken(context.cancel.clone()),
+                ))?;
                 let given = given.cast::<PyDict>().map_err(|_| invalid("a tool's result is no dict"))?;
                 options(given, "a tool's result")
             };
@@ -182,14 +199,14 @@ impl Approve for HostApprove {
 
 /// What the host adds to a question.
 fn asked(
-    question: &str,
+    question: String,
     given: &Bound<'_, PyDict>,
     tools: &Bound<'_, PyAny>,
     approve: Option<Py<PyAny>>,
     talk: Option<&Conversation>,
 ) -> PyResult<Question> {
     let mut question =
-        runtime::question(HOST, question.to_owned(), options(given, "a question's options")?).or_raise()?;
+        runtime::question(HOST, question, options(given, "a question's options")?).or_raise()?;
     question.talk = talk.map(|talk| (*talk.0).clone());
     question.tools = Some(tools_of(tools)?);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
@@ -216,7 +233,7 @@ impl Runtime {
     fn ask<'py>(
         &self,
         py: Python<'py>,
-        question: &str,
+        #[pyo3(from_py_with = scalar)] question: String,
         given: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
@@ -234,7 +251,7 @@ impl Runtime {
     /// The events of a question.
     fn flow(
         &self,
-        question: &str,
+        #[pyo3(from_py_with = scalar)] question: String,
         given: &Bound<'_, PyDict>,
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
@@ -247,7 +264,7 @@ impl Runtime {
     /// The events of a run that goes on.
     fn resume_flow(
         &self,
-        run_id: &str,
+        #[pyo3(from_py_with = scalar)] run_id: String,
         decisions: &Bound<'_, PyDict>,
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
@@ -259,20 +276,20 @@ impl Runtime {
             approve,
             ..Resume::default()
         };
-        Ok(ModelFlow::of(runtime::flow(HOST, &self.0, Run::Resume(run_id.to_owned(), Box::new(going_on)))))
+        Ok(ModelFlow::of(runtime::flow(HOST, &self.0, Run::Resume(run_id, Box::new(going_on)))))
     }
 
     fn resume<'py>(
         &self,
         py: Python<'py>,
-        run_id: &str,
+        #[pyo3(from_py_with = scalar)] run_id: String,
         decisions: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
         let (decisions, tools) = (decided(decisions)?, Some(tools_of(tools)?));
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+        let (experts, run_id) = (self.0.clone(), run_id);
         let answer = blocking(py, move |host| {
             let cancel = host.cancel.clone();
             let going_on = Resume { decisions, tools, approve, cancel };
@@ -281,43 +298,113 @@ impl Runtime {
         from_json(py, &answer)
     }
 
-    fn runs<'py>(&self, py: Python<'py>, status: Option<String>) -> PyResult<Bound<'py, PyList>> {
+    fn runs<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] status: Option<String>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let experts = self.0.clone();
         let rows = blocking(py, move |_| experts.runs(status.as_deref()))?;
-        let rows = rows.iter().map(|row| from_json(py, &runtime::row(HOST, row))).collect::<PyResult<Vec<_>>>()?;
+        let rows =
+            rows.iter().map(|row| from_json(py, &runtime::row(HOST, row))).collect::<PyResult<Vec<_>>>()?;
         PyList::new(py, rows)
     }
 
-    fn run<'py>(&self, py: Python<'py>, run_id: &str) -> PyResult<Bound<'py, PyAny>> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] run_id: String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         let row = quick(py, || Ok(runtime::row(HOST, experts.run(&run_id)?.row())))?;
         from_json(py, &row)
     }
 
-    fn events<'py>(&self, py: Python<'py>, run_id: &str) -> PyResult<Bound<'py, PyList>> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    fn events<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] run_id: String,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         let events = blocking(py, move |_| experts.run(&run_id)?.events())?;
         let events = events.iter().map(|one| from_json(py, &runtime::event(HOST, one)));
         PyList::new(py, events.collect::<PyResult<Vec<_>>>()?)
     }
 
-    fn answer<'py>(&self, py: Python<'py>, run_id: &str) -> PyResult<Bound<'py, PyAny>> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    fn answer<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] run_id: String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         let answer = blocking(py, move |_| runtime::answer(HOST, &experts.run(&run_id)?.answer()?))?;
         from_json(py, &answer)
     }
 
-    fn cancel(&self, py: Python<'_>, run_id: &str) -> PyResult<()> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    fn cancel(&self, py: Python<'_>, #[pyo3(from_py_with = scalar)] run_id: String) -> PyResult<()> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         blocking(py, move |_| experts.cancel(&run_id))
     }
 
-    fn delete(&self, py: Python<'_>, run_id: &str) -> PyResult<()> {
-        let (experts, run_id) = (self.0.clone(), run_id.to_owned());
+    /// Asks tasks several times. `judges`: pairs of a model and its options.
+    #[pyo3(signature = (tasks, given, judges, tools, approve, progress))]
+    fn evaluate(
+        &self,
+        py: Python<'_>,
+        tasks: &Bound<'_, PyDict>,
+        given: &Bound<'_, PyDict>,
+        judges: Vec<(PyRef<'_, LanguageModel>, Bound<'_, PyDict>)>,
+        tools: &Bound<'_, PyAny>,
+        approve: Option<Py<PyAny>>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Evaluation> {
+        let tasks = options(tasks, "the tasks")?;
+        let judge = |(model, given): (PyRef<'_, LanguageModel>, Bound<'_, PyDict>)| {
+            runtime::judge(HOST, model.model(), options(&given, "a judge's options")?).or_raise()
+        };
+        let judges = judges.into_iter().map(judge).collect::<PyResult<Vec<_>>>()?;
+        let how = runtime::evaluation(HOST, options(given, "an evaluation's options")?, judges).or_raise()?;
+        let experts = self.with(tools, approve)?;
+        let report = blocking(py, move |host| {
+            let tasks = runtime::tasks(&tasks["tasks"])?;
+            let progress = progress.map(|function| telling(host, function));
+            let how = EvaluateOptions { cancel: host.cancel.clone(), progress, ..how };
+            evaluate_agents(&experts, &tasks, &how)
+        })?;
+        Ok(Evaluation(report))
+    }
+
+    /// Asks a recorded run again.
+    fn replay<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] run_id: String,
+        given: &Bound<'py, PyDict>,
+        model: Option<&LanguageModel>,
+        tools: &Bound<'py, PyAny>,
+        approve: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let change = options(given, "a replay's options")?;
+        let change = runtime::change(HOST, change, model.map(LanguageModel::model)).or_raise()?;
+        let (experts, run_id) = (self.with(tools, approve)?, run_id);
+        let found = blocking(py, move |host| {
+            let change = Change { cancel: host.cancel.clone(), ..change };
+            runtime::replayed(HOST, &experts.replay(&run_id, change)?)
+        })?;
+        from_json(py, &found)
+    }
+
+    fn delete(&self, py: Python<'_>, #[pyo3(from_py_with = scalar)] run_id: String) -> PyResult<()> {
+        let (experts, run_id) = (self.0.clone(), run_id);
         blocking(py, move |_| experts.delete(&run_id))
     }
 
-    fn conversation(&self, py: Python<'_>, id: Option<String>, given: &Bound<'_, PyDict>) -> PyResult<Conversation> {
+    fn conversation(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = scalar)] id: Option<String>,
+        given: &Bound<'_, PyDict>,
+    ) -> PyResult<Conversation> {
         let options =
             runtime::conversation_options(HOST, options(given, "a conversation's options")?).or_raise()?;
         let experts = self.0.clone();
@@ -328,9 +415,9 @@ impl Runtime {
     fn remember<'py>(
         &self,
         py: Python<'py>,
-        user: String,
-        text: String,
-        source: Option<String>,
+        #[pyo3(from_py_with = scalar)] user: String,
+        #[pyo3(from_py_with = scalar)] text: String,
+        #[pyo3(from_py_with = scalar)] source: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let experts = self.0.clone();
         let fact = blocking(py, move |_| experts.memory().remember(&user, &text, source.as_deref()))?;
@@ -341,9 +428,9 @@ impl Runtime {
     fn recall<'py>(
         &self,
         py: Python<'py>,
-        user: String,
-        question: Option<String>,
-        k: usize,
+        #[pyo3(from_py_with = scalar)] user: String,
+        #[pyo3(from_py_with = scalar)] question: Option<String>,
+        #[pyo3(from_py_with = scalar)] k: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         let experts = self.0.clone();
         let found = blocking(py, move |host| {
@@ -355,7 +442,12 @@ impl Runtime {
         from_json(py, &runtime::facts(&found))
     }
 
-    fn forget(&self, py: Python<'_>, user: String, id: Option<String>) -> PyResult<usize> {
+    fn forget(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = scalar)] user: String,
+        #[pyo3(from_py_with = scalar)] id: Option<String>,
+    ) -> PyResult<usize> {
         let experts = self.0.clone();
         blocking(py, move |_| experts.memory().forget(&user, id.as_deref()))
     }
@@ -363,15 +455,14 @@ impl Runtime {
     fn prompt<'py>(
         &self,
         py: Python<'py>,
-        question: &str,
+        #[pyo3(from_py_with = scalar)] question: String,
         given: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let question = asked(question, given, tools, None, None)?;
         let experts = self.0.clone();
-        let messages = blocking(py, move |host| {
-            experts.prompt(Question { cancel: host.cancel.clone(), ..question })
-        })?;
+        let messages =
+            blocking(py, move |host| experts.prompt(Question { cancel: host.cancel.clone(), ..question }))?;
         from_json(py, &runtime::messages(&messages))
     }
 }
@@ -396,8 +487,59 @@ impl Conversation {
         blocking(py, move |_| talk.add(messages))
     }
 
-    fn forget(&self, py: Python<'_>, which: Option<Vec<String>>) -> PyResult<usize> {
+    fn forget(&self, py: Python<'_>, which: Option<Bound<'_, PyAny>>) -> PyResult<usize> {
+        let which = which.map(|which| texts(&which, "where")).transpose()?;
         let talk = (*self.0).clone();
         blocking(py, move |_| talk.forget(which.as_deref()))
+    }
+}
+
+impl Runtime {
+    /// The same with these tools, and with who decides.
+    fn with(&self, tools: &Bound<'_, PyAny>, approve: Option<Py<PyAny>>) -> PyResult<Experts> {
+        let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
+        self.0.with(tools_of(tools)?, approve).or_raise()
+    }
+}
+
+/// The tasks that ship, by the id of their agent.
+#[pyfunction]
+fn golden_tasks(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    from_json(py, &runtime::golden().or_raise()?)
+}
+
+#[pyfunction]
+fn check_judge(model: &LanguageModel, given: &Bound<'_, PyDict>) -> PyResult<()> {
+    runtime::judge(HOST, model.model(), options(given, "a judge's options")?).or_raise().map(|_| ())
+}
+
+/// A report that was written as JSON.
+#[pyfunction]
+fn evaluation_of(given: &Bound<'_, PyDict>) -> PyResult<Evaluation> {
+    AgentReport::from_json(&options(given, "a report")?).or_raise().map(Evaluation)
+}
+
+#[pymethods]
+impl Evaluation {
+    fn found<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        from_json(py, &runtime::agent_report(HOST, &self.0).or_raise()?)
+    }
+
+    fn rows<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        from_json(py, &runtime::agent_rows(HOST, &self.0))
+    }
+
+    fn html(&self) -> String {
+        self.0.report_html()
+    }
+
+    fn compare<'py>(
+        &self,
+        py: Python<'py>,
+        other: &Evaluation,
+        #[pyo3(from_py_with = scalar)] seed: u64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let found = quick(py, || self.0.compare(&other.0, seed))?;
+        from_json(py, &runtime::agent_comparison(HOST, &found))
     }
 }

@@ -71,7 +71,7 @@ def every(host, table):
 
 
 def main(folder):
-    table = json.loads((Path(__file__).resolve().parents[2] / "tests" / "surface.json").read_text())["python"]
+    table = json.loads((Path(__file__).resolve().parents[2] / "tests" / "surface" / "found.json").read_text())["python"]
     host = hostile.Host(Path(folder))
     big = quorate.open(None)
     big.add([{"id": str(i), "text": f"document {i} on metformin", "metadata": {"i": i}} for i in range(6000)])

@@ -59,6 +59,11 @@ def cyclic_dict():
     return value
 
 
+def working():
+    """A function that can be a tool."""
+    return 1
+
+
 class Bad:
     """An object of which every question raises."""
 
@@ -160,6 +165,7 @@ class Host:
         self.model = quorate.ScriptedModel(lambda request: "5 mg")
         with quorate.record(folder / "case.jsonl"):
             self.model.complete("q")
+        self.runtime = quorate.Runtime(model=self.model, registry=self.registry)
 
     @property
     def kb(self):
@@ -195,6 +201,11 @@ class Host:
         self.count += 1
         return self.folder / f"fresh{self.count}"
 
+    def online(self):
+        made = consensus.OnlineDawidSkene(["x", "y"])
+        made.add("j", "b", "y")
+        return made
+
     def of(self, name):
         """What the methods of a class are called on; None for a class that is a result."""
         return {
@@ -207,8 +218,13 @@ class Host:
             "EmbeddingCache": lambda: quorate.EmbeddingCache(self.place()),
             "Events": lambda: self.registry.subscribe(),
             "Model": lambda: self.model,
+            "OnlineDawidSkene": lambda: self.online(),
             "ScriptedModel": lambda: self.model,
             "AsyncModel": lambda: self.model.aio,
+            "Runtime": lambda: self.runtime,
+            "AsyncRuntime": lambda: self.runtime.aio,
+            "Conversation": lambda: self.runtime.conversation("c"),
+            "Memory": lambda: self.runtime.memory,
         }.get(name)
 
     def good(self, call, parameter):
@@ -232,9 +248,11 @@ BY_NAME = {
     "p": [0.9, 0.7, 0.4], "seeds": [[[1.0, 2.0, 3.0]] * 3] * 2, "answers": [2.0, 2.5, 1.5], "outcomes": [True, False, True],
     "ab": [10, 5, 5, 10], "ba": [9, 6, 5, 10], "votes": ["x", "x", "y"], "predictions": [[0.6, 0.4]] * 3, "rankings": RANKINGS,
     "ratings": [7, 8, 7, 6, 8], "values": [5.0, 4.5], "vectors": [[1.0, 0.0], [0.0, 1.0]],
-    "ballots": {"ann": "yes", "bob": "no", "eve": "yes"}, "url": "http://127.0.0.1:9/v1", "base_url": "http://127.0.0.1:9/v1",
+    "ballots": {"ann": "yes", "bob": "no", "eve": "yes"}, "competences": [0.7, 0.6, 0.8], "classes": ["x", "y"], "item": "i", "rater": "a", "value": "x", "url": "http://127.0.0.1:9/v1", "base_url": "http://127.0.0.1:9/v1",
     "model": "m", "source": "builtin", "passages": ["glucose"], "function": lambda host: len, "fn": lambda host: (lambda texts: [[1.0]]),
-    "messages": "q", "replies": ["5 mg"],
+    "messages": "q", "replies": ["5 mg"], "runtime": lambda host: host.runtime, "kb": lambda host: host.kb, "user": "ann", "fact": "a fact",
+    "run_id": lambda host: host.runtime.ask("What harms the kidney?").run_id, "judge": lambda host: quorate.Judge(host.model),
+    "tasks": [{"id": "dose", "question": "What harms the kidney?", "expect": {"exact": ["5 mg"]}}],
     "comparisons": [("a", "b"), ("b", "a"), ("a", "c"), ("c", "b")], "questions": ["Will it rain?"], "dim": 3, "code": "invalid_argument", "message": "x",
 }
 BY_CALL = {
@@ -251,16 +269,20 @@ BY_CALL = {
     "run": {"function": lambda host: host.kb.count}, "krippendorff_alpha": {}, "m_msr": {}, "one_coin": {},
     "linear_pool": {},
     "ratings": {"data": RATINGS}, "Ratings": {"data": RATINGS},
+    "Runtime": {"model": lambda host: host.model}, "Judge": {"model": lambda host: host.model}, "agent_tool": {"id": "kidney"},
+    "evaluate_agents": {"repeat": 1}, "tool": {"function": lambda host: working},
     "Model": {"name": "openai:m", "api_key": "key"}, "replay": {"path": lambda host: host.folder / "case.jsonl"},
 }
 
 # Calls without parameters have nothing to try; those of results are tried by the tests of the results.
 WORKS = {
     "KnowledgeBase", "AgentRegistry", "Embedder", "EmbeddingCache", "Events", "AsyncKnowledgeBase", "AsyncAgentRegistry",
-    "AsyncEmbedder", "Model", "ScriptedModel", "AsyncModel",
+    "AsyncEmbedder", "Model", "ScriptedModel", "AsyncModel", "Runtime", "AsyncRuntime", "Conversation", "Memory",
+    "OnlineDawidSkene",
 }
 MAKERS = {
     "AgentRegistry", "Embedder", "EmbeddingCache", "RemoteEmbedder", "CrossEncoder", "Model", "ScriptedModel", "Resilience",
+    "Runtime", "Budget", "Judge", "StateStore", "OnlineDawidSkene",
 }
 SKIPPED = {
     "Events.get": "it waits for an event for as long as it is told to",
@@ -324,7 +346,7 @@ def too_late(*_):
 
 
 def main(folder, cases, seed):
-    table = json.loads((Path(__file__).resolve().parents[2] / "tests" / "surface.json").read_text())["python"]
+    table = json.loads((Path(__file__).resolve().parents[2] / "tests" / "surface" / "found.json").read_text())["python"]
     rng = random.Random(seed)
     host = Host(Path(folder))
     wrong, tried = [], 0

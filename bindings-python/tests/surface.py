@@ -1,6 +1,6 @@
 """Which calls does the Python package have, each with its parameters?
 
-``python surface.py`` writes the part of Python of ``tests/surface.json``, the one table of what users call; the part of Node
+``python surface.py`` writes the part of Python of ``tests/surface/found.json``, the one table of what users call; the part of Node
 is written by ``bindings-node/scripts/surface.mjs``. Tests compare both with what the packages export, and the drivers that
 try hostile values go through them, so that no new call escapes.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import quorate
 
-TABLE = Path(__file__).resolve().parents[2] / "tests" / "surface.json"
+TABLE = Path(__file__).resolve().parents[2] / "tests" / "surface" / "found.json"
 MODULES = ("quorate", "quorate.consensus", "quorate.aio")
 
 

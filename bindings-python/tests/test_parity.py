@@ -65,9 +65,43 @@ def in_code_points(answer, kb):
     return answer
 
 
+@quorate.tool(schema={"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]})
+def lookup(code):
+    """What a code means."""
+    return {"code": code, "means": "a catheter"}
+
+
+@quorate.tool(effect="write", schema={"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]})
+def send(code):
+    """Sends a letter."""
+    return "sent"
+
+
+def runs(replies, documents, question, options, decisions):
+    """Asks, goes on with decisions where there are any, and tells the answer and the events of the journal."""
+    kb = model = None
+    if documents is not None:
+        kb = quorate.open(None)
+        kb.add(documents)
+    if replies is not None:
+        model = quorate.ScriptedModel(replies, id="scripted:parity", price={"input": 1, "output": 2})
+    runtime = quorate.Runtime(kb=kb, model=model, tools=[lookup, send])
+    if "budget" in options:
+        options = {**options, "budget": quorate.Budget(**options["budget"])}
+    try:
+        answer = runtime.ask(question, **options)
+    except TypeError as error:
+        raise quorate.InvalidInput("invalid_argument", str(error)) from error
+    if decisions:
+        answer = runtime.resume(answer.run_id, decisions)
+    return {"answer": answer, "events": [event.type for event in runtime.run(answer.run_id).events()]}
+
+
 def perform(operation, handles, folder):
     args = dict(operation["args"])
     on = operation["on"]
+    if operation["call"] == "runs":
+        return runs(**args)
     target = {"quorate": quorate, "consensus": quorate.consensus}.get(on) or handles[on]
     if "place" in args:
         args["place"] = folder / args["place"]

@@ -44,7 +44,7 @@ def test_another_version_is_written_everywhere(copy):
     # People say what is new in it.
     assert release(copy, "check").stderr.strip() == "CHANGELOG.md says nothing of 9.9.9-rc.1"
     changes = copy / "CHANGELOG.md"
-    changes.write_text(changes.read_text().replace("## [Unreleased]\n", "## [Unreleased]\n\n## [9.9.9-rc.1]\n\n* All.\n"))
+    changes.write_text(changes.read_text().replace("## [0.1.0]", "## [9.9.9-rc.1]\n\n* All.\n\n## [0.1.0]", 1))
     assert release(copy, "check", "v9.9.9-rc.1").returncode == 0
     assert release(copy, "notes").stdout.strip() == "* All."
     # And nothing else is changed.

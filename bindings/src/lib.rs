@@ -1,16 +1,26 @@
 //! What do the bindings of Python and Node share?
 //!
-//! A host's options are read here, from JSON and once for both; results leave as JSON. What differs between the hosts is
-//! small and has a name: [`Host`].
+//! A host copies what it is given into [`Given`], once; calls are read from that here, for both ([`Args`], [`typed`], [`read`]),
+//! and answer with an [`Answer`] of which a host makes its own values. What differs between the hosts is small and has a name: [`Host`].
 
 #![warn(missing_docs)]
 
+pub mod agents;
+mod answer;
+mod args;
+pub mod consensus;
 mod flow;
+mod given;
 mod host;
 pub mod models;
 mod options;
+pub mod read;
 pub mod runtime;
+pub mod typed;
 
+pub use answer::Answer;
+pub use args::Args;
 pub use flow::{Failed, Feed, Flow};
-pub use host::Host;
+pub use given::Given;
+pub use host::{Host, camel, snake};
 pub use options::Options;

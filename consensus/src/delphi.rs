@@ -1,7 +1,7 @@
 //! Has a panel come to agree on ratings, has it stopped moving, and should there be another round?
 
 use quorate_core::{Cancel, Code, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::agreement::{KendallW, kendall_w};
 use crate::check;
@@ -11,7 +11,8 @@ use crate::data::Ratings;
 const ROUNDING: f64 = 1e-9;
 
 /// Options of [`delphi_round`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DelphiConfig {
     /// The ends of the rating scale. The constants of RAND/UCLA are for 1 to 9 (the default); ratings on another
     /// scale are mapped linearly onto it for appropriateness and disagreement.

@@ -28,5 +28,7 @@ pub use matching::{
     MatchOptions, Part, Policy, Tuning,
 };
 pub use panel::{Coverage, MAX_PANEL, Member, Panel, PanelOptions};
-pub use registry::{AgentRegistry, AgentVersion, Event, EventKind, Events, RegistryOptions};
+pub use registry::{
+    AgentRegistry, AgentVersion, DEFAULT_EXPLORATION, Event, EventKind, Events, RegistryOptions,
+};
 pub use taxonomy::Taxonomy;

@@ -84,7 +84,11 @@ impl Machine {
             stopped_by: if nobody { Some("nobody_fits".to_owned()) } else { self.stopped_by.clone() },
             text,
             output: self.output.clone(),
-            citations: if self.spec.extractive { self.cited.clone() } else { citations(&body, &self.passages) },
+            citations: if self.spec.extractive {
+                self.cited.clone()
+            } else {
+                citations(&body, &self.passages)
+            },
             agent: if nobody { None } else { self.agent.as_ref().map(|agent| agent.id.clone()) },
             matched: if nobody { None } else { self.best().cloned() },
             confidence: self.confidence(),

@@ -91,14 +91,20 @@ impl Runtime {
         if options.max_tokens == 0 {
             return Err(Error::invalid("conversation: max_tokens is 0, expected 1 or more"));
         }
-        if let Some(user) = options.user.as_deref().filter(|user| user.trim().is_empty() || user.len() > MAX_USER_BYTES) {
-            return Err(Error::invalid(format!("conversation: the user is '{}', expected a name", quorate_core::shorten(user))));
+        if let Some(user) =
+            options.user.as_deref().filter(|user| user.trim().is_empty() || user.len() > MAX_USER_BYTES)
+        {
+            return Err(Error::invalid(format!(
+                "conversation: the user is '{}', expected a name",
+                quorate_core::shorten(user)
+            )));
         }
         let id = id.map_or_else(fresh_id, str::to_owned);
         let (store, tenant) = (&self.0.store, self.0.tenant.as_deref());
         let options = match store.get(tenant, SPACE, &id)? {
-            Some(known) => serde_json::from_value(known)
-                .map_err(|e| Error::new(Code::Corrupt, format!("the conversation '{id}' cannot be read: {e}")))?,
+            Some(known) => serde_json::from_value(known).map_err(|e| {
+                Error::new(Code::Corrupt, format!("the conversation '{id}' cannot be read: {e}"))
+            })?,
             None => {
                 store.put(tenant, SPACE, &id, &json!(options))?;
                 options
@@ -126,7 +132,10 @@ impl Conversation {
         let read = |(key, value): (String, Value)| match key.as_str() {
             "summary" => None,
             _ => Some(serde_json::from_value(value).map_err(|e| {
-                Error::new(Code::Corrupt, format!("a turn of the conversation '{}' cannot be read: {e}", self.id))
+                Error::new(
+                    Code::Corrupt,
+                    format!("a turn of the conversation '{}' cannot be read: {e}", self.id),
+                )
             })),
         };
         kept.into_iter().filter_map(read).collect()
@@ -150,7 +159,8 @@ impl Conversation {
     pub fn forget(&self, which: Option<&[String]>) -> Result<usize> {
         let inner = &self.runtime.0;
         let (tenant, space) = (inner.tenant.as_deref(), self.space());
-        let named = |turn: &Turn| which.is_none_or(|ids| ids.contains(&turn.id) || ids.contains(&turn.run_id));
+        let named =
+            |turn: &Turn| which.is_none_or(|ids| ids.contains(&turn.id) || ids.contains(&turn.run_id));
         let turns: Vec<Turn> = self.turns()?.into_iter().filter(named).collect();
         for turn in &turns {
             inner.store.remove(tenant, &space, &turn.id)?;
@@ -179,11 +189,15 @@ impl Conversation {
 
     /// Keeps a question and its answer.
     pub(crate) fn keep(&self, question: &str, answer: &Answer) -> Result<()> {
-        let said = !answer.text.is_empty() && matches!(answer.status, Status::Done | Status::Partial | Status::Abstained);
+        let said = !answer.text.is_empty()
+            && matches!(answer.status, Status::Done | Status::Partial | Status::Abstained);
         if !said || self.turns()?.iter().any(|turn| turn.run_id == answer.run_id) {
             return Ok(());
         }
-        self.put(answer.run_id.clone(), vec![Message::user(question), Message::assistant(answer.text.as_str())])
+        self.put(
+            answer.run_id.clone(),
+            vec![Message::user(question), Message::assistant(answer.text.as_str())],
+        )
     }
 
     /// What the next question takes along.
@@ -217,13 +231,17 @@ impl Conversation {
                 found.sort_unstable();
                 if !found.is_empty() {
                     let said: Vec<&str> = found.iter().map(|i| texts[*i].as_str()).collect();
-                    before.push(format!("Said before:\n{}", fence::source(0, "conversation", &said.join("\n"))));
+                    before.push(format!(
+                        "Said before:\n{}",
+                        fence::source(0, "conversation", &said.join("\n"))
+                    ));
                 }
             }
             Keep::Summary if !older.is_empty() => {
                 let (summary, spent) = self.summary(older, ledger, cancel)?;
                 taken.spent = spent;
-                before.push(format!("Said before, summed up:\n{}", fence::source(0, "conversation", &summary)));
+                before
+                    .push(format!("Said before, summed up:\n{}", fence::source(0, "conversation", &summary)));
             }
             Keep::Summary => {}
         }
@@ -295,13 +313,16 @@ fn size(turn: &Turn) -> f64 {
 }
 
 fn text_of(turn: &Turn) -> String {
-    let line = |message: &Message| format!("{}: {}", json!(message.role).as_str().unwrap_or_default(), message.text());
+    let line = |message: &Message| {
+        format!("{}: {}", json!(message.role).as_str().unwrap_or_default(), message.text())
+    };
     turn.messages.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The question, and the beginning of its answer.
 fn first_sentences(turn: &Turn) -> String {
     use unicode_segmentation::UnicodeSegmentation;
-    let first = |message: &Message| message.text().unicode_sentences().next().unwrap_or_default().trim().to_owned();
+    let first =
+        |message: &Message| message.text().unicode_sentences().next().unwrap_or_default().trim().to_owned();
     turn.messages.iter().map(first).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
 }

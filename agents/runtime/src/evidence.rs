@@ -45,7 +45,10 @@ impl Before {
     /// assert_eq!(quorate_runtime::Before::of("a\u{1f642}").utf16, 3);
     /// ```
     pub fn of(text: &str) -> Self {
-        text.chars().fold(Before::default(), |sum, c| Before { chars: sum.chars + 1, utf16: sum.utf16 + c.len_utf16() })
+        text.chars().fold(Before::default(), |sum, c| Before {
+            chars: sum.chars + 1,
+            utf16: sum.utf16 + c.len_utf16(),
+        })
     }
 
     /// The length of this and `text` together.

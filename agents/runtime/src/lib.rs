@@ -25,6 +25,7 @@ mod standins;
 mod stream;
 mod tool;
 mod tools;
+mod view;
 
 pub use answer::Answer;
 pub use approve::Approve;
@@ -44,8 +45,9 @@ pub use extractive::{
 pub use fact::{Candidate, Decision, Handover, Status};
 pub use machine::{Pending, Plan, PlanStep, Step};
 pub use memory::{Fact, Memory};
-pub use runtime::{MAX_QUESTION_BYTES, Question, Resume, RunView, Runtime, RuntimeOptions};
+pub use runtime::{MAX_QUESTION_BYTES, Question, Resume, Runtime, RuntimeOptions};
 pub use standins::{offline_tool_names, offline_tools};
 pub use stream::RunStream;
 pub use tool::{Effect, FunctionTool, Tool, ToolCard, ToolContext};
 pub use tools::{agent_tool, sources_tool};
+pub use view::RunView;

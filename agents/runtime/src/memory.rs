@@ -95,7 +95,10 @@ impl Memory<'_> {
         let tenant = inner.tenant.as_deref();
         if let Some(id) = id {
             if !inner.store.remove(tenant, &space, id)? {
-                return Err(Error::new(Code::UnknownId, format!("'{}' is no fact about this user", quorate_core::shorten(id))));
+                return Err(Error::new(
+                    Code::UnknownId,
+                    format!("'{}' is no fact about this user", quorate_core::shorten(id)),
+                ));
             }
             return Ok(1);
         }

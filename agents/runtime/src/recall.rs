@@ -33,7 +33,8 @@ pub(crate) fn recall(
             let asked = embedder.embed_query(question)?;
             let chosen: Vec<&str> = order.iter().map(|i| texts[*i].as_str()).collect();
             let vectors = embedder.embed(&chosen, cancel)?;
-            let cosine = |row: &[f32]| row.iter().zip(&asked).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+            let cosine =
+                |row: &[f32]| row.iter().zip(&asked).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
             let score = |(row, i): (usize, usize)| {
                 (i, MEANING * cosine(vectors.row(row)).max(0.0) + (1.0 - MEANING) * words[i])
             };
@@ -78,7 +79,8 @@ mod tests {
 
     #[test]
     fn what_shares_rare_words_comes_first() {
-        let texts: Vec<String> = ["I take metformin", "I like tea", "I take the bus"].map(str::to_owned).to_vec();
+        let texts: Vec<String> =
+            ["I take metformin", "I like tea", "I take the bus"].map(str::to_owned).to_vec();
         let found = recall("Which dose of metformin do I take?", &texts, 2, None, &Cancel::new()).unwrap();
         assert_eq!(found[0], 0);
         assert!(recall("xylophone", &texts, 2, None, &Cancel::new()).unwrap().is_empty());

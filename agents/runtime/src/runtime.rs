@@ -16,30 +16,22 @@ use crate::approve::Approve;
 use crate::budget::{Budget, Ledger, Spent};
 use crate::conversation::{Conversation, ConversationOptions};
 use crate::driver::watch::Watch;
-use crate::driver::{Drive, Listener, made, priced};
-use crate::event::{Event, events_of};
+use crate::driver::{Drive, Listener, now, priced};
+use crate::event::Event;
 use crate::evidence::Retrieve;
 use crate::extractive;
-use crate::fact::{Decision, Fact, Spec, Status};
+use crate::fact::{Decision, Fact, Spec};
 use crate::machine::Machine;
 use crate::prompt;
 use crate::tool::Tool;
+use crate::view::{RunView, finished, replayed, tell_end};
 
 /// What journals of asked experts are called in the store.
 const KIND: &str = "ask";
 
 /// How a run may be listed.
-const STATUSES: [&str; 9] = [
-    "running",
-    "waiting",
-    "interrupted",
-    "done",
-    "partial",
-    "cancelled",
-    "refused",
-    "abstained",
-    "failed",
-];
+const STATUSES: [&str; 9] =
+    ["running", "waiting", "interrupted", "done", "partial", "cancelled", "refused", "abstained", "failed"];
 
 /// How deep runs may start one another.
 pub(crate) const MOST_DEPTH: u32 = 5;
@@ -93,7 +85,7 @@ pub(crate) struct Inner {
     pub(crate) budget: Budget,
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// The runs that go on in this process.
-    live: Mutex<HashMap<String, Cancel>>,
+    live: Arc<Mutex<HashMap<String, Cancel>>>,
     pub(crate) watch: Watch,
 }
 
@@ -191,7 +183,25 @@ impl Runtime {
             tenant: options.tenant,
             budget: options.budget,
             approve: options.approve,
-            live: Mutex::default(),
+            live: Arc::default(),
+            watch: Watch::default(),
+        })))
+    }
+
+    /// The same runtime with other tools, and with somebody else who decides. Errors: `invalid_argument`.
+    pub fn with(&self, tools: Vec<Arc<dyn Tool>>, approve: Option<Arc<dyn Approve>>) -> Result<Self> {
+        check_tools(&tools)?;
+        let inner = &self.0;
+        Ok(Runtime(Arc::new(Inner {
+            registry: inner.registry.clone(),
+            sources: inner.sources.clone(),
+            model: inner.model.clone(),
+            tools,
+            store: inner.store.clone(),
+            tenant: inner.tenant.clone(),
+            budget: inner.budget.clone(),
+            approve,
+            live: Arc::clone(&inner.live),
             watch: Watch::default(),
         })))
     }
@@ -242,23 +252,23 @@ impl Runtime {
             parent: nested.as_ref().map(|nested| nested.parent.as_str()),
             key: question.idempotency_key.as_deref(),
         };
-        let run = match self.0.store.begin(&new, &[])? {
+        let (started, time) = (Fact::Started(Box::new(spec)), now());
+        let run = match self.0.store.begin(&new, &[started.entry(1, time)?])? {
             Begun::New(run) => run,
             Begun::Known(row) => return self.known(row, question, listener, nested),
         };
-        let machine = Machine::new(run.id());
         let mut drive = Drive::new(
             Arc::clone(&self.0),
-            machine,
+            Machine::new(run.id()),
             run,
-            0,
+            1,
             tools,
             approve,
             ledger,
             question.cancel.clone(),
             listener,
         );
-        drive.note(Fact::Started(Box::new(spec)))?;
+        drive.happened(&started, time)?;
         let answer = self.drive(drive, nested.as_ref())?;
         if let Some(talk) = &question.talk {
             talk.keep(&question.text, &answer)?;
@@ -275,7 +285,9 @@ impl Runtime {
         nested: Option<Nested>,
     ) -> Result<Answer> {
         if !matches!(row.status.as_str(), "running" | "interrupted") {
-            return self.run(&row.id)?.answer();
+            let machine = replayed(&row.id, &self.run(&row.id)?.entries()?)?;
+            tell_end(&machine, machine.status(), listener.as_ref());
+            return finished(&machine);
         }
         let going_on = Resume {
             cancel: question.cancel,
@@ -315,7 +327,8 @@ impl Runtime {
         let run = self.0.store.take(self.0.tenant.as_deref(), run_id)?;
         let entries = run.entries()?;
         let machine = replayed(run_id, &entries)?;
-        if machine.ended().is_some() {
+        if let Some(status) = machine.ended() {
+            tell_end(&machine, status, listener.as_ref());
             return finished(&machine);
         }
         if !machine.is_started() {
@@ -483,7 +496,7 @@ impl Runtime {
     /// A run. Errors: `unknown_id`.
     pub fn run(&self, run_id: &str) -> Result<RunView> {
         let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
-        Ok(RunView { runtime: self.clone(), row })
+        Ok(RunView::new(self.clone(), row))
     }
 
     /// Ends a run, in whatever process it goes on; one that waits too. Errors: `unknown_id`.
@@ -524,64 +537,6 @@ impl Runtime {
     /// Where the journals are kept.
     pub fn store(&self) -> &StateStore {
         &self.0.store
-    }
-}
-
-/// A run, as its journal tells it.
-pub struct RunView {
-    runtime: Runtime,
-    row: RunRow,
-}
-
-impl RunView {
-    /// What the store knows of it.
-    pub fn row(&self) -> &RunRow {
-        &self.row
-    }
-
-    /// What it showed, without the pieces of texts. Errors: those of the store.
-    pub fn events(&self) -> Result<Vec<Event>> {
-        let mut machine = Machine::new(&self.row.id);
-        let mut events = Vec::new();
-        for entry in self.entries()? {
-            let fact = Fact::of(&entry)?;
-            machine.apply(&fact, entry.time)?;
-            for sketch in events_of(&fact, &machine) {
-                events.push(made(sketch.kind, sketch.data, events.len() as u64 + 1, entry.time, &machine));
-            }
-        }
-        Ok(events)
-    }
-
-    /// Its answer, as far as there is one. Errors: the one by which the run failed; those of the store.
-    pub fn answer(&self) -> Result<Answer> {
-        finished(&replayed(&self.row.id, &self.entries()?)?)
-    }
-
-    /// Its journal. Errors: those of the store.
-    pub fn entries(&self) -> Result<Vec<quorate_state::Entry>> {
-        let inner = &self.runtime.0;
-        inner.store.entries(inner.tenant.as_deref(), &self.row.id, 1)
-    }
-}
-
-/// What the entries of a journal add up to.
-fn replayed(run_id: &str, entries: &[quorate_state::Entry]) -> Result<Machine> {
-    let mut machine = Machine::new(run_id);
-    for entry in entries {
-        machine.apply(&Fact::of(entry)?, entry.time)?;
-    }
-    Ok(machine)
-}
-
-/// The answer, or the error by which the run failed.
-fn finished(machine: &Machine) -> Result<Answer> {
-    match (&machine.failure, machine.status()) {
-        (Some((code, message)), Status::Failed) => {
-            let known = Code::ALL.iter().find(|known| known.as_str() == code).copied();
-            Err(Error::new(known.unwrap_or(Code::Internal), message.clone()))
-        }
-        _ => Ok(machine.answer()),
     }
 }
 

@@ -14,7 +14,8 @@ use quorate_agents::{Agent, AgentRegistry, RegistryOptions};
 use quorate_core::embed::{Embedder, EmbedderOptions};
 use quorate_models::{Model, ModelOptions, Request, ScriptedModel};
 use quorate_runtime::{
-    Decision, Effect, FunctionTool, Question, Resume, Runtime, RuntimeOptions, Status, Tool, ToolCard, agent_tool,
+    Decision, Effect, FunctionTool, Question, Resume, Runtime, RuntimeOptions, Status, Tool, ToolCard,
+    agent_tool,
 };
 use quorate_state::StateStore;
 use serde_json::{Value, json};
@@ -33,7 +34,8 @@ fn say(request: &Request) -> Value {
     let system = request.messages[0].text();
     let results = request.messages.iter().flat_map(|message| &message.content);
     let done = results.filter(|part| part.to_json()["type"] == "tool_result").count();
-    let call = |id: &str, name: &str, arguments: Value| json!({"id": id, "name": name, "arguments": arguments});
+    let call =
+        |id: &str, name: &str, arguments: Value| json!({"id": id, "name": name, "arguments": arguments});
     if system.contains("Helper") {
         return match done {
             0 => json!({"tool_calls": [call("h", "read", json!({"n": 7}))]}),
@@ -64,7 +66,11 @@ fn runtime(folder: &Path, kill: u64) -> Runtime {
             .unwrap(),
         )
     };
-    let registry = AgentRegistry::open(None, RegistryOptions::new(Arc::new(Embedder::open("builtin", EmbedderOptions::default()).unwrap()))).unwrap();
+    let registry = AgentRegistry::open(
+        None,
+        RegistryOptions::new(Arc::new(Embedder::open("builtin", EmbedderOptions::default()).unwrap())),
+    )
+    .unwrap();
     registry.add(Agent::new("boss", "Boss", "Leads the ward.")).unwrap();
     registry.add(Agent::new("helper", "Helper", "Counts the beds.")).unwrap();
     let script = ScriptedModel::of_function(move |request, _| {
@@ -113,7 +119,8 @@ fn run(folder: &Path, kill: u64) -> Option<String> {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let answer = said.lines().find_map(|line| line.split_once("ANSWER ")).map(|(_, answer)| answer.to_owned());
+    let answer =
+        said.lines().find_map(|line| line.split_once("ANSWER ")).map(|(_, answer)| answer.to_owned());
     assert!(
         answer.is_some() || !output.status.success(),
         "{said} {}",
@@ -152,7 +159,11 @@ fn wherever_it_is_killed_it_ends_as_if_it_had_not_been() {
         assert_eq!(lines.len(), 4, "killed at {at}: {log}");
         let store = StateStore::open(folder.path().join("store")).unwrap();
         let runs = store.runs(None, None).unwrap();
-        assert_eq!((runs.len(), runs.iter().all(|run| run.status == "done")), (2, true), "killed at {at}: {runs:?}");
+        assert_eq!(
+            (runs.len(), runs.iter().all(|run| run.status == "done")),
+            (2, true),
+            "killed at {at}: {runs:?}"
+        );
         if killed < at {
             break;
         }
@@ -174,8 +185,11 @@ fn of_two_that_go_on_with_a_run_one_does() {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let waiting = outcomes.iter().filter(|outcome| outcome.as_ref().is_ok_and(|answer| answer.status == Status::Waiting));
-    let conflicts = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|error| error.code().as_str());
+    let waiting = outcomes
+        .iter()
+        .filter(|outcome| outcome.as_ref().is_ok_and(|answer| answer.status == Status::Waiting));
+    let conflicts =
+        outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|error| error.code().as_str());
     let conflicts: Vec<&str> = conflicts.collect();
     assert!(waiting.count() >= 1 && conflicts.iter().all(|code| *code == "run_conflict"), "{conflicts:?}");
 }

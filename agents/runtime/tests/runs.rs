@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use quorate_core::{Cancel, Code, Error};
 use quorate_models::{Model, ModelOptions, Price, Reply, Request, ScriptedModel};
 use quorate_runtime::{
-    Budget, Decision, Effect, FunctionTool, Question, Resume, Runtime, RuntimeOptions, Status, Tool, ToolCard,
-    Unpriced,
+    Budget, Decision, Effect, FunctionTool, Question, Resume, Runtime, RuntimeOptions, Status, Tool,
+    ToolCard, Unpriced,
 };
 use serde_json::{Map, Value, json};
 
@@ -312,6 +312,8 @@ fn a_stream_ends_with_the_answer_and_dropping_it_cancels() {
     assert_eq!(kinds, ["run_start", "step_start", "text", "text", "usage", "step_end", "end"]);
     assert!(events.iter().zip(1..).all(|(event, seq)| event.seq == seq));
     assert_eq!(events.last().unwrap().data["result"]["text"], "one two");
+    let again = runtime.stream_resumed(&events[0].run_id, Resume::default()).unwrap().next_event().unwrap();
+    assert_eq!((again.kind.as_str(), &again.data["result"]["text"]), ("end", &json!("one two")));
     let bad = runtime.stream(Question::new(" ")).unwrap().next_event().unwrap();
     assert_eq!((bad.kind.as_str(), bad.data["code"].as_str()), ("error", Some("empty_input")));
 }

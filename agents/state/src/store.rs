@@ -52,7 +52,9 @@ impl StateStore {
         StateStore(Place::Memory(Arc::new(Memory::new())))
     }
 
-    /// Begins a run with its first entries, whose numbers begin at 1, in one transaction. Its status is `running`.
+    /// Begins a run with its first entries, whose numbers begin at 1, in one transaction. Its status is `running`. A process
+    /// that ends leaves it there; against a power cut it is safe with what is appended first, since nothing has come of it
+    /// before.
     ///
     /// Errors: `duplicate_id`; `stale_write` when the first entry is not number 1; `invalid_argument`, `not_finite`,
     /// `too_large`; and those of [`Run::append`].

@@ -179,6 +179,11 @@ class Host {
     const registry = await this.registry();
     await registry.save(join(this.folder, 'agents.yaml'));
     this.card = JSON.stringify(await registry.exportCard('kidney')).replaceAll('kidney', 'other');
+    this.base = await quorate.open(null);
+    this.runtime = new quorate.Runtime({ registry, model: new quorate.ScriptedModel(() => '5 mg') });
+    this.over = [];
+    for (let i = 0; i < 100; i++) this.over.push((await this.runtime.ask('glucose', { agent: 'kidney' })).runId);
+    this.runId = (await this.runtime.ask('glucose', { agent: 'kidney' })).runId;
   }
 
   async kb() {
@@ -219,6 +224,14 @@ class Host {
       EmbeddingCache: () => new quorate.EmbeddingCache(this.place()),
       Model: () => new quorate.ScriptedModel(() => '5 mg'),
       ScriptedModel: () => new quorate.ScriptedModel(() => '5 mg'),
+      Runtime: () => this.runtime,
+      Memory: () => this.runtime.memory,
+      Conversation: () => this.runtime.conversation(),
+      OnlineDawidSkene: () => {
+        const online = new consensus.OnlineDawidSkene(['x', 'y']);
+        online.add('j', 'b', 'y');
+        return online;
+      },
     };
     return made[name]?.();
   }
@@ -239,10 +252,12 @@ const BY_NAME = {
   votes: () => [0, 0, 1], predictions: () => [[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]], rankings: () => [['a', 'b', 'c'], ['b', 'a', 'c'], ['a', 'c', 'b']],
   comparisons: () => [['a', 'b'], ['b', 'a'], ['a', 'c'], ['c', 'b']], ratings: () => [7, 8, 7, 6, 8], vectors: () => [[1, 0], [0, 1]],
   ballots: () => ({ ann: 'yes', bob: 'no', eve: 'yes' }), questions: () => ['Will it rain?'], url: 'http://127.0.0.1:9/v1',
-  messages: 'q', replies: () => ['5 mg'],
+  messages: 'q', replies: () => ['5 mg'], runId: (host) => host.runId, decisions: () => ({}), user: 'ann', fact: 'allergic to penicillin',
+  kb: (host) => host.base, runtime: (host) => host.runtime,
+  hits: () => [], competences: () => [0.7, 0.6, 0.8], classes: () => ['x', 'y'], item: 'i', rater: 'a', value: 'x',
 };
 const BY_CALL = {
-  open: { folder: null },
+  open: { place: null },
   'AgentRegistry.get': { id: 'kidney' }, 'AgentRegistry.versions': { id: 'kidney' }, 'AgentRegistry.exportCard': { id: 'kidney' },
   'AgentRegistry.remove': { id: 'kidney' }, 'AgentRegistry.add': { agent: () => ({ ...AGENT, id: 'second' }) },
   'AgentRegistry.save': { path: (host) => host.place() },
@@ -254,6 +269,12 @@ const BY_CALL = {
   'KnowledgeBase.reembed': { options: (host) => ({ embedder: host.embedder }) },
   Model: { name: 'openai:m', options: () => ({ apiKey: 'key' }) }, 'Model.open': { name: 'openai:m', options: () => ({ apiKey: 'key' }) },
   'ScriptedModel.open': { name: 'openai:m', options: () => ({ apiKey: 'key' }) },
+  Runtime: { options: () => ({ model: new quorate.ScriptedModel(() => '5 mg') }) },
+  'Runtime.open': { options: () => ({ model: new quorate.ScriptedModel(() => '5 mg') }) },
+  'Runtime.ask': { options: () => ({ agent: 'kidney' }) }, 'Runtime.prompt': { options: () => ({ agent: 'kidney' }) },
+  'Runtime.delete': { runId: (host) => host.over.pop() }, 'Memory.forget': { id: null }, 'Conversation.forget': { which: null }, agentTool: { id: 'kidney' },
+  'Conversation.add': { messages: () => [{ role: 'user', content: 'q' }] },
+  tool: { options: () => ({ name: 'look', run: () => 'seen' }) },
   record: { path: (host) => host.place() }, replay: { path: (host) => join(host.folder, 'case.jsonl') },
   loadBeir: { folder: (host) => join(host.folder, 'beir') },
   readTrecRun: { path: (host) => join(host.folder, 'run.txt') }, writeTrecRun: { path: (host) => host.place() },
@@ -332,7 +353,7 @@ const isRevoked = (error) => error instanceof TypeError && /proxy that has been 
 const LATE = Symbol('late');
 
 async function main(folder, cases, seed) {
-  const surface = JSON.parse(readFileSync(new URL('../../../tests/surface.json', import.meta.url), 'utf8')).node;
+  const surface = JSON.parse(readFileSync(new URL('../../../tests/surface/found.json', import.meta.url), 'utf8')).node;
   const next = numbers(seed);
   const host = new Host(folder);
   await host.ready();

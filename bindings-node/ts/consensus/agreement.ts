@@ -3,7 +3,7 @@
 // A coefficient that the data does not define comes back with `value` null and the reason in `undefined`; it is never NaN.
 
 import { report } from './call.js';
-import { type Column, type Named, type RatingsArguments, type RatingsOptions, isColumn, named, packed, packedRows, ratings } from './data.js';
+import { onRatings, type Column, type Named, type RatingsArguments, type RatingsOptions, isColumn, named, packed, packedRows } from './data.js';
 
 /** Krippendorff's alpha. */
 export interface Alpha {
@@ -131,9 +131,7 @@ type Counted = RatingsArguments<CountsOptions> | [options: CountsOptions & { cou
 
 /** Krippendorff's alpha (Krippendorff 2011): any number of raters, any gaps, any level of measurement. */
 export async function krippendorffAlpha(...args: RatingsArguments<AlphaOptions>): Promise<Alpha> {
-  const given = args.at(-1);
-  const level = (given as AlphaOptions | null | undefined)?.level ?? 'nominal';
-  return { ...(await report<Alpha>('krippendorffAlpha', () => ratings(args, 'none'))), level };
+  return report('krippendorffAlpha', () => onRatings(args));
 }
 
 /** Cohen's kappa of two raters (Cohen 1960; weighted, Cohen 1968): two arrays about the same items, or ratings of two. */
@@ -144,7 +142,7 @@ export async function cohenKappa(
   const [, , third] = args as readonly unknown[];
   const columns = isColumn(third) && !isColumn(third[0]);
   const two = args.length >= 2 && isColumn(args[0]) && isColumn(args[1]) && !columns;
-  if (!two) return report('cohenKappaOf', () => ratings(args, 'values'));
+  if (!two) return report('cohenKappa', () => onRatings(args));
   return report('cohenKappa', () => {
     const { a, b, weights, ...rest } = named(args, ['a', 'b', 'weights']);
     return { a: packed(a), b: packed(b), weights: packedRows(weights), ...rest };
@@ -154,8 +152,7 @@ export async function cohenKappa(
 function counted(args: readonly unknown[]): Named {
   const [first] = args;
   const alone = args.length === 1 && typeof first === 'object' && first !== null && 'counts' in first;
-  const given = ratings(alone ? [undefined, first] : args, 'values');
-  return given;
+  return onRatings(alone ? [undefined, first] : args);
 }
 
 /** Fleiss' kappa of several raters, with gaps (Fleiss 1971); `{ counts }` in place of data. */
@@ -170,12 +167,12 @@ export async function scottPi(...args: Counted): Promise<Coefficient> {
 
 /** Conger's kappa: Cohen's for several raters (Conger 1980). */
 export async function congerKappa(...args: RatingsArguments<CoefficientOptions>): Promise<Coefficient> {
-  return report('congerKappa', () => ratings(args, 'values'));
+  return report('congerKappa', () => onRatings(args));
 }
 
 /** Light's kappa: the mean of Cohen's over pairs of raters (Light 1971). */
 export async function lightKappa(...args: RatingsArguments<CoefficientOptions>): Promise<Coefficient> {
-  return report('lightKappa', () => ratings(args, 'values'));
+  return report('lightKappa', () => onRatings(args));
 }
 
 /** Brennan and Prediger's coefficient: chance is uniform (1981); `{ counts }` in place of data. */
@@ -195,7 +192,7 @@ export async function percentAgreement(...args: Counted): Promise<Coefficient> {
 
 /** Kendall's W of rankings, raters x items, corrected for ties (Kendall and Babington Smith 1939). */
 export async function kendallW(...args: RatingsArguments<RatingsOptions>): Promise<KendallW> {
-  return report('kendallW', () => ratings(args, 'none'));
+  return report('kendallW', () => onRatings(args));
 }
 
 /** The options of {@link icc}. */
@@ -209,5 +206,5 @@ export interface IccOptions extends Omit<RatingsOptions, 'form'> {
 
 /** Intraclass correlation (Shrout and Fleiss 1979). */
 export async function icc(...args: RatingsArguments<IccOptions>): Promise<Icc> {
-  return report('icc', () => ratings(args, 'none', 'dataForm'));
+  return report('icc', () => onRatings(args, 'dataForm'));
 }

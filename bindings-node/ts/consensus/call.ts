@@ -3,31 +3,34 @@
 import { abortable, now as atOnce, parse } from '../call.js';
 import { refine } from '../errors.js';
 import { native } from '../native.js';
-import type { Named } from './data.js';
+import { MADE, type Named } from './data.js';
 
-/** @internal A method on another thread, whose result is a report. `read`: makes the arguments, and may refuse them. */
-export async function report<T>(method: string, read: () => Named): Promise<T> {
-  return parse(await run<string>(method, read));
+/** What the native half answers: a number, an array, JSON text, or members of which some are arrays beside the JSON of the others. */
+function revived<T>(found: unknown): T {
+  if (typeof found === 'string') return parse(found);
+  if (typeof found !== 'object' || found === null || !('json' in found)) return found as T;
+  const { json, ...arrays } = found;
+  return { ...parse<object>(json as string), ...arrays } as T;
 }
 
-/** @internal A method on another thread. */
-export async function run<T>(method: string, read: () => Named): Promise<T> {
-  let given: { signal?: unknown } & Named;
+/** @internal A method on another thread. `read`: makes the arguments, and may refuse them. */
+export async function report<T>(method: string, read: () => Named): Promise<T> {
+  let given: Named;
   try {
     given = read();
   } catch (error) {
     throw refine(error);
   }
-  const { signal, ...args } = given;
-  return (await abortable(signal as AbortSignal | null | undefined, true, (cancel) => native.consensus(method, args, cancel))) as T;
+  const { signal, [MADE]: made, ...args } = given;
+  return revived(await abortable(signal as AbortSignal | null | undefined, true, (cancel) => native.consensus(method, args, made, cancel)));
 }
 
 /** @internal A method that takes well under a millisecond, at once. */
 export function now<T>(method: string, args: Named): T {
-  return atOnce(() => native.consensusNow(method, args)) as T;
+  return revived(atOnce(() => native.consensusNow(method, args)));
 }
 
-/** @internal The same, whose result is a report. */
-export function reportNow<T>(method: string, args: Named): T {
-  return parse(now<string>(method, args));
+/** @internal What the native half of a model answers. */
+export function answered<T>(found: unknown): T {
+  return revived(found);
 }

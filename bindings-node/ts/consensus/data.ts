@@ -1,7 +1,8 @@
 // Which ratings do the arguments of a call hold?
 
-import { bounded } from '../call.js';
-import { InvalidInput, invalid } from '../errors.js';
+import type * as Native from '../../native.js';
+import { bounded, now, parse } from '../call.js';
+import { invalid } from '../errors.js';
 import { native } from '../native.js';
 
 /** An id or a value: text or a number. A BigInt stands for a whole number beyond 2^53. */
@@ -27,7 +28,7 @@ export type RatingsRows = readonly (
 export type RatingsMatrix = readonly Column[];
 
 /** Who rated what how, in any of the forms that are taken. */
-export type RatingsInput = RatingsTable | RatingsRows | RatingsMatrix;
+export type RatingsInput = RatingsTable | RatingsRows | RatingsMatrix | Ratings;
 
 /** What can be said about ratings. */
 export interface RatingsOptions {
@@ -58,14 +59,58 @@ export type RatingsArguments<O> =
   | [data: RatingsInput, options?: O | null]
   | [items: Column, raters: Column, values: Column, options?: O | null];
 
-const NAMES = [
-  ['items', 'raters', 'values'],
-  ['item', 'rater', 'value'],
-  ['task', 'worker', 'label'],
-] as const;
+/** @internal Where the arguments of a call hold ratings that were made before. */
+export const MADE: unique symbol = Symbol('ratings');
 
 /** @internal */
-export type Named = Record<string, unknown>;
+export type Named = Record<string, unknown> & { [MADE]?: Native.Ratings };
+
+/** Who rated what how, made once by {@link ratings} and used often. */
+export class Ratings {
+  readonly #native: Native.Ratings;
+  #ids: Label[][] | undefined;
+
+  /** @internal */
+  constructor(made: typeof MADE, native: Native.Ratings) {
+    if (made !== MADE) throw invalid('Ratings are made by ratings');
+    this.#native = native;
+    handles.set(this, native);
+  }
+
+  #of(which: number): Label[] {
+    this.#ids ??= this.#native.ids().map((ids) => parse<Label[]>(ids));
+    return [...this.#ids[which]!];
+  }
+
+  /** The ids of the items, in order of first appearance. */
+  get items(): Label[] {
+    return this.#of(0);
+  }
+
+  /** The ids of the raters, in order of first appearance. */
+  get raters(): Label[] {
+    return this.#of(1);
+  }
+
+  /** The values, sorted, or in the order of the domain. */
+  get categories(): Label[] {
+    return this.#of(2);
+  }
+
+  /** How many ratings there are. */
+  get length(): number {
+    return this.#native.length;
+  }
+}
+
+const handles = new WeakMap<Ratings, Native.Ratings>();
+
+/** Ratings from any of the forms that are taken, to be made once and used often. */
+export function ratings(...args: RatingsArguments<Omit<RatingsOptions, 'signal'> & { weights?: Keyed<number> | null }>): Ratings {
+  const { [MADE]: made, ...given } = onRatings(args);
+  if (made) return args[0] as Ratings;
+  return new Ratings(MADE, now(() => native.ratings(given)));
+}
 
 /** @internal Whether this is an array, plain or typed. One whose items cannot be had is refused. */
 export function isColumn(value: unknown): value is ArrayLike<unknown> {
@@ -95,7 +140,7 @@ export function packed(values: unknown): unknown {
 
 /** @internal The same for each row. */
 export function packedRows(rows: unknown): unknown {
-  return Array.isArray(rows) ? (isColumn(rows[0]) ? rows.map(packed) : packed(rows)) : rows;
+  return Array.isArray(rows) ? (isColumn(rows[0]) ? rows.map(packed) : packed(bounded(rows, 'an array'))) : rows;
 }
 
 /** @internal Arguments by position, then by name. */
@@ -117,125 +162,16 @@ export function named(args: readonly unknown[], positions: readonly string[]): N
   return out;
 }
 
-/** @internal Pairs of label and value; text keys of an object are matched with the labels in `known`. */
-export function pairs(given: unknown, what: string, known: () => Iterable<unknown>): unknown {
-  if (given === undefined || given === null) return undefined;
-  if (given instanceof Map) return [...given];
-  if (Array.isArray(given)) return given;
-  if (!isNamed(given)) throw invalid(`${what} are neither an object nor a Map`);
-  const labels = new Map<string, unknown>();
-  for (const label of known()) if (!labels.has(String(label))) labels.set(String(label), label);
-  return Object.entries(given).map(([key, value]) => [labels.get(key) ?? key, value]);
-}
-
-/** @internal The arguments of a function on ratings, as the native half takes them. `formName`: what the option is called that says what the rows of a matrix are. */
-export function ratings(
-  args: readonly unknown[],
-  weights: 'raters' | 'values' | 'none',
-  formName: 'form' | 'dataForm' = 'form',
-): Named {
+/** @internal The arguments of a function on ratings, as the native half takes them. `form`: what the option is called that says what the rows of a matrix are. */
+export function onRatings(args: readonly unknown[], form: 'form' | 'dataForm' = 'form'): Named {
   const columns = isColumn(args[0]) && args.length > 1 && (isColumn(args[1]) || isColumn(args[2]));
-  const { data, gold, weights: given, ...rest } = named(
-    args,
-    columns ? ['items', 'raters', 'values', 'options'] : ['data', 'options'],
-  );
-  if (rest['options'] === undefined || rest['options'] === null) delete rest['options'];
-  const parts = columns || data === undefined ? table(rest, true) : split(data);
-  if (data === undefined && !parts && rest['counts'] === undefined) {
-    throw invalid('there is no data: an array, a table, or three columns are expected');
-  }
-  if (data !== undefined && data !== null && rest['counts'] !== undefined) throw invalid('give data or counts, not both');
-  for (const names of NAMES) for (const name of names) delete rest[name];
-  const out: Named = { ...rest };
-  const form = out[formName] ?? undefined;
-  delete out[formName];
-  out['tableForm'] = form;
-  if (parts && 'cells' in parts && form === undefined) {
-    const doubt = native.ratingsDoubt(parts.rows, parts.columns);
+  const { data, options, ...given } = named(args, columns ? ['items', 'raters', 'values', 'options'] : ['data', 'options']);
+  if (options !== undefined && options !== null) throw invalid('options are no object');
+  for (const [name, value] of Object.entries(given)) given[name] = value instanceof Map ? [...value] : packedRows(value);
+  if (data instanceof Ratings) return { ...given, [MADE]: handles.get(data)! };
+  if (Array.isArray(data) && isColumn(data[0]) && (given[form] ?? null) === null) {
+    const doubt = native.ratingsDoubt(data.length, data[0].length);
     if (typeof doubt === 'string') process.emitWarning(doubt, { type: 'Warning', code: 'QUORATE_FORM' });
   }
-  if (parts && !('cells' in parts)) {
-    [out['items'], out['raters'], out['values']] = parts.columns.map(packed);
-  } else if (parts) {
-    Object.assign(out, parts, { cells: packed(parts.cells) });
-  }
-  const byItems = form === 'items_x_raters';
-  const raters = () =>
-    !parts ? [] : !('cells' in parts) ? iterate(parts.columns[1]) : range(byItems ? parts.columns : parts.rows);
-  const items = () =>
-    !parts ? [] : !('cells' in parts) ? iterate(parts.columns[0]) : range(byItems ? parts.rows : parts.columns);
-  if (weights === 'raters') out['raterWeights'] = pairs(given, 'weights', raters);
-  else if (weights === 'values') out['weights'] = packedRows(given);
-  else if (given !== undefined && given !== null) throw invalid("the options have no option 'weights'");
-  if (gold !== undefined) out['gold'] = pairs(gold, 'gold', items);
-  return out;
-}
-
-type Parts = { columns: [unknown, unknown, unknown] } | { cells: unknown[]; rows: number; columns: number };
-
-function split(data: unknown): Parts {
-  if (isNamed(data)) {
-    const parts = table(data, false);
-    if (parts) return parts;
-    throw invalid(
-      `the table has the columns ${Object.keys(data).join(', ')}; expected are items, raters, values (or item, rater, value, ` +
-        'or task, worker, label)',
-    );
-  }
-  if (!Array.isArray(data)) {
-    throw invalid(`data is ${data === null ? 'null' : `a ${typeof data}`}; arrays, a table or a matrix are expected`);
-  }
-  bounded(data, 'data');
-  if (isNamed(data[0])) return columnsOf(data);
-  return matrix(data);
-}
-
-function table(given: Named, empty: boolean): { columns: [unknown, unknown, unknown] } | undefined {
-  for (const [a, b, c] of NAMES) {
-    if (a in given && b in given && c in given) return { columns: [given[a], given[b], given[c]] };
-  }
-  if (empty && NAMES[0].some((name) => name in given)) {
-    const missing = NAMES[0].filter((name) => given[name] === undefined);
-    throw invalid(`${missing.join(' and ')} of the ratings are missing`);
-  }
-  return undefined;
-}
-
-function columnsOf(rows: unknown[]): Parts {
-  const names = NAMES.find((three) => three.every((name) => name in (rows[0] as Named)));
-  if (!names) {
-    throw invalid(`data[0] has the members ${Object.keys(rows[0] as Named).join(', ')}; expected are items, raters, values`);
-  }
-  const column = (name: string) =>
-    rows.map((row, i) => {
-      if (!isNamed(row)) throw invalid(`data[${i}] is no object with ${names.join(', ')}`);
-      return row[name];
-    });
-  return { columns: [column(names[0]), column(names[1]), column(names[2])] };
-}
-
-function matrix(data: unknown[]): Parts {
-  const rows = data.map((row, i) => {
-    if (!isColumn(row)) {
-      throw new InvalidInput('invalid_shape', `data[${i}] is ${row === null ? 'null' : `a ${typeof row}`}; a row of ratings is expected`);
-    }
-    return row;
-  });
-  const nItems = rows[0]?.length ?? 0;
-  const cells: unknown[] = [];
-  rows.forEach((row, i) => {
-    if (row.length !== nItems) {
-      throw new InvalidInput('invalid_shape', `data[${i}] has ${row.length} entries, data[0] has ${nItems}`);
-    }
-    for (let j = 0; j < row.length; j++) cells.push(row[j]);
-  });
-  return { cells, rows: rows.length, columns: nItems };
-}
-
-function iterate(column: unknown): Iterable<unknown> {
-  return isColumn(column) ? Array.from(column) : [];
-}
-
-function range(n: number): Iterable<number> {
-  return Array.from({ length: n }, (_, i) => i);
+  return data === undefined ? given : { ...given, data: packedRows(data) };
 }

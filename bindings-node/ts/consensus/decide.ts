@@ -1,10 +1,10 @@
 // What does a panel decide, how firmly, and who differs?
 
-import { bounded, parse } from '../call.js';
+import { bounded } from '../call.js';
 import { invalid } from '../errors.js';
 import type { KendallW } from './agreement.js';
-import { report, reportNow, run } from './call.js';
-import { type Stoppable, isColumn, isNamed, named, packed, packedRows } from './data.js';
+import { now, report } from './call.js';
+import { type Stoppable, isNamed, named, packed, packedRows } from './data.js';
 import type { Numbers, Opinions } from './pooling.js';
 
 /** How an item's ratings moved since the previous round. */
@@ -167,46 +167,33 @@ export interface PanelInterval {
 /** What a panel decides, how firmly, and who differs. */
 export class PanelScore {
   /** The option, the number, or the voter whose vector is most central; null when positions are level (see `tied`). */
-  readonly decision: string | number | null;
+  readonly decision!: string | number | null;
   /** On the weighted share of the leading position. */
-  readonly level: 'unanimous' | 'strong' | 'moderate' | 'weak' | 'no_consensus';
+  readonly level!: 'unanimous' | 'strong' | 'moderate' | 'weak' | 'no_consensus';
   /** The weighted share of the ballots that hold the leading position. */
-  readonly support: number;
-  readonly agreement: PanelAgreement;
+  readonly support!: number;
+  readonly agreement!: PanelAgreement;
   /** Every faction with its members. */
-  readonly minority: MinorityReport;
+  readonly minority!: MinorityReport;
   /** How sure the panel is of its decision, 0 to 1. */
-  readonly confidence: number;
+  readonly confidence!: number;
   /** Intervals, that of the support first. */
-  readonly intervals: PanelInterval[];
+  readonly intervals!: PanelInterval[];
   /** The leading positions when they are level. */
-  readonly tied: string[];
+  readonly tied!: string[];
   /** The kind of the ballots. */
-  readonly kind: string;
+  readonly kind!: string;
   /** Ballots of positive weight. */
-  readonly voters: number;
+  readonly voters!: number;
   /** Their weight. */
-  readonly weight: number;
+  readonly weight!: number;
   /** Kish's effective number of ballots. */
-  readonly effectiveVoters: number;
+  readonly effectiveVoters!: number;
   readonly #lines: string[];
 
   /** @internal */
-  constructor(json: string, lines: string[]) {
-    const found = parse<Omit<PanelScore, 'decision' | 'tied' | 'explain'> & { decision: Record<string, unknown> }>(json);
-    const [kind, decision] = Object.entries(found.decision)[0] ?? ['tie', []];
-    this.decision = kind === 'tie' ? null : (decision as string | number);
-    this.level = found.level;
-    this.support = found.support;
-    this.agreement = found.agreement;
-    this.minority = found.minority;
-    this.confidence = found.confidence;
-    this.intervals = found.intervals;
-    this.tied = kind === 'tie' ? (decision as string[]) : [];
-    this.kind = found.kind;
-    this.voters = found.voters;
-    this.weight = found.weight;
-    this.effectiveVoters = found.effectiveVoters;
+  constructor({ lines, ...found }: { lines: string[] }) {
+    Object.assign(this, found);
     this.#lines = lines;
   }
 
@@ -251,9 +238,6 @@ export interface Ballot extends Partial<Positions> {
   rationale?: string | null;
 }
 
-const KINDS = ['choice', 'ranking', 'probability', 'number', 'vector'] as const;
-const FIELDS: readonly string[] = [...KINDS, 'voter', 'position', 'confidence', 'weight', 'rationale'];
-
 /** What {@link delphiRound} may be told. */
 export interface DelphiOptions {
   /** Ratings of the previous round. */
@@ -278,24 +262,7 @@ export function delphiRound(
   options?: DelphiOptions | null,
 ): DelphiRound {
   const args = named(options === undefined ? [ratings, previous] : [ratings, previous, options], ['ratings', 'previous']);
-  type Found = Pick<DelphiRound, 'items' | 'kendallW' | 'stop' | 'reason' | 'why'>;
-  const found = reportNow<Found>('delphiRound', {
-    ...args,
-    ratings: packedRows(args['ratings']),
-    previous: packedRows(args['previous']),
-  });
-  const single = isColumn(ratings) && !isColumn((ratings as ArrayLike<unknown>)[0]);
-  const each = <K extends keyof DelphiItem>(name: K): Each<DelphiItem[K]> =>
-    single ? found.items[0]![name] : found.items.map((item) => item[name]);
-  return {
-    ...found,
-    median: each('median'),
-    iqr: each('iqr'),
-    ipr: each('ipr'),
-    ipras: each('ipras'),
-    disagreement: each('disagreement'),
-    stability: each('stability'),
-  };
+  return now('delphiRound', { ...args, ratings: packedRows(args['ratings']), previous: packedRows(args['previous']) });
 }
 
 /** What {@link honeybee} may be told. */
@@ -395,34 +362,36 @@ export async function scorePanel(
   options?: PanelScoreOptions | null,
 ): Promise<PanelScore> {
   if (options !== undefined && options !== null && !isNamed(options)) throw invalid('options are no object');
-  const list = listed(ballots).map(ballotOf);
-  const [json, lines] = await run<[string, string[]]>('scorePanel', () => ({ ...options, ballots: list }));
-  return new PanelScore(json, lines);
+  const list = ballots instanceof Map ? [...ballots].map(([voter, position]) => ({ voter, position })) : ballots;
+  return new PanelScore(await report('scorePanel', () => ({ ...options, ballots: Array.isArray(list) ? bounded(list, 'ballots') : list })));
 }
 
-function listed(ballots: unknown): unknown[] {
-  if (Array.isArray(ballots)) return bounded(ballots, 'ballots');
-  if (ballots instanceof Map) return [...ballots].map(([voter, position]) => ({ voter, position }));
-  if (isNamed(ballots)) return Object.entries(ballots).map(([voter, position]) => ({ voter, position }));
-  throw invalid(`ballots are ${ballots === null ? 'null' : `a ${typeof ballots}`}; an array is expected`);
+/** One place of texts that were aligned. */
+export interface RoverSlot {
+  /** What the texts have here (null: nothing), with its share of the weight, the heaviest first. */
+  alternatives: [word: string | null, share: number][];
+  chosen: string | null;
+  /** Whether another alternative had the same share. */
+  tied: boolean;
 }
 
-/** Voter, kind, position, confidence, weight, rationale. */
-function ballotOf(ballot: unknown, i: number): unknown[] {
-  if (!isNamed(ballot)) throw invalid(`ballots[${i}] is ${ballot === null ? 'null' : `a ${typeof ballot}`}; an object is expected`);
-  const unknown = Object.keys(ballot).find((name) => !FIELDS.includes(name));
-  if (unknown !== undefined) throw invalid(`ballots[${i}] has the unknown field '${unknown}'`);
-  if (ballot['voter'] === undefined) throw invalid(`ballots[${i}] names no voter`);
-  const there = (value: unknown) => value !== undefined && value !== null;
-  const given: [string, unknown][] = KINDS.filter((kind) => there(ballot[kind])).map((kind) => [kind, ballot[kind]]);
-  if (there(ballot['position'])) given.push([kindOf(ballot['position']), ballot['position']]);
-  const [only] = given;
-  if (given.length !== 1 || !only) throw invalid(`ballots[${i}] takes ${given.length} positions; one is expected`);
-  return [ballot['voter'], ...only, ballot['confidence'] ?? 1, ballot['weight'] ?? 1, ballot['rationale'] ?? null];
+/** The one text that several texts vote for. */
+export interface Rover {
+  /** The chosen words, joined. */
+  text: string;
+  tokens: string[];
+  /** Every place, also those where nothing won. */
+  slots: RoverSlot[];
+  /** The text that the others were aligned to, by its place from 0. */
+  base: number;
+  /** The mean share of what was chosen; 1 when all texts are equal. */
+  support: number;
 }
 
-function kindOf(position: unknown): string {
-  if (typeof position === 'string') return 'choice';
-  if (isColumn(position)) return typeof position[0] === 'string' ? 'ranking' : 'vector';
-  return isNamed(position) ? 'probability' : 'number';
+/** The one text that several texts vote for, word by word, after they were aligned (ROVER, Fiscus 1997). A text is cut at white space, or a list of words. */
+export async function rover(
+  texts: readonly (string | readonly string[])[],
+  options?: ({ weights?: Numbers | null } & Stoppable) | null,
+): Promise<Rover> {
+  return report('rover', () => ({ ...options, texts }));
 }

@@ -6,6 +6,7 @@
 // once.
 
 export * from './agreement.js';
+export { Ratings, ratings } from './data.js';
 export type {
   Column,
   Keyed,

@@ -3,10 +3,9 @@
 // `p` is either one probability of the same event from each expert, or one distribution from each: experts x outcomes.
 // `weights`, one for each expert, need not sum to 1. These are short sums: all but `densityPool` answer at once.
 
-import { shown, writable } from '../call.js';
-import { NotFound, invalid } from '../errors.js';
-import { now, report, reportNow } from './call.js';
-import { type Label, type Named, isColumn, named, packed, packedRows } from './data.js';
+import { writable } from '../call.js';
+import { now, report } from './call.js';
+import { type Label, named, packed, packedRows } from './data.js';
 
 /** Numbers in one dimension. */
 export type Numbers = ArrayLike<number>;
@@ -157,7 +156,7 @@ export function cookeWeights(
   answers: Numbers,
   options?: CookeOptions | null,
 ): CookeWeights {
-  return reportNow('cookeWeights', { seeds, answers, ...options });
+  return now('cookeWeights', { seeds, answers, ...options });
 }
 
 /** Brier score (1950), 0 is best: of events (`outcomes` true or false), or of distributions (indices; up to 2). */
@@ -186,7 +185,7 @@ export async function densityPool(p: Opinions, weights?: WeightsArgument): Promi
  * yes B yes, A yes B no, A no B yes, A no B no); `ba`: asked B first, (B yes A yes, B yes A no, B no A yes, B no A no).
  */
 export function orderEffect(ab: Numbers, ba: Numbers): OrderEffect {
-  return reportNow('orderEffect', { ab, ba });
+  return now('orderEffect', { ab, ba });
 }
 
 /** How votes are given to {@link surprisinglyPopular}. */
@@ -194,23 +193,6 @@ export interface VotesOptions {
   /** The answers that the columns of `predictions` stand for; votes are then given as these. */
   options?: readonly Label[] | null;
   weights?: Numbers | null;
-}
-
-function places(votes: ArrayLike<Label>, options: readonly Label[] | null | undefined): unknown {
-  if (options === undefined || options === null) return votes;
-  if (!isColumn(votes)) throw invalid('votes are no array');
-  if (!isColumn(options)) throw invalid('options are no array');
-  const place = new Map(Array.from(options as ArrayLike<Label>, (option, i) => [option, i]));
-  return Array.from(votes as ArrayLike<Label>, (vote, i) => {
-    const at = place.get(vote);
-    if (at === undefined) throw new NotFound('unknown_id', `votes[${i}] is ${shown(vote)}, which is none of the options`);
-    return at;
-  });
-}
-
-function answers(found: Named, options: readonly Label[] | null | undefined, ...names: string[]): Named {
-  if (options) for (const name of names) found[name] = writable((found[name] as number[]).map((i) => options[i]));
-  return found;
 }
 
 /**
@@ -222,11 +204,7 @@ export function surprisinglyPopular(
   predictions: readonly Numbers[],
   options?: VotesOptions | null,
 ): SurprisinglyPopular {
-  const { options: names, weights, ...rest } = options ?? {};
-  const found = reportNow<Named>('surprisinglyPopular', { votes: places(votes, names), predictions, weights, ...rest });
-  answers(found, names, 'answers', 'popular');
-  const best = found['answers'] as Label[];
-  return writable({ answer: best.length === 1 ? best[0]! : null, ...found }) as unknown as SurprisinglyPopular;
+  return writable(now<SurprisinglyPopular>('surprisinglyPopular', { ...options, votes, predictions }));
 }
 
 /** Scores that make truthful answers an equilibrium (Prelec 2004). `clip` raises predictions to at least that. */
@@ -235,7 +213,20 @@ export function bayesianTruthSerum(
   predictions: readonly Numbers[],
   options?: { alpha?: number; clip?: number; options?: readonly Label[] | null } | null,
 ): TruthSerum {
-  const { options: names, ...rest } = options ?? {};
-  const found = reportNow<Named>('bayesianTruthSerum', { votes: places(votes, names), predictions, ...rest });
-  return answers(found, names, 'answers') as unknown as TruthSerum;
+  return now('bayesianTruthSerum', { ...options, votes, predictions });
+}
+
+/** How likely a majority is to be right. */
+export interface Jury {
+  /** The probability that more than half are right. */
+  majorityRight: number;
+  /** The probability of an even split; 0 for an odd number. */
+  tie: number;
+  /** `majorityRight + tie / 2`: the chance to be right when ties go by a coin. */
+  probability: number;
+}
+
+/** How likely a majority of members is to be right who judge independently, each right with a probability of its own (Condorcet 1785). */
+export function condorcetJury(competences: Numbers): Jury {
+  return now('condorcetJury', { competences });
 }

@@ -4,9 +4,9 @@
 // strings or numbers.
 
 import { bounded } from '../call.js';
-import { invalid, InvalidInput } from '../errors.js';
+import { invalid } from '../errors.js';
 import { report } from './call.js';
-import { type Named, type Stoppable, isColumn, isNamed } from './data.js';
+import { type Named, type Stoppable, isNamed } from './data.js';
 
 /** An option. */
 export type Option = string | number;
@@ -110,114 +110,19 @@ export interface Strengths extends Outcome {
   components: Option[][];
 }
 
-/** Options of any kind as the strings that the native half takes, and back. */
-class Names {
-  readonly of = new Map<string, Option>();
-
-  add(option: unknown, where: string): string {
-    if (typeof option !== 'string' && (typeof option !== 'number' || Number.isNaN(option))) {
-      throw invalid(`${where} is ${option === null ? 'null' : `a ${typeof option}`}; a string or a number is expected`);
-    }
-    const name = String(option);
-    const known = this.of.get(name);
-    if (known === undefined) this.of.set(name, option);
-    else if (known !== option) throw invalid(`the options ${typeof known} ${name} and ${typeof option} ${name} have the same name`);
-    return name;
-  }
-
-  list(options: unknown, where: string): string[] {
-    if (!isColumn(options)) throw invalid(`${where} is no array`);
-    return Array.from(options, (option, i) => this.add(option, `${where}[${i}]`));
-  }
-
-  /** All names, numbers before texts. */
-  sorted(): string[] {
-    const key = (name: string) => this.of.get(name)!;
-    return [...this.of.keys()].sort((a, b) => {
-      const [x, y] = [key(a), key(b)];
-      if (typeof x === 'number' && typeof y === 'number') return x - y;
-      if (typeof x !== typeof y) return typeof x === 'number' ? -1 : 1;
-      return byCodePoint(a, b);
-    });
-  }
-
-  back(names: readonly string[]): Option[] {
-    return names.map((name) => this.of.get(name)!);
-  }
-}
-
-/** The order of code points, which is that of UTF-8; JavaScript's own puts characters beyond U+FFFF before some others. */
-function byCodePoint(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
-}
-
-function profile(names: Names, rankings: Rankings, given: RankingOptions | null | undefined): Named {
-  const { weights, options, tieBreak, ...rest } = isNamed(given) ? (given as RankingOptions) : {};
+function profile(rankings: Rankings, given: RankingOptions | null | undefined): Named {
   if (given !== undefined && given !== null && !isNamed(given)) throw invalid('options are no object');
-  const listed = options === undefined || options === null ? undefined : names.list(options, 'options');
-  let all: Iterable<unknown> = rankings as Iterable<unknown>;
-  let counts: unknown = weights;
-  if (rankings instanceof Map) {
-    if (weights !== undefined && weights !== null) throw invalid('give counts in the Map or weights, not both');
-    all = [...rankings.keys()];
-    counts = [...rankings.values()];
-  } else if (!Array.isArray(rankings)) {
-    throw invalid(`rankings are ${rankings === null ? 'null' : `a ${typeof rankings}`}; an array is expected`);
-  }
-  if (Array.isArray(all)) bounded(all, 'rankings');
-  const tiers = Array.from(all, (ranking, i) => {
-    if (!Array.isArray(ranking)) {
-      throw invalid(`rankings[${i}] is ${ranking === null ? 'null' : `a ${typeof ranking}`}; options, the best first, are expected`);
-    }
-    return bounded(ranking, `rankings[${i}]`).map((tier: unknown, j) => tierOf(names, tier, `rankings[${i}][${j}]`));
-  });
-  const each = counts === undefined || counts === null ? tiers.map(() => 1) : counts;
-  if (!isColumn(each)) throw invalid('weights are no array');
-  if (each.length !== tiers.length) {
-    throw new InvalidInput('invalid_shape', `there are ${tiers.length} rankings and ${each.length} weights`);
-  }
-  return { ...rest, tieBreak, rankings: tiers, weights: each, options: listed ?? names.sorted() };
+  const counted = rankings instanceof Map;
+  if (counted && given?.weights !== undefined && given.weights !== null) throw invalid('give counts in the Map or weights, not both');
+  const all: unknown = counted ? [...rankings.keys()] : rankings;
+  const tier = (one: unknown) => (one instanceof Set ? [...one] : one);
+  const listed = (ranking: unknown, i: number) => (Array.isArray(ranking) ? bounded(ranking, `rankings[${i}]`).map(tier) : ranking);
+  const lists = Array.isArray(all) ? bounded(all, 'rankings').map(listed) : all;
+  return { ...given, rankings: lists, weights: counted ? [...rankings.values()] : given?.weights };
 }
 
-function tierOf(names: Names, tier: unknown, where: string): string[] {
-  if (tier instanceof Set) return [...tier].map((option) => names.add(option, where)).sort(byCodePoint);
-  return isColumn(tier) ? names.list(tier, where) : [names.add(tier, where)];
-}
-
-interface Raw {
-  method: string;
-  options: string[];
-  scores: number[];
-  winners: string[];
-  tiers: string[][];
-  order: string[] | null;
-  broken: string[][];
-}
-
-function outcome(names: Names, raw: Raw): Outcome {
-  const winners = names.back(raw.winners);
-  const order = raw.order && names.back(raw.order);
-  const tiers = raw.tiers.map((tier) => names.back(tier));
-  return {
-    method: raw.method,
-    options: names.back(raw.options),
-    scores: table(raw.options, raw.scores),
-    winners,
-    winner: order?.[0] ?? (winners.length === 1 ? winners[0]! : null),
-    tiers,
-    ranking: order ?? tiers.flat(),
-    order,
-    broken: raw.broken.map((group) => names.back(group)),
-  };
-}
-
-function table(names: readonly string[], values: readonly number[]): Record<string, number> {
-  return Object.fromEntries(names.map((name, i) => [name, values[i]!]));
-}
-
-async function vote(method: string, rankings: Rankings, options: RankingOptions | null | undefined): Promise<Outcome> {
-  const names = new Names();
-  return outcome(names, await report(method, () => profile(names, rankings, options)));
+async function vote<T = Outcome>(method: string, rankings: Rankings, options: RankingOptions | null | undefined): Promise<T> {
+  return report(method, () => profile(rankings, options));
 }
 
 /** Borda's count (1781). */
@@ -257,10 +162,7 @@ export interface KemenyOptions extends RankingOptions {
 
 /** The order that agrees with most pairwise preferences (Kemeny 1959); above `exactOptions` a seeded search with a lower bound. */
 export async function kemeny(rankings: Rankings, options?: KemenyOptions | null): Promise<Kemeny> {
-  const names = new Names();
-  type Found = Omit<Kemeny, keyof Outcome | 'orders'> & { outcome: Raw; orders: string[][] };
-  const { outcome: raw, orders, ...rest } = await report<Found>('kemeny', () => profile(names, rankings, options));
-  return { ...outcome(names, raw), ...rest, orders: orders.map((order) => names.back(order)) };
+  return vote('kemeny', rankings, options);
 }
 
 /** What {@link instantRunoff} may be told. */
@@ -271,42 +173,7 @@ export interface RunoffOptions extends RankingOptions {
 
 /** Instant runoff: the last goes out, count by count. */
 export async function instantRunoff(rankings: Rankings, options?: RunoffOptions | null): Promise<Runoff> {
-  const names = new Names();
-  type Round = Omit<RunoffRound, 'tallies' | 'eliminated'> & { tallies: [string, number][]; eliminated: string[] };
-  type Found = { outcome: Raw; rounds: Round[]; majorityRound: number | null };
-  const found = await report<Found>('instantRunoff', () => profile(names, rankings, options));
-  const rounds = found.rounds.map(({ tallies, exhausted, eliminated, tied }) => ({
-    tallies: Object.fromEntries(tallies),
-    exhausted,
-    eliminated: names.back(eliminated),
-    tied,
-  }));
-  return { ...outcome(names, found.outcome), rounds, majorityRound: found.majorityRound };
-}
-
-interface RawStrengths {
-  outcome: Raw;
-  logStrengths: number[];
-  shares: number[];
-  logLikelihood: number | null;
-  iterations: number;
-  converged: boolean;
-  alpha: number;
-  components: string[][];
-}
-
-function strengths(names: Names, found: RawStrengths): Strengths {
-  const { outcome: raw, logStrengths, shares, components, logLikelihood, iterations, converged, alpha } = found;
-  return {
-    ...outcome(names, raw),
-    strengths: table(raw.options, logStrengths),
-    shares: table(raw.options, shares),
-    logLikelihood,
-    iterations,
-    converged,
-    alpha,
-    components: components.map((group) => names.back(group)),
-  };
+  return vote('instantRunoff', rankings, options);
 }
 
 /** What a fit of strengths may be told. */
@@ -321,8 +188,7 @@ export interface FitOptions extends Stoppable {
 
 /** Strengths that make the rankings most likely (Plackett 1975; Luce 1959). Unranked options are by default `silent`. */
 export async function plackettLuce(rankings: Rankings, options?: (RankingOptions & FitOptions) | null): Promise<Strengths> {
-  const names = new Names();
-  return strengths(names, await report('plackettLuce', () => profile(names, rankings, options)));
+  return vote('plackettLuce', rankings, options);
 }
 
 /** `[winner, loser]` or `[winner, loser, weight]`. */
@@ -338,32 +204,11 @@ export interface PairedOptions extends FitOptions {
   seed?: number;
 }
 
-function pairsOf(names: Names, given: unknown, what: string): unknown[] {
-  if (!Array.isArray(given)) throw invalid(`${what} are no array`);
-  return bounded(given, what).map((entry: unknown, i) => {
-    if (!Array.isArray(entry) || entry.length < 2 || entry.length > 3) {
-      throw new InvalidInput('invalid_shape', `${what}[${i}] is not [winner, loser] or [winner, loser, weight]`);
-    }
-    const [winner, loser, weight = 1] = entry as unknown[];
-    return [names.add(winner, `${what}[${i}][0]`), names.add(loser, `${what}[${i}][1]`), weight];
-  });
-}
-
-async function paired(
-  method: string,
-  comparisons: readonly Comparison[],
-  given: PairedOptions | null | undefined,
-): Promise<Strengths> {
-  const names = new Names();
-  const found = await report<RawStrengths>(method, () => {
+async function paired(method: string, comparisons: readonly Comparison[], given: PairedOptions | null | undefined): Promise<Strengths> {
+  return report(method, () => {
     if (given !== undefined && given !== null && !isNamed(given)) throw invalid('options are no object');
-    const { ties, options, ...rest } = given ?? {};
-    const listed = options === undefined || options === null ? undefined : names.list(options, 'options');
-    const wins = pairsOf(names, comparisons, 'comparisons');
-    const draws = pairsOf(names, ties ?? [], 'ties');
-    return { ...rest, options: listed ?? names.sorted(), comparisons: wins, ties: draws };
+    return { ...given, comparisons: bounded(comparisons, 'comparisons') };
   });
-  return strengths(names, found);
 }
 
 /** Strengths that make the comparisons most likely (Bradley and Terry 1952). */

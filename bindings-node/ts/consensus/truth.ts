@@ -1,73 +1,45 @@
 // What is true, when raters of unknown skill disagree?
 
-import { run } from './call.js';
-import { parse, written } from '../call.js';
-import { type Keyed, type Label, type Named, type RatingsArguments, type RatingsOptions, packed, ratings } from './data.js';
-
-/** What the native half says, before the arrays. */
-interface Report {
-  method: string;
-  items: Label[];
-  itemLabels: Label[];
-  classes: Label[];
-  raters: Label[];
-  raterSkills: number[];
-  classShares: number[] | null;
-  itemDifficulty: number[] | null;
-  logLikelihood: number[];
-  iterations: number;
-  converged: boolean;
-  ties: Label[];
-}
+import type * as Native from '../../native.js';
+import { abortable, now, written } from '../call.js';
+import { native } from '../native.js';
+import { answered, report } from './call.js';
+import { onRatings, type Keyed, type Label, type RatingsArguments, type RatingsOptions, type Stoppable } from './data.js';
 
 /** What the raters say together, and how far each can be trusted. */
 export class Truth {
   /** The name of the method. */
-  readonly method: string;
+  readonly method!: string;
   /** The ids of the items. */
-  readonly items: Label[];
+  readonly items!: Label[];
   /** The most probable label of each item, in the order of `items`; of equals, the first category. */
-  readonly itemLabels: Label[];
+  readonly itemLabels!: Label[];
   /** The categories. */
-  readonly classes: Label[];
+  readonly classes!: Label[];
   /** Items x classes, row by row: the probability of each category; shares of the votes where the method has no model. */
-  readonly probabilityArray: Float64Array;
+  readonly probabilityArray!: Float64Array;
   /** The ids of the raters. */
-  readonly raters: Label[];
+  readonly raters!: Label[];
   /** The skill of each rater, as the method defines it, in the order of `raters`. */
-  readonly raterSkills: number[];
+  readonly raterSkills!: number[];
   /** Raters x true classes x given classes: the probability of a given label; null without a model of it. */
-  readonly confusionArray: Float64Array | null;
+  readonly confusionArray!: Float64Array | null;
   /** The estimated share of each category among the items. */
-  readonly classShares: number[] | null;
+  readonly classShares!: number[] | null;
   /** How hard each item is (GLAD), in the order of `items`. */
-  readonly itemDifficulty: number[] | null;
+  readonly itemDifficulty!: number[] | null;
   /** What the method maximises, after each iteration; it never falls. */
-  readonly logLikelihood: number[];
+  readonly logLikelihood!: number[];
   /** Iterations made. */
-  readonly iterations: number;
+  readonly iterations!: number;
   /** Did the method reach its tolerance? */
-  readonly converged: boolean;
+  readonly converged!: boolean;
   /** The items whose first place is shared by several categories. */
-  readonly ties: Label[];
+  readonly ties!: Label[];
 
   /** @internal */
-  constructor([json, probabilities, confusion]: [string, Float64Array, Float64Array | undefined]) {
-    const found = parse<Report>(json);
-    this.method = found.method;
-    this.items = found.items;
-    this.itemLabels = found.itemLabels;
-    this.classes = found.classes;
-    this.probabilityArray = probabilities;
-    this.raters = found.raters;
-    this.raterSkills = found.raterSkills;
-    this.confusionArray = confusion ?? null;
-    this.classShares = found.classShares;
-    this.itemDifficulty = found.itemDifficulty;
-    this.logLikelihood = found.logLikelihood;
-    this.iterations = found.iterations;
-    this.converged = found.converged;
-    this.ties = found.ties;
+  constructor(found: object) {
+    Object.assign(this, found);
   }
 
   /** `{ item: label }`. */
@@ -153,8 +125,8 @@ export interface EmOptions extends TruthOptions, Gold {
   priorWrong?: number;
 }
 
-async function infer(method: string, args: readonly unknown[], more: (given: Named) => Named = (g) => g): Promise<Truth> {
-  return new Truth(await run(method, () => more(ratings(args, 'raters'))));
+async function infer(method: string, args: readonly unknown[]): Promise<Truth> {
+  return new Truth(await report(method, () => onRatings(args)));
 }
 
 /** The label with most votes, each counting as `weights` says of its rater. */
@@ -188,7 +160,7 @@ export interface GladOptions extends TruthOptions, Gold {
 
 /** Abilities of raters and difficulties of items (Whitehill et al. 2009). */
 export async function glad(...args: RatingsArguments<GladOptions>): Promise<Truth> {
-  return infer('glad', args, (given) => ({ ...given, classPrior: packed(given['classPrior']) }));
+  return infer('glad', args);
 }
 
 /** The options of {@link mace}. */
@@ -201,6 +173,16 @@ export interface MaceOptions extends TruthOptions, Gold {
   seed?: number;
   /** Default `variational`. */
   method?: 'variational' | 'em';
+  /** Starting weights are drawn from [1, 2 + noise). Default 0.5. */
+  noise?: number;
+  /** Imagined answers of each rater that are guessed (`variational`). Default 0.5. */
+  priorGuess?: number;
+  /** Imagined answers of each rater that are known (`variational`). Default 0.5. */
+  priorKnow?: number;
+  /** Imagined guesses of each label by each rater (`variational`). Default 10. */
+  priorStrategy?: number;
+  /** What `em` adds to each count. Default 0.01 divided by the number of categories. */
+  smoothing?: number | null;
 }
 
 /** Raters who know, or answer without looking (Hovy et al. 2013). */
@@ -236,4 +218,53 @@ export interface ZeroBasedSkillOptions extends TruthOptions {
 /** Skills learnt step by step from the weighted majority. */
 export async function zeroBasedSkill(...args: RatingsArguments<ZeroBasedSkillOptions>): Promise<Truth> {
   return infer('zeroBasedSkill', args);
+}
+
+/** The options of an {@link OnlineDawidSkene}; priors of a few imagined right votes keep early estimates sober. */
+export interface OnlineOptions extends Gold {
+  maxIter?: number;
+  tol?: number;
+  priorClass?: number;
+  priorCorrect?: number;
+  priorWrong?: number;
+}
+
+/** Dawid and Skene's model, kept up to date vote by vote (incremental EM, Neal and Hinton 1998). */
+export class OnlineDawidSkene {
+  readonly #native: Native.Online;
+  readonly #classes: readonly Label[];
+
+  /** `classes`: the labels that there are. */
+  constructor(classes: readonly Label[], options?: OnlineOptions | null) {
+    const { gold, ...rest } = options ?? {};
+    this.#native = now(() => new native.Online({ ...rest, classes, gold: gold instanceof Map ? [...gold] : gold }));
+    this.#classes = [...classes];
+  }
+
+  /** Takes one vote into account. Codes: `invalid_argument` (no such class), `duplicate_entry`, `too_large`. */
+  add(item: Label, rater: Label, value: Label): void {
+    now(() => this.#native.add(item, rater, value));
+  }
+
+  /** How likely each class is for an item at present; null for an item without votes. */
+  probabilities(item: Label): Record<string, number> | null {
+    const row = now(() => this.#native.probabilities(item));
+    return row && Object.fromEntries(this.#classes.map((label, i) => [String(label), row[i]!]));
+  }
+
+  /** The present matrix true classes x given classes of a rater; null for a rater without votes. */
+  confusion(rater: Label): Float64Array[] | null {
+    const [k, matrix] = [this.#classes.length, now(() => this.#native.confusion(rater))];
+    return matrix && this.#classes.map((_, i) => matrix.subarray(i * k, (i + 1) * k));
+  }
+
+  /** How many votes there are. */
+  get length(): number {
+    return this.#native.length;
+  }
+
+  /** Fits the model anew to all votes, as {@link dawidSkene} does, and goes on from there. Codes: `empty_input`, `unknown_id`. */
+  async refit(options?: Stoppable | null): Promise<Truth> {
+    return new Truth(answered(await abortable(options?.signal, true, (cancel) => this.#native.refit(cancel))));
+  }
 }

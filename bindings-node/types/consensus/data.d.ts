@@ -33,7 +33,7 @@ export type RatingsRows = readonly ({
 /** Ratings as raters x items, with null, undefined or NaN where one is missing. */
 export type RatingsMatrix = readonly Column[];
 /** Who rated what how, in any of the forms that are taken. */
-export type RatingsInput = RatingsTable | RatingsRows | RatingsMatrix;
+export type RatingsInput = RatingsTable | RatingsRows | RatingsMatrix | Ratings;
 /** What can be said about ratings. */
 export interface RatingsOptions {
     /** What to do when a rater rated an item twice. Default `error` (code `duplicate_entry`). */
@@ -57,3 +57,19 @@ export interface Stoppable {
 export type Keyed<T> = Record<string, T> | Map<Label, T> | readonly (readonly [Label, T])[];
 /** Three columns as arguments, then options; or one input, then options. */
 export type RatingsArguments<O> = [data: RatingsInput, options?: O | null] | [items: Column, raters: Column, values: Column, options?: O | null];
+/** Who rated what how, made once by {@link ratings} and used often. */
+export declare class Ratings {
+    #private;
+    /** The ids of the items, in order of first appearance. */
+    get items(): Label[];
+    /** The ids of the raters, in order of first appearance. */
+    get raters(): Label[];
+    /** The values, sorted, or in the order of the domain. */
+    get categories(): Label[];
+    /** How many ratings there are. */
+    get length(): number;
+}
+/** Ratings from any of the forms that are taken, to be made once and used often. */
+export declare function ratings(...args: RatingsArguments<Omit<RatingsOptions, 'signal'> & {
+    weights?: Keyed<number> | null;
+}>): Ratings;

@@ -275,3 +275,27 @@ export interface PanelScoreOptions extends Stoppable {
  * or `{ voter: position }`.
  */
 export declare function scorePanel(ballots: readonly Ballot[] | Readonly<Record<string, Position>> | ReadonlyMap<string, Position>, options?: PanelScoreOptions | null): Promise<PanelScore>;
+/** One place of texts that were aligned. */
+export interface RoverSlot {
+    /** What the texts have here (null: nothing), with its share of the weight, the heaviest first. */
+    alternatives: [word: string | null, share: number][];
+    chosen: string | null;
+    /** Whether another alternative had the same share. */
+    tied: boolean;
+}
+/** The one text that several texts vote for. */
+export interface Rover {
+    /** The chosen words, joined. */
+    text: string;
+    tokens: string[];
+    /** Every place, also those where nothing won. */
+    slots: RoverSlot[];
+    /** The text that the others were aligned to, by its place from 0. */
+    base: number;
+    /** The mean share of what was chosen; 1 when all texts are equal. */
+    support: number;
+}
+/** The one text that several texts vote for, word by word, after they were aligned (ROVER, Fiscus 1997). A text is cut at white space, or a list of words. */
+export declare function rover(texts: readonly (string | readonly string[])[], options?: ({
+    weights?: Numbers | null;
+} & Stoppable) | null): Promise<Rover>;

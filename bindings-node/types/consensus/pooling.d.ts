@@ -155,3 +155,14 @@ export declare function bayesianTruthSerum(votes: ArrayLike<Label>, predictions:
     clip?: number;
     options?: readonly Label[] | null;
 } | null): TruthSerum;
+/** How likely a majority is to be right. */
+export interface Jury {
+    /** The probability that more than half are right. */
+    majorityRight: number;
+    /** The probability of an even split; 0 for an odd number. */
+    tie: number;
+    /** `majorityRight + tie / 2`: the chance to be right when ties go by a coin. */
+    probability: number;
+}
+/** How likely a majority of members is to be right who judge independently, each right with a probability of its own (Condorcet 1785). */
+export declare function condorcetJury(competences: Numbers): Jury;

@@ -1,4 +1,4 @@
-import { type Keyed, type Label, type RatingsArguments, type RatingsOptions } from './data.js';
+import { type Keyed, type Label, type RatingsArguments, type RatingsOptions, type Stoppable } from './data.js';
 /** What the raters say together, and how far each can be trusted. */
 export declare class Truth {
     /** The name of the method. */
@@ -91,6 +91,16 @@ export interface MaceOptions extends TruthOptions, Gold {
     seed?: number;
     /** Default `variational`. */
     method?: 'variational' | 'em';
+    /** Starting weights are drawn from [1, 2 + noise). Default 0.5. */
+    noise?: number;
+    /** Imagined answers of each rater that are guessed (`variational`). Default 0.5. */
+    priorGuess?: number;
+    /** Imagined answers of each rater that are known (`variational`). Default 0.5. */
+    priorKnow?: number;
+    /** Imagined guesses of each label by each rater (`variational`). Default 10. */
+    priorStrategy?: number;
+    /** What `em` adds to each count. Default 0.01 divided by the number of categories. */
+    smoothing?: number | null;
 }
 /** Raters who know, or answer without looking (Hovy et al. 2013). */
 export declare function mace(...args: RatingsArguments<MaceOptions>): Promise<Truth>;
@@ -113,3 +123,27 @@ export interface ZeroBasedSkillOptions extends TruthOptions {
 }
 /** Skills learnt step by step from the weighted majority. */
 export declare function zeroBasedSkill(...args: RatingsArguments<ZeroBasedSkillOptions>): Promise<Truth>;
+/** The options of an {@link OnlineDawidSkene}; priors of a few imagined right votes keep early estimates sober. */
+export interface OnlineOptions extends Gold {
+    maxIter?: number;
+    tol?: number;
+    priorClass?: number;
+    priorCorrect?: number;
+    priorWrong?: number;
+}
+/** Dawid and Skene's model, kept up to date vote by vote (incremental EM, Neal and Hinton 1998). */
+export declare class OnlineDawidSkene {
+    #private;
+    /** `classes`: the labels that there are. */
+    constructor(classes: readonly Label[], options?: OnlineOptions | null);
+    /** Takes one vote into account. Codes: `invalid_argument` (no such class), `duplicate_entry`, `too_large`. */
+    add(item: Label, rater: Label, value: Label): void;
+    /** How likely each class is for an item at present; null for an item without votes. */
+    probabilities(item: Label): Record<string, number> | null;
+    /** The present matrix true classes x given classes of a rater; null for a rater without votes. */
+    confusion(rater: Label): Float64Array[] | null;
+    /** How many votes there are. */
+    get length(): number;
+    /** Fits the model anew to all votes, as {@link dawidSkene} does, and goes on from there. Codes: `empty_input`, `unknown_id`. */
+    refit(options?: Stoppable | null): Promise<Truth>;
+}

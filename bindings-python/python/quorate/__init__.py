@@ -24,11 +24,13 @@ from ._errors import (
     Unsupported,
 )
 from ._eval import BeirDataset, Comparison, compare, evaluate, load_beir, read_trec_run, write_trec_run
+from ._evaluate import AgentReport, Judge, Replayed, evaluate_agents, golden_tasks
 from ._hits import Hits
 from ._kb import (
     CopyReport,
     Facets,
     KnowledgeBase,
+    StreamStep,
     SyncReport,
     VerifyReport,
     Version,
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AgentRegistry",
+    "AgentReport",
     "AgentVersion",
     "AgentVersions",
     "Agents",
@@ -120,6 +123,7 @@ __all__ = [
     "Hit",
     "Hits",
     "InvalidInput",
+    "Judge",
     "KnowledgeBase",
     "Lexical",
     "Locked",
@@ -136,6 +140,7 @@ __all__ = [
     "Record",
     "Recording",
     "RemoteEmbedder",
+    "Replayed",
     "Reply",
     "Resilience",
     "Run",
@@ -146,6 +151,7 @@ __all__ = [
     "ScriptedModel",
     "StateStore",
     "Step",
+    "StreamStep",
     "SyncReport",
     "Tool",
     "ToolCall",
@@ -164,6 +170,8 @@ __all__ = [
     "compare",
     "consensus",
     "evaluate",
+    "evaluate_agents",
+    "golden_tasks",
     "kb_tool",
     "load_beir",
     "message_schema",

@@ -113,20 +113,6 @@ class Agents(Rows[Agent]):
         return {name: getattr(one, name) for name in self._kinds}
 
 
-@dataclass(frozen=True, slots=True)
-class _Constraints:
-    k: int
-    where: Any
-    require: Any
-    max_cost: float | None
-    tenant: str | None
-    abstain: bool
-    min_confidence: float | None
-    language: str | None
-    permissions: Any
-    learn: bool
-
-
 def agent_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of an agent's definition."""
     return _quorate.agent_schema()
@@ -142,7 +128,10 @@ class AgentRegistry:
 
     ``path``: a file, made when absent; None keeps all in memory. ``embedder``: ``"builtin"``, a model folder, a hub id or an
     :class:`Embedder`. ``catalog``: ``"healthcare"``, the path of a catalogue (YAML or JSON), or None for an empty registry; a
-    file loads a catalogue once. An id is unique within its tenant. A process that is forked while the registry is open may go on
+    file loads a catalogue once. ``tuning``: how scores are mixed, a dict with any of ``centroid_share``, ``nearest``,
+    ``description_pull``, ``lexical``, ``lexical_lift``, ``weight_step``, ``learning``, ``learning_pace``. ``policy``: how outcomes are
+    learnt from, ``"lin_ucb"`` (the default) or ``"thompson"``, or a dict ``{"kind", "alpha", "seed"}``, where ``alpha`` (0.1) is how
+    far it explores. An id is unique within its tenant. A process that is forked while the registry is open may go on
     to match, list and get, but change only what is in memory (``locked``). Codes: ``invalid_argument`` for an empty path, ``locked``, ``corrupt``, ``format_version``,
     ``embedder_mismatch``, ``not_found``, ``load_failed`` and the like of the catalogue, and those of the embedder.
 
@@ -158,11 +147,13 @@ class AgentRegistry:
         *,
         embedder: Embedder | str | os.PathLike[str] = "builtin",
         catalog: str | os.PathLike[str] | None = "healthcare",
+        tuning: Mapping[str, float] | None = None,
+        policy: str | Mapping[str, Any] | None = None,
     ) -> None:
         if path is not None and not isinstance(path, (str, os.PathLike)):
             raise InvalidInput("invalid_argument", f"path is of type {type(path).__name__}; a path or None is expected")
         self._path = None if path is None else os.fspath(path)
-        self._native = _quorate.open_registry(self._path, embedder, catalog)
+        self._native = _quorate.open_registry(self._path, embedder, catalog, {"tuning": tuning, "policy": policy})
 
     @classmethod
     def _over(cls, native: _quorate.AgentRegistry, path: str | None) -> AgentRegistry:
@@ -211,6 +202,7 @@ class AgentRegistry:
         language: str | None = None,
         permissions: Iterable[str] | None = None,
         learn: bool = True,
+        vector: Any = None,
     ) -> Matches:
         """The best agents for a question, best first.
 
@@ -220,12 +212,13 @@ class AgentRegistry:
         range (RFC 4647) such as ``en``, ``zh-Hant`` or ``*``: ``zh-Hant`` is met by ``zh-Hant-TW`` and by ``zh``, not by ``zh-Hans``.
         ``permissions``: those that the caller holds. ``learn``: whether recorded outcomes take part. With ``abstain``
         the answer is empty, never a guess, when the right agent is among the ``k`` with a probability below ``min_confidence``
-        (0.5): when the confidences of those returned sum to less. Codes: ``empty_input`` for an empty question, ``invalid_argument``, ``unknown_capability``, ``filter_syntax``, ``filter_type``, ``tenant_violation``.
+        (0.5): when the confidences of those returned sum to less. ``vector``: the question's embedding by the registry's embedder, when the caller has it. Codes: ``empty_input`` for an empty question, ``invalid_argument``, ``unknown_capability``, ``filter_syntax``, ``filter_type``, ``tenant_violation``.
         """
-        constraints = _Constraints(
-            k, where, require, max_cost, tenant, abstain, min_confidence, language, permissions, learn
-        )
-        return Matches(self._native.match(query, constraints))
+        given = {
+            "k": k, "require": require, "max_cost": max_cost, "tenant": tenant, "abstain": abstain, "min_confidence": min_confidence,
+            "language": language, "permissions": permissions, "learn": learn, "vector": vector,
+        }
+        return Matches(self._native.match(query, where, given))
 
     def select_panel(
         self,
@@ -241,6 +234,7 @@ class AgentRegistry:
         pool: int = 32,
         language: str | None = None,
         permissions: Iterable[str] | None = None,
+        learn: bool = True,
     ) -> Panel:
         """Agents that complement each other on a question, chosen one by one; not the top few alike.
 
@@ -250,8 +244,11 @@ class AgentRegistry:
         :meth:`match`, ``not_found`` when a required capability cannot be had, ``invalid_argument`` when ``size`` members cannot
         have them all, ``too_large``.
         """
-        constraints = _Constraints(5, where, require, max_cost, tenant, False, None, language, permissions, True)
-        return self._native.select_panel(question, size, diversity, thrift, pool, constraints)
+        given = {
+            "size": size, "diversity": diversity, "require": require, "max_cost": max_cost, "tenant": tenant, "thrift": thrift,
+            "pool": pool, "language": language, "permissions": permissions, "learn": learn,
+        }
+        return self._native.select_panel(question, where, given)
 
     def record_outcome(self, agent_id: str, query: str, reward: float) -> None:
         """Records how well an agent did on a question, from 0 (useless) to 1; matches of this tenant learn from it.

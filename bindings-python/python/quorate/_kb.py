@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -60,6 +61,14 @@ class WriteReport(Report):
     """With ``on_error="skip"``: ``index``, ``id``, ``code`` and ``message`` of each that was left out."""
     version: int
     """The version that holds the write."""
+
+
+@dataclass(frozen=True, repr=False)
+class StreamStep(WriteReport):
+    """One step of :meth:`KnowledgeBase.add_stream`: a batch that is stored and searchable."""
+
+    done: int
+    """Documents that were given so far, those left out included."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -301,6 +310,18 @@ def open(
         return KnowledgeBase(native, "in memory" if place is None else os.fspath(place), embedder)
 
 
+def _check_at_least_one(number: Any, what: str) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise InvalidInput("invalid_argument", f"{what} is {number!r:.60}; 1 or more is expected")
+
+
+def _step(report: WriteReport, done: int, given: int) -> StreamStep:
+    """What a batch did, after ``done`` documents."""
+    found = {field.name: getattr(report, field.name) for field in fields(WriteReport)}
+    found["skipped"] = [Record({**one, "index": one["index"] + done}) for one in report.skipped]
+    return StreamStep(**found, done=done + given)
+
+
 def _written(found: dict[str, Any]) -> WriteReport:
     return WriteReport._of(_recorded(found))
 
@@ -383,6 +404,33 @@ class KnowledgeBase:
         with telling(progress, "documents") as tell:
             found = self._native.write(_documents(documents), replace, on_error, vectors, tell)
         return _written(found)
+
+    def add_stream(
+        self, documents: Given, *, batch_size: int = 256, upsert: bool = False, on_error: str = "stop"
+    ) -> Iterator[StreamStep]:
+        """Adds documents as they come, batch by batch: each is atomic, durable and searchable when its step is yielded.
+
+        ``upsert``: replace documents whose id exists. Under :attr:`aio` the documents may be an async iterable too. Codes as :meth:`add`.
+
+        >>> import quorate
+        >>> kb = quorate.open(None)
+        >>> [step.done for step in kb.add_stream(({"id": f"d{i}", "text": "x"} for i in range(5)), batch_size=2)]
+        [2, 4, 5]
+        """
+        _check_at_least_one(batch_size, "batch_size")
+        rows, done = iter(_documents(documents)), 0
+        while batch := list(itertools.islice(rows, batch_size)):
+            step = _step(self._write(batch, upsert, on_error, False, None), done, len(batch))
+            yield step
+            done = step.done
+
+    def search_stream(self, queries: Iterable[str], **keywords: Any) -> Iterator[Hits]:
+        """The hits of queries as they come, in their order. Keywords as in :meth:`search`.
+
+        Under :attr:`aio` the queries may be an async iterable too, and at most ``concurrency`` (16) searches run ahead.
+        """
+        for query in queries:
+            yield self.search(query, **keywords)
 
     def add_files(
         self,

@@ -6,7 +6,7 @@ import math
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 _T = TypeVar("_T", bound="Report")
 
@@ -57,8 +57,17 @@ def _finite(value: Any) -> Any:
 class Report:
     """A result with named fields, by attribute or in brackets. Long fields are shortened when it is printed, and empty ones left out."""
 
+    _parts: ClassVar[dict[str, type[Report]]] = {}
+    """The classes of members that are results themselves, or lists of them."""
+
     @classmethod
     def _of(cls: type[_T], found: dict[str, Any]) -> _T:
+        for name, part in cls._parts.items():
+            given = found[name]
+            if isinstance(given, list):
+                found[name] = [None if one is None else part._of(one) for one in given]
+            elif given is not None:
+                found[name] = part._of(given)
         return cls(**found)
 
     def __getitem__(self, name: str) -> Any:

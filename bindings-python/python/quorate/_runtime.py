@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -26,6 +25,9 @@ from ._schema import Form, form
 from ._tools import Tool, tools_of, waited
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from ._evaluate import Replayed
     from .aio import AsyncRuntime
 
 Status: TypeAlias = Literal["running", "waiting", "done", "partial", "cancelled", "refused", "abstained", "failed", "interrupted"]
@@ -210,6 +212,8 @@ class StateStore:
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, tenant: str | None = None) -> None:
         self._native = _quorate.open_store(path, tenant)
+        self.tenant = tenant
+        """On whose behalf the runtimes that are given this store ask, where they name nobody else."""
 
 
 class Conversation:
@@ -236,6 +240,8 @@ class Conversation:
 
     def add(self, messages: str | Iterable[Mapping[str, Any] | Reply]) -> None:
         """Adds what was said elsewhere, as one turn. Codes: ``invalid_argument``, ``empty_input``."""
+        if isinstance(messages, (bytes, Mapping)) or not isinstance(messages, Iterable):
+            raise _invalid(f"messages are of type {type(messages).__name__}; a text or a list of messages is expected")
         if not isinstance(messages, str):
             messages = [one.message if isinstance(one, Reply) else one for one in messages]
         self._native.add({"messages": messages})
@@ -245,7 +251,7 @@ class Conversation:
 
         They are gone from the disk too; the journals of their runs are not.
         """
-        return self._native.forget(where if where is None else [where] if isinstance(where, str) else list(where))
+        return self._native.forget([where] if isinstance(where, str) else where)
 
     def export(self) -> dict[str, Any]:
         """All of it as plain values: ``id``, ``turns``."""
@@ -391,7 +397,7 @@ class _Stream:
         loop: asyncio.AbstractEventLoop | None,
     ) -> RunStream:
         host = self._of._host(tools, approve, loop)
-        return RunStream(self._of._native.resume_flow(run_id, dict(decisions or {}), *host), None)
+        return RunStream(self._of._native.resume_flow(run_id, _object(decisions, "decisions"), *host), None)
 
 
 class Runtime:
@@ -421,12 +427,15 @@ class Runtime:
         for name, given, kind in (("registry", registry, AgentRegistry), ("kb", kb, KnowledgeBase), ("model", model, Model)):
             if given is not None and not isinstance(given, kind):
                 raise _invalid(f"{name} is of type {type(given).__name__}; a {kind.__name__} is expected")
-        if kb is not None and tenant is not None:
-            kb = kb.tenant(tenant)
+        if budget is not None and not isinstance(budget, Budget):
+            raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
         if store is not None and not isinstance(store, StateStore):
             store = StateStore(store)
+        if tenant is None and store is not None:
+            tenant = store.tenant
+        if kb is not None and tenant is not None:
+            kb = kb.tenant(tenant)
         self._tools = list(tools)
-        tools_of(self._tools, None)
         self._approve = approve
         self._native = _quorate.open_runtime(
             None if registry is None else registry._native,
@@ -435,6 +444,7 @@ class Runtime:
             None if store is None else store._native,
             tenant,
             (budget or Budget())._options(),
+            *self._host(None, None, None),
         )
 
     def ask(
@@ -518,7 +528,7 @@ class Runtime:
         ``decisions``: by the id of the call that waits, or ``"plan"``: ``"approve"``, ``"deny"``, ``{"arguments": {...}}``.
         Codes: ``unknown_id``, ``tool_arguments``, ``run_conflict`` while another goes on with it, those of :meth:`ask`.
         """
-        return _answer(self._native.resume(run_id, dict(decisions or {}), *self._host(tools, approve, None)), None)
+        return _answer(self._native.resume(run_id, _object(decisions, "decisions"), *self._host(tools, approve, None)), None)
 
     def runs(self, status: Status | None = None) -> list[RunInfo]:
         """The runs of this tenant, the newest last. Code: ``invalid_argument``."""
@@ -550,6 +560,24 @@ class Runtime:
         asked, _, host = self._asked(given, conversation, None, None, None, None, None)
         found: list[dict[str, Any]] = self._native.prompt(_text(question), asked, host[0])
         return found
+
+    def replay(self, run_id: str, change: Mapping[str, Any] | None = None, *, live: bool = False) -> Replayed:
+        """Asks a recorded run again with something changed, and shows what differs.
+
+        ``change``: ``model``, ``instructions`` of the expert, ``seed``, ``budget``. Results of tools, passages, the matched expert and decisions come from the
+        journal; anything else is ``replay_mismatch``, unless it is ``live``. The recorded run stays as it is. Code: ``unknown_id``.
+        """
+        from ._evaluate import replayed
+
+        given = _object(change, "change")
+        model, budget = given.pop("model", None), given.pop("budget", None)
+        if model is not None and not isinstance(model, Model):
+            raise _invalid(f"model is of type {type(model).__name__}; a Model is expected")
+        if budget is not None and not isinstance(budget, Budget):
+            raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
+        given |= {"live": live, "budget": None if budget is None else budget._options()}
+        native = None if model is None else model._native
+        return replayed(self._native.replay(run_id, given, native, *self._host(None, None, None)))
 
     def conversation(
         self,
@@ -594,6 +622,14 @@ class Runtime:
 
 def _invalid(message: str) -> InvalidInput:
     return InvalidInput("invalid_argument", message)
+
+
+def _object(given: Any, what: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise _invalid(f"{what} is of type {type(given).__name__}; a dict is expected")
+    return dict(given)
 
 
 def _text(question: Any) -> str:

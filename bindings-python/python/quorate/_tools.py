@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 import inspect
@@ -25,6 +24,8 @@ from ._report import Report, plain
 from ._schema import parameters
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ._kb import KnowledgeBase
     from ._runtime import Runtime
 
@@ -125,6 +126,8 @@ def tool(
     ended (None: where it only reads). Of a result over ``max_result_tokens`` the model reads head and tail. A parameter with
     the hint :class:`ToolContext` is told about the call. Code: ``invalid_argument``.
     """
+    if schema is not None and not isinstance(schema, Mapping):
+        raise InvalidInput("invalid_argument", f"schema is of type {type(schema).__name__}; a JSON Schema, a dict, is expected")
     given = {"effect": effect, "approval": approval, "timeout": timeout, "idempotent": idempotent}
 
     def make(function: Callable[..., Any]) -> Tool:
@@ -166,6 +169,7 @@ def waited(given: Any, loop: asyncio.AbstractEventLoop | None, cancel: _quorate.
     """What a function gave; a coroutine is awaited, on ``loop`` or in a loop of its own, until ``cancel`` is raised."""
     if not inspect.isawaitable(given):
         return given
+    import asyncio
 
     async def wait() -> Any:
         task = asyncio.ensure_future(given)
@@ -215,6 +219,10 @@ def tools_of(given: Any, loop: asyncio.AbstractEventLoop | None) -> list[_quorat
 
 def kb_tool(kb: KnowledgeBase) -> Tool:
     """A tool ``search`` that gives the passages of a knowledge base that fit a question, with where they stand."""
+    from ._kb import KnowledgeBase
+
+    if not isinstance(kb, KnowledgeBase):
+        raise InvalidInput("invalid_argument", f"kb is of type {type(kb).__name__}; a KnowledgeBase is expected")
     return Tool(_quorate.search_tool(kb._native))
 
 
@@ -223,4 +231,8 @@ def agent_tool(runtime: Runtime, id: str) -> Tool:
 
     Codes: ``unknown_id``, ``invalid_argument`` for a runtime without a registry.
     """
+    from ._runtime import Runtime
+
+    if not isinstance(runtime, Runtime):
+        raise InvalidInput("invalid_argument", f"runtime is of type {type(runtime).__name__}; a Runtime is expected")
     return Tool(_quorate.expert_tool(runtime._native, id))

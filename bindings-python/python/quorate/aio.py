@@ -19,7 +19,8 @@ import asyncio
 import functools
 import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from types import TracebackType
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 from . import _kb, _listen, _pool, _quorate
 from ._agents import AgentRegistry
 from ._errors import Cancelled, InvalidInput
+from ._hits import Hits
 from ._kb import KnowledgeBase
 from ._models import Model, ModelEvent, ModelStream, Reply, Tool
 from ._runtime import Answer, Approve, Budget, Conversation, RunEvent, Runtime, RunStream, Tools
@@ -200,6 +202,16 @@ def _twin(
     return twin
 
 
+async def _iterated(items: Iterable[_T] | AsyncIterable[_T]) -> AsyncIterator[_T]:
+    """The items of either kind of iterable."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
 class AsyncKnowledgeBase(_Face[KnowledgeBase]):
     """The calls of :class:`quorate.KnowledgeBase`, awaited."""
 
@@ -234,6 +246,44 @@ class AsyncKnowledgeBase(_Face[KnowledgeBase]):
     versions = _twin(KnowledgeBase.versions)
     at = _twin(KnowledgeBase.at)
     tenant = _twin(KnowledgeBase.tenant)
+
+    async def add_stream(
+        self,
+        documents: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        batch_size: int = 256,
+        upsert: bool = False,
+        on_error: str = "stop",
+    ) -> AsyncIterator[_kb.StreamStep]:
+        _kb._check_at_least_one(batch_size, "batch_size")
+        write, done, batch = (self.upsert if upsert else self.add), 0, []
+        async for document in _iterated(documents):
+            batch.append(document)
+            if len(batch) == batch_size:
+                yield (step := _kb._step(await write(batch, on_error=on_error), done, len(batch)))
+                done, batch = step.done, []
+        if batch:
+            yield _kb._step(await write(batch, on_error=on_error), done, len(batch))
+
+    async def search_stream(
+        self, queries: Iterable[str] | AsyncIterable[str], *, concurrency: int = 16, **keywords: Any
+    ) -> AsyncIterator[Hits]:
+        _kb._check_at_least_one(concurrency, "concurrency")
+        ahead: deque[asyncio.Task[Hits]] = deque()
+        try:
+            async for query in _iterated(queries):
+                ahead.append(asyncio.ensure_future(self.search(query, **keywords)))
+                if len(ahead) == concurrency:
+                    yield await ahead.popleft()
+            while ahead:
+                yield await ahead.popleft()
+        finally:
+            for task in ahead:
+                task.cancel()
+
+
+AsyncKnowledgeBase.add_stream.__doc__ = KnowledgeBase.add_stream.__doc__
+AsyncKnowledgeBase.search_stream.__doc__ = KnowledgeBase.search_stream.__doc__
 
 
 class AsyncAgentRegistry(_Face[AgentRegistry]):
@@ -470,6 +520,7 @@ class AsyncRuntime(_Face[Runtime]):
     delete = _twin(Runtime.delete, "write")
     prompt = _twin(Runtime.prompt)
     conversation = _twin(Runtime.conversation, "write")
+    replay = _twin(Runtime.replay, "ask")
 
     @property
     def stream(self) -> _RuntimeStream:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _eval, consensus
 from ._errors import InvalidInput
-from .consensus.data import _matrix, _table, column
+from .consensus.data import _table, column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -294,8 +294,11 @@ def _columns(data: Any, raters: Any, values: Any) -> tuple[list[Any], list[Any],
     if not (isinstance(parts, tuple) and len(parts) == 3):
         found = _table(parts)
         if found is None:
-            cells, n_raters, n_items = _matrix(parts)
-            return list(range(n_items)) * n_raters, [r for r in range(n_raters) for _ in range(n_items)], list(cells)
+            # Refuses what is no table.
+            consensus.ratings(parts, form="raters_x_items")
+            rows = [list(row) for row in getattr(parts, "tolist", lambda: parts)()]
+            places = [(item, rater) for rater, row in enumerate(rows) for item in range(len(row))]
+            return [item for item, _ in places], [rater for _, rater in places], [cell for row in rows for cell in row]
         parts = found
     items, people, votes = (list(column(part, name)) for part, name in zip(parts, ("items", "raters", "values"), strict=True))
     if not len(items) == len(people) == len(votes):

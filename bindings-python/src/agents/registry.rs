@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use quorate::agents::{AgentRegistry as Registry, MatchOptions, PanelOptions, RegistryOptions};
+use quorate::agents::{AgentRegistry as Registry, RegistryOptions};
 use quorate::{Code, Error};
+use quorate_bindings::{Args, Host, agents as shared};
 
 use super::agent::{Agent, agent as definition_of, definition};
 use super::events::Events;
@@ -16,7 +17,7 @@ use crate::door::{blocking, quick};
 use crate::errors::{OrRaise, invalid};
 use crate::guest;
 use crate::metadata::filter;
-use crate::scalar::{field, object, scalar};
+use crate::scalar::scalar;
 
 /// Agents, found by what they can do; ``quorate.AgentRegistry`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "AgentRegistry")]
@@ -40,66 +41,22 @@ fn open_registry(
     #[pyo3(from_py_with = scalar)] path: Option<PathBuf>,
     embedder: &Bound<'_, PyAny>,
     catalog: Option<&Bound<'_, PyAny>>,
+    given: &Bound<'_, PyDict>,
 ) -> PyResult<AgentRegistry> {
     let (embedder, slow) = crate::embed::embedder(py, embedder)?;
     let catalog = catalog.map(|given| crate::embed::place(given, "catalog")).transpose()?;
-    let options = RegistryOptions { catalog, ..RegistryOptions::new(embedder) };
+    let mut args = keywords(given, "the options of a registry")?;
+    let (tuning, policy) = shared::learning(&mut args).or_raise()?;
+    let options = RegistryOptions { catalog, tuning, policy, ..RegistryOptions::new(embedder) };
     let registry = blocking(py, move |host| {
         Registry::open(path.as_deref(), RegistryOptions { cancel: host.cancel.clone(), ..options })
     })?;
     Ok(AgentRegistry { open: Arc::new(RwLock::new(Some(registry))), tenant: None, slow })
 }
 
-/// What a match must and may do, as given by keyword.
-struct Constraints<'py> {
-    k: usize,
-    condition: Option<Bound<'py, PyAny>>,
-    require: Option<Bound<'py, PyAny>>,
-    max_cost: Option<f64>,
-    tenant: Option<String>,
-    abstain: bool,
-    min_confidence: Option<f64>,
-    language: Option<String>,
-    permissions: Option<Bound<'py, PyAny>>,
-    learn: bool,
-}
-
-impl<'py> FromPyObject<'_, 'py> for Constraints<'py> {
-    type Error = PyErr;
-
-    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let given = &*given;
-        Ok(Constraints {
-            k: field(given, "k")?,
-            condition: object(given, "where")?,
-            require: object(given, "require")?,
-            max_cost: field(given, "max_cost")?,
-            tenant: field(given, "tenant")?,
-            abstain: field(given, "abstain")?,
-            min_confidence: field(given, "min_confidence")?,
-            language: field(given, "language")?,
-            permissions: object(given, "permissions")?,
-            learn: field(given, "learn")?,
-        })
-    }
-}
-
-impl Constraints<'_> {
-    fn options(self) -> PyResult<MatchOptions> {
-        let defaults = MatchOptions::default();
-        Ok(MatchOptions {
-            k: self.k,
-            filter: filter(self.condition.as_ref())?,
-            require: self.require.map_or_else(|| Ok(Vec::new()), |names| texts(&names, "require"))?,
-            max_cost: self.max_cost,
-            language: self.language,
-            permissions: self.permissions.map(|names| texts(&names, "permissions")).transpose()?,
-            tenant: self.tenant,
-            abstain: self.abstain,
-            min_confidence: self.min_confidence.unwrap_or(defaults.min_confidence),
-            learn: self.learn,
-        })
-    }
+/// The keywords of a call.
+fn keywords(given: &Bound<'_, PyDict>, what: &'static str) -> PyResult<Args> {
+    Args::new(Host::Python, what, crate::given::read(given, what)?).or_raise()
 }
 
 impl AgentRegistry {
@@ -190,26 +147,27 @@ impl AgentRegistry {
         &self,
         py: Python<'_>,
         query: &Bound<'_, PyAny>,
-        constraints: Constraints<'_>,
+        r#where: Option<&Bound<'_, PyAny>>,
+        given: &Bound<'_, PyDict>,
     ) -> PyResult<Vec<Match>> {
-        let (query, options) = (text(query, "query")?, constraints.options()?);
-        let found = self.ask(py, move |registry| registry.match_agents(&query, &options))?;
+        let (query, args) = (text(query, "query")?, keywords(given, "the options of match")?);
+        let (options, vector) = shared::matching(args, filter(r#where)?).or_raise()?;
+        let found = match vector {
+            Some(vector) => quick(py, || self.handle()?.match_vector(&query, &vector, &options))?,
+            None => self.ask(py, move |registry| registry.match_agents(&query, &options))?,
+        };
         Ok(found.into_iter().map(Match).collect())
     }
 
-    #[allow(clippy::too_many_arguments)] // they are keyword arguments of the package
     fn select_panel(
         &self,
         py: Python<'_>,
         question: &Bound<'_, PyAny>,
-        #[pyo3(from_py_with = scalar)] size: usize,
-        #[pyo3(from_py_with = scalar)] diversity: f64,
-        #[pyo3(from_py_with = scalar)] thrift: f64,
-        #[pyo3(from_py_with = scalar)] pool: usize,
-        constraints: Constraints<'_>,
+        r#where: Option<&Bound<'_, PyAny>>,
+        given: &Bound<'_, PyDict>,
     ) -> PyResult<Panel> {
-        let question = text(question, "question")?;
-        let options = PanelOptions { size, diversity, thrift, pool, constraints: constraints.options()? };
+        let (question, args) = (text(question, "question")?, keywords(given, "the options of select_panel")?);
+        let options = shared::panel(args, filter(r#where)?).or_raise()?;
         self.ask(py, move |registry| registry.select_panel(&question, &options)).map(Panel)
     }
 

@@ -5,8 +5,8 @@ use quorate_models::{Event, Model, Request, Stream};
 use serde_json::Value;
 
 use super::reply::event;
-use crate::flow::{Feed, Flow};
 use crate::Host;
+use crate::flow::{Feed, Flow};
 
 /// The most events that are taken out of the stream at once.
 const BATCH: usize = 256;

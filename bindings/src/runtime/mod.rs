@@ -1,11 +1,15 @@
 //! How do hosts give tools and questions to experts, and get their answers?
 
 mod answer;
+mod evaluate;
 mod run;
 mod talk;
 
 pub use answer::{answer, event, failed, messages, pending, row};
-pub use run::{Run, flow};
+pub use evaluate::{
+    agent_comparison, agent_report, agent_rows, change, evaluation, golden, judge, replayed, tasks,
+};
+pub use run::{Run, flow, flow_when};
 pub use talk::{conversation_options, facts, forgotten, said, turns};
 
 use quorate_core::{Error, Result};
@@ -23,7 +27,9 @@ pub fn budget(host: Host, given: Value) -> Result<Budget> {
     let whole = "a whole number";
     let unpriced = match options.value("unpriced") {
         None => Default::default(),
-        Some(value) => read(&value).ok_or_else(|| options.refuse("unpriced", &value, "one of refuse, allow"))?,
+        Some(value) => {
+            read(&value).ok_or_else(|| options.refuse("unpriced", &value, "one of refuse, allow"))?
+        }
     };
     let max_steps = match options.nullable("max_steps") {
         None => Budget::default().max_steps,
@@ -51,7 +57,8 @@ pub fn card(host: Host, given: Value) -> Result<ToolCard> {
         return Err(Error::invalid("a tool has no name"));
     };
     let description: Option<String> = options.take("description", "a text")?;
-    let schema = options.value("schema").unwrap_or_else(|| serde_json::json!({"type": "object", "properties": {}}));
+    let schema =
+        options.value("schema").unwrap_or_else(|| serde_json::json!({"type": "object", "properties": {}}));
     let effect = match options.value("effect") {
         None => Default::default(),
         Some(value) => read(&value).ok_or_else(|| options.refuse("effect", &value, "one of read, write"))?,

@@ -53,7 +53,9 @@ pub fn forgotten(given: &Value) -> Result<Option<Vec<String>>> {
         Value::Null => Ok(None),
         Value::String(id) => Ok(Some(vec![id.clone()])),
         other => serde_json::from_value(other.clone()).map(Some).map_err(|_| {
-            Error::invalid("what is to be forgotten is no list of ids of turns or runs; nothing is given for all")
+            Error::invalid(
+                "what is to be forgotten is no list of ids of turns or runs; nothing is given for all",
+            )
         }),
     }
 }

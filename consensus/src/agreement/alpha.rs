@@ -5,11 +5,11 @@ use super::numbers::{Centred, squares_or_zero, unit_of};
 use super::{check_confidence, check_data};
 use crate::{Ratings, check};
 use quorate_core::{Cancel, Code, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
 /// The level of measurement: which difference between two values counts how much.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Values are equal or not.
@@ -34,7 +34,7 @@ pub enum Level {
 }
 
 /// What the bootstrap draws.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resample {
     /// Whole items with all their ratings, both disagreements computed anew: how far alpha would move with other items of the same kind, rated by the same
@@ -53,7 +53,8 @@ pub enum Resample {
 const MAX_VALUES: usize = 20_000;
 
 /// Options of [`krippendorff_alpha`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AlphaOptions {
     /// The level of measurement; nominal unless given.
     pub level: Level,

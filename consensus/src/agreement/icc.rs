@@ -5,11 +5,11 @@ use super::{check_confidence, check_data, check_identity};
 use crate::math::{f_quantile, f_upper};
 use crate::{Ratings, check};
 use quorate_core::{Cancel, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// The six forms of Shrout and Fleiss (1979): the model (1, 2 or 3) and whether a single rating or the mean of all raters is judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IccForm {
     /// `"1,1"`: each item has raters of its own; a single rating.
     #[serde(rename = "1,1")]

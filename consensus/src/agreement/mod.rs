@@ -34,7 +34,7 @@ pub use weights::Weights;
 
 use crate::Ratings;
 use quorate_core::{Code, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// An agreement coefficient with its uncertainty, or the reason why there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -66,7 +66,8 @@ pub struct Coefficient {
 }
 
 /// Options of the kappa family.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct KappaOptions {
     /// How much credit a near miss gets; [`Weights::Identity`] (none) unless given.
     pub weights: Weights,

@@ -3,6 +3,7 @@
 use super::numbers::{Centred, unit_of};
 use crate::{Ratings, check};
 use quorate_core::{Cancel, Code, Error, Result};
+use serde::Deserialize;
 use std::f64::consts::PI;
 
 /// The credit that a pair of categories gets: 1 for the same category, less for a near miss.
@@ -10,7 +11,8 @@ use std::f64::consts::PI;
 /// Distances are taken between the numbers of the categories when all are numbers, and between their positions 1, 2, ..., q
 /// otherwise. Numbers beyond 2^53 that are the same as `f64` are refused with code `invalid_argument`. Source: K. L. Gwet, Handbook of Inter-Rater Reliability, 4th edition (2014), chapter 3; Cicchetti and Allison
 /// (1971) for the linear and Fleiss and Cohen (1973) for the quadratic weights.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Weights {
     /// 1 on the diagonal, 0 elsewhere: unweighted.
     #[default]

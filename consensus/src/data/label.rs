@@ -1,5 +1,6 @@
 //! What is an id or a value: a number or a text?
 
+use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 use std::cmp::Ordering;
 use std::fmt;
@@ -124,6 +125,31 @@ impl Serialize for Label {
             Label::Float(x) => serializer.serialize_f64(*x),
             Label::Text(t) => serializer.serialize_str(t),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Label {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Label;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a number")
+            }
+            fn visit_i64<E>(self, i: i64) -> Result<Label, E> {
+                Ok(Label::Int(i))
+            }
+            fn visit_u64<E>(self, u: u64) -> Result<Label, E> {
+                Ok(i64::try_from(u).map_or(Label::Float(u as f64), Label::Int))
+            }
+            fn visit_f64<E>(self, x: f64) -> Result<Label, E> {
+                Ok(Label::from(x))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Label, E> {
+                Ok(Label::Text(text.into()))
+            }
+        }
+        deserializer.deserialize_any(Any)
     }
 }
 

@@ -4,6 +4,7 @@ use super::column::{Codes, MISSING};
 use super::{Column, Label};
 use crate::check::{self, short};
 use quorate_core::{Code, Error, Result};
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::str::FromStr;
 
@@ -34,7 +35,8 @@ pub struct Ratings {
 }
 
 /// What to do when one rater rated one item more than once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Duplicates {
     /// Refuse the data with code `duplicate_entry`.
     #[default]
@@ -48,7 +50,8 @@ pub enum Duplicates {
 }
 
 /// How [`Ratings`] are built.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RatingsOptions {
     /// What to do when one rater rated one item more than once.
     pub duplicates: Duplicates,
@@ -61,12 +64,15 @@ pub struct RatingsOptions {
 }
 
 /// What the rows and columns of a table of ratings are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TableForm {
     /// `"raters_x_items"`: one row a rater, as in the literature on reliability. The default.
     #[default]
+    #[serde(rename = "raters_x_items")]
     RatersByItems,
     /// `"items_x_raters"`: one row an item, as data frames usually are.
+    #[serde(rename = "items_x_raters")]
     ItemsByRaters,
 }
 

@@ -1,12 +1,12 @@
 //! How strong is a consensus, in one word?
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Shares closer than this to a bound lie on it: sums of weights carry rounding error. One voter among a hundred billion is more than that.
 const ROUNDING: f64 = 1e-12;
 
 /// The level of consensus, by the weighted share of the leading position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Below 0.4.

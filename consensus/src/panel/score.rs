@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::{Code, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ballot::{Ballot, Position};
 use super::kinds::{Judged, judge};
@@ -13,7 +13,8 @@ use crate::minority::{Member, MinorityReport, report};
 use crate::pooling::wilson;
 
 /// Options of [`score_panel_with`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PanelConfig {
     /// The options that the members could choose from. When empty: those that some ballot of positive weight names.
     /// Chance agreement is `1 / number of options`, so name them all when some got no vote.
@@ -133,9 +134,11 @@ pub struct PanelScore {
     pub weight: f64,
     /// Kish's effective number of ballots, `(sum w)^2 / sum w^2`, on which the interval of `support` rests.
     pub effective_voters: f64,
-    /// How the decision was reached, line by line.
+    /// How the decision was reached, line by line; [`PanelScore::explain`] has it in its place.
+    #[serde(skip)]
     pub(super) decided_by: Vec<String>,
     /// The terms of `confidence`: voter, weight, confidence given to the decision.
+    #[serde(skip)]
     pub(super) confidence_terms: Vec<(String, f64, f64)>,
 }
 

@@ -1,13 +1,13 @@
 //! Which experts deserve weight, judged by questions whose answers are known?
 
 use quorate_core::{Code, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::function::gamma::gamma_ur;
 
 use crate::check;
 
 /// The scale on which an expert's uncertainty about a quantity is measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Background {
     /// The quantity itself (default).
@@ -18,7 +18,8 @@ pub enum Background {
 }
 
 /// Options of [`cooke_weights`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CookeConfig {
     /// The probabilities at which experts gave quantiles, increasing, within (0, 1). Default .05, .5, .95.
     pub probabilities: Vec<f64>,

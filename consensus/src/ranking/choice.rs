@@ -4,7 +4,7 @@
 //! `exp(t_i) / sum of exp(t_j) over the set` (Luce 1959). This file fits it; the two methods say what the sets are.
 
 use quorate_core::{Cancel, Code, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{Outcome, TieBreak, from_scores};
 use crate::check::{self, short};
@@ -13,7 +13,8 @@ use crate::check::{self, short};
 pub const DEFAULT_ALPHA: f64 = 0.01;
 
 /// Options of the strength models.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct StrengthConfig {
     /// Weight of the ridge penalty `alpha * sum of t_i^2`, a normal prior of variance `1 / (2 alpha)`. (For rank
     /// centrality: the pseudo-count added to every ordered pair.) `None` (default): no penalty when the comparisons

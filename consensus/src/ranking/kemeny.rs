@@ -3,7 +3,7 @@
 use quorate_core::{Cancel, Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{Outcome, TieBreak, from_relation};
 use super::profile::{PairMatrix, Profile};
@@ -13,7 +13,8 @@ use crate::check;
 const MAX_LISTED: usize = 1 << 22;
 
 /// Options of [`kemeny`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct KemenyConfig {
     /// The largest majority component solved exactly (at most 20; time and memory grow as `2^n`). Default 16.
     pub exact_options: usize,

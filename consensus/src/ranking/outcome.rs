@@ -2,10 +2,10 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What to do with ties. Whatever is done is reported in [`Outcome::broken`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TieBreak {
     /// Leave ties as they are (default).
@@ -54,7 +54,8 @@ impl Outcome {
 }
 
 /// Options common to the Condorcet methods and Borda.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct VoteConfig {
     /// How the strength of a pairwise victory is measured. Without truncation and ties both give the same result.
     pub strength: Strength,
@@ -63,7 +64,7 @@ pub struct VoteConfig {
 }
 
 /// The strength of a victory of `i` over `j`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strength {
     /// Votes for `i` over `j` less votes for `j` over `i` (default).

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use quorate_core::{Cancel, Code, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::{self, Rounding, short};
 
 /// What a ballot says about the options that it does not name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unranked {
     /// They stand below every named option, tied with one another: the usual reading of a truncated ballot.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use quorate_core::{Cancel, Code, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{Outcome, TieBreak, assemble, priorities};
 use super::profile::Profile;
@@ -19,7 +19,7 @@ const MAX_SETS: usize = 100_000;
 const MAX_BYTES: usize = 256 << 20;
 
 /// What happens when several options are last in a round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LastPlaceTies {
     /// All of them go out together (default). When that would leave nobody, they are joint winners.
@@ -33,7 +33,8 @@ pub enum LastPlaceTies {
 }
 
 /// Options of [`instant_runoff`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RunoffConfig {
     /// Ties for the last place.
     pub last_place_ties: LastPlaceTies,

@@ -3,7 +3,7 @@
 use quorate_core::{Cancel, Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check;
 
@@ -19,7 +19,8 @@ const MAX_WORK: usize = 2_000_000_000;
 const TOLERANCE: f64 = 1e-9;
 
 /// Options of [`honeybee`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HoneybeeConfig {
     /// Strength of cross-inhibition (the "stop signal"), from 0 to 10^12. Default 4.
     pub sigma: f64,

@@ -3,7 +3,7 @@
 use quorate_core::{Cancel, Code, Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check;
 use crate::pooling::Opinions;
@@ -13,7 +13,7 @@ const INERTIA: f64 = 0.729_843_788_128_935_7;
 const ATTRACTION: f64 = 1.496_179_765_664_318;
 
 /// What the swarm minimises over distributions `q`, given opinions `p_i` with weights `w_i` that sum to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
     /// `sum of w_i KL(p_i || q)`; the minimum is the linear pool (default).
@@ -31,7 +31,8 @@ pub enum Objective {
 }
 
 /// Options of [`swarm_pool`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SwarmConfig {
     /// What to minimise.
     pub objective: Objective,

@@ -1,7 +1,7 @@
 //! Which answers mean the same, and how spread are the meanings?
 
 use quorate_core::{Cancel, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check;
 
@@ -9,7 +9,7 @@ use crate::check;
 const MAX_VECTORS: usize = 16_384;
 
 /// When do several vectors form one cluster?
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Linkage {
     /// When each pair is similar enough (default): the counterpart of entailment in both directions.
@@ -20,7 +20,8 @@ pub enum Linkage {
 }
 
 /// Options of [`semantic_clusters`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClusterConfig {
     /// The least cosine similarity of "means the same", from -1 to 1. Default 0.8; it depends on the embedding model.
     pub threshold: f64,

@@ -3,12 +3,14 @@
 use super::{Truth, check_amount, check_iterations};
 use crate::Label;
 use quorate_core::{Cancel, Result, parallel};
+use serde::Deserialize;
 
 /// Options of [`dawid_skene`](super::dawid_skene) and [`one_coin`](super::one_coin).
 ///
 /// The priors are counts of imagined votes or items (a Dirichlet parameter minus one); with all at 0, the default, the estimate is that of
 /// maximum likelihood.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EmOptions {
     /// At most so many iterations; 100 unless given.
     pub max_iter: usize,

@@ -4,9 +4,11 @@ use super::em::{PARALLEL, blocks_with, climb, settle};
 use super::{Truth, check_iterations, check_votes, gold_codes};
 use crate::{Label, Ratings, check};
 use quorate_core::{Cancel, Code, Error, Result, parallel};
+use serde::Deserialize;
 
 /// Options of [`glad`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct GladOptions {
     /// At most so many EM iterations; 100 unless given.
     pub max_iter: usize,

@@ -7,9 +7,11 @@ use crate::math::normal_quantile;
 use quorate_core::{Cancel, Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
 
 /// Options of [`kos`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct KosOptions {
     /// At most so many iterations; 100 unless given.
     pub max_iter: usize,

@@ -6,10 +6,12 @@ use crate::{Label, Ratings, check};
 use quorate_core::{Cancel, Error, Result, parallel};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
 use statrs::function::gamma::{digamma, ln_gamma};
 
 /// How [`mace`] estimates its parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MaceMethod {
     /// Variational Bayes with a Beta prior of knowing and a Dirichlet prior of guessing.
     #[default]
@@ -19,7 +21,8 @@ pub enum MaceMethod {
 }
 
 /// Options of [`mace`]; the defaults are those of the authors' program.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct MaceOptions {
     /// At most so many iterations a start, 50.
     pub max_iter: usize,

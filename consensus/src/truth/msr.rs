@@ -7,9 +7,11 @@ use crate::{Ratings, check};
 use quorate_core::{Cancel, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
 
 /// Options of [`m_msr`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct MsrOptions {
     /// At most so many iterations; 10,000 unless given.
     pub max_iter: usize,

@@ -4,9 +4,11 @@ use super::wawa::skilled_shares;
 use super::{Truth, accuracy, check_iterations, check_votes, vote_shares};
 use crate::Ratings;
 use quorate_core::{Cancel, Error, Result};
+use serde::Deserialize;
 
 /// Options of [`zero_based_skill`]; the defaults are those of crowd-kit.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ZeroBasedSkillOptions {
     /// The number of iterations, 100.
     pub max_iter: usize,

@@ -36,12 +36,14 @@ use crate::text::shown;
 /// assert!(options.validate().is_ok());
 /// assert!(MatchOptions { max_cost: Some(-1.0), ..Default::default() }.validate().is_err());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct MatchOptions {
     /// How many agents to return at most, 1 to 10,000.
     pub k: usize,
     /// A condition on the agents' fields, such as `latency = 'interactive' AND tags CONTAINS 'ecg'`. A capability
     /// list contains the ancestors too: `capabilities CONTAINS 'regulatory.fda'`.
+    #[serde(skip)]
     pub filter: Option<Filter>,
     /// Capabilities that an agent must have, each itself or by a descendant.
     pub require: Vec<String>,
@@ -137,6 +139,7 @@ impl MatchOptions {
 /// The defaults were chosen on the training and validation parts of CLINC150 and on the healthcare catalogue, each
 /// of whose example questions was left out in turn; no test part was used.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Tuning {
     /// Share of the centroid in the similarity to examples; the rest belongs to the nearest examples. 0 to 1.
     pub centroid_share: f32,

@@ -48,8 +48,8 @@ pub struct RegistryOptions {
     pub cancel: Cancel,
 }
 
-/// Exploration of the default policy: small, since a user waits for the answer.
-const DEFAULT_ALPHA: f64 = 0.1;
+/// How far the default [`Policy`] explores: little, since a user waits for the answer.
+pub const DEFAULT_EXPLORATION: f64 = 0.1;
 
 /// Components of the context that outcomes are learnt in: a constant and a projection of the question's vector.
 const CONTEXT: usize = 33;
@@ -65,7 +65,7 @@ impl RegistryOptions {
             catalog: Some("healthcare".into()),
             tuning: Tuning::default(),
             calibration: None,
-            policy: Policy::LinUcb { alpha: DEFAULT_ALPHA },
+            policy: Policy::LinUcb { alpha: DEFAULT_EXPLORATION },
             cancel: Cancel::new(),
         }
     }

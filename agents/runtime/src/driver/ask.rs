@@ -6,7 +6,7 @@ use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::{Event, Model, Reply, Request, Usage};
 use serde_json::json;
 
-use super::{Drive, now};
+use super::{Drive, now, spans};
 use crate::budget::{Unpriced, Worst};
 use crate::fact::{Answered, Fact};
 use crate::machine::ANSWER_TOKENS;
@@ -23,6 +23,8 @@ impl Drive {
             Err(by) => return Ok(Fact::Refused { id: None, by: by.to_owned() }),
         };
         let left = self.ledger.seconds_left(seconds, last).map(Duration::from_secs_f64);
+        let span = spans::chat(&model, request);
+        let _within = span.enter();
         let begun = Instant::now();
         let cancel = self.watched.begin(left);
         let outcome = if self.listens() {
@@ -35,10 +37,12 @@ impl Drive {
         let took = begun.elapsed();
         match outcome {
             Ok(reply) => {
+                spans::answered(&span, &reply);
                 reservation.settle(reply.usage, reply.cost);
                 Ok(Fact::Replied { call, reply: Box::new(Answered::of(reply, took.as_secs_f64())) })
             }
             Err((error, partial)) => {
+                span.record("error.type", error.code().as_str());
                 if partial.usage != Usage::default() || !is_free(error.code()) {
                     reservation.settle(partial.usage, partial.cost.filter(|cost| *cost > 0.0));
                 }

@@ -8,7 +8,7 @@ use quorate_core::{Cancel, Code, Error, Result, spare};
 use quorate_models::ToolCall;
 use serde_json::{Value, json};
 
-use super::Drive;
+use super::{Drive, spans};
 use crate::budget::Spent;
 use crate::fact::Fact;
 use crate::machine::Action;
@@ -64,7 +64,7 @@ impl Drive {
             });
             let sender = sender.clone();
             spare::run(move || {
-                let outcome = run(&*tool, call.arguments, &context);
+                let outcome = spans::tool(&call, &context).in_scope(|| run(&*tool, call.arguments, &context));
                 // Nobody waits for it any more when its time was over.
                 let _ = sender.send((call.id, outcome));
             })?;

@@ -6,6 +6,7 @@
 mod ask;
 mod calls;
 mod sources;
+mod spans;
 pub(crate) mod watch;
 
 pub(crate) use ask::{priced, worst};
@@ -85,7 +86,9 @@ impl Drive {
     /// Goes on until the run is over or waits for somebody. Errors: those of the store; those of the model, of matching and
     /// of the search, once they are in the journal.
     pub(crate) fn go(&mut self) -> Result<()> {
-        let outcome = self.steps();
+        let span = spans::run(&self.machine);
+        let outcome = span.in_scope(|| self.steps());
+        spans::ended(&span, &self.machine);
         if let Err(error) = &outcome
             && self.machine.ended().is_none()
             && !self.machine.status().is_final()
@@ -182,9 +185,14 @@ impl Drive {
         let time = now();
         self.seq += 1;
         self.unwritten.push(fact.entry(self.seq, time)?);
-        self.machine.apply(&fact, time)?;
+        self.happened(&fact, time)
+    }
+
+    /// Takes a fact into the run that is in the journal.
+    pub(crate) fn happened(&mut self, fact: &Fact, time: f64) -> Result<()> {
+        self.machine.apply(fact, time)?;
         if self.listener.is_some() {
-            let sketches = events_of(&fact, &self.machine);
+            let sketches = events_of(fact, &self.machine);
             self.unshown.extend(sketches.into_iter().map(|sketch| (sketch, time)));
         }
         Ok(())

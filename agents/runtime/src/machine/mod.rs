@@ -539,7 +539,7 @@ impl Machine {
     pub(crate) fn sources(&self) -> Value {
         json!(self.passages.iter().enumerate().map(|(i, passage)| {
             json!({"marker": format!("[{}]", i + 1), "doc_id": passage.doc_id, "chunk_id": passage.chunk_id,
-                   "title": passage.title, "start": passage.start, "end": passage.end})
+                   "title": passage.title})
         }).collect::<Vec<_>>())
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::evidence::{Retrieve, Wanted};
 use crate::tool::{FunctionTool, Tool, ToolCard};
 
-/// A tool `search` that gives the passages that fit a question, with where they stand. Errors: none; the search's are those
+/// A tool `search` that gives the passages that fit a question, with their documents. Errors: none; the search's are those
 /// of the call.
 pub fn sources_tool(sources: Arc<dyn Retrieve>) -> Result<Arc<dyn Tool>> {
     let schema = json!({
@@ -23,7 +23,7 @@ pub fn sources_tool(sources: Arc<dyn Retrieve>) -> Result<Arc<dyn Tool>> {
         let question = arguments.get("question").and_then(Value::as_str).unwrap_or_default();
         let passages = sources.passages(question, &Wanted::default(), &context.cancel)?;
         Ok(json!(passages.iter().map(|passage| json!({
-            "doc_id": passage.doc_id, "title": passage.title, "start": passage.start, "end": passage.end, "text": passage.text,
+            "doc_id": passage.doc_id, "chunk_id": passage.chunk_id, "title": passage.title, "text": passage.text,
         })).collect::<Vec<_>>()))
     })?;
     Ok(Arc::new(search))

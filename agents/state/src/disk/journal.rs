@@ -184,7 +184,8 @@ impl Disk {
             let (local, lease) = (Arc::clone(&local), Arc::clone(&lease));
             move |connection: &Connection| local.begin(connection, &name, &row, &stored, &lease)
         };
-        match local.tidy(payloads, local.write(true, job)) {
+        // Nothing has come of it yet: it is on the disk with what is appended first.
+        match local.tidy(payloads, local.write(false, job)) {
             Ok(Outcome::New(n)) => {
                 let released = AtomicBool::new(false);
                 Ok(Begun::New(Run(Held::Disk(DiskRun {

@@ -5,14 +5,12 @@ A coefficient that the data does not define comes back with ``value`` None and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .. import _quorate
-from .._errors import InvalidInput
 from .._report import Report
-from .data import Ratings, column, ratings
+from .data import column, on_ratings
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,10 +146,7 @@ def krippendorff_alpha(
     >>> round(krippendorff_alpha([[1, 2, 3, 3], [1, 2, 3, 2]], level="interval").value, 6)
     0.820513
     """
-    found = _quorate.krippendorff_alpha(
-        ratings(data, raters, values, **keywords), level, bootstrap, seed, resample, confidence, circumference, poles
-    )
-    return Alpha._of(found)
+    return Alpha._of(on_ratings("krippendorff_alpha", locals()))
 
 
 def cohen_kappa(a: Any, b: Any = None, weights: Any = None, *, confidence: float = 0.95) -> Coefficient:
@@ -164,23 +159,10 @@ def cohen_kappa(a: Any, b: Any = None, weights: Any = None, *, confidence: float
     0.5
     """
     if b is None:
-        return _coefficient("cohen_kappa", ratings(a), weights, confidence)
-    return Coefficient._of(_quorate.cohen_kappa(column(a, "a"), column(b, "b"), weights, confidence))
-
-
-def _coefficient(method: str, data: Ratings, weights: Any, confidence: float) -> Coefficient:
-    return Coefficient._of(_quorate.coefficient(method, data, weights, confidence))
-
-
-def _of(
-    method: str, data: Any, raters: Any, values: Any, counts: Any, categories: Any, weights: Any, confidence: float,
-    keywords: Mapping[str, Any],
-) -> Coefficient:
-    if counts is None:
-        return _coefficient(method, ratings(data, raters, values, **keywords), weights, confidence)
-    if data is not None:
-        raise InvalidInput("invalid_argument", "give data or counts, not both")
-    return _coefficient(method, Ratings.from_counts(counts, categories), weights, confidence)
+        given = {"data": a, "raters": None, "values": None, "weights": weights, "confidence": confidence, "keywords": {}}
+        return Coefficient._of(on_ratings("cohen_kappa", given))
+    given = {"a": column(a, "a"), "b": column(b, "b"), "weights": weights, "confidence": confidence}
+    return Coefficient._of(_quorate.consensus("cohen_kappa", given))
 
 
 def fleiss_kappa(
@@ -195,7 +177,7 @@ def fleiss_kappa(
     >>> round(fleiss_kappa(counts=[[3, 0], [0, 3], [2, 1]]).value, 12)
     0.55
     """
-    return _of("fleiss_kappa", data, raters, values, counts, categories, weights, confidence, keywords)
+    return Coefficient._of(on_ratings("fleiss_kappa", locals()))
 
 
 def scott_pi(
@@ -203,7 +185,7 @@ def scott_pi(
     weights: Any = None, confidence: float = 0.95, **keywords: Any,
 ) -> Coefficient:
     """Scott's pi of two raters (Scott 1955). Keywords as in :func:`fleiss_kappa`."""
-    return _of("scott_pi", data, raters, values, counts, categories, weights, confidence, keywords)
+    return Coefficient._of(on_ratings("scott_pi", locals()))
 
 
 def conger_kappa(
@@ -211,7 +193,7 @@ def conger_kappa(
     **keywords: Any,
 ) -> Coefficient:
     """Conger's kappa: Cohen's for several raters (Conger 1980). Keywords as in :func:`cohen_kappa` and :func:`ratings`."""
-    return _of("conger_kappa", data, raters, values, None, None, weights, confidence, keywords)
+    return Coefficient._of(on_ratings("conger_kappa", locals()))
 
 
 def light_kappa(
@@ -219,7 +201,7 @@ def light_kappa(
     **keywords: Any,
 ) -> Coefficient:
     """Light's kappa: the mean of Cohen's over pairs of raters (Light 1971). Keywords as in :func:`cohen_kappa`."""
-    return _of("light_kappa", data, raters, values, None, None, weights, confidence, keywords)
+    return Coefficient._of(on_ratings("light_kappa", locals()))
 
 
 def brennan_prediger(
@@ -227,7 +209,7 @@ def brennan_prediger(
     weights: Any = None, confidence: float = 0.95, **keywords: Any,
 ) -> Coefficient:
     """Brennan and Prediger's coefficient: chance is uniform (1981). Keywords as in :func:`fleiss_kappa`."""
-    return _of("brennan_prediger", data, raters, values, counts, categories, weights, confidence, keywords)
+    return Coefficient._of(on_ratings("brennan_prediger", locals()))
 
 
 def gwet_ac(
@@ -235,7 +217,7 @@ def gwet_ac(
     categories: Any = None, confidence: float = 0.95, **keywords: Any,
 ) -> Coefficient:
     """Gwet's AC1, or AC2 with ``weights`` (Gwet 2008): steady where kappa collapses. Keywords as in :func:`fleiss_kappa`."""
-    return _of("gwet_ac", data, raters, values, counts, categories, weights, confidence, keywords)
+    return Coefficient._of(on_ratings("gwet_ac", locals()))
 
 
 def percent_agreement(
@@ -243,7 +225,7 @@ def percent_agreement(
     weights: Any = None, confidence: float = 0.95, **keywords: Any,
 ) -> Coefficient:
     """The share of agreeing pairs of ratings, without a correction for chance. Keywords as in :func:`fleiss_kappa`."""
-    return _of("percent_agreement", data, raters, values, counts, categories, weights, confidence, keywords)
+    return Coefficient._of(on_ratings("percent_agreement", locals()))
 
 
 def kendall_w(ranks: Any = None, raters: Any = None, values: Any = None, **keywords: Any) -> KendallW:
@@ -252,7 +234,7 @@ def kendall_w(ranks: Any = None, raters: Any = None, values: Any = None, **keywo
     >>> kendall_w([[1, 6, 3, 2, 5, 4], [1, 5, 6, 4, 2, 3], [6, 3, 2, 5, 4, 1]]).value
     0.1619047619047619
     """
-    return KendallW._of(_quorate.kendall_w(ratings(ranks, raters, values, **keywords)))
+    return KendallW._of(on_ratings("kendall_w", {"data": ranks, "raters": raters, "values": values, "keywords": keywords}))
 
 
 def icc(
@@ -266,4 +248,5 @@ def icc(
     >>> icc([[9, 6, 8, 7], [2, 1, 4, 1], [5, 3, 6, 2]], form="3,1").items
     4
     """
-    return Icc._of(_quorate.icc(ratings(data, raters, values, form=data_form, **keywords), form, confidence))
+    given = locals() | {"keywords": {**keywords, "form": data_form}}
+    return Icc._of(on_ratings("icc", given))

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from .. import _quorate
 from .._errors import InvalidInput
 from .._quorate import Ratings
 
@@ -41,38 +42,49 @@ def ratings(
     >>> ratings([[1, 1], [2, 3], [None, 3]], form="items_x_raters")
     Ratings(5 ratings of 3 items by 2 raters in 3 categories)
     """
-    if weights is not None:
-        if not isinstance(weights, Mapping):
-            raise InvalidInput("invalid_argument", "weights is a dict from rater to weight")
-        weights = _as_dict(weights, "weights")
-    if domain is not None:
-        domain = column(domain, "domain")
+    return _quorate.ratings(
+        given(data, raters, values, items=items, weights=weights, duplicates=duplicates, domain=domain, form=form)
+    )
+
+
+def given(
+    data: Any,
+    raters: Any = None,
+    values: Any = None,
+    *,
+    items: Any = None,
+    weights: Any = None,
+    duplicates: str = "error",
+    domain: Any = None,
+    form: str | None = None,
+) -> dict[str, Any]:
+    """The same as arguments of the native half, which reads them."""
     if items is not None:
         if data is not None:
             raise InvalidInput("invalid_argument", "give data or items, not both")
         data = items
-    if raters is not None or values is not None:
-        data = (data, raters, values)
-    if isinstance(data, Ratings):
-        if weights is not None or domain is not None or form is not None:
-            raise InvalidInput("invalid_argument", "give weights, domain and form when the Ratings are made")
-        return data
-    if isinstance(data, tuple) and len(data) == 3:
-        parts = data
-    else:
-        found = _table(data)
-        if found is None:
-            cells, rows, columns = _matrix(data)
-            made = Ratings.from_table(cells, rows, columns, duplicates, weights, domain, form)
-            doubt = Ratings.doubt(rows, columns) if form is None else None
-            if doubt is not None:
-                warnings.warn(doubt, UserWarning, stacklevel=_outside())
-            return made
-        parts = found
-    if form is not None:
-        raise InvalidInput("invalid_argument", "form is for a 2-D array; three columns say what they are themselves")
-    a, b, c = (column(part, name) for part, name in zip(parts, _COLUMNS[0], strict=True))
-    return Ratings.from_columns(a, b, c, duplicates, weights, domain)
+    if weights is not None and not isinstance(weights, Mapping):
+        raise InvalidInput("invalid_argument", "weights is a dict from rater to weight")
+    said = {"weights": weights, "duplicates": duplicates, "domain": None if domain is None else column(domain, "domain"), "form": form}
+    parts: Any = (data, raters, values) if raters is not None or values is not None else data
+    if not (isinstance(parts, tuple) and len(parts) == 3):
+        table = None if isinstance(parts, Ratings) else _table(parts)
+        if table is None:
+            return {"data": _matrix(parts, form), **said}
+        parts = table
+    return {name: column(part, name) for name, part in zip(_COLUMNS[0], parts, strict=True)} | said
+
+
+def on_ratings(method: str, arguments: dict[str, Any]) -> Any:
+    """What a method says of ratings in any form that is taken. ``arguments``: those of the call, by their names."""
+    keywords = arguments.pop("keywords")
+    if arguments.get("counts") is not None:
+        return _quorate.consensus(method, arguments)
+    said = given(*(arguments.pop(name) for name in ("data", "raters", "values")), **keywords)
+    gold = arguments.get("gold")
+    if gold is not None and not isinstance(gold, Mapping):
+        raise InvalidInput("invalid_argument", f"gold is of type {type(gold).__name__}; a dict from item to label is expected")
+    return _quorate.consensus(method, {**said, **arguments})
 
 
 def _outside() -> int:
@@ -85,14 +97,6 @@ def _outside() -> int:
     return level
 
 
-def _as_dict(given: Any, what: str) -> dict[Any, Any]:
-    """A mapping as a dict; what its own code raises is refused as any other wrong value."""
-    try:
-        return dict(given)
-    except (TypeError, ValueError, KeyError, AttributeError):
-        raise InvalidInput("invalid_argument", f"{what} cannot be read as a dict") from None
-
-
 def _named(found: Any) -> str:
     """Names for a message, the first of them."""
     short = reprlib.Repr()
@@ -102,33 +106,16 @@ def _named(found: Any) -> str:
 
 
 def column(values: Any, what: str) -> Any:
-    """One-dimensional values as what the native half takes: an array of int64 or float64, or a list."""
+    """One-dimensional values as what the native half takes: an array of numpy, or a list."""
     if values is None:
         raise InvalidInput("invalid_argument", f"{what} is missing")
     if hasattr(values, "to_pylist"):
         return values.to_pylist()
-    if not hasattr(values, "dtype"):
-        return values
-    if hasattr(values, "to_list") and getattr(values.dtype, "kind", "O") not in "iufb":
+    if hasattr(values, "to_list") and not hasattr(values, "tolist"):
         return values.to_list()
-    if hasattr(values, "to_numpy"):
-        values = values.to_numpy()
-    kind = values.dtype.kind
-    if getattr(values, "ndim", 1) != 1:
-        raise InvalidInput("invalid_shape", f"{what} has {values.ndim} dimensions; one is expected")
-    if kind in "OUT":
-        return values.tolist()
-    return _numbers(values, what)
-
-
-def _numbers(values: Any, what: str) -> Any:
-    """An array of int64 or float64."""
-    kind = values.dtype.kind
-    if kind == "f" or kind == "u" and values.dtype.itemsize == 8:
-        return values.astype("float64") if kind == "f" else values.tolist()
-    if kind in "iub":
-        return values.astype("int64")
-    raise InvalidInput("invalid_argument", f"{what} has dtype {values.dtype}; strings or numbers are expected")
+    kind = getattr(getattr(values, "dtype", None), "kind", None)
+    # In one copy, where an array of numpy's or pandas' holds whole numbers of another width.
+    return values.astype("int64") if kind in ("i", "b") and str(values.dtype) != "int64" and str(values.dtype).islower() else values
 
 
 def _table(data: Any) -> tuple[Any, Any, Any] | None:
@@ -158,30 +145,14 @@ def _table(data: Any) -> tuple[Any, Any, Any] | None:
     )
 
 
-def _matrix(data: Any) -> tuple[Any, int, int]:
-    """The cells of a table raters x items, row by row, and its shape."""
-    if hasattr(data, "dtype") and hasattr(data, "ndim"):
-        if data.ndim != 2:
-            raise InvalidInput("invalid_shape", f"data has {data.ndim} dimensions; raters x items are expected")
-        n_raters, n_items = data.shape
-        flat = data.reshape(-1)
-        return (flat.tolist() if data.dtype.kind in "OUT" else _numbers(flat, "data")), n_raters, n_items
-    if isinstance(data, (str, bytes, type)) or not hasattr(data, "__iter__"):
-        raise InvalidInput(
-            "invalid_argument", f"data is of type {type(data).__name__}; arrays, a table or a matrix are expected"
-        )
-    rows = [_row(row, i) for i, row in enumerate(data)]
-    width = len(rows[0]) if rows else 0
-    for i, row in enumerate(rows):
-        if len(row) != width:
-            raise InvalidInput("invalid_shape", f"data[{i}] has {len(row)} entries, data[0] has {width}")
-    return [cell for row in rows for cell in row], len(rows), width
-
-
-def _row(row: Any, i: int) -> list[Any]:
-    if isinstance(row, (str, bytes, Mapping)) or not hasattr(row, "__iter__"):
-        raise InvalidInput(
-            "invalid_shape",
-            f"data[{i}] is of type {type(row).__name__}; a row of ratings is expected (three arrays go in a tuple)",
-        )
-    return row.tolist() if hasattr(row, "tolist") else list(row)
+def _matrix(data: Any, form: str | None) -> Any:
+    """A table of ratings; with a warning where it may be the other way round."""
+    if isinstance(data, Ratings) or isinstance(data, (str, bytes, type)) or not hasattr(data, "__iter__"):
+        return data
+    if not hasattr(data, "shape"):
+        data = list(data)
+    shape = getattr(data, "shape", None) or (len(data), len(data[0]) if len(data) and hasattr(data[0], "__len__") else 0)
+    doubt = _quorate.ratings_doubt(*shape) if form is None and len(shape) == 2 and shape[1] else None
+    if doubt is not None:
+        warnings.warn(doubt, UserWarning, stacklevel=_outside())
+    return data

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .. import _quorate
-from .._errors import InvalidInput
 from .._report import Report
 from .agreement import KendallW
 
@@ -53,6 +52,8 @@ class DelphiItem(Report):
     stability: DelphiStability | None
     """Comparison with the previous round, when there was one."""
 
+    _parts = {"stability": DelphiStability}
+
 
 @dataclass(frozen=True, repr=False)
 class DelphiRound(Report):
@@ -68,8 +69,20 @@ class DelphiRound(Report):
     """``consensus``, ``stable_dissent``, ``first_round`` or ``still_moving``."""
     why: str
     """The reason in words."""
-    single: bool = field(repr=False)
-    """Whether the ratings had one dimension."""
+    median: Any = field(repr=False)
+    """Median rating."""
+    iqr: Any = field(repr=False)
+    """Interquartile range."""
+    ipr: Any = field(repr=False)
+    """Interpercentile range P70 - P30."""
+    ipras: Any = field(repr=False)
+    """Interpercentile range adjusted for symmetry."""
+    disagreement: Any = field(repr=False)
+    """Whether the panel disagrees."""
+    stability: Any = field(repr=False)
+    """Comparison with the previous round."""
+
+    _parts = {"items": DelphiItem, "kendall_w": KendallW, "stability": DelphiStability}
 
     def _columns(self) -> dict[str, list[Any]]:
         """One row an item."""
@@ -97,40 +110,6 @@ class DelphiRound(Report):
         import pyarrow
 
         return pyarrow.table(self._columns())
-
-    def _each(self, name: str) -> Any:
-        values = [getattr(item, name) for item in self.items]
-        return values[0] if self.single else values
-
-    @property
-    def median(self) -> Any:
-        """Median rating."""
-        return self._each("median")
-
-    @property
-    def iqr(self) -> Any:
-        """Interquartile range."""
-        return self._each("iqr")
-
-    @property
-    def ipr(self) -> Any:
-        """Interpercentile range P70 - P30."""
-        return self._each("ipr")
-
-    @property
-    def ipras(self) -> Any:
-        """Interpercentile range adjusted for symmetry."""
-        return self._each("ipras")
-
-    @property
-    def disagreement(self) -> Any:
-        """Whether the panel disagrees."""
-        return self._each("disagreement")
-
-    @property
-    def stability(self) -> Any:
-        """Comparison with the previous round."""
-        return self._each("stability")
 
 
 @dataclass(frozen=True, repr=False)
@@ -192,6 +171,36 @@ class SemanticClusters(Report):
 
 
 @dataclass(frozen=True, repr=False)
+class RoverSlot(Report):
+    """One place of the aligned texts."""
+
+    alternatives: list[Any]
+    """What the texts have here (None: nothing), with its share of the weight, the heaviest first."""
+    chosen: str | None
+    """What was chosen."""
+    tied: bool
+    """Whether another alternative had the same share."""
+
+
+@dataclass(frozen=True, repr=False)
+class Rover(Report):
+    """The one text that several texts vote for."""
+
+    text: str
+    """The chosen words, joined."""
+    tokens: list[str]
+    """The chosen words."""
+    slots: list[RoverSlot]
+    """Every place, also those where nothing won."""
+    base: int
+    """The text that the others were aligned to, by its place from 0."""
+    support: float
+    """The mean share of what was chosen; 1 when all texts are equal."""
+
+    _parts = {"slots": RoverSlot}
+
+
+@dataclass(frozen=True, repr=False)
 class Member(Report):
     """One member of a faction."""
 
@@ -222,9 +231,7 @@ class Faction(Report):
     members: list[Member]
     """Every member, the strongest first."""
 
-    @classmethod
-    def _of(cls, found: dict[str, Any]) -> Faction:
-        return cls(**{**found, "members": [Member._of(member) for member in found["members"]]})
+    _parts = {"members": Member}
 
 
 @dataclass(frozen=True, repr=False)
@@ -241,6 +248,8 @@ class MinorityReport(Report):
     """How many factions were below it."""
     below_share: float
     """Their joint share."""
+
+    _parts = {"leading": Faction, "minorities": Faction}
 
 
 @dataclass(frozen=True, repr=False)
@@ -304,6 +313,8 @@ class PanelScore(Report):
     lines: list[str] = field(repr=False)
     """The arithmetic, line by line."""
 
+    _parts = {"agreement": PanelAgreement, "minority": MinorityReport, "intervals": PanelInterval}
+
     def explain(self) -> str:
         """The arithmetic behind the score; each line can be recomputed by hand from the ones before and the ballots."""
         return "\n".join(self.lines)
@@ -333,9 +344,6 @@ class Ballot:
     """Identifier of the rationale."""
 
 
-_KINDS = ("choice", "ranking", "probability", "number", "vector")
-
-
 def delphi_round(
     ratings: Any,
     previous: Any = None,
@@ -353,13 +361,7 @@ def delphi_round(
     >>> verdict.median, verdict.disagreement, verdict.stop, verdict.reason
     (7.0, False, True, 'consensus')
     """
-    found, single = _quorate.delphi_round(ratings, previous, scale, iqr_limit, stability_limit)
-    for item in found["items"]:
-        if item["stability"] is not None:
-            item["stability"] = DelphiStability._of(item["stability"])
-    found["items"] = [DelphiItem._of(item) for item in found["items"]]
-    found["kendall_w"] = KendallW._of(found["kendall_w"])
-    return DelphiRound(**found, single=single)
+    return DelphiRound._of(_quorate.consensus("delphi_round", locals()))
 
 
 def honeybee(
@@ -378,7 +380,7 @@ def honeybee(
     >>> honeybee([5.0, 4.5], sigma=2.0).decision
     0
     """
-    return Honeybee._of(_quorate.honeybee(values, sigma, quorum, seed, noise, max_time))
+    return Honeybee._of(_quorate.consensus("honeybee", locals()))
 
 
 def swarm_pool(
@@ -396,7 +398,7 @@ def swarm_pool(
     ``objective``: ``kl_to_pool``, ``kl_from_pool``, ``squared_distance``, ``hellinger`` or ``total_variation``. ``p`` as in
     :func:`linear_pool`.
     """
-    return SwarmPool._of(_quorate.swarm_pool(p, weights, objective, seed, particles, max_iter, tol))
+    return SwarmPool._of(_quorate.consensus("swarm_pool", locals()))
 
 
 def semantic_clusters(
@@ -407,7 +409,18 @@ def semantic_clusters(
     >>> semantic_clusters([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]).clusters
     [[0, 1], [2]]
     """
-    return SemanticClusters._of(_quorate.semantic_clusters(vectors, threshold, weights, linkage))
+    return SemanticClusters._of(_quorate.consensus("semantic_clusters", locals()))
+
+
+def rover(texts: Any, weights: Any = None) -> Rover:
+    """The one text that several texts vote for, word by word, after they were aligned (ROVER, Fiscus 1997).
+
+    ``texts``: strings, cut at white space, or lists of words; at most 10,000 of them.
+
+    >>> rover(["take one tablet", "take two tablets", "take two tablet daily"]).text
+    'take two tablet'
+    """
+    return Rover._of(_quorate.consensus("rover", locals()))
 
 
 def score_panel(
@@ -431,64 +444,6 @@ def score_panel(
     >>> print(score.explain().splitlines()[0])
     4 choice ballots, weight 4
     """
-    if isinstance(ballots, Mapping):
-        ballots = [{"voter": voter, "position": position} for voter, position in ballots.items()]
-    if isinstance(ballots, (str, bytes)) or not isinstance(ballots, Iterable):
-        raise InvalidInput("invalid_argument", f"ballots is of type {type(ballots).__name__}; a list is expected")
-    read = [_ballot(ballot, i) for i, ballot in enumerate(ballots)]
-    found, lines = _quorate.score_panel(read, options, scale, tolerance, similarity, minority_threshold)
-    ((kind, decision),) = found["decision"].items()
-    minority = found["minority"]
-    for name in ("leading", "minorities"):
-        minority[name] = [Faction._of(faction) for faction in minority[name]]
-    return PanelScore(
-        decision=None if kind == "tie" else decision,
-        level=found["level"],
-        support=found["support"],
-        agreement=PanelAgreement._of(found["agreement"]),
-        minority=MinorityReport._of(minority),
-        confidence=found["confidence"],
-        intervals=[PanelInterval._of(interval) for interval in found["intervals"]],
-        tied=decision if kind == "tie" else [],
-        kind=found["kind"],
-        voters=found["voters"],
-        weight=found["weight"],
-        effective_voters=found["effective_voters"],
-        lines=lines,
-    )
-
-
-def _ballot(ballot: Any, i: int) -> tuple[Any, str, Any, Any, Any, Any]:
-    """(voter, kind, position, confidence, weight, rationale)"""
-    if isinstance(ballot, Ballot):
-        fields: Mapping[str, Any] = vars(ballot)
-    elif isinstance(ballot, Mapping):
-        fields = ballot
-    else:
-        kind = type(ballot).__name__
-        raise InvalidInput("invalid_argument", f"ballots[{i}] is of type {kind}; a Ballot or a dict is expected")
-    unknown = sorted(str(name) for name in fields if name not in Ballot.__dataclass_fields__ and name != "position")
-    if unknown or "voter" not in fields:
-        problem = f"has the unknown field '{unknown[0]}'" if unknown else "names no voter"
-        raise InvalidInput("invalid_argument", f"ballots[{i}] {problem}")
-    given = [(kind, fields[kind]) for kind in _KINDS if fields.get(kind) is not None]
-    if fields.get("position") is not None:
-        given.append((_kind(fields["position"]), fields["position"]))
-    if len(given) != 1:
-        raise InvalidInput("invalid_argument", f"ballots[{i}] takes {len(given)} positions; one is expected")
-    ((kind, position),) = given
-    if kind == "probability" and isinstance(position, Mapping):
-        position = dict(position)
-    return (
-        fields["voter"], kind, position, fields.get("confidence", 1.0), fields.get("weight", 1.0), fields.get("rationale")
-    )
-
-
-def _kind(position: Any) -> str:
-    if isinstance(position, str):
-        return "choice"
-    if isinstance(position, Mapping):
-        return "probability"
-    if not hasattr(position, "__len__"):
-        return "number"
-    return "ranking" if len(position) and isinstance(position[0], str) else "vector"
+    if isinstance(ballots, Iterable) and not isinstance(ballots, (str, bytes, Mapping)):
+        ballots = [vars(ballot) if isinstance(ballot, Ballot) else ballot for ballot in ballots]
+    return PanelScore._of(_quorate.consensus("score_panel", locals()))

@@ -6,12 +6,10 @@
 
 from __future__ import annotations
 
-import reprlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .. import _quorate
-from .._errors import InvalidInput, NotFound
 from .._report import Report
 from .data import column
 
@@ -32,6 +30,18 @@ class CookeWeights(Report):
     """Mean relative information over the seed questions, in nats."""
     hits: list[list[int]]
     """How many answers fell into each interquantile interval."""
+
+
+@dataclass(frozen=True, repr=False)
+class Jury(Report):
+    """How likely a majority is to be right."""
+
+    majority_right: float
+    """The probability that more than half are right."""
+    tie: float
+    """The probability of an even split; 0 for an odd number."""
+    probability: float
+    """``majority_right + tie / 2``: the chance to be right when ties go by a coin."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,6 +74,8 @@ class DensityPool(Report):
     """Jensen-Shannon divergence of the opinions, never above ``entropy``."""
     factions: list[DensityFaction]
     """Directions of opinion, heaviest first."""
+
+    _parts = {"factions": DensityFaction}
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,11 +110,8 @@ class SurprisinglyPopular(Report):
     """Mean of the predicted shares."""
     surprise: list[float]
     """``actual - predicted``."""
-
-    @property
-    def answer(self) -> Any:
-        """The surprisingly popular answer; None for a tie."""
-        return self.answers[0] if len(self.answers) == 1 else None
+    answer: Any = field(repr=False)
+    """The surprisingly popular answer; None for a tie."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,17 +138,17 @@ def linear_pool(p: Any, weights: Any = None) -> float | npt.NDArray[np.float64]:
     >>> linear_pool([0.9, 0.7, 0.5])
     0.7
     """
-    return _quorate.pool("linear", p, weights, 1.0)
+    return _quorate.consensus("linear_pool", locals())  # type: ignore[no-any-return]
 
 
 def log_pool(p: Any, weights: Any = None) -> float | npt.NDArray[np.float64]:
     """The normalised weighted geometric mean (Genest and Zidek 1986); shapes as in :func:`linear_pool`."""
-    return _quorate.pool("log", p, weights, 1.0)
+    return _quorate.consensus("log_pool", locals())  # type: ignore[no-any-return]
 
 
 def extremized_pool(p: Any, weights: Any = None, a: float = 2.5) -> float | npt.NDArray[np.float64]:
     """The logarithmic pool with its log-odds multiplied by ``a`` (Satopaa et al. 2014); shapes as in :func:`linear_pool`."""
-    return _quorate.pool("extremized", p, weights, a)
+    return _quorate.consensus("extremized_pool", locals())  # type: ignore[no-any-return]
 
 
 def cooke_weights(
@@ -156,8 +165,7 @@ def cooke_weights(
     ``seeds[expert][question]`` holds the expert's quantiles (5%, 50%, 95% unless ``probabilities`` says otherwise) of a
     quantity whose true value is ``answers[question]``. ``background``: ``uniform`` or ``log_uniform``.
     """
-    found = _quorate.cooke_weights(seeds, answers, probabilities, cutoff, overshoot, background)
-    return CookeWeights._of(found)
+    return CookeWeights._of(_quorate.consensus("cooke_weights", locals()))
 
 
 def brier_score(p: Any, outcomes: Any) -> float:
@@ -166,13 +174,22 @@ def brier_score(p: Any, outcomes: Any) -> float:
     >>> round(brier_score([0.9, 0.2], [True, False]), 12)
     0.025
     """
-    return _quorate.brier_score(p, outcomes)
+    return _quorate.consensus("brier_score", locals())  # type: ignore[no-any-return]
 
 
 def log_score(p: Any, outcomes: Any, *, clip: float = 0.0) -> float:
     """Mean of ``-ln(probability given to what happened)`` (Good 1952), in nats, 0 is best; ``outcomes`` as in
     :func:`brier_score`. ``clip`` keeps probabilities at least that far from 0 and 1."""
-    return _quorate.log_score(p, outcomes, clip)
+    return _quorate.consensus("log_score", locals())  # type: ignore[no-any-return]
+
+
+def condorcet_jury(competences: Any) -> Jury:
+    """How likely a majority of members is to be right who judge independently, each right with a probability of its own (Condorcet 1785).
+
+    >>> round(condorcet_jury([0.6] * 11).probability, 6)
+    0.753498
+    """
+    return Jury._of(_quorate.consensus("condorcet_jury", locals()))
 
 
 def density_pool(p: Any, weights: Any = None) -> DensityPool:
@@ -181,9 +198,7 @@ def density_pool(p: Any, weights: Any = None) -> DensityPool:
     >>> density_pool([0.5, 0.5]).entropy, density_pool([1.0, 0.0]).entropy
     (0.0, 1.0)
     """
-    found = _quorate.density_pool(p, weights)
-    found["factions"] = [DensityFaction._of(faction) for faction in found["factions"]]
-    return DensityPool._of(found)
+    return DensityPool._of(_quorate.consensus("density_pool", locals()))
 
 
 def order_effect(ab: Any, ba: Any) -> OrderEffect:
@@ -192,7 +207,7 @@ def order_effect(ab: Any, ba: Any) -> OrderEffect:
     ``ab``: asked A first, (A yes B yes, A yes B no, A no B yes, A no B no); ``ba``: asked B first, (B yes A yes, B yes
     A no, B no A yes, B no A no).
     """
-    return OrderEffect._of(_quorate.order_effect(ab, ba))
+    return OrderEffect._of(_quorate.consensus("order_effect", locals()))
 
 
 def surprisingly_popular(
@@ -207,8 +222,7 @@ def surprisingly_popular(
     >>> surprisingly_popular(["yes", "yes", "yes", "no", "no"], predictions, options=["yes", "no"]).answer
     'no'
     """
-    found = _quorate.surprisingly_popular(_votes(votes, options), predictions, weights)
-    return SurprisinglyPopular._of(_named(found, options, ("answers", "popular")))
+    return SurprisinglyPopular._of(_quorate.consensus("surprisingly_popular", locals() | {"votes": column(votes, "votes")}))
 
 
 def bayesian_truth_serum(
@@ -216,34 +230,4 @@ def bayesian_truth_serum(
 ) -> TruthSerum:
     """Scores that make truthful answers an equilibrium (Prelec 2004). Arguments as in :func:`surprisingly_popular`;
     ``clip`` raises predictions to at least that."""
-    found = _quorate.bayesian_truth_serum(_votes(votes, options), predictions, alpha, clip)
-    return TruthSerum._of(_named(found, options, ("answers",)))
-
-
-def _votes(votes: Any, options: list[Any] | None) -> Any:
-    votes = column(votes, "votes")
-    if options is None:
-        return votes
-    try:
-        place = {option: i for i, option in enumerate(options)}
-    except TypeError:
-        raise InvalidInput("invalid_argument", "options is no list of strings or numbers") from None
-    try:
-        given = list(votes)
-    except TypeError:
-        kind = type(votes).__name__
-        raise InvalidInput("invalid_argument", f"votes is of type {kind}; a list is expected") from None
-    out = []
-    for i, vote in enumerate(given):
-        try:
-            out.append(place[vote])
-        except (KeyError, TypeError):
-            raise NotFound("unknown_id", f"votes[{i}] is {reprlib.repr(vote)}, which is none of the options") from None
-    return out
-
-
-def _named(found: dict[str, Any], options: list[Any] | None, names: tuple[str, ...]) -> dict[str, Any]:
-    if options is not None:
-        for name in names:
-            found[name] = [options[i] for i in found[name]]
-    return found
+    return TruthSerum._of(_quorate.consensus("bayesian_truth_serum", locals() | {"votes": column(votes, "votes")}))

@@ -8,19 +8,11 @@ numbers. ``unranked``: options that a ranking leaves out stand ``"last"``, or it
 
 from __future__ import annotations
 
-import operator
-import reprlib
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from .. import _quorate
-from .._errors import InvalidInput
 from .._report import Report
-
-_O = TypeVar("_O", bound="Outcome")
-
 
 @dataclass(frozen=True, repr=False)
 class Outcome(Report):
@@ -41,17 +33,10 @@ class Outcome(Report):
     broken: list[list[Any]]
     """The groups of options whose ties the tie-break decided."""
 
-    @property
-    def winner(self) -> Any:
-        """The single winner, by tie-break if need be; None for an unbroken tie."""
-        if self.order:
-            return self.order[0]
-        return self.winners[0] if len(self.winners) == 1 else None
-
-    @property
-    def ranking(self) -> list[Any]:
-        """The options from best to worst; tied ones in alphabetical order."""
-        return self.order if self.order is not None else [option for tier in self.tiers for option in tier]
+    winner: Any = field(repr=False, kw_only=True)
+    """The single winner, by tie-break if need be; None for an unbroken tie."""
+    ranking: list[Any] = field(repr=False, kw_only=True)
+    """The options from best to worst; tied ones in alphabetical order."""
 
     def _columns(self) -> dict[str, list[Any]]:
         """One row an option, the best first."""
@@ -124,6 +109,8 @@ class Runoff(Outcome):
     majority_round: int | None
     """The first count (from 0) in which an option had more than half of the votes that still count."""
 
+    _parts = {"rounds": RunoffRound}
+
 
 @dataclass(frozen=True, repr=False)
 class Strengths(Outcome):
@@ -145,128 +132,6 @@ class Strengths(Outcome):
     """Groups of options that the data compares with one another."""
 
 
-def _quoted(option: Any) -> str:
-    """An option for a message, its start."""
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = short.maxlong = 60
-    return short.repr(option)
-
-
-def _is_option(option: Any) -> bool:
-    """Whether it is a string or a number; arrays have an index by name only."""
-    if isinstance(option, (str, int, float)):
-        return not isinstance(option, bool)
-    try:
-        operator.index(option)
-    except TypeError:
-        return False
-    return True
-
-
-class _Names:
-    """Options of any kind as the strings that the native half takes, and back."""
-
-    def __init__(self) -> None:
-        self.of: dict[str, Any] = {}
-
-    def add(self, option: Any, where: str) -> str:
-        if not _is_option(option):
-            raise InvalidInput(
-                "invalid_argument", f"{where} is of type {type(option).__name__}; a string or a number is expected"
-            )
-        name = str(option)
-        known = self.of.setdefault(name, option)
-        if known != option:
-            raise InvalidInput("invalid_argument", f"the options {_quoted(known)} and {_quoted(option)} have the same name")
-        return name
-
-    def back(self, names: Iterable[str]) -> list[Any]:
-        return [self.of[name] for name in names]
-
-
-def _profile(rankings: Any, weights: Any, options: Any) -> tuple[_Names, tuple[Any, Any, Any]]:
-    names = _Names()
-    listed = _listed(options, names)
-    if isinstance(rankings, Mapping):
-        if weights is not None:
-            raise InvalidInput("invalid_argument", "give counts in the dict or weights, not both")
-        weights = list(rankings.values())
-    tiers = []
-    for i, ranking in enumerate(_each(rankings, "rankings")):
-        if isinstance(ranking, (str, bytes)) or not isinstance(ranking, Iterable):
-            raise InvalidInput(
-                "invalid_argument",
-                f"rankings[{i}] is of type {type(ranking).__name__}; a list of options, the best first, is expected",
-            )
-        tiers.append([_tier(tier, names, f"rankings[{i}][{j}]") for j, tier in enumerate(ranking)])
-    weights = [1.0] * len(tiers) if weights is None else [_weight(w, i) for i, w in enumerate(_each(weights, "weights"))]
-    if len(weights) != len(tiers):
-        raise InvalidInput("invalid_shape", f"there are {len(tiers)} rankings and {len(weights)} weights")
-    if options is not None:
-        every = listed
-    else:
-        every = sorted(names.of, key=lambda name: _key(names.of[name]))
-    return names, (every, tiers, weights)
-
-
-def _listed(options: Any, names: _Names) -> list[str]:
-    if options is None:
-        return []
-    return [names.add(option, f"options[{i}]") for i, option in enumerate(_each(options, "options"))]
-
-
-def _each(given: Any, what: str) -> Iterable[Any]:
-    """What can be iterated over, except a string."""
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise InvalidInput("invalid_argument", f"{what} is of type {type(given).__name__}; a list is expected")
-    return given
-
-
-def _weight(weight: Any, i: int) -> float:
-    try:
-        # Yes and no are no numbers, in no language.
-        if isinstance(weight, (bool, str, bytes)) or type(weight).__name__ in ("bool_", "bool"):
-            raise TypeError
-        return float(weight)
-    except (TypeError, ValueError, OverflowError):
-        kind = type(weight).__name__
-        raise InvalidInput("invalid_argument", f"weights[{i}] is of type {kind}; a number is expected") from None
-
-
-def _key(option: Any) -> tuple[bool, float, str]:
-    """Numbers before texts."""
-    return (True, 0.0, option) if isinstance(option, str) else (False, float(option), "")
-
-
-def _tier(tier: Any, names: _Names, where: str) -> list[str]:
-    if isinstance(tier, AbstractSet):
-        return sorted(names.add(option, where) for option in tier)
-    if isinstance(tier, Sequence) and not isinstance(tier, (str, bytes)):
-        return [names.add(option, where) for option in tier]
-    return [names.add(tier, where)]
-
-
-def _outcome(cls: type[_O], names: _Names, outcome: dict[str, Any], **more: Any) -> _O:
-    options = names.back(outcome["options"])
-    return cls(
-        method=outcome["method"],
-        options=options,
-        scores=dict(zip(options, outcome["scores"], strict=True)),
-        winners=names.back(outcome["winners"]),
-        tiers=[names.back(tier) for tier in outcome["tiers"]],
-        order=None if outcome["order"] is None else names.back(outcome["order"]),
-        broken=[names.back(group) for group in outcome["broken"]],
-        **more,
-    )
-
-
-def _vote(
-    method: str, rankings: Any, weights: Any, options: Any, unranked: str, strength: str, tie_break: str | None, seed: int
-) -> Outcome:
-    names, profile = _profile(rankings, weights, options)
-    return _outcome(Outcome, names, _quorate.vote(method, profile, unranked, strength, tie_break, seed))
-
-
 def borda(
     rankings: Any, weights: Any = None, *, options: Any = None, unranked: str = "last", tie_break: str | None = None,
     seed: int = 0,
@@ -277,7 +142,7 @@ def borda(
     >>> borda(votes).scores
     {'C': 173.0, 'K': 107.0, 'M': 126.0, 'N': 194.0}
     """
-    return _vote("borda", rankings, weights, options, unranked, "margins", tie_break, seed)
+    return Outcome._of(_quorate.consensus("borda", locals()))
 
 
 def copeland(
@@ -285,7 +150,7 @@ def copeland(
     seed: int = 0,
 ) -> Outcome:
     """Copeland's method: pairwise victories, half for a draw."""
-    return _vote("copeland", rankings, weights, options, unranked, "margins", tie_break, seed)
+    return Outcome._of(_quorate.consensus("copeland", locals()))
 
 
 def schulze(
@@ -293,7 +158,7 @@ def schulze(
     tie_break: str | None = None, seed: int = 0,
 ) -> Outcome:
     """Schulze's method of strongest paths (Schulze 2011). ``strength``: ``margins`` or ``winning_votes``."""
-    return _vote("schulze", rankings, weights, options, unranked, strength, tie_break, seed)
+    return Outcome._of(_quorate.consensus("schulze", locals()))
 
 
 def ranked_pairs(
@@ -301,7 +166,7 @@ def ranked_pairs(
     tie_break: str | None = None, seed: int = 0,
 ) -> Outcome:
     """Ranked pairs (Tideman 1987). ``strength``: ``margins`` or ``winning_votes``."""
-    return _vote("ranked_pairs", rankings, weights, options, unranked, strength, tie_break, seed)
+    return Outcome._of(_quorate.consensus("ranked_pairs", locals()))
 
 
 def minimax(
@@ -309,7 +174,7 @@ def minimax(
     tie_break: str | None = None, seed: int = 0,
 ) -> Outcome:
     """Minimax (Simpson 1969; Kramer 1977): the smallest worst defeat. ``strength``: ``margins`` or ``winning_votes``."""
-    return _vote("minimax", rankings, weights, options, unranked, strength, tie_break, seed)
+    return Outcome._of(_quorate.consensus("minimax", locals()))
 
 
 def kemeny(
@@ -326,11 +191,7 @@ def kemeny(
 ) -> Kemeny:
     """The order that agrees with most pairwise preferences (Kemeny 1959); exact up to ``exact_options`` options, a seeded
     local search with ``restarts`` above, with a lower bound."""
-    names, profile = _profile(rankings, weights, options)
-    found = _quorate.kemeny(profile, unranked, exact_options, max_orders, restarts, tie_break, seed)
-    outcome = found.pop("outcome")
-    found["orders"] = [names.back(order) for order in found["orders"]]
-    return _outcome(Kemeny, names, outcome, **found)
+    return Kemeny._of(_quorate.consensus("kemeny", locals()))
 
 
 def instant_runoff(
@@ -345,34 +206,7 @@ def instant_runoff(
 ) -> Runoff:
     """Instant runoff: the last goes out, count by count. ``last_place_ties``: ``together``, ``tie_break`` or
     ``parallel_universes`` (Conitzer et al. 2009)."""
-    names, profile = _profile(rankings, weights, options)
-    found = _quorate.instant_runoff(profile, unranked, last_place_ties, tie_break, seed)
-    rounds = [
-        RunoffRound(
-            tallies={names.of[name]: votes for name, votes in count["tallies"]},
-            exhausted=count["exhausted"],
-            eliminated=names.back(count["eliminated"]),
-            tied=count["tied"],
-        )
-        for count in found["rounds"]
-    ]
-    return _outcome(Runoff, names, found["outcome"], rounds=rounds, majority_round=found["majority_round"])
-
-
-def _strengths(names: _Names, found: dict[str, Any]) -> Strengths:
-    options = names.back(found["outcome"]["options"])
-    return _outcome(
-        Strengths,
-        names,
-        found["outcome"],
-        strengths=dict(zip(options, found["log_strengths"], strict=True)),
-        shares=dict(zip(options, found["shares"], strict=True)),
-        log_likelihood=found["log_likelihood"],
-        iterations=found["iterations"],
-        converged=found["converged"],
-        alpha=found["alpha"],
-        components=[names.back(group) for group in found["components"]],
-    )
+    return Runoff._of(_quorate.consensus("instant_runoff", locals()))
 
 
 def plackett_luce(
@@ -395,30 +229,7 @@ def plackett_luce(
     >>> fit.ranking, fit.alpha
     (['b', 'd', 'a', 'c'], 0.0)
     """
-    names, profile = _profile(rankings, weights, options)
-    return _strengths(names, _quorate.plackett_luce(profile, unranked, alpha, max_iter, tol, tie_break, seed))
-
-
-def _paired(
-    method: str, comparisons: Any, ties: Any, options: Any, alpha: float | None, max_iter: int, tol: float,
-    tie_break: str | None, seed: int,
-) -> Strengths:
-    names = _Names()
-    listed = None if options is None else _listed(options, names)
-    wins, draws = _pairs(comparisons, names, "comparisons"), _pairs(ties, names, "ties")
-    every = listed if listed is not None else sorted(names.of, key=lambda name: _key(names.of[name]))
-    found = _quorate.paired(method, every, wins, draws, alpha, max_iter, tol, tie_break, seed)
-    return _strengths(names, found)
-
-
-def _pairs(given: Any, names: _Names, what: str) -> list[tuple[str, str, float]]:
-    pairs = []
-    for i, entry in enumerate(_each(given, what)):
-        if isinstance(entry, (str, bytes)) or not hasattr(entry, "__len__") or len(entry) not in (2, 3):
-            raise InvalidInput("invalid_shape", f"{what}[{i}] is {_quoted(entry)}; (winner, loser) or (winner, loser, weight)")
-        weight = _weight(entry[2], i) if len(entry) == 3 else 1.0
-        pairs.append((names.add(entry[0], f"{what}[{i}][0]"), names.add(entry[1], f"{what}[{i}][1]"), weight))
-    return pairs
+    return Strengths._of(_quorate.consensus("plackett_luce", locals()))
 
 
 def bradley_terry(
@@ -439,7 +250,7 @@ def bradley_terry(
     >>> bradley_terry([("a", "b"), ("a", "b"), ("b", "c"), ("c", "a")]).winner
     'a'
     """
-    return _paired("bradley_terry", comparisons, ties, options, alpha, max_iter, tol, tie_break, seed)
+    return Strengths._of(_quorate.consensus("bradley_terry", locals()))
 
 
 def rank_centrality(
@@ -448,9 +259,11 @@ def rank_centrality(
     ties: Any = (),
     options: Any = None,
     alpha: float | None = None,
+    max_iter: int = 100,
+    tol: float = 1e-9,
     tie_break: str | None = None,
     seed: int = 0,
 ) -> Strengths:
     """Strengths as the resting place of a random walk from losers to winners (Negahban, Oh and Shah 2017). Arguments as
     in :func:`bradley_terry`."""
-    return _paired("rank_centrality", comparisons, ties, options, alpha, 100, 1e-9, tie_break, seed)
+    return Strengths._of(_quorate.consensus("rank_centrality", locals()))

@@ -11,9 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .. import _quorate
-from .._errors import InvalidInput
 from .._report import Report
-from .data import _as_dict, ratings
+from .data import column, on_ratings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,12 +137,12 @@ def majority_vote(data: Any = None, raters: Any = None, values: Any = None, **ke
     >>> majority_vote(["q", "q", "q"], ["ann", "bob", "eve"], ["yes", "no", "no"], weights={"ann": 3}).labels
     {'q': 'yes'}
     """
-    return Truth._of(_quorate.majority_vote(ratings(data, raters, values, **keywords)))
+    return Truth._of(on_ratings("majority_vote", locals()))
 
 
 def wawa(data: Any = None, raters: Any = None, values: Any = None, **keywords: Any) -> Truth:
     """Worker agreement with aggregate: votes weighted by each rater's agreement with the majority."""
-    return Truth._of(_quorate.wawa(ratings(data, raters, values, **keywords)))
+    return Truth._of(on_ratings("wawa", locals()))
 
 
 def dawid_skene(
@@ -167,10 +166,7 @@ def dawid_skene(
     >>> truth.labels, truth.skills[0] > truth.skills[2]
     ({0: 1, 1: 1, 2: 2, 3: 2}, True)
     """
-    data = ratings(data, raters, values, **keywords)
-    return Truth._of(
-        _quorate.dawid_skene(False, data, max_iter, tol, prior_class, prior_correct, prior_wrong, _dict(gold))
-    )
+    return Truth._of(on_ratings("dawid_skene", locals()))
 
 
 def one_coin(
@@ -187,10 +183,7 @@ def one_coin(
     **keywords: Any,
 ) -> Truth:
     """One probability of being right for each rater. Keywords as in :func:`dawid_skene`."""
-    data = ratings(data, raters, values, **keywords)
-    return Truth._of(
-        _quorate.dawid_skene(True, data, max_iter, tol, prior_class, prior_correct, prior_wrong, _dict(gold))
-    )
+    return Truth._of(on_ratings("one_coin", locals()))
 
 
 def glad(
@@ -207,8 +200,7 @@ def glad(
     **keywords: Any,
 ) -> Truth:
     """Abilities of raters and difficulties of items (Whitehill et al. 2009)."""
-    data = ratings(data, raters, values, **keywords)
-    return Truth._of(_quorate.glad(data, max_iter, tol, ability_mean, easiness_mean, class_prior, _dict(gold)))
+    return Truth._of(on_ratings("glad", locals()))
 
 
 def mace(
@@ -221,12 +213,21 @@ def mace(
     restarts: int = 10,
     seed: int = 0,
     method: str = "variational",
+    noise: float = 0.5,
+    prior_guess: float = 0.5,
+    prior_know: float = 0.5,
+    prior_strategy: float = 10.0,
+    smoothing: float | None = None,
     gold: Mapping[Any, Any] | None = None,
     **keywords: Any,
 ) -> Truth:
-    """Raters who know, or answer without looking (Hovy et al. 2013); ``method``: ``variational`` or ``em``."""
-    data = ratings(data, raters, values, **keywords)
-    return Truth._of(_quorate.mace(data, max_iter, tol, restarts, seed, method, _dict(gold)))
+    """Raters who know, or answer without looking (Hovy et al. 2013); ``method``: ``variational`` or ``em``.
+
+    ``restarts`` from weights drawn in [1, 2 + ``noise``), of which the best is kept. The priors are counts of imagined answers of each
+    rater that are guessed or known, and of each label among the guesses (``variational``); ``smoothing`` is what ``em`` adds to each
+    count, 0.01 divided by the number of categories unless given.
+    """
+    return Truth._of(on_ratings("mace", locals()))
 
 
 def kos(
@@ -234,7 +235,7 @@ def kos(
     **keywords: Any,
 ) -> Truth:
     """Message passing between items and raters, for two categories (Karger, Oh and Shah 2014)."""
-    return Truth._of(_quorate.kos(ratings(data, raters, values, **keywords), max_iter, tol, seed))
+    return Truth._of(on_ratings("kos", locals()))
 
 
 def m_msr(
@@ -242,7 +243,7 @@ def m_msr(
     seed: int = 0, **keywords: Any,
 ) -> Truth:
     """Truth among hostile raters by completing a matrix of rank one (Ma and Olshevsky 2020)."""
-    return Truth._of(_quorate.m_msr(ratings(data, raters, values, **keywords), max_iter, tol, seed))
+    return Truth._of(on_ratings("m_msr", locals()))
 
 
 def zero_based_skill(
@@ -257,11 +258,54 @@ def zero_based_skill(
     **keywords: Any,
 ) -> Truth:
     """Skills learnt step by step from the weighted majority; the defaults are those of crowd-kit."""
-    data = ratings(data, raters, values, **keywords)
-    return Truth._of(_quorate.zero_based_skill(data, max_iter, learning_rate, reduce_every, reduce_by))
+    return Truth._of(on_ratings("zero_based_skill", locals()))
 
 
-def _dict(gold: Mapping[Any, Any] | None) -> dict[Any, Any] | None:
-    if gold is not None and not isinstance(gold, Mapping):
-        raise InvalidInput("invalid_argument", f"gold is of type {type(gold).__name__}; a dict from item to label is expected")
-    return None if gold is None else _as_dict(gold, "gold")
+class OnlineDawidSkene:
+    """Dawid and Skene's model, kept up to date vote by vote (incremental EM, Neal and Hinton 1998).
+
+    ``classes``: the labels that there are. The other keywords are those of :func:`dawid_skene`; priors of a few imagined right votes
+    keep early estimates sober, and without them a rater's first votes carry no weight.
+
+    >>> online = OnlineDawidSkene(["no", "yes"], prior_class=1.0, prior_correct=3.0, prior_wrong=1.0)
+    >>> online.add("scan 1", "ann", "yes")
+    >>> online.add("scan 1", "bob", "yes")
+    >>> online.probabilities("scan 1")["yes"] > 0.8, len(online)
+    (True, 2)
+    """
+
+    def __init__(
+        self,
+        classes: Any,
+        *,
+        max_iter: int = 100,
+        tol: float = 1e-5,
+        prior_class: float = 0.0,
+        prior_correct: float = 0.0,
+        prior_wrong: float = 0.0,
+        gold: Mapping[Any, Any] | None = None,
+    ) -> None:
+        given = {name: value for name, value in locals().items() if name != "self"}
+        self._classes = given["classes"] = list(column(classes, "classes"))
+        self._native = _quorate.Online(given)
+
+    def add(self, item: Any, rater: Any, value: Any) -> None:
+        """Takes one vote into account. Codes: ``invalid_argument`` (no such class), ``duplicate_entry``, ``too_large``."""
+        self._native.add(item, rater, value)
+
+    def probabilities(self, item: Any) -> dict[Any, float] | None:
+        """How likely each class is for an item at present; None for an item without votes."""
+        found = self._native.probabilities(item)
+        return None if found is None else dict(zip(self._classes, found.tolist(), strict=True))
+
+    def confusion(self, rater: Any) -> npt.NDArray[np.float64] | None:
+        """The present matrix true classes x given classes of a rater; None for a rater without votes."""
+        found: npt.NDArray[np.float64] | None = self._native.confusion(rater)
+        return found
+
+    def refit(self) -> Truth:
+        """Fits the model anew to all votes, as :func:`dawid_skene` does, and goes on from there. Codes: ``empty_input``, ``unknown_id``."""
+        return Truth._of(self._native.refit())
+
+    def __len__(self) -> int:
+        return len(self._native)

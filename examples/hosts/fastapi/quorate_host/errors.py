@@ -65,7 +65,17 @@ STATUS: dict[str, int] = {
     "model_refused": 502,
     "output_invalid": 502,
     "tool_arguments": 422,
+    "tool_failed": 502,
+    "tool_timeout": 504,
+    "tool_unknown": 500,
+    "approval_required": 409,
+    "budget_exceeded": 409,
+    "budget_unpriced": 500,
+    "step_limit": 409,
+    "quorum_missed": 409,
     "replay_mismatch": 500,
+    "run_conflict": 409,
+    "stale_write": 409,
     "internal": 500,
 }
 """The status of each code of quorate."""

@@ -1,0 +1,79 @@
+//! Do spans have the names of OpenTelemetry's conventions, and nothing of what was said?
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use quorate_models::{Model, ScriptedModel};
+use quorate_runtime::{FunctionTool, Question, Runtime, RuntimeOptions, ToolCard};
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+type Spans = Arc<Mutex<Vec<(String, BTreeMap<String, String>)>>>;
+
+struct Collects(Spans);
+
+struct Fields<'a>(&'a mut BTreeMap<String, String>);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}").trim_matches('"').to_owned());
+    }
+}
+
+impl Subscriber for Collects {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "quorate"
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut fields = BTreeMap::new();
+        span.record(&mut Fields(&mut fields));
+        let mut spans = self.0.lock().unwrap();
+        spans.push((span.metadata().name().to_owned(), fields));
+        Id::from_u64(spans.len() as u64)
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        values.record(&mut Fields(&mut self.0.lock().unwrap()[span.into_u64() as usize - 1].1));
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_run_is_a_span_with_its_requests_and_calls() {
+    let spans: Spans = Arc::default();
+    // For all threads, since tools run on others.
+    tracing::subscriber::set_global_default(Collects(Arc::clone(&spans))).unwrap();
+    let call = json!({"tool_calls": [{"id": "c1", "name": "lookup", "arguments": {"code": "SECRET"}}]});
+    let replies =
+        [call, json!("It is a SECRET.")].map(|reply| ScriptedModel::reply_from_json(&reply).unwrap());
+    let model = Model::new(ScriptedModel::new(replies).named("scripted:m"), Default::default()).unwrap();
+    let tool =
+        FunctionTool::new(ToolCard::new("lookup", "", json!({"type": "object"})), |_, _| Ok(json!("SECRET")));
+    let options =
+        RuntimeOptions { model: Some(model), tools: vec![Arc::new(tool.unwrap())], ..Default::default() };
+    let answer = Runtime::new(options).unwrap().ask(Question::new("What is SECRET?")).unwrap();
+    let spans = spans.lock().unwrap();
+    let names: Vec<&str> = spans.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["invoke_agent", "chat", "execute_tool", "chat"]);
+    let (run, chat, tool) = (&spans[0].1, &spans[3].1, &spans[2].1);
+    assert_eq!(run["quorate.run.id"], answer.run_id);
+    assert_eq!(
+        (run["quorate.run.status"].as_str(), run["gen_ai.operation.name"].as_str()),
+        ("done", "invoke_agent")
+    );
+    assert_eq!(
+        (chat["gen_ai.provider.name"].as_str(), chat["gen_ai.request.model"].as_str()),
+        ("scripted", "m")
+    );
+    assert_eq!(chat["gen_ai.response.finish_reasons"], "stop");
+    assert_eq!((tool["gen_ai.tool.name"].as_str(), tool["gen_ai.tool.call.id"].as_str()), ("lookup", "c1"));
+    assert!(!format!("{spans:?}").contains("SECRET"), "{spans:?}");
+}
