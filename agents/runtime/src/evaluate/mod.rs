@@ -16,7 +16,7 @@ mod replay;
 mod report;
 mod run;
 mod score;
-mod statistics;
+pub(crate) mod statistics;
 mod task;
 mod yaml;
 

@@ -15,7 +15,7 @@ const EXACT: usize = 16;
 
 /// Wilson's 95% interval of the share that `passed` of `trials` trials (1 or more, not necessarily whole) is
 /// (Wilson 1927); (0, 1) where there were none.
-pub(super) fn wilson(passed: f64, trials: f64) -> (f64, f64) {
+pub(crate) fn wilson(passed: f64, trials: f64) -> (f64, f64) {
     if trials <= 0.0 {
         return (0.0, 1.0);
     }
@@ -72,7 +72,7 @@ pub(super) fn pass_at(passed: usize, trials: usize, k: usize) -> Option<f64> {
 }
 
 /// The quantile of `sorted` by linear interpolation (Hyndman and Fan 1996, type 7); `None` of nothing.
-pub(super) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let at = share.clamp(0.0, 1.0) * last as f64;
     let below = at.floor() as usize;
