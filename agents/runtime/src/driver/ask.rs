@@ -34,7 +34,8 @@ impl Drive {
         self.watched.end();
         let took = begun.elapsed();
         match outcome {
-            Ok(reply) => {
+            Ok(mut reply) => {
+                self.machine.name_calls(&mut reply.message);
                 reservation.settle(reply.usage, reply.cost);
                 Ok(Fact::Replied { call, reply: Box::new(Answered::of(reply, took.as_secs_f64())) })
             }
