@@ -12,10 +12,13 @@ use super::Drive;
 use crate::budget::Spent;
 use crate::fact::Fact;
 use crate::machine::Action;
-use crate::tool::{Tool, ToolContext, written};
+use crate::tool::{Tool, ToolCard, ToolContext, written};
 
 /// How often the flag of the run is looked at while tools run.
 const TICK: Duration = Duration::from_millis(10);
+
+/// Most calls that run at once; each has a thread of its own.
+const AT_ONCE: usize = 64;
 
 /// A call that runs.
 struct Under {
@@ -27,7 +30,7 @@ struct Under {
 }
 
 impl Drive {
-    /// Runs the calls at once.
+    /// Runs the calls at once; of very many those that come first, the others are due then.
     pub(super) fn run_tools(&mut self, due: Vec<Action>) -> Result<()> {
         let mut calls: Vec<(ToolCall, Arc<dyn Tool>)> = Vec::new();
         let seconds = self.machine.seconds();
@@ -40,9 +43,18 @@ impl Drive {
                 self.note(Fact::Returned { id: call.id, content, error, seconds: 0.0, spent: None })?;
                 continue;
             };
+            if let Err(error) = self.still_fits(&call, tool.card()) {
+                let content = format!("{}: {}", error.code().as_str(), error.message());
+                let error = Some(error.code().as_str().to_owned());
+                self.note(Fact::Returned { id: call.id, content, error, seconds: 0.0, spent: None })?;
+                continue;
+            }
             match self.ledger.reserve_call(seconds) {
                 Ok(()) => calls.push((call, tool)),
                 Err(by) => self.note(Fact::Refused { id: Some(call.id), by: by.to_owned() })?,
+            }
+            if calls.len() == AT_ONCE {
+                break;
             }
         }
         if calls.is_empty() {
@@ -95,6 +107,20 @@ impl Drive {
         Ok(())
     }
 
+    /// Whether the tool at hand is still the one that the call was checked and decided for: whoever goes on with a run may
+    /// have another one of that name. Errors: `approval_required`, `tool_arguments`.
+    fn still_fits(&self, call: &ToolCall, card: &ToolCard) -> Result<()> {
+        let begun_with = self.machine.card_of(&call.id);
+        if begun_with == Some(card) {
+            return Ok(());
+        }
+        if card.needs_approval() && !begun_with.is_some_and(ToolCard::needs_approval) {
+            let message = format!("'{}' needs approval now, and nobody was asked for it", card.name);
+            return Err(Error::new(Code::ApprovalRequired, message));
+        }
+        quorate_models::check_arguments(&card.spec(), &Value::Object(call.arguments.clone()))
+    }
+
     fn context(&self, call: &ToolCall) -> ToolContext {
         ToolContext {
             run_id: self.machine.run_id.clone(),
@@ -114,7 +140,11 @@ impl Drive {
             Ok(value) => (written(&value), None),
             Err(error) => {
                 let code = match error.code() {
-                    code @ (Code::ToolTimeout | Code::ToolArguments | Code::BudgetExceeded) => code,
+                    code @ (Code::ToolTimeout
+                    | Code::ToolArguments
+                    | Code::BudgetExceeded
+                    | Code::ApprovalRequired
+                    | Code::StepLimit) => code,
                     _ => Code::ToolFailed,
                 };
                 (format!("{}: {}", code.as_str(), error.message()), Some(code.as_str().to_owned()))
