@@ -267,8 +267,7 @@ impl Conversation {
             let worst = crate::driver::worst(model, &request, ledger);
             let reservation = ledger.reserve(worst, 0.0, false).ok()?;
             let reply = model.complete(&request, cancel).ok()?;
-            reservation.settle(reply.usage, reply.cost);
-            let spent = Spent { usage: reply.usage, cost: reply.cost, steps: 1, tool_calls: 0 };
+            let spent = reservation.settle(Some(reply.usage), reply.cost);
             Some((reply.text(), spent))
         });
         let (text, spent) = asked.unwrap_or_else(|| {

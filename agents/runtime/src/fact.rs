@@ -56,6 +56,9 @@ pub(crate) enum Fact {
         code: String,
         /// In words.
         message: String,
+        /// What it used nevertheless.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spent: Option<Spent>,
     },
     /// The budget did not allow a step.
     Refused {
@@ -181,6 +184,9 @@ pub(crate) struct Answered {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
     pub(crate) cost: Option<f64>,
+    /// US dollars that the budget counts for it, where it is not known what it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counted: Option<f64>,
     #[serde(default)]
     pub(crate) attempts: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -203,6 +209,7 @@ impl Answered {
             model: reply.model,
             output: reply.output,
             cost: reply.cost,
+            counted: None,
             attempts: reply.attempts,
             warnings: reply.warnings,
             confidence: None,

@@ -390,7 +390,10 @@ impl Runtime {
                 format!("the question has {} bytes, {MAX_QUESTION_BYTES} are possible", question.text.len());
             return Err(Error::new(Code::TooLarge, message));
         }
-        let budget = question.budget.clone().unwrap_or_else(|| self.0.budget.clone());
+        let budget = match nested {
+            Some(nested) => nested.ledger.budget().clone(),
+            None => question.budget.clone().unwrap_or_else(|| self.0.budget.clone()),
+        };
         budget.validate()?;
         check_tools(tools)?;
         let extractive = self.0.model.is_none();

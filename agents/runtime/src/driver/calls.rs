@@ -26,6 +26,8 @@ struct Under {
     cancel: Cancel,
     begun: Instant,
     limit: Duration,
+    /// Whether the limit is the budget's.
+    budgets: bool,
     spent: Arc<Mutex<Spent>>,
 }
 
@@ -64,14 +66,18 @@ impl Drive {
         self.flush(None)?;
         let (sender, results) = channel();
         let mut under: Vec<Under> = Vec::new();
+        let left = self.ledger.seconds_left(seconds, false);
+        let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok());
         for (call, tool) in calls {
             let context = self.context(&call);
-            let limit = tool.card().limit();
+            let own = tool.card().limit();
+            let limit = left.map_or(own, |left| left.min(own));
             under.push(Under {
                 id: call.id.clone(),
                 cancel: context.cancel.clone(),
                 begun: Instant::now(),
                 limit,
+                budgets: limit < own,
                 spent: Arc::clone(&context.spent),
             });
             let sender = sender.clone();
@@ -99,6 +105,12 @@ impl Drive {
             while let Some(at) = under.iter().position(|one| one.begun.elapsed() >= one.limit) {
                 let one = under.remove(at);
                 one.cancel.cancel();
+                if one.budgets {
+                    self.note(Fact::Refused { id: Some(one.id.clone()), by: "max_seconds".to_owned() })?;
+                    let message = "it was not waited for: the budget's limit 'max_seconds' is reached";
+                    self.returned(one, Err(Error::new(Code::BudgetExceeded, message)))?;
+                    continue;
+                }
                 let limit = one.limit.as_secs_f64();
                 let error = Error::new(Code::ToolTimeout, format!("it did not end within {limit} s"));
                 self.returned(one, Err(error))?;
@@ -128,7 +140,7 @@ impl Drive {
             idempotency_key: format!("{}:{}", self.machine.run_id, call.id),
             tenant: self.inner.tenant.clone(),
             cancel: Cancel::new(),
-            ledger: self.ledger.clone(),
+            ledger: self.ledger.within(self.machine.seconds()),
             depth: self.machine.spec.depth,
             spent: Arc::default(),
         }

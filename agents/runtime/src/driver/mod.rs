@@ -92,8 +92,8 @@ impl Drive {
             && !matches!(error.code(), Code::StaleWrite | Code::RunConflict)
         {
             // It is tried to leave a run that says how it ended.
-            let fact =
-                Fact::Failed { call: 0, code: error.code().as_str().into(), message: error.message().into() };
+            let (code, message) = (error.code().as_str().into(), error.message().into());
+            let fact = Fact::Failed { call: 0, code, message, spent: None };
             let _ = self.note(fact).and_then(|()| self.end(Status::Failed));
         }
         outcome

@@ -71,13 +71,16 @@ fn look(shared: &Weak<Mutex<Watching>>) {
 }
 
 impl Watched {
-    /// A flag for a request that may take `limit`.
-    pub(crate) fn begin(&self, limit: Option<Duration>) -> Cancel {
+    /// A flag for a request that may take so many seconds.
+    pub(crate) fn begin(&self, seconds: Option<f64>) -> Cancel {
+        // A time that no clock can show is no limit.
+        let limit = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let cancel = Cancel::new();
         if self.cancel.is_cancelled() {
             cancel.cancel();
         }
-        *lock(&self.request) = Some((cancel.clone(), limit.map(|limit| Instant::now() + limit)));
+        *lock(&self.request) = Some((cancel.clone(), until));
         cancel
     }
 

@@ -153,6 +153,10 @@ impl Round {
         self.0.iter_mut().find(|item| item.call.id == id)
     }
 
+    pub(super) fn runs(&self, id: &str) -> bool {
+        self.get(id).is_some_and(|item| item.state == State::Runs)
+    }
+
     pub(super) fn running(&mut self, ids: &[String]) {
         for item in &mut self.0 {
             if item.state == State::Ready && ids.contains(&item.call.id) {
