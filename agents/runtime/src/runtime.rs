@@ -21,7 +21,7 @@ use crate::event::{Event, events_of};
 use crate::evidence::Retrieve;
 use crate::extractive;
 use crate::fact::{Decision, Fact, Spec, Status};
-use crate::machine::Machine;
+use crate::machine::{Action, Machine};
 use crate::prompt;
 use crate::tool::Tool;
 
@@ -229,7 +229,7 @@ impl Runtime {
         };
         priced(self.0.model.as_ref(), &ledger)?;
         if let Some(talk) = &question.talk {
-            let taken = talk.take(&question.text, &ledger, &question.cancel)?;
+            let taken = talk.take(&question.text, Some(&ledger), &question.cancel)?;
             spec.conversation.splice(0..0, taken.messages);
             spec.spent = taken.spent;
         }
@@ -441,13 +441,20 @@ impl Runtime {
         let agent = registry.get(id)?;
         prompt::instructions(&agent)?;
         Ok((*agent).clone())
+        if question.talk.as_ref().is_some_and(|talk| talk.tenant() != self.0.tenant.as_deref()) {
+            return Err(Error::invalid("the conversation belongs to another tenant"));
+        }
     }
 
     /// The messages that the first request to the model would have. Nothing is sent, and nothing is kept.
     /// Errors: those of [`Runtime::ask`] before anything is asked.
     pub fn prompt(&self, question: Question) -> Result<Vec<Message>> {
         let tools = question.tools.clone().unwrap_or_else(|| self.0.tools.clone());
-        let spec = self.spec(&question, &tools, false, None)?;
+        let approver = question.approve.is_some() || self.0.approve.is_some();
+        let mut spec = self.spec(&question, &tools, approver, None)?;
+        if let Some(talk) = &question.talk {
+            spec.conversation.splice(0..0, talk.take(&question.text, None, &question.cancel)?.messages);
+        }
         let store = StateStore::memory();
         let new = NewRun { id: None, kind: KIND, tenant: None, title: "", parent: None, key: None };
         let Begun::New(run) = store.begin(&new, &[])? else {
@@ -467,7 +474,10 @@ impl Runtime {
         );
         drive.note(Fact::Started(Box::new(spec)))?;
         drive.prepare()?;
-        Ok(drive.machine.messages())
+        Ok(match drive.machine.due().into_iter().next() {
+            Some(Action::Ask { request, .. }) => request.messages,
+            _ => drive.machine.messages(),
+        })
     }
 
     /// The runs of this tenant, the newest last; those with `status` (`running`, `waiting`, `interrupted`, `done`, `partial`,
