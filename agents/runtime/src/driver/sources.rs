@@ -95,6 +95,10 @@ impl Drive {
         };
         let wanted = Wanted { filter, ..Wanted::default() };
         let mut passages = sources.passages(&question, &wanted, &self.cancel)?;
+        for passage in &mut passages {
+            // JSON has no other numbers, and the journal could not be read again.
+            passage.score = if passage.score.is_finite() { passage.score } else { 0.0 };
+        }
         passages.retain(|passage| {
             let same = |known: &Passage| {
                 known.doc_id == passage.doc_id && known.start <= passage.start && known.end >= passage.end
@@ -108,8 +112,13 @@ impl Drive {
         let begun = Instant::now();
         let embedder = self.inner.sources.as_ref().and_then(|sources| sources.embedder());
         let options = ExtractOptions::default();
-        let mut found =
-            extractive::extract(question, &self.machine.passages, embedder.as_deref(), &options, &self.cancel)?;
+        let mut found = extractive::extract(
+            question,
+            &self.machine.passages,
+            embedder.as_deref(),
+            &options,
+            &self.cancel,
+        )?;
         let mut text = String::new();
         // Markers count the sentences of the whole run.
         for (i, citation) in found.citations.iter_mut().enumerate() {
@@ -124,7 +133,12 @@ impl Drive {
             confidence: Some(found.confidence),
             citations: found.citations,
             ..Answered::of(
-                Reply { model: extractive::EXTRACTIVE.to_owned(), cost: Some(0.0), attempts: 1, ..Reply::text_of(text) },
+                Reply {
+                    model: extractive::EXTRACTIVE.to_owned(),
+                    cost: Some(0.0),
+                    attempts: 1,
+                    ..Reply::text_of(text)
+                },
                 begun.elapsed().as_secs_f64(),
             )
         };
