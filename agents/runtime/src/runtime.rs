@@ -16,7 +16,7 @@ use crate::approve::Approve;
 use crate::budget::{Budget, Ledger, Spent};
 use crate::conversation::{Conversation, ConversationOptions};
 use crate::driver::watch::Watch;
-use crate::driver::{Drive, Listener, made, priced};
+use crate::driver::{Drive, Listener, made, now, priced};
 use crate::event::{Event, events_of};
 use crate::evidence::Retrieve;
 use crate::extractive;
@@ -233,6 +233,7 @@ impl Runtime {
             spec.conversation.splice(0..0, taken.messages);
             spec.spent = taken.spent;
         }
+        let (started, time) = (Fact::Started(Box::new(spec)), now());
         let id = fresh_id();
         let new = NewRun {
             id: Some(&id),
@@ -242,7 +243,8 @@ impl Runtime {
             parent: nested.as_ref().map(|nested| nested.parent.as_str()),
             key: question.idempotency_key.as_deref(),
         };
-        let run = match self.0.store.begin(&new, &[])? {
+        // With its question: a run without one could not go on, nor be asked for again by its key.
+        let run = match self.0.store.begin(&new, &[started.entry(1, time)?])? {
             Begun::New(run) => run,
             Begun::Known(row) => return self.known(row, question, listener, nested),
         };
@@ -251,14 +253,14 @@ impl Runtime {
             Arc::clone(&self.0),
             machine,
             run,
-            0,
+            1,
             tools,
             approve,
             ledger,
             question.cancel.clone(),
             listener,
         );
-        drive.note(Fact::Started(Box::new(spec)))?;
+        drive.take_in(&started, time)?;
         let answer = self.drive(drive, nested.as_ref())?;
         if let Some(talk) = &question.talk {
             talk.keep(&question.text, &answer)?;
@@ -552,7 +554,8 @@ impl RunView {
         &self.row
     }
 
-    /// What it showed, without the pieces of texts. Errors: those of the store.
+    /// What it showed, without what was about requests under way (`step_start`, `text`, `reasoning`, `tool_input`, `retry`).
+    /// Errors: those of the store.
     pub fn events(&self) -> Result<Vec<Event>> {
         let mut machine = Machine::new(&self.row.id);
         let mut events = Vec::new();

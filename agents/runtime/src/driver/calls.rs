@@ -95,7 +95,8 @@ impl Drive {
                         self.returned(one, outcome)?;
                     }
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+                // What has come is durable although others are still under way: they may end this process.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => self.flush(None)?,
             }
             if self.cancel.is_cancelled() {
                 under.iter().for_each(|one| one.cancel.cancel());

@@ -181,10 +181,14 @@ impl Drive {
     pub(crate) fn note(&mut self, fact: Fact) -> Result<()> {
         let time = now();
         self.seq += 1;
-        self.unwritten.push(fact.entry(self.seq, time)?);
-        self.machine.apply(&fact, time)?;
+        self.take_in(&fact, time)
+    }
+
+    /// Takes a fact into the run that is in the journal, or will be.
+    pub(crate) fn take_in(&mut self, fact: &Fact, time: f64) -> Result<()> {
+        self.machine.apply(fact, time)?;
         if self.listener.is_some() {
-            let sketches = events_of(&fact, &self.machine);
+            let sketches = events_of(fact, &self.machine);
             self.unshown.extend(sketches.into_iter().map(|sketch| (sketch, time)));
         }
         Ok(())
@@ -213,6 +217,7 @@ impl Drive {
 
     /// Shows an event at once.
     pub(crate) fn show(&mut self, kind: &'static str, data: Value, time: f64) {
+        self.unwritten.push(fact.entry(self.seq + 1, time)?);
         let Some(listener) = &self.listener else { return };
         self.shown += 1;
         listener(made(kind, data, self.shown, time, &self.machine));
