@@ -277,7 +277,8 @@ impl Runtime {
         nested: Option<Nested>,
     ) -> Result<Answer> {
         if !matches!(row.status.as_str(), "running" | "interrupted") {
-            return self.run(&row.id)?.answer();
+            let entries = self.0.store.entries(self.0.tenant.as_deref(), &row.id, 1)?;
+            return stands(&row.id, &entries, listener.as_ref(), nested.as_ref());
         }
         let going_on = Resume {
             cancel: question.cancel,
@@ -306,7 +307,7 @@ impl Runtime {
         self.go_on(run_id, going_on, Some(Arc::new(listener)), None)
     }
 
-    fn go_on(
+    pub(crate) fn go_on(
         &self,
         run_id: &str,
         going_on: Resume,
@@ -318,7 +319,7 @@ impl Runtime {
         let entries = run.entries()?;
         let machine = replayed(run_id, &entries)?;
         if machine.ended().is_some() {
-            return finished(&machine);
+            return stands(run_id, &entries, listener.as_ref(), nested.as_ref());
         }
         if !machine.is_started() {
             let message = format!("run '{run_id}' ended before its question was written down; ask again");
@@ -331,11 +332,22 @@ impl Runtime {
                 format!("run '{run_id}': '{id}' does not wait for a decision; waiting: [{}]", ids.join(", "));
             return Err(Error::new(Code::UnknownId, message));
         }
+        // What is only to be ended needs nothing.
+        let ends = going_on.cancel.is_cancelled();
+        if !ends {
+            self.suits(&machine.spec)?;
+        }
         let ledger = match &nested {
-            Some(nested) => nested.ledger.clone(),
+            Some(nested) => {
+                // What it spent before is not in the journal of the run that has started it.
+                nested.ledger.count(&machine.spent);
+                nested.ledger.clone()
+            }
             None => Ledger::new(machine.spec.budget.clone(), machine.spent.clone()),
         };
-        priced(self.0.model.as_ref(), &ledger)?;
+        if !ends {
+            priced(self.0.model.as_ref(), &ledger)?;
+        }
         let tools = going_on.tools.unwrap_or_else(|| self.0.tools.clone());
         let approve = going_on.approve.or_else(|| self.0.approve.clone());
         let seq = entries.last().map_or(0, |entry| entry.seq);
@@ -363,6 +375,21 @@ impl Runtime {
             self.conversation(Some(talk), ConversationOptions::default())?.keep(&spec.question, &answer)?;
         }
         Ok(answer)
+    }
+
+    /// Whether this runtime has what a run was begun with. Errors: `invalid_argument`; the run stays as it is.
+    fn suits(&self, spec: &Spec) -> Result<()> {
+        let lacks = [
+            ("model", !spec.extractive && self.0.model.is_none()),
+            ("knowledge base", spec.retrieval && self.0.sources.is_none()),
+            ("registry", spec.matching && self.0.registry.is_none()),
+        ];
+        match lacks.iter().find(|(_, lacks)| *lacks) {
+            Some((what, _)) => Err(Error::invalid(format!(
+                "the run was begun by a runtime with a {what}, and this one has none; go on with it by one that has"
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn drive(&self, mut drive: Drive, nested: Option<&Nested>) -> Result<Answer> {
@@ -414,6 +441,9 @@ impl Runtime {
             Some(Value::String(text)) => drop(quorate_core::filter::Filter::parse(text)?),
             Some(value) => drop(quorate_core::filter::Filter::from_json(value)?),
         }
+        if question.talk.as_ref().is_some_and(|talk| talk.tenant() != self.0.tenant.as_deref()) {
+            return Err(Error::invalid("the conversation belongs to another tenant"));
+        }
         let agent = question.agent.as_deref().map(|id| self.agent(id)).transpose()?;
         Ok(Spec {
             question: question.text.clone(),
@@ -443,9 +473,6 @@ impl Runtime {
         let agent = registry.get(id)?;
         prompt::instructions(&agent)?;
         Ok((*agent).clone())
-        if question.talk.as_ref().is_some_and(|talk| talk.tenant() != self.0.tenant.as_deref()) {
-            return Err(Error::invalid("the conversation belongs to another tenant"));
-        }
     }
 
     /// The messages that the first request to the model would have. Nothing is sent, and nothing is kept.
@@ -588,6 +615,26 @@ fn replayed(run_id: &str, entries: &[quorate_state::Entry]) -> Result<Machine> {
         machine.apply(&Fact::of(entry)?, entry.time)?;
     }
     Ok(machine)
+}
+
+/// How a run stands that does not go on now, which is shown to who listens, and counted by the run that has started it.
+fn stands(
+    run_id: &str,
+    entries: &[quorate_state::Entry],
+    listener: Option<&Listener>,
+    nested: Option<&Nested>,
+) -> Result<Answer> {
+    let machine = replayed(run_id, entries)?;
+    if let (Some(listener), Some(last)) = (listener, entries.last()) {
+        for (sketch, seq) in events_of(&Fact::of(last)?, &machine).into_iter().zip(1..) {
+            listener(made(sketch.kind, sketch.data, seq, last.time, &machine));
+        }
+    }
+    if let Some(nested) = nested {
+        nested.ledger.count(&machine.spent);
+        nested.spent.lock().unwrap_or_else(PoisonError::into_inner).add(&machine.spent);
+    }
+    finished(&machine)
 }
 
 /// The answer, or the error by which the run failed.

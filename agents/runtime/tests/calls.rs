@@ -52,11 +52,8 @@ fn calls_of_two_rounds_that_have_one_name_are_two_calls() {
         kept.lock().unwrap().push((context.call_id.clone(), context.idempotency_key.clone()));
         Ok(json!(1))
     });
-    let replies = vec![
-        call("call_1", "read", json!({"x": 1})),
-        call("call_1", "read", json!({"x": 2})),
-        json!("end"),
-    ];
+    let replies =
+        vec![call("call_1", "read", json!({"x": 1})), call("call_1", "read", json!({"x": 2})), json!("end")];
     let answer = runtime(script(replies), vec![read]).ask(Question::new("go")).unwrap();
     assert_eq!(answer.text, "end");
     let keys = keys.lock().unwrap();
@@ -88,8 +85,7 @@ fn two_questions_to_another_expert_under_one_name_get_two_answers() {
             _ => json!(results.join("|")),
         }
     });
-    let options =
-        RuntimeOptions { registry: Some(registry), model: Some(says), ..RuntimeOptions::default() };
+    let options = RuntimeOptions { registry: Some(registry), model: Some(says), ..RuntimeOptions::default() };
     let runtime = Runtime::new(options).unwrap();
     let tools = Some(vec![agent_tool(&runtime, "helper").unwrap()]);
     let answer = runtime.ask(Question { tools, ..Question::to("How many?", "boss") }).unwrap();
@@ -137,7 +133,8 @@ fn a_call_that_is_named_like_the_plan_is_a_call() {
             assert!(asked.fetch_add(1, Ordering::Relaxed) < 3, "asked again and again");
             Ok(Some(says.clone()))
         };
-        let answer = runtime.ask(Question { approve: Some(Arc::new(approve)), ..Question::new("go") }).unwrap();
+        let answer =
+            runtime.ask(Question { approve: Some(Arc::new(approve)), ..Question::new("go") }).unwrap();
         assert_eq!(answer.text, "end");
         assert_eq!(ran.load(Ordering::Relaxed), u32::from(decision == Decision::Approve));
     }
@@ -240,8 +237,7 @@ fn a_huge_result_is_read_by_its_head_and_tail() {
     let huge = tool("huge", Effect::Read, |_, _| Ok(json!("x".repeat(100 << 20))));
     let says = model(|request| match request.messages.len() {
         2 => call("a", "huge", json!({})),
-        _ => json!(request.messages.last().unwrap().to_json().to_string().len()
-            .to_string()),
+        _ => json!(request.messages.last().unwrap().to_json().to_string().len().to_string()),
     });
     let begun = std::time::Instant::now();
     let answer = runtime(says, vec![huge]).ask(Question::new("go")).unwrap();

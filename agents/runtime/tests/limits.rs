@@ -14,7 +14,11 @@ use quorate_runtime::{
 };
 use serde_json::{Value, json};
 
-fn priced(price: Option<f64>, resilience: Resilience, answer: impl Fn(&Request) -> Value + Send + Sync + 'static) -> Model {
+fn priced(
+    price: Option<f64>,
+    resilience: Resilience,
+    answer: impl Fn(&Request) -> Value + Send + Sync + 'static,
+) -> Model {
     let script =
         ScriptedModel::of_function(move |request, _| ScriptedModel::reply_from_json(&answer(request)));
     let price = price.map(|price| Price::new(price, price).unwrap());
@@ -29,8 +33,13 @@ fn call(id: &str, name: &str, arguments: Value) -> Value {
     json!({"tool_calls": [{"id": id, "name": name, "arguments": arguments}]})
 }
 
-fn tool(name: &str, effect: Effect, run: impl Fn() -> quorate_core::Result<Value> + Send + Sync + 'static) -> Arc<dyn Tool> {
-    let card = ToolCard { effect, ..ToolCard::new(name, "", json!({"type": "object", "properties": {"x": {}}})) };
+fn tool(
+    name: &str,
+    effect: Effect,
+    run: impl Fn() -> quorate_core::Result<Value> + Send + Sync + 'static,
+) -> Arc<dyn Tool> {
+    let card =
+        ToolCard { effect, ..ToolCard::new(name, "", json!({"type": "object", "properties": {"x": {}}})) };
     Arc::new(FunctionTool::new(card, move |_, _| run()).unwrap())
 }
 
@@ -44,7 +53,8 @@ fn boss(model: Model, tools: Vec<Arc<dyn Tool>>) -> (Runtime, Vec<Arc<dyn Tool>>
     let registry = AgentRegistry::open(None, RegistryOptions::new(embedder)).unwrap();
     registry.add(Agent::new("boss", "Boss", "Leads the ward.")).unwrap();
     registry.add(Agent::new("helper", "Helper", "Counts the beds.")).unwrap();
-    let options = RuntimeOptions { registry: Some(registry), model: Some(model), tools, ..RuntimeOptions::default() };
+    let options =
+        RuntimeOptions { registry: Some(registry), model: Some(model), tools, ..RuntimeOptions::default() };
     let runtime = Runtime::new(options).unwrap();
     let tools = vec![agent_tool(&runtime, "helper").unwrap()];
     (runtime, tools)
@@ -79,10 +89,18 @@ fn what_is_held_back_is_not_spent_by_a_run_that_was_started() {
     let n = AtomicU32::new(0);
     let says = model(move |request| {
         if is_last(request) {
-            return json!(if is_helper(request) { "helper, as far as it goes" } else { "boss, as far as it goes" });
+            return json!(if is_helper(request) {
+                "helper, as far as it goes"
+            } else {
+                "boss, as far as it goes"
+            });
         }
         let id = format!("c{}", n.fetch_add(1, Ordering::Relaxed));
-        if is_helper(request) { call(&id, "read", json!({"x": id})) } else { call(&id, "ask_helper", json!({"question": "beds?"})) }
+        if is_helper(request) {
+            call(&id, "read", json!({"x": id}))
+        } else {
+            call(&id, "ask_helper", json!({"question": "beds?"}))
+        }
     });
     let (runtime, tools) = boss(says, vec![tool("read", Effect::Read, || Ok(json!(1)))]);
     let budget = Some(Budget { max_steps: Some(5), ..Budget::default() });
@@ -100,7 +118,11 @@ fn the_time_of_a_run_that_was_started_is_that_of_who_started_it() {
         }
         std::thread::sleep(Duration::from_millis(150));
         let id = format!("c{}", n.fetch_add(1, Ordering::Relaxed));
-        if is_helper(request) { call(&id, "read", json!({"x": id})) } else { call(&id, "ask_helper", json!({"question": "beds?"})) }
+        if is_helper(request) {
+            call(&id, "read", json!({"x": id}))
+        } else {
+            call(&id, "ask_helper", json!({"question": "beds?"}))
+        }
     });
     let (runtime, tools) = boss(says, vec![tool("read", Effect::Read, || Ok(json!(1)))]);
     let budget = Some(Budget { max_seconds: Some(1.0), max_steps: None, ..Budget::default() });
@@ -109,7 +131,10 @@ fn the_time_of_a_run_that_was_started_is_that_of_who_started_it() {
         runtime.ask(Question { budget, tools: Some(tools), ..Question::to("How many?", "boss") }).unwrap();
     // The last answer takes no time here.
     assert!(begun.elapsed() < Duration::from_millis(1100), "{:?}", begun.elapsed());
-    assert_eq!((answer.stopped_by.as_deref(), answer.text.as_str()), (Some("max_seconds"), "as far as it goes"));
+    assert_eq!(
+        (answer.stopped_by.as_deref(), answer.text.as_str()),
+        (Some("max_seconds"), "as far as it goes")
+    );
 }
 
 #[test]
@@ -118,27 +143,41 @@ fn a_tool_does_not_take_longer_than_the_budget_has() {
         std::thread::sleep(Duration::from_secs(3));
         Ok(json!(1))
     });
-    let says = model(|request| if is_last(request) { json!("as far as it goes") } else { call("a", "slow", json!({})) });
+    let says =
+        model(
+            |request| {
+                if is_last(request) { json!("as far as it goes") } else { call("a", "slow", json!({})) }
+            },
+        );
     let budget = Some(Budget { max_seconds: Some(0.4), ..Budget::default() });
     let begun = Instant::now();
     let answer = runtime(says, vec![slow]).ask(Question { budget, ..Question::new("go") }).unwrap();
     assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
-    assert_eq!((answer.stopped_by.as_deref(), answer.text.as_str()), (Some("max_seconds"), "as far as it goes"));
+    assert_eq!(
+        (answer.stopped_by.as_deref(), answer.text.as_str()),
+        (Some("max_seconds"), "as far as it goes")
+    );
 }
 
 #[test]
 fn time_in_which_somebody_decides_does_not_count() {
     for later in [false, true] {
         let send = tool("send", Effect::Write, || Ok(json!("sent")));
-        let says = model(|request| if request.messages.len() > 2 { json!("end") } else { call("a", "send", json!({})) });
+        let says =
+            model(
+                |request| {
+                    if request.messages.len() > 2 { json!("end") } else { call("a", "send", json!({})) }
+                },
+            );
         let approve = move |_: &Pending| {
             std::thread::sleep(Duration::from_millis(600));
             Ok((!later).then_some(Decision::Approve))
         };
         let budget = Some(Budget { max_seconds: Some(0.5), ..Budget::default() });
         let runtime = runtime(says, vec![send]);
-        let mut answer =
-            runtime.ask(Question { budget, approve: Some(Arc::new(approve)), ..Question::new("go") }).unwrap();
+        let mut answer = runtime
+            .ask(Question { budget, approve: Some(Arc::new(approve)), ..Question::new("go") })
+            .unwrap();
         if later {
             assert_eq!(answer.status, Status::Waiting);
             answer = runtime.resume(&answer.run_id, Resume::with("a", Decision::Approve)).unwrap();
@@ -152,9 +191,11 @@ fn a_fallback_counts_with_its_own_price() {
     let dear = priced(Some(100.0), Resilience::default(), |_| json!("dear"));
     let unknown = priced(None, Resilience::default(), |_| json!("unknown"));
     let ask = |other: Model| {
-        let first = ScriptedModel::of_function(|_, _| Err(quorate_core::Error::new(Code::RemoteFailed, "down")));
+        let first =
+            ScriptedModel::of_function(|_, _| Err(quorate_core::Error::new(Code::RemoteFailed, "down")));
         let resilience = Resilience { attempts: 1, fallback: vec![other], ..Resilience::default() };
-        let options = ModelOptions { price: Price::new(1.0, 1.0).ok(), resilience, ..ModelOptions::default() };
+        let options =
+            ModelOptions { price: Price::new(1.0, 1.0).ok(), resilience, ..ModelOptions::default() };
         let budget = Some(Budget { max_cost: Some(0.01), ..Budget::default() });
         runtime(Model::new(first, options).unwrap(), vec![]).ask(Question { budget, ..Question::new("go") })
     };
@@ -256,7 +297,13 @@ fn an_answer_that_was_cut_in_one_step_does_not_end_the_others() {
         if said.contains("Step 2") {
             return call("a", "read", json!({}));
         }
-        json!(if said.contains("Step 3") { "three" } else if is_last(request) { "last" } else { "end" })
+        json!(if said.contains("Step 3") {
+            "three"
+        } else if is_last(request) {
+            "last"
+        } else {
+            "end"
+        })
     });
     let read = tool("read", Effect::Read, || Ok(json!(1)));
     let answer = runtime(says, vec![read]).ask(Question { autonomous: true, ..Question::new("go") }).unwrap();

@@ -46,7 +46,7 @@ impl Drive {
                 let spent = (used.is_some() || !is_free(error.code()))
                     .then(|| reservation.settle(used, partial.cost.filter(|cost| *cost > 0.0)));
                 if error.code() == Code::Cancelled {
-                    return Ok(match self.cancel.is_cancelled() {
+                    return Ok(match self.watched.cancelled()? {
                         true => Fact::Cancelled,
                         false if left.is_some_and(|left| took.as_secs_f64() >= left) => {
                             Fact::Refused { id: None, by: "max_seconds".to_owned() }

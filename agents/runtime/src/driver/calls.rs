@@ -98,7 +98,7 @@ impl Drive {
                 // What has come is durable although others are still under way: they may end this process.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => self.flush(None)?,
             }
-            if self.cancel.is_cancelled() {
+            if self.watched.cancelled()? {
                 under.iter().for_each(|one| one.cancel.cancel());
                 self.note(Fact::Cancelled)?;
                 return Ok(());

@@ -4,7 +4,6 @@
 //! first or last (Wang et al. 2023), and several times each, since they are not always of one mind (Zheng et al. 2023).
 //! More than half of its verdicts must be in favour.
 
-
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::{Message, Model, Output, Request, Usage};
 use serde::{Deserialize, Serialize};
@@ -117,7 +116,7 @@ impl Judge {
     ) -> (Judged, Option<Stopped>) {
         let rubric = self.rubric_for(task).unwrap_or_default();
         let mut judged = Judged { cost: Some(0.0), ..Judged::default() };
-        let watched = watch.watch(cancel.clone());
+        let watched = watch.watch(cancel.clone(), None);
         for order in 0..self.orders {
             for sample in 0..self.samples {
                 let seed = seed_of(seed, &self.name, u64::from(order * MAX_SAMPLES + sample));

@@ -379,7 +379,11 @@ impl Machine {
     fn refused(&mut self, id: Option<&str>, by: &str) {
         if let (Some(id), Some(round)) = (id, &mut self.round) {
             let what = if round.runs(id) { "not waited for" } else { "not run" };
-            round.close(id, &format!("{what}: the budget's limit '{by}' is reached"), Some("budget_exceeded"));
+            round.close(
+                id,
+                &format!("{what}: the budget's limit '{by}' is reached"),
+                Some("budget_exceeded"),
+            );
         }
         let first = self.stopped_by.is_none();
         if first {

@@ -257,7 +257,12 @@ fn too_long_prompts_are_shortened_and_say_so() {
         |machine: &Machine| request(machine).messages.last().unwrap().text().matches("<source").count();
     assert_eq!(sources(&machine), 4);
     for (number, left) in [(1, 2), (2, 1)] {
-        let fact = Fact::Failed { call: number, code: "context_overflow".into(), message: "long".into(), spent: None };
+        let fact = Fact::Failed {
+            call: number,
+            code: "context_overflow".into(),
+            message: "long".into(),
+            spent: None,
+        };
         machine.apply(&fact, 1.0).unwrap();
         assert_eq!(sources(&machine), left);
     }
