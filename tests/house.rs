@@ -66,7 +66,14 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ),
     (
         "bindings",
-        &["quorate-core", "quorate-consensus", "quorate-agents", "quorate-models", "quorate-runtime", "quorate-state"],
+        &[
+            "quorate-core",
+            "quorate-consensus",
+            "quorate-agents",
+            "quorate-models",
+            "quorate-runtime",
+            "quorate-state",
+        ],
     ),
 ];
 

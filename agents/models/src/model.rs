@@ -137,6 +137,13 @@ impl Model {
         self.0.price.as_ref()
     }
 
+    /// The models that are asked one after the other when this one fails, with those that are asked when they do.
+    pub fn fallbacks(&self) -> Vec<Model> {
+        let mut all = std::collections::VecDeque::new();
+        crate::stream::chain(self, &mut all);
+        all.into()
+    }
+
     /// Asks and waits for the whole answer. Takes at most `attempts` times `attempt_timeout` and the waits between, and
     /// the same again for each fallback and repair; all of it at most the `deadline`.
     ///

@@ -339,7 +339,7 @@ impl Stream {
 }
 
 /// The fallbacks of `model`, and theirs, in the order in which they are asked.
-fn chain(model: &Model, out: &mut VecDeque<Model>) {
+pub(crate) fn chain(model: &Model, out: &mut VecDeque<Model>) {
     for other in &model.0.guard.options().fallback {
         out.push_back(other.clone());
         chain(other, out);

@@ -97,6 +97,8 @@ pub struct Spent {
     pub usage: Usage,
     /// US dollars; `None` once something of unknown price was used.
     pub cost: Option<f64>,
+    /// US dollars that a budget counts: what is known, and the worst where it is not.
+    pub counted: f64,
     /// Requests to models.
     pub steps: u64,
     /// Calls of tools.
@@ -105,7 +107,7 @@ pub struct Spent {
 
 impl Default for Spent {
     fn default() -> Self {
-        Spent { usage: Usage::default(), cost: Some(0.0), steps: 0, tool_calls: 0 }
+        Spent { usage: Usage::default(), cost: Some(0.0), counted: 0.0, steps: 0, tool_calls: 0 }
     }
 }
 
@@ -114,6 +116,7 @@ impl Spent {
     pub fn add(&mut self, other: &Spent) {
         self.usage += other.usage;
         self.cost = self.cost.zip(other.cost).map(|(before, more)| before + more);
+        self.counted += other.counted;
         self.steps = self.steps.saturating_add(other.steps);
         self.tool_calls = self.tool_calls.saturating_add(other.tool_calls);
     }
@@ -131,9 +134,21 @@ pub(crate) struct Worst {
     pub(crate) cost: Option<f64>,
 }
 
+impl Worst {
+    /// What may be used where one of the two is.
+    pub(crate) fn or(self, other: Worst) -> Worst {
+        let cost = self.cost.into_iter().chain(other.cost).reduce(f64::max);
+        Worst { tokens: self.tokens.max(other.tokens), cost }
+    }
+}
+
 /// The budget of a run and of all that it starts, with what they have spent and reserved.
 #[derive(Clone)]
-pub(crate) struct Ledger(Arc<Shared>);
+pub(crate) struct Ledger {
+    shared: Arc<Shared>,
+    /// Of a run that another one has started: the seconds that had passed then. What is held back is not for its answer.
+    within: Option<f64>,
+}
 
 struct Shared {
     budget: Budget,
@@ -163,19 +178,36 @@ pub(crate) struct Reservation {
 impl Ledger {
     pub(crate) fn new(budget: Budget, spent: Spent) -> Self {
         let account = Account { spent, ..Account::default() };
-        Ledger(Arc::new(Shared { budget, account: Mutex::new(account), above: None, since: None }))
+        Ledger::of(Shared { budget, account: Mutex::new(account), above: None, since: None })
     }
 
     /// The ledger of many runs, whose time begins now.
     pub(crate) fn of_many(budget: Budget) -> Self {
         let (account, since) = (Mutex::default(), Some(Instant::now()));
-        Ledger(Arc::new(Shared { budget, account, above: None, since }))
+        Ledger::of(Shared { budget, account, above: None, since })
     }
 
     /// The ledger of one run among those of `self`: a step has to fit into both, and nothing of `self` is held back.
     pub(crate) fn below(&self, budget: Budget) -> Self {
         let above = Some(self.clone());
-        Ledger(Arc::new(Shared { budget, account: Mutex::default(), above, since: None }))
+        Ledger::of(Shared { budget, account: Mutex::default(), above, since: None })
+    }
+
+    fn of(shared: Shared) -> Self {
+        Ledger { shared: Arc::new(shared), within: None }
+    }
+
+    /// The same ledger for a run that this one starts when `seconds` have passed.
+    pub(crate) fn within(&self, seconds: f64) -> Self {
+        Ledger { shared: Arc::clone(&self.shared), within: Some(self.within.unwrap_or(0.0) + seconds) }
+    }
+
+    /// Counts what was spent before.
+    pub(crate) fn count(&self, spent: &Spent) {
+        if let Some(above) = &self.shared.above {
+            above.count(spent);
+        }
+        self.account().spent.add(spent);
     }
 
     /// Which limit of the ledger above has refused a step of this run.
@@ -188,19 +220,20 @@ impl Ledger {
         let budget = self.budget();
         budget.max_tokens.is_some()
             || budget.max_cost.is_some()
-            || self.0.above.as_ref().is_some_and(Ledger::counts)
+            || self.shared.above.as_ref().is_some_and(Ledger::counts)
     }
 
     fn passed(&self, seconds: f64) -> f64 {
-        self.0.since.map_or(seconds, |since| since.elapsed().as_secs_f64())
+        let own = || self.within.unwrap_or(0.0) + seconds;
+        self.shared.since.map_or_else(own, |since| since.elapsed().as_secs_f64())
     }
 
     pub(crate) fn budget(&self) -> &Budget {
-        &self.0.budget
+        &self.shared.budget
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
-        self.0.account.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reserves a request to a model; `last` may use what is held back. `seconds` have passed. Or says which limit it
@@ -213,6 +246,7 @@ impl Ledger {
     ) -> Result<Reservation, &'static str> {
         let budget = self.budget();
         let seconds = self.passed(seconds);
+        let last = last && self.within.is_none();
         let share = if last { 1.0 } else { 1.0 - HELD_BACK };
         let mut account = self.account();
         let (money, tokens, steps) = account.reserved;
@@ -235,11 +269,11 @@ impl Ledger {
             return Err("max_tokens");
         }
         if let Some(most) = budget.max_cost
-            && account.spent.cost.unwrap_or(0.0) + money + worst.cost.unwrap_or(0.0) > most * share
+            && account.spent.counted + money + worst.cost.unwrap_or(0.0) > most * share
         {
             return Err("max_cost");
         }
-        let above = match &self.0.above {
+        let above = match &self.shared.above {
             None => None,
             Some(above) => match above.reserve(worst, seconds, true) {
                 Ok(reservation) => Some(Box::new(reservation)),
@@ -259,7 +293,7 @@ impl Ledger {
     pub(crate) fn reserve_call(&self, seconds: f64) -> Result<(), &'static str> {
         let budget = self.budget();
         let seconds = self.passed(seconds);
-        let share = if self.0.since.is_some() { 1.0 } else { 1.0 - HELD_BACK };
+        let share = if self.shared.since.is_some() { 1.0 } else { 1.0 - HELD_BACK };
         if budget.max_seconds.is_some_and(|most| seconds >= most * share) {
             return Err("max_seconds");
         }
@@ -267,7 +301,7 @@ impl Ledger {
         if budget.max_tool_calls.is_some_and(|most| account.spent.tool_calls >= most) {
             return Err("max_tool_calls");
         }
-        if let Some(Err(by)) = self.0.above.as_ref().map(|above| above.reserve_call(seconds)) {
+        if let Some(Err(by)) = self.shared.above.as_ref().map(|above| above.reserve_call(seconds)) {
             account.cut = Some(by);
             return Err(by);
         }
@@ -277,9 +311,9 @@ impl Ledger {
 
     /// The seconds after which a request that begins when `seconds` have passed is ended.
     pub(crate) fn seconds_left(&self, seconds: f64, last: bool) -> Option<f64> {
-        let share = if last { 1.0 } else { 1.0 - HELD_BACK };
+        let share = if last && self.within.is_none() { 1.0 } else { 1.0 - HELD_BACK };
         let own = self.budget().max_seconds.map(|most| (most * share - self.passed(seconds)).max(0.0));
-        let above = self.0.above.as_ref().and_then(|above| above.seconds_left(seconds, true));
+        let above = self.shared.above.as_ref().and_then(|above| above.seconds_left(seconds, true));
         match (own, above) {
             (Some(own), Some(above)) => Some(own.min(above)),
             (own, above) => own.or(above),
@@ -288,22 +322,17 @@ impl Ledger {
 }
 
 impl Reservation {
-    /// What was used instead of the worst.
-    pub(crate) fn settle(mut self, usage: Usage, cost: Option<f64>) {
+    /// What was used instead of the worst; where it is not known what that was, or what it cost, the worst is taken. Returns
+    /// what is counted.
+    pub(crate) fn settle(mut self, usage: Option<Usage>, cost: Option<f64>) -> Spent {
         if let Some(above) = self.above.take() {
             above.settle(usage, cost);
         }
-        let mut account = self.ledger.account();
-        let unpriced = self.ledger.budget().unpriced == Unpriced::Allow;
-        account.spent.usage += usage;
-        account.spent.steps += 1;
-        account.spent.cost = match (account.spent.cost, cost) {
-            (Some(before), Some(more)) => Some(before + more),
-            (Some(before), None) if unpriced => Some(before),
-            // What it cost is not known: the worst is taken.
-            (Some(before), None) => Some(before + self.worst.cost.unwrap_or(0.0)),
-            (None, _) => None,
-        };
+        let counted = cost.or(self.worst.cost).unwrap_or(0.0);
+        let usage = usage.unwrap_or(Usage { input: self.worst.tokens, ..Usage::default() });
+        let spent = Spent { usage, cost, counted, steps: 1, tool_calls: 0 };
+        self.ledger.account().spent.add(&spent);
+        spent
     }
 }
 
@@ -330,16 +359,32 @@ mod tests {
         let first = ledger.reserve(worst(1, 0.5), 0.0, false).ok().unwrap();
         assert_eq!(ledger.reserve(worst(1, 0.4), 0.0, false).err(), Some("max_cost"));
         assert!(ledger.reserve(worst(1, 0.4), 0.0, true).is_ok());
-        first.settle(Usage::default(), Some(0.1));
+        first.settle(Some(Usage::default()), Some(0.1));
         assert!(ledger.reserve(worst(1, 0.4), 0.0, false).is_ok());
         assert_eq!(ledger.account().reserved, (0.0, 0, 0));
+        // What a request used that failed is not known, nor what it cost.
+        let failed = ledger.reserve(worst(7, 0.4), 0.0, false).ok().unwrap().settle(None, None);
+        assert_eq!((failed.usage.input, failed.counted, failed.cost), (7, 0.4, None));
+        assert_eq!(ledger.reserve(worst(1, 0.4), 0.0, false).err(), Some("max_cost"));
+        // A run that goes on counts the same.
+        let again = Ledger::new(ledger.budget().clone(), ledger.account().spent.clone());
+        assert_eq!(again.reserve(worst(1, 0.4), 0.0, false).err(), Some("max_cost"));
+    }
+
+    #[test]
+    fn a_run_within_another_has_its_time_and_nothing_that_is_held_back() {
+        let ledger = Ledger::new(Budget { max_seconds: Some(10.0), ..Budget::default() }, Spent::default());
+        let inner = ledger.within(6.0).within(1.0);
+        assert!(inner.reserve(worst(0, 0.0), 1.0, true).is_ok());
+        assert_eq!(inner.reserve(worst(0, 0.0), 1.5, true).err(), Some("max_seconds"));
+        assert_eq!((inner.seconds_left(1.0, true), inner.seconds_left(9.0, true)), (Some(0.5), Some(0.0)));
     }
 
     #[test]
     fn each_limit_stops_and_holds_back_for_the_last() {
         let of = |budget: Budget| Ledger::new(budget, Spent::default());
         let steps = of(Budget { max_steps: Some(2), ..Budget::default() });
-        steps.reserve(worst(0, 0.0), 0.0, false).ok().unwrap().settle(Usage::default(), Some(0.0));
+        steps.reserve(worst(0, 0.0), 0.0, false).ok().unwrap().settle(Some(Usage::default()), Some(0.0));
         assert_eq!(steps.reserve(worst(0, 0.0), 0.0, false).err(), Some("max_steps"));
         assert!(steps.reserve(worst(0, 0.0), 0.0, true).is_ok());
         let tokens = of(Budget { max_tokens: Some(100), ..Budget::default() });
@@ -362,7 +407,7 @@ mod tests {
         let first = one.reserve(worst(10, 0.9), 0.0, false).ok().unwrap();
         assert_eq!(other.reserve(worst(10, 0.2), 0.0, false).err(), Some("max_cost"));
         assert_eq!((one.cut(), other.cut()), (None, Some("max_cost")));
-        first.settle(Usage { input: 3, ..Usage::default() }, Some(0.5));
+        first.settle(Some(Usage { input: 3, ..Usage::default() }), Some(0.5));
         let (spent, reserved) = {
             let account = many.account();
             (account.spent.clone(), account.reserved)

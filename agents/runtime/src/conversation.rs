@@ -14,8 +14,9 @@ use crate::driver::now;
 use crate::fact::Status;
 use crate::fence;
 use crate::memory::MAX_USER_BYTES;
+use crate::names::fresh_id;
 use crate::recall::recall;
-use crate::runtime::{Runtime, fresh_id};
+use crate::runtime::Runtime;
 
 /// Where what conversations are is kept.
 const SPACE: &str = "conversations";
@@ -23,6 +24,9 @@ const SPACE: &str = "conversations";
 const RECALLED: usize = 3;
 /// The share of the window that a summary may take.
 const SUMMARY: usize = 4;
+/// The share of the window that facts about the user may take, and among how many those that fit are looked for.
+const FACTS: usize = 4;
+const LOOKED_AT: usize = 4 * RECALLED;
 
 /// What happens to what does not fit into the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +124,11 @@ impl Conversation {
         &self.id
     }
 
+    /// Whose it is.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.runtime.0.tenant.as_deref()
+    }
+
     /// How it is kept.
     pub fn options(&self) -> &ConversationOptions {
         &self.options
@@ -200,10 +209,12 @@ impl Conversation {
         )
     }
 
-    /// What the next question takes along.
-    pub(crate) fn take(&self, question: &str, ledger: &Ledger, cancel: &Cancel) -> Result<Taken> {
+    /// What the next question takes along. Without a ledger nothing is sent and nothing is kept in order to find it.
+    pub(crate) fn take(&self, question: &str, ledger: Option<&Ledger>, cancel: &Cancel) -> Result<Taken> {
         let turns = self.turns()?;
         let mut room = self.options.max_tokens as f64;
+        let (mut before, known) = self.facts(question, room / FACTS as f64)?;
+        room -= known;
         let mut first = turns.len();
         let least = if self.options.keep == Keep::Window { 0.0 } else { room / SUMMARY as f64 };
         while first > 0 {
@@ -216,7 +227,6 @@ impl Conversation {
         }
         let (older, kept) = turns.split_at(first);
         let mut taken = Taken::default();
-        let mut before = self.facts(question, cancel)?;
         match self.options.keep {
             Keep::Window => {}
             Keep::Recall => {
@@ -252,19 +262,28 @@ impl Conversation {
         Ok(taken)
     }
 
-    /// What is known about the user, as far as the question is about it.
-    fn facts(&self, question: &str, _cancel: &Cancel) -> Result<Vec<String>> {
-        let Some(user) = &self.options.user else { return Ok(Vec::new()) };
-        let facts = self.runtime.memory().recall(user, question, RECALLED)?;
+    /// What is known about the user, as far as the question is about it, within `most` tokens; and how many it has.
+    fn facts(&self, question: &str, most: f64) -> Result<(Vec<String>, f64)> {
+        let Some(user) = &self.options.user else { return Ok((Vec::new(), 0.0)) };
+        let mut facts = self.runtime.memory().recall(user, question, LOOKED_AT)?;
+        let mut taken = 0.0;
+        facts.retain(|fact| {
+            let size = tokens::of_text(&fact.text);
+            let fits = taken + size <= most;
+            taken += if fits { size } else { 0.0 };
+            fits
+        });
+        facts.truncate(RECALLED);
         if facts.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0.0));
         }
         let lines: Vec<String> = facts.iter().map(|fact| format!("- {}", fact.text)).collect();
-        Ok(vec![format!("Known about the user:\n{}", fence::source(0, "memory", &lines.join("\n")))])
+        let said = format!("Known about the user:\n{}", fence::source(0, "memory", &lines.join("\n")));
+        Ok((vec![said], taken))
     }
 
     /// The older turns summed up; what was summed up before is kept and goes on from there.
-    fn summary(&self, older: &[Turn], ledger: &Ledger, cancel: &Cancel) -> Result<(String, Spent)> {
+    fn summary(&self, older: &[Turn], ledger: Option<&Ledger>, cancel: &Cancel) -> Result<(String, Spent)> {
         let inner = &self.runtime.0;
         let (tenant, space) = (inner.tenant.as_deref(), self.space());
         let known = inner.store.get(tenant, &space, "summary")?;
@@ -275,7 +294,7 @@ impl Conversation {
         }
         let most = (self.options.max_tokens / SUMMARY).max(1);
         let said = new.iter().map(|turn| text_of(turn)).collect::<Vec<_>>().join("\n");
-        let asked = inner.model.as_ref().and_then(|model| {
+        let asked = inner.model.as_ref().zip(ledger).and_then(|(model, ledger)| {
             let text = format!(
                 "Sum up this conversation in at most {most} tokens: facts, decisions, open questions; no preface.\n\n{}\n\n{}",
                 fence::source(0, "summary so far", &known.text),
@@ -285,8 +304,7 @@ impl Conversation {
             let worst = crate::driver::worst(model, &request, ledger);
             let reservation = ledger.reserve(worst, 0.0, false).ok()?;
             let reply = model.complete(&request, cancel).ok()?;
-            reservation.settle(reply.usage, reply.cost);
-            let spent = Spent { usage: reply.usage, cost: reply.cost, steps: 1, tool_calls: 0 };
+            let spent = reservation.settle(Some(reply.usage), reply.cost);
             Some((reply.text(), spent))
         });
         let (text, spent) = asked.unwrap_or_else(|| {
@@ -295,6 +313,9 @@ impl Conversation {
         });
         let text = fence::cut(&text, most);
         let through = older.last().map(|turn| turn.id.clone()).unwrap_or_default();
+        if ledger.is_none() {
+            return Ok((text, spent));
+        }
         inner.store.put(tenant, &space, "summary", &json!(Summed { through, text: text.clone() }))?;
         Ok((text, spent))
     }

@@ -1,7 +1,7 @@
 //! What does a run show while it goes on, and afterwards?
 //!
-//! Facts become events by one function, so that the events of a journal are those that were shown live; only pieces of
-//! text are shown live alone.
+//! Facts become events by one function, so that the events of a journal are those that were shown live; only what shows a
+//! request that is under way (`step_start`, `text`, `reasoning`, `tool_input`, `retry`) is shown live alone.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};

@@ -56,6 +56,9 @@ pub(crate) enum Fact {
         code: String,
         /// In words.
         message: String,
+        /// What it used nevertheless.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spent: Option<Spent>,
     },
     /// The budget did not allow a step.
     Refused {
@@ -181,6 +184,9 @@ pub(crate) struct Answered {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
     pub(crate) cost: Option<f64>,
+    /// US dollars that the budget counts for it, where it is not known what it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counted: Option<f64>,
     #[serde(default)]
     pub(crate) attempts: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -203,6 +209,7 @@ impl Answered {
             model: reply.model,
             output: reply.output,
             cost: reply.cost,
+            counted: None,
             attempts: reply.attempts,
             warnings: reply.warnings,
             confidence: None,
@@ -306,8 +313,19 @@ impl Status {
     }
 }
 
+/// How deep what is written down may be nested: readers of JSON stop at 128.
+const MOST_DEPTH: usize = 120;
+
+fn is_deeper(value: &Value, than: usize) -> bool {
+    match value {
+        Value::Array(items) => than == 0 || items.iter().any(|item| is_deeper(item, than - 1)),
+        Value::Object(fields) => than == 0 || fields.values().any(|item| is_deeper(item, than - 1)),
+        _ => false,
+    }
+}
+
 impl Fact {
-    /// The fact as an entry of a journal.
+    /// The fact as an entry of a journal. Errors: `invalid_argument` for one that nobody could read again.
     pub(crate) fn entry(&self, seq: u64, time: f64) -> Result<Entry> {
         let broken =
             |e: serde_json::Error| Error::new(Code::Internal, format!("a fact cannot be written: {e}"));
@@ -316,6 +334,10 @@ impl Fact {
             Some(Value::String(kind)) => kind,
             _ => return Err(Error::new(Code::Internal, "a fact has no kind")),
         };
+        if is_deeper(&data, MOST_DEPTH) {
+            let message = format!("'{kind}': lists and objects within one another, over {MOST_DEPTH} deep");
+            return Err(Error::invalid(message));
+        }
         Ok(Entry { seq, time, kind, data })
     }
 

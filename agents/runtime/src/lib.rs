@@ -18,6 +18,7 @@ mod fact;
 mod fence;
 mod machine;
 mod memory;
+mod names;
 mod prompt;
 mod recall;
 mod runtime;

@@ -4,8 +4,9 @@ use quorate_core::{Cancel, Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::driver::now;
+use crate::names::fresh_id;
 use crate::recall::recall;
-use crate::runtime::{Runtime, fresh_id};
+use crate::runtime::Runtime;
 
 /// Longest fact, in bytes.
 const MAX_FACT_BYTES: usize = 64 << 10;

@@ -1,7 +1,6 @@
 //! What can be asked of a runtime?
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_agents::{Agent, AgentRegistry};
@@ -21,10 +20,11 @@ use crate::event::Event;
 use crate::evidence::Retrieve;
 use crate::extractive;
 use crate::fact::{Decision, Fact, Spec};
-use crate::machine::Machine;
+use crate::machine::{Action, Machine};
+use crate::names::{fresh_id, title};
 use crate::prompt;
 use crate::tool::Tool;
-use crate::view::{RunView, finished, replayed, tell_end};
+use crate::view::{RunView, finished, replayed, stands};
 
 /// What journals of asked experts are called in the store.
 const KIND: &str = "ask";
@@ -239,10 +239,11 @@ impl Runtime {
         };
         priced(self.0.model.as_ref(), &ledger)?;
         if let Some(talk) = &question.talk {
-            let taken = talk.take(&question.text, &ledger, &question.cancel)?;
+            let taken = talk.take(&question.text, Some(&ledger), &question.cancel)?;
             spec.conversation.splice(0..0, taken.messages);
             spec.spent = taken.spent;
         }
+        let (started, time) = (Fact::Started(Box::new(spec)), now());
         let id = fresh_id();
         let new = NewRun {
             id: Some(&id),
@@ -252,7 +253,7 @@ impl Runtime {
             parent: nested.as_ref().map(|nested| nested.parent.as_str()),
             key: question.idempotency_key.as_deref(),
         };
-        let (started, time) = (Fact::Started(Box::new(spec)), now());
+        // With its question: a run without one could not go on, nor be asked for again by its key.
         let run = match self.0.store.begin(&new, &[started.entry(1, time)?])? {
             Begun::New(run) => run,
             Begun::Known(row) => return self.known(row, question, listener, nested),
@@ -268,7 +269,7 @@ impl Runtime {
             question.cancel.clone(),
             listener,
         );
-        drive.happened(&started, time)?;
+        drive.take_in(&started, time)?;
         let answer = self.drive(drive, nested.as_ref())?;
         if let Some(talk) = &question.talk {
             talk.keep(&question.text, &answer)?;
@@ -285,9 +286,8 @@ impl Runtime {
         nested: Option<Nested>,
     ) -> Result<Answer> {
         if !matches!(row.status.as_str(), "running" | "interrupted") {
-            let machine = replayed(&row.id, &self.run(&row.id)?.entries()?)?;
-            tell_end(&machine, machine.status(), listener.as_ref());
-            return finished(&machine);
+            let entries = self.0.store.entries(self.0.tenant.as_deref(), &row.id, 1)?;
+            return stands(&row.id, &entries, listener.as_ref(), nested.as_ref());
         }
         let going_on = Resume {
             cancel: question.cancel,
@@ -316,7 +316,7 @@ impl Runtime {
         self.go_on(run_id, going_on, Some(Arc::new(listener)), None)
     }
 
-    fn go_on(
+    pub(crate) fn go_on(
         &self,
         run_id: &str,
         going_on: Resume,
@@ -327,9 +327,8 @@ impl Runtime {
         let run = self.0.store.take(self.0.tenant.as_deref(), run_id)?;
         let entries = run.entries()?;
         let machine = replayed(run_id, &entries)?;
-        if let Some(status) = machine.ended() {
-            tell_end(&machine, status, listener.as_ref());
-            return finished(&machine);
+        if machine.ended().is_some() {
+            return stands(run_id, &entries, listener.as_ref(), nested.as_ref());
         }
         if !machine.is_started() {
             let message = format!("run '{run_id}' ended before its question was written down; ask again");
@@ -342,11 +341,22 @@ impl Runtime {
                 format!("run '{run_id}': '{id}' does not wait for a decision; waiting: [{}]", ids.join(", "));
             return Err(Error::new(Code::UnknownId, message));
         }
+        // What is only to be ended needs nothing.
+        let ends = going_on.cancel.is_cancelled();
+        if !ends {
+            self.suits(&machine.spec)?;
+        }
         let ledger = match &nested {
-            Some(nested) => nested.ledger.clone(),
+            Some(nested) => {
+                // What it spent before is not in the journal of the run that has started it.
+                nested.ledger.count(&machine.spent);
+                nested.ledger.clone()
+            }
             None => Ledger::new(machine.spec.budget.clone(), machine.spent.clone()),
         };
-        priced(self.0.model.as_ref(), &ledger)?;
+        if !ends {
+            priced(self.0.model.as_ref(), &ledger)?;
+        }
         let tools = going_on.tools.unwrap_or_else(|| self.0.tools.clone());
         let approve = going_on.approve.or_else(|| self.0.approve.clone());
         let seq = entries.last().map_or(0, |entry| entry.seq);
@@ -376,6 +386,21 @@ impl Runtime {
         Ok(answer)
     }
 
+    /// Whether this runtime has what a run was begun with. Errors: `invalid_argument`; the run stays as it is.
+    fn suits(&self, spec: &Spec) -> Result<()> {
+        let lacks = [
+            ("model", !spec.extractive && self.0.model.is_none()),
+            ("knowledge base", spec.retrieval && self.0.sources.is_none()),
+            ("registry", spec.matching && self.0.registry.is_none()),
+        ];
+        match lacks.iter().find(|(_, lacks)| *lacks) {
+            Some((what, _)) => Err(Error::invalid(format!(
+                "the run was begun by a runtime with a {what}, and this one has none; go on with it by one that has"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn drive(&self, mut drive: Drive, nested: Option<&Nested>) -> Result<Answer> {
         let id = drive.machine.run_id.clone();
         lock(&self.0.live).insert(id.clone(), drive.cancel.clone());
@@ -403,7 +428,10 @@ impl Runtime {
                 format!("the question has {} bytes, {MAX_QUESTION_BYTES} are possible", question.text.len());
             return Err(Error::new(Code::TooLarge, message));
         }
-        let budget = question.budget.clone().unwrap_or_else(|| self.0.budget.clone());
+        let budget = match nested {
+            Some(nested) => nested.ledger.budget().clone(),
+            None => question.budget.clone().unwrap_or_else(|| self.0.budget.clone()),
+        };
         budget.validate()?;
         check_tools(tools)?;
         let extractive = self.0.model.is_none();
@@ -421,6 +449,9 @@ impl Runtime {
             }
             Some(Value::String(text)) => drop(quorate_core::filter::Filter::parse(text)?),
             Some(value) => drop(quorate_core::filter::Filter::from_json(value)?),
+        }
+        if question.talk.as_ref().is_some_and(|talk| talk.tenant() != self.0.tenant.as_deref()) {
+            return Err(Error::invalid("the conversation belongs to another tenant"));
         }
         let agent = question.agent.as_deref().map(|id| self.agent(id)).transpose()?;
         Ok(Spec {
@@ -457,7 +488,11 @@ impl Runtime {
     /// Errors: those of [`Runtime::ask`] before anything is asked.
     pub fn prompt(&self, question: Question) -> Result<Vec<Message>> {
         let tools = question.tools.clone().unwrap_or_else(|| self.0.tools.clone());
-        let spec = self.spec(&question, &tools, false, None)?;
+        let approver = question.approve.is_some() || self.0.approve.is_some();
+        let mut spec = self.spec(&question, &tools, approver, None)?;
+        if let Some(talk) = &question.talk {
+            spec.conversation.splice(0..0, talk.take(&question.text, None, &question.cancel)?.messages);
+        }
         let store = StateStore::memory();
         let new = NewRun { id: None, kind: KIND, tenant: None, title: "", parent: None, key: None };
         let Begun::New(run) = store.begin(&new, &[])? else {
@@ -477,7 +512,10 @@ impl Runtime {
         );
         drive.note(Fact::Started(Box::new(spec)))?;
         drive.prepare()?;
-        Ok(drive.machine.messages())
+        Ok(match drive.machine.due().into_iter().next() {
+            Some(Action::Ask { request, .. }) => request.messages,
+            _ => drive.machine.messages(),
+        })
     }
 
     /// The runs of this tenant, the newest last; those with `status` (`running`, `waiting`, `interrupted`, `done`, `partial`,
@@ -549,31 +587,6 @@ fn check_tools(tools: &[Arc<dyn Tool>]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The beginning of a question, as lists of runs show it.
-fn title(question: &str) -> &str {
-    let line = question.trim().lines().next().unwrap_or_default();
-    line.char_indices().nth(TITLE_CHARS).map_or(line, |(end, _)| &line[..end])
-}
-
-const TITLE_CHARS: usize = 120;
-
-/// An id that no other run has, and that stands behind those made before: the time in nanoseconds, then what tells this
-/// process from others.
-pub(crate) fn fresh_id() -> String {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-    let mut moment = now;
-    // Clocks stand still, or go back: ids do not.
-    let _ = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-        moment = now.max(last.saturating_add(1));
-        Some(moment)
-    });
-    let place = std::ptr::from_ref(&LAST) as usize;
-    let digest = blake3::hash(format!("{} {moment} {place}", std::process::id()).as_bytes());
-    format!("{moment:016x}{}", &digest.to_hex()[..8])
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,13 +1,14 @@
 //! How is a run watched while it goes on?
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use quorate_core::{Cancel, Code, Error, Result, spare};
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::driver::now;
+use crate::driver::{Listener, now};
 use crate::event::Event;
 use crate::runtime::{Question, Resume, Runtime};
 
@@ -43,31 +44,31 @@ impl Runtime {
     /// its only event too.
     pub fn stream(&self, question: Question) -> Result<RunStream> {
         let (runtime, cancel) = (self.clone(), question.cancel.clone());
-        RunStream::of(cancel, move |sender| runtime.ask_with(question, Some(Arc::new(send_to(sender))), None))
+        RunStream::of(cancel, move |listener| runtime.ask_with(question, Some(listener), None))
     }
 
     /// Goes on with a run, and gives what happens from there. Errors: as of [`Runtime::stream`].
     pub fn stream_resumed(&self, run_id: &str, going_on: Resume) -> Result<RunStream> {
         let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.clone(), run_id.to_owned());
-        RunStream::of(cancel, move |sender| runtime.resume_shown(&run_id, going_on, send_to(sender)))
-    }
-}
-
-/// Sends events; who does not read any more has cancelled the run.
-fn send_to(sender: SyncSender<Event>) -> impl Fn(Event) + Send + Sync {
-    move |event| {
-        let _ = sender.send(event);
+        RunStream::of(cancel, move |listener| runtime.go_on(&run_id, going_on, Some(listener), None))
     }
 }
 
 impl RunStream {
     fn of(
         cancel: Cancel,
-        run: impl FnOnce(SyncSender<Event>) -> Result<Answer> + Send + 'static,
+        run: impl FnOnce(Listener) -> Result<Answer> + Send + 'static,
     ) -> Result<RunStream> {
         let (sender, events) = sync_channel(MOST);
         spare::run(move || {
-            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(sender.clone())));
+            let sent = Arc::new(AtomicU64::new(0));
+            let (to, seen) = (sender.clone(), Arc::clone(&sent));
+            let listener: Listener = Arc::new(move |event: Event| {
+                seen.store(event.seq, Ordering::Relaxed);
+                // Who does not read any more has cancelled the run.
+                let _ = to.send(event);
+            });
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(listener)));
             let error = match ran {
                 // The run's own last event was sent.
                 Ok(Ok(_)) => return,
@@ -81,7 +82,8 @@ impl RunStream {
             let kind = if error.code() == Code::Cancelled { "cancelled" } else { "error" };
             let (kind, run_id) = (kind.to_owned(), String::new());
             // Where the run has told of it itself, nobody reads this one.
-            let _ = sender.send(Event { kind, run_id, seq: 0, time: now(), agent: None, round: None, data });
+            let seq = sent.load(Ordering::Relaxed) + 1;
+            let _ = sender.send(Event { kind, run_id, seq, time: now(), agent: None, round: None, data });
         })?;
         Ok(RunStream { events, cancel, ended: false })
     }

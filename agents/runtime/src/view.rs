@@ -1,14 +1,16 @@
 //! What does the journal of a run tell?
 
+use std::sync::PoisonError;
+
 use quorate_core::{Code, Error, Result};
 use quorate_state::RunRow;
 
 use crate::answer::Answer;
-use crate::driver::{Listener, made, now};
+use crate::driver::{Listener, made};
 use crate::event::{Event, events_of};
 use crate::fact::{Fact, Status};
 use crate::machine::Machine;
-use crate::runtime::Runtime;
+use crate::runtime::{Nested, Runtime};
 
 /// A run, as its journal tells it.
 pub struct RunView {
@@ -26,7 +28,8 @@ impl RunView {
         &self.row
     }
 
-    /// What it showed, without the pieces of texts. Errors: those of the store.
+    /// What it showed, without what was about requests under way (`step_start`, `text`, `reasoning`, `tool_input`, `retry`).
+    /// Errors: those of the store.
     pub fn events(&self) -> Result<Vec<Event>> {
         let mut machine = Machine::new(&self.row.id);
         let mut events = Vec::new();
@@ -52,15 +55,6 @@ impl RunView {
     }
 }
 
-/// Shows how a run has ended, or that it waits, to who asks for one that does not go on.
-pub(crate) fn tell_end(machine: &Machine, status: Status, listener: Option<&Listener>) {
-    let Some(listener) = listener else { return };
-    let fact = if status == Status::Waiting { Fact::Waiting } else { Fact::Ended { status } };
-    for sketch in events_of(&fact, machine) {
-        listener(made(sketch.kind, sketch.data, 1, now(), machine));
-    }
-}
-
 /// What the entries of a journal add up to.
 pub(crate) fn replayed(run_id: &str, entries: &[quorate_state::Entry]) -> Result<Machine> {
     let mut machine = Machine::new(run_id);
@@ -68,6 +62,26 @@ pub(crate) fn replayed(run_id: &str, entries: &[quorate_state::Entry]) -> Result
         machine.apply(&Fact::of(entry)?, entry.time)?;
     }
     Ok(machine)
+}
+
+/// How a run stands that does not go on now, which is shown to who listens, and counted by the run that has started it.
+pub(crate) fn stands(
+    run_id: &str,
+    entries: &[quorate_state::Entry],
+    listener: Option<&Listener>,
+    nested: Option<&Nested>,
+) -> Result<Answer> {
+    let machine = replayed(run_id, entries)?;
+    if let (Some(listener), Some(last)) = (listener, entries.last()) {
+        for (sketch, seq) in events_of(&Fact::of(last)?, &machine).into_iter().zip(1..) {
+            listener(made(sketch.kind, sketch.data, seq, last.time, &machine));
+        }
+    }
+    if let Some(nested) = nested {
+        nested.ledger.count(&machine.spent);
+        nested.spent.lock().unwrap_or_else(PoisonError::into_inner).add(&machine.spent);
+    }
+    finished(&machine)
 }
 
 /// The answer, or the error by which the run failed.

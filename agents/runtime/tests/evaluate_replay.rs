@@ -190,12 +190,9 @@ fn other_instructions_reach_the_model_and_what_was_found_is_found_again() {
     assert_eq!(replayed.answer.citations, before.citations);
     let text = replayed.difference_text();
     assert!(text.contains("-     Be thorough.") && text.contains("+     Be brief."), "{text}");
-    assert!(
-        replayed
-            .differences
-            .iter()
-            .all(|one| ["agent", "match", "model"].contains(&one.before.as_ref().unwrap().kind.as_str()))
-    );
+    assert!(replayed.differences.iter().all(|one| {
+        ["agent", "match", "model", "check"].contains(&one.before.as_ref().unwrap().kind.as_str())
+    }));
     let broken = Change { instructions: Some("{{ nothing }".into()), ..Change::default() };
     assert_eq!(runtime.replay(&before.run_id, broken).unwrap_err().code(), Code::InvalidArgument);
     // The definition itself is as it was.

@@ -12,10 +12,13 @@ use super::{Drive, spans};
 use crate::budget::Spent;
 use crate::fact::Fact;
 use crate::machine::Action;
-use crate::tool::{Tool, ToolContext, written};
+use crate::tool::{Tool, ToolCard, ToolContext, written};
 
 /// How often the flag of the run is looked at while tools run.
 const TICK: Duration = Duration::from_millis(10);
+
+/// Most calls that run at once; each has a thread of its own.
+const AT_ONCE: usize = 64;
 
 /// A call that runs.
 struct Under {
@@ -23,11 +26,13 @@ struct Under {
     cancel: Cancel,
     begun: Instant,
     limit: Duration,
+    /// Whether the limit is the budget's.
+    budgets: bool,
     spent: Arc<Mutex<Spent>>,
 }
 
 impl Drive {
-    /// Runs the calls at once.
+    /// Runs the calls at once; of very many those that come first, the others are due then.
     pub(super) fn run_tools(&mut self, due: Vec<Action>) -> Result<()> {
         let mut calls: Vec<(ToolCall, Arc<dyn Tool>)> = Vec::new();
         let seconds = self.machine.seconds();
@@ -40,9 +45,18 @@ impl Drive {
                 self.note(Fact::Returned { id: call.id, content, error, seconds: 0.0, spent: None })?;
                 continue;
             };
+            if let Err(error) = self.still_fits(&call, tool.card()) {
+                let content = format!("{}: {}", error.code().as_str(), error.message());
+                let error = Some(error.code().as_str().to_owned());
+                self.note(Fact::Returned { id: call.id, content, error, seconds: 0.0, spent: None })?;
+                continue;
+            }
             match self.ledger.reserve_call(seconds) {
                 Ok(()) => calls.push((call, tool)),
                 Err(by) => self.note(Fact::Refused { id: Some(call.id), by: by.to_owned() })?,
+            }
+            if calls.len() == AT_ONCE {
+                break;
             }
         }
         if calls.is_empty() {
@@ -52,14 +66,18 @@ impl Drive {
         self.flush(None)?;
         let (sender, results) = channel();
         let mut under: Vec<Under> = Vec::new();
+        let left = self.ledger.seconds_left(seconds, false);
+        let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok());
         for (call, tool) in calls {
             let context = self.context(&call);
-            let limit = tool.card().limit();
+            let own = tool.card().limit();
+            let limit = left.map_or(own, |left| left.min(own));
             under.push(Under {
                 id: call.id.clone(),
                 cancel: context.cancel.clone(),
                 begun: Instant::now(),
                 limit,
+                budgets: limit < own,
                 spent: Arc::clone(&context.spent),
             });
             let sender = sender.clone();
@@ -77,9 +95,10 @@ impl Drive {
                         self.returned(one, outcome)?;
                     }
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+                // What has come is durable although others are still under way: they may end this process.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => self.flush(None)?,
             }
-            if self.cancel.is_cancelled() {
+            if self.watched.cancelled()? {
                 under.iter().for_each(|one| one.cancel.cancel());
                 self.note(Fact::Cancelled)?;
                 return Ok(());
@@ -87,12 +106,32 @@ impl Drive {
             while let Some(at) = under.iter().position(|one| one.begun.elapsed() >= one.limit) {
                 let one = under.remove(at);
                 one.cancel.cancel();
+                if one.budgets {
+                    self.note(Fact::Refused { id: Some(one.id.clone()), by: "max_seconds".to_owned() })?;
+                    let message = "it was not waited for: the budget's limit 'max_seconds' is reached";
+                    self.returned(one, Err(Error::new(Code::BudgetExceeded, message)))?;
+                    continue;
+                }
                 let limit = one.limit.as_secs_f64();
                 let error = Error::new(Code::ToolTimeout, format!("it did not end within {limit} s"));
                 self.returned(one, Err(error))?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the tool at hand is still the one that the call was checked and decided for: whoever goes on with a run may
+    /// have another one of that name. Errors: `approval_required`, `tool_arguments`.
+    fn still_fits(&self, call: &ToolCall, card: &ToolCard) -> Result<()> {
+        let begun_with = self.machine.card_of(&call.id);
+        if begun_with == Some(card) {
+            return Ok(());
+        }
+        if card.needs_approval() && !begun_with.is_some_and(ToolCard::needs_approval) {
+            let message = format!("'{}' needs approval now, and nobody was asked for it", card.name);
+            return Err(Error::new(Code::ApprovalRequired, message));
+        }
+        quorate_models::check_arguments(&card.spec(), &Value::Object(call.arguments.clone()))
     }
 
     fn context(&self, call: &ToolCall) -> ToolContext {
@@ -102,7 +141,7 @@ impl Drive {
             idempotency_key: format!("{}:{}", self.machine.run_id, call.id),
             tenant: self.inner.tenant.clone(),
             cancel: Cancel::new(),
-            ledger: self.ledger.clone(),
+            ledger: self.ledger.within(self.machine.seconds()),
             depth: self.machine.spec.depth,
             spent: Arc::default(),
         }
@@ -114,7 +153,11 @@ impl Drive {
             Ok(value) => (written(&value), None),
             Err(error) => {
                 let code = match error.code() {
-                    code @ (Code::ToolTimeout | Code::ToolArguments | Code::BudgetExceeded) => code,
+                    code @ (Code::ToolTimeout
+                    | Code::ToolArguments
+                    | Code::BudgetExceeded
+                    | Code::ApprovalRequired
+                    | Code::StepLimit) => code,
                     _ => Code::ToolFailed,
                 };
                 (format!("{}: {}", code.as_str(), error.message()), Some(code.as_str().to_owned()))

@@ -34,7 +34,7 @@ pub(crate) type Listener = Arc<dyn Fn(Event) + Send + Sync>;
 pub(crate) struct Drive {
     pub(crate) inner: Arc<Inner>,
     pub(crate) machine: Machine,
-    pub(crate) run: Run,
+    pub(crate) run: Arc<Run>,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) approve: Option<Arc<dyn Approve>>,
     pub(crate) ledger: Ledger,
@@ -50,6 +50,13 @@ pub(crate) struct Drive {
     shown: u64,
 }
 
+impl Drop for Drive {
+    fn drop(&mut self) {
+        // The lease is let go of with the run, here and not on the thread that watches.
+        self.watched.close();
+    }
+}
+
 impl Drive {
     #[expect(clippy::too_many_arguments, reason = "each is a part of the run; there is one caller")]
     pub(crate) fn new(
@@ -63,7 +70,9 @@ impl Drive {
         cancel: Cancel,
         listener: Option<Listener>,
     ) -> Self {
-        let watched = inner.watch.watch(cancel.clone());
+        let run = Arc::new(run);
+        let watched = inner.watch.watch(cancel, Some(Arc::clone(&run)));
+        let cancel = watched.flag().clone();
         let waited = machine.status() == Status::Waiting;
         Drive {
             inner,
@@ -87,7 +96,7 @@ impl Drive {
     /// of the search, once they are in the journal.
     pub(crate) fn go(&mut self) -> Result<()> {
         let span = spans::run(&self.machine);
-        let outcome = span.in_scope(|| self.steps());
+        let outcome = span.in_scope(|| self.steps_to_the_end());
         spans::ended(&span, &self.machine);
         if let Err(error) = &outcome
             && self.machine.ended().is_none()
@@ -95,17 +104,41 @@ impl Drive {
             && !matches!(error.code(), Code::StaleWrite | Code::RunConflict)
         {
             // It is tried to leave a run that says how it ended.
-            let fact =
-                Fact::Failed { call: 0, code: error.code().as_str().into(), message: error.message().into() };
+            let (code, message) = (error.code().as_str().into(), error.message().into());
+            let fact = Fact::Failed { call: 0, code, message, spent: None };
             let _ = self.note(fact).and_then(|()| self.end(Status::Failed));
         }
         outcome
     }
 
+    /// The steps; where one of them breaks off since the run is cancelled, that is how it ends. A panic of what the host has
+    /// given (a model, a search, who approves, who listens) is an error.
+    fn steps_to_the_end(&mut self) -> Result<()> {
+        loop {
+            let steps = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.steps()));
+            let outcome = steps.unwrap_or_else(|payload| {
+                let said = payload.downcast_ref::<&str>().map(|said| (*said).to_owned());
+                let said = said.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+                Err(Error::new(Code::Internal, format!("something that the run called has panicked: {said}")))
+            });
+            match outcome {
+                Err(error)
+                    if error.code() == Code::Cancelled
+                        && !self.is_stopped()
+                        && self.watched.cancelled()? => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Whether the run knows that it is cancelled.
+    fn is_stopped(&self) -> bool {
+        self.machine.stopped_by.as_deref() == Some("cancelled")
+    }
+
     fn steps(&mut self) -> Result<()> {
         loop {
-            let cancelled = self.cancel.is_cancelled() || self.run.cancelled()?;
-            if cancelled && self.machine.stopped_by.as_deref() != Some("cancelled") {
+            if self.watched.cancelled()? && !self.is_stopped() {
                 self.note(Fact::Cancelled)?;
             }
             let mut due = self.machine.due();
@@ -183,13 +216,13 @@ impl Drive {
     /// Takes a fact into the run, and into the journal with the next write.
     pub(crate) fn note(&mut self, fact: Fact) -> Result<()> {
         let time = now();
+        self.unwritten.push(fact.entry(self.seq + 1, time)?);
         self.seq += 1;
-        self.unwritten.push(fact.entry(self.seq, time)?);
-        self.happened(&fact, time)
+        self.take_in(&fact, time)
     }
 
-    /// Takes a fact into the run that is in the journal.
-    pub(crate) fn happened(&mut self, fact: &Fact, time: f64) -> Result<()> {
+    /// Takes a fact into the run that is in the journal, or will be.
+    pub(crate) fn take_in(&mut self, fact: &Fact, time: f64) -> Result<()> {
         self.machine.apply(fact, time)?;
         if self.listener.is_some() {
             let sketches = events_of(fact, &self.machine);
@@ -221,9 +254,11 @@ impl Drive {
 
     /// Shows an event at once.
     pub(crate) fn show(&mut self, kind: &'static str, data: Value, time: f64) {
-        let Some(listener) = &self.listener else { return };
+        // Whoever panics is not shown anything any more.
+        let Some(listener) = self.listener.take() else { return };
         self.shown += 1;
         listener(made(kind, data, self.shown, time, &self.machine));
+        self.listener = Some(listener);
     }
 
     pub(crate) fn listens(&self) -> bool {

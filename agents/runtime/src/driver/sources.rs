@@ -95,6 +95,10 @@ impl Drive {
         };
         let wanted = Wanted { filter, ..Wanted::default() };
         let mut passages = sources.passages(&question, &wanted, &self.cancel)?;
+        for passage in &mut passages {
+            // JSON has no other numbers, and the journal could not be read again.
+            passage.score = if passage.score.is_finite() { passage.score } else { 0.0 };
+        }
         passages.retain(|passage| {
             let same = |known: &Passage| {
                 known.doc_id == passage.doc_id && known.start <= passage.start && known.end >= passage.end

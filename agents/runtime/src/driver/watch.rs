@@ -1,11 +1,13 @@
 //! Who ends a request whose run was cancelled, or whose time is over?
 //!
-//! One thread for all runs of a runtime, which looks every few milliseconds while there are any.
+//! One thread for all runs of a runtime, which looks every few milliseconds while there are any. A run has a flag of its own:
+//! that of its caller may be one of many questions, and other processes cancel through the store.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use quorate_core::{Cancel, spare};
+use quorate_core::{Cancel, Result, spare};
+use quorate_state::Run;
 
 /// How often the thread looks.
 const TICK: Duration = Duration::from_millis(10);
@@ -25,14 +27,19 @@ struct Watching {
 
 /// A run, and the request that is under way in it.
 pub(crate) struct Watched {
-    cancel: Cancel,
+    /// The caller's flag, and the run's own, which follows it.
+    caller: Cancel,
+    own: Cancel,
+    /// Where others ask the run to stop; none once it has ended, so that nobody else holds its lease.
+    run: Mutex<Option<Arc<Run>>>,
     request: Mutex<Option<(Cancel, Option<Instant>)>>,
 }
 
 impl Watch {
-    /// Watches a run until the result is dropped.
-    pub(crate) fn watch(&self, cancel: Cancel) -> Arc<Watched> {
-        let watched = Arc::new(Watched { cancel, request: Mutex::new(None) });
+    /// Watches a run, where there is one, until the result is dropped.
+    pub(crate) fn watch(&self, caller: Cancel, run: Option<Arc<Run>>) -> Arc<Watched> {
+        let watched = Watched { caller, own: Cancel::new(), run: Mutex::new(run), request: Mutex::new(None) };
+        let watched = Arc::new(watched);
         let mut watching = lock(&self.0);
         watching.runs.push(Arc::downgrade(&watched));
         if watching.looks != Some(std::process::id()) {
@@ -71,13 +78,37 @@ fn look(shared: &Weak<Mutex<Watching>>) {
 }
 
 impl Watched {
-    /// A flag for a request that may take `limit`.
-    pub(crate) fn begin(&self, limit: Option<Duration>) -> Cancel {
+    /// The run's own flag.
+    pub(crate) fn flag(&self) -> &Cancel {
+        &self.own
+    }
+
+    /// Whether the run is to stop. Errors: those of the store.
+    pub(crate) fn cancelled(&self) -> Result<bool> {
+        if !self.own.is_cancelled()
+            && (self.caller.is_cancelled()
+                || lock(&self.run).as_ref().map_or(Ok(false), |run| run.cancelled())?)
+        {
+            self.own.cancel();
+        }
+        Ok(self.own.is_cancelled())
+    }
+
+    /// Lets go of the run.
+    pub(crate) fn close(&self) {
+        *lock(&self.run) = None;
+    }
+
+    /// A flag for a request that may take so many seconds.
+    pub(crate) fn begin(&self, seconds: Option<f64>) -> Cancel {
+        // A time that no clock can show is no limit.
+        let limit = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let cancel = Cancel::new();
-        if self.cancel.is_cancelled() {
+        if self.own.is_cancelled() || self.caller.is_cancelled() {
             cancel.cancel();
         }
-        *lock(&self.request) = Some((cancel.clone(), limit.map(|limit| Instant::now() + limit)));
+        *lock(&self.request) = Some((cancel.clone(), until));
         cancel
     }
 
@@ -86,8 +117,10 @@ impl Watched {
     }
 
     fn look(&self) {
+        // An error of the store comes up where the run next asks it.
+        let cancelled = self.cancelled().unwrap_or(false);
         if let Some((cancel, until)) = &*lock(&self.request)
-            && (self.cancel.is_cancelled() || until.is_some_and(|until| Instant::now() >= until))
+            && (cancelled || until.is_some_and(|until| Instant::now() >= until))
         {
             cancel.cancel();
         }

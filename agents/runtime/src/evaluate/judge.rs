@@ -4,8 +4,6 @@
 //! first or last (Wang et al. 2023), and several times each, since they are not always of one mind (Zheng et al. 2023).
 //! More than half of its verdicts must be in favour.
 
-use std::time::Duration;
-
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::{Message, Model, Output, Request, Usage};
 use serde::{Deserialize, Serialize};
@@ -118,7 +116,7 @@ impl Judge {
     ) -> (Judged, Option<Stopped>) {
         let rubric = self.rubric_for(task).unwrap_or_default();
         let mut judged = Judged { cost: Some(0.0), ..Judged::default() };
-        let watched = watch.watch(cancel.clone());
+        let watched = watch.watch(cancel.clone(), None);
         for order in 0..self.orders {
             for sample in 0..self.samples {
                 let seed = seed_of(seed, &self.name, u64::from(order * MAX_SAMPLES + sample));
@@ -129,12 +127,12 @@ impl Judge {
                     Err(by) => return (judged, Some(Stopped::Budget(by))),
                 };
                 let left = ledger.seconds_left(0.0, true);
-                let limited = watched.begin(left.map(Duration::from_secs_f64));
+                let limited = watched.begin(left);
                 let reply = self.model.complete(&request, &limited);
                 watched.end();
                 let (passed, reason) = match reply {
                     Ok(reply) => {
-                        reservation.settle(reply.usage, reply.cost);
+                        reservation.settle(Some(reply.usage), reply.cost);
                         judged.usage += reply.usage;
                         judged.cost = judged.cost.zip(reply.cost).map(|(before, more)| before + more);
                         verdict(reply.output.as_ref())

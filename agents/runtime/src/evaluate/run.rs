@@ -22,6 +22,7 @@ use crate::answer::Answer;
 use crate::budget::{Budget, Ledger, Spent};
 use crate::driver::{now, priced};
 use crate::fact::Status;
+use crate::names::fresh_id;
 use crate::runtime::{Nested, Question, Runtime};
 
 /// Trials of one task, trials at once.
@@ -354,14 +355,6 @@ impl Evaluation<'_> {
 
 fn panicked() -> Error {
     Error::new(Code::Internal, "a defect of quorate, or of what it was given: a trial has panicked")
-}
-
-fn fresh_id() -> String {
-    let place = std::process::id();
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let digest = blake3::hash(format!("{place} {count} {}", now()).as_bytes());
-    format!("evaluation-{}", &digest.to_hex()[..16])
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

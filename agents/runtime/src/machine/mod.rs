@@ -199,8 +199,9 @@ impl Machine {
 
     /// Takes a fact that happened at `time`, in seconds. Errors: `corrupt` for one that cannot follow those before it.
     pub(crate) fn apply(&mut self, fact: &Fact, time: f64) -> Result<()> {
-        let gone_on = matches!(fact, Fact::Resumed);
-        if let (Some(before), false) = (self.last_time, gone_on || self.waiting) {
+        // Time before the run goes on, and in which somebody was asked to decide, is not the run's.
+        let others = matches!(fact, Fact::Resumed | Fact::Decided { .. } | Fact::Waiting);
+        if let (Some(before), false) = (self.last_time, others || self.waiting) {
             self.seconds += (time - before).max(0.0);
         }
         self.last_time = Some(time);
@@ -220,7 +221,12 @@ impl Machine {
             }
             Fact::Retrieved { question, passages } => self.retrieved(question, passages),
             Fact::Replied { call, reply } => self.replied(*call, reply)?,
-            Fact::Failed { call, code, message } => self.failed(*call, code, message),
+            Fact::Failed { call, code, message, spent } => {
+                if let Some(spent) = spent {
+                    self.spent.add(spent);
+                }
+                self.failed(*call, code, message);
+            }
             Fact::Refused { id, by } => self.refused(id.as_deref(), by),
             Fact::Running { ids } => {
                 if let Some(round) = &mut self.round {
@@ -287,6 +293,7 @@ impl Machine {
         self.spent.steps += 1;
         self.spent.usage += reply.usage;
         self.spent.cost = self.spent.cost.zip(reply.cost).map(|(before, more)| before + more);
+        self.spent.counted += reply.cost.or(reply.counted).unwrap_or(0.0);
         self.finish = reply.finish;
         let said = reply.message.text();
         let calls: Vec<&ToolCall> = reply.message.calls().collect();
@@ -316,7 +323,8 @@ impl Machine {
             self.denied = true;
             return Ok(());
         }
-        if reply.finish == Some(Finish::Length) && self.stopped_by.is_none() {
+        let answers = !matches!(self.stage, Stage::Plan | Stage::Act(_));
+        if reply.finish == Some(Finish::Length) && answers && self.stopped_by.is_none() {
             self.stopped_by = Some("length".to_owned());
         }
         let missing = self.spec.extractive && said == MISSING;
@@ -358,6 +366,11 @@ impl Machine {
             self.trimmed += 1;
             return;
         }
+        if code == "output_invalid" && self.stage == Stage::Plan {
+            // Who cannot write a plan in its form can answer.
+            self.plan = Some(Plan::of_questions(&self.spec.question));
+            return;
+        }
         self.failure = Some((code.to_owned(), message.to_owned()));
         self.stopped_by = Some(code.to_owned());
         self.stage = Stage::Over;
@@ -365,9 +378,10 @@ impl Machine {
 
     fn refused(&mut self, id: Option<&str>, by: &str) {
         if let (Some(id), Some(round)) = (id, &mut self.round) {
+            let what = if round.runs(id) { "not waited for" } else { "not run" };
             round.close(
                 id,
-                &format!("not run: the budget's limit '{by}' is reached"),
+                &format!("{what}: the budget's limit '{by}' is reached"),
                 Some("budget_exceeded"),
             );
         }

@@ -3,11 +3,13 @@
 //! Of several calls none runs before all that need a decision are decided; then those that may run, run at once. Their
 //! results go to the model in the order of the calls.
 
+use std::collections::{HashMap, HashSet};
+
 use quorate_models::{Message, Part, Role, ToolCall, ToolResult, check_arguments};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Machine, line};
+use super::{Machine, PLAN_ID, line};
 use crate::fact::Decision;
 use crate::fence;
 use crate::tool::{Effect, ToolCard};
@@ -46,6 +48,25 @@ enum State {
 }
 
 impl Machine {
+    /// Gives each call a name that no other call of the run has. Many models count the calls of each answer anew; a decision
+    /// or a key that was meant for one call must not fit a later one.
+    pub(crate) fn name_calls(&self, message: &mut Message) {
+        let before = self.spec.conversation.iter().chain(&self.thread).flat_map(Message::calls);
+        let mut used: HashSet<String> = before.map(|call| call.id.clone()).collect();
+        used.insert(PLAN_ID.to_owned());
+        let mut numbers: HashMap<String, u32> = HashMap::new();
+        for part in &mut message.content {
+            let Part::ToolCall(call) = part else { continue };
+            let base = if call.id.is_empty() { "call".to_owned() } else { call.id.clone() };
+            while call.id.is_empty() || used.contains(&call.id) {
+                let number = numbers.entry(base.clone()).or_insert(1);
+                *number += 1;
+                call.id = format!("{base}_{number}");
+            }
+            used.insert(call.id.clone());
+        }
+    }
+
     /// The model asks for calls.
     pub(super) fn open_round(&mut self, calls: &[&ToolCall]) {
         let mut items = Vec::new();
@@ -130,6 +151,10 @@ impl Round {
 
     fn get_mut(&mut self, id: &str) -> Option<&mut Item> {
         self.0.iter_mut().find(|item| item.call.id == id)
+    }
+
+    pub(super) fn runs(&self, id: &str) -> bool {
+        self.get(id).is_some_and(|item| item.state == State::Runs)
     }
 
     pub(super) fn running(&mut self, ids: &[String]) {

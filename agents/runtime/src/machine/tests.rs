@@ -49,6 +49,7 @@ fn said(number: u32, text: &str, calls: Vec<ToolCall>) -> Fact {
         model: "m".into(),
         output: None,
         cost: Some(0.25),
+        counted: None,
         attempts: 1,
         warnings: Vec::new(),
         confidence: None,
@@ -256,11 +257,16 @@ fn too_long_prompts_are_shortened_and_say_so() {
         |machine: &Machine| request(machine).messages.last().unwrap().text().matches("<source").count();
     assert_eq!(sources(&machine), 4);
     for (number, left) in [(1, 2), (2, 1)] {
-        let fact = Fact::Failed { call: number, code: "context_overflow".into(), message: "long".into() };
+        let fact = Fact::Failed {
+            call: number,
+            code: "context_overflow".into(),
+            message: "long".into(),
+            spent: None,
+        };
         machine.apply(&fact, 1.0).unwrap();
         assert_eq!(sources(&machine), left);
     }
-    let fact = Fact::Failed { call: 3, code: "context_overflow".into(), message: "long".into() };
+    let fact = Fact::Failed { call: 3, code: "context_overflow".into(), message: "long".into(), spent: None };
     machine.apply(&fact, 1.0).unwrap();
     assert_eq!(ends(&machine), Status::Failed);
 }
