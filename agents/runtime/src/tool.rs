@@ -1,6 +1,6 @@
 //! What is a tool, and what must be known of it before it runs?
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use quorate_core::{Cancel, Error, Result};
@@ -8,7 +8,9 @@ use quorate_models::{ToolSpec, check_arguments};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::approve::Approve;
 use crate::budget::{Ledger, Spent};
+use crate::runtime::Inner;
 
 /// What a tool does to the world.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +166,10 @@ pub struct ToolContext {
     pub(crate) ledger: Ledger,
     /// How many runs this one is within.
     pub(crate) depth: u32,
+    /// The runtime of the run, by what its sources are narrowed, and who approves: they hold for what it starts there.
+    pub(crate) runtime: Weak<Inner>,
+    pub(crate) filter: Option<Value>,
+    pub(crate) approve: Option<Arc<dyn Approve>>,
     /// What runs that the tool started have spent.
     pub(crate) spent: Arc<std::sync::Mutex<Spent>>,
 }

@@ -275,29 +275,6 @@ fn a_runtime_that_lacks_what_a_run_needs_does_not_end_it() {
 }
 
 #[test]
-#[ignore = "about ten seconds; it counts this process's memory and threads"]
-fn ten_thousand_runs_leave_nothing_behind() {
-    let card = ToolCard::new("read", "", json!({"type": "object"}));
-    let read: Arc<dyn Tool> = Arc::new(FunctionTool::new(card, |_, _| Ok(json!(1))).unwrap());
-    let runtime =
-        runtime(RuntimeOptions { model: Some(once("read")), tools: vec![read], ..RuntimeOptions::default() });
-    let status = |name: &str| {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
-    };
-    let mut seen = Vec::new();
-    for _ in 0..5 {
-        for _ in 0..2_000 {
-            assert_eq!(runtime.ask(Question::new("go")).unwrap().text, "end");
-        }
-        seen.push((status("VmRSS:"), status("Threads:")));
-    }
-    let (first, last) = (seen[1], seen[4]);
-    assert!(last.0 < first.0 + first.0 / 10 && last.1 <= first.1 + 2, "{seen:?}");
-}
-
-#[test]
 fn results_that_came_are_kept_although_others_are_under_way() {
     let store = StateStore::memory();
     let known = Arc::new(Mutex::new(None));

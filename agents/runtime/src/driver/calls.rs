@@ -143,6 +143,9 @@ impl Drive {
             cancel: Cancel::new(),
             ledger: self.ledger.within(self.machine.seconds()),
             depth: self.machine.spec.depth,
+            runtime: Arc::downgrade(&self.inner),
+            filter: self.machine.spec.filter.clone(),
+            approve: self.approve.clone(),
             spent: Arc::default(),
         }
     }

@@ -499,7 +499,7 @@ impl Machine {
 
     /// What the answer says, as far as there is one.
     pub(crate) fn body(&self) -> String {
-        if self.text.is_empty() && self.stage != Stage::Check {
+        if self.text.is_empty() {
             // What the steps have found is better than nothing.
             return self.plan.as_ref().map(Plan::findings).unwrap_or_default();
         }

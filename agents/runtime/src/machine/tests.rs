@@ -232,6 +232,16 @@ fn an_autonomous_run_plans_acts_and_finishes() {
 }
 
 #[test]
+fn findings_are_the_answer_where_the_last_words_are_none() {
+    let mut machine = begun(Spec { autonomous: true, ..spec() });
+    machine.apply(&said(1, "no plan", vec![]), 1.0).unwrap();
+    machine.apply(&said(2, "found", vec![]), 1.0).unwrap();
+    machine.apply(&said(3, "", vec![call("a", "lookup", "1")]), 1.0).unwrap();
+    assert_eq!(ends(&machine), Status::Done);
+    assert_eq!(machine.answer().text, "found");
+}
+
+#[test]
 fn a_plan_is_approved_changed_or_denied() {
     let planned = || {
         let mut machine = begun(Spec { autonomous: true, approver: true, ..spec() });

@@ -57,7 +57,11 @@ impl Tool for AgentTool {
             return Err(Error::new(Code::StepLimit, message));
         }
         let text = arguments.get("question").and_then(Value::as_str).unwrap_or_default();
+        // Another runtime has sources of its own, and its own people decide about its tools.
+        let own = Weak::ptr_eq(&self.runtime, &context.runtime);
         let question = Question {
+            filter: context.filter.clone().filter(|_| own),
+            approve: context.approve.clone().filter(|_| own),
             // What was asked before a crash is found again, and goes on.
             idempotency_key: Some(context.idempotency_key.clone()),
             cancel: context.cancel.clone(),
