@@ -12,9 +12,9 @@ use quorate_runtime::{Before, Passage, Retrieve, Wanted};
 ///
 /// ```
 /// use quorate::runtime::{Question, Runtime, RuntimeOptions};
-/// use quorate::{Document, Embedder, Sources};
+/// use quorate::{Document, Sources};
 /// use quorate::rag::{KnowledgeBase, OpenOptions};
-/// let kb = KnowledgeBase::open(None, OpenOptions::default())?;
+/// let kb = KnowledgeBase::in_memory(OpenOptions::default())?;
 /// kb.add(vec![Document::new("a", "Metformin lowers blood glucose. It is taken with meals.")])?;
 /// let runtime = Runtime::new(RuntimeOptions { sources: Some(Sources::of(kb)), ..RuntimeOptions::default() })?;
 /// let answer = runtime.ask(Question::new("What does metformin do?"))?;

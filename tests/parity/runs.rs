@@ -34,7 +34,7 @@ fn runs(args: &Args<'_>) -> Result<Done> {
     let sources = match args.raw("documents") {
         Value::Null => None,
         given => {
-            let kb = KnowledgeBase::open(None, OpenOptions::default())?;
+            let kb = KnowledgeBase::in_memory(OpenOptions::default())?;
             let text = |one: &Value, name: &str| one[name].as_str().expect("a text").to_owned();
             let documents = given.as_array().expect("documents").iter();
             kb.add(documents.map(|one| Document::new(text(one, "id"), text(one, "text"))).collect())?;

@@ -20,7 +20,7 @@ use super::seed_of;
 use super::task::{self, Task};
 use crate::answer::Answer;
 use crate::budget::{Budget, Ledger, Spent};
-use crate::driver::{now, priced};
+use crate::driver::priced;
 use crate::fact::Status;
 use crate::names::fresh_id;
 use crate::runtime::{Nested, Question, Runtime};
