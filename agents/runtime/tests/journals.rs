@@ -1,5 +1,7 @@
 //! Does a run that goes on from any entry of its journal do and say what it would have?
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 use std::sync::{Arc, Mutex};
 
 use quorate_agents::{Agent, AgentRegistry, RegistryOptions};

@@ -3,6 +3,8 @@
 //! A child process asks an expert that has tools run, waits for approval of some and asks another expert; it is killed after
 //! each entry of its journal in turn, and another child goes on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests
+
 use std::fs::{OpenOptions, read_to_string};
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Do many runs leave nothing behind? Alone in its process, whose memory and threads it counts.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 use std::sync::Arc;
 
 use quorate_models::{Model, ModelOptions, ScriptedModel};

@@ -1,5 +1,7 @@
 //! Does a run that another one starts stay within what that one may do?
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +11,7 @@ use quorate_core::embed::{Embed, Embedder, EmbedderOptions};
 use quorate_models::{Model, ModelOptions, Price, Request, ScriptedModel};
 use quorate_runtime::{
     Decision, Effect, FunctionTool, Passage, Pending, Question, Resume, Retrieve, Runtime, RuntimeOptions,
-    Tool, ToolCard, Wanted, agent_tool,
+    ToolCard, Wanted, agent_tool,
 };
 use quorate_state::{Begun, NewRun, StateStore};
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! Does a run stop when it is told to, wherever it is, and does it always say how it ended?
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

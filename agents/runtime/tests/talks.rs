@@ -1,5 +1,7 @@
 //! Do conversations and facts stay with whom they belong to, and within their window?
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 use std::sync::{Arc, Mutex};
 
 use quorate_core::Code;

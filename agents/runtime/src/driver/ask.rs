@@ -11,6 +11,9 @@ use crate::budget::{Ledger, Reservation, Unpriced, Worst};
 use crate::fact::{Answered, Fact};
 use crate::machine::ANSWER_TOKENS;
 
+/// Why there is no answer, and what had come of it.
+type Broken = Box<(Error, Reply)>;
+
 impl Drive {
     /// Asks the model, and says what came of it.
     pub(super) fn ask(&mut self, call: u32, request: &Request, last: bool) -> Result<Fact> {
@@ -31,7 +34,7 @@ impl Drive {
             self.show("step_start", json!({"step": call, "model": model.id()}), now());
             self.stream(&model, &request, &cancel)
         } else {
-            model.complete(&request, &cancel).map_err(|error| (error, Reply::default()))
+            model.complete(&request, &cancel).map_err(|error| Box::new((error, Reply::default())))
         };
         self.watched.end();
         let took = begun.elapsed();
@@ -44,7 +47,8 @@ impl Drive {
                 let reply = Answered { counted, ..Answered::of(reply, took.as_secs_f64()) };
                 Ok(Fact::Replied { call, reply: Box::new(reply) })
             }
-            Err((error, partial)) => {
+            Err(broken) => {
+                let (error, partial) = *broken;
                 span.record("error.type", error.code().as_str());
                 let used = Some(partial.usage).filter(|usage| *usage != Usage::default());
                 let spent = (used.is_some() || !is_free(error.code()))
@@ -70,7 +74,6 @@ impl Drive {
 
     /// Reserves what a request may use at worst. Each repair of an answer that has not its form is a request more: as many are
     /// allowed as fit. Or says which limit it would break.
-    #[expect(clippy::type_complexity, reason = "an error of the request beside a limit that it would break")]
     fn reserve(
         &self,
         model: &Model,
@@ -96,8 +99,9 @@ impl Drive {
         }
     }
 
-    fn stream(&mut self, model: &Model, request: &Request, cancel: &Cancel) -> Result<Reply, (Error, Reply)> {
-        let mut stream = model.stream(request, cancel).map_err(|error| (error, Reply::default()))?;
+    fn stream(&mut self, model: &Model, request: &Request, cancel: &Cancel) -> Result<Reply, Broken> {
+        let mut stream =
+            model.stream(request, cancel).map_err(|error| Box::new((error, Reply::default())))?;
         while let Some(event) = stream.next_event() {
             let (kind, data) = match event {
                 Event::Text { delta } => ("text", json!({"delta": delta})),
@@ -113,16 +117,18 @@ impl Drive {
                     )
                 }
                 Event::End(reply) => return Ok(*reply),
-                Event::Error { error, partial } => return Err((error, *partial)),
+                Event::Error { error, partial } => return Err(Box::new((error, *partial))),
                 Event::Cancelled { partial } => {
-                    return Err((Error::new(Code::Cancelled, "the request was cancelled"), *partial));
+                    let error = Error::new(Code::Cancelled, "the request was cancelled");
+                    return Err(Box::new((error, *partial)));
                 }
                 // The journal's fact shows warnings and calls.
                 _ => continue,
             };
             self.show(kind, data, now());
         }
-        Err((Error::new(Code::StreamIncomplete, "the stream ended without its last event"), Reply::default()))
+        let error = Error::new(Code::StreamIncomplete, "the stream ended without its last event");
+        Err(Box::new((error, Reply::default())))
     }
 }
 
