@@ -5,12 +5,13 @@ Keywords that are not described are those of :func:`quorate.consensus.ratings`; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .. import _quorate
+from .._errors import InvalidInput
 from .._report import Report
 from .data import column, on_ratings
 
@@ -286,7 +287,10 @@ class OnlineDawidSkene:
         gold: Mapping[Any, Any] | None = None,
     ) -> None:
         given = {name: value for name, value in locals().items() if name != "self"}
-        self._classes = given["classes"] = list(column(classes, "classes"))
+        found = column(classes, "classes")
+        if not isinstance(found, Iterable):
+            raise InvalidInput("invalid_argument", f"classes are of type {type(found).__name__}; a list of labels is expected")
+        self._classes = given["classes"] = list(found)
         self._native = _quorate.Online(given)
 
     def add(self, item: Any, rater: Any, value: Any) -> None:
