@@ -259,7 +259,6 @@ impl Runtime {
     }
 
     /// The events of a question; the last alone with `whole`.
-    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn flow(
         &self,
         #[pyo3(from_py_with = scalar)] question: String,
@@ -360,7 +359,7 @@ impl Runtime {
     }
 
     /// Asks tasks several times. `judges`: pairs of a model and its options.
-    #[pyo3(signature = (tasks, given, judges, tools, approve, progress))]
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn evaluate(
         &self,
         py: Python<'_>,

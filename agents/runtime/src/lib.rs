@@ -1,6 +1,6 @@
 //! How does an expert answer, and what did it do?
 //!
-//! A run is a journal of facts. [`machine`] decides what is due by the facts alone; [`driver`] does it. [`Runtime`] is
+//! A run is a journal of facts. `machine` decides what is due by the facts alone; `driver` does it. [`Runtime`] is
 //! what callers hold.
 
 #![warn(missing_docs)]

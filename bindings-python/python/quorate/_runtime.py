@@ -321,27 +321,26 @@ class Run:
 class RunStream(ModelStream):
     """The events of a run, as they come: an iterator, and a context manager that cancels the run when it is left before its end."""
 
-    _last: RunEvent | None  # type: ignore[assignment]
-
     def __next__(self) -> RunEvent:  # type: ignore[override]
         return super().__next__()  # type: ignore[return-value]
 
     def _take(self) -> RunEvent:  # type: ignore[override]
         event = _event(self._events.popleft(), self._form)
         if event.type in _LAST:
-            self._last = event
+            self._last = event  # type: ignore[assignment]
         return event
 
     def result(self) -> Answer:  # type: ignore[override]
         """Reads what is left, and gives the answer. Codes: those of :meth:`Runtime.ask`."""
         for _ in self:
             pass
-        last = self._last
+        last: Any = self._last
         if last is None:
             raise Cancelled("cancelled", "the stream was closed before its end")
         if last.type == "error":
             raise last.error
-        return last.result
+        result: Answer = last.result
+        return result
 
 
 class _Stream:
@@ -503,7 +502,7 @@ class Runtime:
         budget: Budget | None,
         approve: Approve,
         loop: asyncio.AbstractEventLoop | None,
-    ) -> tuple[dict[str, Any], Form | None, tuple[Any, ...]]:
+    ) -> tuple[dict[str, Any], Form | None, tuple[Any, Any, Any]]:
         """A question as the native half takes it, the form of its answer, and the host's part."""
         wanted = None if output is None else form(output)
         if budget is not None and not isinstance(budget, Budget):
@@ -531,7 +530,8 @@ class Runtime:
         asked = Asked(loop)
 
         def approved(pending: dict[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
-            return asked.run(_decided, decide, pending, loop, cancel)
+            found: dict[str, Any] = asked.run(_decided, decide, pending, loop, cancel)
+            return found
 
         own = self._tools if tools is None else tools_in(tools)
         return [one._for(asked) for one in own], None if decide is None else approved
