@@ -58,5 +58,13 @@ run overhead "$python" benches/compare/overhead.py --scifact "$QUORATE_DATA/scif
 run models "$python" benches/compare/models.py
 run local "$python" benches/compare/local.py "$QUORATE_TEST_LLM" "$bin/local_speed"
 run models-node scripts/compare_node.sh models
+wanted=$(cksum <requirements/agents.txt)
+if [ "$(cat "$cache/venv-agents/wanted" 2>/dev/null)" != "$wanted" ]; then
+  python3 -m venv --clear "$cache/venv-agents"
+  "$cache/venv-agents/bin/pip" install -q --disable-pip-version-check -r requirements/agents.txt
+  echo "$wanted" >"$cache/venv-agents/wanted"
+fi
+run runs "$cache/venv-agents/bin/python" benches/compare/runs.py
+run runs-rust "$bin/run_speed"
 run node scripts/compare_node.sh search
 "$python" scripts/results.py "$out" benches/RESULTS.md
