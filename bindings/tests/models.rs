@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use quorate_bindings::Host;
-use quorate_bindings::models::{self, Flow};
+use quorate_bindings::{Flow, Host, models};
 use quorate_core::{Cancel, Result};
 use quorate_models::{Model, Request};
 use serde_json::{Value, json};
@@ -100,7 +99,7 @@ fn a_key_is_in_no_error() {
 fn a_stream_comes_in_few_pieces_and_ends_once() {
     let text = "word ".repeat(500);
     let model = scripted(json!([text]));
-    let flow = Flow::new(Host::Python, &model, &asked("q")).unwrap();
+    let flow = models::stream(Host::Python, &model, &asked("q")).unwrap();
     let events = all(&flow);
     let told: String =
         events.iter().filter(|e| e["type"] == "text").map(|e| e["delta"].as_str().unwrap()).collect();
@@ -129,12 +128,12 @@ fn what_holds_is_counted_in_the_units_of_the_host() {
 #[test]
 fn a_cancelled_stream_says_so_and_a_closed_one_nothing() {
     let model = scripted(json!(["a b c", "a b c"]));
-    let cancelled = Flow::new(Host::Python, &model, &asked("q")).unwrap();
+    let cancelled = models::stream(Host::Python, &model, &asked("q")).unwrap();
     cancelled.cancel();
     let events = all(&cancelled);
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["type"], "cancelled");
-    let closed = Flow::new(Host::Python, &model, &asked("q")).unwrap();
+    let closed = models::stream(Host::Python, &model, &asked("q")).unwrap();
     closed.close();
     assert_eq!(closed.wait(LONG).unwrap(), Some(Vec::new()));
 }
@@ -142,7 +141,7 @@ fn a_cancelled_stream_says_so_and_a_closed_one_nothing() {
 #[test]
 fn a_listener_is_told_when_to_look() {
     let model = scripted(json!(["a b c"]));
-    let flow = Flow::new(Host::Python, &model, &asked("q")).unwrap();
+    let flow = models::stream(Host::Python, &model, &asked("q")).unwrap();
     let rung = Arc::new(AtomicUsize::new(0));
     let bell = Arc::clone(&rung);
     flow.wake_by(move || {
@@ -171,7 +170,7 @@ fn a_script_has_errors_too() {
 fn a_slow_host_gets_everything() {
     let text = "w ".repeat(20_000);
     let model = scripted(json!([text]));
-    let flow = Flow::new(Host::Node, &model, &asked("q")).unwrap();
+    let flow = models::stream(Host::Node, &model, &asked("q")).unwrap();
     // The reader fills its queue and waits.
     while flow.wait(LONG).unwrap().is_none() {}
     std::thread::sleep(Duration::from_millis(50));
