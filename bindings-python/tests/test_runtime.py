@@ -202,7 +202,7 @@ def test_limits_of_a_budget():
         (Budget(max_tool_calls=2), "max_tool_calls"),
         (Budget(max_tokens=20_000, max_steps=None), "max_tokens"),
         (Budget(max_cost=0.02, max_steps=None), "max_cost"),
-        (Budget(max_seconds=0.3, max_steps=None), "max_seconds"),
+        (Budget(max_seconds=3, max_steps=None), "max_seconds"),
     ]:
         answer = runtime.ask("go", budget=budget)
         assert (answer.status, answer.stopped_by, answer.text) == ("partial", by, "as far as I know")
@@ -464,6 +464,7 @@ def test_forked_children_ask():
             os.write(write, runtime.ask("go").text.encode())
         finally:
             os._exit(0)
+    os.close(write)
     os.waitpid(child, 0)
     assert os.read(read, 10) == b"b"
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quorate::models::{Model, ModelOptions, Price, ScriptedModel};
+use quorate::models::{Model, ModelOptions, Price};
 use quorate::rag::{KnowledgeBase, OpenOptions};
 use quorate::runtime::{Effect, FunctionTool, Resume, Runtime, RuntimeOptions, Tool, ToolCard};
 use quorate::{Document, Result, Sources};

@@ -1,11 +1,11 @@
 //! What can be asked of a runtime?
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use quorate_agents::{Agent, AgentRegistry};
 use quorate_core::embed::Embed;
-use quorate_core::{Cancel, Code, Error, Result};
+use quorate_core::{Cancel, Code, Error, Hold, Result};
 use quorate_models::{Message, Model, Output};
 use quorate_state::{Begun, NewRun, RunRow, StateStore};
 use serde_json::Value;
@@ -85,7 +85,7 @@ pub(crate) struct Inner {
     pub(crate) budget: Budget,
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// The runs that go on in this process.
-    live: Arc<Mutex<HashMap<String, Cancel>>>,
+    live: Arc<Hold<HashMap<String, Cancel>>>,
     pub(crate) watch: Watch,
 }
 
@@ -183,7 +183,7 @@ impl Runtime {
             tenant: options.tenant,
             budget: options.budget,
             approve: options.approve,
-            live: Arc::default(),
+            live: Arc::new(Hold::new(HashMap::new())),
             watch: Watch::default(),
         })))
     }
@@ -403,9 +403,13 @@ impl Runtime {
 
     fn drive(&self, mut drive: Drive, nested: Option<&Nested>) -> Result<Answer> {
         let id = drive.machine.run_id.clone();
-        lock(&self.0.live).insert(id.clone(), drive.cancel.clone());
+        if let Some(mut live) = self.0.live.take() {
+            live.insert(id.clone(), drive.cancel.clone());
+        }
         let outcome = drive.go();
-        lock(&self.0.live).remove(&id);
+        if let Some(mut live) = self.0.live.take() {
+            live.remove(&id);
+        }
         if let Some(nested) = nested {
             nested.spent.lock().unwrap_or_else(PoisonError::into_inner).add(&drive.machine.spent);
         }
@@ -540,7 +544,7 @@ impl Runtime {
     /// Ends a run, in whatever process it goes on; one that waits too. Errors: `unknown_id`.
     pub fn cancel(&self, run_id: &str) -> Result<()> {
         let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
-        if let Some(cancel) = lock(&self.0.live).get(run_id) {
+        if let Some(cancel) = self.0.live.take().and_then(|live| live.get(run_id).cloned()) {
             cancel.cancel();
             return Ok(());
         }
@@ -587,8 +591,4 @@ fn check_tools(tools: &[Arc<dyn Tool>]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -168,7 +168,7 @@ fn each_limit_of_a_budget_ends_with_a_partial_answer() {
         (Budget { max_tool_calls: Some(2), ..Budget::default() }, "max_tool_calls"),
         (Budget { max_tokens: Some(20_000), max_steps: None, ..Budget::default() }, "max_tokens"),
         (Budget { max_cost: Some(0.02), max_steps: None, ..Budget::default() }, "max_cost"),
-        (Budget { max_seconds: Some(0.3), max_steps: None, ..Budget::default() }, "max_seconds"),
+        (Budget { max_seconds: Some(3.0), max_steps: None, ..Budget::default() }, "max_seconds"),
     ] {
         let answer = runtime.ask(Question { budget: Some(budget.clone()), ..Question::new("go") }).unwrap();
         assert_eq!((answer.status, answer.stopped_by.as_deref()), (Status::Partial, Some(by)));

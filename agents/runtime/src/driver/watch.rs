@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use quorate_core::{Cancel, Result, spare};
+use quorate_core::{Cancel, Hold, Result, spare};
 use quorate_state::Run;
 
 /// How often the thread looks.
@@ -15,8 +15,7 @@ const TICK: Duration = Duration::from_millis(10);
 const LINGERS: u32 = 100;
 
 /// The runs that are watched.
-#[derive(Default)]
-pub(crate) struct Watch(Arc<Mutex<Watching>>);
+pub(crate) struct Watch(Arc<Hold<Watching>>);
 
 #[derive(Default)]
 struct Watching {
@@ -35,12 +34,29 @@ pub(crate) struct Watched {
     request: Mutex<Option<(Cancel, Option<Instant>)>>,
 }
 
+impl Default for Watch {
+    fn default() -> Self {
+        Watch(Arc::new(Hold::new(Watching::default())))
+    }
+}
+
 impl Watch {
     /// Watches a run, where there is one, until the result is dropped.
     pub(crate) fn watch(&self, caller: Cancel, run: Option<Arc<Run>>) -> Arc<Watched> {
         let watched = Watched { caller, own: Cancel::new(), run: Mutex::new(run), request: Mutex::new(None) };
         let watched = Arc::new(watched);
-        let mut watching = lock(&self.0);
+        let Some(mut watching) = self.0.take() else {
+            // A forked child whose parent looked just then: the run is watched by itself.
+            let alone = Arc::downgrade(&watched);
+            let _ = spare::run(move || {
+                while let Some(run) = alone.upgrade() {
+                    run.look();
+                    drop(run);
+                    std::thread::sleep(TICK);
+                }
+            });
+            return watched;
+        };
         watching.runs.push(Arc::downgrade(&watched));
         if watching.looks != Some(std::process::id()) {
             let shared = Arc::downgrade(&self.0);
@@ -48,6 +64,7 @@ impl Watch {
                 watching.looks = Some(std::process::id());
             }
         }
+        drop(watching);
         watched
     }
 }
@@ -56,13 +73,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn look(shared: &Weak<Mutex<Watching>>) {
+fn look(shared: &Weak<Hold<Watching>>) {
     let mut idle = 0;
     loop {
         std::thread::sleep(TICK);
         let Some(shared) = shared.upgrade() else { return };
         let runs: Vec<Arc<Watched>> = {
-            let mut watching = lock(&shared);
+            let Some(mut watching) = shared.take() else { return };
             watching.runs.retain(|run| run.strong_count() > 0);
             idle = if watching.runs.is_empty() { idle + 1 } else { 0 };
             if idle > LINGERS {
