@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::evidence::{Citation, Passage};
-use crate::extractive::{Check, Verdict};
+use crate::extractive::{Check, grounded};
 use crate::fact::{Candidate, Status};
 use crate::machine::{Machine, Pending, Plan, Step};
 
@@ -119,13 +119,6 @@ impl Machine {
 
 /// How many experts are named where none fits.
 const NEAREST: usize = 3;
-
-/// The share of the statements that the sources bear out.
-pub(crate) fn grounded(checks: &[Check]) -> Option<f64> {
-    let claims = checks.iter().filter(|check| check.verdict != Verdict::NotAClaim).count();
-    let supported = checks.iter().filter(|check| check.verdict == Verdict::Supported).count();
-    (claims > 0).then(|| supported as f64 / claims as f64)
-}
 
 /// The passages that a text names by their markers, in the order in which it names them.
 pub(crate) fn citations(text: &str, passages: &[Passage]) -> Vec<Citation> {

@@ -27,7 +27,7 @@ use crate::tool::Tool;
 use crate::view::{RunView, finished, replayed, stands};
 
 /// What journals of asked experts are called in the store.
-const KIND: &str = "ask";
+pub(crate) const KIND: &str = "ask";
 
 /// How a run may be listed.
 const STATUSES: [&str; 9] =

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._agents import AgentRegistry, Agents, AgentVersion, AgentVersions, Matches, agent_schema
+from ._answer import Answer, AnswerCitation, Check, RunEvent, RunInfo, Step
 from ._context import Citation, Citations, Context
 from ._documents import Documents
 from ._errors import (
@@ -69,21 +70,8 @@ from ._quorate import (
     __version__,
 )
 from ._record import Coverage, Explanation, Record
-from ._runtime import (
-    Answer,
-    AnswerCitation,
-    Budget,
-    Check,
-    Conversation,
-    Memory,
-    Run,
-    RunEvent,
-    RunInfo,
-    Runtime,
-    RunStream,
-    StateStore,
-    Step,
-)
+from ._runtime import Budget, Run, Runtime, RunStream, StateStore
+from ._talk import Conversation, Memory
 from ._tools import Tool, ToolContext, agent_tool, kb_tool, tool
 
 if TYPE_CHECKING:

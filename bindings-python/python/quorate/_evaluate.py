@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _quorate
+from ._answer import Answer, answer_of
 from ._errors import InvalidInput
 from ._models import Model
 from ._progress import Progress, telling
 from ._record import Record, record
 from ._report import to_json
-from ._runtime import Answer, Budget, Runtime, _answer
+from ._runtime import Budget, Runtime
 
 if TYPE_CHECKING:
     import pandas
@@ -204,5 +205,5 @@ class Replayed:
 
 def replayed(found: dict[str, Any]) -> Replayed:
     """What the native half gave."""
-    answers = {name: _answer(found[name], None) for name in ("before", "answer")}
+    answers = {name: answer_of(found[name], None) for name in ("before", "answer")}
     return Replayed(**{**found, **answers, "differences": record(found["differences"])})

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 
 from . import _quorate
 from ._agents import AgentRegistry
-from ._errors import Cancelled, InvalidInput, QuorateError
+from ._answer import LAST, Answer, RunEvent, RunInfo, Status, answer_of, event_of
+from ._errors import Cancelled, InvalidInput
 from ._kb import KnowledgeBase, Where
-from ._models import Model, ModelStream, Reply, Usage, _told
+from ._models import Model, ModelStream, Reply
 from ._record import Record, record
-from ._report import Report
 from ._schema import Form, form
+from ._talk import Conversation, Memory
 from ._tools import Asked, Tool, tools_in, waited
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from ._evaluate import Replayed
     from .aio import AsyncRuntime
 
-Status: TypeAlias = Literal["running", "waiting", "done", "partial", "cancelled", "refused", "abstained", "failed", "interrupted"]
-Mode: TypeAlias = Literal["manual", "automatic", "autonomous_manual", "autonomous_automatic"]
 Approve: TypeAlias = Callable[[Record], Any] | None
 Tools: TypeAlias = Iterable[Tool | Callable[..., Any]]
 
@@ -61,149 +60,6 @@ class Budget:
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
-@dataclass(frozen=True, repr=False)
-class AnswerCitation(Report):
-    """Where a statement of an answer comes from."""
-
-    marker: str
-    """What stands in the answer: ``[1]``, ``[2]`` and so on."""
-    doc_id: str
-    """The id of the document."""
-    chunk_id: str
-    """The id of the chunk."""
-    title: str
-    """The title of the document; empty when there is none."""
-    text: str
-    """The words that are cited: ``document_text[start:end]``."""
-    start: int
-    """Where they start in the document's text, in code points."""
-    end: int
-    """Where they end, in code points."""
-
-
-@dataclass(frozen=True, repr=False)
-class Check(Report):
-    """What was found about a statement of an answer."""
-
-    claim: str
-    """The statement."""
-    verdict: Literal["supported", "unsupported", "contradicted", "not_a_claim"]
-    """Whether the sources bear it out."""
-    evidence: AnswerCitation | None
-    """The words of the sources that come nearest to it."""
-    score: float
-    """How near they come, 0 to 1."""
-
-
-@dataclass(frozen=True, repr=False)
-class Step(Report):
-    """One thing that a run did."""
-
-    kind: Literal["match", "context", "plan", "model", "tool", "check"]
-    """What."""
-    name: str
-    """The model, or the tool; the agent of a match."""
-    detail: str
-    """What was done, in a line."""
-    seconds: float
-    """Seconds that it took; 0 where that was not measured."""
-    error: str | None = None
-    """The code of its failure."""
-
-
-@dataclass(frozen=True, repr=False)
-class Answer(Report):
-    """An expert's answer."""
-
-    run_id: str
-    """The run that it comes from."""
-    mode: Mode
-    """Whether the agent was given, and whether it planned by itself."""
-    status: Status
-    """How the run ended, or that it waits."""
-    stopped_by: str | None
-    """Why it ended before it was done: a limit of the budget, ``repeated_call``, ``length``, ``model_refused``,
-    ``plan_denied``, ``nobody_fits``, ``not_in_sources``, ``cancelled``."""
-    text: str
-    """The answer."""
-    output: Any
-    """The answer as data, where a form was asked for."""
-    citations: list[AnswerCitation]
-    """The sources that the text names."""
-    agent: str | None
-    """The id of the agent that answered."""
-    match: Record | None
-    """How well that agent fits, where experts were matched: ``id``, ``name``, ``score``, ``confidence``."""
-    confidence: float | None
-    """Probability that the right expert answered; of the extractive one, that the sources answer."""
-    grounded: float | None
-    """The share of the statements that the sources bear out; None where nothing was looked up."""
-    checks: list[Check]
-    """What was found about each statement."""
-    plan: Record | None
-    """What an autonomous run set out to do, and found: ``steps``, each with ``task`` and ``finding``."""
-    pending: list[Record]
-    """What waits for a decision: ``id``, ``name``, ``arguments``, ``effect``."""
-    steps: list[Step]
-    """What was done, in order."""
-    usage: Usage
-    """Tokens."""
-    cost: float | None
-    """US dollars; None where a price is unknown."""
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True, repr=False)
-class RunInfo(Report):
-    """A run as lists show it."""
-
-    run_id: str
-    """Its id."""
-    kind: str
-    """What kind of run: ``ask``."""
-    title: str
-    """The beginning of the question."""
-    status: Status
-    """How it stands; ``interrupted``: its process ended, and :meth:`Runtime.resume` goes on with it."""
-    parent: str | None
-    """The run that started it."""
-    created: float
-    """When it was begun, in seconds since 1970."""
-    updated: float
-    """When something was last written, in seconds since 1970."""
-    entries: int
-    """Entries of its journal."""
-
-
-class RunEvent(Record):
-    """One event of a run: ``type``, ``run_id``, ``seq``, ``time``, ``agent``, ``round``, and what belongs to its type.
-
-    ``text``, ``reasoning`` and ``tool_input`` have a ``delta``. Exactly one of ``end`` (``result``), ``error`` (``error``, ``result``),
-    ``waiting`` (``pending``) and ``cancelled`` (``result``) comes, and comes last.
-    """
-
-    __slots__ = ()
-
-    if TYPE_CHECKING:
-        type: str
-        run_id: str
-        seq: int
-        time: float
-        agent: str | None
-        delta: str
-        result: Answer
-        error: QuorateError
-
-    def to_dict(self) -> dict[str, Any]:
-        """The members as plain dicts, lists and values; an error is its code and message."""
-        return {name: _told(member) for name, member in self.items()}
-
-
-_LAST = ("end", "error", "waiting", "cancelled")
-
-
 class StateStore:
     """Where runs are kept: a folder, or None for memory, in which the newest 1,000 that ended stay.
 
@@ -215,77 +71,6 @@ class StateStore:
         self._native = _quorate.open_store(path, tenant)
         self.tenant = tenant
         """On whose behalf the runtimes that are given this store ask, where they name nobody else."""
-
-
-class Conversation:
-    """What was said before; made by :meth:`Runtime.conversation`, and given to :meth:`Runtime.ask`."""
-
-    def __init__(self, native: _quorate.Conversation) -> None:
-        self._native = native
-
-    @property
-    def id(self) -> str:
-        """Names it."""
-        return self._native.id
-
-    @property
-    def turns(self) -> list[Record]:
-        """The questions with their answers, the oldest first: ``id``, ``run_id``, ``time``, ``messages``."""
-        found: list[Record] = record(self._native.turns())
-        return found
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        """All that was said."""
-        return [message for turn in self._native.turns() for message in turn["messages"]]
-
-    def add(self, messages: str | Iterable[Mapping[str, Any] | Reply]) -> None:
-        """Adds what was said elsewhere, as one turn. Codes: ``invalid_argument``, ``empty_input``."""
-        if isinstance(messages, (bytes, Mapping)) or not isinstance(messages, Iterable):
-            raise _invalid(f"messages are of type {type(messages).__name__}; a text or a list of messages is expected")
-        if not isinstance(messages, str):
-            messages = [one.message if isinstance(one, Reply) else one for one in messages]
-        self._native.add({"messages": messages})
-
-    def forget(self, where: str | Iterable[str] | None = None) -> int:
-        """Forgets the turns with these ids, or of these runs; all for None. Returns how many there were.
-
-        They are gone from the disk too; the journals of their runs are not.
-        """
-        return self._native.forget([where] if isinstance(where, str) else where)
-
-    def export(self) -> dict[str, Any]:
-        """All of it as plain values: ``id``, ``turns``."""
-        return {"id": self.id, "turns": self._native.turns()}
-
-    def __repr__(self) -> str:
-        return f"Conversation({self.id!r})"
-
-
-class Memory:
-    """Facts about users, with source and time. They are kept in the runtime's store, and never cross tenants."""
-
-    def __init__(self, of: Runtime) -> None:
-        self._native = of._native
-
-    def remember(self, user: str, fact: str, *, source: str | None = None) -> Record:
-        """Keeps a fact: ``id``, ``text``, ``source``, ``time``. Codes: ``empty_input``, ``too_large``, ``invalid_argument``."""
-        found: Record = record(self._native.remember(user, fact, source))
-        return found
-
-    def recall(self, user: str, query: str, *, k: int = 5) -> list[Record]:
-        """The facts about a user that a question is about, the best first."""
-        found: list[Record] = record(self._native.recall(user, query, k))
-        return found
-
-    def facts(self, user: str) -> list[Record]:
-        """All facts about a user, the oldest first."""
-        found: list[Record] = record(self._native.recall(user, None, 0))
-        return found
-
-    def forget(self, user: str, id: str | None = None) -> int:
-        """Forgets one fact about a user, or all; they are gone from the disk too. Code: ``unknown_id``."""
-        return self._native.forget(user, id)
 
 
 class Run:
@@ -308,11 +93,11 @@ class Run:
 
     def events(self) -> list[RunEvent]:
         """What it showed, without the pieces of texts."""
-        return [_event(found, None) for found in self._runtime._native.events(self.run_id)]
+        return [event_of(found, None) for found in self._runtime._native.events(self.run_id)]
 
     def answer(self, *, output: Any = None) -> Answer:
         """Its answer, as far as there is one; its output is read as the type ``output``. Codes: the one by which the run failed."""
-        return _answer(self._runtime._native.answer(self.run_id), None if output is None else form(output))
+        return answer_of(self._runtime._native.answer(self.run_id), None if output is None else form(output))
 
     def __repr__(self) -> str:
         return f"Run({self.run_id!r}, {self.status})"
@@ -325,8 +110,8 @@ class RunStream(ModelStream):
         return super().__next__()  # type: ignore[return-value]
 
     def _take(self) -> RunEvent:  # type: ignore[override]
-        event = _event(self._events.popleft(), self._form)
-        if event.type in _LAST:
+        event = event_of(self._events.popleft(), self._form)
+        if event.type in LAST:
             self._last = event  # type: ignore[assignment]
         return event
 
@@ -491,7 +276,7 @@ class Runtime:
         """
         given = {"agent": agent, "autonomous": autonomous, "where": where, "seed": seed, "idempotency_key": idempotency_key}
         asked, wanted, host = self._asked(given, conversation, output, tools, budget, approve, None)
-        return _answer(self._native.ask(_text(question), asked, *host), wanted)
+        return answer_of(self._native.ask(_text(question), asked, *host), wanted)
 
     def _asked(
         self,
@@ -566,7 +351,7 @@ class Runtime:
         """
         wanted = None if output is None else form(output)
         found = self._native.resume(run_id, _object(decisions, "decisions"), *self._host(tools, approve, None))
-        return _answer(found, wanted)
+        return answer_of(found, wanted)
 
     def runs(self, status: Status | None = None) -> list[RunInfo]:
         """The runs of this tenant, the newest last. Code: ``invalid_argument``."""
@@ -680,34 +465,3 @@ def _text(question: Any) -> str:
     if not isinstance(question, str):
         raise _invalid(f"the question is of type {type(question).__name__}; a string is expected")
     return question
-
-
-def _answer(found: dict[str, Any], wanted: Form | None) -> Answer:
-    if wanted is not None and found["output"] is not None:
-        found["output"] = wanted.read(found["output"])
-    found["usage"] = Usage(**found["usage"])
-    found["citations"] = [AnswerCitation(**one) for one in found["citations"]]
-    found["checks"] = [
-        Check(**{**one, "evidence": None if one["evidence"] is None else AnswerCitation(**one["evidence"])})
-        for one in found["checks"]
-    ]
-    found["steps"] = [Step(**one) for one in found["steps"]]
-    for name in ("match", "plan", "pending"):
-        found[name] = record(found[name])
-    return Answer(**found)
-
-
-def _event(found: dict[str, Any], wanted: Form | None) -> RunEvent:
-    kind = found["type"]
-    if kind == "error":
-        found["error"] = _quorate.error(found["code"], found["message"])
-    for name in ("result", "partial"):
-        answer = found.pop(name, None)
-        if answer is None:
-            continue
-        try:
-            found["result"] = _answer(answer, wanted if kind == "end" else None)
-        except QuorateError as refused:
-            # The answer fits the schema of its type, and the type refuses it all the same.
-            found = {**found, "type": "error", "error": refused, "result": _answer({**answer, "output": None}, None)}
-    return RunEvent({name: record(value) for name, value in found.items()})

@@ -28,11 +28,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from . import _kb, _listen, _pool, _quorate
 from ._agents import AgentRegistry
+from ._answer import Answer, RunEvent
 from ._errors import Cancelled, InvalidInput
 from ._hits import Hits
 from ._kb import KnowledgeBase
 from ._models import Model, ModelEvent, ModelStream, Reply, Tool
-from ._runtime import Answer, Approve, Budget, Conversation, RunEvent, Runtime, RunStream, Tools
+from ._runtime import Approve, Budget, Runtime, RunStream, Tools
+from ._talk import Conversation
 
 if TYPE_CHECKING:
     from ._record import Record

@@ -10,8 +10,9 @@ pub use cooke::{Background, CookeConfig, CookeWeights, cooke_weights};
 pub use jury::{Jury, condorcet_jury};
 pub use opinions::Opinions;
 pub use pools::{DEFAULT_EXTREMIZING, extremized_pool, linear_pool, log_pool};
+pub use scores::wilson;
+pub(crate) use scores::wilson_at;
 pub use scores::{
     CalibrationBin, CalibrationTable, brier_score, brier_score_multi, calibration_table, log_score,
     log_score_multi,
 };
-pub(crate) use scores::{wilson, wilson_at};

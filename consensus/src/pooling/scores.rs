@@ -176,8 +176,13 @@ fn bin_of(p: f64, bins: usize) -> usize {
 /// The 97.5% point of the standard normal distribution.
 pub(crate) const Z95: f64 = 1.959_963_984_540_054;
 
-/// Wilson's 95% interval of a share `p` observed on `n` (effective) cases.
-pub(crate) fn wilson(p: f64, n: f64) -> (f64, f64) {
+/// Wilson's 95% interval of a share `p`, 0 to 1, that was observed on `n` (effective) cases, above 0 (Wilson 1927).
+///
+/// ```
+/// let (low, high) = quorate_consensus::pooling::wilson(0.5, 10.0);
+/// assert!((low - 0.2366).abs() < 1e-4 && (high - 0.7634).abs() < 1e-4);
+/// ```
+pub fn wilson(p: f64, n: f64) -> (f64, f64) {
     wilson_at(p, n, Z95)
 }
 

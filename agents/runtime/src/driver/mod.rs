@@ -287,3 +287,6 @@ pub(crate) fn made(kind: &'static str, data: Value, seq: u64, time: f64, machine
 pub(crate) fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |passed| passed.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests;

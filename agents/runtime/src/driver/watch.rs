@@ -18,7 +18,7 @@ const LINGERS: u32 = 100;
 pub(crate) struct Watch(Arc<Hold<Watching>>);
 
 #[derive(Default)]
-struct Watching {
+pub(crate) struct Watching {
     runs: Vec<Weak<Watched>>,
     /// The process whose thread looks; a forked child needs one of its own.
     looks: Option<u32>,
@@ -41,6 +41,12 @@ impl Default for Watch {
 }
 
 impl Watch {
+    /// Takes the lock, as a thread does that looks.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> Option<MutexGuard<'_, Watching>> {
+        self.0.take()
+    }
+
     /// Watches a run, where there is one, until the result is dropped.
     pub(crate) fn watch(&self, caller: Cancel, run: Option<Arc<Run>>) -> Arc<Watched> {
         let watched = Watched { caller, own: Cancel::new(), run: Mutex::new(run), request: Mutex::new(None) };

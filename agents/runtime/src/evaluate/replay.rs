@@ -22,20 +22,14 @@ use crate::driver::{Drive, priced};
 use crate::evidence::{Passage, Retrieve, Wanted};
 use crate::extractive;
 use crate::fact::{Decision, Fact, Spec, Status};
-use crate::machine::{Machine, Pending};
+use crate::machine::{Machine, PLAN_ID, Pending};
+use crate::names::title;
 use crate::prompt;
-use crate::runtime::{Runtime, RuntimeOptions};
+use crate::runtime::{KIND, Runtime, RuntimeOptions};
 use crate::tool::{Tool, ToolCard, ToolContext};
 
 /// Recorded calls that an error shows.
 const MOST_SHOWN: usize = 5;
-
-/// What journals of asked experts are called in the store, and how long their titles are.
-const KIND: &str = "ask";
-const TITLE_CHARS: usize = 120;
-
-/// What names the plan among what waits for a decision.
-const PLAN: &str = "plan";
 
 /// What is other than in the recorded run.
 #[derive(Clone, Default)]
@@ -130,8 +124,7 @@ impl Runtime {
             tenant: self.0.tenant.clone(),
             ..RuntimeOptions::default()
         })?;
-        let title = spec.question.trim().lines().next().unwrap_or_default();
-        let title = title.char_indices().nth(TITLE_CHARS).map_or(title, |(end, _)| &title[..end]);
+        let title = title(&spec.question);
         let tenant = self.0.tenant.as_deref();
         let new = NewRun { id: None, kind: KIND, tenant, title, parent: None, key: None };
         let Begun::New(run) = self.store().begin(&new, &[])? else {
@@ -394,7 +387,7 @@ impl Retrieve for Tape {
 
 impl Approve for Tape {
     fn decide(&self, pending: &Pending, cancel: &Cancel) -> Result<Option<Decision>> {
-        let plan = pending.id == PLAN;
+        let plan = pending.id == PLAN_ID;
         let key = if plan { pending.id.clone() } else { key(&pending.name, &pending.arguments) };
         if let Some(decision) = self.decisions.get(&key) {
             return Ok(Some(decision.clone()));

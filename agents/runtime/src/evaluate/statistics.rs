@@ -4,30 +4,18 @@ use quorate_core::{Cancel, Result};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The 97.5% point of the standard normal distribution.
-const Z95: f64 = 1.959_963_984_540_054;
-
 /// Rounds of the Monte Carlo test.
 const ROUNDS: u64 = 100_000;
 
 /// Differing tasks up to which every assignment of signs is looked at.
 const EXACT: usize = 16;
 
-/// Wilson's 95% interval of the share that `passed` of `trials` trials (1 or more, not necessarily whole) is
-/// (Wilson 1927); (0, 1) where there were none.
+/// Wilson's 95% interval of the share that `passed` of `trials` trials, not necessarily whole; (0, 1) where there were none.
 pub(crate) fn wilson(passed: f64, trials: f64) -> (f64, f64) {
     if trials <= 0.0 {
         return (0.0, 1.0);
     }
-    let share = (passed / trials).clamp(0.0, 1.0);
-    let z2 = Z95 * Z95;
-    let centre = (share + z2 / (2.0 * trials)) / (1.0 + z2 / trials);
-    let spread = (share * (1.0 - share) / trials + z2 / (4.0 * trials * trials)).max(0.0).sqrt();
-    let half = Z95 / (1.0 + z2 / trials) * spread;
-    // Exact at the ends, where rounding would leave 1e-17.
-    let low = if share <= 0.0 { 0.0 } else { (centre - half).clamp(0.0, share) };
-    let high = if share >= 1.0 { 1.0 } else { (centre + half).clamp(share, 1.0) };
-    (low, high)
+    quorate_consensus::pooling::wilson((passed / trials).clamp(0.0, 1.0), trials)
 }
 
 /// To how many independent trials those of `tasks` (passed, trials) amount, since trials of one task are like one

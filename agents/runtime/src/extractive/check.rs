@@ -100,7 +100,7 @@ pub struct Check {
 /// let checks = check(answer, &[passage], None, &Cancel::new())?;
 /// assert_eq!(checks[0].verdict, Verdict::Supported);
 /// assert_eq!(checks[1].verdict, Verdict::Contradicted);
-/// assert_eq!(grounded(&checks), 0.5);
+/// assert_eq!(grounded(&checks), Some(0.5));
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 pub fn check(
@@ -134,11 +134,11 @@ pub fn check(
     Ok(out)
 }
 
-/// The share of the statements that are supported; 1 where nothing is stated.
-pub fn grounded(checks: &[Check]) -> f64 {
+/// The share of the statements that are supported; `None` where nothing is stated.
+pub fn grounded(checks: &[Check]) -> Option<f64> {
     let stated = checks.iter().filter(|c| c.verdict != Verdict::NotAClaim).count();
     let supported = checks.iter().filter(|c| c.verdict == Verdict::Supported).count();
-    if stated == 0 { 1.0 } else { supported as f64 / stated as f64 }
+    (stated > 0).then(|| supported as f64 / stated as f64)
 }
 
 /// A sentence of an answer.

@@ -22,7 +22,7 @@ use crate::evidence::{Citation, Passage};
 use crate::extractive::{Check, NOT_IN_SOURCES as MISSING, Verdict};
 use crate::fact::{Answered, Candidate, Decision, Fact, Handover, Spec, Status};
 use due::NOT_IN_SOURCES;
-use plan::PLAN_ID;
+pub(crate) use plan::PLAN_ID;
 pub use plan::{Plan, PlanStep};
 pub(crate) use request::ANSWER_TOKENS;
 pub use round::Pending;
