@@ -30,8 +30,18 @@ use crate::view::{RunView, finished, replayed, stands};
 pub(crate) const KIND: &str = "ask";
 
 /// How a run may be listed.
-const STATUSES: [&str; 9] =
-    ["running", "waiting", "interrupted", "done", "partial", "cancelled", "refused", "abstained", "failed"];
+const STATUSES: [&str; 10] = [
+    "running",
+    "waiting",
+    "interrupted",
+    "done",
+    "partial",
+    "cancelled",
+    "refused",
+    "abstained",
+    "no_consensus",
+    "failed",
+];
 
 /// How deep runs may start one another.
 pub(crate) const MOST_DEPTH: u32 = 5;
