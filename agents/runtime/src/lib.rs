@@ -48,9 +48,10 @@ pub use fact::{Candidate, Decision, Handover, Status};
 pub use machine::{Pending, Plan, PlanStep, Step};
 pub use memory::{Fact, Memory};
 pub use panels::{
-    Aggregate, Alternative, BallotForm, Claim, Conformity, Coverage, DebateVerdict, Dropped, LogEntry, MAX_MEMBERS,
-    MAX_OPTIONS, Member, Minority, Objection, OrderTest, PanelAnswer, PanelBallot, PanelKind, PanelMember,
-    PanelOptions, PanelRound, PanelSession, Rate, Reason, Role, SeedQuestion, Spread, Stance, Weighting,
+    Aggregate, Alternative, BallotForm, Claim, Conformity, Coverage, DebateVerdict, Dropped, LogEntry,
+    MAX_MEMBERS, MAX_OPTIONS, Member, Minority, Objection, OrderTest, PanelAnswer, PanelBallot, PanelKind,
+    PanelMember, PanelOptions, PanelResume, PanelRound, PanelSession, Rate, Reason, Role, SeedQuestion,
+    Spread, Stance, Weighting,
 };
 pub use runtime::{MAX_QUESTION_BYTES, Question, Resume, Runtime, RuntimeOptions};
 pub use standins::{offline_tool_names, offline_tools};

@@ -22,9 +22,10 @@ use crate::extractive;
 use crate::fact::{Decision, Fact, Spec};
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
+use crate::panels;
 use crate::prompt;
 use crate::tool::Tool;
-use crate::view::{RunView, finished, replayed, stands};
+use crate::view::{RunView, finished, no_panel, replayed, stands};
 
 /// What journals of asked experts are called in the store.
 pub(crate) const KIND: &str = "ask";
@@ -95,7 +96,7 @@ pub(crate) struct Inner {
     pub(crate) budget: Budget,
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// The runs that go on in this process.
-    live: Arc<Hold<HashMap<String, Cancel>>>,
+    pub(crate) live: Arc<Hold<HashMap<String, Cancel>>>,
     pub(crate) watch: Watch,
 }
 
@@ -336,6 +337,7 @@ impl Runtime {
         let decisions = &going_on.decisions;
         let run = self.0.store.take(self.0.tenant.as_deref(), run_id)?;
         let entries = run.entries()?;
+        no_panel(run_id, &entries)?;
         let machine = replayed(run_id, &entries)?;
         if machine.ended().is_some() {
             return stands(run_id, &entries, listener.as_ref(), nested.as_ref());
@@ -565,6 +567,9 @@ impl Runtime {
         if row.status == "running" {
             // Its process sees it.
             return Ok(());
+        }
+        if row.kind == panels::KIND {
+            return self.end_panel(run_id);
         }
         let cancel = Cancel::new();
         cancel.cancel();

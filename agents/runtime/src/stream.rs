@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use quorate_core::{Cancel, Code, Error, Result, spare};
 use serde_json::json;
 
-use crate::answer::Answer;
 use crate::driver::{Listener, now};
 use crate::event::Event;
+use crate::panels::{PanelOptions, PanelResume};
 use crate::runtime::{Question, Resume, Runtime};
 
 /// Events that wait for who reads them; the run waits where there are more.
@@ -47,6 +47,18 @@ impl Runtime {
         RunStream::of(cancel, move |listener| runtime.ask_with(question, Some(listener), None))
     }
 
+    /// Asks a panel, and gives what happens as it happens. Errors: as of [`Runtime::stream`].
+    pub fn stream_panel(&self, question: impl Into<String>, options: PanelOptions) -> Result<RunStream> {
+        let (runtime, cancel, question) = (self.clone(), options.cancel.clone(), question.into());
+        RunStream::of(cancel, move |listener| runtime.panel_with(&question, options, Some(listener)))
+    }
+
+    /// Goes on with a panel, and gives what happens from there. Errors: as of [`Runtime::stream`].
+    pub fn stream_panel_resumed(&self, run_id: &str, going_on: PanelResume) -> Result<RunStream> {
+        let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.clone(), run_id.to_owned());
+        RunStream::of(cancel, move |listener| runtime.panel_on(&run_id, going_on, Some(listener)))
+    }
+
     /// Goes on with a run, and gives what happens from there. Errors: as of [`Runtime::stream`].
     pub fn stream_resumed(&self, run_id: &str, going_on: Resume) -> Result<RunStream> {
         let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.clone(), run_id.to_owned());
@@ -55,9 +67,9 @@ impl Runtime {
 }
 
 impl RunStream {
-    fn of(
+    pub(crate) fn of<T>(
         cancel: Cancel,
-        run: impl FnOnce(Listener) -> Result<Answer> + Send + 'static,
+        run: impl FnOnce(Listener) -> Result<T> + Send + 'static,
     ) -> Result<RunStream> {
         let (sender, events) = sync_channel(MOST);
         spare::run(move || {

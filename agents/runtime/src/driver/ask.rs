@@ -133,7 +133,7 @@ impl Drive {
 }
 
 /// Whether what failed so has cost nothing.
-fn is_free(code: Code) -> bool {
+pub(crate) fn is_free(code: Code) -> bool {
     matches!(
         code,
         Code::Offline
@@ -165,7 +165,7 @@ pub(crate) fn worst(model: &Model, request: &Request, ledger: &Ledger) -> Worst 
 }
 
 /// The same with so many repairs, each of which reads what was written before it.
-fn repaired(model: &Model, request: &Request, once: Worst, repairs: u32) -> Worst {
+pub(crate) fn repaired(model: &Model, request: &Request, once: Worst, repairs: u32) -> Worst {
     let (repairs, written) = (u64::from(repairs), u64::from(request.max_tokens.unwrap_or(ANSWER_TOKENS)));
     let again = (written + COMPLAINT).saturating_mul(repairs * (repairs + 1) / 2);
     let more = |model: &Model| {
@@ -180,7 +180,7 @@ fn repaired(model: &Model, request: &Request, once: Worst, repairs: u32) -> Wors
 }
 
 /// How often an answer is mended that has not its form.
-const REPAIRS: u32 = 2;
+pub(crate) const REPAIRS: u32 = 2;
 /// Tokens by which a model is told what is wrong with its answer.
 const COMPLAINT: u64 = 200;
 

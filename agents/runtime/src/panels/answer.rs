@@ -82,7 +82,10 @@ impl PanelAnswer {
     /// The answer as JSON.
     pub fn to_json(&self) -> Result<Value> {
         serde_json::to_value(self).map_err(|e| {
-            quorate_core::Error::new(quorate_core::Code::Internal, format!("an answer cannot be written: {e}"))
+            quorate_core::Error::new(
+                quorate_core::Code::Internal,
+                format!("an answer cannot be written: {e}"),
+            )
         })
     }
 }

@@ -360,10 +360,7 @@ impl PanelOptions {
             )));
         }
         if !(1..=MAX_MEMBERS).contains(&self.size) {
-            return Err(Error::invalid(format!(
-                "panel: size is {}, expected 1 to {MAX_MEMBERS}",
-                self.size
-            )));
+            return Err(Error::invalid(format!("panel: size is {}, expected 1 to {MAX_MEMBERS}", self.size)));
         }
         self.check_members()?;
         self.check_options()?;
@@ -404,7 +401,9 @@ impl PanelOptions {
         for (i, member) in members.iter().enumerate() {
             if member.id.trim().is_empty() || member.id.len() > quorate_agents::MAX_ID_BYTES {
                 let most = quorate_agents::MAX_ID_BYTES;
-                return Err(Error::invalid(format!("panel: members[{i}] has an id of 0 or over {most} bytes")));
+                return Err(Error::invalid(format!(
+                    "panel: members[{i}] has an id of 0 or over {most} bytes"
+                )));
             }
             if members[..i].iter().any(|other| other.id == member.id) {
                 let message = format!("panel: member '{}' is named twice", quorate_core::shorten(&member.id));
@@ -444,9 +443,9 @@ impl PanelOptions {
             Some((low, high)) if !(low.is_finite() && high.is_finite() && (high - low).is_finite()) => {
                 Err(Error::new(Code::NotFinite, "panel: an end of the scale is not a finite number"))
             }
-            Some((low, high)) if low >= high => {
-                Err(Error::invalid(format!("panel: the scale goes from {low} to {high}, expected low < high")))
-            }
+            Some((low, high)) if low >= high => Err(Error::invalid(format!(
+                "panel: the scale goes from {low} to {high}, expected low < high"
+            ))),
             _ => Ok(()),
         }
     }
@@ -547,7 +546,10 @@ mod tests {
         }
         let twice = Some(vec![Member::new("a"), Member::new("a")]);
         assert_eq!(code(PanelOptions { members: twice, ..of(PanelKind::Debate) }), Some(Code::DuplicateId));
-        assert_eq!(code(PanelOptions { members: Some(vec![]), ..of(PanelKind::Debate) }), Some(Code::EmptyInput));
+        assert_eq!(
+            code(PanelOptions { members: Some(vec![]), ..of(PanelKind::Debate) }),
+            Some(Code::EmptyInput)
+        );
         assert_eq!(code(PanelOptions { options: yes_no(), ..of(PanelKind::Delphi) }), None);
         assert!("Delphi".parse::<PanelKind>().is_err() && "delphi".parse::<PanelKind>().is_ok());
     }
@@ -558,9 +560,15 @@ mod tests {
         let some = || vec!["a".to_owned(), "b".to_owned()];
         assert_eq!(form(PanelOptions::of(PanelKind::Consensus)), BallotForm::Text);
         assert_eq!(form(PanelOptions { options: some(), ..PanelOptions::default() }), BallotForm::Choice);
-        assert_eq!(form(PanelOptions { scale: Some((0.0, 1.0)), ..PanelOptions::default() }), BallotForm::Number);
+        assert_eq!(
+            form(PanelOptions { scale: Some((0.0, 1.0)), ..PanelOptions::default() }),
+            BallotForm::Number
+        );
         assert_eq!(form(PanelOptions::of(PanelKind::Delphi)), BallotForm::Number);
         let rated = PanelOptions { options: some(), ..PanelOptions::of(PanelKind::Delphi) };
-        assert_eq!((form(rated.clone()), rated.scale_of(BallotForm::Ratings)), (BallotForm::Ratings, Some((1.0, 9.0))));
+        assert_eq!(
+            (form(rated.clone()), rated.scale_of(BallotForm::Ratings)),
+            (BallotForm::Ratings, Some((1.0, 9.0)))
+        );
     }
 }

@@ -170,7 +170,8 @@ impl Form<'_> {
         );
         if self.objects {
             let what = "What you have against the proposal, or null where you can live with it.";
-            properties.insert("objection".to_owned(), json!({"type": ["string", "null"], "description": what}));
+            properties
+                .insert("objection".to_owned(), json!({"type": ["string", "null"], "description": what}));
         }
         json!({"title": "ballot", "type": "object", "properties": properties, "required": [self.field()], "additionalProperties": false})
     }
@@ -213,7 +214,8 @@ impl Form<'_> {
                 let mut rated = Vec::new();
                 // In an order that does not depend on how the options were shown.
                 for option in self.options.iter().collect::<BTreeSet<_>>() {
-                    let rating = of[option.as_str()].as_f64().filter(|x| x.is_finite()).ok_or_else(missing)?;
+                    let rating =
+                        of[option.as_str()].as_f64().filter(|x| x.is_finite()).ok_or_else(missing)?;
                     rated.push((option.clone(), self.on_scale(rating)?));
                 }
                 Stance::Ratings(rated)
@@ -342,7 +344,8 @@ mod tests {
         ] {
             assert_eq!(read(kind, bad.clone()).unwrap_err().code(), Code::OutputInvalid, "{bad}");
         }
-        let pooled = read(BallotForm::Probability, json!({"probability": {"b": 0.51, "a": 0.51}})).unwrap().unwrap();
+        let pooled =
+            read(BallotForm::Probability, json!({"probability": {"b": 0.51, "a": 0.51}})).unwrap().unwrap();
         assert_eq!(pooled.stance.holds(), "a | b");
         let rated = read(BallotForm::Ratings, json!({"ratings": {"a": 3, "b": 7}})).unwrap().unwrap();
         assert_eq!(rated.stance.position(""), Position::Probability(vec![("b".into(), 1.0)]));
