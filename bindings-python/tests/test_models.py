@@ -402,7 +402,7 @@ def test_a_function_is_a_tool_and_its_calls_come_whole():
         asked.complete(back, tools=[lookup])
     spec = server.asked[0]["tools"][0]["function"]
     assert (spec["name"], spec["description"], server.asked[0]["tool_choice"]) == ("lookup", "What a code means.", "required")
-    assert spec["parameters"]["required"] == ["code"] and spec["parameters"]["properties"]["year"] == {"type": "integer"}
+    assert spec["parameters"]["required"] == ["code"] and spec["parameters"]["properties"]["year"] == {"type": "integer", "default": 2025}
     assert found.finish == "tool_calls" and found.tool_calls == [quorate.ToolCall("c1", "lookup", {"code": "K35"})]
     assert server.asked[1]["messages"][-1] == {"role": "tool", "tool_call_id": "c1", "content": "appendicitis"}
 

@@ -150,8 +150,8 @@ class RunStream(ModelStream, Generic[T]):
 
     def __init__(self, native: _quorate.ModelFlow, wanted: Form | None, asked: Asked, runtime: Runtime) -> None:
         # The runtime has what its tools and its model are made of.
-        super().__init__(native, wanted, runtime)
         self._asked = asked
+        super().__init__(native, wanted, runtime)
 
     def __iter__(self) -> RunStream[T]:
         return self
@@ -171,6 +171,10 @@ class RunStream(ModelStream, Generic[T]):
         """Lets go of the run, which is cancelled: no event comes any more."""
         super().close()
         self._asked.close()
+
+    def __del__(self) -> None:
+        # Where it is forgotten, the run is cancelled, and nobody waits for its loop.
+        self._asked.close(0)
 
     def __enter__(self) -> RunStream[T]:
         return self

@@ -99,12 +99,11 @@ class Asked:
                 where = self._own = self._own or _loop.Loop()
         return _loop.waited(given, where, cancel, what, writes)
 
-    def close(self) -> None:
-        """Ends the loop that was the question's own."""
-        with self._lock:
-            own = self._own
+    def close(self, patience: float = 1.0) -> None:
+        """Ends the loop that was the question's own, and waits so long for that."""
+        own = self._own
         if own is not None:
-            own.close()
+            own.close(patience)
 
     def settle(self) -> None:
         """Raises what has ended the question."""
