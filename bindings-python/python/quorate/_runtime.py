@@ -19,6 +19,7 @@ from . import _quorate
 from ._agents import AgentRegistry
 from ._answer import LAST, Answer, RunEvent, RunInfo, Status, T, answer_of, event_of
 from ._errors import Cancelled, InvalidInput
+from ._given import path_or_none, text, text_or_none
 from ._kb import KnowledgeBase, Where
 from ._models import Model, ModelStream, Reply
 from ._record import Record, record
@@ -94,7 +95,7 @@ class StateStore:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, tenant: str | None = None) -> None:
-        self._native = _quorate.open_store(path, tenant)
+        self._native = _quorate.open_store(path_or_none(path, "path"), text_or_none(tenant, "tenant"))
         self.tenant = tenant
         """On whose behalf the runtimes that are given this store ask, where they name nobody else."""
 
@@ -236,7 +237,7 @@ class _Stream:
         whole: bool = False,
     ) -> RunStream[Any]:
         asked, (request, talk), wanted, host = self._of._asked(given, conversation, output, tools, budget, approve, loop)
-        native = self._of._native.flow(_text(question), request, *host, talk, asked.cancel, whole)
+        native = self._of._native.flow(text(question, "the question"), request, *host, talk, asked.cancel, whole)
         return RunStream(native, wanted, asked, self._of)
 
     @overload
@@ -274,7 +275,7 @@ class _Stream:
         asked = Asked(loop)
         host = self._of._host(tools, approve, asked)
         wanted = None if output is None else form(output)
-        native = self._of._native.resume_flow(run_id, _object(decisions, "decisions"), *host, asked.cancel, whole)
+        native = self._of._native.resume_flow(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, whole)
         return RunStream(native, wanted, asked, self._of)
 
 
@@ -307,6 +308,7 @@ class Runtime:
                 raise _invalid(f"{name} is of type {type(given).__name__}; a {kind.__name__} is expected")
         if budget is not None and not isinstance(budget, Budget):
             raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
+        text_or_none(tenant, "tenant")
         if store is not None and not isinstance(store, StateStore):
             store = StateStore(store)
         if store is not None and store.tenant is not None:
@@ -366,7 +368,7 @@ class Runtime:
         given = {"agent": agent, "autonomous": autonomous, "where": where, "seed": seed, "idempotency_key": idempotency_key}
         asked, (request, talk), wanted, host = self._asked(given, conversation, output, tools, budget, approve, None)
         with asked:
-            found = self._native.ask(_text(question), request, *host, talk, asked.cancel)
+            found = self._native.ask(text(question, "the question"), request, *host, talk, asked.cancel)
         return answer_of(found, wanted)
 
     def _asked(
@@ -452,24 +454,24 @@ class Runtime:
         wanted = None if output is None else form(output)
         with Asked(None) as asked:
             host = self._host(tools, approve, asked)
-            found = self._native.resume(run_id, _object(decisions, "decisions"), *host, asked.cancel)
+            found = self._native.resume(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel)
         return answer_of(found, wanted)
 
     def runs(self, status: Status | None = None) -> list[RunInfo]:
         """The runs of this tenant, the newest last. Code: ``invalid_argument``."""
-        return [RunInfo(**found) for found in self._native.runs(status)]
+        return [RunInfo(**found) for found in self._native.runs(text_or_none(status, "status"))]
 
     def run(self, run_id: str) -> Run:
         """A run. Code: ``unknown_id``."""
-        return Run(self, RunInfo(**self._native.run(run_id)))
+        return Run(self, RunInfo(**self._native.run(text(run_id, "run_id"))))
 
     def cancel(self, run_id: str) -> None:
         """Ends a run, in whatever process it goes on; one that waits too. Code: ``unknown_id``."""
-        self._native.cancel(run_id)
+        self._native.cancel(text(run_id, "run_id"))
 
     def delete(self, run_id: str) -> None:
         """Forgets a run that is over: its journal is gone from the disk. Codes: ``unknown_id``, ``run_conflict`` while it goes on."""
-        self._native.delete(run_id)
+        self._native.delete(text(run_id, "run_id"))
 
     def prompt(
         self,
@@ -483,7 +485,7 @@ class Runtime:
         """The messages that the first request to the model would have. Nothing is sent, and nothing is kept."""
         given = {"agent": agent, "autonomous": autonomous, "where": where}
         _, (request, talk), _, host = self._asked(given, conversation, None, None, None, None, None)
-        found: list[dict[str, Any]] = self._native.prompt(_text(question), request, host[0], talk)
+        found: list[dict[str, Any]] = self._native.prompt(text(question, "the question"), request, host[0], talk)
         return found
 
     def replay(self, run_id: str, change: Mapping[str, Any] | None = None, *, live: bool = False) -> Replayed:
@@ -508,7 +510,7 @@ class Runtime:
         given |= {"live": live, "budget": None if budget is None else budget._options()}
         native = None if model is None else model._native
         with Asked(loop) as asked:
-            found = self._native.replay(run_id, given, native, *self._host(None, None, asked))
+            found = self._native.replay(text(run_id, "run_id"), given, native, *self._host(None, None, asked))
         return replayed(found)
 
     def conversation(
@@ -525,7 +527,7 @@ class Runtime:
         most ``max_tokens``. What lies before is left out (``window``), summed up (``summary``), or taken along where the question is about it
         (``recall``). Of one that was begun before, what it was begun with holds. Code: ``invalid_argument``.
         """
-        return Conversation(self, self._native.conversation(id, {"user": user, "max_tokens": max_tokens, "keep": keep}))
+        return Conversation(self, self._native.conversation(text_or_none(id, "id"), {"user": user, "max_tokens": max_tokens, "keep": keep}))
 
     @property
     def memory(self) -> Memory:
@@ -572,9 +574,3 @@ def _object(given: Any, what: str) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise _invalid(f"{what} is of type {type(given).__name__}; a dict is expected")
     return dict(given)
-
-
-def _text(question: Any) -> str:
-    if not isinstance(question, str):
-        raise _invalid(f"the question is of type {type(question).__name__}; a string is expected")
-    return question

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._errors import QuorateError
+from ._errors import InvalidInput, QuorateError
 from ._kinds import Kinds
 from ._plain import Kind, Misfit
 from ._quorate import error
@@ -44,5 +44,8 @@ def form(output: Any) -> Form:
     """The form that a type or a JSON Schema describes. Code: ``invalid_argument``."""
     if isinstance(output, Mapping):
         return Form(dict(output))
-    kind = Kinds().root(output)
+    try:
+        kind = Kinds().root(output)
+    except InvalidInput as refused:
+        raise InvalidInput(refused.code, f"output: {refused.message}") from refused.__cause__
     return Form(kind.schema, kind)

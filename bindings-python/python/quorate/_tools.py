@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 from . import _quorate
 from ._errors import InvalidInput
 from ._function import Function, as_tool
+from ._given import text
 from ._record import record
 from ._report import Report, plain
 
@@ -340,4 +341,4 @@ def agent_tool(runtime: Runtime, id: str) -> Tool:
 
     if not isinstance(runtime, Runtime):
         raise InvalidInput("invalid_argument", f"runtime is of type {type(runtime).__name__}; a Runtime is expected")
-    return Tool(_quorate.expert_tool(runtime._native, id))
+    return Tool(_quorate.expert_tool(runtime._native, text(id, "id")))
