@@ -127,6 +127,25 @@ pub fn ending() -> bool {
     ENDS.load(Ordering::Acquire) || PHASE.load(Ordering::Acquire) != RUNNING
 }
 
+/// Keeps this thread, which works for a run, where it is until the process is gone: what the end of the interpreter has cut
+/// short has not failed, and the run goes on elsewhere. Who asks within the end itself waits for a moment only.
+pub fn stay() {
+    let begun = Instant::now();
+    let phase = || PHASE.load(Ordering::Acquire);
+    while phase() == ENDING || (phase() == RUNNING && begun.elapsed() < Duration::from_secs(3)) {
+        sleep(Duration::from_millis(5));
+    }
+    sleep(Duration::from_secs(2));
+}
+
+/// The same, where `work` has failed since no function of the host is called any more.
+pub fn staying<T>(work: Result<T>) -> Result<T> {
+    if work.is_err() && PHASE.load(Ordering::Acquire) != RUNNING {
+        stay();
+    }
+    work
+}
+
 /// Whether this thread must not come back to Python any more.
 pub fn stays() -> bool {
     let outside = match PHASE.load(Ordering::Acquire) {
@@ -165,12 +184,7 @@ fn end_calls(py: Python<'_>) {
             py.detach(|| sleep(Duration::from_millis(2)));
         }
         if round == 0 {
-            for (thread, _) in reads() {
-                let exit = py.get_type::<PySystemExit>();
-                // SAFETY: the interpreter's lock is held, and `exit` is a class of exceptions; a thread that has ended is
-                // not found.
-                unsafe { ffi::PyThreadState_SetAsyncExc(thread, exit.as_ptr()) };
-            }
+            interrupt(py, reads());
         }
     }
     end_writes(py);
@@ -202,8 +216,20 @@ fn end_writes(py: Python<'_>) {
     let late = names(true);
     let left: Vec<String> = [left, late].into_iter().filter(|names| !names.is_empty()).collect();
     if !left.is_empty() {
+        // They must not be at it when the interpreter is gone.
+        interrupt(py, guests().clone());
+        py.detach(|| sleep(PATIENCE[1]));
         let cut = "was left while it ran; nobody knows whether it took effect";
         tell(py, &format!("quorate: {}, which writes, {cut}", left.join(", ")));
+    }
+}
+
+/// Has `SystemExit` raised in threads, as soon as they run code of Python.
+fn interrupt(py: Python<'_>, guests: Guests) {
+    for (thread, _) in guests {
+        let exit = py.get_type::<PySystemExit>();
+        // SAFETY: the interpreter's lock is held, and `exit` is a class of exceptions; a thread that has ended is not found.
+        unsafe { ffi::PyThreadState_SetAsyncExc(thread, exit.as_ptr()) };
     }
 }
 

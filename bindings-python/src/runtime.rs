@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -198,9 +197,8 @@ impl Tool for HostTool {
             let mut given = call().map_err(|raised| failed(py, raised, "the tool"))?;
             Ok(given["result"].take())
         });
-        // What the end of the interpreter has cut short has not failed: the run is interrupted, and goes on elsewhere.
-        while ran.is_err() && guest::ending() && !self.late {
-            thread::park();
+        if ran.is_err() && guest::ending() && !self.late {
+            guest::stay();
         }
         ran
     }
@@ -211,7 +209,7 @@ struct HostApprove(Py<PyAny>);
 
 impl Approve for HostApprove {
     fn decide(&self, pending: &Pending, cancel: &Cancel) -> quorate::Result<Option<Decision>> {
-        let mut given = guest::call(|py| {
+        let given = guest::call(|py| {
             let call = || {
                 let told = report(py, &runtime::pending(HOST, pending))?;
                 let given = self.0.bind(py).call1((told, CancelToken(cancel.clone())))?;
@@ -219,7 +217,8 @@ impl Approve for HostApprove {
                 options(given, "a decision")
             };
             call().map_err(|raised| failed(py, raised, "the function approve"))
-        })?;
+        });
+        let mut given = guest::staying(given)?;
         runtime::decision(&given["decision"].take())
     }
 }

@@ -224,8 +224,10 @@ def tenant_violation(tmp_path):
 
 
 def unknown_capability(tmp_path):
-    agent = {"id": "a", "name": "A", "summary": "s", "capabilities": [{"name": "no.such.capability"}]}
-    quorate.AgentRegistry(catalog=None).add(agent)
+    registry = quorate.AgentRegistry(catalog=None)
+    (tmp_path / "taxonomy.json").write_text(json.dumps({"capabilities": {"dentistry": "Teeth"}, "agents": []}))
+    registry.load(tmp_path / "taxonomy.json")
+    registry.add({"id": "a", "name": "A", "summary": "s", "capabilities": [{"name": "tax"}]})
 
 
 RAISED = {

@@ -27,6 +27,7 @@ _numbers = itertools.count()
 _waiting: dict[int, Callable[[], object]] = {}
 _bell: _quorate.Bell | None = None
 _thread: threading.Thread | None = None
+_closed = False
 
 
 @contextmanager
@@ -38,12 +39,13 @@ def told(by: _quorate.Events | _quorate.ModelFlow | _quorate.Cancel, tell: Calla
     try:
         _waiting[number] = tell
         with _lock:
-            if _bell is None:
+            # At the end of the interpreter nobody listens any more.
+            if _bell is None and not _closed:
                 _bell = _quorate.Bell()
                 _thread = threading.Thread(target=_work, args=(_bell,), name="quorate-listen", daemon=True)
                 _thread.start()
             bell = _bell
-        held = by._ring(bell, number)
+        held = None if bell is None else by._ring(bell, number)
         yield
     finally:
         _waiting.pop(number, None)
@@ -82,9 +84,13 @@ def _forget() -> None:
 
 
 def _close() -> None:
-    if _bell is not None and _thread is not None:
-        _bell.close()
-        _thread.join()
+    global _closed
+    with _lock:
+        _closed = True
+        bell, thread = _bell, _thread
+    if bell is not None and thread is not None:
+        bell.close()
+        thread.join()
 
 
 atexit.register(_close)

@@ -88,6 +88,9 @@ class _Call:
         """Waits on this thread until it has ended, or ``cancel`` is raised."""
         _waiting.add(self)
         try:
+            # Whoever begins at the end of the interpreter was not seen there.
+            if _quorate.ending() and (self.lost() or not self.writes):
+                self.stop()
             with _listen.told(cancel, self.stop):
                 self._woken.wait()
             if self._stopped:

@@ -408,7 +408,7 @@ class Runtime:
         def approved(pending: dict[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
             return _decided(decide, pending, asked, cancel)
 
-        own = self._tools if tools is None else tools_in(tools)
+        own = asked.tools = self._tools if tools is None else tools_in(tools)
         return [one._for(asked) for one in own], None if decide is None else approved
 
     def _kept(self) -> tuple[list[_quorate.NativeTool], Any]:
@@ -423,7 +423,7 @@ class Runtime:
             with Asked(None) as asked:
                 return _decided(runtime._approve, pending, asked, cancel)
 
-        return [one._weak() for one in self._tools], None if self._approve is None else approved
+        return [one._native for one in self._tools], None if self._approve is None else approved
 
     @overload
     def resume(

@@ -64,6 +64,8 @@ class Asked:
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self.cancel = _quorate.Cancel()
+        self.tools: list[Tool] = []
+        """What may be called: it lives as long."""
         self._loop = loop
         self._own: Loop | None = None
         self._context = copy_context()
@@ -132,10 +134,15 @@ class Tool:
     What is a function can be called as before.
     """
 
-    def __init__(self, native: _quorate.NativeTool, function: Callable[..., Any] | None = None, call: Any = None) -> None:
-        self._native = native
+    def __init__(
+        self, native: _quorate.NativeTool, function: Callable[..., Any] | None = None, call: Any = None, of: object = None
+    ) -> None:
+        # What it asks lives as long.
+        self._of = of
         self._function = function
         self._call = call
+        # The native half does not hold the function: it may hold what holds the tool, and no collector sees that.
+        self._native = native if call is None else native.bound(functools.partial(_if_there, weakref.ref(self)))
         if function is not None:
             functools.update_wrapper(self, function)
 
@@ -158,16 +165,10 @@ class Tool:
         return self._function(*args, **kwargs)
 
     def _for(self, asked: Asked) -> _quorate.NativeTool:
-        """The tool as it runs for one question."""
+        """The tool as it runs for one question, which holds it."""
         if self._call is None:
             return self._native
         return self._native.bound(functools.partial(self._call, asked))
-
-    def _weak(self) -> _quorate.NativeTool:
-        """The same for the native half to keep: it does not hold the function, which may hold what holds the tool."""
-        if self._call is None:
-            return self._native
-        return self._native.bound(functools.partial(_if_there, weakref.ref(self)))
 
     def __repr__(self) -> str:
         return f"<tool {self.name}>"
@@ -232,7 +233,7 @@ def tool(
             raise InvalidInput("invalid_argument", f"the name {card['name']!r:.80} is none that models take: give name=, 1 to 64 of a-z, A-Z, 0-9, _ and -")
         card |= {**given, "max_result_tokens": max_result_tokens}
         call = functools.partial(_call, function, read, effect == "write")
-        return Tool(_quorate.function_tool(card, functools.partial(call, Asked(None))), function, call)
+        return Tool(_quorate.function_tool(card, _nobody), function, call)
 
     return make if function is None else make(function)
 
@@ -253,10 +254,14 @@ def _call(
     return {"result": _result(asked.run(lambda: read.call(function, given), cancel, "the tool", writes=writes))}
 
 
+def _nobody(*given: Any) -> dict[str, Any]:
+    raise InvalidInput("invalid_argument", "this tool has no function")
+
+
 def _if_there(tool: weakref.ref[Tool], arguments: dict[str, Any], told: Mapping[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
     found = tool()
     if found is None:
-        raise InvalidInput("invalid_argument", "the runtime of this tool is gone")
+        raise InvalidInput("invalid_argument", "this tool is gone, and who had it")
     with Asked(None) as asked:
         result: dict[str, Any] = found._call(asked, arguments, told, cancel)
     return result
@@ -341,4 +346,4 @@ def agent_tool(runtime: Runtime, id: str) -> Tool:
 
     if not isinstance(runtime, Runtime):
         raise InvalidInput("invalid_argument", f"runtime is of type {type(runtime).__name__}; a Runtime is expected")
-    return Tool(_quorate.expert_tool(runtime._native, text(id, "id")))
+    return Tool(_quorate.expert_tool(runtime._native, text(id, "id")), of=runtime)
