@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Pending, Question, Resume,
+    AgentReport, Approve, Change, Conversation as Talk, Decision, Effect, EvaluateOptions, Pending, Question, Resume,
     Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, evaluate_agents,
     sources_tool,
 };
@@ -123,7 +124,7 @@ fn check_budget(given: &Bound<'_, PyDict>) -> PyResult<()> {
 #[pyfunction]
 fn function_tool(card: &Bound<'_, PyDict>, function: Bound<'_, PyAny>) -> PyResult<NativeTool> {
     let card = runtime::card(HOST, options(card, "a tool's options")?).or_raise()?;
-    Ok(NativeTool(Arc::new(HostTool { card, function: function.unbind() })))
+    Ok(NativeTool(Arc::new(HostTool::new(card, function))))
 }
 
 /// A tool that asks the expert with this id.
@@ -142,7 +143,7 @@ fn search_tool(kb: &KnowledgeBase) -> PyResult<NativeTool> {
 impl NativeTool {
     /// The same tool with another function.
     fn bound(&self, function: Bound<'_, PyAny>) -> NativeTool {
-        NativeTool(Arc::new(HostTool { card: self.0.card().clone(), function: function.unbind() }))
+        NativeTool(Arc::new(HostTool::new(self.0.card().clone(), function)))
     }
 
     /// What is known of it.
@@ -155,6 +156,21 @@ impl NativeTool {
 struct HostTool {
     card: ToolCard,
     function: Py<PyAny>,
+    /// Whether it was made when the interpreter was about to end already.
+    late: bool,
+}
+
+impl HostTool {
+    fn new(card: ToolCard, function: Bound<'_, PyAny>) -> Self {
+        HostTool { card, function: function.unbind(), late: guest::ending() }
+    }
+
+    /// What the end of the interpreter must know of a call.
+    fn guest(&self, context: &ToolContext) -> guest::Guest {
+        let until = || Instant::now() + Duration::from_secs_f64(self.card.timeout);
+        let writes = (self.card.effect == Effect::Write).then(|| (self.card.name.clone(), until()));
+        guest::Guest { writes, cancel: Some(context.cancel.clone()) }
+    }
 }
 
 impl Tool for HostTool {
@@ -163,7 +179,7 @@ impl Tool for HostTool {
     }
 
     fn run(&self, arguments: Map<String, Value>, context: &ToolContext) -> quorate::Result<Value> {
-        guest::call(|py| {
+        let ran = guest::call_as(self.guest(context), |py| {
             let call = || {
                 let told = json!({
                     "run_id": context.run_id, "call_id": context.call_id, "idempotency_key": context.idempotency_key,
@@ -180,7 +196,11 @@ impl Tool for HostTool {
             };
             let mut given = call().map_err(|raised| failed(py, raised, "the tool"))?;
             Ok(given["result"].take())
-        })
+        });
+        if ran.is_err() && guest::ending() && !self.late {
+            guest::stay();
+        }
+        ran
     }
 }
 
@@ -189,7 +209,7 @@ struct HostApprove(Py<PyAny>);
 
 impl Approve for HostApprove {
     fn decide(&self, pending: &Pending, cancel: &Cancel) -> quorate::Result<Option<Decision>> {
-        let mut given = guest::call(|py| {
+        let given = guest::call(|py| {
             let call = || {
                 let told = report(py, &runtime::pending(HOST, pending))?;
                 let given = self.0.bind(py).call1((told, CancelToken(cancel.clone())))?;
@@ -197,7 +217,8 @@ impl Approve for HostApprove {
                 options(given, "a decision")
             };
             call().map_err(|raised| failed(py, raised, "the function approve"))
-        })?;
+        });
+        let mut given = guest::staying(given)?;
         runtime::decision(&given["decision"].take())
     }
 }
@@ -209,13 +230,21 @@ fn asked(
     tools: &Bound<'_, PyAny>,
     approve: Option<Py<PyAny>>,
     talk: Option<&Conversation>,
+    cancel: &Cancel,
 ) -> PyResult<Question> {
     let mut question =
         runtime::question(HOST, question, options(given, "a question's options")?).or_raise()?;
     question.talk = talk.map(|talk| (*talk.0).clone());
+    question.cancel = cancel.clone();
     question.tools = Some(tools_of(tools)?);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
     Ok(question)
+}
+
+/// What raises the flag of a run.
+fn raised(run: &Cancel) -> impl FnOnce() + Send + 'static {
+    let run = run.clone();
+    move || run.cancel()
 }
 
 fn tools_of(given: &Bound<'_, PyAny>) -> PyResult<Vec<Arc<dyn Tool>>> {
@@ -248,12 +277,13 @@ impl Runtime {
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
         talk: Option<&Conversation>,
+        cancel: &CancelToken,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, approve, talk)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0)?;
         let experts = self.0.clone();
         let answer = blocking(py, move |host| {
-            let answer = experts.ask(Question { cancel: host.cancel.clone(), ..question })?;
-            runtime::answer(HOST, &answer)
+            let _told = host.cancel.tell(raised(&question.cancel));
+            runtime::answer(HOST, &experts.ask(question)?)
         })?;
         from_json(py, &answer)
     }
@@ -266,9 +296,10 @@ impl Runtime {
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
         talk: Option<&Conversation>,
+        cancel: &CancelToken,
         whole: bool,
     ) -> PyResult<ModelFlow> {
-        let question = asked(question, given, tools, approve, talk)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0)?;
         Ok(flow(whole, &self.0, Run::Ask(Box::new(question))))
     }
 
@@ -279,6 +310,7 @@ impl Runtime {
         decisions: &Bound<'_, PyDict>,
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
+        cancel: &CancelToken,
         whole: bool,
     ) -> PyResult<ModelFlow> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
@@ -286,7 +318,7 @@ impl Runtime {
             decisions: decided(decisions)?,
             tools: Some(tools_of(tools)?),
             approve,
-            ..Resume::default()
+            cancel: cancel.0.clone(),
         };
         Ok(flow(whole, &self.0, Run::Resume(run_id, Box::new(going_on))))
     }
@@ -298,12 +330,13 @@ impl Runtime {
         decisions: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
+        cancel: &CancelToken,
     ) -> PyResult<Bound<'py, PyAny>> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
         let (decisions, tools) = (decided(decisions)?, Some(tools_of(tools)?));
-        let (experts, run_id) = (self.0.clone(), run_id);
+        let (experts, cancel) = (self.0.clone(), cancel.0.clone());
         let answer = blocking(py, move |host| {
-            let cancel = host.cancel.clone();
+            let _told = host.cancel.tell(raised(&cancel));
             let going_on = Resume { decisions, tools, approve, cancel };
             runtime::answer(HOST, &experts.resume(&run_id, going_on)?)
         })?;
@@ -472,7 +505,7 @@ impl Runtime {
         tools: &Bound<'py, PyAny>,
         talk: Option<&Conversation>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, None, talk)?;
+        let question = asked(question, given, tools, None, talk, &Cancel::new())?;
         let experts = self.0.clone();
         let messages =
             blocking(py, move |host| experts.prompt(Question { cancel: host.cancel.clone(), ..question }))?;

@@ -351,6 +351,12 @@ def test_an_expert_asks_another_within_one_budget():
     assert few.status == "partial"
     with pytest.raises(quorate.NotFound):
         quorate.agent_tool(runtime, "nobody")
+    # The runtime of who is asked lives as long as the tool.
+    others = quorate.agent_tool(Runtime(registry=registry, model=ScriptedModel(lambda request: "43")), "helper")
+    say_read = ScriptedModel(lambda request: str(request["messages"][-1]["content"]) if len(request["messages"]) > 2 else calls(("ask_helper", {"question": "q"})))
+    stream = Runtime(registry=registry, model=say_read).stream.ask("q", agent="boss", tools=[others])
+    del others
+    assert "43" in stream.result().text
 
 
 def test_conversations_take_along_what_was_said():
