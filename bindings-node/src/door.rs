@@ -445,12 +445,7 @@ impl Callback {
                 match receiver.recv_timeout(POLL) {
                     Ok(answer) => return answer,
                     Err(RecvTimeoutError::Timeout) => cancel.check()?,
-                    Err(RecvTimeoutError::Disconnected) => {
-                        return Err(Error::new(
-                            Code::Callback,
-                            "the callback was given up without an answer",
-                        ));
-                    }
+                    Err(RecvTimeoutError::Disconnected) => return Err(self.given_up()),
                 }
             }
         });
@@ -458,6 +453,20 @@ impl Callback {
             self.way.send(Box::new(move |env| wake(env, rest.as_ref())));
         }
         answer
+    }
+}
+
+impl Callback {
+    /// Why no answer will come. Of a thread of JavaScript that has ended nothing is known to have failed: what waits for it is left
+    /// as it is, so that a run is interrupted and may be resumed.
+    fn given_up(&self) -> Error {
+        let gone = self.way.function.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        match gone {
+            true => {
+                Error::new(Code::StaleWrite, "the thread of JavaScript whose function was called has ended")
+            }
+            false => Error::new(Code::Callback, "the callback was given up without an answer"),
+        }
     }
 }
 
