@@ -161,10 +161,19 @@ export function bounded<T extends ArrayLike<unknown>>(given: T, what: string): T
   return given;
 }
 
+/** Of a proxy that has been revoked nothing can be asked. */
+function isArray(value: object): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
 /** @internal A value for a message: what it is, where saying it could fail or be long. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 100)}'`;
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  if (typeof value === 'object' && value !== null) return isArray(value) ? 'an array' : 'an object';
   if (typeof value === 'bigint') return 'a BigInt';
   return typeof value === 'function' || typeof value === 'symbol' ? `a ${typeof value}` : String(value);
 }
