@@ -77,6 +77,11 @@ test('what tools give is said as JSON says it', async () => {
     ['', ''],
   ];
   for (const [value, said] of given) assert.equal(await told(() => value), said, said);
+  // What came as a BigInt goes back as one.
+  const echo = tool({ name: 't', schema: { type: 'object' }, run: (args) => args });
+  const nested = { n: 2n ** 60n, list: [1, 2n ** 61n] };
+  const echoed = await new Runtime({ model: relay(['t', nested]), tools: [echo] }).ask('q');
+  assert.equal(relayed(echoed).c0, `{"n":${2n ** 60n},"list":[1,${2n ** 61n}]}`);
   // The same objects stay as they are.
   const shared = { price: new Decimal() };
   await told(() => ({ shared, again: shared }));

@@ -150,6 +150,12 @@ function plain(this: object): unknown {
   return Object.fromEntries(Object.entries(this).map(([name, member]) => [name, written(member)]));
 }
 
+/** @internal What an object says of itself for JSON, where it is not {@link writable} that says it: the native half takes BigInts as they are. */
+export function jsonOf(value: object): ((key: string) => unknown) | undefined {
+  const { toJSON } = value as { toJSON?: unknown };
+  return typeof toJSON === 'function' && toJSON !== plain ? (key) => toJSON.call(value, key) : undefined;
+}
+
 /** The most items of an array; the native half has the same bound. */
 const MOST_ITEMS = 2 ** 24;
 

@@ -32,7 +32,32 @@ export {
   Unsupported,
 } from './errors.js';
 export * from './eval.js';
-export * from './evaluate.js';
+export {
+  type AgentComparison,
+  type AgentMetric,
+  AgentReport,
+  type AgentReportData,
+  type AgentRow,
+  type AgentScore,
+  type AgentScorer,
+  type AgentTotals,
+  type AgentTrial,
+  evaluateAgents,
+  type EvaluateAgentsOptions,
+  type Expectation,
+  goldenTasks,
+  type Happened,
+  Judge,
+  type JudgeOptions,
+  loadTasks,
+  type Replayed,
+  type ReplayOptions,
+  type RunChange,
+  type ScorerFunction,
+  type ScorerName,
+  type Task,
+  type Verdict,
+} from './evaluate.js';
 export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue, type TermScore } from './hits.js';
 export {
   type AddOptions,

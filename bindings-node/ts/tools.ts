@@ -1,7 +1,7 @@
 // What may a model have done?
 
 import type * as Native from '../native.js';
-import { type Hosting, bounded, hosting, now, options as checked, parse, reason, settle, shown } from './call.js';
+import { type Hosting, bounded, hosting, jsonOf, now, options as checked, parse, reason, settle, shown } from './call.js';
 import { Cancelled, codeOf, invalid } from './errors.js';
 import { bases, halfOf, kept } from './handles.js';
 import type { KnowledgeBase } from './kb.js';
@@ -172,8 +172,8 @@ const DEEPEST = 64;
 function written(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;
   if (depth > DEEPEST) throw invalid(`what the tool gave is nested deeper than ${DEEPEST} levels, or cyclic`);
-  const { toJSON } = value as { toJSON?: unknown };
-  if (typeof toJSON === 'function') return written(toJSON.call(value, ''), depth + 1);
+  const json = jsonOf(value);
+  if (json) return written(json(''), depth + 1);
   if (value instanceof String || value instanceof Number || value instanceof Boolean) return value.valueOf();
   if (ArrayBuffer.isView(value)) return value;
   if (Array.isArray(value)) return Array.from(bounded(value, 'what the tool gave'), (item) => written(item, depth + 1));
