@@ -10,6 +10,7 @@ mod door;
 mod embed;
 mod errors;
 mod eval;
+mod evaluate;
 mod hits;
 mod kb;
 mod log;

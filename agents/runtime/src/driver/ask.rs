@@ -53,6 +53,10 @@ impl Drive {
                 let used = Some(partial.usage).filter(|usage| *usage != Usage::default());
                 let spent = (used.is_some() || !is_free(error.code()))
                     .then(|| reservation.settle(used, partial.cost.filter(|cost| *cost > 0.0)));
+                if error.code() == Code::StaleWrite {
+                    // The host that answers in the place of a model is gone: nobody knows what it would have said.
+                    return Err(error);
+                }
                 if error.code() == Code::Cancelled {
                     return Ok(match self.watched.cancelled()? {
                         true => Fact::Cancelled,

@@ -89,6 +89,12 @@ impl Drive {
         }
         while !under.is_empty() {
             match results.recv_timeout(TICK) {
+                // The host of the tool is gone, or the run that it started is another's: nobody knows how the call ended.
+                Ok((_, Err(error))) if error.code() == Code::StaleWrite => {
+                    under.iter().for_each(|one| one.cancel.cancel());
+                    self.flush(None)?;
+                    return Err(error);
+                }
                 Ok((id, outcome)) => {
                     if let Some(at) = under.iter().position(|one| one.id == id) {
                         let one = under.remove(at);
