@@ -114,8 +114,29 @@ async function runs({ replies, documents, question, options, decisions }) {
   return { answer, events: events.map(({ type }) => type) };
 }
 
+const says = (name, replies) => new quorate.ScriptedModel(replies, { id: `scripted:${name}`, price: { input: 1, output: 2 } });
+
+/** Asks a panel, and tells what it came to, and how many events of each type its journal has. */
+async function panels({ question, members, judge, documents, options }) {
+  let kb;
+  if (documents) {
+    kb = await quorate.open(null);
+    await kb.add(documents);
+  }
+  const runtime = new quorate.Runtime({ kb, model: documents ? undefined : says('nobody', []) });
+  const given = renamed(options);
+  if (given.budget) given.budget = renamed(given.budget);
+  given.members = members?.map(({ says: replies, ...one }) => (replies ? { ...one, model: says(one.id, replies) } : one));
+  if (judge) given.judge = says('judge', judge);
+  const panel = await runtime.panel(question, given);
+  const events = {};
+  for (const { type } of await (await runtime.run(panel.runId)).events()) events[type] = (events[type] ?? 0) + 1;
+  return { panel, events };
+}
+
 async function perform({ on, call, args: given, keep }, handles, folder) {
   if (call === 'runs') return runs(given);
+  if (call === 'panels') return panels(given);
   const target = { quorate, consensus: quorate.consensus }[on] ?? handles[on];
   assert.ok(target, `nothing is kept as '${on}'`);
   const args = { ...given };

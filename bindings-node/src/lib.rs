@@ -15,6 +15,7 @@ mod hits;
 mod kb;
 mod log;
 mod models;
+mod panel;
 mod pool;
 mod retrieve;
 mod runtime;

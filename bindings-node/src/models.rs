@@ -69,8 +69,20 @@ pub fn told(value: Value) -> Value {
 }
 
 /// Members that hold what users, models and tools have written.
-const WRITTEN: [&str; 9] =
-    ["arguments", "broken_calls", "content", "data", "message", "messages", "output", "schema", "tool_calls"];
+const WRITTEN: [&str; 12] = [
+    "arguments",
+    "broken_calls",
+    "content",
+    "data",
+    "message",
+    "messages",
+    "output",
+    "position",
+    "said",
+    "schema",
+    "shares",
+    "tool_calls",
+];
 
 /// A request. `check`: what refuses outputs that fit the schema, called as `check(reply, output)` with the output as JSON; it
 /// answers with an error, `{code, message}`, or with nothing. `cancel`: what ends the waiting for it.

@@ -267,7 +267,8 @@ impl NativeHelpers {
 }
 
 impl NativeRuntime {
-    fn run(
+    /// Runs what looks something up, or is quick.
+    pub fn run(
         &self,
         env: &Env,
         lane: Lane,
@@ -286,7 +287,8 @@ impl NativeRuntime {
         self.run(env, Lane::Ask, move |experts| waiting(|| work(experts)))
     }
 
-    fn events(&self, run: Run) -> NativeModelFlow {
+    /// The events of a run.
+    pub fn events(&self, run: Run) -> NativeModelFlow {
         let experts = self.0.clone();
         let flow: Flow = runtime::flow_when(HOST, move || experts.get(), run);
         NativeModelFlow::of(flow, Cancel::new())
@@ -374,7 +376,7 @@ impl NativeRuntime {
     ) -> Result<Promised, Thrown> {
         let run_id = arg(&env, &run_id, "runId", text)?;
         let going_on = Resume { cancel: flag(cancel), ..helpers.resume(&env, &decisions, true)? };
-        self.asking(&env, move |experts| Ok(out(runtime::answer(HOST, &experts.resume(&run_id, going_on)?)?)))
+        self.asking(&env, move |experts| Ok(out(runtime::resumed(HOST, experts, &run_id, going_on)?)))
     }
 
     /// The events of a question.
@@ -435,9 +437,7 @@ impl NativeRuntime {
     #[napi(ts_return_type = "Promise<string>")]
     pub fn answer(&self, env: Env, run_id: Unknown<'_>) -> Result<Promised, Thrown> {
         let run_id = arg(&env, &run_id, "runId", text)?;
-        self.run(&env, Lane::Slow, move |experts| {
-            Ok(out(runtime::answer(HOST, &experts.run(&run_id)?.answer()?)?))
-        })
+        self.run(&env, Lane::Slow, move |experts| Ok(out(runtime::answer_of(HOST, experts, &run_id)?)))
     }
 
     /// Ends a run.

@@ -3,11 +3,12 @@
 import type * as Native from '../native.js';
 import { Cancelled, QuorateError, errorOf } from './errors.js';
 import type { Usage } from './models.js';
+import { PanelAnswer, isPanel, panelEventOf } from './panel.js';
 import { type JsonSchema, type StandardSchema, check } from './schema.js';
 import { EventStream, ending } from './streams.js';
 
 /** How a run stands. `interrupted`: its process ended, and `resume` goes on with it. */
-export type RunStatus = 'running' | 'waiting' | 'done' | 'partial' | 'cancelled' | 'refused' | 'abstained' | 'failed' | 'interrupted';
+export type RunStatus = 'running' | 'waiting' | 'done' | 'partial' | 'cancelled' | 'refused' | 'abstained' | 'no_consensus' | 'failed' | 'interrupted';
 
 /** Whether the agent was given, and whether it planned by itself. */
 export type RunMode = 'manual' | 'automatic' | 'autonomous_manual' | 'autonomous_automatic';
@@ -131,7 +132,7 @@ export interface Answer<T = unknown> {
 export interface RunInfo {
   /** Its id. */
   runId: string;
-  /** What kind of run: `ask`. */
+  /** What kind of run: `ask` or `panel`. */
   kind: string;
   /** The beginning of the question. */
   title: string;
@@ -193,8 +194,9 @@ export type RunEvent<T = unknown> = RunEventBase &
 /** @internal The form of an output. */
 export type OutputForm<T> = JsonSchema | StandardSchema<T> | null | undefined;
 
-/** @internal An answer with its output as the form makes it. Code: `output_invalid`. */
+/** @internal An answer with its output as the form makes it, or that of a panel. Code: `output_invalid`. */
 export async function answerOf<T>(found: Answer, output: OutputForm<T>): Promise<Answer<T>> {
+  if (isPanel(found)) return new PanelAnswer(found) as unknown as Answer<T>;
   if (output && found.output !== null) found.output = await check(output, found.output);
   return found as Answer<T>;
 }
@@ -205,6 +207,8 @@ type Raw = RunEventBase & { type: string; code?: string; message?: string; resul
 
 /** @internal An event as users see it. */
 export async function eventOf<T>(raw: Raw, output: OutputForm<T>): Promise<RunEvent<T>> {
+  const told = panelEventOf(raw);
+  if (told) return told as unknown as RunEvent<T>;
   if (raw.type === 'end') {
     try {
       return { ...raw, result: await answerOf(raw.result as Answer, output) } as RunEvent<T>;

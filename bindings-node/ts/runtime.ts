@@ -13,6 +13,18 @@ import type { KnowledgeBase, Where } from './kb.js';
 import { neutral } from './messages.js';
 import type { Message, Messages, Model, Reply } from './models.js';
 import { native } from './native.js';
+import {
+  type PanelAnswer,
+  type AskPanelOptions,
+  type PanelSession,
+  type PanelStream,
+  type ResumePanelOptions,
+  askPanel,
+  panelOf,
+  panelStream,
+  resumePanel,
+  resumedPanelStream,
+} from './panel.js';
 import { type JsonSchema, type StandardSchema, schemaOf } from './schema.js';
 import { type RuntimeTool, answered, nativeTool, runtimes } from './tools.js';
 
@@ -98,6 +110,10 @@ export interface RuntimeStreams {
   ask<T = unknown>(question: string, options?: QuestionOptions<T> | null): RunStream<T>;
   /** As {@link Runtime.resume}, with the events from there. */
   resume<T = unknown>(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions<T> | null): RunStream<T>;
+  /** As {@link Runtime.panel}: `for await (const event of runtime.stream.panel('...', { type: 'delphi' }))`. */
+  panel(question: string, options?: AskPanelOptions | null): PanelStream;
+  /** As {@link Runtime.resumePanel}, with the events from there. */
+  resumePanel(runId: string, options?: ResumePanelOptions | null): PanelStream;
 }
 
 const stores = new WeakMap<object, Native.StateStore>();
@@ -152,10 +168,19 @@ export class Run {
     return Promise.all(found.map((raw) => eventOf(raw, null)));
   }
 
-  /** Its answer, as far as there is one; `output`: the form that its output is read as. Codes: the one by which the run failed. */
+  /**
+   * Its answer, as far as there is one; `output`: the form that its output is read as. Of a panel it is what {@link panel} gives. Codes: the
+   * one by which the run failed.
+   */
   async answer<T = unknown>(options?: { output?: JsonSchema | StandardSchema<T> | null } | null): Promise<Answer<T>> {
     const { output } = checked(options, ['output']);
     return answerOf(parse<Answer>(await settle(() => this.#native.answer(this.runId))), formIn(output));
+  }
+
+  /** What a panel came to, as far as it has come. Codes: the one by which it failed; `invalid_argument` for a run that is no panel. */
+  async panel(): Promise<PanelAnswer> {
+    if (this.info.kind !== 'panel') throw invalid(`run '${this.runId}' is no panel; read it by answer()`);
+    return panelOf(await settle(() => this.#native.answer(this.runId)));
   }
 }
 
@@ -216,8 +241,8 @@ export class Runtime {
   }
 
   /**
-   * Goes on with a run that waits, or whose process has ended. `decisions`: by the id of the call that waits, or `plan`. Codes:
-   * `unknown_id`, `tool_arguments`, `run_conflict` while another goes on with it, those of {@link ask}.
+   * Goes on with a run that waits, or whose process has ended. `decisions`: by the id of the call that waits, or `plan`. A panel goes on too,
+   * as {@link resumePanel} goes on with it, which also takes the models of its members, and gives its PanelAnswer. Codes: `unknown_id`, `tool_arguments`, `run_conflict` while another goes on with it, those of {@link ask}.
    */
   async resume<T = unknown>(
     runId: string,
@@ -242,7 +267,39 @@ export class Runtime {
         const { signal, helpers, output, keep } = this.#resumed(options);
         return new RunStream<T>(now(() => this.#native.resumeFlow(runId, decisions, helpers)), [this, keep], signal, output, answer);
       },
+      panel: (question: string, options?: AskPanelOptions | null) => panelStream(this.#native, this, question, options),
+      resumePanel: (runId: string, options?: ResumePanelOptions | null) => resumedPanelStream(this.#native, this, runId, options),
     };
+  }
+
+  /**
+   * Asks several experts, and waits until the panel is over. A blind first round is always held; `baseline` is its score. Failed, refused and
+   * late ballots are counted in `dropped`. A missed quorum and a limit of the budget are no errors: `status` and `stoppedBy` say so. An aborted
+   * `signal` ends the panel, and the Promise is rejected with code `cancelled`.
+   *
+   * ```js
+   * const panel = await runtime.panel('Is a 510(k) needed for our ECG app?', { type: 'delphi', members: ['fda-510k', 'fda-samd'] });
+   * panel.score.decision; panel.minority; await panel.report('panel.html');
+   * ```
+   *
+   * Codes: `empty_input`, `too_large`, `duplicate_id`, `unknown_id` for a member that does not exist, `not_found` where no expert fits,
+   * `budget_unpriced`, `run_conflict`, those of arguments and of the search.
+   */
+  async panel(question: string, options?: AskPanelOptions | null): Promise<PanelAnswer> {
+    return askPanel(this.#native, this, question, options);
+  }
+
+  /**
+   * Goes on with a panel whose process has ended: no ballot that was given is asked for again. Codes: `unknown_id`, `invalid_argument` where a
+   * model is missing or the run is no panel, `run_conflict` while another goes on with it, those of {@link panel}.
+   */
+  async resumePanel(runId: string, options?: ResumePanelOptions | null): Promise<PanelAnswer> {
+    return resumePanel(this.#native, this, runId, options);
+  }
+
+  /** The panels of this tenant as sessions, the newest last. */
+  async panels(): Promise<PanelSession[]> {
+    return parse(await settle(() => native.panelSessions(this.#native)));
   }
 
   /** The runs of this tenant, the newest last; those with a `status`. Code: `invalid_argument`. */

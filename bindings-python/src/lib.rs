@@ -18,6 +18,7 @@ mod kb;
 mod log;
 mod metadata;
 mod models;
+mod panel;
 mod runtime;
 mod scalar;
 mod search;
@@ -40,6 +41,7 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     agents::register(module)?;
     models::register(module)?;
     runtime::register(module)?;
+    panel::register(module)?;
     consensus::register(module)
 }
 

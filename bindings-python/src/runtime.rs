@@ -42,7 +42,7 @@ pub struct NativeTool(Arc<dyn Tool>);
 
 /// Experts that answer; ``quorate.Runtime`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "Runtime")]
-pub struct Runtime(Held<Experts>);
+pub struct Runtime(pub Held<Experts>);
 
 /// What was said before; ``quorate.Conversation`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "Conversation")]
@@ -71,7 +71,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Options as JSON.
-fn options(given: &Bound<'_, PyDict>, what: &str) -> PyResult<Value> {
+pub fn options(given: &Bound<'_, PyDict>, what: &str) -> PyResult<Value> {
     object(given, what, Code::InvalidArgument).map(Value::Object)
 }
 
@@ -242,7 +242,7 @@ fn asked(
 }
 
 /// What raises the flag of a run.
-fn raised(run: &Cancel) -> impl FnOnce() + Send + 'static {
+pub fn raised(run: &Cancel) -> impl FnOnce() + Send + 'static {
     let run = run.clone();
     move || run.cancel()
 }
@@ -259,7 +259,7 @@ fn tools_of(given: &Bound<'_, PyAny>) -> PyResult<Vec<Arc<dyn Tool>>> {
 }
 
 /// The events of a run, or its last one alone.
-fn flow(whole: bool, experts: &Experts, run: Run) -> ModelFlow {
+pub fn flow(whole: bool, experts: &Experts, run: Run) -> ModelFlow {
     ModelFlow::of(if whole { runtime::whole(HOST, experts, run) } else { runtime::flow(HOST, experts, run) })
 }
 
@@ -338,7 +338,7 @@ impl Runtime {
         let answer = blocking(py, move |host| {
             let _told = host.cancel.tell(raised(&cancel));
             let going_on = Resume { decisions, tools, approve, cancel };
-            runtime::answer(HOST, &experts.resume(&run_id, going_on)?)
+            runtime::resumed(HOST, &experts, &run_id, going_on)
         })?;
         from_json(py, &answer)
     }
@@ -382,7 +382,7 @@ impl Runtime {
         #[pyo3(from_py_with = scalar)] run_id: String,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (experts, run_id) = (self.0.clone(), run_id);
-        let answer = blocking(py, move |_| runtime::answer(HOST, &experts.run(&run_id)?.answer()?))?;
+        let answer = blocking(py, move |_| runtime::answer_of(HOST, &experts, &run_id))?;
         from_json(py, &answer)
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
@@ -97,11 +98,40 @@ def runs(replies, documents, question, options, decisions):
     return {"answer": answer, "events": [event.type for event in runtime.run(answer.run_id).events()]}
 
 
+def says(name, replies):
+    return quorate.ScriptedModel(replies, id=f"scripted:{name}", price={"input": 1, "output": 2})
+
+
+def panels(question, members, judge, documents, options):
+    """Asks a panel, and tells what it came to, and how many events of each type its journal has."""
+    kb = model = None
+    if documents is not None:
+        kb = quorate.open(None)
+        kb.add(documents)
+    else:
+        model = says("nobody", [])
+    if "budget" in options:
+        options = {**options, "budget": quorate.Budget(**options["budget"])}
+    if members is not None:
+        seated = [{**one, "model": says(one["id"], one["says"])} if "says" in one else one for one in members]
+        members = [quorate.Member(**{name: value for name, value in one.items() if name != "says"}) for one in seated]
+    judge = None if judge is None else says("judge", judge)
+    runtime = quorate.Runtime(kb=kb, model=model)
+    try:
+        panel = runtime.panel(question, members=members, judge=judge, **options)
+    except TypeError as error:
+        raise quorate.InvalidInput("invalid_argument", str(error)) from error
+    events = collections.Counter(event.type for event in runtime.run(panel.run_id).events())
+    return {"panel": panel, "events": dict(events)}
+
+
 def perform(operation, handles, folder):
     args = dict(operation["args"])
     on = operation["on"]
     if operation["call"] == "runs":
         return runs(**args)
+    if operation["call"] == "panels":
+        return panels(**args)
     target = {"quorate": quorate, "consensus": quorate.consensus}.get(on) or handles[on]
     if "place" in args:
         args["place"] = folder / args["place"]

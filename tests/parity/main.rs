@@ -8,6 +8,7 @@ mod consensus;
 mod examples;
 mod knowledge;
 mod models;
+mod panels;
 mod runs;
 #[path = "../../examples/topics/all.rs"]
 mod topics;
@@ -70,6 +71,7 @@ fn run(operations: &[Value], folder: &Path) -> BTreeMap<String, Value> {
                 .or_else(|| agents::top(call, &args))
                 .or_else(|| models::top(call, &args))
                 .or_else(|| runs::top(call, &args))
+                .or_else(|| panels::top(call, &args))
                 .unwrap_or_else(|| panic!("{name}: quorate has no {call}")),
             ("consensus", _) => consensus::call(call, &args),
             (_, Some(Handle::Knowledge(kb))) => knowledge::on_kb(kb, call, &args),

@@ -51,7 +51,7 @@ pub use panels::{
     Aggregate, Alternative, BallotForm, Claim, Conformity, Coverage, DebateVerdict, Dropped, LogEntry,
     MAX_MEMBERS, MAX_OPTIONS, Member, Minority, Objection, OrderTest, PanelAnswer, PanelBallot, PanelKind,
     PanelMember, PanelOptions, PanelResume, PanelRound, PanelSession, Rate, Reason, Role, SeedQuestion,
-    Spread, Stance, Weighting,
+    Spread, Stance, Weighting, panel_page, panel_part,
 };
 pub use runtime::{MAX_QUESTION_BYTES, Question, Resume, Runtime, RuntimeOptions};
 pub use standins::{offline_tool_names, offline_tools};

@@ -29,6 +29,11 @@ impl RunView {
         &self.row
     }
 
+    /// Whether it is a panel, which [`RunView::panel`] tells of.
+    pub fn is_panel(&self) -> bool {
+        self.row.kind == panels::KIND
+    }
+
     /// What it showed, without what was about requests under way (`step_start`, `text`, `reasoning`, `tool_input`, `retry`).
     /// Errors: those of the store.
     pub fn events(&self) -> Result<Vec<Event>> {

@@ -54,6 +54,7 @@ from ._models import (
     record,
     replay,
 )
+from ._panel import Conformity, Member, PanelAnswer, PanelBallot, PanelMinority, PanelRound
 from ._quorate import (
     ERROR_CODES,
     Agent,
@@ -70,7 +71,7 @@ from ._quorate import (
     __version__,
 )
 from ._record import Coverage, Explanation, Record
-from ._runtime import Budget, Run, Runtime, RunStream, StateStore
+from ._runtime import Budget, PanelStream, Run, Runtime, RunStream, StateStore
 from ._talk import Conversation, Memory
 from ._tools import Tool, ToolContext, agent_tool, kb_tool, tool
 
@@ -95,6 +96,7 @@ __all__ = [
     "Citations",
     "Comparison",
     "Conflict",
+    "Conformity",
     "Context",
     "Conversation",
     "CopyReport",
@@ -117,13 +119,19 @@ __all__ = [
     "Locked",
     "Match",
     "Matches",
+    "Member",
     "Memory",
     "Model",
     "ModelEvent",
     "ModelStream",
     "NotFound",
     "Panel",
+    "PanelAnswer",
+    "PanelBallot",
     "PanelMember",
+    "PanelMinority",
+    "PanelRound",
+    "PanelStream",
     "QuorateError",
     "Record",
     "Recording",

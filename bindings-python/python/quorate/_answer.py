@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 from . import _quorate
 from ._errors import QuorateError
 from ._models import Usage, _told
+from ._panel import is_panel, panel_of, round_of
 from ._record import Record, record
 from ._report import Report
 from ._schema import Form
@@ -21,7 +22,9 @@ else:
 
     T = TypeVar("T", covariant=True)
 
-Status: TypeAlias = Literal["running", "waiting", "done", "partial", "cancelled", "refused", "abstained", "failed", "interrupted"]
+Status: TypeAlias = Literal[
+    "running", "waiting", "done", "partial", "cancelled", "refused", "abstained", "no_consensus", "failed", "interrupted"
+]
 Mode: TypeAlias = Literal["manual", "automatic", "autonomous_manual", "autonomous_automatic"]
 
 
@@ -126,7 +129,7 @@ class RunInfo(Report):
     run_id: str
     """Its id."""
     kind: str
-    """What kind of run: ``ask``."""
+    """What kind of run: ``ask`` or ``panel``."""
     title: str
     """The beginning of the question."""
     status: Status
@@ -145,7 +148,8 @@ class RunEvent(Record):
     """One event of a run: ``type``, ``run_id``, ``seq``, ``time``, ``agent``, ``round``, and what belongs to its type.
 
     ``text``, ``reasoning`` and ``tool_input`` have a ``delta``. Exactly one of ``end`` (``result``), ``error`` (``error``, ``result``),
-    ``waiting`` (``pending``) and ``cancelled`` (``result``) comes, and comes last.
+    ``waiting`` (``pending``) and ``cancelled`` (``result``) comes, and comes last. A panel's ``result`` is a :class:`PanelAnswer`; its ``ballot``
+    has what the ballot says, and its ``round_end`` a :class:`PanelRound` as ``result``.
     """
 
     __slots__ = ()
@@ -169,6 +173,9 @@ LAST = ("end", "error", "waiting", "cancelled")
 
 
 def answer_of(found: dict[str, Any], wanted: Form | None) -> Answer[Any]:
+    if is_panel(found):
+        panel: Any = panel_of(found)
+        return panel  # type: ignore[no-any-return]
     if wanted is not None and found["output"] is not None:
         found["output"] = wanted.read(found["output"])
     found["usage"] = Usage(**found["usage"])
@@ -190,6 +197,9 @@ def event_of(found: dict[str, Any], wanted: Form | None) -> RunEvent:
     for name in ("result", "partial"):
         answer = found.pop(name, None)
         if answer is None:
+            continue
+        if kind == "round_end":
+            found["result"] = round_of(answer)
             continue
         try:
             found["result"] = answer_of(answer, wanted if kind == "end" else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -13,7 +14,8 @@ from ._answer import Answer, RunEvent, T
 from ._await import Face, run_on, running_loop, twin_of
 from ._errors import InvalidInput
 from ._models import Model, ModelEvent, ModelStream, Reply, Tool
-from ._runtime import Approve, Budget, Run, Runtime, RunStream, Talk, Tools
+from ._panel import PanelAnswer, PanelOptions
+from ._runtime import Approve, Budget, PanelStream, Run, Runtime, RunStream, Talk, Tools
 from ._talk import Conversation, Memory
 
 if TYPE_CHECKING:
@@ -169,6 +171,21 @@ class AsyncRunStream(AsyncModelStream, Generic[T]):
         return self._of.result()
 
 
+class AsyncPanelStream(AsyncRunStream[Any]):
+    """The events of a panel, as they come. See :class:`quorate.PanelStream`."""
+
+    def __aiter__(self) -> AsyncPanelStream:
+        return self
+
+    async def __aenter__(self) -> AsyncPanelStream:
+        return self
+
+    async def result(self) -> PanelAnswer:  # type: ignore[override]
+        """Reads what is left, and gives what the panel came to. Codes: those of :meth:`quorate.Runtime.panel`."""
+        found: Any = await super().result()
+        return found  # type: ignore[no-any-return]
+
+
 class _RuntimeStream(Face[Runtime]):
     """Calls of a runtime that give their events, for asyncio. Coroutine functions among the tools run on the loop."""
 
@@ -220,11 +237,24 @@ class _RuntimeStream(Face[Runtime]):
         """As :meth:`quorate.Runtime.resume`, with the events from there."""
         return AsyncRunStream(self._of.stream._resume(run_id, decisions, output, tools, approve, running_loop()))
 
+    def panel(self, question: str, **given: Unpack[PanelOptions]) -> AsyncPanelStream:
+        """As :meth:`quorate.Runtime.panel`: ``async for event in runtime.aio.stream.panel("...", type="delphi")``."""
+        running_loop()
+        return AsyncPanelStream(self._of.stream._panel(question, given))
+
+    def resume_panel(
+        self, run_id: str, *, models: Mapping[str, Model] | None = None, judge: Model | None = None
+    ) -> AsyncPanelStream:
+        """As :meth:`quorate.Runtime.resume_panel`, with the events from there."""
+        running_loop()
+        return AsyncPanelStream(self._of.stream._resume_panel(run_id, models, judge))
+
 
 class AsyncRun(Face[Run]):
     """The calls of :class:`quorate.Run`, awaited."""
 
     events = twin_of(Run.events)
+    panel = twin_of(Run.panel)
 
     @overload
     async def answer(self, *, output: type[_F]) -> Answer[_F]: ...
@@ -266,6 +296,7 @@ class AsyncRuntime(Face[Runtime]):
     """The calls of :class:`quorate.Runtime`, awaited. Coroutine functions among the tools run on the loop."""
 
     runs = twin_of(Runtime.runs)
+    panels = twin_of(Runtime.panels)
     run = twin_of(Runtime.run)
     cancel = twin_of(Runtime.cancel)
     delete = twin_of(Runtime.delete, "write")
@@ -333,11 +364,28 @@ class AsyncRuntime(Face[Runtime]):
         stream = self._of.stream._resume(run_id, decisions, output, tools, approve, loop, whole=True)
         return await AsyncRunStream(stream).result()
 
+    async def panel(self, question: str, **given: Unpack[PanelOptions]) -> PanelAnswer:
+        """As :meth:`quorate.Runtime.panel`. When the task is cancelled the panel is too."""
+        running_loop()
+        return await AsyncPanelStream(self._of.stream._panel(question, given, whole=True)).result()
+
+    async def resume_panel(
+        self, run_id: str, *, models: Mapping[str, Model] | None = None, judge: Model | None = None
+    ) -> PanelAnswer:
+        """As :meth:`quorate.Runtime.resume_panel`. When the task is cancelled the panel is too."""
+        running_loop()
+        return await AsyncPanelStream(self._of.stream._resume_panel(run_id, models, judge, whole=True)).result()
+
     async def replay(
         self, run_id: str, change: Mapping[str, Any] | None = None, *, live: bool = False
     ) -> _evaluate.Replayed:
         """As :meth:`quorate.Runtime.replay`."""
         return await run_on("ask", self._of._replay, (run_id, change, live, running_loop()), {})
+
+
+for _twin, _return in ((AsyncRuntime.panel, "PanelAnswer"), (_RuntimeStream.panel, "AsyncPanelStream")):
+    # What help and editors show of the same call.
+    _twin.__signature__ = inspect.signature(Runtime.panel).replace(return_annotation=_return)  # type: ignore[attr-defined]
 
 
 async def evaluate_agents(

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +23,18 @@ from ._errors import Cancelled, InvalidInput
 from ._given import path_or_none, text, text_or_none
 from ._kb import KnowledgeBase, Where
 from ._models import Model, ModelStream, Reply
+from ._panel import (
+    Aggregate,
+    BallotForm,
+    GoingOn,
+    Member,
+    PanelAnswer,
+    PanelOptions,
+    PanelType,
+    Wanted,
+    Weighting,
+    panel_of,
+)
 from ._record import Record, record
 from ._schema import Form, form
 from ._talk import Conversation, Memory
@@ -129,8 +142,15 @@ class Run:
     def answer(self, *, output: Any = None) -> Answer[Any]: ...
 
     def answer(self, *, output: Any = None) -> Answer[Any]:
-        """Its answer, as far as there is one; its output is read as the type ``output``. Codes: the one by which the run failed."""
+        """Its answer, as far as there is one; its output is read as the type ``output``. Of a panel it is what :meth:`panel` gives.
+        Codes: the one by which the run failed."""
         return answer_of(self._runtime._native.answer(self.run_id), None if output is None else form(output))
+
+    def panel(self) -> PanelAnswer:
+        """What a panel came to, as far as it has come. Codes: the one by which it failed; ``invalid_argument`` for a run that is no panel."""
+        if self.info.kind != "panel":
+            raise _invalid(f"run '{self.run_id}' is no panel; read it by answer()")
+        return panel_of(self._runtime._native.answer(self.run_id))
 
     @property
     def aio(self) -> AsyncRun:
@@ -191,6 +211,21 @@ class RunStream(ModelStream, Generic[T]):
             raise last.error
         result: Answer[T] = last.result
         return result
+
+
+class PanelStream(RunStream[Any]):
+    """The events of a panel, as they come. See :class:`RunStream`."""
+
+    def __iter__(self) -> PanelStream:
+        return self
+
+    def __enter__(self) -> PanelStream:
+        return self
+
+    def result(self) -> PanelAnswer:  # type: ignore[override]
+        """Reads what is left, and gives what the panel came to. Codes: those of :meth:`Runtime.panel`."""
+        found: Any = super().result()
+        return found  # type: ignore[no-any-return]
 
 
 class _Stream:
@@ -277,6 +312,31 @@ class _Stream:
         wanted = None if output is None else form(output)
         native = self._of._native.resume_flow(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, whole)
         return RunStream(native, wanted, asked, self._of)
+
+    def panel(self, question: str, **given: Unpack[PanelOptions]) -> PanelStream:
+        """As :meth:`Runtime.panel`: ``for event in runtime.stream.panel("...", type="delphi")``."""
+        return self._panel(question, given)
+
+    def _panel(self, question: str, given: Mapping[str, Any], whole: bool = False) -> PanelStream:
+        wanted, asked = wanted_of(given), Asked(None)
+        asked.keep = wanted.keep
+        text(question, "the question")
+        native = _quorate.panel_flow(self._of._native, question, wanted.request, wanted.models, asked.cancel, whole)
+        return PanelStream(native, None, asked, self._of)
+
+    def resume_panel(
+        self, run_id: str, *, models: Mapping[str, Model] | None = None, judge: Model | None = None
+    ) -> PanelStream:
+        """As :meth:`Runtime.resume_panel`, with the events from there."""
+        return self._resume_panel(run_id, models, judge)
+
+    def _resume_panel(
+        self, run_id: str, models: Mapping[str, Model] | None, judge: Model | None, whole: bool = False
+    ) -> PanelStream:
+        given, asked = GoingOn(models, judge), Asked(None)
+        asked.keep = given.keep
+        native = _quorate.resume_panel_flow(self._of._native, text(run_id, "run_id"), given.models, asked.cancel, whole)
+        return PanelStream(native, None, asked, self._of)
 
 
 class Runtime:
@@ -448,7 +508,8 @@ class Runtime:
 
         ``output``: the type that its output is read as, where one was asked for.
 
-        ``decisions``: by the id of the call that waits, or ``"plan"``: ``"approve"``, ``"deny"``, ``{"arguments": {...}}``.
+        ``decisions``: by the id of the call that waits, or ``"plan"``: ``"approve"``, ``"deny"``, ``{"arguments": {...}}``. A panel goes on too, as
+        :meth:`resume_panel` goes on with it, which also takes the models of its members, and gives its :class:`PanelAnswer`.
         Codes: ``unknown_id``, ``tool_arguments``, ``run_conflict`` while another goes on with it, those of :meth:`ask`.
         """
         wanted = None if output is None else form(output)
@@ -456,6 +517,87 @@ class Runtime:
             host = self._host(tools, approve, asked)
             found = self._native.resume(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel)
         return answer_of(found, wanted)
+
+    def panel(
+        self,
+        question: str,
+        *,
+        type: PanelType = "parallel",
+        members: Iterable[str | Member] | None = None,
+        size: int = 5,
+        rounds: int | None = None,
+        options: Iterable[str] | None = None,
+        scale: tuple[float, float] | None = None,
+        quorum: float = 0.6,
+        anonymous: bool | None = None,
+        judge: Model | None = None,
+        chair: str | Member | None = None,
+        weights: Weighting = "declared",
+        where: Where = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        ballot: BallotForm | None = None,
+        aggregate: Aggregate | None = None,
+        seeds: Iterable[Mapping[str, Any]] | None = None,
+        truth: Any = None,
+        rho: float | None = None,
+        minority_threshold: float = 0.0,
+        similarity: float = 0.8,
+        member_seconds: float = 120,
+        title: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> PanelAnswer:
+        """Asks several experts, and waits until the panel is over. A blind first round is always held; ``baseline`` is its score.
+
+        ``type``: ``parallel`` (independent ballots), ``sequential`` (each sees earlier reasons, in both orders), ``consensus`` (proposal and
+        objections), ``debate`` (sides and a judge), ``socratic`` (six kinds of question), ``delphi`` (anonymous ratings in rounds).
+        ``members``: ids or :class:`quorate.Member`; None: the ``size`` experts that the registry's ``select_panel`` finds. ``rounds``: at most,
+        the blind one counted. ``options``: the answers to choose from; ``scale``: lowest and highest number; without either members answer
+        in words. ``ballot``: what members give, where that does not follow from these. ``quorum``: the share of voters whose ballots each
+        round needs; where they are missing ``status`` is ``no_consensus``. ``anonymous``: None is yes. ``judge``: of a debate, of another
+        family than the members' models. ``chair``: who leads and sums up, and cannot change the score.
+
+        ``weights``: ``declared`` (the members' own), ``calibrated`` (by recorded outcomes) or ``confidence``; all are settled before anybody has
+        heard anybody, and capped. ``seeds``: ``{"question", "answer"}`` with known numbers, by which members are weighed instead (Cooke).
+        ``aggregate``: another decision beside the score, ``honeybee`` or ``particles``. ``truth``: what is right, where that is known; no
+        member sees it. ``rho``: how alike ballots of members are that share a model (None: estimated). ``minority_threshold``: a synthesis
+        names each minority of at least this share. ``similarity``: from which cosine on positions in words may mean the same.
+        ``member_seconds``: after so long an answer is late. ``where``, ``budget``, ``idempotency_key`` as for :meth:`ask`; the default of 20 steps is 20 for
+        each member. ``seed`` decides orders, sides and labels. ``title``: what lists show.
+
+        Codes: ``empty_input``, ``too_large``, ``duplicate_id``, ``unknown_id`` for a member that does not exist, ``not_found`` where no expert fits,
+        ``budget_unpriced``, ``run_conflict``, those of arguments and of the search.
+
+        >>> from quorate import ScriptedModel
+        >>> yes = ScriptedModel(lambda request: '{"choice": "yes"}')
+        >>> Runtime(model=yes).panel("Is it?", members=["ann", "bob", "eve"], options=["yes", "no"]).score.level
+        'unanimous'
+        """
+        given = {name: value for name, value in locals().items() if name not in ("self", "question")}
+        wanted = Wanted(given)
+        with Asked(None) as asked:
+            found = _quorate.ask_panel(self._native, text(question, "the question"), wanted.request, wanted.models, asked.cancel)
+        return panel_of(found)
+
+    def resume_panel(
+        self, run_id: str, *, models: Mapping[str, Model] | None = None, judge: Model | None = None
+    ) -> PanelAnswer:
+        """Goes on with a panel whose process has ended: no ballot that was given is asked for again.
+
+        ``models``: by the ids of members, those that are not the runtime's. ``judge``: of a debate, where it is not the runtime's model.
+        Codes: ``unknown_id``, ``invalid_argument`` where a model is missing or the run is no panel, ``run_conflict`` while another goes on with
+        it, those of :meth:`panel`.
+        """
+        given = GoingOn(models, judge)
+        with Asked(None) as asked:
+            found = _quorate.resume_panel(self._native, text(run_id, "run_id"), given.models, asked.cancel)
+        return panel_of(found)
+
+    def panels(self) -> list[Record]:
+        """The panels of this tenant as sessions, the newest last: ``run_id``, ``title``, ``query``, ``type``, ``status`` (``created``, ``in_progress``,
+        ``completed``, ``failed``, or ``waiting`` for :meth:`resume_panel`), ``members``."""
+        found: list[Record] = record(_quorate.panel_sessions(self._native))
+        return found
 
     def runs(self, status: Status | None = None) -> list[RunInfo]:
         """The runs of this tenant, the newest last. Code: ``invalid_argument``."""
@@ -554,6 +696,15 @@ class Runtime:
         raise TypeError("a runtime holds models and tools, and is neither copied deeply nor pickled: share the object")
 
 
+def wanted_of(given: Mapping[str, Any]) -> Wanted:
+    """A panel of which only some options are given."""
+    defaults = Runtime.panel.__kwdefaults__
+    unknown = next((name for name in given if name not in defaults), None)
+    if unknown is not None:
+        raise TypeError(f"panel() got an unexpected keyword argument '{unknown}'")
+    return Wanted({**defaults, **given})
+
+
 def _decided(decide: Any, pending: dict[str, Any], asked: Asked, cancel: _quorate.Cancel) -> dict[str, Any]:
     return {"decision": asked.run(lambda: decide(record(pending)), cancel, "the function approve")}
 
@@ -574,3 +725,7 @@ def _object(given: Any, what: str) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise _invalid(f"{what} is of type {type(given).__name__}; a dict is expected")
     return dict(given)
+
+
+# What help and editors show of the same call.
+_Stream.panel.__signature__ = inspect.signature(Runtime.panel).replace(return_annotation="PanelStream")  # type: ignore[attr-defined]

@@ -66,6 +66,8 @@ class Asked:
         self.cancel = _quorate.Cancel()
         self.tools: list[Tool] = []
         """What may be called: it lives as long."""
+        self.keep: Any = None
+        """What else lives as long: models of members."""
         self._loop = loop
         self._own: Loop | None = None
         self._context = copy_context()

@@ -1,7 +1,7 @@
 //! How do panels, Delphi rounds, swarms, clusters and aligned texts answer a host?
 
 use quorate_consensus::delphi::{self, DelphiConfig, DelphiItem};
-use quorate_consensus::panel::{self, Ballot, Decision, PanelConfig, Position};
+use quorate_consensus::panel::{self, Ballot, PanelConfig, Position};
 use quorate_consensus::swarm::{self, HoneybeeConfig, SwarmConfig};
 use quorate_consensus::text::{self as meaning, ClusterConfig};
 use quorate_core::{Error, Result, shorten};
@@ -171,11 +171,5 @@ pub fn score_panel(mut args: Args) -> Result<Answer> {
     let ballots = ballots(args.take("ballots"))?;
     let options = args.maybe("options", texts)?.unwrap_or_default();
     let config = PanelConfig { options, ..args.rest()? };
-    let score = panel::score_panel_with(&ballots, &config)?;
-    let (decision, tied) = match &score.decision {
-        Decision::Tie(tied) => (Answer::from(()), tied.clone()),
-        Decision::Option(one) | Decision::Medoid(one) => (one.as_str().into(), Vec::new()),
-        Decision::Number(x) => ((*x).into(), Vec::new()),
-    };
-    Answer::with(&score, [("decision", decision), ("tied", tied.into()), ("lines", score.explain().into())])
+    Answer::report(&panel::score_panel_with(&ballots, &config)?)
 }

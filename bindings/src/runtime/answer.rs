@@ -17,7 +17,7 @@ pub fn answer(host: Host, answer: &Answer) -> Result<Value> {
 }
 
 /// Brings every citation in a value to the host's units.
-fn place_all(host: Host, value: &mut Value) {
+pub(super) fn place_all(host: Host, value: &mut Value) {
     match value {
         Value::Object(members) => {
             if let Ok(citation) = serde_json::from_value::<Citation>(Value::Object(members.clone())) {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod evaluate;
+mod panel;
 mod run;
 mod talk;
 
@@ -10,6 +11,7 @@ pub use evaluate::{
     agent_comparison, agent_report, agent_report_of, agent_rows, change, evaluation, golden, judge, replayed,
     task, tasks, verdict,
 };
+pub use panel::{PanelModels, answer_of, check_member, page, panel, panel_options, resumed, session};
 pub use run::{Run, flow, flow_when, whole};
 pub use talk::{conversation_options, facts, forgotten, said, turns};
 
@@ -181,4 +183,5 @@ pub(crate) fn renamed(host: Host, value: Value) -> Value {
 }
 
 /// Members that hold what users, models and tools have written.
-const WRITTEN: [&str; 5] = ["arguments", "output", "content", "message", "data"];
+const WRITTEN: [&str; 8] =
+    ["arguments", "output", "content", "message", "data", "position", "said", "shares"];

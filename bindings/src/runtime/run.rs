@@ -1,10 +1,13 @@
 //! How does a run become a flow of events?
 
 use quorate_core::{Cancel, Result};
-use quorate_runtime::{Event, Question, Resume, RunStream, Runtime, Status};
+use quorate_runtime::{
+    Answer, Event, PanelAnswer, PanelOptions, PanelResume, Question, Resume, RunStream, Runtime, Status,
+};
 use serde_json::{Value, json};
 
 use super::answer::{answer, event, failed};
+use super::panel::{self, GoingOn, going_on};
 use crate::{Feed, Flow, Host};
 
 /// The most events that are taken out of the stream at once.
@@ -14,8 +17,12 @@ const BATCH: usize = 256;
 pub enum Run {
     /// A question is asked.
     Ask(Box<Question>),
-    /// A run goes on.
+    /// A run of any kind goes on.
     Resume(String, Box<Resume>),
+    /// A panel is asked.
+    Panel(String, Box<PanelOptions>),
+    /// A panel goes on.
+    ResumePanel(String, Box<PanelResume>),
 }
 
 /// What gives a runtime, on the thread that reads the stream.
@@ -37,6 +44,8 @@ fn cancel_of(run: &Run) -> Cancel {
     match run {
         Run::Ask(question) => question.cancel.clone(),
         Run::Resume(_, going_on) => going_on.cancel.clone(),
+        Run::Panel(_, options) => options.cancel.clone(),
+        Run::ResumePanel(_, going_on) => going_on.cancel.clone(),
     }
 }
 
@@ -48,16 +57,33 @@ struct Whole {
 
 impl Whole {
     fn answer(&self, run: Run) -> Result<Value> {
-        let found = match run {
-            Run::Ask(question) => self.runtime.ask(*question)?,
-            Run::Resume(id, going_on) => self.runtime.resume(&id, *going_on)?,
-        };
-        let kind = match found.status {
-            Status::Waiting => "waiting",
-            Status::Cancelled => "cancelled",
-            _ => "end",
-        };
-        Ok(json!({"type": kind, "result": answer(self.host, &found)?}))
+        let (runtime, host) = (&self.runtime, self.host);
+        match run {
+            Run::Ask(question) => asked(host, &runtime.ask(*question)?),
+            Run::Resume(id, given) => match going_on(runtime, &id, *given)? {
+                GoingOn::Asked(given) => asked(host, &runtime.resume(&id, given)?),
+                GoingOn::Panel(given) => of_panel(host, &runtime.resume_panel(&id, given)?),
+            },
+            Run::Panel(question, options) => of_panel(host, &runtime.panel(question, *options)?),
+            Run::ResumePanel(id, given) => of_panel(host, &runtime.resume_panel(&id, *given)?),
+        }
+    }
+}
+
+fn asked(host: Host, found: &Answer) -> Result<Value> {
+    Ok(json!({"type": last(found.status), "result": answer(host, found)?}))
+}
+
+fn of_panel(host: Host, found: &PanelAnswer) -> Result<Value> {
+    Ok(json!({"type": last(found.status), "result": panel::panel(host, found)?}))
+}
+
+/// The last event of a run that ended so.
+fn last(status: Status) -> &'static str {
+    match status {
+        Status::Waiting => "waiting",
+        Status::Cancelled => "cancelled",
+        _ => "end",
     }
 }
 
@@ -89,7 +115,12 @@ impl RunFeed {
             let runtime = open()?;
             self.stream = Some(match run {
                 Run::Ask(question) => runtime.stream(*question)?,
-                Run::Resume(id, going_on) => runtime.stream_resumed(&id, *going_on)?,
+                Run::Resume(id, given) => match going_on(&runtime, &id, *given)? {
+                    GoingOn::Asked(given) => runtime.stream_resumed(&id, given)?,
+                    GoingOn::Panel(given) => runtime.stream_panel_resumed(&id, given)?,
+                },
+                Run::Panel(question, options) => runtime.stream_panel(question, *options)?,
+                Run::ResumePanel(id, given) => runtime.stream_panel_resumed(&id, *given)?,
             });
         }
         Ok(self.stream.as_mut())

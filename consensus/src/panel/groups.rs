@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::ballot::Ballot;
 
@@ -16,8 +16,18 @@ pub struct PanelGroups {
     pub rho: f64,
     /// `given`; `estimated` from the ballots; or `assumed` to be 1, where nothing tells.
     pub rho_is: &'static str,
-    /// The voters of each group that has several.
+    /// The voters of each group that has several. Written out, a list of `{name, voters}`: names are users' own.
+    #[serde(serialize_with = "listed")]
     pub groups: BTreeMap<String, Vec<String>>,
+}
+
+fn listed<S: Serializer>(groups: &BTreeMap<String, Vec<String>>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Group<'a> {
+        name: &'a str,
+        voters: &'a [String],
+    }
+    serializer.collect_seq(groups.iter().map(|(name, voters)| Group { name, voters }))
 }
 
 /// The groups of several ballots, with their correlation; `None` where each ballot is alone.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::{Code, Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::ballot::{Ballot, Position};
 use super::groups::{self, PanelGroups};
@@ -115,8 +116,8 @@ pub struct PanelInterval {
     pub method: &'static str,
 }
 
-/// The result of [`score_panel`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// The result of [`score_panel`]. Written out, its decision is a plain value, null on a tie, with `tied` and `lines` beside it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PanelScore {
     /// The kind of the ballots: choice, ranking, probability, number or vector.
     pub kind: &'static str,
@@ -147,11 +148,43 @@ pub struct PanelScore {
     /// The groups of several ballots, and how alike these are; `None` where each ballot is alone.
     pub groups: Option<PanelGroups>,
     /// How the decision was reached, line by line; [`PanelScore::explain`] has it in its place.
-    #[serde(skip)]
     pub(super) decided_by: Vec<String>,
     /// The terms of `confidence`: voter, weight, confidence given to the decision.
-    #[serde(skip)]
     pub(super) confidence_terms: Vec<(String, f64, f64)>,
+}
+
+impl Serialize for PanelScore {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("PanelScore", 14)?;
+        let tied: &[String] = match &self.decision {
+            Decision::Tie(tied) => {
+                out.serialize_field("decision", &())?;
+                tied
+            }
+            Decision::Option(one) | Decision::Medoid(one) => {
+                out.serialize_field("decision", one)?;
+                &[]
+            }
+            Decision::Number(x) => {
+                out.serialize_field("decision", x)?;
+                &[]
+            }
+        };
+        out.serialize_field("tied", tied)?;
+        out.serialize_field("kind", self.kind)?;
+        out.serialize_field("level", &self.level)?;
+        out.serialize_field("support", &self.support)?;
+        out.serialize_field("agreement", &self.agreement)?;
+        out.serialize_field("intervals", &self.intervals)?;
+        out.serialize_field("minority", &self.minority)?;
+        out.serialize_field("confidence", &self.confidence)?;
+        out.serialize_field("voters", &self.voters)?;
+        out.serialize_field("weight", &self.weight)?;
+        out.serialize_field("effective_voters", &self.effective_voters)?;
+        out.serialize_field("groups", &self.groups)?;
+        out.serialize_field("lines", &self.explain())?;
+        out.end()
+    }
 }
 
 /// Scores a panel with default options: see [`score_panel_with`].

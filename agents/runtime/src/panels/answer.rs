@@ -4,7 +4,7 @@ use quorate_consensus::delphi::DelphiRound;
 use quorate_consensus::panel::PanelScore;
 use quorate_core::Result;
 use quorate_models::Usage;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::options::{Aggregate, BallotForm, PanelKind, Role, Weighting};
@@ -153,7 +153,8 @@ pub struct PanelRound {
     pub proposal: Option<String>,
     /// Of a consensus panel: how many objected.
     pub objections: Option<usize>,
-    /// Of a socratic panel: the kind of question, and the question.
+    /// Of a socratic panel: the kind of question, and the question. Written out, `{kind, text}`.
+    #[serde(serialize_with = "asked")]
     pub question: Option<(String, String)>,
 }
 
@@ -193,7 +194,8 @@ pub struct PanelBallot {
     pub round: u32,
     /// Who gave it.
     pub member: String,
-    /// What it says.
+    /// What it says. Written out, the plain value: a text, a number, a list of options, or numbers by option.
+    #[serde(serialize_with = "plain")]
     pub position: Stance,
     /// The position by which it is counted: the option, the one ranked or rated highest, or the words of those who mean the same.
     pub holds: String,
@@ -349,8 +351,32 @@ pub struct Alternative {
     pub method: Aggregate,
     /// The option; `None` where it decides for none.
     pub decision: Option<String>,
-    /// The share of each option.
+    /// The share of each option. Written out, by option.
+    #[serde(serialize_with = "by_option")]
     pub shares: Vec<(String, f64)>,
     /// Whether the swarm had come to rest, or together.
     pub converged: bool,
+}
+
+fn plain<S: Serializer>(stance: &Stance, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    stance.plain().serialize(serializer)
+}
+
+fn by_option<S: Serializer>(
+    shares: &[(String, f64)],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_map(shares.iter().map(|(option, share)| (option, share)))
+}
+
+fn asked<S: Serializer>(
+    question: &Option<(String, String)>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Asked<'a> {
+        kind: &'a str,
+        text: &'a str,
+    }
+    question.as_ref().map(|(kind, text)| Asked { kind, text }).serialize(serializer)
 }

@@ -82,7 +82,7 @@ impl Events {
                     Outcome::Answer { value, .. } => match (ask.what, after.read(*at, value)) {
                         (What::Ballot, Ok(Some(ballot))) => {
                             let data = json!({
-                                "position": ballot.stance, "holds": ballot.stance.holds(), "confidence": ballot.confidence,
+                                "position": ballot.stance.plain(), "holds": ballot.stance.holds(), "confidence": ballot.confidence,
                                 "reasons": ballot.reasons, "objection": ballot.objection,
                             });
                             push(self, "ballot", Some(agent.clone()), round, data);

@@ -14,6 +14,7 @@ mod machine;
 mod offline;
 mod open;
 mod options;
+mod page;
 mod prompt;
 mod protocol;
 mod result;
@@ -34,4 +35,5 @@ pub use options::{
     Aggregate, BallotForm, MAX_MEMBERS, MAX_OPTIONS, Member, PanelKind, PanelOptions, Role, SeedQuestion,
     Weighting,
 };
+pub use page::{panel_page, panel_part};
 pub use stance::{Reason, Stance};

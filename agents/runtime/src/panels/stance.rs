@@ -76,6 +76,18 @@ impl Stance {
         }
     }
 
+    /// The position as a plain value: a text, a number, a list of options, or numbers by option.
+    pub fn plain(&self) -> Value {
+        match self {
+            Stance::Choice(text) | Stance::Text(text) => json!(text),
+            Stance::Ranking(options) => json!(options),
+            Stance::Number(number) => json!(number),
+            Stance::Probability(pairs) | Stance::Ratings(pairs) => {
+                Value::Object(pairs.iter().map(|(option, number)| (option.clone(), json!(number))).collect())
+            }
+        }
+    }
+
     /// What is held: the option, the one that stands highest (`a | b` where several do), the number or the words.
     pub(crate) fn holds(&self) -> String {
         match self {

@@ -283,6 +283,30 @@ class PanelInterval(Report):
 
 
 @dataclass(frozen=True, repr=False)
+class PanelGroup(Report):
+    """Voters that are not independent."""
+
+    name: str
+    """What they share."""
+    voters: list[str]
+    """Who they are."""
+
+
+@dataclass(frozen=True, repr=False)
+class PanelGroups(Report):
+    """What groups of voters that are not independent do to the effective number of ballots."""
+
+    rho: float
+    """Intra-class correlation of ballots within a group: 0 independent, 1 one voter."""
+    rho_is: str
+    """``given``; ``estimated`` from the ballots; or ``assumed`` to be 1, where nothing tells."""
+    groups: list[PanelGroup]
+    """The groups of several voters."""
+
+    _parts = {"groups": PanelGroup}
+
+
+@dataclass(frozen=True, repr=False)
 class PanelScore(Report):
     """What a panel decides, how firmly, and who differs."""
 
@@ -309,11 +333,13 @@ class PanelScore(Report):
     weight: float
     """Their weight."""
     effective_voters: float
-    """Kish's effective number of ballots."""
+    """Kish's effective number of ballots; those of one group count for fewer."""
+    groups: PanelGroups | None
+    """The groups of several ballots; None where each ballot is alone."""
     lines: list[str] = field(repr=False)
     """The arithmetic, line by line."""
 
-    _parts = {"agreement": PanelAgreement, "minority": MinorityReport, "intervals": PanelInterval}
+    _parts = {"agreement": PanelAgreement, "minority": MinorityReport, "intervals": PanelInterval, "groups": PanelGroups}
 
     def explain(self) -> str:
         """The arithmetic behind the score; each line can be recomputed by hand from the ones before and the ballots."""
@@ -431,12 +457,16 @@ def score_panel(
     tolerance: float | None = None,
     similarity: float = 0.8,
     minority_threshold: float = 0.0,
+    groups: Mapping[str, str] | None = None,
+    rho: float | None = None,
 ) -> PanelScore:
     """One call for a panel: decision, level, support, agreement, factions, confidence, and the arithmetic.
 
     ``ballots``: :class:`Ballot` objects or dicts with the same fields (``position`` in place of the five kinds where its
     type tells: text, list of texts, dict, number, list of numbers), or ``{voter: position}``. ``options``: all that could be
-    chosen. ``scale`` and ``tolerance``: of numbers; ``similarity``: least cosine of vectors that agree.
+    chosen. ``scale`` and ``tolerance``: of numbers; ``similarity``: least cosine of vectors that agree. ``groups``: the group of each
+    voter that is in one, such as the model that answers for it; ballots of one group are not independent, with the intra-class
+    correlation ``rho`` (None: estimated, and where that cannot be, 1).
 
     >>> score = score_panel({"a": "treat", "b": "treat", "c": "treat", "d": "wait"})
     >>> score.decision, score.level, score.support
@@ -446,4 +476,5 @@ def score_panel(
     """
     if isinstance(ballots, Iterable) and not isinstance(ballots, (str, bytes, Mapping)):
         ballots = [vars(ballot) if isinstance(ballot, Ballot) else ballot for ballot in ballots]
+    groups = {} if groups is None else groups
     return PanelScore._of(_quorate.consensus("score_panel", locals()))
