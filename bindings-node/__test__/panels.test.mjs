@@ -10,8 +10,16 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import { AgentRegistry, Cancelled, InvalidInput, PanelAnswer, QuorateError, Runtime, ScriptedModel, consensus, open } from 'quorate';
 
-import { fails, inFolder } from './support/kb.mjs';
+import { inFolder } from './support/kb.mjs';
 import { all, never, program } from './support/runs.mjs';
+
+/** It is rejected with this code. */
+const fails = (promise, code) =>
+  assert.rejects(promise, (error) => {
+    assert.ok(error instanceof QuorateError, String(error));
+    assert.equal(error.code, code, error.message);
+    return true;
+  });
 
 const TYPES = ['parallel', 'sequential', 'consensus', 'debate', 'socratic', 'delphi'];
 const options = ['yes', 'no'];
