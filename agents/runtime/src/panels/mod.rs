@@ -10,6 +10,7 @@ mod driver;
 mod event;
 mod fact;
 mod grouping;
+mod html;
 mod machine;
 mod offline;
 mod open;
@@ -17,6 +18,7 @@ mod options;
 mod prompt;
 mod protocol;
 mod result;
+mod rows;
 mod seat;
 mod stage;
 mod stance;
@@ -34,4 +36,5 @@ pub use options::{
     Aggregate, BallotForm, MAX_MEMBERS, MAX_OPTIONS, Member, PanelKind, PanelOptions, Role, SeedQuestion,
     Weighting,
 };
+pub use rows::PanelRow;
 pub use stance::{Reason, Stance};
