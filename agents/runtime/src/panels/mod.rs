@@ -23,6 +23,7 @@ mod seat;
 mod stage;
 mod stance;
 mod synthesis;
+mod table;
 mod tally;
 
 pub use answer::{
