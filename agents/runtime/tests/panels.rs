@@ -633,3 +633,115 @@ fn observers_remark_and_do_not_vote() {
     let remark = answer.log.iter().find(|entry| entry.member.as_deref() == Some("watches")).unwrap();
     assert_eq!((remark.kind.as_str(), remark.round), ("response", 1));
 }
+
+#[test]
+fn outcomes_that_were_recorded_calibrate_the_weights() {
+    let registry = empty_registry();
+    registry.add(Agent::new("good", "Good", "Treats kidney disease with care.")).unwrap();
+    registry.add(Agent::new("bad", "Bad", "Treats kidney disease in haste.")).unwrap();
+    let question = "Is metformin safe in kidney disease?";
+    for _ in 0..40 {
+        registry.record_outcome("good", question, 1.0).unwrap();
+        registry.record_outcome("bad", question, 0.0).unwrap();
+    }
+    let runtime = Runtime::new(RuntimeOptions {
+        registry: Some(registry),
+        model: Some(model("scripted:runtime", |request| answer(request, ballot("yes", 0.5, "x")))),
+        ..RuntimeOptions::default()
+    })
+    .unwrap();
+    let members = || vec![Member::new("good"), Member::new("bad")];
+    let counts = |weights| {
+        let options = PanelOptions { weights, ..options(PanelKind::Parallel, members()) };
+        let answer = runtime.panel(question, options).unwrap();
+        (answer.members[0].counts, answer.members[1].counts)
+    };
+    assert_eq!(counts(Weighting::Declared), (1.0, 1.0));
+    let (good, bad) = counts(Weighting::Calibrated);
+    assert!(good > 1.4 && bad < 0.6 && good / bad <= 3.0 + 1e-9, "{good} {bad}");
+}
+
+#[test]
+fn names_are_shown_where_the_panel_is_not_anonymous() {
+    let seen = Arc::new(Mutex::new(String::new()));
+    let keep = Arc::clone(&seen);
+    let watcher = member("watcher", move |request| {
+        keep.lock().unwrap().push_str(&prompt(request));
+        ballot("yes", 0.5, "I watch")
+    });
+    let panel = |anonymous| {
+        seen.lock().unwrap().clear();
+        let members = vec![stubborn("annabel", "yes"), watcher.clone()];
+        let options = PanelOptions { anonymous, rounds: Some(2), ..options(PanelKind::Consensus, members) };
+        runtime().panel("Is it?", options).unwrap();
+        seen.lock().unwrap().contains("by=\"annabel\"")
+    };
+    assert!(!panel(None) && panel(Some(false)));
+}
+
+#[test]
+fn who_has_nothing_against_a_proposal_in_words_stands_behind_it() {
+    let says = |id: &'static str, text: &'static str, objection: Option<&'static str>| {
+        member(id, move |request| {
+            let mut said = json!({"position": text, "confidence": 0.7, "reasons": [{"text": format!("because {}", panel::number(id))}]});
+            if panel::can_object(request) {
+                said["objection"] = json!(objection);
+            }
+            said
+        })
+    };
+    let members = vec![
+        says("a", "Start at 500 mg daily.", None),
+        says("b", "Start at 500 mg daily.", None),
+        says("c", "Start at 850 mg daily.", None),
+        says("d", "Do not start at all.", Some("The kidneys are too weak.")),
+    ];
+    let options = PanelOptions { options: vec![], rounds: Some(2), ..options(PanelKind::Consensus, members) };
+    let answer = runtime().panel("Which dose?", options).unwrap();
+    assert!((answer.baseline.as_ref().unwrap().support - 0.5).abs() < 1e-12);
+    assert_eq!(decision(&answer).as_deref(), Some("Start at 500 mg daily."));
+    assert!((answer.score.as_ref().unwrap().support - 0.75).abs() < 1e-12);
+    assert_eq!(answer.rounds[1].proposal.as_deref(), Some("Start at 500 mg daily."));
+    assert_eq!(answer.objections[0].text, "The kidneys are too weak.");
+}
+
+#[test]
+fn the_page_escapes_what_members_say_and_the_rows_name_what_is_missing() {
+    let evil = member("<b>evil", |_| ballot("no", 0.9, "<script>alert(1)</script>"));
+    let refuses = member("refuses", |_| json!({"refusal": "no"}));
+    for kind in PanelKind::ALL {
+        let members = vec![stubborn("a", "yes"), stubborn("b", "yes"), evil.clone(), refuses.clone()];
+        let options = PanelOptions {
+            judge: Some(model("scripted:judge", |_| json!({"reason": "<i>", "winner": "tie"}))),
+            ..options(kind, members)
+        };
+        let options = match kind {
+            PanelKind::Delphi => PanelOptions {
+                members: Some(vec![
+                    member(
+                        "<b>evil",
+                        |_| json!({"ratings": {"yes": 3, "no": 4}, "reasons": [{"text": "<script>"}]}),
+                    ),
+                    member("b", |_| json!({"ratings": {"yes": 9, "no": 1}})),
+                ]),
+                ..options
+            },
+            _ => options,
+        };
+        let answer = runtime().panel("Is <it> so?", options).unwrap();
+        let page = answer.report_html();
+        assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+        for raw in ["<script", "<b>evil", "<it>", "http://", "https://"] {
+            assert!(!page.contains(raw), "{kind:?}: {raw}");
+        }
+        assert!(page.contains("&lt;b&gt;evil"), "{kind:?}");
+        let rows = answer.rows();
+        assert_eq!(rows.len(), answer.ballots.len() + answer.dropped.len());
+        if kind != PanelKind::Delphi {
+            assert!(
+                rows.iter().any(|row| row.member == "refuses" && row.dropped.as_deref() == Some("refused"))
+            );
+        }
+        assert!(rows.windows(2).all(|pair| pair[0].round <= pair[1].round));
+    }
+}

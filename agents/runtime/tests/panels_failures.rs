@@ -271,3 +271,53 @@ fn a_model_that_panics_is_one_ballot_less() {
     let answer = runtime().panel("Is it?", options(PanelKind::Parallel, members)).unwrap();
     assert_eq!((answer.status, answer.dropped[0].member.as_str()), (Status::Done, "c"));
 }
+
+#[test]
+fn an_interrupted_panel_needs_the_models_of_its_members() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = || {
+        Runtime::new(RuntimeOptions {
+            model: Some(model("scripted:runtime", |_| ballot("yes", 0.5, "x"))),
+            store: Some(StateStore::open(folder.path()).unwrap()),
+            ..RuntimeOptions::default()
+        })
+        .unwrap()
+    };
+    let runtime = of();
+    let first = runtime
+        .panel("Is it?", options(PanelKind::Parallel, vec![stubborn("a", "yes"), stubborn("b", "no")]))
+        .unwrap();
+    // As a process leaves it that ends after the first ballot.
+    let entries = runtime.run(&first.run_id).unwrap().entries().unwrap();
+    let store = runtime.store().clone();
+    let new = quorate_state::NewRun { id: Some("broken"), kind: "panel", title: "t", ..Default::default() };
+    let quorate_state::Begun::New(run) = store.begin(&new, &entries[..2]).unwrap() else { panic!() };
+    run.finish().unwrap();
+    let session = runtime.run("broken").unwrap().session().unwrap();
+    assert_eq!(session.status, "waiting");
+    assert_eq!(runtime.runs(Some("interrupted")).unwrap()[0].id, "broken");
+    let given: Vec<String> =
+        runtime.run("broken").unwrap().panel().unwrap().ballots.into_iter().map(|one| one.member).collect();
+    assert_eq!(given.len(), 1);
+    let lacking = runtime.resume_panel("broken", PanelResume::default()).unwrap_err();
+    assert_eq!(lacking.code(), Code::InvalidArgument);
+    assert!(lacking.message().contains("member 'a'"), "{}", lacking.message());
+    let models = ["a", "b"]
+        .map(|id| (id.to_owned(), stubborn(id, if id == "a" { "yes" } else { "no" }).model.unwrap()));
+    let kinds = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&kinds);
+    let going_on = PanelResume { models: models.to_vec(), ..PanelResume::default() };
+    let answer = runtime
+        .resume_panel_shown("broken", going_on, move |event| keep.lock().unwrap().push(event.kind))
+        .unwrap();
+    assert_eq!((answer.status, answer.ballots.len()), (Status::Done, 2));
+    assert_eq!(answer.score, first.score);
+    let kinds = kinds.lock().unwrap().clone();
+    assert_eq!(kinds, ["run_start", "ballot", "usage", "round_end", "end"]);
+    // One that is only to be ended needs no models.
+    let new = quorate_state::NewRun { id: Some("other"), kind: "panel", title: "t", ..Default::default() };
+    let quorate_state::Begun::New(run) = store.begin(&new, &entries[..2]).unwrap() else { panic!() };
+    run.finish().unwrap();
+    runtime.cancel("other").unwrap();
+    assert_eq!(runtime.run("other").unwrap().panel().unwrap().status, Status::Cancelled);
+}
