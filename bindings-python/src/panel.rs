@@ -24,6 +24,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(resume_panel_flow, module)?)?;
     module.add_function(wrap_pyfunction!(panel_sessions, module)?)?;
     module.add_function(wrap_pyfunction!(panel_page, module)?)?;
+    module.add_function(wrap_pyfunction!(panel_rows, module)?)?;
     module.add_function(wrap_pyfunction!(check_member, module)?)
 }
 
@@ -131,6 +132,14 @@ fn panel_sessions<'py>(py: Python<'py>, experts: &Runtime) -> PyResult<Bound<'py
 fn panel_page(py: Python<'_>, answer: &Bound<'_, PyDict>, part: bool) -> PyResult<String> {
     let given = options(answer, "a panel's answer")?;
     blocking(py, move |_| runtime::page(HOST, given, part))
+}
+
+/// A row for each ballot of a panel's answer and each missing one.
+#[pyfunction]
+fn panel_rows<'py>(py: Python<'py>, answer: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+    let given = options(answer, "a panel's answer")?;
+    let rows = blocking(py, move |_| runtime::rows(HOST, given))?;
+    from_json(py, &rows)
 }
 
 /// Refuses what a member cannot be.

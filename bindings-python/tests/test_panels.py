@@ -124,8 +124,8 @@ def test_a_minority_stays_byte_for_byte_and_results_are_plain(rt, tmp_path):
     again = pickle.loads(pickle.dumps(panel))
     assert again.to_dict() == panel.to_dict() and again.score == panel.score
     frame = panel.to_pandas()
-    assert list(frame.columns) == ["round", "member", "position", "holds", "confidence", "weight", "changed", "counted", "objection", "reasons"]
-    assert len(frame) == 5 and set(frame["position"]) == {"yes", "no"}
+    assert list(frame.columns) == list(panel.rows()[0]) and len(frame) == 5 and set(frame["position"]) == {"yes", "no"}
+    assert frame["reasons"].iloc[4] == words and panel.rows()[4].member == "lone"
     panel.report(tmp_path / "panel.html")
     page = (tmp_path / "panel.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and "&lt;statement&gt;" in page and "<statement>" not in page
@@ -368,6 +368,8 @@ def test_missing_ballots_are_counted_and_named(rt):
         reasons = {one.member: one.reason for one in panel.dropped}
         assert reasons == {"late": "late", "rambles": "output_invalid", "refuses": "refused", "raises": "callback"}
         assert panel.score.decision == "yes" and panel.status == "done" and panel.score.voters == 2
+        frame = panel.to_pandas()
+        assert dict(zip(frame["member"], frame["dropped"]))["refuses"] == "refused" and len(frame) == 6
         missed = rt.panel("Is it?", members=members, options=OPTIONS, member_seconds=1.5)
         assert (missed.status, missed.stopped_by, missed.score) == ("no_consensus", "quorum_missed", None)
         assert len(missed.ballots) == 2 and "has not decided" in missed.synthesis

@@ -50,8 +50,8 @@ pub use memory::{Fact, Memory};
 pub use panels::{
     Aggregate, Alternative, BallotForm, Claim, Conformity, Coverage, DebateVerdict, Dropped, LogEntry,
     MAX_MEMBERS, MAX_OPTIONS, Member, Minority, Objection, OrderTest, PanelAnswer, PanelBallot, PanelKind,
-    PanelMember, PanelOptions, PanelResume, PanelRound, PanelSession, Rate, Reason, Role, SeedQuestion,
-    Spread, Stance, Weighting, panel_page, panel_part,
+    PanelMember, PanelOptions, PanelResume, PanelRound, PanelRow, PanelSession, Rate, Reason, Role,
+    SeedQuestion, Spread, Stance, Weighting, panel_page, panel_part, panel_rows,
 };
 pub use runtime::{MAX_QUESTION_BYTES, Question, Resume, Runtime, RuntimeOptions};
 pub use standins::{offline_tool_names, offline_tools};

@@ -25,24 +25,10 @@ use crate::names::{fresh_id, title};
 use crate::panels;
 use crate::prompt;
 use crate::tool::Tool;
-use crate::view::{RunView, finished, no_panel, replayed, stands};
+use crate::view::{RunView, STATUSES, finished, no_panel, replayed, stands};
 
 /// What journals of asked experts are called in the store.
 pub(crate) const KIND: &str = "ask";
-
-/// How a run may be listed.
-const STATUSES: [&str; 10] = [
-    "running",
-    "waiting",
-    "interrupted",
-    "done",
-    "partial",
-    "cancelled",
-    "refused",
-    "abstained",
-    "no_consensus",
-    "failed",
-];
 
 /// How deep runs may start one another.
 pub(crate) const MOST_DEPTH: u32 = 5;

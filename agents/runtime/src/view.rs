@@ -13,6 +13,20 @@ use crate::machine::Machine;
 use crate::panels::{self, PanelAnswer, PanelSession};
 use crate::runtime::{Nested, Runtime};
 
+/// How a run may be listed.
+pub(crate) const STATUSES: [&str; 10] = [
+    "running",
+    "waiting",
+    "interrupted",
+    "done",
+    "partial",
+    "cancelled",
+    "refused",
+    "abstained",
+    "no_consensus",
+    "failed",
+];
+
 /// A run, as its journal tells it.
 pub struct RunView {
     runtime: Runtime,

@@ -237,14 +237,17 @@ class PanelAnswer(Report):
     cost: float | None
     """US dollars; None where a price is unknown."""
 
+    def rows(self) -> list[Record]:
+        """A row for each ballot and each missing one (``dropped``), by round and in the order of the members; positions are words."""
+        found: list[Record] = record(_quorate.panel_rows(self.to_dict()))
+        return found
+
     def to_pandas(self) -> pandas.DataFrame:
-        """The ballots as a data frame, a row for each."""
+        """The rows as a data frame."""
         import pandas
 
-        names = ["round", "member", "position", "holds", "confidence", "weight", "changed", "counted", "objection"]
-        columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in self.ballots] for name in names}
-        columns["reasons"] = ["\n".join(reason.text for reason in one.reasons) for one in self.ballots]
-        return pandas.DataFrame(columns)
+        names = ["round", "member", "role", "model", "position", "holds", "confidence", "weight", "changed", "counted", "reasons", "citations"]
+        return pandas.DataFrame(_quorate.panel_rows(self.to_dict()), columns=[*names, "objection", "dropped"])
 
     def html(self) -> str:
         """A page that needs nothing from elsewhere: who said what, how positions moved, agreement by round, the minority, the cost."""

@@ -11,7 +11,7 @@ pub use evaluate::{
     agent_comparison, agent_report, agent_report_of, agent_rows, change, evaluation, golden, judge, replayed,
     task, tasks, verdict,
 };
-pub use panel::{PanelModels, answer_of, check_member, page, panel, panel_options, resumed, session};
+pub use panel::{PanelModels, answer_of, check_member, page, panel, panel_options, resumed, rows, session};
 pub use run::{Run, flow, flow_when, whole};
 pub use talk::{conversation_options, facts, forgotten, said, turns};
 

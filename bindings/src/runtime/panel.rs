@@ -6,7 +6,7 @@ use quorate_core::{Code, Error, Result, shorten};
 use quorate_models::Model;
 use quorate_runtime::{
     Member, PanelAnswer, PanelOptions, PanelResume, PanelSession, Resume, Role, Runtime, panel_page,
-    panel_part,
+    panel_part, panel_rows,
 };
 use serde_json::{Map, Value, json};
 
@@ -192,6 +192,11 @@ pub fn resumed(host: Host, runtime: &Runtime, run_id: &str, given: Resume) -> Re
 pub fn page(host: Host, given: Value, part: bool) -> Result<String> {
     let given = snaked(host, given);
     if part { panel_part(&given) } else { panel_page(&given) }
+}
+
+/// A row for each ballot and each missing one. Errors: `invalid_argument`.
+pub fn rows(host: Host, given: Value) -> Result<Value> {
+    Ok(renamed(host, json!(panel_rows(&snaked(host, given))?)))
 }
 
 /// Rust's names in the place of the host's, as [`renamed`] has written them.

@@ -208,7 +208,7 @@ fn range(metric: &Metric) -> String {
     )
 }
 
-fn money(value: Option<f64>) -> String {
+pub(crate) fn money(value: Option<f64>) -> String {
     value.map_or("unknown".to_owned(), |value| format!("${value:.4}"))
 }
 
@@ -224,7 +224,7 @@ fn beginning(text: &str) -> String {
 }
 
 /// Text that HTML takes as text, between tags and in attributes.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -233,6 +233,8 @@ fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
+            // What turns the direction of all that follows, and what no page may hold.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\0' => out.push('\u{fffd}'),
             other => out.push(other),
         }
     }

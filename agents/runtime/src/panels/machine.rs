@@ -312,7 +312,7 @@ impl Machine {
     }
 
     /// The ballot that an ask has got.
-    fn said(&self, stage: usize, ask: usize) -> Option<Said> {
+    pub(super) fn said(&self, stage: usize, ask: usize) -> Option<Said> {
         let spec = self.spec()?;
         let at = &self.stages[stage];
         let asked = at.asks.get(ask).filter(|asked| asked.what == What::Ballot)?;

@@ -18,11 +18,14 @@ mod page;
 mod prompt;
 mod protocol;
 mod result;
+mod rows;
 mod seat;
 mod stage;
 mod stance;
 mod synthesis;
+mod table;
 mod tally;
+mod view;
 
 pub use answer::{
     Alternative, Claim, Conformity, Coverage, DebateVerdict, Dropped, LogEntry, Minority, Objection,
@@ -36,4 +39,5 @@ pub use options::{
     Weighting,
 };
 pub use page::{panel_page, panel_part};
+pub use rows::{PanelRow, panel_rows};
 pub use stance::{Reason, Stance};

@@ -384,7 +384,13 @@ impl PanelOptions {
                 self.member_seconds
             )));
         }
-        self.form().map(drop)?;
+        let form = self.form()?;
+        if self.aggregate.is_some() && matches!(form, BallotForm::Number | BallotForm::Text) {
+            return Err(Error::invalid(
+                "panel: a swarm decides between options; name them, or leave out aggregate",
+            ));
+        }
+        self.check_truth(form)?;
         self.check_seeds()?;
         self.budget.as_ref().map_or(Ok(()), Budget::validate)
     }
@@ -448,6 +454,24 @@ impl PanelOptions {
             ))),
             _ => Ok(()),
         }
+    }
+
+    fn check_truth(&self, form: BallotForm) -> Result<()> {
+        let fits = match (&self.truth, form) {
+            (None, _) => true,
+            (Some(Value::Number(_)), BallotForm::Number) => true,
+            (Some(Value::String(_)), BallotForm::Text) => true,
+            (Some(Value::String(truth)), form) => form != BallotForm::Number && self.options.contains(truth),
+            _ => false,
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "panel: truth is {}; it must be what a {} ballot can say",
+            quorate_core::shorten(&self.truth.as_ref().map(Value::to_string).unwrap_or_default()),
+            form.as_str()
+        )))
     }
 
     fn check_seeds(&self) -> Result<()> {
@@ -535,6 +559,8 @@ mod tests {
             PanelOptions { ballot: Some(BallotForm::Choice), ..of(PanelKind::Parallel) },
             PanelOptions { ballot: Some(BallotForm::Choice), options: yes_no(), ..of(PanelKind::Delphi) },
             PanelOptions { size: 0, ..of(PanelKind::Parallel) },
+            PanelOptions { aggregate: Some(Aggregate::Honeybee), ..of(PanelKind::Parallel) },
+            PanelOptions { truth: Some("perhaps".into()), options: yes_no(), ..of(PanelKind::Parallel) },
             PanelOptions {
                 members: Some(vec![Member { role: Role::Observer, ..Member::new("a") }]),
                 ..of(PanelKind::Parallel)

@@ -194,15 +194,34 @@ impl Machine {
                     Who::Seat(seat) => spec.seats[seat].id.clone(),
                     Who::Judge => "judge".to_owned(),
                 };
-                let (text, cited) = words(spec, ask.what, value, self.sources());
-                out.push(LogEntry {
-                    round: ask.round,
-                    kind: ask.what.entry(ask.round).to_owned(),
-                    member: Some(member),
-                    text,
-                    citations: cited,
-                    prompt: self.prompts[at][i].as_ref().map(|prompt| prompt.join("\n\n")),
-                });
+                let prompt = self.prompts[at][i].as_ref().map(|prompt| prompt.join("\n\n"));
+                let entry =
+                    |kind: &str, text: String, citations: Vec<String>, prompt: Option<String>| LogEntry {
+                        round: ask.round,
+                        kind: kind.to_owned(),
+                        member: Some(member.clone()),
+                        text,
+                        citations,
+                        prompt,
+                    };
+                if ask.what != What::Ballot {
+                    let (text, cited) = words(ask.what, value, self.sources());
+                    out.push(entry(ask.what.entry(ask.round), text, cited, prompt));
+                    continue;
+                }
+                let kind = ask.what.entry(ask.round);
+                let Some(said) = self.said(at, i) else {
+                    out.push(entry(kind, "abstains".to_owned(), Vec::new(), prompt));
+                    continue;
+                };
+                for reason in &said.reasons {
+                    let kind = if ask.round <= 1 { "opening" } else { "response" };
+                    out.push(entry(kind, reason.text.clone(), reason.citations.clone(), None));
+                }
+                if let Some(objection) = &said.objection {
+                    out.push(entry("rebuttal", objection.clone(), Vec::new(), None));
+                }
+                out.push(entry(kind, said.stance.words(), Vec::new(), prompt));
             }
         }
         if let Some((text, by)) = &self.synthesis
@@ -305,32 +324,10 @@ fn is_abstention(spec: &PanelSpec, value: &serde_json::Value) -> bool {
     matches!(form.read(value), Ok(None))
 }
 
-/// What was said, in words, with the sources that it names.
-fn words(spec: &PanelSpec, what: What, value: &serde_json::Value, sources: usize) -> (String, Vec<String>) {
+/// What was said, in words, with the sources that it names; of what is no ballot.
+fn words(what: What, value: &serde_json::Value, sources: usize) -> (String, Vec<String>) {
     let text = value["text"].as_str().unwrap_or_default().to_owned();
     match what {
-        What::Ballot => {
-            let form = super::stance::Form {
-                form: spec.form,
-                options: &spec.options,
-                scale: spec.scale,
-                sources,
-                objects: true,
-            };
-            match form.read(value) {
-                Ok(Some(said)) => {
-                    let mut cited: Vec<String> = Vec::new();
-                    let mut lines = vec![said.stance.words()];
-                    for reason in said.reasons {
-                        lines.push(reason.text);
-                        cited.extend(reason.citations);
-                    }
-                    cited.dedup();
-                    (lines.join("\n"), cited)
-                }
-                _ => ("abstains".to_owned(), Vec::new()),
-            }
-        }
         What::Verdict(_) => {
             let winner = value["winner"].as_str().unwrap_or_default();
             (format!("{winner}: {}", value["reason"].as_str().unwrap_or_default()), Vec::new())

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn weights_are_capped_and_their_unit_does_not_matter() {
-        assert_eq!(of(&[1.0, 1.0, 10.0]), [0.6, 0.6, 1.8]);
+        assert!(of(&[1.0, 1.0, 10.0]).iter().zip([0.6, 0.6, 1.8]).all(|(a, b)| (a - b).abs() < 1e-12));
         assert_eq!(of(&[1.0, 2.0, 3.0]), of(&[2.0, 4.0, 6.0]));
         assert_eq!(of(&[1.0, 1.0]), [1.0, 1.0]);
         assert_eq!(of(&[0.0, 5.0]), [0.0, 1.0]);

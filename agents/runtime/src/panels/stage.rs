@@ -7,14 +7,11 @@ use serde_json::{Value, json};
 use super::fact::Outcome;
 use super::stance::{self, Reason, Said};
 
-/// Tokens of a ballot, or another short answer.
-const BALLOT_TOKENS: u32 = 1024;
-/// Tokens of a speech in a debate: for both sides the same.
-const SPEECH_TOKENS: u32 = 400;
-/// Words of it.
+/// Tokens of an answer, what a model thinks included; of a speech in a debate both sides have the same, and are read as far as
+/// [`crate::panels::prompt`] shows statements.
+const TOKENS: u32 = 2048;
+/// Words that a speech is asked to have.
 pub(crate) const SPEECH_WORDS: u32 = 200;
-/// Tokens of a synthesis.
-const SYNTHESIS_TOKENS: u32 = 1500;
 
 /// Asks that may be made at once.
 #[derive(Clone, Debug)]
@@ -97,11 +94,7 @@ impl Stage {
 impl What {
     /// Most tokens of the answer.
     pub(crate) fn tokens(self) -> u32 {
-        match self {
-            What::Speech(_) => SPEECH_TOKENS,
-            What::Synthesis => SYNTHESIS_TOKENS,
-            _ => BALLOT_TOKENS,
-        }
+        TOKENS
     }
 
     /// Whether it may use what the budget holds back.
@@ -112,8 +105,8 @@ impl What {
     /// What the log calls it.
     pub(crate) fn entry(self, round: u32) -> &'static str {
         match self {
-            What::Ballot | What::Seeds if round <= 1 => "opening",
-            What::Ballot | What::Seeds => "ballot",
+            What::Ballot => "ballot",
+            What::Seeds => "response",
             What::Speech(_) if round <= 2 => "opening",
             What::Speech(_) => "rebuttal",
             What::Question(_) => "question",

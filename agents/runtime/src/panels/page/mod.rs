@@ -5,15 +5,15 @@
 //! language, shows as it did.
 
 mod said;
-mod view;
 
 use std::fmt::Write;
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::Result;
 use serde_json::Value;
 
 use super::answer::PanelAnswer;
-use view::{Answer, Score};
+use super::view::{self, Answer, Score};
+use crate::evaluate::html::{escaped, money};
 
 /// Colours of positions, the leading one first; further ones share the last.
 const COLOURS: usize = 8;
@@ -85,8 +85,7 @@ pub fn panel_page(answer: &Value) -> Result<String> {
 
 /// The same as a part of another page, such as a notebook's. Errors: as [`panel_page`].
 pub fn panel_part(answer: &Value) -> Result<String> {
-    let answer: Answer = serde::Deserialize::deserialize(answer)
-        .map_err(|e| Error::new(Code::InvalidArgument, format!("this is no answer of a panel: {e}")))?;
+    let answer = view::read(answer)?;
     let mut page = String::with_capacity(16_384);
     let _ = writeln!(page, "<section class=\"quorate-panel\">\n<style>{STYLE}</style>");
     head(&mut page, &answer);
@@ -219,8 +218,40 @@ fn rounds(page: &mut String, answer: &Answer) {
     }
 }
 
+/// The verdicts of RAND/UCLA on each item of each round.
+fn ratings(page: &mut String, answer: &Answer) {
+    if answer.rounds.iter().all(|round| round.delphi.is_none()) {
+        return;
+    }
+    page.push_str(
+        "<h2>Ratings</h2>\n<div class=\"wide\"><table><thead><tr><th>Round</th><th class=\"n\">Item</th><th class=\"n\">Median</th><th class=\"n\">Quartiles</th>\
+         <th class=\"n\">IPR</th><th class=\"n\">IPRAS</th><th>Verdict</th><th>Consensus</th><th class=\"n\">Changed</th></tr></thead><tbody>\n",
+    );
+    for round in &answer.rounds {
+        for (item, one) in round.delphi.iter().flat_map(|delphi| delphi.items.iter().enumerate()) {
+            let _ = writeln!(
+                page,
+                "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{} to {}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+                 <td>{}</td><td>{}</td><td class=\"n\">{}</td></tr>",
+                round.round,
+                item + 1,
+                number(Some(one.median), 2),
+                number(Some(one.q1), 2),
+                number(Some(one.q3), 2),
+                number(Some(one.ipr), 2),
+                number(Some(one.ipras), 2),
+                escaped(&words(&one.appropriateness)),
+                if one.consensus { "yes" } else { "no" },
+                one.stability.as_ref().map(|stability| percent(stability.change)).unwrap_or_default()
+            );
+        }
+    }
+    page.push_str("</tbody></table></div>\n");
+}
+
 /// What only one kind of panel has.
 fn kinds(page: &mut String, answer: &Answer) {
+    ratings(page, answer);
     for (i, proposal) in
         answer.rounds.iter().filter_map(|round| round.proposal.as_ref().map(|text| (round.round, text)))
     {
@@ -336,7 +367,7 @@ fn members(page: &mut String, answer: &Answer) {
         let _ = writeln!(
             page,
             "<tr><td class=\"name\">{name}</td><td>{}{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"name\">{}</td><td class=\"said\">{}</td></tr>",
-            escaped(&member.role),
+            member.role.as_str(),
             if member.chair { ", chair" } else { "" },
             number(Some(member.weight), 2),
             number(Some(member.counts), 2),
@@ -390,10 +421,6 @@ fn support_bar(score: &Score) -> String {
     )
 }
 
-fn money(value: Option<f64>) -> String {
-    value.map_or("unknown".to_owned(), |value| format!("${value:.4}"))
-}
-
 fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or(String::new(), |value| {
         let text = format!("{value:.digits$}");
@@ -411,22 +438,4 @@ fn percent(share: f64) -> String {
 /// A name of the library's own as words.
 fn words(name: &str) -> String {
     name.replace('_', " ")
-}
-
-/// Text that HTML takes as text, between tags and in attributes.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // What would turn the direction of all that follows, and what no page may hold.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\0' => out.push('\u{fffd}'),
-            other => out.push(other),
-        }
-    }
-    out
 }

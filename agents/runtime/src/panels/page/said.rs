@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use serde_json::Value;
-
-use super::view::{Answer, Ballot};
-use super::{COLOURS, escaped, number, percent, words};
+use super::super::view::{Answer, Ballot, Reason, words as position};
+use super::{COLOURS, number, percent, words};
+use crate::evaluate::html::escaped;
 
 /// Characters of a prompt that are shown.
 const PROMPT_CHARS: usize = 20_000;
@@ -206,7 +205,7 @@ pub(super) fn minority(page: &mut String, answer: &Answer) {
 
 fn reasons(ballot: &Ballot) -> Vec<String> {
     let reason =
-        |one: &super::view::Reason| format!("{} {}", escaped(&one.text), escaped(&one.citations.concat()));
+        |one: &Reason| format!("{} {}", escaped(&one.text), escaped(&one.citations.concat()));
     let objection = ballot.objection.iter().map(|text| format!("Objection: {}", escaped(text)));
     ballot.reasons.iter().map(|one| reason(one).trim_end().to_owned()).chain(objection).collect()
 }
@@ -279,18 +278,6 @@ pub(super) fn log(page: &mut String, answer: &Answer) {
             page.push_str("</div>\n");
         }
         page.push_str("</details>\n");
-    }
-}
-
-/// A position in words.
-fn position(value: &Value) -> String {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match value {
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" > "),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
-        }
-        other => plain(other),
     }
 }
 

@@ -1,7 +1,31 @@
-//! Which parts of a panel's answer does its page show?
+//! Which parts of a panel's answer do its page and its table show?
+//!
+//! Read out of the answer as JSON, so that one that was kept, or has gone through another language, shows as it did.
 
+use quorate_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::options::Role;
+
+/// Errors: `invalid_argument` for what is no answer of a panel.
+pub(super) fn read(answer: &Value) -> Result<Answer> {
+    Answer::deserialize(answer)
+        .map_err(|e| Error::invalid(format!("this is no answer of a panel: {e}")))
+}
+
+/// A position in words.
+pub(super) fn words(position: &Value) -> String {
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match position {
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" > "),
+        Value::Object(members) => {
+            let pairs = members.iter().map(|(name, value)| format!("{name} {value}"));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
+        other => plain(other),
+    }
+}
 
 #[derive(Deserialize)]
 pub(super) struct Answer {
@@ -78,7 +102,7 @@ pub(super) struct Group {
 pub(super) struct Member {
     pub(super) id: String,
     pub(super) name: String,
-    pub(super) role: String,
+    pub(super) role: Role,
     pub(super) chair: bool,
     pub(super) weight: f64,
     pub(super) counts: f64,
@@ -115,6 +139,16 @@ pub(super) struct Item {
     pub(super) median: f64,
     pub(super) q1: f64,
     pub(super) q3: f64,
+    pub(super) ipr: f64,
+    pub(super) ipras: f64,
+    pub(super) appropriateness: String,
+    pub(super) consensus: bool,
+    pub(super) stability: Option<Stability>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Stability {
+    pub(super) change: f64,
 }
 
 #[derive(Deserialize)]
