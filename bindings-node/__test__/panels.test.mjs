@@ -234,6 +234,8 @@ test('missing ballots are counted and named, and a quorum may be missed', async 
   const reasons = Object.fromEntries(panel.dropped.map((one) => [one.member, one.reason]));
   assert.deepEqual(reasons, { late: 'late', rambles: 'output_invalid', refuses: 'refused', raises: 'callback' });
   assert.deepEqual([panel.score.decision, panel.status, panel.score.voters], ['yes', 'done', 2]);
+  const rows = await panel.rows();
+  assert.deepEqual(rows.map(({ member, dropped }) => dropped ?? member), ['a', 'b', 'late', 'output_invalid', 'refused', 'callback']);
   const missed = await runtime().panel('Is it?', { members, options, memberSeconds: 1.5 });
   assert.deepEqual([missed.status, missed.stoppedBy, missed.score], ['no_consensus', 'quorum_missed', null]);
 });

@@ -147,6 +147,13 @@ pub fn panel_sessions(env: Env, experts: &NativeRuntime) -> Result<Promised, Thr
     })
 }
 
+/// A row for each ballot of a panel's answer and each missing one, as JSON.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn panel_rows(env: Env, answer: Unknown<'_>) -> Result<Promised, Thrown> {
+    let given = arg(&env, &answer, "the answer", json)?;
+    promise(&env, Lane::Quick, move || Ok(out(runtime::rows(HOST, given)?)))
+}
+
 /// The page of a panel's answer.
 #[napi(ts_return_type = "Promise<string>")]
 pub fn panel_page(env: Env, answer: Unknown<'_>) -> Result<Promised, Thrown> {

@@ -135,6 +135,7 @@ export {
   type PanelReason,
   type PanelRole,
   type PanelRound,
+  type PanelRow,
   type PanelSeat,
   type PanelSession,
   PanelStream,

@@ -307,6 +307,28 @@ export type FoundPanel = Omit<PanelAnswerData, 'score' | 'baseline' | 'rounds'> 
   rounds: FoundRound[];
 };
 
+/** A row of a table: a ballot, or one that is missing, of which `dropped` says why. */
+export interface PanelRow {
+  round: number;
+  member: string;
+  role: PanelRole;
+  model: string;
+  /** The position in words. */
+  position: string | null;
+  /** The position by which it is counted. */
+  holds: string | null;
+  confidence: number | null;
+  weight: number;
+  changed: boolean | null;
+  counted: boolean;
+  /** The reasons, one below the other. */
+  reasons: string | null;
+  /** The sources that they name. */
+  citations: string | null;
+  objection: string | null;
+  dropped: string | null;
+}
+
 /** What a panel came to. A missed quorum and a limit of the budget are no errors: `status` and `stoppedBy` say so. */
 export class PanelAnswer {
   /** @internal */
@@ -316,6 +338,11 @@ export class PanelAnswer {
       baseline: scoreOf(found.baseline),
       rounds: found.rounds.map(roundOf),
     });
+  }
+
+  /** A row for each ballot and each missing one, by round and in the order of the members; positions are words. */
+  async rows(): Promise<PanelRow[]> {
+    return parse(await settle(() => native.panelRows({ ...this })));
   }
 
   /** The page that shows it, which needs nothing from elsewhere: who said what, how positions moved, agreement, minority, cost. */

@@ -127,3 +127,30 @@ async def asked_later(runtime: quorate.Runtime) -> None:
     assert_type(await runtime.aio.memory.facts("u"), list[quorate._record.Record])
     report = await quorate.aio.evaluate_agents(runtime, [{"id": "a", "question": "q"}])
     assert_type(report, quorate.AgentReport)
+
+
+def panel(runtime: quorate.Runtime, model: quorate.Model) -> None:
+    members = ["ann", quorate.Member("bob", role="expert", weight=2.0, model=model)]
+    found = runtime.panel("q", type="delphi", members=members, scale=(1, 9), judge=model, budget=quorate.Budget(max_cost=1.0))
+    assert_type(found, quorate.PanelAnswer)
+    assert_type(found.score, consensus.PanelScore | None)
+    assert_type(found.rounds, list[quorate.PanelRound])
+    assert_type(found.minority[0].ballots[0].confidence, float)
+    assert_type(found.conformity.right_to_wrong, int | None)
+    assert_type(runtime.resume_panel("r", models={"bob": model}), quorate.PanelAnswer)
+    assert_type(runtime.run("r").panel(), quorate.PanelAnswer)
+    assert_type(runtime.stream.panel("q", type="debate", options=["a", "b"]).result(), quorate.PanelAnswer)
+    with runtime.stream.resume_panel("r") as events:
+        for event in events:
+            assert_type(event, quorate.RunEvent)
+    runtime.panel("q", type="vote")  # type: ignore[arg-type]
+    runtime.stream.panel("q", sise=3)  # type: ignore[call-arg]
+
+
+async def panel_later(runtime: quorate.Runtime) -> None:
+    assert_type(await runtime.aio.panel("q", members=["ann"], rounds=2), quorate.PanelAnswer)
+    assert_type(await runtime.aio.resume_panel("r"), quorate.PanelAnswer)
+    async with runtime.aio.stream.panel("q", type="consensus") as stream:
+        async for event in stream:
+            assert_type(event.type, str)
+        assert_type(await stream.result(), quorate.PanelAnswer)

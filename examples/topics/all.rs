@@ -5,6 +5,7 @@ use std::io::Write;
 
 pub mod add_and_search;
 pub mod agreement;
+pub mod ask_a_panel;
 pub mod backup_and_verify;
 pub mod chunking;
 pub mod context_with_citations;
@@ -37,9 +38,10 @@ pub mod versions;
 pub type Topic = fn(&mut dyn Write) -> Result<(), Box<dyn Error>>;
 
 /// Every topic with its name.
-pub const ALL: [(&str, Topic); 29] = [
+pub const ALL: [(&str, Topic); 30] = [
     ("add_and_search", add_and_search::run),
     ("agreement", agreement::run),
+    ("ask_a_panel", ask_a_panel::run),
     ("backup_and_verify", backup_and_verify::run),
     ("chunking", chunking::run),
     ("context_with_citations", context_with_citations::run),
