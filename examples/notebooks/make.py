@@ -147,7 +147,77 @@ print(verdict.explain())
 verdict.decision, verdict.level, round(verdict.support, 3)""",
 ]
 
-NOTEBOOKS = {"search_scifact": SEARCH, "panel_consensus": PANEL}
+DELPHI = [
+    """# A Delphi panel
+
+How appropriate is metformin at an eGFR of 40? Six raters say so on RAND/UCLA's scale of 1 to 9, first alone, then with the
+distribution of all ratings and the reasons of both tails before them. They are scripted here, so that this page runs without a
+language model and comes out the same each time; with `model=` of a service or of this machine the calls are the same.""",
+    """import json
+
+import quorate
+
+
+def rater(blind, pull, reason, id):
+    \"\"\"Rates `blind` alone, and then moves a share of the way to the median that it is shown.\"\"\"
+
+    def rate(request):
+        shown = request["messages"][-1]["content"]
+        if "Nobody has spoken yet" in shown:
+            number = blind
+        else:
+            number = round(blind + pull * (7 - blind))
+        return json.dumps({"number": number, "confidence": 0.8, "reasons": [{"text": reason}]})
+
+    return quorate.Member(id, model=quorate.ScriptedModel(rate, id=f"scripted:{id}"))
+
+
+members = [
+    rater(7, 0.0, "At an eGFR of 40 the kidney still clears it.", "nephrologist"),
+    rater(9, 0.6, "It lowers glucose and weighs little.", "diabetologist"),
+    rater(5, 1.0, "The dose can be halved below 45.", "pharmacist"),
+    rater(6, 0.5, "It is what the guideline says, with controls.", "family doctor"),
+    rater(8, 0.4, "Outcomes are better with it than without.", "cardiologist"),
+    rater(2, 0.0, "Lactic acidosis is rare, and kills.", "toxicologist"),
+]
+runtime = quorate.Runtime(model=quorate.ScriptedModel([]))
+panel = runtime.panel("How appropriate is metformin at an eGFR of 40?", type="delphi", members=members)
+panel.score.decision, panel.score.level, panel.stopped_by""",
+    """## Round by round
+
+The rule when to stop is laid down before: the distribution has come to rest (less than 15 % of it moved), or four rounds were
+held. That somebody still disagrees then is a result, not a failure.""",
+    """panel.to_pandas().pivot(index="member", columns="round", values="position")""",
+    """import matplotlib.pyplot as plt
+
+from quorate import plot
+
+rounds = [one for one in panel.rounds if one.delphi]
+items = [one.delphi["items"][0] for one in rounds]
+fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+ax.fill_between([one.round for one in rounds], [i.q1 for i in items], [i.q3 for i in items], color=plot.BLUE, alpha=0.2)
+ax.plot([one.round for one in rounds], [i.median for i in items], "o-", color=plot.BLUE)
+for member in panel.members:
+    own = [one for one in panel.ballots if one.member == member.id]
+    ax.plot([one.round for one in own], [one.position for one in own], ".:", color="0.5", zorder=0)
+ax.set(xlabel="round", ylabel="rating", ylim=(1, 9), xticks=[one.round for one in rounds], title="Median, quartiles and each rater")
+ax.spines[["top", "right"]].set_visible(False);""",
+    """## Did they think, or follow?
+
+Ballots that moved to what led are counted, with an interval, beside how much of the first disagreement is gone.""",
+    """panel.conformity""",
+    """The one who stays is not averaged away: a minority is kept in its own words.""",
+    """for one in panel.minority:
+    for ballot in one.ballots:
+        print(f"{ballot.member} rates {one.position}: {ballot.reasons[0].text}")""",
+    """## The page
+
+A result shows itself as the page that `panel.report("panel.html")` writes: who said what, how positions moved, agreement by round, the
+minority and the cost.""",
+    """panel""",
+]
+
+NOTEBOOKS = {"search_scifact": SEARCH, "panel_consensus": PANEL, "delphi_panel": DELPHI}
 
 
 def notebook(cells: list[str]) -> NotebookNode:

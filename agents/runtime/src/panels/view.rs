@@ -14,16 +14,17 @@ pub(super) fn read(answer: &Value) -> Result<Answer> {
         .map_err(|e| Error::invalid(format!("this is no answer of a panel: {e}")))
 }
 
-/// A position in words.
+/// A position in words, as [`super::Stance::words`] has it.
 pub(super) fn words(position: &Value) -> String {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match position {
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" > "),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(" > "),
         Value::Object(members) => {
-            let pairs = members.iter().map(|(name, value)| format!("{name} {value}"));
+            let pairs = members.iter().map(|(name, value)| format!("{name} {}", words(value)));
             pairs.collect::<Vec<_>>().join(", ")
         }
-        other => plain(other),
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |x| x.to_string()),
+        other => other.to_string(),
     }
 }
 

@@ -400,8 +400,7 @@ fn dropped(page: &mut String, answer: &Answer) {
 fn decision(score: &Score) -> String {
     match &score.decision {
         Value::Null => format!("level: {}", score.tied.join(", ")),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other => view::words(other),
     }
 }
 
