@@ -498,3 +498,18 @@ export declare function version(): string
 
 /** Writes a run in TREC's six columns. */
 export declare function writeTrecRun(run: unknown, path: unknown): Promise<void>
+export declare class PanelModels {
+  constructor()
+  member(at: number, model: LanguageModel): void
+  named(id: unknown, model: LanguageModel): void
+  judge(model: LanguageModel): void
+  chair(model: LanguageModel): void
+}
+export declare function askPanel(experts: Runtime, question: unknown, options: unknown, models: PanelModels, cancel?: Cancel | undefined | null): Promise<string>
+export declare function panelFlow(experts: Runtime, question: unknown, options: unknown, models: PanelModels): ModelFlow
+export declare function resumePanel(experts: Runtime, runId: unknown, models: PanelModels, cancel?: Cancel | undefined | null): Promise<string>
+export declare function resumePanelFlow(experts: Runtime, runId: unknown, models: PanelModels): ModelFlow
+export declare function panelSessions(experts: Runtime): Promise<string>
+export declare function panelRows(answer: unknown): Promise<string>
+export declare function panelPage(answer: unknown): Promise<string>
+export declare function writePanelPage(answer: unknown, path: unknown): Promise<void>

@@ -291,7 +291,7 @@ RAISED = {
 # By nobody who calls the package in one process.
 ELSEWHERE = {
     "version_conflict": "another process writes between a look and a commit; tests of the store in Rust",
-    "quorum_missed": "panels",
+    "quorum_missed": "no exception: what a panel is stopped by; test_panels.py",
     "stale_write": "a run is taken from a process that has ended; tests of the journal in Rust",
     "internal": "a defect",
 }

@@ -130,7 +130,7 @@ async def asked_later(runtime: quorate.Runtime) -> None:
 
 
 def panel(runtime: quorate.Runtime, model: quorate.Model) -> None:
-    members = ["ann", quorate.Member("bob", role="expert", weight=2.0, model=model)]
+    members: list[str | quorate.Member] = ["ann", quorate.Member("bob", role="expert", weight=2.0, model=model)]
     found = runtime.panel("q", type="delphi", members=members, scale=(1, 9), judge=model, budget=quorate.Budget(max_cost=1.0))
     assert_type(found, quorate.PanelAnswer)
     assert_type(found.score, consensus.PanelScore | None)
@@ -142,7 +142,7 @@ def panel(runtime: quorate.Runtime, model: quorate.Model) -> None:
     assert_type(runtime.stream.panel("q", type="debate", options=["a", "b"]).result(), quorate.PanelAnswer)
     with runtime.stream.resume_panel("r") as events:
         for event in events:
-            assert_type(event, quorate.RunEvent)
+            assert_type(event, quorate.PanelEvent)
     runtime.panel("q", type="vote")  # type: ignore[arg-type]
     runtime.stream.panel("q", sise=3)  # type: ignore[call-arg]
 

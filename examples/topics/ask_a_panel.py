@@ -36,7 +36,9 @@ for event in stream:
         print(f"round {event.round}: median {item.median:g}, quartiles {item.q1:g} to {item.q3:g}")
 
 panel = stream.result()
-print(f"decision: {panel.score.decision:g} ({panel.score.level}), blind: {panel.baseline.decision:g}, ended by {panel.stopped_by}")
+# There is none where a quorum was missed.
+if panel.score and panel.baseline:
+    print(f"decision: {panel.score.decision:g} ({panel.score.level}), blind: {panel.baseline.decision:g}, ended by {panel.stopped_by}")
 print(f"changed: {panel.conformity.flips}, to what led: {panel.conformity.to_majority}")
 for one in panel.minority:
     for ballot in one.ballots:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._agents import AgentRegistry, Agents, AgentVersion, AgentVersions, Matches, agent_schema
-from ._answer import Answer, AnswerCitation, Check, RunEvent, RunInfo, Step
+from ._answer import Answer, AnswerCitation, Check, PanelEvent, RunEvent, RunInfo, Step
 from ._context import Citation, Citations, Context
 from ._documents import Documents
 from ._errors import (
@@ -128,6 +128,7 @@ __all__ = [
     "Panel",
     "PanelAnswer",
     "PanelBallot",
+    "PanelEvent",
     "PanelMember",
     "PanelMinority",
     "PanelRound",

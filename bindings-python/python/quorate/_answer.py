@@ -148,8 +148,8 @@ class RunEvent(Record):
     """One event of a run: ``type``, ``run_id``, ``seq``, ``time``, ``agent``, ``round``, and what belongs to its type.
 
     ``text``, ``reasoning`` and ``tool_input`` have a ``delta``. Exactly one of ``end`` (``result``), ``error`` (``error``, ``result``),
-    ``waiting`` (``pending``) and ``cancelled`` (``result``) comes, and comes last. A panel's ``result`` is a :class:`PanelAnswer`; its ``ballot``
-    has what the ballot says, and its ``round_end`` a :class:`PanelRound` as ``result``.
+    ``waiting`` (``pending``) and ``cancelled`` (``result``) comes, and comes last. Those of a panel are as
+    :class:`PanelEvent` says.
     """
 
     __slots__ = ()
@@ -167,6 +167,16 @@ class RunEvent(Record):
     def to_dict(self) -> dict[str, Any]:
         """The members as plain dicts, lists and values; an error is its code and message."""
         return {name: _told(member) for name, member in self.items()}
+
+
+class PanelEvent(RunEvent):
+    """One event of a panel: ``ballot`` has what the ballot says, ``round_end`` a :class:`PanelRound` as ``result``, ``end`` and ``cancelled`` a
+    :class:`PanelAnswer`."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        result: Any
 
 
 LAST = ("end", "error", "waiting", "cancelled")

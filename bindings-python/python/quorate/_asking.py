@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from . import _evaluate, _listen
-from ._answer import Answer, RunEvent, T
+from ._answer import Answer, PanelEvent, RunEvent, T
 from ._await import Face, run_on, running_loop, twin_of
 from ._errors import InvalidInput
 from ._models import Model, ModelEvent, ModelStream, Reply, Tool
@@ -176,6 +176,9 @@ class AsyncPanelStream(AsyncRunStream[Any]):
 
     def __aiter__(self) -> AsyncPanelStream:
         return self
+
+    async def __anext__(self) -> PanelEvent:  # type: ignore[override]
+        return await super().__anext__()  # type: ignore[return-value]
 
     async def __aenter__(self) -> AsyncPanelStream:
         return self
@@ -383,9 +386,9 @@ class AsyncRuntime(Face[Runtime]):
         return await run_on("ask", self._of._replay, (run_id, change, live, running_loop()), {})
 
 
-for _twin, _return in ((AsyncRuntime.panel, "PanelAnswer"), (_RuntimeStream.panel, "AsyncPanelStream")):
-    # What help and editors show of the same call.
-    _twin.__signature__ = inspect.signature(Runtime.panel).replace(return_annotation=_return)  # type: ignore[attr-defined]
+# What help and editors show of the same call.
+AsyncRuntime.panel.__signature__ = inspect.signature(Runtime.panel).replace(return_annotation="PanelAnswer")  # type: ignore[attr-defined]
+_RuntimeStream.panel.__signature__ = inspect.signature(Runtime.panel).replace(return_annotation="AsyncPanelStream")  # type: ignore[attr-defined]
 
 
 async def evaluate_agents(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex, TypeAlia
 
 from . import _quorate
 from ._agents import AgentRegistry
-from ._answer import LAST, Answer, RunEvent, RunInfo, Status, T, answer_of, event_of
+from ._answer import LAST, Answer, PanelEvent, RunEvent, RunInfo, Status, T, answer_of, event_of
 from ._errors import Cancelled, InvalidInput
 from ._given import path_or_none, text, text_or_none
 from ._kb import KnowledgeBase, Where
@@ -218,6 +218,12 @@ class PanelStream(RunStream[Any]):
 
     def __iter__(self) -> PanelStream:
         return self
+
+    def __next__(self) -> PanelEvent:  # type: ignore[override]
+        return super().__next__()  # type: ignore[return-value]
+
+    def _take(self) -> PanelEvent:  # type: ignore[override]
+        return PanelEvent(super()._take())
 
     def __enter__(self) -> PanelStream:
         return self
@@ -698,7 +704,7 @@ class Runtime:
 
 def wanted_of(given: Mapping[str, Any]) -> Wanted:
     """A panel of which only some options are given."""
-    defaults = Runtime.panel.__kwdefaults__
+    defaults = Runtime.panel.__kwdefaults__ or {}
     unknown = next((name for name in given if name not in defaults), None)
     if unknown is not None:
         raise TypeError(f"panel() got an unexpected keyword argument '{unknown}'")
