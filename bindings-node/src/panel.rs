@@ -122,9 +122,8 @@ pub fn resume_panel(
 ) -> Result<Promised, Thrown> {
     let run_id = arg(&env, &run_id, "runId", text)?;
     let given = PanelResume { cancel: flag(cancel), ..models.going_on() };
-    experts.asking(&env, move |experts| {
-        Ok(out(runtime::panel(HOST, &experts.resume_panel(&run_id, given)?)?))
-    })
+    experts
+        .asking(&env, move |experts| Ok(out(runtime::panel(HOST, &experts.resume_panel(&run_id, given)?)?)))
 }
 
 /// The events of a panel that goes on.

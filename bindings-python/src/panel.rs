@@ -29,8 +29,11 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// The models of members by their places, of the judge and of the chair.
-type Models<'py> =
-    (Vec<(usize, PyRef<'py, LanguageModel>)>, Option<PyRef<'py, LanguageModel>>, Option<PyRef<'py, LanguageModel>>);
+type Models<'py> = (
+    Vec<(usize, PyRef<'py, LanguageModel>)>,
+    Option<PyRef<'py, LanguageModel>>,
+    Option<PyRef<'py, LanguageModel>>,
+);
 
 /// The models of members by their ids, and of the judge.
 type Given<'py> = (Vec<(String, PyRef<'py, LanguageModel>)>, Option<PyRef<'py, LanguageModel>>);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    AgentReport, Approve, Change, Conversation as Talk, Decision, Effect, EvaluateOptions, Pending, Question, Resume,
-    Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, evaluate_agents,
+    AgentReport, Approve, Change, Conversation as Talk, Decision, Effect, EvaluateOptions, Pending, Question,
+    Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, evaluate_agents,
     sources_tool,
 };
 use quorate::state::StateStore as Store;

@@ -76,9 +76,7 @@ pub fn panel_options(host: Host, given: Value, models: PanelModels) -> Result<Pa
         seeds: options.take("seeds", "a list of objects {question, answer}")?.unwrap_or_default(),
         truth: options.value("truth"),
         rho: options.take("rho", share)?,
-        minority_threshold: options
-            .take("minority_threshold", share)?
-            .unwrap_or(plain.minority_threshold),
+        minority_threshold: options.take("minority_threshold", share)?.unwrap_or(plain.minority_threshold),
         similarity: options.take("similarity", share)?.unwrap_or(plain.similarity),
         member_seconds: options
             .take("member_seconds", "a number of seconds")?
@@ -246,7 +244,11 @@ mod tests {
             (json!({"members": "ann"}), Code::InvalidArgument, "members"),
             (json!({"members": ["ann", 3]}), Code::InvalidArgument, "members[1]"),
             (json!({"members": ["ann", {"role": "expert"}]}), Code::InvalidArgument, "members[1]: id"),
-            (json!({"members": [{"id": "ann", "role": "boss"}]}), Code::InvalidArgument, "members[0]: panel: role"),
+            (
+                json!({"members": [{"id": "ann", "role": "boss"}]}),
+                Code::InvalidArgument,
+                "members[0]: panel: role",
+            ),
             (json!({"members": [{"id": "ann", "weigth": 1}]}), Code::InvalidArgument, "weigth"),
             (json!({"members": []}), Code::EmptyInput, "members"),
             (json!({"members": ["ann", "ann"]}), Code::DuplicateId, "ann"),

@@ -362,10 +362,7 @@ fn plain<S: Serializer>(stance: &Stance, serializer: S) -> std::result::Result<S
     stance.plain().serialize(serializer)
 }
 
-fn by_option<S: Serializer>(
-    shares: &[(String, f64)],
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
+fn by_option<S: Serializer>(shares: &[(String, f64)], serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_map(shares.iter().map(|(option, share)| (option, share)))
 }
 

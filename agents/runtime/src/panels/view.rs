@@ -10,8 +10,7 @@ use super::options::Role;
 
 /// Errors: `invalid_argument` for what is no answer of a panel.
 pub(super) fn read(answer: &Value) -> Result<Answer> {
-    Answer::deserialize(answer)
-        .map_err(|e| Error::invalid(format!("this is no answer of a panel: {e}")))
+    Answer::deserialize(answer).map_err(|e| Error::invalid(format!("this is no answer of a panel: {e}")))
 }
 
 /// A position in words, as [`super::Stance::words`] has it.

@@ -106,8 +106,11 @@ pub fn panel_part(answer: &Value) -> Result<String> {
 fn head(page: &mut String, answer: &Answer) {
     let kind = answer.kind.replace('_', " ");
     let _ = writeln!(page, "<header><h1>{}</h1>", escaped(&answer.question));
-    let by =
-        answer.stopped_by.as_ref().map(|by| format!(", ended by {}", escaped(&words(by)))).unwrap_or_default();
+    let by = answer
+        .stopped_by
+        .as_ref()
+        .map(|by| format!(", ended by {}", escaped(&words(by))))
+        .unwrap_or_default();
     let _ = writeln!(
         page,
         "<p class=\"soft\">A {} panel of {} members, {} rounds: {}{by}. Run {}.</p>",
@@ -191,7 +194,11 @@ fn rounds(page: &mut String, answer: &Answer) {
             (Some(delphi), _) => {
                 let one = |item: &view::Item| {
                     let median = number(Some(item.median), 2);
-                    format!("median {median}, quartiles {} to {}", number(Some(item.q1), 2), number(Some(item.q3), 2))
+                    format!(
+                        "median {median}, quartiles {} to {}",
+                        number(Some(item.q1), 2),
+                        number(Some(item.q3), 2)
+                    )
                 };
                 delphi.items.iter().map(one).collect::<Vec<_>>().join("; ")
             }
@@ -279,10 +286,17 @@ fn kinds(page: &mut String, answer: &Answer) {
             "<h2>Verdict</h2>\n<p>{} against {}: {}. The judge ({}{}) {}.</p>",
             escaped(&verdict.sides[0]),
             escaped(&verdict.sides[1]),
-            verdict.winner.as_deref().map_or("a tie".to_owned(), |winner| format!("{} wins", escaped(winner))),
+            verdict
+                .winner
+                .as_deref()
+                .map_or("a tie".to_owned(), |winner| format!("{} wins", escaped(winner))),
             escaped(&verdict.model),
             if verdict.independent { "" } else { ", of the family of a member's model" },
-            if verdict.flipped { "changed its mind when the sides changed places" } else { "said the same in both orders" }
+            if verdict.flipped {
+                "changed its mind when the sides changed places"
+            } else {
+                "said the same in both orders"
+            }
         );
         for reason in &verdict.reasons {
             let _ = writeln!(page, "<blockquote>{}</blockquote>", escaped(reason));

@@ -138,7 +138,8 @@ fn plot(page: &mut String, answer: &Answer, rounds: &BTreeSet<u32>) {
             WIDTH - 30.0
         );
         let shown = answer.rounds.iter().find(|one| one.round == *round);
-        if let Some(item) = shown.and_then(|one| one.delphi.as_ref()).and_then(|delphi| delphi.items.first()) {
+        if let Some(item) = shown.and_then(|one| one.delphi.as_ref()).and_then(|delphi| delphi.items.first())
+        {
             let _ = writeln!(
                 page,
                 "<rect x=\"{:.1}\" width=\"{:.1}\" y=\"{:.1}\" height=\"24\" rx=\"4\" fill=\"var(--bar)\" opacity=\"0.45\"/>\
@@ -204,8 +205,7 @@ pub(super) fn minority(page: &mut String, answer: &Answer) {
 }
 
 fn reasons(ballot: &Ballot) -> Vec<String> {
-    let reason =
-        |one: &Reason| format!("{} {}", escaped(&one.text), escaped(&one.citations.concat()));
+    let reason = |one: &Reason| format!("{} {}", escaped(&one.text), escaped(&one.citations.concat()));
     let objection = ballot.objection.iter().map(|text| format!("Objection: {}", escaped(text)));
     ballot.reasons.iter().map(|one| reason(one).trim_end().to_owned()).chain(objection).collect()
 }
