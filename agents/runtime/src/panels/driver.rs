@@ -211,7 +211,9 @@ impl Drive {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             if self.watched.cancelled()? {
-                under.drain(..).for_each(|one| drop(given_up(one)));
+                under.drain(..).for_each(|one| {
+                    given_up(one);
+                });
                 return self.note(PanelFact::Cancelled);
             }
             while let Some(at) = under.iter().position(|one| one.begun.elapsed() >= one.limit) {

@@ -169,10 +169,8 @@ impl Machine {
     fn stop(&mut self, by: &str) {
         self.stopped_by.get_or_insert_with(|| by.to_owned());
         self.over = true;
-        if let Some(stage) = self.stages.last_mut() {
-            if !stage.open().is_empty() {
-                stage.cut = Some(by.to_owned());
-            }
+        if let Some(stage) = self.stages.last_mut().filter(|stage| !stage.open().is_empty()) {
+            stage.cut = Some(by.to_owned());
         }
     }
 
