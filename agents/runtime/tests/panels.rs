@@ -745,3 +745,17 @@ fn the_page_escapes_what_members_say_and_the_rows_name_what_is_missing() {
         assert!(rows.windows(2).all(|pair| pair[0].round <= pair[1].round));
     }
 }
+
+#[test]
+fn where_all_agree_one_side_speaks_against_it() {
+    let members = || vec![stubborn("a", "yes"), stubborn("b", "yes"), stubborn("c", "yes")];
+    let answer = runtime().panel("Is it?", options(PanelKind::Debate, members())).unwrap();
+    let mut sides = answer.verdict.as_ref().unwrap().sides.clone();
+    sides.sort();
+    assert_eq!(sides, ["no", "yes"]);
+    // Each side has spoken in each turn, by members who do not hold it if need be.
+    assert_eq!(answer.log.iter().filter(|entry| entry.text == "This is a statement.").count(), 4);
+    // One member alone argues both.
+    let alone = options(PanelKind::Debate, vec![stubborn("a", "yes")]);
+    assert_eq!(runtime().panel("Is it?", alone).unwrap().status, Status::Done);
+}

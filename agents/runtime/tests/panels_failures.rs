@@ -11,7 +11,8 @@ use panel::{ballot, member, model, options, runtime, stubborn, yes_no};
 use quorate_core::{Cancel, Code};
 use quorate_models::{Model, ModelOptions, Resilience, ScriptedModel};
 use quorate_runtime::{
-    Budget, Member, PanelKind, PanelOptions, PanelResume, Resume, Runtime, RuntimeOptions, Status,
+    Budget, Member, PanelKind, PanelOptions, PanelResume, Passage, Resume, Retrieve, Role, Runtime,
+    RuntimeOptions, Status, Wanted,
 };
 use quorate_state::StateStore;
 use serde_json::json;
@@ -86,16 +87,16 @@ fn a_budget_that_is_spent_mid_round_leaves_what_was_said() {
             })
         })
     };
-    // Nine steps, of which one is kept for the end: the blind round, and two of the second one.
+    // Nine steps: the blind round, and three of the second one.
     let runtime = runtime();
     let budget = Some(Budget { max_steps: Some(9), ..Budget::default() });
     let all = options(PanelKind::Consensus, members().collect());
     let answer = runtime.panel("Is it?", PanelOptions { budget, ..all }).unwrap();
     assert_eq!((answer.status, answer.stopped_by.as_deref()), (Status::Partial, Some("max_steps")));
-    assert_eq!(answer.ballots.len(), 8);
+    assert_eq!(answer.ballots.len(), 9);
     let dropped: Vec<(u32, &str)> =
         answer.dropped.iter().map(|one| (one.round, one.reason.as_str())).collect();
-    assert_eq!(dropped, [(2, "budget_exceeded"); 4]);
+    assert_eq!(dropped, [(2, "budget_exceeded"); 3]);
     assert_eq!(answer.score.as_ref().unwrap().voters, 6);
     assert!(!answer.synthesis.is_empty());
     // Money: what was reserved and not used is free for the next, one after the other.
@@ -320,4 +321,48 @@ fn an_interrupted_panel_needs_the_models_of_its_members() {
     run.finish().unwrap();
     runtime.cancel("other").unwrap();
     assert_eq!(runtime.run("other").unwrap().panel().unwrap().status, Status::Cancelled);
+}
+
+#[test]
+fn what_is_held_back_is_for_the_synthesis_and_a_remark_too_many_changes_nothing() {
+    let chair = Member { role: Role::Moderator, ..member("chair", |_| json!({"text": "[P1] and [P2]."})) };
+    let observer = Member { role: Role::Observer, ..stubborn("watches", "no") };
+    let members = vec![stubborn("a", "yes"), stubborn("b", "yes"), stubborn("c", "no"), chair, observer];
+    let budget = Some(Budget { max_steps: Some(4), ..Budget::default() });
+    let answer =
+        runtime().panel("Is it?", PanelOptions { budget, ..options(PanelKind::Parallel, members) }).unwrap();
+    assert_eq!(
+        (answer.status, answer.ballots.len(), answer.synthesis_by.as_str()),
+        (Status::Done, 3, "chair")
+    );
+    let dropped: Vec<(&str, &str)> =
+        answer.dropped.iter().map(|one| (one.member.as_str(), one.reason.as_str())).collect();
+    assert_eq!(dropped, [("watches", "budget_exceeded")]);
+}
+
+#[test]
+fn a_search_that_fails_fails_the_panel_and_the_journal_says_so() {
+    struct Broken;
+    impl Retrieve for Broken {
+        fn passages(&self, _: &str, _: &Wanted, _: &Cancel) -> quorate_core::Result<Vec<Passage>> {
+            Err(quorate_core::Error::new(Code::Io, "the disk is gone"))
+        }
+        fn embedder(&self) -> Option<Arc<dyn quorate_core::embed::Embed>> {
+            None
+        }
+    }
+    let runtime = Runtime::new(RuntimeOptions {
+        model: Some(model("scripted:runtime", |_| ballot("yes", 0.5, "x"))),
+        sources: Some(Arc::new(Broken)),
+        ..RuntimeOptions::default()
+    })
+    .unwrap();
+    let error =
+        runtime.panel("Is it?", options(PanelKind::Parallel, vec![stubborn("a", "yes")])).unwrap_err();
+    assert_eq!((error.code(), error.message()), (Code::Io, "the disk is gone"));
+    let row = runtime.runs(Some("failed")).unwrap().remove(0);
+    let view = runtime.run(&row.id).unwrap();
+    assert_eq!(view.panel().unwrap_err().code(), Code::Io);
+    assert_eq!(view.session().unwrap().status, "failed");
+    assert_eq!(view.events().unwrap().last().unwrap().kind, "error");
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::event::Events;
 use super::fact::{Outcome, PanelFact, Place};
 use super::grouping;
-use super::machine::{Due, Grouping, Machine};
+use super::machine::{Due, Forms, Grouping, Machine};
 use super::offline;
 use super::stage::{What, Who};
 use crate::budget::{Ledger, Reservation, Spent};
@@ -49,6 +49,7 @@ pub(crate) struct Drive {
     pub(crate) cancel: Cancel,
     listener: Option<Listener>,
     events: Events,
+    forms: Forms,
     unwritten: Vec<Entry>,
     seq: u64,
 }
@@ -100,6 +101,7 @@ impl Drive {
             cancel,
             listener,
             events,
+            forms: Forms::new(),
             unwritten: Vec::new(),
             seq,
         }
@@ -211,18 +213,20 @@ impl Drive {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             if self.watched.cancelled()? {
-                under.drain(..).for_each(|one| drop(given_up(one)));
+                under.drain(..).for_each(|one| {
+                    given_up(one);
+                });
                 return self.note(PanelFact::Cancelled);
             }
             while let Some(at) = under.iter().position(|one| one.begun.elapsed() >= one.limit) {
                 let one = under.remove(at);
                 if one.budgets {
-                    // Of all that are under way the time is over.
-                    let by = "max_seconds".to_owned();
+                    // Of all that are under way the time is over, and nothing more is begun.
+                    self.note(PanelFact::Refused { by: "max_seconds".to_owned() })?;
                     for one in under.drain(..).chain([one]) {
                         self.late(one)?;
                     }
-                    return self.note(PanelFact::Refused { by });
+                    return Ok(());
                 }
                 self.late(one)?;
                 self.flush(None)?;
@@ -231,7 +235,11 @@ impl Drive {
     }
 
     /// Begins an ask, or says which limit of the budget it would break.
-    fn begin(&self, at: Place, sender: &Sender<Brought>) -> Result<std::result::Result<Under, &'static str>> {
+    fn begin(
+        &mut self,
+        at: Place,
+        sender: &Sender<Brought>,
+    ) -> Result<std::result::Result<Under, &'static str>> {
         let Some(ask) = self.machine.ask(at) else {
             return Err(Error::new(Code::Internal, "a panel asks what it does not know"));
         };
@@ -240,8 +248,9 @@ impl Drive {
             Who::Seat(seat) => self.models.seats.get(seat).cloned().flatten(),
         };
         let seconds = self.machine.seconds();
-        let last = ask.what.is_last();
-        let mut request = self.machine.request(ask)?;
+        // Where nobody sums up, nothing is held back for it.
+        let last = ask.what.is_last() || !self.machine.sums_up();
+        let mut request = self.machine.request(ask, &mut self.forms)?;
         let reservation = match &model {
             None => None,
             Some(model) => match self.reserve(model, &mut request, seconds, last)? {

@@ -56,10 +56,9 @@ pub(crate) fn labels(
         }
         Ok(Some(close.min(1.0)))
     };
-    let mut label: Vec<Option<usize>> = vec![None; both.len()];
-    (0..known.len()).for_each(|i| label[i] = Some(i));
+    let mut label: Vec<Option<usize>> = (0..both.len()).map(|i| (i < known.len()).then_some(i)).collect();
     let mut open: Vec<usize> = Vec::new();
-    for i in known.len()..both.len() {
+    for (i, label) in label.iter_mut().enumerate().skip(known.len()) {
         cancel.check()?;
         let mut best: Option<(f64, usize)> = None;
         for j in 0..known.len() {
@@ -70,7 +69,7 @@ pub(crate) fn labels(
             }
         }
         match best {
-            Some((_, j)) => label[i] = Some(j),
+            Some((_, j)) => *label = Some(j),
             None => open.push(i),
         }
     }

@@ -3,11 +3,13 @@
 //! As for runs: no input or output, no clock, no randomness but what follows from the panel's seed. The order in which members
 //! answer decides nothing: what was said is read in the order of the asks.
 
+use std::collections::HashMap;
+
 use quorate_consensus::panel::PanelScore;
-use quorate_core::Result;
+use quorate_core::{Code, Error, Result};
 use quorate_models::{Message, Output, Request};
 
-use super::fact::{PanelFact, PanelSpec, Place};
+use super::fact::{Outcome, PanelFact, PanelSpec, Place};
 use super::options::{BallotForm, PanelKind, Weighting};
 use super::prompt::{self, Names};
 use super::seat::{counts, draw};
@@ -41,6 +43,9 @@ pub(crate) struct Grouping {
     /// The labels that there are.
     pub(crate) known: Vec<String>,
 }
+
+/// Forms of answers by what is asked for, since reading a schema takes longer than all else that a panel does.
+pub(crate) type Forms = HashMap<String, Output>;
 
 /// What follows a stage.
 pub(crate) enum Next {
@@ -108,6 +113,11 @@ impl Machine {
         self.over && self.grouping().is_none()
     }
 
+    /// Whether somebody is asked for a synthesis in the end.
+    pub(crate) fn sums_up(&self) -> bool {
+        self.spec().is_some_and(|spec| protocol::speaking_chair(spec).is_some())
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled
     }
@@ -133,24 +143,33 @@ impl Machine {
             PanelFact::Retrieved { passages } => self.passages = Some(passages.clone()),
             PanelFact::Said { at, prompt, said, spent, .. } => {
                 self.spent.add(spent);
-                let Some(stage) = self.stages.get_mut(at.stage).filter(|stage| at.ask < stage.asks.len())
-                else {
-                    return Err(quorate_core::Error::new(
-                        quorate_core::Code::Corrupt,
-                        format!(
-                            "the journal has an answer to ask {} of stage {}, which was not made",
-                            at.ask, at.stage
-                        ),
-                    ));
+                if self.ask(*at).is_none() {
+                    let message = format!(
+                        "the journal has an answer to ask {} of stage {}, which was not made",
+                        at.ask, at.stage
+                    );
+                    return Err(Error::new(Code::Corrupt, message));
+                }
+                let ballot = match said {
+                    // What does not fit was refused before it was written down.
+                    Outcome::Answer { value, .. } if self.is_ballot(*at) => {
+                        self.read(*at, value).ok().flatten()
+                    }
+                    _ => None,
                 };
-                stage.outcomes[at.ask].get_or_insert_with(|| said.clone());
-                self.prompts[at.stage][at.ask] = Some(prompt.clone());
+                let stage = &mut self.stages[at.stage];
+                if stage.outcomes[at.ask].is_none() {
+                    (stage.outcomes[at.ask], stage.said[at.ask]) = (Some(said.clone()), ballot);
+                    self.prompts[at.stage][at.ask] = Some(prompt.clone());
+                }
             }
             PanelFact::Grouped { stage, labels } => {
                 if let Some(stage) = self.stages.get_mut(*stage) {
                     stage.labels = Some(labels.clone());
                 }
             }
+            // What comes after the ballots changes nothing that they have decided.
+            PanelFact::Refused { by } if self.over => self.cut(by),
             PanelFact::Refused { by } => self.stop(by),
             PanelFact::Failed { code, message } => {
                 self.stop(code);
@@ -169,10 +188,13 @@ impl Machine {
     fn stop(&mut self, by: &str) {
         self.stopped_by.get_or_insert_with(|| by.to_owned());
         self.over = true;
-        if let Some(stage) = self.stages.last_mut() {
-            if !stage.open().is_empty() {
-                stage.cut = Some(by.to_owned());
-            }
+        self.cut(by);
+    }
+
+    /// What is open of the last stage stays so.
+    fn cut(&mut self, by: &str) {
+        if let Some(stage) = self.stages.last_mut().filter(|stage| !stage.open().is_empty()) {
+            stage.cut = Some(by.to_owned());
         }
     }
 
@@ -312,12 +334,12 @@ impl Machine {
     }
 
     /// The ballot that an ask has got.
-    pub(super) fn said(&self, stage: usize, ask: usize) -> Option<Said> {
-        let spec = self.spec()?;
-        let at = &self.stages[stage];
-        let asked = at.asks.get(ask).filter(|asked| asked.what == What::Ballot)?;
-        // What does not fit was refused before it was written down.
-        self.form(spec, asked).read(at.value(ask)?).ok().flatten()
+    pub(super) fn said(&self, stage: usize, ask: usize) -> Option<&Said> {
+        self.stages.get(stage)?.said.get(ask)?.as_ref()
+    }
+
+    fn is_ballot(&self, at: Place) -> bool {
+        self.ask(at).is_some_and(|ask| ask.what == What::Ballot)
     }
 
     /// What came of asking for a ballot: it, that the member abstains, or an error. For who asks.
@@ -338,7 +360,7 @@ impl Machine {
                 let (Who::Seat(seat), Some(said)) = (ask.who, self.said(at, i)) else { continue };
                 let label = stage.labels.as_ref().and_then(|labels| labels.get(i).cloned().flatten());
                 let holds = label.unwrap_or_else(|| said.stance.holds());
-                out.push(Given { round: ask.round, seat, said, holds });
+                out.push(Given { round: ask.round, seat, said: said.clone(), holds });
             }
         }
         out
@@ -480,8 +502,8 @@ impl Machine {
         vec![system, ask.task.clone()]
     }
 
-    /// The request of an ask. Errors: those of the form.
-    pub(crate) fn request(&self, ask: &Ask) -> Result<Request> {
+    /// The request of an ask; `forms` keeps forms that were asked for before. Errors: those of the form.
+    pub(crate) fn request(&self, ask: &Ask, forms: &mut Forms) -> Result<Request> {
         let Some(spec) = self.spec() else { return Ok(Request::default()) };
         let shown = self.shown(ask);
         let passages = self.passages.as_deref().unwrap_or_default();
@@ -489,9 +511,17 @@ impl Machine {
         let question = if ask.what == What::Seeds { "" } else { spec.question.as_str() };
         let asked = runs::question(question, sources);
         let text = if asked.is_empty() { shown[1].clone() } else { format!("{asked}\n\n{}", shown[1]) };
-        let output: Output = match ask.what {
-            What::Ballot => self.form(spec, ask).output()?,
-            other => other.output(spec.seeds.len())?,
+        let name = format!("{:?}", (ask.what, &ask.options, ask.objects));
+        let output = match forms.get(&name) {
+            Some(output) => output.clone(),
+            None => {
+                let output = match ask.what {
+                    What::Ballot => self.form(spec, ask).output()?,
+                    other => other.output(spec.seeds.len())?,
+                };
+                forms.insert(name, output.clone());
+                output
+            }
         };
         let key = match ask.who {
             Who::Judge => "judge",

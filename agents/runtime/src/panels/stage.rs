@@ -19,6 +19,8 @@ pub(crate) struct Stage {
     pub(crate) name: &'static str,
     pub(crate) asks: Vec<Ask>,
     pub(crate) outcomes: Vec<Option<Outcome>>,
+    /// The ballots among them, read.
+    pub(crate) said: Vec<Option<Said>>,
     /// The labels of positions in words, once they are grouped.
     pub(crate) labels: Option<Vec<Option<String>>>,
     /// Whether the budget, or the caller, ended it.
@@ -66,8 +68,8 @@ pub(crate) struct Ask {
 
 impl Stage {
     pub(crate) fn new(name: &'static str, asks: Vec<Ask>) -> Self {
-        let outcomes = vec![None; asks.len()];
-        Stage { name, asks, outcomes, labels: None, cut: None }
+        let (outcomes, said) = (vec![None; asks.len()], vec![None; asks.len()]);
+        Stage { name, asks, outcomes, said, labels: None, cut: None }
     }
 
     /// The asks that are still to be made.

@@ -69,8 +69,14 @@ fn sides(machine: &Machine, spec: &PanelSpec) -> Result<Option<Sides>> {
         seats.sort_by_key(key);
         seats
     };
-    let mut names =
-        [first.clone(), all.get(1).map_or_else(|| format!("the opposite of: {first}"), |one| one.0.clone())];
+    // Where all agree: of two options the other one.
+    let other = match (&spec.options[..], all.get(1)) {
+        (_, Some((second, _))) => second.clone(),
+        ([a, b], None) if *a == first => b.clone(),
+        ([a, b], None) if *b == first => a.clone(),
+        _ => format!("the opposite of: {first}"),
+    };
+    let mut names = [first, other];
     let mut speakers = [of(&names[0]), all.get(1).map(|one| of(&one.0)).unwrap_or_default()];
     if speakers[1].is_empty() {
         // Half of those who agree speak against it; of one alone, that one.
