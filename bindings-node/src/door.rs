@@ -171,6 +171,21 @@ fn check(status: sys::napi_status) -> Result<()> {
     }
 }
 
+/// Whether an environment goes down.
+pub struct Ending(Arc<Way>);
+
+impl Ending {
+    /// Of the environment that is being served.
+    pub fn of(env: &Env) -> Result<Ending, Thrown> {
+        Ok(Ending(Arc::clone(&Door::of(env.raw()).or_throw()?.way)))
+    }
+
+    /// It runs no JavaScript any more; what it lets go of now is not what its host has let go of.
+    pub fn has_come(&self) -> bool {
+        self.0.gone.load(Ordering::Acquire)
+    }
+}
+
 /// What is done on the JavaScript thread.
 type Message = Box<dyn FnOnce(napi_env) + Send>;
 
