@@ -300,6 +300,15 @@ test('trials at once use tools of the host, and a runtime may be let go meanwhil
   assert.ok(most > 1 && most <= 4, `${most} at once`);
 });
 
+test('more evaluations than there are places go on at once', async () => {
+  const runtime = says(() => '5 mg', { resilience: { maxConcurrent: 400 } });
+  let told = 0;
+  const evaluate = () => evaluateAgents(runtime, TASKS.slice(0, 1), { repeat: 1, progress: () => void told++, scorers: ['exact', { name: 'own', score: async () => (await pause(5), true) }] });
+  const reports = await Promise.all(Array.from({ length: 600 }, evaluate));
+  assert.ok(reports.every((report) => report.metric('all').passRate === 1));
+  assert.equal(told, 600);
+});
+
 test('sources and experts are those of the runtime', () =>
   withKb(async (kb) => {
     const registry = await AgentRegistry.open({ catalog: null });

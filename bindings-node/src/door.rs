@@ -7,7 +7,6 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null_mut, with_exposed_provenance_mut};
 use std::rc::Rc;
@@ -24,6 +23,7 @@ use quorate::{Cancel, Code, Error, Result};
 
 use crate::convert::Out;
 use crate::errors::{OrThrow, Thrown, engine};
+pub use crate::held::Held;
 pub use crate::pool::Lane;
 use crate::pool::{submit, waiting};
 use crate::value::{Given, read};
@@ -168,6 +168,21 @@ fn check(status: sys::napi_status) -> Result<()> {
     match status {
         sys::Status::napi_ok => Ok(()),
         status => Err(engine(format!("Node-API answers with status {status}"))),
+    }
+}
+
+/// Whether an environment goes down.
+pub struct Ending(Arc<Way>);
+
+impl Ending {
+    /// Of the environment that is being served.
+    pub fn of(env: &Env) -> Result<Ending, Thrown> {
+        Ok(Ending(Arc::clone(&Door::of(env.raw()).or_throw()?.way)))
+    }
+
+    /// It runs no JavaScript any more; what it lets go of now is not what its host has let go of.
+    pub fn has_come(&self) -> bool {
+        self.0.gone.load(Ordering::Acquire)
     }
 }
 
@@ -319,45 +334,6 @@ unsafe extern "C" fn leave(way: *mut c_void) {
         };
     }
     DOORS.with_borrow_mut(|doors| doors.retain(|door| !Arc::ptr_eq(&door.way, &way)));
-}
-
-/// What may take long to be let go of, because it stores or closes something then: the last one is dropped on a thread of the
-/// pool, and not on the JavaScript thread, where the garbage collector finds it.
-pub struct Held<T: Send + 'static>(Option<T>);
-
-impl<T: Send + 'static> Held<T> {
-    /// Keeps `value`.
-    pub fn new(value: T) -> Self {
-        Held(Some(value))
-    }
-}
-
-impl<T: Send + 'static> Deref for Held<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match &self.0 {
-            Some(value) => value,
-            None => unreachable!("it is taken out by drop alone"),
-        }
-    }
-}
-
-impl<T: Send + 'static> Drop for Held<T> {
-    fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            // Without a thread the job is dropped where it is, and the value with it.
-            let _ = submit(
-                Lane::Slow,
-                Box::new(move || {
-                    let _ = contain(|| {
-                        drop(value);
-                        Ok(())
-                    });
-                }),
-            );
-        }
-    }
 }
 
 /// Stops work from outside; an AbortSignal pulls it.

@@ -11,6 +11,7 @@ mod embed;
 mod errors;
 mod eval;
 mod evaluate;
+mod held;
 mod hits;
 mod kb;
 mod log;

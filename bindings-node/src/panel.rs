@@ -108,7 +108,7 @@ pub fn panel_flow(
 ) -> Result<NativeModelFlow, Thrown> {
     let question = arg(&env, &question, "the question", text)?;
     let options = models.options(&env, &options)?;
-    Ok(experts.events(Run::Panel(question, Box::new(options))))
+    experts.events(&env, Run::Panel(question, Box::new(options)))
 }
 
 /// Goes on with a panel. What it came to is JSON.
@@ -135,7 +135,7 @@ pub fn resume_panel_flow(
     models: &NativePanelModels,
 ) -> Result<NativeModelFlow, Thrown> {
     let run_id = arg(&env, &run_id, "runId", text)?;
-    Ok(experts.events(Run::ResumePanel(run_id, Box::new(models.going_on()))))
+    experts.events(&env, Run::ResumePanel(run_id, Box::new(models.going_on())))
 }
 
 /// The panels of the runtime's tenant as lists show them, as JSON.

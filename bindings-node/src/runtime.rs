@@ -288,10 +288,10 @@ impl NativeRuntime {
     }
 
     /// The events of a run.
-    pub fn events(&self, run: Run) -> NativeModelFlow {
+    pub fn events(&self, env: &Env, run: Run) -> Result<NativeModelFlow, Thrown> {
         let experts = self.0.clone();
         let flow: Flow = runtime::flow_when(HOST, move || experts.get(), run);
-        NativeModelFlow::of(flow, Cancel::new())
+        NativeModelFlow::of(env, flow, Cancel::new())
     }
 }
 
@@ -389,7 +389,7 @@ impl NativeRuntime {
         helpers: &NativeHelpers,
     ) -> Result<NativeModelFlow, Thrown> {
         let question = helpers.question(&env, &question, &options, false)?;
-        Ok(self.events(Run::Ask(Box::new(question))))
+        self.events(&env, Run::Ask(Box::new(question)))
     }
 
     /// The events of a run that goes on.
@@ -403,7 +403,7 @@ impl NativeRuntime {
     ) -> Result<NativeModelFlow, Thrown> {
         let run_id = arg(&env, &run_id, "runId", text)?;
         let going_on = helpers.resume(&env, &decisions, false)?;
-        Ok(self.events(Run::Resume(run_id, Box::new(going_on))))
+        self.events(&env, Run::Resume(run_id, Box::new(going_on)))
     }
 
     /// The runs with a status, as JSON.

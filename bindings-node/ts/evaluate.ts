@@ -8,7 +8,7 @@ import { invalid } from './errors.js';
 import { halfOf, holding, models } from './handles.js';
 import type { Model, Usage } from './models.js';
 import { native } from './native.js';
-import { type ProgressFunction, calling, teller } from './progress.js';
+import { type ProgressFunction, explained, teller } from './progress.js';
 import type { Budget, Runtime } from './runtime.js';
 import { answered, runtimes } from './tools.js';
 
@@ -401,7 +401,7 @@ export async function evaluateAgents(
   const told = teller(progress, 'trials');
   const work = () =>
     abortable(signal, false, (cancel) => native.evaluateAgents(experts, asked, { ...given, scorers: names }, more, told.call, cancel));
-  const found = await holding([runtime, scorers, functions, told], () => calling(told, work));
+  const found = await explained(told, () => holding([runtime, scorers, functions, told], work));
   const report = new AgentReport(MADE, found);
   if (signal?.aborted && report.stoppedBy === 'cancelled') throw cancelled(signal, report);
   return report;

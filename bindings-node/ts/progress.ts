@@ -16,10 +16,15 @@ export interface Told<F> {
   failed?: { error: unknown };
 }
 
-/** @internal Runs native work that may call a function of the host; where that failed, it is the cause of the error. */
-export async function calling<T>(callback: Told<unknown>, work: () => Promise<T>, other?: Told<unknown>): Promise<T> {
+/** @internal Runs native work that may call a function of the host, when there is a place for it, and as {@link explained}. */
+export function calling<T>(callback: Told<unknown>, work: () => Promise<T>, other?: Told<unknown>): Promise<T> {
+  return explained(callback, () => admitted((callback.call ?? other?.call) !== undefined, work), other);
+}
+
+/** @internal Runs work that may call a function of the host; where that failed, it is the cause of the error. */
+export async function explained<T>(callback: Told<unknown>, work: () => Promise<T>, other?: Told<unknown>): Promise<T> {
   try {
-    return await admitted((callback.call ?? other?.call) !== undefined, work);
+    return await work();
   } catch (error) {
     const failed = callback.failed ?? other?.failed;
     if (error instanceof InvalidInput && error.code === 'callback' && failed) {
