@@ -332,6 +332,20 @@ export declare class Online {
   refit(cancel?: Cancel | undefined | null): Promise<unknown>
 }
 
+/** The models of a panel that are not the runtime's. */
+export declare class PanelModels {
+  /** None yet. */
+  constructor()
+  /** Who answers for the member at this place. */
+  member(at: number, model: LanguageModel): void
+  /** Who answers for the member of this id. */
+  named(id: unknown, model: LanguageModel): void
+  /** Who judges a debate. */
+  judge(model: LanguageModel): void
+  /** Who answers for the chair. */
+  chair(model: LanguageModel): void
+}
+
 /** Who rated what how. */
 export declare class Ratings {
   /** The ids of items, raters and categories, each as JSON. */
@@ -415,6 +429,9 @@ export declare class StateStore {
 /** The JSON Schema (draft 2020-12) of an agent, whose members have JavaScript's names, as JSON. */
 export declare function agentSchema(): string
 
+/** What a panel came to, as JSON. */
+export declare function askPanel(experts: Runtime, question: unknown, options: unknown, models: PanelModels, cancel?: Cancel | undefined | null): Promise<string>
+
 /** Refuses the options that a judge does not have. */
 export declare function checkJudge(model: LanguageModel, options: unknown): void
 
@@ -472,6 +489,18 @@ export declare function open(place: unknown, embedder: Embedder | undefined | nu
 /** Opens a model as `LanguageModel.open` does, on another thread. */
 export declare function openModel(name: unknown, options: unknown, fallback: Fallback): Promise<LanguageModel>
 
+/** The events of a panel. */
+export declare function panelFlow(experts: Runtime, question: unknown, options: unknown, models: PanelModels): ModelFlow
+
+/** The page of a panel's answer. */
+export declare function panelPage(answer: unknown): Promise<string>
+
+/** A row for each ballot of a panel's answer and each missing one, as JSON. */
+export declare function panelRows(answer: unknown): Promise<string>
+
+/** The panels of the runtime's tenant as lists show them, as JSON. */
+export declare function panelSessions(experts: Runtime): Promise<string>
+
 /** Ratings from any of the forms that are taken. */
 export declare function ratings(arguments: unknown): Ratings
 
@@ -490,26 +519,20 @@ export declare function replay(path: unknown): Promise<Session>
 /** Asks a recorded run again with something changed. What came of it is JSON. */
 export declare function replayRun(runtime: Runtime, runId: unknown, options: unknown, model?: LanguageModel | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
 
+/** Goes on with a panel. What it came to is JSON. */
+export declare function resumePanel(experts: Runtime, runId: unknown, models: PanelModels, cancel?: Cancel | undefined | null): Promise<string>
+
+/** The events of a panel that goes on. */
+export declare function resumePanelFlow(experts: Runtime, runId: unknown, models: PanelModels): ModelFlow
+
 /** A tool that searches a knowledge base. */
 export declare function searchTool(kb: KnowledgeBase): NativeTool
 
 /** The version of the package. */
 export declare function version(): string
 
+/** Writes that page. */
+export declare function writePanelPage(answer: unknown, path: unknown): Promise<void>
+
 /** Writes a run in TREC's six columns. */
 export declare function writeTrecRun(run: unknown, path: unknown): Promise<void>
-export declare class PanelModels {
-  constructor()
-  member(at: number, model: LanguageModel): void
-  named(id: unknown, model: LanguageModel): void
-  judge(model: LanguageModel): void
-  chair(model: LanguageModel): void
-}
-export declare function askPanel(experts: Runtime, question: unknown, options: unknown, models: PanelModels, cancel?: Cancel | undefined | null): Promise<string>
-export declare function panelFlow(experts: Runtime, question: unknown, options: unknown, models: PanelModels): ModelFlow
-export declare function resumePanel(experts: Runtime, runId: unknown, models: PanelModels, cancel?: Cancel | undefined | null): Promise<string>
-export declare function resumePanelFlow(experts: Runtime, runId: unknown, models: PanelModels): ModelFlow
-export declare function panelSessions(experts: Runtime): Promise<string>
-export declare function panelRows(answer: unknown): Promise<string>
-export declare function panelPage(answer: unknown): Promise<string>
-export declare function writePanelPage(answer: unknown, path: unknown): Promise<void>

@@ -2,7 +2,7 @@ import { QuorateError } from './errors.js';
 import type { Usage } from './models.js';
 import { EventStream } from './streams.js';
 /** How a run stands. `interrupted`: its process ended, and `resume` goes on with it. */
-export type RunStatus = 'running' | 'waiting' | 'done' | 'partial' | 'cancelled' | 'refused' | 'abstained' | 'failed' | 'interrupted';
+export type RunStatus = 'running' | 'waiting' | 'done' | 'partial' | 'cancelled' | 'refused' | 'abstained' | 'no_consensus' | 'failed' | 'interrupted';
 /** Whether the agent was given, and whether it planned by itself. */
 export type RunMode = 'manual' | 'automatic' | 'autonomous_manual' | 'autonomous_automatic';
 /** Where a statement of an answer comes from. */
@@ -120,7 +120,7 @@ export interface Answer<T = unknown> {
 export interface RunInfo {
     /** Its id. */
     runId: string;
-    /** What kind of run: `ask`. */
+    /** What kind of run: `ask` or `panel`. */
     kind: string;
     /** The beginning of the question. */
     title: string;

@@ -9,6 +9,7 @@ export { type AddOptions, type ChunkInput, type ChunkOptions, type ChunkStrategy
 export { type Answer, type AnswerCitation, type Candidate, type Check, type Pending, type Plan, type RunEvent, type RunEventBase, type RunInfo, type RunMode, type RunStatus, RunStream, type Step, } from './answer.js';
 export { Conversation, type ConversationOptions, type ConversationExport, Memory, type Turn, type UserFact } from './conversation.js';
 export { type LogEvent, onLog } from './log.js';
+export { type AskPanelOptions, type BallotForm, type BallotPosition, type Conformity, PanelAnswer, type PanelAnswerData, type PanelBallot, type PanelDelphiItem, type PanelEntry, type PanelEvent, type PanelMemberInput, type PanelMinority, type PanelReason, type PanelRole, type PanelRound, type PanelRow, type PanelSeat, type PanelSession, PanelStream, type PanelType, type PanelWeights, type ResumePanelOptions, } from './panel.js';
 export type { ProgressFunction } from './progress.js';
 export * from './models.js';
 export * from './recording.js';

@@ -5,6 +5,7 @@ import type { Abortable } from './embed.js';
 import { type ReplayOptions, type Replayed } from './evaluate.js';
 import type { KnowledgeBase, Where } from './kb.js';
 import type { Message, Model, Reply } from './models.js';
+import { type PanelAnswer, type AskPanelOptions, type PanelSession, type PanelStream, type ResumePanelOptions } from './panel.js';
 import { type JsonSchema, type StandardSchema } from './schema.js';
 import { type RuntimeTool } from './tools.js';
 /** What a run may spend, with all that it starts. What is missing or null is no limit, but for `maxSteps`. */
@@ -85,6 +86,10 @@ export interface RuntimeStreams {
     ask<T = unknown>(question: string, options?: QuestionOptions<T> | null): RunStream<T>;
     /** As {@link Runtime.resume}, with the events from there. */
     resume<T = unknown>(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions<T> | null): RunStream<T>;
+    /** As {@link Runtime.panel}: `for await (const event of runtime.stream.panel('...', { type: 'delphi' }))`. */
+    panel(question: string, options?: AskPanelOptions | null): PanelStream;
+    /** As {@link Runtime.resumePanel}, with the events from there. */
+    resumePanel(runId: string, options?: ResumePanelOptions | null): PanelStream;
 }
 /**
  * Where runs are kept: a folder, or memory, in which the newest 1,000 that ended stay. Several processes of a machine may share a folder.
@@ -111,10 +116,15 @@ export declare class Run {
     get status(): RunStatus;
     /** What it showed, without the pieces of texts. */
     events(): Promise<RunEvent[]>;
-    /** Its answer, as far as there is one; `output`: the form that its output is read as. Codes: the one by which the run failed. */
+    /**
+     * Its answer, as far as there is one; `output`: the form that its output is read as. Of a panel it is what {@link panel} gives. Codes: the
+     * one by which the run failed.
+     */
     answer<T = unknown>(options?: {
         output?: JsonSchema | StandardSchema<T> | null;
     } | null): Promise<Answer<T>>;
+    /** What a panel came to, as far as it has come. Codes: the one by which it failed; `invalid_argument` for a run that is no panel. */
+    panel(): Promise<PanelAnswer>;
 }
 /**
  * Experts that answer. One runtime may be used for any number of questions at a time. `new Runtime(...)` returns at once; where a folder,
@@ -140,12 +150,33 @@ export declare class Runtime {
      */
     ask<T = unknown>(question: string, options?: QuestionOptions<T> | null): Promise<Answer<T>>;
     /**
-     * Goes on with a run that waits, or whose process has ended. `decisions`: by the id of the call that waits, or `plan`. Codes:
-     * `unknown_id`, `tool_arguments`, `run_conflict` while another goes on with it, those of {@link ask}.
+     * Goes on with a run that waits, or whose process has ended. `decisions`: by the id of the call that waits, or `plan`. A panel goes on too,
+     * as {@link resumePanel} goes on with it, which also takes the models of its members, and gives its PanelAnswer. Codes: `unknown_id`, `tool_arguments`, `run_conflict` while another goes on with it, those of {@link ask}.
      */
     resume<T = unknown>(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions<T> | null): Promise<Answer<T>>;
     /** The same calls with what happens as it happens: `for await (const event of runtime.stream.ask('...'))`. */
     get stream(): RuntimeStreams;
+    /**
+     * Asks several experts, and waits until the panel is over. A blind first round is always held; `baseline` is its score. Failed, refused and
+     * late ballots are counted in `dropped`. A missed quorum and a limit of the budget are no errors: `status` and `stoppedBy` say so. An aborted
+     * `signal` ends the panel, and the Promise is rejected with code `cancelled`.
+     *
+     * ```js
+     * const panel = await runtime.panel('Is a 510(k) needed for our ECG app?', { type: 'delphi', members: ['fda-510k', 'fda-samd'] });
+     * panel.score.decision; panel.minority; await panel.report('panel.html');
+     * ```
+     *
+     * Codes: `empty_input`, `too_large`, `duplicate_id`, `unknown_id` for a member that does not exist, `not_found` where no expert fits,
+     * `budget_unpriced`, `run_conflict`, those of arguments and of the search.
+     */
+    panel(question: string, options?: AskPanelOptions | null): Promise<PanelAnswer>;
+    /**
+     * Goes on with a panel whose process has ended: no ballot that was given is asked for again. Codes: `unknown_id`, `invalid_argument` where a
+     * model is missing or the run is no panel, `run_conflict` while another goes on with it, those of {@link panel}.
+     */
+    resumePanel(runId: string, options?: ResumePanelOptions | null): Promise<PanelAnswer>;
+    /** The panels of this tenant as sessions, the newest last. */
+    panels(): Promise<PanelSession[]>;
     /** The runs of this tenant, the newest last; those with a `status`. Code: `invalid_argument`. */
     runs(options?: {
         status?: RunStatus | null;

@@ -146,6 +146,18 @@ export interface PanelInterval {
     high: number;
     method: string;
 }
+/** What groups of voters that are not independent do to the effective number of ballots. */
+export interface PanelGroups {
+    /** Intra-class correlation of ballots within a group: 0 independent, 1 one voter. */
+    rho: number;
+    /** Whether it was given, estimated from the ballots, or assumed to be 1. */
+    rhoIs: 'given' | 'estimated' | 'assumed';
+    /** The groups of several voters. */
+    groups: {
+        name: string;
+        voters: string[];
+    }[];
+}
 /** What a panel decides, how firmly, and who differs. */
 export declare class PanelScore {
     #private;
@@ -170,8 +182,10 @@ export declare class PanelScore {
     readonly voters: number;
     /** Their weight. */
     readonly weight: number;
-    /** Kish's effective number of ballots. */
+    /** Kish's effective number of ballots; those of one group count for fewer. */
     readonly effectiveVoters: number;
+    /** The groups of several ballots; null where each ballot is alone. */
+    readonly groups: PanelGroups | null;
     /** The arithmetic behind the score; each line can be recomputed by hand from the ones before and the ballots. */
     explain(): string;
     /** All that is known of it, for `JSON.stringify`. */
@@ -269,6 +283,10 @@ export interface PanelScoreOptions extends Stoppable {
     similarity?: number;
     /** Share below which a faction is only counted. Default 0. */
     minorityThreshold?: number;
+    /** The group of each voter that is in one, such as the model that answers for it: ballots of one group are not independent. */
+    groups?: Readonly<Record<string, string>> | null;
+    /** Intra-class correlation of ballots of one group, 0 to 1. Default: estimated, and where that cannot be, 1. */
+    rho?: number | null;
 }
 /**
  * One call for a panel: decision, level, support, agreement, factions, confidence, and the arithmetic. `ballots`: one object each,
