@@ -42,7 +42,7 @@ color:var(--ink);font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:0 aut
 .quorate-panel .stack{display:flex;width:100%;min-width:16rem;height:1.1rem;border-radius:.3rem;overflow:hidden;background:var(--line)}.quorate-panel .stack i{display:block;height:100%}\
 .quorate-panel .key{display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:.5rem 0}.quorate-panel .key span{display:inline-flex;align-items:center;gap:.4rem;max-width:100%;overflow-wrap:anywhere}\
 .quorate-panel .key i{flex:none;width:.8rem;height:.8rem;border-radius:.2rem}\
-.quorate-panel svg{display:block;width:100%;min-width:22rem;height:auto}\
+.quorate-panel svg{display:block;width:100%;min-width:22rem;max-width:46rem;height:auto}.quorate-panel .wide+.wide{margin-top:.5rem}\
 .quorate-panel blockquote{margin:.5rem 0;padding:.5rem .9rem;border-left:.35rem solid var(--c1);background:var(--card);overflow-wrap:anywhere;white-space:pre-wrap}\
 .quorate-panel details{border:1px solid var(--line);border-radius:.5rem;background:var(--card);margin:.5rem 0;padding:.5rem .7rem}.quorate-panel summary{cursor:pointer;overflow-wrap:anywhere}\
 .quorate-panel details details{margin:.3rem 0;padding:.2rem .6rem}\
@@ -104,7 +104,7 @@ pub fn panel_part(answer: &Value) -> Result<String> {
 }
 
 fn head(page: &mut String, answer: &Answer) {
-    let kind = answer.kind.replace('_', " ");
+    let kind = if answer.kind == "delphi" { "Delphi" } else { &answer.kind };
     let _ = writeln!(page, "<header><h1>{}</h1>", escaped(&answer.question));
     let by = answer
         .stopped_by
@@ -114,7 +114,7 @@ fn head(page: &mut String, answer: &Answer) {
     let _ = writeln!(
         page,
         "<p class=\"soft\">A {} panel of {} members, {} rounds: {}{by}. Run {}.</p>",
-        escaped(&kind),
+        escaped(kind),
         answer.members.len(),
         answer.rounds.len(),
         escaped(&words(&answer.status)),
@@ -141,7 +141,7 @@ fn result(page: &mut String, answer: &Answer) {
     };
     let _ = writeln!(
         page,
-        "<p class=\"big\">{}</p>\n<p>{} of the weight {} ({} consensus), confidence {}. {} voters count for {} independent ones.</p>",
+        "<p class=\"big\">{}</p>\n<p>{} of the weight {} ({}), confidence {}. {} voters count for {} independent ones.</p>",
         escaped(&decision(score)),
         percent(score.support),
         support_bar(score),
@@ -259,9 +259,11 @@ fn ratings(page: &mut String, answer: &Answer) {
 /// What only one kind of panel has.
 fn kinds(page: &mut String, answer: &Answer) {
     ratings(page, answer);
-    for (i, proposal) in
-        answer.rounds.iter().filter_map(|round| round.proposal.as_ref().map(|text| (round.round, text)))
-    {
+    let proposals = answer.rounds.iter().filter_map(|round| Some((round.round, round.proposal.as_ref()?)));
+    for (at, (i, proposal)) in proposals.enumerate() {
+        if at == 0 {
+            page.push_str("<h2>Proposals</h2>\n");
+        }
         let _ = writeln!(
             page,
             "<details><summary>Proposal of round {i}</summary><pre>{}</pre></details>",

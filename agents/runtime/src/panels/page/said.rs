@@ -140,15 +140,12 @@ fn plot(page: &mut String, answer: &Answer, rounds: &BTreeSet<u32>) {
         let shown = answer.rounds.iter().find(|one| one.round == *round);
         if let Some(item) = shown.and_then(|one| one.delphi.as_ref()).and_then(|delphi| delphi.items.first())
         {
+            let (left, median, top, bottom) = (x(item.q1), x(item.median), y - 12.0, y + 12.0);
+            let width = (x(item.q3) - left).max(1.0);
             let _ = writeln!(
                 page,
-                "<rect x=\"{:.1}\" width=\"{:.1}\" y=\"{:.1}\" height=\"24\" rx=\"4\" fill=\"var(--bar)\" opacity=\"0.45\"/>\
-                 <line x1=\"{2:.1}\" x2=\"{2:.1}\" y1=\"{3:.1}\" y2=\"{4:.1}\" stroke=\"currentColor\" stroke-width=\"2\"/>",
-                x(item.q1),
-                (x(item.q3) - x(item.q1)).max(1.0),
-                x(item.median),
-                y - 12.0,
-                y + 12.0
+                "<rect x=\"{left:.1}\" width=\"{width:.1}\" y=\"{top:.1}\" height=\"24\" rx=\"4\" fill=\"var(--bar)\" opacity=\"0.45\"/>\
+                 <line x1=\"{median:.1}\" x2=\"{median:.1}\" y1=\"{top:.1}\" y2=\"{bottom:.1}\" stroke=\"currentColor\" stroke-width=\"2\"/>"
             );
         }
         let mut at: BTreeMap<u64, usize> = BTreeMap::new();
@@ -172,7 +169,7 @@ fn plot(page: &mut String, answer: &Answer, rounds: &BTreeSet<u32>) {
     let _ = writeln!(
         page,
         "<text x=\"{LEFT}\" y=\"{foot:.1}\" font-size=\"12\" fill=\"currentColor\">{}</text>\
-         <text x=\"{:.1}\" y=\"{foot:.1}\" font-size=\"12\" text-anchor=\"end\" fill=\"currentColor\">{}</text>\n</svg></div>",
+         <text x=\"{:.1}\" y=\"{foot:.1}\" font-size=\"12\" text-anchor=\"end\" fill=\"currentColor\">{}</text>\n</svg></div>\n<p class=\"soft\">Orange: another number than before. The line is the median, the band the middle half.</p>",
         number(Some(low), 3),
         WIDTH - 30.0,
         number(Some(high), 3)
