@@ -247,7 +247,8 @@ class PanelAnswer(Report):
         import pandas
 
         names = ["round", "member", "role", "model", "position", "holds", "confidence", "weight", "changed", "counted", "reasons", "citations"]
-        return pandas.DataFrame(_quorate.panel_rows(self.to_dict()), columns=[*names, "objection", "dropped"])
+        rows = _quorate.panel_rows(self.to_dict())
+        return pandas.DataFrame({name: [row[name] for row in rows] for name in [*names, "objection", "dropped"]})
 
     def html(self) -> str:
         """A page that needs nothing from elsewhere: who said what, how positions moved, agreement by round, the minority, the cost."""
