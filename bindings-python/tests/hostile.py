@@ -270,6 +270,8 @@ BY_CALL = {
     "linear_pool": {},
     "ratings": {"data": RATINGS}, "Ratings": {"data": RATINGS},
     "Runtime": {"model": lambda host: host.model}, "Judge": {"model": lambda host: host.model}, "agent_tool": {"id": "kidney"},
+    "Runtime.resume_panel": {"run_id": lambda host: host.runtime.panel("What harms the kidney?").run_id},
+    "resume_panel": {"run_id": lambda host: host.runtime.panel("What harms the kidney?").run_id},
     "evaluate_agents": {"repeat": 1}, "tool": {"function": lambda host: working},
     "Model": {"name": "openai:m", "api_key": "key"}, "replay": {"path": lambda host: host.folder / "case.jsonl"},
 }
@@ -282,7 +284,7 @@ WORKS = {
 }
 MAKERS = {
     "AgentRegistry", "Embedder", "EmbeddingCache", "RemoteEmbedder", "CrossEncoder", "Model", "ScriptedModel", "Resilience",
-    "Runtime", "Budget", "Judge", "StateStore", "OnlineDawidSkene",
+    "Runtime", "Budget", "Judge", "Member", "StateStore", "OnlineDawidSkene",
 }
 SKIPPED = {
     "Events.get": "it waits for an event for as long as it is told to",

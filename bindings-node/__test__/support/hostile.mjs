@@ -185,6 +185,7 @@ class Host {
     this.over = [];
     for (let i = 0; i < 100; i++) this.over.push((await this.runtime.ask('glucose', { agent: 'kidney' })).runId);
     this.runId = (await this.runtime.ask('glucose', { agent: 'kidney' })).runId;
+    this.panel = await this.runtime.panel('glucose', { members: ['kidney'] });
     this.report = await quorate.evaluateAgents(this.runtime, TASKS, { repeat: 1 });
     writeFileSync(join(this.folder, 'tasks.json'), JSON.stringify(TASKS));
   }
@@ -230,6 +231,7 @@ class Host {
       Runtime: () => this.runtime,
       Run: () => this.runtime.run(this.runId),
       AgentReport: () => this.report,
+      PanelAnswer: () => this.panel,
       Memory: () => this.runtime.memory,
       Conversation: () => this.runtime.conversation(),
       OnlineDawidSkene: () => {
@@ -281,7 +283,8 @@ const BY_CALL = {
   'Runtime.delete': { runId: (host) => host.over.pop() }, 'Memory.forget': { id: null }, 'Conversation.forget': { which: null }, agentTool: { id: 'kidney' },
   'Conversation.add': { messages: () => [{ role: 'user', content: 'q' }] },
   tool: { options: () => ({ name: 'look', run: () => 'seen' }) },
-  'AgentReport.report': { path: (host) => host.place() }, loadTasks: { path: (host) => join(host.folder, 'tasks.json') },
+  'AgentReport.report': { path: (host) => host.place() }, 'PanelAnswer.report': { path: (host) => host.place() },
+  'Runtime.resumePanel': { runId: (host) => host.panel.runId }, loadTasks: { path: (host) => join(host.folder, 'tasks.json') },
   record: { path: (host) => host.place() }, replay: { path: (host) => join(host.folder, 'case.jsonl') },
   loadBeir: { folder: (host) => join(host.folder, 'beir') },
   readTrecRun: { path: (host) => join(host.folder, 'run.txt') }, writeTrecRun: { path: (host) => host.place() },
