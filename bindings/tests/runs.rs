@@ -48,7 +48,9 @@ fn statuses(runtime: &Runtime) -> Vec<String> {
 /// The last event, for which the flow tells when to look.
 fn last(flow: &Flow) -> Value {
     let (sender, rings) = channel();
-    flow.wake_by(move || drop(sender.send(())));
+    flow.wake_by(move || {
+        let _ = sender.send(());
+    });
     loop {
         rings.recv_timeout(Duration::from_secs(20)).expect("it tells when there is something");
         if let Some(events) = flow.take().unwrap()
