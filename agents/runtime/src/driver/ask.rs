@@ -23,7 +23,7 @@ impl Drive {
             return Err(Error::new(Code::Internal, "a run without a model asks one"));
         };
         let seconds = self.machine.seconds();
-        let reserved = match reserve(&self.ledger, &model, request, seconds, last)? {
+        let mut reserved = match reserve(&self.ledger, &model, request, seconds, last)? {
             Ok(reserved) => reserved,
             Err(by) => return Ok(Fact::Refused { id: None, by: by.to_owned() }),
         };
@@ -32,7 +32,7 @@ impl Drive {
         let begun = Instant::now();
         let cancel = self.watched.begin(left);
         let capped = reserved.capped;
-        let request = self.checked(&reserved.request, &cancel);
+        let request = self.checked(std::mem::take(&mut reserved.request), &cancel);
         let span = spans::chat(&model, &request);
         let _within = span.enter();
         let outcome = if self.listens() {
@@ -89,8 +89,7 @@ impl Drive {
     }
 
     /// The request whose answer the host checks too, where it is to be in the form that it asked for.
-    fn checked(&self, request: &Request, cancel: &Cancel) -> Request {
-        let mut request = request.clone();
+    fn checked(&self, mut request: Request, cancel: &Cancel) -> Request {
         if let (Some(check), true) = (&self.check_output, self.machine.asks_for_form()) {
             let (check, cancel) = (Arc::clone(check), cancel.clone());
             request.output = request.output.map(|form| {
