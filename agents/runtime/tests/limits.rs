@@ -397,7 +397,7 @@ fn a_request_that_was_ended_by_time_is_counted() {
         }
     });
     let options = ModelOptions { price: Price::new(1.0, 1.0).ok(), ..ModelOptions::default() };
-    let budget = Budget { max_seconds: Some(0.3), max_tokens: Some(100_000), ..Budget::default() };
+    let budget = Budget { max_seconds: Some(2.0), max_tokens: Some(100_000), ..Budget::default() };
     let runtime = runtime(Model::new(script, options).unwrap(), vec![]);
     let answer = runtime.ask(Question { budget: Some(budget), ..Question::new("go") }).unwrap();
     // Nobody knows what it has cost.
