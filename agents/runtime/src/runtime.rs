@@ -116,6 +116,8 @@ pub struct Question {
     pub seed: u64,
     /// Asking again with the same key gives the run that there is.
     pub idempotency_key: Option<String>,
+    /// The host's span that the run's spans belong to, as a W3C `traceparent`. It is in no journal.
+    pub trace_parent: Option<String>,
     /// Ends the run.
     pub cancel: Cancel,
 }
@@ -141,6 +143,8 @@ pub struct Resume {
     pub tools: Option<Vec<Arc<dyn Tool>>>,
     /// In the place of the runtime's.
     pub approve: Option<Arc<dyn Approve>>,
+    /// As for a question.
+    pub trace_parent: Option<String>,
     /// Ends the run.
     pub cancel: Cancel,
 }
@@ -269,6 +273,7 @@ impl Runtime {
             question.cancel.clone(),
             listener,
         );
+        drive.trace_parent.clone_from(&question.trace_parent);
         drive.take_in(&started, time)?;
         let answer = self.drive(drive, nested.as_ref())?;
         if let Some(talk) = &question.talk {
@@ -293,6 +298,7 @@ impl Runtime {
             cancel: question.cancel,
             tools: question.tools,
             approve: question.approve,
+            trace_parent: question.trace_parent,
             ..Resume::default()
         };
         self.go_on(&row.id, going_on, listener, nested)
@@ -371,6 +377,7 @@ impl Runtime {
             going_on.cancel,
             listener,
         );
+        drive.trace_parent = going_on.trace_parent;
         for (id, decision) in decisions {
             drive.validate(id, decision)?;
         }

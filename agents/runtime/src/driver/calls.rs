@@ -81,8 +81,14 @@ impl Drive {
                 spent: Arc::clone(&context.spent),
             });
             let sender = sender.clone();
+            let within = tracing::Span::current();
             spare::run(move || {
-                let outcome = spans::tool(&call, &context).in_scope(|| run(&*tool, call.arguments, &context));
+                let span = spans::tool(&within, &call, &context);
+                let outcome = span.in_scope(|| run(&*tool, call.arguments, &context));
+                if let Err(error) = &outcome {
+                    span.record("error.type", error.code().as_str());
+                }
+                drop((span, within));
                 // Nobody waits for it any more when its time was over.
                 let _ = sender.send((call.id, outcome));
             })?;
