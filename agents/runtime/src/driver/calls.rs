@@ -94,7 +94,7 @@ impl Drive {
             })?;
         }
         while !under.is_empty() {
-            match results.recv_timeout(TICK) {
+            match spare::recv(&results, TICK) {
                 Ok((id, outcome)) => {
                     if let Some(at) = under.iter().position(|one| one.id == id) {
                         let one = under.remove(at);
