@@ -304,7 +304,7 @@ impl Runtime {
         let (experts, run_id) = (self.0.clone(), run_id);
         let answer = blocking(py, move |host| {
             let cancel = host.cancel.clone();
-            let going_on = Resume { decisions, tools, approve, cancel };
+            let going_on = Resume { decisions, tools, approve, cancel, ..Resume::default() };
             runtime::answer(HOST, &experts.resume(&run_id, going_on)?)
         })?;
         from_json(py, &answer)
