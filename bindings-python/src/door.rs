@@ -187,7 +187,7 @@ fn wait<T: Send + 'static>(work: impl FnOnce(&Host) -> Result<T> + Send + 'stati
     drop(host);
     let mut signal: Option<(PyErr, Instant)> = None;
     loop {
-        match errands.recv_timeout(POLL) {
+        match spare::recv(&errands, POLL) {
             Ok(Message::Done) => break,
             Ok(Message::Errand(errand)) => {
                 // Dropped where the interpreter is about to end.

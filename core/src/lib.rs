@@ -19,6 +19,7 @@ pub mod parallel;
 mod read;
 #[cfg(feature = "http")]
 pub mod runtime;
+pub mod spans;
 pub mod spare;
 mod task;
 pub mod vector;

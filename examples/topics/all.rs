@@ -5,9 +5,11 @@ use std::io::Write;
 
 pub mod add_and_search;
 pub mod agreement;
+pub mod ask_an_expert;
 pub mod backup_and_verify;
 pub mod chunking;
 pub mod context_with_citations;
+pub mod conversations;
 pub mod csv_and_jsonl;
 pub mod dates_and_null;
 pub mod errors_and_codes;
@@ -30,6 +32,7 @@ pub mod select_panel;
 pub mod stream_a_model;
 pub mod structured_output;
 pub mod tenants;
+pub mod tools_and_approval;
 pub mod truth_inference;
 pub mod versions;
 
@@ -37,12 +40,14 @@ pub mod versions;
 pub type Topic = fn(&mut dyn Write) -> Result<(), Box<dyn Error>>;
 
 /// Every topic with its name.
-pub const ALL: [(&str, Topic); 29] = [
+pub const ALL: [(&str, Topic); 32] = [
     ("add_and_search", add_and_search::run),
     ("agreement", agreement::run),
+    ("ask_an_expert", ask_an_expert::run),
     ("backup_and_verify", backup_and_verify::run),
     ("chunking", chunking::run),
     ("context_with_citations", context_with_citations::run),
+    ("conversations", conversations::run),
     ("csv_and_jsonl", csv_and_jsonl::run),
     ("dates_and_null", dates_and_null::run),
     ("errors_and_codes", errors_and_codes::run),
@@ -65,6 +70,7 @@ pub const ALL: [(&str, Topic); 29] = [
     ("stream_a_model", stream_a_model::run),
     ("structured_output", structured_output::run),
     ("tenants", tenants::run),
+    ("tools_and_approval", tools_and_approval::run),
     ("truth_inference", truth_inference::run),
     ("versions", versions::run),
 ];

@@ -1,5 +1,6 @@
 //! What is a model, and how is it asked as a whole?
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,7 +176,7 @@ impl Model {
 
     fn complete_within(&self, request: &Request, cancel: &Cancel, spent: &mut Spent) -> Result<Reply> {
         request.validate()?;
-        let mut request = request.clone();
+        let mut request = Cow::Borrowed(request);
         let mut repairs = 0;
         loop {
             let mut way = OutputWay::Native;
@@ -192,7 +193,7 @@ impl Model {
             }
             repairs += 1;
             tracing::debug!(error = %complaint.error, repairs, "asking for a repair");
-            request = output::repair(&request, &reply, &complaint.error);
+            request = Cow::Owned(output::repair(&request, &reply, &complaint.error));
         }
     }
 

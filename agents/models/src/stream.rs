@@ -135,7 +135,7 @@ impl Stream {
         let model = self.model.clone();
         let provider = &*model.0.provider;
         self.way = provider.output_way(&self.request);
-        let prepared = output::prepare(&self.request, self.way);
+        let prepared = output::prepare(&self.request, self.way).into_owned();
         let (mut admission, limits) = match model.admit(&prepared, true, &mut self.spent.time, &self.cancel) {
             Ok(admitted) => admitted,
             Err(failure) => return self.fail(failure, Reply::default()),
@@ -286,7 +286,7 @@ impl Stream {
         if self.spent.is_used_up(&self.request) {
             return self.last(failure.error, partial);
         }
-        let prepared = output::prepare(&self.request, self.way);
+        let prepared = output::prepare(&self.request, self.way).into_owned();
         let failure = match self.model.pause(self.attempt, failure, &prepared, &self.spent.time) {
             Ok((failure, wait)) => {
                 self.attempt += 1;

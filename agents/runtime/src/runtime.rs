@@ -221,6 +221,7 @@ impl Runtime {
             listener,
         );
         drive.check_output = question.check_output;
+        drive.trace_parent.clone_from(&question.trace_parent);
         drive.take_in(&started, time)?;
         self.drive(drive, nested.as_ref(), question.talk.as_ref())
     }
@@ -266,6 +267,7 @@ impl Runtime {
             tools: question.tools,
             approve: question.approve,
             check_output: question.check_output,
+            trace_parent: question.trace_parent,
             cancel: question.cancel,
         };
         self.go_on(&row.id, going_on, listener, nested)
@@ -347,6 +349,7 @@ impl Runtime {
             going_on.cancel,
             listener,
         );
+        drive.trace_parent = going_on.trace_parent;
         for (id, decision) in decisions {
             drive.validate(id, decision)?;
         }

@@ -100,8 +100,14 @@ impl Drive {
                 asks: Arc::clone(&context.asks),
             });
             let sender = sender.clone();
+            let within = tracing::Span::current();
             spare::run(move || {
-                let outcome = spans::tool(&call, &context).in_scope(|| run(&*tool, call.arguments, &context));
+                let span = spans::tool(&within, &call, &context);
+                let outcome = span.in_scope(|| run(&*tool, call.arguments, &context));
+                if let Err(error) = &outcome {
+                    span.record("error.type", error.code().as_str());
+                }
+                drop((span, within));
                 // Nobody waits for it any more when its time was over.
                 let _ = sender.send(Came::Result(call.id, outcome));
             })?;
@@ -110,7 +116,7 @@ impl Drive {
             let now = Instant::now();
             let next = under.iter().map(|one| one.limit.saturating_sub(now - one.begun)).min();
             let next = next.unwrap_or_default().min(if self.is_written() { LONG } else { TOGETHER });
-            match results.recv_timeout(next) {
+            match spare::recv(&results, next) {
                 Ok(Came::Cancelled) => {}
                 Ok(Came::Result(id, outcome)) => {
                     if let Some(at) = under.iter().position(|one| one.id == id) {

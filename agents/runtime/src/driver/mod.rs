@@ -48,6 +48,8 @@ pub(crate) struct Drive {
     pub(crate) cancel: Cancel,
     pub(crate) listener: Option<Listener>,
     pub(crate) watched: Arc<Watched>,
+    /// The host's span that those of the run belong to.
+    pub(crate) trace_parent: Option<String>,
     /// What has happened and is not in the journal yet.
     unwritten: Vec<Entry>,
     unshown: Vec<(Sketch, f64)>,
@@ -98,6 +100,7 @@ impl Drive {
             cancel,
             listener,
             watched,
+            trace_parent: None,
             unwritten: Vec::new(),
             unshown: Vec::new(),
             last: None,
@@ -112,7 +115,7 @@ impl Drive {
     /// Goes on until the run is over or waits for somebody. Errors: those of the store; those of the model, of matching and
     /// of the search, once they are in the journal.
     pub(crate) fn go(&mut self) -> Result<()> {
-        let span = spans::run(&self.machine);
+        let span = spans::run(&self.machine, self.trace_parent.as_deref());
         let outcome = span.in_scope(|| self.steps_to_the_end());
         spans::ended(&span, &self.machine);
         if let Err(error) = &outcome
