@@ -46,8 +46,8 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 static PHASE: AtomicU8 = AtomicU8::new(RUNNING);
 /// The thread that ends the interpreter, and goes on.
 static LAST: OnceLock<ThreadId> = OnceLock::new();
-/// Threads that are outside, or on their way back.
-static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
+/// Threads that have looked, and are about to take the interpreter's lock.
+static COMING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// How many functions of the host this thread is calling, one within another.
@@ -92,7 +92,12 @@ pub fn call_as<T>(guest: Guest, work: impl FnOnce(Python<'_>) -> Result<T>) -> R
         }
     }
     let ended = || Error::new(Code::Callback, "the interpreter has ended");
+    let coming = Coming::new();
+    if PHASE.load(Ordering::SeqCst) != RUNNING {
+        return Err(ended());
+    }
     let guarded = |py: Python<'_>| {
+        drop(coming);
         let thread = py.import("_thread").and_then(|module| module.call_method0("get_ident")?.extract());
         let thread = thread.map_err(|_| ended())?;
         // Who ends the interpreter holds its lock as it says so.
@@ -107,17 +112,36 @@ pub fn call_as<T>(guest: Guest, work: impl FnOnce(Python<'_>) -> Result<T>) -> R
     Python::try_attach(guarded).unwrap_or_else(|| Err(ended()))
 }
 
+/// Counts a thread as coming. Who ends the interpreter first says so, and then waits for those that come; they are counted
+/// first, and then look.
+struct Coming;
+
+impl Coming {
+    fn new() -> Self {
+        COMING.fetch_add(1, Ordering::SeqCst);
+        Coming
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        COMING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Runs `work` without the interpreter's lock. A thread that would come back while the interpreter ends never does.
 pub fn detach<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
-    OUTSIDE.fetch_add(1, Ordering::AcqRel);
-    let found = py.detach(|| {
+    let (found, _coming) = py.detach(|| {
         let found = work();
-        while stays() {
-            thread::park();
+        let coming = Coming::new();
+        if stays() {
+            drop(coming);
+            loop {
+                thread::park();
+            }
         }
-        found
+        (found, coming)
     });
-    OUTSIDE.fetch_sub(1, Ordering::AcqRel);
     found
 }
 
@@ -148,7 +172,7 @@ pub fn staying<T>(work: Result<T>) -> Result<T> {
 
 /// Whether this thread must not come back to Python any more.
 pub fn stays() -> bool {
-    let outside = match PHASE.load(Ordering::Acquire) {
+    let outside = match PHASE.load(Ordering::SeqCst) {
         RUNNING => false,
         ENDING => CALLING.get() == 0,
         _ => true,
@@ -169,10 +193,11 @@ fn begin_end() {
 #[pyfunction]
 fn end_calls(py: Python<'_>) {
     let _ = LAST.set(thread::current().id());
-    PHASE.store(ENDING, Ordering::Release);
-    if OUTSIDE.load(Ordering::Acquire) > 0 {
+    PHASE.store(ENDING, Ordering::SeqCst);
+    let begun = Instant::now();
+    while COMING.load(Ordering::SeqCst) > 0 && begun.elapsed() < Duration::from_secs(1) {
         // Those that had looked before are back in a moment.
-        py.detach(|| sleep(Duration::from_millis(10)));
+        py.detach(|| sleep(Duration::from_millis(1)));
     }
     let reads = || guests().iter().filter(|(_, guest)| guest.writes.is_none()).cloned().collect::<Guests>();
     for cancel in reads().into_iter().filter_map(|(_, guest)| guest.cancel) {
@@ -247,5 +272,5 @@ fn tell(py: Python<'_>, line: &str) {
 #[pyfunction]
 fn begin_calls() {
     guests().clear();
-    OUTSIDE.store(0, Ordering::Release);
+    COMING.store(0, Ordering::SeqCst);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    AgentReport, Approve, Change, Conversation as Talk, Decision, Effect, EvaluateOptions, Pending, Question, Resume,
+    AgentReport, Approve, Change, CheckOutput, Conversation as Talk, Decision, Effect, EvaluateOptions, Pending, Question, Resume,
     Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, evaluate_agents,
     sources_tool,
 };
@@ -231,18 +231,31 @@ fn asked(
     approve: Option<Py<PyAny>>,
     talk: Option<&Conversation>,
     cancel: &Cancel,
+    check: Option<Py<PyAny>>,
 ) -> PyResult<Question> {
     let mut question =
         runtime::question(HOST, question, options(given, "a question's options")?).or_raise()?;
     question.talk = talk.map(|talk| (*talk.0).clone());
     question.cancel = cancel.clone();
+    question.check_output = check.map(checked);
     question.tools = Some(tools_of(tools)?);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
     Ok(question)
 }
 
+/// What refuses data that fits its schema, as an exception.
+fn checked(check: Py<PyAny>) -> CheckOutput {
+    Arc::new(move |value| {
+        let called = guest::call(|py| {
+            let call = || check.call1(py, (from_json(py, value)?,)).map(|_| ());
+            call().map_err(|raised| failed(py, raised, "the type of the output"))
+        });
+        guest::staying(called).map_err(|error| error.message().to_owned())
+    })
+}
+
 /// What raises the flag of a run.
-fn raised(run: &Cancel) -> impl FnOnce() + Send + 'static {
+fn raised(run: &Cancel) -> impl Fn() + Send + Sync + 'static {
     let run = run.clone();
     move || run.cancel()
 }
@@ -269,6 +282,7 @@ fn decided(given: &Bound<'_, PyDict>) -> PyResult<Vec<(String, Decision)>> {
 
 #[pymethods]
 impl Runtime {
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn ask<'py>(
         &self,
         py: Python<'py>,
@@ -278,17 +292,19 @@ impl Runtime {
         approve: Option<Py<PyAny>>,
         talk: Option<&Conversation>,
         cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, approve, talk, &cancel.0)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0, check)?;
         let experts = self.0.clone();
         let answer = blocking(py, move |host| {
-            let _told = host.cancel.tell(raised(&question.cancel));
+            let _wake = host.cancel.when_raised(raised(&question.cancel));
             runtime::answer(HOST, &experts.ask(question)?)
         })?;
         from_json(py, &answer)
     }
 
     /// The events of a question; the last alone with `whole`.
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn flow(
         &self,
         #[pyo3(from_py_with = scalar)] question: String,
@@ -297,9 +313,10 @@ impl Runtime {
         approve: Option<Py<PyAny>>,
         talk: Option<&Conversation>,
         cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
         whole: bool,
     ) -> PyResult<ModelFlow> {
-        let question = asked(question, given, tools, approve, talk, &cancel.0)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0, check)?;
         Ok(flow(whole, &self.0, Run::Ask(Box::new(question))))
     }
 
@@ -311,6 +328,7 @@ impl Runtime {
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
         cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
         whole: bool,
     ) -> PyResult<ModelFlow> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
@@ -318,6 +336,7 @@ impl Runtime {
             decisions: decided(decisions)?,
             tools: Some(tools_of(tools)?),
             approve,
+            check_output: check.map(checked),
             cancel: cancel.0.clone(),
         };
         Ok(flow(whole, &self.0, Run::Resume(run_id, Box::new(going_on))))
@@ -331,13 +350,14 @@ impl Runtime {
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
         cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
         let (decisions, tools) = (decided(decisions)?, Some(tools_of(tools)?));
-        let (experts, cancel) = (self.0.clone(), cancel.0.clone());
+        let (experts, cancel, check_output) = (self.0.clone(), cancel.0.clone(), check.map(checked));
         let answer = blocking(py, move |host| {
-            let _told = host.cancel.tell(raised(&cancel));
-            let going_on = Resume { decisions, tools, approve, cancel };
+            let _wake = host.cancel.when_raised(raised(&cancel));
+            let going_on = Resume { decisions, tools, approve, check_output, cancel };
             runtime::answer(HOST, &experts.resume(&run_id, going_on)?)
         })?;
         from_json(py, &answer)
@@ -505,7 +525,7 @@ impl Runtime {
         tools: &Bound<'py, PyAny>,
         talk: Option<&Conversation>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, None, talk, &Cancel::new())?;
+        let question = asked(question, given, tools, None, talk, &Cancel::new(), None)?;
         let experts = self.0.clone();
         let messages =
             blocking(py, move |host| experts.prompt(Question { cancel: host.cancel.clone(), ..question }))?;

@@ -27,4 +27,4 @@ pub use error::{Code, Error, Kind, MAX_MESSAGE_BYTES, Result, shorten};
 pub use fork::forks;
 pub use hold::{Hold, Lazy};
 pub use read::{open_file, read_file};
-pub use task::{Cancel, Told};
+pub use task::{Cancel, Wake};

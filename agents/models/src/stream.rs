@@ -250,7 +250,7 @@ impl Stream {
         }
         if let Err(complaint) = settled {
             let most = self.request.output.as_ref().map_or(0, output::Output::most_repairs);
-            if complaint.mends && self.repairs < most {
+            if complaint.mends && self.repairs < most && !self.spent.is_used_up(&self.request) {
                 self.repairs += 1;
                 self.attempt = 1;
                 self.request = output::repair(&self.request, &reply, &complaint.error);
@@ -283,6 +283,9 @@ impl Stream {
             Some(before) => failure.after(before),
             None => failure,
         };
+        if self.spent.is_used_up(&self.request) {
+            return self.last(failure.error, partial);
+        }
         let prepared = output::prepare(&self.request, self.way);
         let failure = match self.model.pause(self.attempt, failure, &prepared, &self.spent.time) {
             Ok((failure, wait)) => {

@@ -103,11 +103,19 @@ pub struct Spent {
     pub steps: u64,
     /// Calls of tools.
     pub tool_calls: u64,
+    /// Tokens that a budget counts beside those of `usage`: the worst of attempts of which nobody knows what they used.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unknown: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Default for Spent {
     fn default() -> Self {
-        Spent { usage: Usage::default(), cost: Some(0.0), counted: 0.0, steps: 0, tool_calls: 0 }
+        Spent { usage: Usage::default(), cost: Some(0.0), counted: 0.0, steps: 0, tool_calls: 0, unknown: 0 }
     }
 }
 
@@ -119,10 +127,31 @@ impl Spent {
         self.counted += other.counted;
         self.steps = self.steps.saturating_add(other.steps);
         self.tool_calls = self.tool_calls.saturating_add(other.tool_calls);
+        self.unknown = self.unknown.saturating_add(other.unknown);
+    }
+
+    /// What was spent since `before`.
+    pub(crate) fn since(&self, before: &Spent) -> Spent {
+        let (now, then) = (&self.usage, &before.usage);
+        Spent {
+            usage: Usage {
+                input: now.input.saturating_sub(then.input),
+                output: now.output.saturating_sub(then.output),
+                cached: now.cached.saturating_sub(then.cached),
+                cache_written: now.cache_written.saturating_sub(then.cache_written),
+                cache_written_1h: now.cache_written_1h.saturating_sub(then.cache_written_1h),
+                reasoning: now.reasoning.saturating_sub(then.reasoning),
+            },
+            cost: self.cost.zip(before.cost).map(|(now, then)| (now - then).max(0.0)),
+            counted: (self.counted - before.counted).max(0.0),
+            steps: self.steps.saturating_sub(before.steps),
+            tool_calls: self.tool_calls.saturating_sub(before.tool_calls),
+            unknown: self.unknown.saturating_sub(before.unknown),
+        }
     }
 
     fn tokens(&self) -> u64 {
-        self.usage.input.saturating_add(self.usage.output)
+        self.usage.input.saturating_add(self.usage.output).saturating_add(self.unknown)
     }
 }
 
@@ -236,6 +265,20 @@ impl Ledger {
         self.shared.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether other runs may spend of it at the same time.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.within.is_some() || self.shared.above.is_some()
+    }
+
+    /// Whether a request would fit. Or says which limit it would break.
+    pub(crate) fn fits(&self, worst: Worst, seconds: f64, last: bool) -> Result<(), &'static str> {
+        // A limit above that is only looked at has refused nothing.
+        let cut = self.account().cut;
+        let fits = self.reserve(worst, seconds, last).map(drop);
+        self.account().cut = cut;
+        fits
+    }
+
     /// Reserves a request to a model; `last` may use what is held back. `seconds` have passed. Or says which limit it
     /// would break.
     pub(crate) fn reserve(
@@ -324,15 +367,20 @@ impl Ledger {
 impl Reservation {
     /// What was used instead of the worst; where it is not known what that was, or what it cost, the worst is taken. Returns
     /// what is counted.
-    pub(crate) fn settle(mut self, usage: Option<Usage>, cost: Option<f64>) -> Spent {
-        if let Some(above) = self.above.take() {
-            above.settle(usage, cost);
-        }
+    pub(crate) fn settle(self, usage: Option<Usage>, cost: Option<f64>) -> Spent {
         let counted = cost.or(self.worst.cost).unwrap_or(0.0);
         let usage = usage.unwrap_or(Usage { input: self.worst.tokens, ..Usage::default() });
-        let spent = Spent { usage, cost, counted, steps: 1, tool_calls: 0 };
-        self.ledger.account().spent.add(&spent);
+        let spent = Spent { usage, cost, counted, steps: 1, ..Spent::default() };
+        self.book(&spent);
         spent
+    }
+
+    /// What was used instead of the worst.
+    pub(crate) fn book(mut self, spent: &Spent) {
+        if let Some(above) = self.above.take() {
+            above.book(spent);
+        }
+        self.ledger.account().spent.add(spent);
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::budget::{Budget, Spent};
 use crate::evidence::{Citation, Passage};
 use crate::extractive::Check;
+use crate::machine::Pending;
 use crate::tool::ToolCard;
 
 /// One fact.
@@ -82,9 +83,34 @@ pub(crate) enum Fact {
         error: Option<String>,
         /// Seconds that it took.
         seconds: f64,
-        /// What runs that it started have spent.
+        /// What runs that it started have spent, without what [`Fact::Asks`] has told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         spent: Option<Spent>,
+    },
+    /// A run that a tool has started waits for decisions, and so does this one.
+    Asks {
+        /// The call of the tool.
+        id: String,
+        /// What waits there, by the names that it has here.
+        pending: Vec<Pending>,
+        /// Seconds that it took so far.
+        seconds: f64,
+        /// What that run has spent since this was last told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spent: Option<Spent>,
+    },
+    /// Something went otherwise than it should, and the run goes on.
+    Warned {
+        /// A code, where it was an error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        /// In words.
+        message: String,
+    },
+    /// A request that has come to nothing used this nevertheless.
+    Used {
+        /// What.
+        spent: Spent,
     },
     /// Somebody decided about a call, or the plan.
     Decided {
@@ -94,7 +120,11 @@ pub(crate) enum Fact {
         decision: Decision,
     },
     /// The run waits for decisions.
-    Waiting,
+    Waiting {
+        /// How many events it has shown, this one with them; `None` where nobody looked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<u64>,
+    },
     /// Each statement of the answer was looked up in the sources.
     Checked {
         /// What was found.
@@ -106,6 +136,9 @@ pub(crate) enum Fact {
     Ended {
         /// How.
         status: Status,
+        /// How many events it has shown, this one with them; `None` where nobody looked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<u64>,
     },
 }
 
@@ -124,11 +157,17 @@ pub(crate) struct Spec {
     pub(crate) extractive: bool,
     /// Whether somebody can be asked for approval while the run goes on.
     pub(crate) approver: bool,
+    /// Whether nobody will be asked later either: an autonomous run without an approver has started it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) unattended: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) conversation: Vec<Message>,
     /// The form of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
+    /// Whether the host checks it too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) checked: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tools: Vec<ToolCard>,
     pub(crate) budget: Budget,
@@ -146,6 +185,11 @@ pub(crate) struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<String>,
     pub(crate) depth: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An expert that fits a question.
@@ -187,6 +231,12 @@ pub(crate) struct Answered {
     /// US dollars that the budget counts for it, where it is not known what it cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) counted: Option<f64>,
+    /// Tokens that the budget counts for attempts of which nobody knows what they used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unknown: Option<u64>,
+    /// The limit of the budget for which the answer had to be shorter than it might be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) capped: Option<String>,
     #[serde(default)]
     pub(crate) attempts: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -210,6 +260,8 @@ impl Answered {
             output: reply.output,
             cost: reply.cost,
             counted: None,
+            unknown: None,
+            capped: None,
             attempts: reply.attempts,
             warnings: reply.warnings,
             confidence: None,

@@ -1,7 +1,7 @@
 //! What can be asked of a runtime?
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use quorate_agents::{Agent, AgentRegistry};
 use quorate_core::embed::Embed;
@@ -19,12 +19,15 @@ use crate::driver::{Drive, Listener, now, priced};
 use crate::event::Event;
 use crate::evidence::Retrieve;
 use crate::extractive;
-use crate::fact::{Decision, Fact, Spec};
+use crate::fact::{Fact, Spec, Status};
+use crate::family::Nested;
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
 use crate::prompt;
+use crate::question::same_question;
+pub use crate::question::{CheckOutput, Question, Resume};
 use crate::tool::Tool;
-use crate::view::{RunView, finished, replayed, stands};
+use crate::view::{RunView, finished, replayed, seen, stands};
 
 /// What journals of asked experts are called in the store.
 pub(crate) const KIND: &str = "ask";
@@ -86,78 +89,9 @@ pub(crate) struct Inner {
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// The runs that go on in this process.
     live: Arc<Hold<HashMap<String, Cancel>>>,
+    /// What the answers of runs that wait will have to fit.
+    checks: Arc<Hold<HashMap<String, CheckOutput>>>,
     pub(crate) watch: Watch,
-}
-
-/// What is asked of an expert.
-#[derive(Clone, Default)]
-pub struct Question {
-    /// The question, at most 1 MiB.
-    pub text: String,
-    /// The id of the expert; `None`: the one that fits best.
-    pub agent: Option<String>,
-    /// Whether it plans, acts and checks by itself.
-    pub autonomous: bool,
-    /// What was said before.
-    pub conversation: Vec<Message>,
-    /// The conversation that the question belongs to: what it takes along, and what it keeps of the answer.
-    pub talk: Option<Conversation>,
-    /// The JSON Schema of the answer.
-    pub output: Option<Value>,
-    /// Tools in the place of the runtime's.
-    pub tools: Option<Vec<Arc<dyn Tool>>>,
-    /// A filter of the sources: an expression, or its JSON form.
-    pub filter: Option<Value>,
-    /// In the place of the runtime's.
-    pub budget: Option<Budget>,
-    /// In the place of the runtime's.
-    pub approve: Option<Arc<dyn Approve>>,
-    /// For services that repeat themselves on request. Default 0.
-    pub seed: u64,
-    /// Asking again with the same key gives the run that there is.
-    pub idempotency_key: Option<String>,
-    /// Ends the run.
-    pub cancel: Cancel,
-}
-
-impl Question {
-    /// A question to whoever fits best.
-    pub fn new(text: impl Into<String>) -> Self {
-        Question { text: text.into(), ..Question::default() }
-    }
-
-    /// The same to one expert.
-    pub fn to(text: impl Into<String>, agent: impl Into<String>) -> Self {
-        Question { agent: Some(agent.into()), ..Question::new(text) }
-    }
-}
-
-/// How a run goes on.
-#[derive(Clone, Default)]
-pub struct Resume {
-    /// What was decided, by the ids of what waits.
-    pub decisions: Vec<(String, Decision)>,
-    /// Tools in the place of the runtime's.
-    pub tools: Option<Vec<Arc<dyn Tool>>>,
-    /// In the place of the runtime's.
-    pub approve: Option<Arc<dyn Approve>>,
-    /// Ends the run.
-    pub cancel: Cancel,
-}
-
-impl Resume {
-    /// With one decision.
-    pub fn with(id: impl Into<String>, decision: Decision) -> Self {
-        Resume { decisions: vec![(id.into(), decision)], ..Resume::default() }
-    }
-}
-
-/// A run that a tool of another run starts.
-pub(crate) struct Nested {
-    pub(crate) parent: String,
-    pub(crate) depth: u32,
-    pub(crate) ledger: Ledger,
-    pub(crate) spent: Arc<Mutex<Spent>>,
 }
 
 impl Runtime {
@@ -183,7 +117,8 @@ impl Runtime {
             tenant: options.tenant,
             budget: options.budget,
             approve: options.approve,
-            live: Arc::new(Hold::new(HashMap::new())),
+            live: Arc::default(),
+            checks: Arc::default(),
             watch: Watch::default(),
         })))
     }
@@ -202,6 +137,7 @@ impl Runtime {
             budget: inner.budget.clone(),
             approve,
             live: Arc::clone(&inner.live),
+            checks: Arc::clone(&inner.checks),
             watch: Watch::default(),
         })))
     }
@@ -256,8 +192,16 @@ impl Runtime {
         // With its question: a run without one could not go on, nor be asked for again by its key.
         let run = match self.0.store.begin(&new, &[started.entry(1, time)?])? {
             Begun::New(run) => run,
-            Begun::Known(row) => return self.known(row, question, listener, nested),
+            Begun::Known(row) => {
+                let Fact::Started(spec) = &started else {
+                    return Err(Error::new(Code::Internal, "a run begins with its question"));
+                };
+                return self.known(&row, question, spec, listener, nested);
+            }
         };
+        if let Some(talk) = &question.talk {
+            talk.expect(&id)?;
+        }
         let mut drive = Drive::new(
             Arc::clone(&self.0),
             Machine::new(run.id()),
@@ -269,31 +213,53 @@ impl Runtime {
             question.cancel.clone(),
             listener,
         );
+        drive.check_output = question.check_output;
         drive.take_in(&started, time)?;
-        let answer = self.drive(drive, nested.as_ref())?;
-        if let Some(talk) = &question.talk {
-            talk.keep(&question.text, &answer)?;
-        }
-        Ok(answer)
+        self.drive(drive, nested.as_ref(), question.talk.as_ref())
     }
 
     /// The run that a key has begun before.
     fn known(
         &self,
-        row: RunRow,
+        row: &RunRow,
         question: Question,
+        spec: &Spec,
         listener: Option<Listener>,
         nested: Option<Nested>,
     ) -> Result<Answer> {
-        if !matches!(row.status.as_str(), "running" | "interrupted") {
-            let entries = self.0.store.entries(self.0.tenant.as_deref(), &row.id, 1)?;
+        let entries = self.0.store.entries(self.0.tenant.as_deref(), &row.id, 1)?;
+        if let (Some(key), None, Some(first)) = (&question.idempotency_key, &nested, entries.first())
+            && let Fact::Started(before) = Fact::of(first)?
+        {
+            same_question(key, &before, spec)?;
+        }
+        let decisions = match &nested {
+            Some(nested) => {
+                // What it was told before a crash it knows.
+                let pending = replayed(&row.id, &entries)?.pending();
+                let mut decisions = nested.again.begun.decisions.clone();
+                decisions.retain(|(id, _)| pending.iter().any(|one| one.id == *id));
+                decisions
+            }
+            None => Vec::new(),
+        };
+        // Who may approve by now is asked by the run that waits.
+        let asks = nested.is_some() && (question.approve.is_some() || self.0.approve.is_some());
+        let goes_on = match row.status.as_str() {
+            "running" | "interrupted" => true,
+            "waiting" => asks || !decisions.is_empty(),
+            _ => false,
+        };
+        if !goes_on {
+            self.keep_turn(&replayed(&row.id, &entries)?)?;
             return stands(&row.id, &entries, listener.as_ref(), nested.as_ref());
         }
         let going_on = Resume {
-            cancel: question.cancel,
+            decisions,
             tools: question.tools,
             approve: question.approve,
-            ..Resume::default()
+            check_output: question.check_output,
+            cancel: question.cancel,
         };
         self.go_on(&row.id, going_on, listener, nested)
     }
@@ -328,6 +294,7 @@ impl Runtime {
         let entries = run.entries()?;
         let machine = replayed(run_id, &entries)?;
         if machine.ended().is_some() {
+            self.keep_turn(&machine)?;
             return stands(run_id, &entries, listener.as_ref(), nested.as_ref());
         }
         if !machine.is_started() {
@@ -349,10 +316,10 @@ impl Runtime {
         let ledger = match &nested {
             Some(nested) => {
                 // What it spent before is not in the journal of the run that has started it.
-                nested.ledger.count(&machine.spent);
+                nested.count(&machine.spent);
                 nested.ledger.clone()
             }
-            None => Ledger::new(machine.spec.budget.clone(), machine.spent.clone()),
+            None => self.rest_of(&machine)?,
         };
         if !ends {
             priced(self.0.model.as_ref(), &ledger)?;
@@ -374,16 +341,46 @@ impl Runtime {
         for (id, decision) in decisions {
             drive.validate(id, decision)?;
         }
+        if drive.listens() {
+            drive.shown = seen(run_id, &entries)?;
+        }
         let spec = drive.machine.spec.clone();
+        let talk = self.talk_of(&spec)?;
+        if let Some(talk) = &talk {
+            talk.expect(run_id)?;
+        }
+        drive.check_output = going_on.check_output.or_else(|| self.forget_check(run_id));
         drive.note(Fact::Resumed)?;
         for (id, decision) in decisions {
             drive.note(Fact::Decided { id: id.clone(), decision: decision.clone() })?;
         }
-        let answer = self.drive(drive, nested.as_ref())?;
-        if let Some(talk) = &spec.talk {
-            self.conversation(Some(talk), ConversationOptions::default())?.keep(&spec.question, &answer)?;
+        if spec.checked && drive.check_output.is_none() && !ends {
+            let message = "the answer's data is held against its schema alone: what else it was to fit is not here any more";
+            drive.note(Fact::Warned { code: None, message: message.to_owned() })?;
         }
-        Ok(answer)
+        self.drive(drive, nested.as_ref(), talk.as_ref())
+    }
+
+    /// The conversation that a run belongs to.
+    fn talk_of(&self, spec: &Spec) -> Result<Option<Conversation>> {
+        let open = |id: &String| self.conversation(Some(id), ConversationOptions::default());
+        spec.talk.as_ref().map(open).transpose()
+    }
+
+    /// Writes the turn of a run that has ended into its conversation, where its process could not.
+    fn keep_turn(&self, machine: &Machine) -> Result<()> {
+        if !machine.status().is_final() {
+            return Ok(());
+        }
+        match self.talk_of(&machine.spec)? {
+            Some(talk) => talk.keep(&machine.spec.question, &machine.answer()),
+            None => Ok(()),
+        }
+    }
+
+    /// What the answer of a run has to fit that has waited.
+    pub(crate) fn forget_check(&self, run_id: &str) -> Option<CheckOutput> {
+        self.0.checks.take()?.remove(run_id)
     }
 
     /// Whether this runtime has what a run was begun with. Errors: `invalid_argument`; the run stays as it is.
@@ -401,7 +398,13 @@ impl Runtime {
         }
     }
 
-    fn drive(&self, mut drive: Drive, nested: Option<&Nested>) -> Result<Answer> {
+    /// Drives a run as far as it goes; what it has said is kept in its conversation before anybody is told of its end.
+    fn drive(
+        &self,
+        mut drive: Drive,
+        nested: Option<&Nested>,
+        talk: Option<&Conversation>,
+    ) -> Result<Answer> {
         let id = drive.machine.run_id.clone();
         if let Some(mut live) = self.0.live.take() {
             live.insert(id.clone(), drive.cancel.clone());
@@ -411,10 +414,23 @@ impl Runtime {
             live.remove(&id);
         }
         if let Some(nested) = nested {
-            nested.spent.lock().unwrap_or_else(PoisonError::into_inner).add(&drive.machine.spent);
+            nested.tell(&drive.machine.spent);
         }
-        outcome?;
-        finished(&drive.machine)
+        if drive.machine.status() == Status::Waiting
+            && let (Some(check), Some(mut checks)) = (drive.check_output.take(), self.0.checks.take())
+        {
+            checks.insert(id, check);
+        }
+        let (machine, last) = drive.let_go();
+        let answer = outcome.and_then(|()| finished(&machine));
+        if let (Ok(answer), Some(talk)) = (&answer, talk) {
+            talk.keep(&machine.spec.question, answer)?;
+        }
+        if let Some((listener, event)) = last {
+            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| listener(event)));
+            told.map_err(|_| Error::new(Code::Internal, "who listened to the run has panicked"))?;
+        }
+        answer
     }
 
     fn spec(
@@ -466,8 +482,10 @@ impl Runtime {
             retrieval: self.0.sources.is_some(),
             extractive,
             approver,
+            unattended: nested.is_some_and(|nested| nested.again.unattended),
             conversation: question.conversation.clone(),
             output: question.output.clone(),
+            checked: question.output.is_some() && question.check_output.is_some(),
             tools: tools.iter().map(|tool| tool.card().clone()).collect(),
             budget,
             seed: question.seed,
@@ -541,34 +559,35 @@ impl Runtime {
         Ok(RunView::new(self.clone(), row))
     }
 
-    /// Ends a run, in whatever process it goes on; one that waits too. Errors: `unknown_id`.
+    /// Ends a run, in whatever process it goes on, with those that it has started; one that waits too. Errors: `unknown_id`.
     pub fn cancel(&self, run_id: &str) -> Result<()> {
+        // A run that goes on ends those that it has started itself.
+        if self.cancel_one(run_id)? { self.cancel_below(run_id) } else { Ok(()) }
+    }
+
+    /// Whether it was one that does not go on, and is ended now.
+    pub(crate) fn cancel_one(&self, run_id: &str) -> Result<bool> {
         let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
         if let Some(cancel) = self.0.live.take().and_then(|live| live.get(run_id).cloned()) {
             cancel.cancel();
-            return Ok(());
+            return Ok(false);
         }
         if !matches!(row.status.as_str(), "running" | "waiting" | "interrupted") {
-            return Ok(());
+            return Ok(false);
         }
         self.0.store.cancel(self.0.tenant.as_deref(), run_id)?;
         if row.status == "running" {
             // Its process sees it.
-            return Ok(());
+            return Ok(false);
         }
         let cancel = Cancel::new();
         cancel.cancel();
-        self.go_on(run_id, Resume { cancel, ..Resume::default() }, None, None).map(drop)
+        self.go_on(run_id, Resume { cancel, ..Resume::default() }, None, None).map(|_| true)
     }
 
     /// What compares texts by meaning at little cost, where there is something.
     pub(crate) fn embedder(&self) -> Option<Arc<dyn Embed>> {
         self.0.sources.as_ref().and_then(|sources| sources.embedder())
-    }
-
-    /// Forgets a run that is over: its journal is gone from the disk. Errors: `unknown_id`, `run_conflict` while it goes on.
-    pub fn delete(&self, run_id: &str) -> Result<()> {
-        self.0.store.delete(self.0.tenant.as_deref(), run_id)
     }
 
     /// The tools that each question may use.

@@ -482,6 +482,7 @@ class Runtime:
         approve: Callable[..., Any] | None,
         talk: Conversation | None,
         cancel: Cancel,
+        check: Callable[[Any], object] | None,
     ) -> dict[str, Any]: ...
     def flow(
         self,
@@ -491,6 +492,7 @@ class Runtime:
         approve: Callable[..., Any] | None,
         talk: Conversation | None,
         cancel: Cancel,
+        check: Callable[[Any], object] | None,
         whole: bool,
     ) -> ModelFlow: ...
     def conversation(self, id: str | None, given: dict[str, Any]) -> Conversation: ...
@@ -504,6 +506,7 @@ class Runtime:
         tools: Iterable[NativeTool],
         approve: Callable[..., Any] | None,
         cancel: Cancel,
+        check: Callable[[Any], object] | None,
     ) -> dict[str, Any]: ...
     def resume_flow(
         self,
@@ -512,6 +515,7 @@ class Runtime:
         tools: Iterable[NativeTool],
         approve: Callable[..., Any] | None,
         cancel: Cancel,
+        check: Callable[[Any], object] | None,
         whole: bool,
     ) -> ModelFlow: ...
     def runs(self, status: str | None) -> _list[dict[str, Any]]: ...

@@ -23,7 +23,7 @@ from ._given import path_or_none, text, text_or_none
 from ._kb import KnowledgeBase, Where
 from ._models import Model, ModelStream, Reply
 from ._record import Record, record
-from ._schema import Form, form
+from ._schema import Form, check_of, form
 from ._talk import Conversation, Memory
 from ._tools import Asked, Tool, tools_in
 
@@ -95,9 +95,14 @@ class StateStore:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, tenant: str | None = None) -> None:
-        self._native = _quorate.open_store(path_or_none(path, "path"), text_or_none(tenant, "tenant"))
+        self._path = path_or_none(path, "path")
+        self._native = _quorate.open_store(path, text_or_none(tenant, "tenant"))
         self.tenant = tenant
         """On whose behalf the runtimes that are given this store ask, where they name nobody else."""
+
+    def __repr__(self) -> str:
+        where = None if self._path is None else os.fspath(self._path)
+        return f"StateStore({where!r}{'' if self.tenant is None else f', tenant={self.tenant!r}'})"
 
 
 class Run:
@@ -173,6 +178,9 @@ class RunStream(ModelStream, Generic[T]):
         super().close()
         self._asked.close()
 
+    def __repr__(self) -> str:
+        return f"<stream of a run, {'under way' if self._last is None else 'over'}>"
+
     def __del__(self) -> None:
         # Where it is forgotten, the run is cancelled, and nobody waits for its loop.
         self._asked.close(0)
@@ -237,7 +245,7 @@ class _Stream:
         whole: bool = False,
     ) -> RunStream[Any]:
         asked, (request, talk), wanted, host = self._of._asked(given, conversation, output, tools, budget, approve, loop)
-        native = self._of._native.flow(text(question, "the question"), request, *host, talk, asked.cancel, whole)
+        native = self._of._native.flow(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted), whole)
         return RunStream(native, wanted, asked, self._of)
 
     @overload
@@ -275,7 +283,7 @@ class _Stream:
         asked = Asked(loop)
         host = self._of._host(tools, approve, asked)
         wanted = None if output is None else form(output)
-        native = self._of._native.resume_flow(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, whole)
+        native = self._of._native.resume_flow(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted), whole)
         return RunStream(native, wanted, asked, self._of)
 
 
@@ -320,6 +328,7 @@ class Runtime:
         self._tools = tools_in(tools)
         self._approve = approve
         self._model = model
+        self._shown = {"registry": registry, "kb": kb, "model": model, "store": store, "tenant": tenant}
         self._native = _quorate.open_runtime(
             None if registry is None else registry._native,
             None if kb is None else kb._native,
@@ -368,7 +377,7 @@ class Runtime:
         given = {"agent": agent, "autonomous": autonomous, "where": where, "seed": seed, "idempotency_key": idempotency_key}
         asked, (request, talk), wanted, host = self._asked(given, conversation, output, tools, budget, approve, None)
         with asked:
-            found = self._native.ask(text(question, "the question"), request, *host, talk, asked.cancel)
+            found = self._native.ask(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted))
         return answer_of(found, wanted)
 
     def _asked(
@@ -454,7 +463,7 @@ class Runtime:
         wanted = None if output is None else form(output)
         with Asked(None) as asked:
             host = self._host(tools, approve, asked)
-            found = self._native.resume(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel)
+            found = self._native.resume(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted))
         return answer_of(found, wanted)
 
     def runs(self, status: Status | None = None) -> list[RunInfo]:
@@ -545,6 +554,11 @@ class Runtime:
         from ._asking import AsyncRuntime
 
         return AsyncRuntime(self)
+
+    def __repr__(self) -> str:
+        parts = [f"{name}={one!r}" for name, one in self._shown.items() if one is not None]
+        parts += [f"tools={[one.name for one in self._tools]}"] if self._tools else []
+        return f"Runtime({', '.join(parts)})"
 
     def __copy__(self) -> Runtime:
         # It never changes.

@@ -21,12 +21,14 @@ use crate::budget::Spent;
 use crate::evidence::{Citation, Passage};
 use crate::extractive::{Check, NOT_IN_SOURCES as MISSING, Verdict};
 use crate::fact::{Answered, Candidate, Decision, Fact, Handover, Spec, Status};
+use crate::prompt;
 use due::NOT_IN_SOURCES;
 pub(crate) use plan::PLAN_ID;
 pub use plan::{Plan, PlanStep};
 pub(crate) use request::ANSWER_TOKENS;
 pub use round::Pending;
 use round::Round;
+pub(crate) use round::{Begun, within};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,7 +140,11 @@ pub(crate) struct Machine {
     asked: u32,
     /// How much was taken out of prompts that were too long: 0, 1 or 2.
     trimmed: u32,
+    /// Whether the model has given an answer that says nothing, and was asked again.
+    emptied: bool,
     pub(crate) spent: Spent,
+    /// Of that, what runs have spent that this one has started.
+    pub(crate) spent_below: Spent,
     text: String,
     pub(crate) output: Option<Value>,
     confidence: Option<f64>,
@@ -178,7 +184,9 @@ impl Machine {
             plan_decided: false,
             asked: 0,
             trimmed: 0,
+            emptied: false,
             spent: Spent::default(),
+            spent_below: Spent::default(),
             text: String::new(),
             output: None,
             confidence: None,
@@ -200,12 +208,13 @@ impl Machine {
     /// Takes a fact that happened at `time`, in seconds. Errors: `corrupt` for one that cannot follow those before it.
     pub(crate) fn apply(&mut self, fact: &Fact, time: f64) -> Result<()> {
         // Time before the run goes on, and in which somebody was asked to decide, is not the run's.
-        let others = matches!(fact, Fact::Resumed | Fact::Decided { .. } | Fact::Waiting);
+        let others =
+            matches!(fact, Fact::Resumed | Fact::Decided { .. } | Fact::Warned { .. } | Fact::Waiting { .. });
         if let (Some(before), false) = (self.last_time, others || self.waiting) {
             self.seconds += (time - before).max(0.0);
         }
         self.last_time = Some(time);
-        if !matches!(fact, Fact::Decided { .. }) {
+        if !matches!(fact, Fact::Decided { .. } | Fact::Warned { .. }) {
             self.waiting = false;
         }
         match fact {
@@ -236,18 +245,30 @@ impl Machine {
             Fact::Returned { id, content, error, seconds, spent } => {
                 if let Some(spent) = spent {
                     self.spent.add(spent);
+                    self.spent_below.add(spent);
                 }
                 self.spent.tool_calls += 1;
                 self.returned(id, content, error.as_deref(), *seconds);
             }
+            Fact::Asks { id, pending, spent, .. } => {
+                if let Some(spent) = spent {
+                    self.spent.add(spent);
+                    self.spent_below.add(spent);
+                }
+                if let Some(round) = &mut self.round {
+                    round.asks(id, pending, spent.as_ref());
+                }
+            }
+            Fact::Used { spent } => self.spent.add(spent),
+            Fact::Warned { .. } => {}
             Fact::Decided { id, decision } => self.decided(id, decision),
-            Fact::Waiting => self.waiting = true,
+            Fact::Waiting { .. } => self.waiting = true,
             Fact::Checked { checks } => self.checked(checks),
             Fact::Cancelled => {
                 self.cancelled = true;
                 self.stopped_by = Some("cancelled".to_owned());
             }
-            Fact::Ended { status } => self.ended = Some(*status),
+            Fact::Ended { status, .. } => self.ended = Some(*status),
         }
         self.advance();
         Ok(())
@@ -294,6 +315,7 @@ impl Machine {
         self.spent.usage += reply.usage;
         self.spent.cost = self.spent.cost.zip(reply.cost).map(|(before, more)| before + more);
         self.spent.counted += reply.cost.or(reply.counted).unwrap_or(0.0);
+        self.spent.unknown = self.spent.unknown.saturating_add(reply.unknown.unwrap_or(0));
         self.finish = reply.finish;
         let said = reply.message.text();
         let calls: Vec<&ToolCall> = reply.message.calls().collect();
@@ -323,9 +345,18 @@ impl Machine {
             self.denied = true;
             return Ok(());
         }
+        if self.says_nothing(reply, &said) {
+            if !self.emptied {
+                self.emptied = true;
+                self.thread.push(Message::user(prompt::EMPTY));
+                return Ok(());
+            }
+            self.stopped_by.get_or_insert_with(|| EMPTY.to_owned());
+        }
         let answers = !matches!(self.stage, Stage::Plan | Stage::Act(_));
         if reply.finish == Some(Finish::Length) && answers && self.stopped_by.is_none() {
-            self.stopped_by = Some("length".to_owned());
+            // The budget has made it so short, or the model's own limit.
+            self.stopped_by = Some(reply.capped.clone().unwrap_or_else(|| "length".to_owned()));
         }
         let missing = self.spec.extractive && said == MISSING;
         match self.stage {
@@ -350,6 +381,17 @@ impl Machine {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether this is to be the answer, and is none.
+    fn says_nothing(&self, reply: &Answered, said: &str) -> bool {
+        let answers = match self.stage {
+            // The form is asked for next, in which the answer is given.
+            Stage::Answer => !self.needs_form(),
+            Stage::Finish | Stage::Last => true,
+            _ => false,
+        };
+        answers && said.trim().is_empty() && reply.output.is_none()
     }
 
     /// The sources do not say it.
@@ -544,6 +586,11 @@ impl Machine {
         }
     }
 
+    /// Whether the form of the next answer is the one that the caller asked for.
+    pub(crate) fn asks_for_form(&self) -> bool {
+        self.spec.output.is_some() && self.stage != Stage::Plan
+    }
+
     /// The messages that the next request would have.
     pub(crate) fn messages(&self) -> Vec<Message> {
         self.prompt()
@@ -557,6 +604,9 @@ impl Machine {
         }).collect::<Vec<_>>())
     }
 }
+
+/// Why a run ends whose model has twice given an answer that says nothing.
+const EMPTY: &str = "empty_answer";
 
 /// The first line of a text, shortened.
 fn line(text: &str) -> String {
