@@ -27,9 +27,12 @@ pub const HELD_BACK: f64 = 0.15;
 pub struct Budget {
     /// US dollars, above 0.
     pub max_cost: Option<f64>,
-    /// Tokens that models read and write, 1 or more.
+    /// Tokens that models read and write, 1 or more. What may be repeated (attempts that break off, repairs of a form) is
+    /// reserved as far as it fits, and not repeated beyond; where a whole answer does not fit, a shorter one is asked for, of
+    /// at least 64 tokens.
     pub max_tokens: Option<u64>,
-    /// Seconds, above 0. Time in which a run waits for a decision does not count.
+    /// Seconds, above 0. Time in which a run waits for a decision does not count; but who is asked while it goes on is not
+    /// waited for longer than it has left.
     pub max_seconds: Option<f64>,
     /// Requests to models, 1 or more. Default 20.
     pub max_steps: Option<u64>,

@@ -403,3 +403,16 @@ fn a_request_that_was_ended_by_time_is_counted() {
     // Nobody knows what it has cost.
     assert_eq!((answer.text.as_str(), answer.cost), ("short", None));
 }
+
+#[test]
+fn a_form_that_the_budget_cuts_off_is_no_error() {
+    let form = json!({"type": "object", "properties": {"mg": {"type": "integer"}}, "required": ["mg"], "additionalProperties": false});
+    let says = model(|request| match is_last(request) {
+        true => json!("{\"mg\": 5}"),
+        false => json!({"text": "{\"mg\":", "finish": "length", "usage": {"input": 100, "output": 64}}),
+    });
+    let budget = Some(Budget { max_tokens: Some(700), ..Budget::default() });
+    let answer =
+        runtime(says, vec![]).ask(Question { budget, output: Some(form), ..Question::new("go") }).unwrap();
+    assert_eq!((answer.stopped_by.as_deref(), answer.output), (Some("max_tokens"), Some(json!({"mg": 5}))));
+}

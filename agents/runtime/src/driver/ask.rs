@@ -29,6 +29,7 @@ impl Drive {
         };
         let left = self.ledger.seconds_left(seconds, last);
         let cancel = self.watched.begin(left);
+        let capped = reserved.capped;
         let request = self.checked(&reserved.request, &cancel);
         let span = spans::chat(&model, &request);
         let _within = span.enter();
@@ -45,7 +46,7 @@ impl Drive {
             Ok(mut reply) => {
                 spans::answered(&span, &reply);
                 self.machine.name_calls(&mut reply.message);
-                let capped = reserved.capped.map(str::to_owned);
+                let capped = capped.map(str::to_owned);
                 let spent = reserved.settle(&reply);
                 let counted = reply.cost.is_none().then_some(spent.counted);
                 let unknown = (spent.unknown > 0).then_some(spent.unknown);
@@ -68,6 +69,13 @@ impl Drive {
                         }
                         false => Fact::Cancelled,
                     });
+                }
+                if let (Some(by), Code::OutputInvalid) = (capped, error.code()) {
+                    // There was too little left for an answer in its form; the rest of the budget may do.
+                    if let Some(spent) = spent {
+                        self.note(Fact::Used { spent })?;
+                    }
+                    return Ok(Fact::Refused { id: None, by: by.to_owned() });
                 }
                 Ok(Fact::Failed {
                     call,
