@@ -364,7 +364,8 @@ class Runtime:
 
         ``agent``: its id; None: the one that fits best. ``autonomous``: it plans, acts and checks by itself. ``conversation``: the messages
         before. ``output``: the form of the answer, as for :meth:`Model.complete`. ``tools``, ``budget``, ``approve``: in the place of the
-        runtime's. ``where``: a filter of the sources. ``idempotency_key``: asking again with it gives the run that there is.
+        runtime's. ``where``: a filter of the sources. ``idempotency_key``: asking the same again with it gives the run
+        that there is; another question is ``run_conflict``.
         A limit of the budget is no error: ``status`` is ``partial``, and ``stopped_by`` says which.
 
         Codes: ``empty_input``, ``too_large``, ``unknown_id``, ``budget_unpriced``, ``run_conflict``, ``output_invalid``, ``unsupported``, those of
