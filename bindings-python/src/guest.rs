@@ -229,7 +229,8 @@ fn end_writes(py: Python<'_>) {
     while !names(false).is_empty() {
         if !said && begun.elapsed() > SILENCE {
             said = true;
-            let waits = format!("quorate: the end waits for {}, which writes; Ctrl-C leaves it", names(false));
+            let waits =
+                format!("quorate: the end waits for {}, which writes; Ctrl-C leaves it", names(false));
             tell(py, &waits);
         }
         py.detach(|| sleep(Duration::from_millis(5)));

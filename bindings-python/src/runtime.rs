@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    AgentReport, Approve, Change, CheckOutput, Conversation as Talk, Decision, Effect, EvaluateOptions, Pending, Question, Resume,
-    Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, evaluate_agents,
-    sources_tool,
+    AgentReport, Approve, Change, CheckOutput, Conversation as Talk, Decision, Effect, EvaluateOptions,
+    Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool,
+    evaluate_agents, sources_tool,
 };
 use quorate::state::StateStore as Store;
 use quorate::{Cancel, Code, Sources};
@@ -321,6 +321,7 @@ impl Runtime {
     }
 
     /// The events of a run that goes on.
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn resume_flow(
         &self,
         #[pyo3(from_py_with = scalar)] run_id: String,
@@ -342,6 +343,7 @@ impl Runtime {
         Ok(flow(whole, &self.0, Run::Resume(run_id, Box::new(going_on))))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn resume<'py>(
         &self,
         py: Python<'py>,
