@@ -2,29 +2,27 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    AgentReport, Approve, Change, CheckOutput, Conversation as Talk, Decision, Effect, EvaluateOptions,
-    Pending, Question, Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool,
-    evaluate_agents, sources_tool,
+    AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Question, Resume,
+    Runtime as Experts, RuntimeOptions, Tool, agent_tool, evaluate_agents, sources_tool,
 };
 use quorate::state::StateStore as Store;
 use quorate::{Cancel, Code, Sources};
 use quorate_bindings::Host;
 use quorate_bindings::runtime::{self, Run};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::agents::AgentRegistry;
-use crate::convert::{from_json, report, sequence, text, texts, type_name};
+use crate::convert::{from_json, sequence, text, texts, type_name};
 use crate::door::{CancelToken, Held, blocking, quick};
 use crate::errors::{OrRaise, invalid};
-use crate::guest;
+use crate::functions::{HostApprove, HostTool, checked};
 use crate::kb::{KnowledgeBase, telling};
 use crate::metadata::object;
-use crate::models::{LanguageModel, ModelFlow, failed};
+use crate::models::{LanguageModel, ModelFlow};
 use crate::scalar::scalar;
 
 const HOST: Host = Host::Python;
@@ -71,7 +69,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Options as JSON.
-fn options(given: &Bound<'_, PyDict>, what: &str) -> PyResult<Value> {
+pub fn options(given: &Bound<'_, PyDict>, what: &str) -> PyResult<Value> {
     object(given, what, Code::InvalidArgument).map(Value::Object)
 }
 
@@ -153,76 +151,6 @@ impl NativeTool {
     }
 }
 
-struct HostTool {
-    card: ToolCard,
-    function: Py<PyAny>,
-    /// Whether it was made when the interpreter was about to end already.
-    late: bool,
-}
-
-impl HostTool {
-    fn new(card: ToolCard, function: Bound<'_, PyAny>) -> Self {
-        HostTool { card, function: function.unbind(), late: guest::ending() }
-    }
-
-    /// What the end of the interpreter must know of a call.
-    fn guest(&self, context: &ToolContext) -> guest::Guest {
-        let until = || Instant::now() + Duration::from_secs_f64(self.card.timeout);
-        let writes = (self.card.effect == Effect::Write).then(|| (self.card.name.clone(), until()));
-        guest::Guest { writes, cancel: Some(context.cancel.clone()) }
-    }
-}
-
-impl Tool for HostTool {
-    fn card(&self) -> &ToolCard {
-        &self.card
-    }
-
-    fn run(&self, arguments: Map<String, Value>, context: &ToolContext) -> quorate::Result<Value> {
-        let ran = guest::call_as(self.guest(context), |py| {
-            let call = || {
-                let told = json!({
-                    "run_id": context.run_id, "call_id": context.call_id, "idempotency_key": context.idempotency_key,
-                    "tenant": context.tenant,
-                });
-                let arguments = from_json(py, &Value::Object(arguments))?;
-                let given = self.function.bind(py).call1((
-                    arguments,
-                    report(py, &told)?,
-                    CancelToken(context.cancel.clone()),
-                ))?;
-                let given = given.cast::<PyDict>().map_err(|_| invalid("a tool's result is no dict"))?;
-                options(given, "a tool's result")
-            };
-            let mut given = call().map_err(|raised| failed(py, raised, "the tool"))?;
-            Ok(given["result"].take())
-        });
-        if ran.is_err() && guest::ending() && !self.late {
-            guest::stay();
-        }
-        ran
-    }
-}
-
-/// Who approves, in Python: `function(pending)` gives `{"decision": ...}`.
-struct HostApprove(Py<PyAny>);
-
-impl Approve for HostApprove {
-    fn decide(&self, pending: &Pending, cancel: &Cancel) -> quorate::Result<Option<Decision>> {
-        let given = guest::call(|py| {
-            let call = || {
-                let told = report(py, &runtime::pending(HOST, pending))?;
-                let given = self.0.bind(py).call1((told, CancelToken(cancel.clone())))?;
-                let given = given.cast::<PyDict>().map_err(|_| invalid("a decision is no dict"))?;
-                options(given, "a decision")
-            };
-            call().map_err(|raised| failed(py, raised, "the function approve"))
-        });
-        let mut given = guest::staying(given)?;
-        runtime::decision(&given["decision"].take())
-    }
-}
-
 /// What the host adds to a question.
 fn asked(
     question: String,
@@ -241,17 +169,6 @@ fn asked(
     question.tools = Some(tools_of(tools)?);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
     Ok(question)
-}
-
-/// What refuses data that fits its schema, as an exception.
-fn checked(check: Py<PyAny>) -> CheckOutput {
-    Arc::new(move |value| {
-        let called = guest::call(|py| {
-            let call = || check.call1(py, (from_json(py, value)?,)).map(|_| ());
-            call().map_err(|raised| failed(py, raised, "the type of the output"))
-        });
-        guest::staying(called).map_err(|error| error.message().to_owned())
-    })
 }
 
 /// What raises the flag of a run.
