@@ -81,16 +81,6 @@ pub fn call<T>(work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
 
 /// The same for a function of which more is known.
 pub fn call_as<T>(guest: Guest, work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
-    struct Counted(c_long);
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            CALLING.set(CALLING.get() - 1);
-            let mut guests = guests();
-            if let Some(at) = guests.iter().rposition(|(thread, _)| *thread == self.0) {
-                guests.swap_remove(at);
-            }
-        }
-    }
     let ended = || Error::new(Code::Callback, "the interpreter has ended");
     let coming = Coming::new();
     if PHASE.load(Ordering::SeqCst) != RUNNING {
@@ -98,18 +88,47 @@ pub fn call_as<T>(guest: Guest, work: impl FnOnce(Python<'_>) -> Result<T>) -> R
     }
     let guarded = |py: Python<'_>| {
         drop(coming);
-        let thread = py.import("_thread").and_then(|module| module.call_method0("get_ident")?.extract());
-        let thread = thread.map_err(|_| ended())?;
+        let thread = ident(py).map_err(|_| ended())?;
         // Who ends the interpreter holds its lock as it says so.
         if PHASE.load(Ordering::Acquire) != RUNNING {
             return Err(ended());
         }
-        guests().push((thread, guest));
-        CALLING.set(CALLING.get() + 1);
-        let _counted = Counted(thread);
+        let _counted = Counted::new(thread, guest);
         work(py)
     };
     Python::try_attach(guarded).unwrap_or_else(|| Err(ended()))
+}
+
+/// Runs `work`, in which much of Python runs, on a thread that has the interpreter's lock: its end waits for it as for functions
+/// of the host.
+pub fn within<T>(py: Python<'_>, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let _counted = Counted::new(ident(py)?, Guest::default());
+    work()
+}
+
+fn ident(py: Python<'_>) -> PyResult<c_long> {
+    py.import("_thread")?.call_method0("get_ident")?.extract()
+}
+
+/// A thread in which a function is being called. The interpreter's lock is held when it is made and dropped.
+struct Counted(c_long);
+
+impl Counted {
+    fn new(thread: c_long, guest: Guest) -> Self {
+        guests().push((thread, guest));
+        CALLING.set(CALLING.get() + 1);
+        Counted(thread)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        CALLING.set(CALLING.get() - 1);
+        let mut guests = guests();
+        if let Some(at) = guests.iter().rposition(|(thread, _)| *thread == self.0) {
+            guests.swap_remove(at);
+        }
+    }
 }
 
 /// Counts a thread as coming. Who ends the interpreter first says so, and then waits for those that come; they are counted
