@@ -105,7 +105,9 @@ impl Cancel {
     /// ```
     /// let cancel = quorate_core::Cancel::new();
     /// let (sender, told) = std::sync::mpsc::channel();
-    /// let wake = cancel.when_raised(move || drop(sender.send(())));
+    /// let wake = cancel.when_raised(move || {
+    ///     let _ = sender.send(());
+    /// });
     /// cancel.cancel();
     /// assert!(told.recv().is_ok());
     /// # drop(wake);
@@ -179,7 +181,9 @@ mod tests {
         let told: [Arc<AtomicUsize>; 3] = Default::default();
         let count = |n: usize| {
             let told = Arc::clone(&told[n]);
-            move || drop(told.fetch_add(1, Ordering::SeqCst))
+            move || {
+                told.fetch_add(1, Ordering::SeqCst);
+            }
         };
         let first = one.when_raised(count(0));
         let gone = one.when_raised(count(1));
@@ -207,7 +211,9 @@ mod tests {
             std::thread::scope(|scope| {
                 let raise = cancel.clone();
                 scope.spawn(move || raise.cancel());
-                let _wake = cancel.child().when_raised(move || drop(sender.send(())));
+                let _wake = cancel.child().when_raised(move || {
+                    let _ = sender.send(());
+                });
                 assert!(told.recv_timeout(std::time::Duration::from_secs(20)).is_ok());
             });
         }

@@ -404,3 +404,42 @@ impl Fact {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn facts_that_earlier_versions_wrote_are_read() {
+        let read = |kind: &str, data: Value| {
+            Fact::of(&Entry { seq: 1, time: 1.0, kind: kind.to_owned(), data }).unwrap()
+        };
+        assert_eq!(read("waiting", json!({})), Fact::Waiting { shown: None });
+        assert_eq!(
+            read("ended", json!({"status": "done"})),
+            Fact::Ended { status: Status::Done, shown: None }
+        );
+        let spec = json!({
+            "question": "Which dose?", "autonomous": false, "matching": false, "retrieval": false, "extractive": false,
+            "approver": false, "budget": {"max_steps": 20}, "seed": 0, "depth": 0, "output": {"type": "object"},
+            "spent": {"usage": {"input": 1}, "cost": 0.5, "counted": 0.5, "steps": 1, "tool_calls": 0},
+        });
+        let Fact::Started(spec) = read("started", spec) else { panic!() };
+        assert_eq!((spec.checked, spec.unattended, spec.spent.unknown), (false, false, 0));
+        let reply = json!({"call": 1, "reply": {
+            "message": {"role": "assistant", "content": "5 mg"}, "finish": "stop", "cost": null, "counted": 0.25, "seconds": 0.5,
+        }});
+        let Fact::Replied { reply, .. } = read("replied", reply) else { panic!() };
+        assert_eq!((reply.unknown, reply.capped, reply.counted), (None, None, Some(0.25)));
+    }
+
+    #[test]
+    fn what_nobody_uses_is_not_written() {
+        let entry = Fact::Waiting { shown: None }.entry(1, 1.0).unwrap();
+        assert_eq!(entry.data, json!({}));
+        let entry = Fact::Ended { status: Status::Done, shown: None }.entry(1, 1.0).unwrap();
+        assert_eq!(entry.data, json!({"status": "done"}));
+    }
+}

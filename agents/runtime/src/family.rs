@@ -6,11 +6,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quorate_core::{Code, Result};
+use quorate_core::{Cancel, Code, Result};
 use quorate_state::RunRow;
 
 use crate::budget::{Ledger, Spent};
 use crate::machine::{Begun, Machine};
+use crate::question::Resume;
 use crate::runtime::Runtime;
 use crate::view::replayed;
 
@@ -46,7 +47,7 @@ impl Nested {
 
 impl Runtime {
     /// The runs that `run_id` has started, with those that they have started; each after who has started it.
-    pub(crate) fn below(&self, run_id: &str) -> Result<Vec<RunRow>> {
+    fn below(&self, run_id: &str) -> Result<Vec<RunRow>> {
         let mut children: HashMap<String, Vec<RunRow>> = HashMap::new();
         for row in self.0.store.runs(self.0.tenant.as_deref(), None)? {
             if let Some(parent) = row.parent.clone() {
@@ -96,8 +97,34 @@ impl Runtime {
         }
     }
 
+    /// Ends a run, in whatever process it goes on, with those that it has started; one that waits too. Errors: `unknown_id`.
+    pub fn cancel(&self, run_id: &str) -> Result<()> {
+        // A run that goes on ends those that it has started itself.
+        if self.cancel_one(run_id)? { self.cancel_below(run_id) } else { Ok(()) }
+    }
+
+    /// Whether it was one that does not go on, and is ended now.
+    fn cancel_one(&self, run_id: &str) -> Result<bool> {
+        let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
+        if let Some(cancel) = self.0.live.take().and_then(|live| live.get(run_id).cloned()) {
+            cancel.cancel();
+            return Ok(false);
+        }
+        if !matches!(row.status.as_str(), "running" | "waiting" | "interrupted") {
+            return Ok(false);
+        }
+        self.0.store.cancel(self.0.tenant.as_deref(), run_id)?;
+        if row.status == "running" {
+            // Its process sees it.
+            return Ok(false);
+        }
+        let cancel = Cancel::new();
+        cancel.cancel();
+        self.go_on(run_id, Resume { cancel, ..Resume::default() }, None, None).map(|_| true)
+    }
+
     /// Ends the runs that `run_id` has started and that wait, or whose process has ended.
-    pub(crate) fn cancel_below(&self, run_id: &str) -> Result<()> {
+    fn cancel_below(&self, run_id: &str) -> Result<()> {
         for row in self.below(run_id)? {
             if matches!(row.status.as_str(), "waiting" | "interrupted") {
                 self.cancel_one(&row.id)?;

@@ -88,10 +88,17 @@ pub(crate) struct Inner {
     pub(crate) budget: Budget,
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// The runs that go on in this process.
-    live: Arc<Hold<HashMap<String, Cancel>>>,
+    pub(crate) live: Arc<Hold<HashMap<String, Cancel>>>,
     /// What the answers of runs that wait will have to fit.
     checks: Arc<Hold<HashMap<String, CheckOutput>>>,
     pub(crate) watch: Watch,
+}
+
+impl Inner {
+    /// Whether the other is this one, or the same with other tools.
+    pub(crate) fn is_same(&self, other: &Inner) -> bool {
+        Arc::ptr_eq(&self.live, &other.live)
+    }
 }
 
 impl Runtime {
@@ -145,7 +152,7 @@ impl Runtime {
     /// Asks an expert, and waits until the run is over or waits for somebody.
     ///
     /// Errors: `empty_input`, `too_large`, `invalid_argument`; `unknown_id` for an expert that does not exist;
-    /// `budget_unpriced`; `run_conflict` for a key whose run goes on elsewhere; those of the model, the search and the store.
+    /// `budget_unpriced`; `run_conflict` for a key whose run goes on elsewhere, or was asked something else; those of the model, the search and the store.
     /// A limit of the budget is no error: the answer says by what it was stopped.
     pub fn ask(&self, question: Question) -> Result<Answer> {
         self.ask_with(question, None, None)
@@ -295,6 +302,8 @@ impl Runtime {
         let machine = replayed(run_id, &entries)?;
         if machine.ended().is_some() {
             self.keep_turn(&machine)?;
+            // Whoever is shown how it ended may take it at once.
+            drop(run);
             return stands(run_id, &entries, listener.as_ref(), nested.as_ref());
         }
         if !machine.is_started() {
@@ -461,6 +470,8 @@ impl Runtime {
                 let message = "sentences of the sources have no form; an output needs a language model";
                 return Err(Error::new(Code::Unsupported, message));
             }
+        } else if question.check_output.is_some() {
+            return Err(Error::invalid("what checks the output needs its form: give output, a JSON Schema"));
         }
         match &question.filter {
             None => {}
@@ -557,32 +568,6 @@ impl Runtime {
     pub fn run(&self, run_id: &str) -> Result<RunView> {
         let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
         Ok(RunView::new(self.clone(), row))
-    }
-
-    /// Ends a run, in whatever process it goes on, with those that it has started; one that waits too. Errors: `unknown_id`.
-    pub fn cancel(&self, run_id: &str) -> Result<()> {
-        // A run that goes on ends those that it has started itself.
-        if self.cancel_one(run_id)? { self.cancel_below(run_id) } else { Ok(()) }
-    }
-
-    /// Whether it was one that does not go on, and is ended now.
-    pub(crate) fn cancel_one(&self, run_id: &str) -> Result<bool> {
-        let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
-        if let Some(cancel) = self.0.live.take().and_then(|live| live.get(run_id).cloned()) {
-            cancel.cancel();
-            return Ok(false);
-        }
-        if !matches!(row.status.as_str(), "running" | "waiting" | "interrupted") {
-            return Ok(false);
-        }
-        self.0.store.cancel(self.0.tenant.as_deref(), run_id)?;
-        if row.status == "running" {
-            // Its process sees it.
-            return Ok(false);
-        }
-        let cancel = Cancel::new();
-        cancel.cancel();
-        self.go_on(run_id, Resume { cancel, ..Resume::default() }, None, None).map(|_| true)
     }
 
     /// What compares texts by meaning at little cost, where there is something.

@@ -366,6 +366,11 @@ fn a_started_run_may_use_what_the_run_may_use_that_asks_and_its_definition_names
     assert_eq!(only(&["ask_helper"]), "ask_helper");
     assert_eq!(only(&["read", "send", "ask_reader"]), "read");
     assert_eq!(only(&["send", "ask_reader"]), "");
+    // Of the same runtime with other tools, too.
+    let tools = house.tools.iter().filter(|tool| ["send", "ask_helper"].contains(&tool.card().name.as_str()));
+    let other = house.runtime.with(tools.cloned().collect(), None).unwrap();
+    assert_eq!(other.ask(Question::to("How many?", "boss")).unwrap().text, "done");
+    assert_eq!(seen.lock().unwrap().pop().unwrap(), "send ask_helper");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use quorate_core::{Cancel, Code, Error};
 use quorate_models::{Model, ModelOptions, Request, ScriptedModel};
 use quorate_runtime::{
-    Answer, Budget, CheckOutput, Decision, Effect, Event, FunctionTool, Pending, Question, Resume, Runtime,
-    RuntimeOptions, Status, Tool, ToolCard,
+    Answer, Approve, Budget, CheckOutput, Decision, Effect, Event, FunctionTool, Pending, Question, Resume,
+    Runtime, RuntimeOptions, Status, Tool, ToolCard,
 };
 use quorate_state::StateStore;
 use serde_json::{Value, json};
@@ -314,4 +314,39 @@ fn who_hangs_while_approving_does_not_hold_the_run() {
         );
         assert!(took < Duration::from_secs(10) && ran.load(Ordering::SeqCst) == 0, "{took:?}");
     }
+}
+
+/// Decides when it is told that nobody waits any more.
+struct Patient(Arc<AtomicU32>);
+
+impl Approve for Patient {
+    fn decide(&self, _: &Pending, cancel: &Cancel) -> Decided {
+        let begun = Instant::now();
+        while !cancel.is_cancelled() && begun.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(Some(Decision::Approve))
+    }
+}
+
+#[test]
+fn who_is_not_waited_for_any_more_is_told() {
+    let (ran, told) = (Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
+    let says = model(|request| match said(request).contains("no time") {
+        true => json!("as far as it goes"),
+        false => calls(&[("a", "send")]),
+    });
+    let runtime = runtime(says, vec![tool("send", Effect::Write, &ran)]);
+    let budget = Some(Budget { max_seconds: Some(0.4), ..Budget::default() });
+    let approve: Option<Arc<dyn Approve>> = Some(Arc::new(Patient(Arc::clone(&told))));
+    let answer = runtime.ask(Question { approve, budget, ..Question::new("go") }).unwrap();
+    assert_eq!(answer.stopped_by.as_deref(), Some("max_seconds"));
+    let until = Instant::now() + Duration::from_secs(20);
+    while told.load(Ordering::SeqCst) == 0 {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // What it has decided then is too late.
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
 }

@@ -372,6 +372,9 @@ fn bad_input_is_refused_with_its_code() {
     assert_eq!(code(runtime.ask(Question::new(" \n"))), Code::EmptyInput);
     assert_eq!(code(runtime.ask(Question::new("x".repeat((1 << 20) + 1)))), Code::TooLarge);
     assert_eq!(code(runtime.ask(Question::to("x", "nobody"))), Code::InvalidArgument);
+    let check: quorate_runtime::CheckOutput = Arc::new(|_: &Value| Ok(()));
+    let formless = Question { check_output: Some(check), ..Question::new("x") };
+    assert_eq!(code(runtime.ask(formless)), Code::InvalidArgument);
     assert_eq!(
         code(runtime.ask(Question { filter: Some(json!("a = 1")), ..Question::new("x") })),
         Code::InvalidArgument

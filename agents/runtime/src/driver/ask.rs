@@ -28,12 +28,13 @@ impl Drive {
             Err(by) => return Ok(Fact::Refused { id: None, by: by.to_owned() }),
         };
         let left = self.ledger.seconds_left(seconds, last);
+        // Before its time begins, so that what was ended by it has taken it.
+        let begun = Instant::now();
         let cancel = self.watched.begin(left);
         let capped = reserved.capped;
         let request = self.checked(&reserved.request, &cancel);
         let span = spans::chat(&model, &request);
         let _within = span.enter();
-        let begun = Instant::now();
         let outcome = if self.listens() {
             self.show("step_start", json!({"step": call, "model": model.id()}), now());
             self.stream(&model, &request, &cancel)

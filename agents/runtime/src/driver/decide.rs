@@ -27,8 +27,10 @@ impl Drive {
             self.flush(None)?;
             let left = self.ledger.seconds_left(self.machine.seconds(), false);
             let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok());
-            let (asked, about, cancel) = (Arc::clone(&approve), one.clone(), self.cancel.clone());
+            let (asked, about, flag) = (Arc::clone(&approve), one.clone(), self.cancel.child());
+            let cancel = flag.clone();
             let Some(decided) = aside(&self.cancel, left, move || asked.decide(&about, &cancel))? else {
+                flag.cancel();
                 self.out_of_time(pending)?;
                 return Ok(true);
             };

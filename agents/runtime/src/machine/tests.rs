@@ -6,6 +6,7 @@ use serde_json::Map;
 
 use super::*;
 use crate::budget::Budget;
+use crate::fact::Answered;
 use crate::tool::{Effect, ToolCard};
 
 fn schema() -> Value {

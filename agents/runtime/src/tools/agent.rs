@@ -73,7 +73,7 @@ impl Tool for AgentTool {
         }
         let text = arguments.get("question").and_then(Value::as_str).unwrap_or_default();
         // Another runtime has sources and tools of its own, and its own people decide about them.
-        let own = Weak::ptr_eq(&self.runtime, &context.runtime);
+        let own = context.runtime.upgrade().is_some_and(|asking| inner.is_same(&asking));
         let question = Question {
             filter: context.filter.clone().filter(|_| own),
             approve: context.approve.clone().filter(|_| own),
