@@ -15,7 +15,7 @@ from ._kinds import Kinds, hints_of, object_schema
 from ._plain import Kind, Misfit, unknown
 from ._quorate import error
 
-_Kind = inspect._ParameterKind
+_Kind = inspect.Parameter
 _EMPTY = inspect.Parameter.empty
 
 
