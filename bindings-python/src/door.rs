@@ -17,6 +17,7 @@ use pyo3::types::{PyDict, PyTuple};
 use quorate::core::spare;
 use quorate::{Cancel, Code, Error, Result};
 
+use crate::bell::Bell;
 use crate::errors::{OrRaise, raise};
 use crate::guest;
 use crate::log::{Under, deliver};
@@ -55,9 +56,17 @@ enum Message {
 #[pyclass(frozen, module = "quorate", name = "Cancel")]
 pub struct CancelToken(pub Cancel);
 
+/// Has a bell ring when a token is cancelled, until this is forgotten.
+#[pyclass(frozen, module = "quorate", name = "Told")]
+pub struct Told {
+    #[expect(dead_code, reason = "its drop is what it does")]
+    wake: quorate::core::Wake,
+}
+
 /// Adds the class to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<CancelToken>()
+    module.add_class::<CancelToken>()?;
+    module.add_class::<Told>()
 }
 
 /// Runs `work`, which takes a few milliseconds at most, on this thread without the interpreter's lock.
@@ -278,6 +287,12 @@ impl CancelToken {
     #[getter]
     fn cancelled(&self) -> bool {
         self.0.is_cancelled()
+    }
+
+    /// Has the bell ring this number when the token is cancelled, at once where it is, as long as the result is kept.
+    fn _ring(&self, bell: &Bell, number: u64) -> Told {
+        let ring = bell.ringer(number);
+        Told { wake: self.0.when_raised(ring) }
     }
 
     /// Calls ``function``; what it calls of quorate works on this thread and stops when the token is cancelled.

@@ -2,11 +2,13 @@
 //!
 //! A thread that runs Python code, or comes back to it, when the interpreter ends is unwound from outside, which no Rust
 //! frame lets pass: the process would abort. So before the end no function of the host is called any more; those that are
-//! being called are waited for, for a while, and then interrupted; and a thread that comes back from quorate stays where it is.
+//! being called are told to stop, waited for, for a moment, and then interrupted; and a thread that comes back from quorate
+//! stays where it is. Functions that write are not interrupted: they are waited for as long as they may take, or until Ctrl-C,
+//! and whoever has to be left is named on stderr.
 
 use std::cell::Cell;
 use std::ffi::c_long;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId, sleep};
 use std::time::{Duration, Instant};
@@ -14,27 +16,38 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::{ffi, types::PyDict};
-use quorate::{Code, Error, Result};
+use quorate::{Cancel, Code, Error, Result};
 
 /// How long the end of the interpreter waits for functions that are being called, before it interrupts them and after.
-const PATIENCE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)];
+const PATIENCE: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(150)];
 
-#[derive(Default)]
-struct Guests {
-    /// The threads in which functions are being called, one by one.
-    threads: Vec<c_long>,
+/// After what time it says for whom that write it waits.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// What is known of a function of the host that is being called.
+#[derive(Clone, Default)]
+pub struct Guest {
+    /// What it is called, and until when it is waited for, where it writes.
+    pub writes: Option<(String, Instant)>,
+    /// What tells it to stop.
+    pub cancel: Option<Cancel>,
 }
+
+/// The threads in which functions are being called, one by one.
+type Guests = Vec<(c_long, Guest)>;
 
 /// Nothing ends; who calls no function of the host stays outside; everybody does.
 const RUNNING: u8 = 0;
 const ENDING: u8 = 1;
 const ENDED: u8 = 2;
 
+/// Whether Python has said that it is about to end, while threads still come back.
+static ENDS: AtomicBool = AtomicBool::new(false);
 static PHASE: AtomicU8 = AtomicU8::new(RUNNING);
 /// The thread that ends the interpreter, and goes on.
 static LAST: OnceLock<ThreadId> = OnceLock::new();
-/// Threads that are outside, or on their way back.
-static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
+/// Threads that have looked, and are about to take the interpreter's lock.
+static COMING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// How many functions of the host this thread is calling, one within another.
@@ -43,11 +56,13 @@ thread_local! {
 
 /// Locked only by who holds the interpreter's lock and does not let go of it meanwhile, as who forks does: no child
 /// inherits it locked.
-static GUESTS: Mutex<Guests> = Mutex::new(Guests { threads: Vec::new() });
+static GUESTS: Mutex<Guests> = Mutex::new(Vec::new());
 
 /// Has the interpreter say that it ends.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    module.add_function(wrap_pyfunction!(begin_end, module)?)?;
+    module.add_function(wrap_pyfunction!(ending, module)?)?;
     py.import("atexit")?.call_method1("register", (wrap_pyfunction!(end_calls, module)?,))?;
     // A forked child has none of the threads that were counted.
     let os = py.import("os")?;
@@ -61,49 +76,122 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Runs `work` with the interpreter's lock. Errors: those of `work`, `callback` when the interpreter is about to end.
 pub fn call<T>(work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
-    struct Counted(c_long);
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            CALLING.set(CALLING.get() - 1);
-            let mut guests = guests();
-            if let Some(at) = guests.threads.iter().rposition(|thread| *thread == self.0) {
-                guests.threads.swap_remove(at);
-            }
-        }
-    }
+    call_as(Guest::default(), work)
+}
+
+/// The same for a function of which more is known.
+pub fn call_as<T>(guest: Guest, work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
     let ended = || Error::new(Code::Callback, "the interpreter has ended");
+    let coming = Coming::new();
+    if PHASE.load(Ordering::SeqCst) != RUNNING {
+        return Err(ended());
+    }
     let guarded = |py: Python<'_>| {
-        let thread = py.import("_thread").and_then(|module| module.call_method0("get_ident")?.extract());
-        let thread = thread.map_err(|_| ended())?;
+        drop(coming);
+        let thread = ident(py).map_err(|_| ended())?;
         // Who ends the interpreter holds its lock as it says so.
         if PHASE.load(Ordering::Acquire) != RUNNING {
             return Err(ended());
         }
-        guests().threads.push(thread);
-        CALLING.set(CALLING.get() + 1);
-        let _counted = Counted(thread);
+        let _counted = Counted::new(thread, guest);
         work(py)
     };
     Python::try_attach(guarded).unwrap_or_else(|| Err(ended()))
 }
 
+/// Runs `work`, in which much of Python runs, on a thread that has the interpreter's lock: its end waits for it as for functions
+/// of the host.
+pub fn within<T>(py: Python<'_>, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let _counted = Counted::new(ident(py)?, Guest::default());
+    work()
+}
+
+fn ident(py: Python<'_>) -> PyResult<c_long> {
+    py.import("_thread")?.call_method0("get_ident")?.extract()
+}
+
+/// A thread in which a function is being called. The interpreter's lock is held when it is made and dropped.
+struct Counted(c_long);
+
+impl Counted {
+    fn new(thread: c_long, guest: Guest) -> Self {
+        guests().push((thread, guest));
+        CALLING.set(CALLING.get() + 1);
+        Counted(thread)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        CALLING.set(CALLING.get() - 1);
+        let mut guests = guests();
+        if let Some(at) = guests.iter().rposition(|(thread, _)| *thread == self.0) {
+            guests.swap_remove(at);
+        }
+    }
+}
+
+/// Counts a thread as coming. Who ends the interpreter first says so, and then waits for those that come; they are counted
+/// first, and then look.
+struct Coming;
+
+impl Coming {
+    fn new() -> Self {
+        COMING.fetch_add(1, Ordering::SeqCst);
+        Coming
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        COMING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Runs `work` without the interpreter's lock. A thread that would come back while the interpreter ends never does.
 pub fn detach<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
-    OUTSIDE.fetch_add(1, Ordering::AcqRel);
-    let found = py.detach(|| {
+    let (found, _coming) = py.detach(|| {
         let found = work();
-        while stays() {
-            thread::park();
+        let coming = Coming::new();
+        if stays() {
+            drop(coming);
+            loop {
+                thread::park();
+            }
         }
-        found
+        (found, coming)
     });
-    OUTSIDE.fetch_sub(1, Ordering::AcqRel);
     found
+}
+
+/// Whether the interpreter is about to end.
+#[pyfunction]
+pub fn ending() -> bool {
+    ENDS.load(Ordering::Acquire) || PHASE.load(Ordering::Acquire) != RUNNING
+}
+
+/// Keeps this thread, which works for a run, where it is until the process is gone: what the end of the interpreter has cut
+/// short has not failed, and the run goes on elsewhere. Who asks within the end itself waits for a moment only.
+pub fn stay() {
+    let begun = Instant::now();
+    let phase = || PHASE.load(Ordering::Acquire);
+    while phase() == ENDING || (phase() == RUNNING && begun.elapsed() < Duration::from_secs(3)) {
+        sleep(Duration::from_millis(5));
+    }
+    sleep(Duration::from_secs(2));
+}
+
+/// The same, where `work` has failed since no function of the host is called any more.
+pub fn staying<T>(work: Result<T>) -> Result<T> {
+    if work.is_err() && PHASE.load(Ordering::Acquire) != RUNNING {
+        stay();
+    }
+    work
 }
 
 /// Whether this thread must not come back to Python any more.
 pub fn stays() -> bool {
-    let outside = match PHASE.load(Ordering::Acquire) {
+    let outside = match PHASE.load(Ordering::SeqCst) {
         RUNNING => false,
         ENDING => CALLING.get() == 0,
         _ => true,
@@ -115,33 +203,94 @@ fn guests() -> MutexGuard<'static, Guests> {
     GUESTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Says that the interpreter is about to end: what is cancelled from now on has not failed.
+#[pyfunction]
+fn begin_end() {
+    ENDS.store(true, Ordering::Release);
+}
+
 #[pyfunction]
 fn end_calls(py: Python<'_>) {
     let _ = LAST.set(thread::current().id());
-    PHASE.store(ENDING, Ordering::Release);
-    if OUTSIDE.load(Ordering::Acquire) > 0 {
+    PHASE.store(ENDING, Ordering::SeqCst);
+    let begun = Instant::now();
+    while COMING.load(Ordering::SeqCst) > 0 && begun.elapsed() < Duration::from_secs(1) {
         // Those that had looked before are back in a moment.
-        py.detach(|| sleep(Duration::from_millis(10)));
+        py.detach(|| sleep(Duration::from_millis(1)));
+    }
+    let reads = || guests().iter().filter(|(_, guest)| guest.writes.is_none()).cloned().collect::<Guests>();
+    for cancel in reads().into_iter().filter_map(|(_, guest)| guest.cancel) {
+        py.detach(|| cancel.cancel());
     }
     for (round, patience) in PATIENCE.into_iter().enumerate() {
         let until = Instant::now() + patience;
-        while !guests().threads.is_empty() && Instant::now() < until {
+        while !reads().is_empty() && Instant::now() < until {
             py.detach(|| sleep(Duration::from_millis(2)));
         }
         if round == 0 {
-            for thread in &guests().threads {
-                let exit = py.get_type::<PySystemExit>();
-                // SAFETY: the interpreter's lock is held, and `exit` is a class of exceptions; a thread that has ended is
-                // not found.
-                unsafe { ffi::PyThreadState_SetAsyncExc(*thread, exit.as_ptr()) };
-            }
+            interrupt(py, reads());
         }
     }
+    end_writes(py);
     PHASE.store(ENDED, Ordering::Release);
+}
+
+/// Waits for functions that write, and says for whom, and whom it leaves.
+fn end_writes(py: Python<'_>) {
+    let names = |late: bool| {
+        let now = Instant::now();
+        let writes = guests().iter().filter_map(|(_, guest)| guest.writes.clone()).collect::<Vec<_>>();
+        let some = writes.into_iter().filter(|(_, until)| (*until <= now) == late);
+        some.map(|(name, _)| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+    };
+    let (begun, mut said) = (Instant::now(), false);
+    let mut left = String::new();
+    while !names(false).is_empty() {
+        if !said && begun.elapsed() > SILENCE {
+            said = true;
+            let waits =
+                format!("quorate: the end waits for {}, which writes; Ctrl-C leaves it", names(false));
+            tell(py, &waits);
+        }
+        py.detach(|| sleep(Duration::from_millis(5)));
+        if py.check_signals().is_err() {
+            left = names(false);
+            break;
+        }
+    }
+    let late = names(true);
+    let left: Vec<String> = [left, late].into_iter().filter(|names| !names.is_empty()).collect();
+    if !left.is_empty() {
+        // They must not be at it when the interpreter is gone.
+        interrupt(py, guests().clone());
+        py.detach(|| sleep(PATIENCE[1]));
+        let cut = "was left while it ran; nobody knows whether it took effect";
+        tell(py, &format!("quorate: {}, which writes, {cut}", left.join(", ")));
+    }
+}
+
+/// Has `SystemExit` raised in threads, as soon as they run code of Python.
+fn interrupt(py: Python<'_>, guests: Guests) {
+    for (thread, _) in guests {
+        let exit = py.get_type::<PySystemExit>();
+        // SAFETY: the interpreter's lock is held, and `exit` is a class of exceptions; a thread that has ended is not found.
+        unsafe { ffi::PyThreadState_SetAsyncExc(thread, exit.as_ptr()) };
+    }
+}
+
+/// Says something on stderr, where there is one.
+fn tell(py: Python<'_>, line: &str) {
+    let said = py.import("sys").and_then(|sys| {
+        let stderr = sys.getattr("stderr")?;
+        stderr.call_method1("write", (format!("{line}\n"),))?;
+        stderr.call_method0("flush")
+    });
+    // Nobody reads it.
+    drop(said);
 }
 
 #[pyfunction]
 fn begin_calls() {
-    guests().threads.clear();
-    OUTSIDE.store(0, Ordering::Release);
+    guests().clear();
+    COMING.store(0, Ordering::SeqCst);
 }

@@ -165,7 +165,7 @@ fn answer(
         };
         call().map_err(|raised| failed(py, raised, "the model's function"))
     });
-    models::scripted_reply(&answered?)
+    models::scripted_reply(&guest::staying(answered)?)
 }
 
 /// A request. `check`: what refuses outputs that fit the schema, as an exception with code `output_invalid`.

@@ -6,24 +6,23 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Pending, Question, Resume,
-    Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, evaluate_agents,
-    sources_tool,
+    AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Question, Resume,
+    Runtime as Experts, RuntimeOptions, Tool, agent_tool, evaluate_agents, sources_tool,
 };
 use quorate::state::StateStore as Store;
 use quorate::{Cancel, Code, Sources};
 use quorate_bindings::Host;
 use quorate_bindings::runtime::{self, Run};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::agents::AgentRegistry;
 use crate::convert::{from_json, sequence, text, texts, type_name};
 use crate::door::{CancelToken, Held, blocking, quick};
 use crate::errors::{OrRaise, invalid};
-use crate::guest;
+use crate::functions::{HostApprove, HostTool, checked};
 use crate::kb::{KnowledgeBase, telling};
 use crate::metadata::object;
-use crate::models::{LanguageModel, ModelFlow, failed};
+use crate::models::{LanguageModel, ModelFlow};
 use crate::scalar::scalar;
 
 const HOST: Host = Host::Python;
@@ -70,7 +69,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Options as JSON.
-fn options(given: &Bound<'_, PyDict>, what: &str) -> PyResult<Value> {
+pub fn options(given: &Bound<'_, PyDict>, what: &str) -> PyResult<Value> {
     object(given, what, Code::InvalidArgument).map(Value::Object)
 }
 
@@ -123,7 +122,7 @@ fn check_budget(given: &Bound<'_, PyDict>) -> PyResult<()> {
 #[pyfunction]
 fn function_tool(card: &Bound<'_, PyDict>, function: Bound<'_, PyAny>) -> PyResult<NativeTool> {
     let card = runtime::card(HOST, options(card, "a tool's options")?).or_raise()?;
-    Ok(NativeTool(Arc::new(HostTool { card, function: function.unbind() })))
+    Ok(NativeTool(Arc::new(HostTool::new(card, function))))
 }
 
 /// A tool that asks the expert with this id.
@@ -142,63 +141,13 @@ fn search_tool(kb: &KnowledgeBase) -> PyResult<NativeTool> {
 impl NativeTool {
     /// The same tool with another function.
     fn bound(&self, function: Bound<'_, PyAny>) -> NativeTool {
-        NativeTool(Arc::new(HostTool { card: self.0.card().clone(), function: function.unbind() }))
+        NativeTool(Arc::new(HostTool::new(self.0.card().clone(), function)))
     }
 
     /// What is known of it.
     #[getter]
     fn card<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         from_json(py, &json!(self.0.card()))
-    }
-}
-
-struct HostTool {
-    card: ToolCard,
-    function: Py<PyAny>,
-}
-
-impl Tool for HostTool {
-    fn card(&self) -> &ToolCard {
-        &self.card
-    }
-
-    fn run(&self, arguments: Map<String, Value>, context: &ToolContext) -> quorate::Result<Value> {
-        guest::call(|py| {
-            let call = || {
-                let told = json!({
-                    "run_id": context.run_id, "call_id": context.call_id, "idempotency_key": context.idempotency_key,
-                    "tenant": context.tenant,
-                });
-                let arguments = from_json(py, &Value::Object(arguments))?;
-                let given = self.function.bind(py).call1((
-                    arguments,
-                    from_json(py, &told)?,
-                    CancelToken(context.cancel.clone()),
-                ))?;
-                let given = given.cast::<PyDict>().map_err(|_| invalid("a tool's result is no dict"))?;
-                options(given, "a tool's result")
-            };
-            let mut given = call().map_err(|raised| failed(py, raised, "the tool"))?;
-            Ok(given["result"].take())
-        })
-    }
-}
-
-/// Who approves, in Python: `function(pending)` gives `{"decision": ...}`.
-struct HostApprove(Py<PyAny>);
-
-impl Approve for HostApprove {
-    fn decide(&self, pending: &Pending, cancel: &Cancel) -> quorate::Result<Option<Decision>> {
-        let mut given = guest::call(|py| {
-            let call = || {
-                let told = from_json(py, &runtime::pending(HOST, pending))?;
-                let given = self.0.bind(py).call1((told, CancelToken(cancel.clone())))?;
-                let given = given.cast::<PyDict>().map_err(|_| invalid("a decision is no dict"))?;
-                options(given, "a decision")
-            };
-            call().map_err(|raised| failed(py, raised, "the function approve"))
-        })?;
-        runtime::decision(&given["decision"].take())
     }
 }
 
@@ -209,13 +158,23 @@ fn asked(
     tools: &Bound<'_, PyAny>,
     approve: Option<Py<PyAny>>,
     talk: Option<&Conversation>,
+    cancel: &Cancel,
+    check: Option<Py<PyAny>>,
 ) -> PyResult<Question> {
     let mut question =
         runtime::question(HOST, question, options(given, "a question's options")?).or_raise()?;
     question.talk = talk.map(|talk| (*talk.0).clone());
+    question.cancel = cancel.clone();
+    question.check_output = check.map(checked);
     question.tools = Some(tools_of(tools)?);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
     Ok(question)
+}
+
+/// What raises the flag of a run.
+fn raised(run: &Cancel) -> impl Fn() + Send + Sync + 'static {
+    let run = run.clone();
+    move || run.cancel()
 }
 
 fn tools_of(given: &Bound<'_, PyAny>) -> PyResult<Vec<Arc<dyn Tool>>> {
@@ -240,6 +199,7 @@ fn decided(given: &Bound<'_, PyDict>) -> PyResult<Vec<(String, Decision)>> {
 
 #[pymethods]
 impl Runtime {
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn ask<'py>(
         &self,
         py: Python<'py>,
@@ -248,17 +208,20 @@ impl Runtime {
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
         talk: Option<&Conversation>,
+        cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, approve, talk)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0, check)?;
         let experts = self.0.clone();
         let answer = blocking(py, move |host| {
-            let answer = experts.ask(Question { cancel: host.cancel.clone(), ..question })?;
-            runtime::answer(HOST, &answer)
+            let _wake = host.cancel.when_raised(raised(&question.cancel));
+            runtime::answer(HOST, &experts.ask(question)?)
         })?;
         from_json(py, &answer)
     }
 
     /// The events of a question; the last alone with `whole`.
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn flow(
         &self,
         #[pyo3(from_py_with = scalar)] question: String,
@@ -266,19 +229,24 @@ impl Runtime {
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
         talk: Option<&Conversation>,
+        cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
         whole: bool,
     ) -> PyResult<ModelFlow> {
-        let question = asked(question, given, tools, approve, talk)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0, check)?;
         Ok(flow(whole, &self.0, Run::Ask(Box::new(question))))
     }
 
     /// The events of a run that goes on.
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn resume_flow(
         &self,
         #[pyo3(from_py_with = scalar)] run_id: String,
         decisions: &Bound<'_, PyDict>,
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
+        cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
         whole: bool,
     ) -> PyResult<ModelFlow> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
@@ -286,11 +254,13 @@ impl Runtime {
             decisions: decided(decisions)?,
             tools: Some(tools_of(tools)?),
             approve,
-            ..Resume::default()
+            check_output: check.map(checked),
+            cancel: cancel.0.clone(),
         };
         Ok(flow(whole, &self.0, Run::Resume(run_id, Box::new(going_on))))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn resume<'py>(
         &self,
         py: Python<'py>,
@@ -298,13 +268,15 @@ impl Runtime {
         decisions: &Bound<'py, PyDict>,
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
+        cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
         let (decisions, tools) = (decided(decisions)?, Some(tools_of(tools)?));
-        let (experts, run_id) = (self.0.clone(), run_id);
+        let (experts, cancel, check_output) = (self.0.clone(), cancel.0.clone(), check.map(checked));
         let answer = blocking(py, move |host| {
-            let cancel = host.cancel.clone();
-            let going_on = Resume { decisions, tools, approve, cancel, ..Resume::default() };
+            let _wake = host.cancel.when_raised(raised(&cancel));
+            let going_on = Resume { decisions, tools, approve, check_output, cancel };
             runtime::answer(HOST, &experts.resume(&run_id, going_on)?)
         })?;
         from_json(py, &answer)
@@ -472,7 +444,7 @@ impl Runtime {
         tools: &Bound<'py, PyAny>,
         talk: Option<&Conversation>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, None, talk)?;
+        let question = asked(question, given, tools, None, talk, &Cancel::new(), None)?;
         let experts = self.0.clone();
         let messages =
             blocking(py, move |host| experts.prompt(Question { cancel: host.cancel.clone(), ..question }))?;

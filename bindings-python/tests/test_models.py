@@ -7,12 +7,15 @@ import copy
 import dataclasses
 import datetime
 import enum
+import gc
 import json
 import logging
 import os
 import pickle
 import signal
 import threading
+import time
+import weakref
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 import pydantic
@@ -402,7 +405,7 @@ def test_a_function_is_a_tool_and_its_calls_come_whole():
         asked.complete(back, tools=[lookup])
     spec = server.asked[0]["tools"][0]["function"]
     assert (spec["name"], spec["description"], server.asked[0]["tool_choice"]) == ("lookup", "What a code means.", "required")
-    assert spec["parameters"]["required"] == ["code"] and spec["parameters"]["properties"]["year"] == {"type": "integer"}
+    assert spec["parameters"]["required"] == ["code"] and spec["parameters"]["properties"]["year"] == {"type": "integer", "default": 2025}
     assert found.finish == "tool_calls" and found.tool_calls == [quorate.ToolCall("c1", "lookup", {"code": "K35"})]
     assert server.asked[1]["messages"][-1] == {"role": "tool", "tool_call_id": "c1", "content": "appendicitis"}
 
@@ -537,3 +540,62 @@ def test_tokens_are_counted():
     asked = quorate.Model("openai:m", api_key=KEY)
     few, many = asked.count_tokens("q"), asked.count_tokens("word " * 100, tools=[{"name": "f"}])
     assert few.tokens < many.tokens and few.exact is False
+
+
+@pytest.mark.parametrize("way", ["model", "runtime", "tool", "fallback", "judge", "approve", "asked"])
+def test_functions_that_refer_to_what_holds_them_are_collected(way):
+    class Host:
+        """What a program is made of: it holds all, and its methods are the functions of all."""
+
+        def __init__(self):
+            self.model = quorate.ScriptedModel(self.say)
+            if way == "fallback":
+                self.model = quorate.Model("openai:m", api_key="k", resilience=quorate.Resilience(fallback=[self.model]))
+            if way != "model":
+                tools = [self.look] if way == "tool" else []
+                self.runtime = quorate.Runtime(model=self.model, tools=tools, approve=self.approve if way == "approve" else None)
+            if way == "judge":
+                self.judge = quorate.Judge(self.model)
+            if way == "asked":
+                assert self.runtime.ask("q", tools=[self.look], approve=self.approve).text == "x"
+                self.stream = self.runtime.stream.ask("q", tools=[self.look])
+                assert self.stream.result().text == "x"
+                self.talk = self.runtime.conversation()
+
+        def say(self, request):
+            return "x"
+
+        def look(self) -> str:
+            return "x"
+
+        def approve(self, pending):
+            return True
+
+    host = weakref.ref(Host())
+    for _ in range(100):
+        gc.collect()
+        # The native half lets go of what it held when it is next called.
+        quorate.Budget()
+        if host() is None:
+            break
+        time.sleep(0.01)
+    assert host() is None
+
+
+def test_what_is_asked_lives_as_long():
+    assert [e.type for e in quorate.ScriptedModel(lambda request: "x").stream("q")] == ["text", "end"]
+    assert quorate.Runtime(model=quorate.ScriptedModel(lambda request: "x")).stream.ask("q").result().text == "x"
+    dead = quorate.Resilience(attempts=1, fallback=[quorate.ScriptedModel(lambda request: "other")])
+    model = quorate.Model("openai:m", base_url="http://127.0.0.1:9/v1", api_key="k", resilience=dead)
+    del dead
+    gc.collect()
+    assert model.complete("q").text == "other"
+    talk = quorate.Runtime(model=quorate.ScriptedModel(lambda request: "x")).conversation(keep="summary", max_tokens=10)
+    gc.collect()
+    talk.add([{"role": "user", "content": "hello"}])
+    assert talk._of.ask("q", conversation=talk).text == "x"
+
+    async def main():
+        return [e.type async for e in quorate.ScriptedModel(lambda request: "x").aio.stream("q")]
+
+    assert asyncio.run(main()) == ["text", "end"]

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 
 import pytest
@@ -308,3 +309,141 @@ print(time.monotonic() - since < 2)
 """
     done = run(BUSY + code)
     assert (done.returncode, done.stdout) == (0, "end\nTrue\n"), done.stderr
+
+
+ENDING = """
+import asyncio, atexit, sys, threading, time, quorate
+def first(name, request):
+    if any(m['role'] == 'tool' for m in request['messages']): return 'done'
+    return {'tool_calls': [{'id': 'c', 'name': name, 'arguments': {}}]}
+begun, place = threading.Event(), sys.argv[1]
+def ask(tool, **options):
+    model = quorate.ScriptedModel(lambda r: first(tool.name, r))
+    runtime = quorate.Runtime(model=model, tools=[tool], store=place, approve=lambda pending: True, **options)
+    threading.Thread(target=runtime.ask, args=('go',), daemon=True).start()
+    assert begun.wait(20)
+def say(*words): print(*words, flush=True)
+# It is called last.
+atexit.register(lambda: None)
+since = time.monotonic()
+"""
+
+
+def ended(code, *args, timeout=60):
+    """How a program ends: what it says, and how long its end takes from the line 'end' on."""
+    command = [sys.executable, "-c", ENDING + code + "\nsay('end')\n", *map(str, args)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said = ""
+    while (line := child.stdout.readline()) and line != "end\n":
+        said += line
+    since = time.monotonic()
+    out, errors = child.communicate(timeout=timeout)
+    return child.returncode, said + out, errors, time.monotonic() - since
+
+
+READS = """
+@quorate.tool
+def look():
+    begun.set()
+    time.sleep(1000)
+ask(look)
+"""
+READS_BUSY = """
+@quorate.tool
+def look():
+    begun.set()
+    while True: sum(range(100))
+ask(look)
+"""
+READS_LATER = """
+@quorate.tool
+async def look():
+    begun.set()
+    try: await asyncio.sleep(1000)
+    finally: say('let go')
+ask(look)
+"""
+# A call whose time was over, and which nobody waits for.
+READS_LATE = """
+@quorate.tool(timeout=0.1)
+def look():
+    begun.set()
+    time.sleep(1000)
+model = quorate.ScriptedModel(lambda r: first('look', r))
+say(quorate.Runtime(model=model, tools=[look], store=place).ask('go').text)
+"""
+
+
+@pytest.mark.parametrize(("code", "said"), [(READS, ""), (READS_BUSY, ""), (READS_LATER, "let go\n"), (READS_LATE, "done\n")])
+def test_the_end_waits_for_nothing_that_only_reads(tmp_path, code, said):
+    # Others may use the cores: the best of a few.
+    found = []
+    for _ in range(4):
+        found.append(ended(code, tmp_path))
+        if found[-1][1] == said and found[-1][3] < 0.9:
+            break
+    assert all((status, errors) == (0, "") for status, _, errors, _ in found), found
+    assert found[-1][1] == said and found[-1][3] < 0.9, found
+
+
+def test_what_the_end_cuts_short_goes_on_elsewhere(tmp_path):
+    assert ended(READS_LATER, tmp_path)[0] == 0
+    code = """
+@quorate.tool
+def look(): return 'x'
+model = quorate.ScriptedModel(lambda r: first('look', r))
+runtime = quorate.Runtime(model=model, tools=[look], store=place)
+[run] = runtime.runs('interrupted')
+answer = runtime.resume(run.run_id)
+say(answer.status, [step.error for step in answer.steps if step.kind == 'tool'])
+"""
+    assert ended(code, tmp_path)[1] == "done [None]\n"
+
+
+WRITES = """
+@quorate.tool(effect='write', timeout=TIME)
+DEF send():
+    begun.set()
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until: WAIT
+    say('sent')
+    return 'sent'
+ask(send)
+"""
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_the_end_waits_for_what_writes(tmp_path, asynchronous):
+    code = WRITES.replace("DEF", "async def" if asynchronous else "def").replace("TIME", "30")
+    code = code.replace("WAIT", "await asyncio.sleep(0.01)" if asynchronous else "time.sleep(0.01)")
+    status, out, errors, took = ended(code, tmp_path)
+    assert (status, out) == (0, "sent\n") and "waits for 'send', which writes" in errors and took < 20, (out, errors)
+    # It is in the journal: nobody sends it again.
+    code = """
+model = quorate.ScriptedModel(lambda r: first('send', r))
+send = quorate.tool(name='send', effect='write', timeout=30)(lambda: say('again'))
+runtime = quorate.Runtime(model=model, tools=[send], store=place)
+for run in runtime.runs('interrupted'): runtime.resume(run.run_id)
+say([(s.name, s.error) for s in runtime.run(runtime.runs()[0].run_id).answer().steps if s.kind == 'tool'])
+"""
+    assert ended(code, tmp_path)[1:3] == ("[('send', None)]\n", "")
+
+
+@posix
+def test_ctrl_c_leaves_what_writes_and_says_so(tmp_path):
+    code = WRITES.replace("DEF", "def").replace("TIME", "30").replace("WAIT", "time.sleep(0.01)").replace("1.5", "1000")
+    child = subprocess.Popen(
+        [sys.executable, "-c", ENDING + code + "\nsay('end')\n", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "end\n"
+    assert "waits for 'send'" in child.stderr.readline()
+    child.send_signal(signal.SIGINT)
+    since = time.monotonic()
+    _, errors = child.communicate(timeout=60)
+    assert "'send', which writes, was left" in errors and child.returncode == 0 and time.monotonic() - since < 10
+
+
+def test_a_write_whose_time_is_over_is_left_and_named(tmp_path):
+    code = WRITES.replace("DEF", "def").replace("TIME", "0.2").replace("WAIT", "time.sleep(0.01)").replace("1.5", "1000")
+    status, _, errors, took = ended(code, tmp_path)
+    assert status == 0 and "'send', which writes, was left" in errors and took < 10

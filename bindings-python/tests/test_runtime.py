@@ -182,9 +182,9 @@ def test_approve_is_asked(asynchronous):
     runtime = Runtime(model=once(("send", {"x": 1}), ("send", {"x": 2})), tools=[send], approve=waits if asynchronous else sync)
     assert runtime.ask("go").status == "done" and sent == [2]
     assert runtime.ask("go", approve=lambda pending: None).status == "waiting"
-    with pytest.raises(quorate.QuorateError) as caught:
-        runtime.ask("go", approve=lambda pending: 1 / 0)
-    assert "ZeroDivisionError" in caught.value.message
+    # Nobody has decided then.
+    events = list(runtime.stream.ask("go", approve=lambda pending: 1 / 0))
+    assert events[-1].type == "waiting" and any("ZeroDivisionError" in str(event) for event in events if event.type == "warning")
 
 
 def test_limits_of_a_budget():
@@ -351,6 +351,12 @@ def test_an_expert_asks_another_within_one_budget():
     assert few.status == "partial"
     with pytest.raises(quorate.NotFound):
         quorate.agent_tool(runtime, "nobody")
+    # The runtime of who is asked lives as long as the tool.
+    others = quorate.agent_tool(Runtime(registry=registry, model=ScriptedModel(lambda request: "43")), "helper")
+    say_read = ScriptedModel(lambda request: str(request["messages"][-1]["content"]) if len(request["messages"]) > 2 else calls(("ask_helper", {"question": "q"})))
+    stream = Runtime(registry=registry, model=say_read).stream.ask("q", agent="boss", tools=[others])
+    del others
+    assert "43" in stream.result().text
 
 
 def test_conversations_take_along_what_was_said():

@@ -23,7 +23,8 @@ import typing_extensions
 from pydantic import BaseModel, Field
 
 import quorate
-from quorate._schema import form, of_function
+from quorate._function import of_function
+from quorate._schema import form
 
 T = TypeVar("T")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -83,3 +84,46 @@ async def later(place: str) -> None:
 def judgement() -> None:
     assert_type(consensus.krippendorff_alpha([[1, 2], [1, 2]]).value, float | None)
     assert_type(quorate.evaluate({"q": {"d": 1.0}}, {"q": {"d": 1}}), dict[str, float])
+
+
+class Dose(TypedDict):
+    mg: int
+
+
+@dataclasses.dataclass
+class Place:
+    name: str
+
+
+def asked(runtime: quorate.Runtime) -> None:
+    assert_type(runtime.ask("q").output, Any)
+    assert_type(runtime.ask("q", output=Place, agent="a", seed=1), quorate.Answer[Place])
+    assert_type(runtime.ask("q", output=Place).output, Place)
+    assert_type(runtime.ask("q", output=Dose).output["mg"], int)
+    assert_type(runtime.ask("q", output=int).output, int)
+    assert_type(runtime.ask("q", output={"type": "object"}).output, Any)
+    assert_type(runtime.resume("r", {"c": "approve"}, output=Place).output, Place)
+    assert_type(runtime.run("r").answer(output=Place).output, Place)
+    assert_type(runtime.stream.ask("q", output=Place).result().output, Place)
+    with runtime.stream.resume("r", output=Place) as events:
+        for event in events:
+            assert_type(event, quorate.RunEvent)
+        assert_type(events.result(), quorate.Answer[Place])
+
+    def plain(answer: quorate.Answer) -> str:
+        return answer.text
+
+    plain(runtime.ask("q", output=Place))
+
+
+async def asked_later(runtime: quorate.Runtime) -> None:
+    assert_type((await runtime.aio.ask("q", output=Place)).output, Place)
+    assert_type((await runtime.aio.resume("r", output=Place)).output, Place)
+    assert_type((await (runtime.run("r")).aio.answer(output=Place)).output, Place)
+    stream = runtime.aio.stream.ask("q", output=Place)
+    async for event in stream:
+        assert_type(event.delta, str)
+    assert_type((await stream.result()).output, Place)
+    assert_type(await runtime.aio.memory.facts("u"), list[quorate._record.Record])
+    report = await quorate.aio.evaluate_agents(runtime, [{"id": "a", "question": "q"}])
+    assert_type(report, quorate.AgentReport)

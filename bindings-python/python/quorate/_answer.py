@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
 from . import _quorate
 from ._errors import QuorateError
@@ -11,6 +11,15 @@ from ._models import Usage, _told
 from ._record import Record, record
 from ._report import Report
 from ._schema import Form
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any, covariant=True)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T", covariant=True)
 
 Status: TypeAlias = Literal["running", "waiting", "done", "partial", "cancelled", "refused", "abstained", "failed", "interrupted"]
 Mode: TypeAlias = Literal["manual", "automatic", "autonomous_manual", "autonomous_automatic"]
@@ -67,8 +76,8 @@ class Step(Report):
 
 
 @dataclass(frozen=True, repr=False)
-class Answer(Report):
-    """An expert's answer."""
+class Answer(Report, Generic[T]):
+    """An expert's answer. To type checkers it is ``Answer[T]`` where it was asked for with ``output=T``, a class."""
 
     run_id: str
     """The run that it comes from."""
@@ -81,8 +90,8 @@ class Answer(Report):
     ``plan_denied``, ``nobody_fits``, ``not_in_sources``, ``cancelled``."""
     text: str
     """The answer."""
-    output: Any
-    """The answer as data, where a form was asked for."""
+    output: T
+    """The answer as data, where a form was asked for; else None, as where the run did not get so far."""
     citations: list[AnswerCitation]
     """The sources that the text names."""
     agent: str | None
@@ -98,7 +107,7 @@ class Answer(Report):
     plan: Record | None
     """What an autonomous run set out to do, and found: ``steps``, each with ``task`` and ``finding``."""
     pending: list[Record]
-    """What waits for a decision: ``id``, ``name``, ``arguments``, ``effect``."""
+    """What waits for a decision: ``id``, ``name``, ``arguments``, ``effect``; ``run_id`` and ``agent`` of a run that this one has started."""
     steps: list[Step]
     """What was done, in order."""
     usage: Usage
@@ -148,7 +157,7 @@ class RunEvent(Record):
         time: float
         agent: str | None
         delta: str
-        result: Answer
+        result: Answer[Any]
         error: QuorateError
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,7 +168,7 @@ class RunEvent(Record):
 LAST = ("end", "error", "waiting", "cancelled")
 
 
-def answer_of(found: dict[str, Any], wanted: Form | None) -> Answer:
+def answer_of(found: dict[str, Any], wanted: Form | None) -> Answer[Any]:
     if wanted is not None and found["output"] is not None:
         found["output"] = wanted.read(found["output"])
     found["usage"] = Usage(**found["usage"])

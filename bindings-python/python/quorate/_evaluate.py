@@ -20,10 +20,13 @@ from ._errors import InvalidInput
 from ._models import Model
 from ._progress import Progress, telling
 from ._record import Record, record
-from ._report import to_json
+from ._report import Report, to_json
 from ._runtime import Budget, Runtime
+from ._tools import Asked
 
 if TYPE_CHECKING:
+    import asyncio
+
     import pandas
 
 Tasks = str | os.PathLike[str] | Iterable[Mapping[str, Any] | str | os.PathLike[str]]
@@ -153,6 +156,21 @@ def evaluate_agents(
     given: all), and judges. ``budget``: what all trials and judges together may spend. ``threads``: trials at once.
     Codes: ``empty_input``, ``duplicate_id``, ``invalid_argument``, ``unknown_id``, ``budget_unpriced``, those of reading files.
     """
+    how = {"repeat": repeat, "seed": seed, "threads": threads}
+    return evaluated(runtime, tasks, how, budget, scorers, None, progress=progress)
+
+
+def evaluated(
+    runtime: Runtime,
+    tasks: Tasks,
+    how: dict[str, Any],
+    budget: Budget | None,
+    scorers: Sequence[str | Judge],
+    loop: asyncio.AbstractEventLoop | None,
+    *,
+    progress: Progress = False,
+) -> AgentReport:
+    """The same, where coroutine functions among the tools run on ``loop``."""
     if not isinstance(runtime, Runtime):
         raise InvalidInput("invalid_argument", f"runtime is of type {type(runtime).__name__}; a Runtime is expected")
     if budget is not None and not isinstance(budget, Budget):
@@ -162,9 +180,7 @@ def evaluate_agents(
     scorers = list(scorers)
     judges = [(one.model._native, one._options()) for one in scorers if isinstance(one, Judge)]
     given = {
-        "repeat": repeat,
-        "seed": seed,
-        "threads": threads,
+        **how,
         "budget": None if budget is None else budget._options(),
         "scorers": [one for one in scorers if not isinstance(one, Judge)],
     }
@@ -173,8 +189,8 @@ def evaluate_agents(
         if isinstance(tasks, Mapping) or not isinstance(tasks, Iterable):
             raise InvalidInput("invalid_argument", f"tasks are of type {type(tasks).__name__}; a list of tasks or a path is expected")
         asked = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else one for one in tasks]
-    tools, approve = runtime._host(None, None, None)
-    with telling(progress, "trials") as tell:
+    with telling(progress, "trials") as tell, Asked(loop) as question:
+        tools, approve = runtime._host(None, None, question)
         return AgentReport(runtime._native.evaluate({"tasks": asked}, given, judges, tools, approve, tell))
 
 
@@ -183,8 +199,8 @@ def golden_tasks() -> dict[str, list[dict[str, Any]]]:
     return _quorate.golden_tasks()
 
 
-@dataclass(frozen=True)
-class Replayed:
+@dataclass(frozen=True, repr=False)
+class Replayed(Report):
     """A recorded run that was asked again with something changed."""
 
     original: str

@@ -1,59 +1,75 @@
-"""How do any number of asyncio's listeners wait on one thread?
+"""How do any number of listeners wait on one thread?
 
-The thread waits until writers of a registry and readers of streams ring the numbers of listeners, and wakes those on their own event loops. It
-is started when it is first needed, dies with the process it was started in, and ends at the exit of the interpreter.
+The thread waits until writers of a registry, readers of streams and who cancels work ring the numbers of listeners, and tells those: asyncio's
+on their own event loops. It is started when it is first needed, dies with the process it was started in, and ends at the exit of the interpreter.
 """
 
 from __future__ import annotations
 
-import asyncio
 import atexit
+import functools
 import itertools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from . import _quorate
+
+if TYPE_CHECKING:
+    import asyncio
 
 # For the start of the thread alone. A listener that was forgotten goes when the collector runs, on any thread and while that
 # holds this lock: what it does takes no lock.
 _lock = threading.Lock()
 _numbers = itertools.count()
-_waiting: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+_waiting: dict[int, Callable[[], object]] = {}
 _bell: _quorate.Bell | None = None
 _thread: threading.Thread | None = None
+_closed = False
 
 
 @contextmanager
-def woken(events: _quorate.Events | _quorate.ModelFlow) -> Iterator[asyncio.Event]:
-    """What is set, on the running loop, whenever there may be something to hear."""
+def told(by: _quorate.Events | _quorate.ModelFlow | _quorate.Cancel, tell: Callable[[], object]) -> Iterator[None]:
+    """Has ``tell`` called, on the listening thread, whenever there may be something to hear. It must be quick, and may be called once more after that."""
     global _bell, _thread
-    wake = asyncio.Event()
     number = next(_numbers)
+    held = None
     try:
-        _waiting[number] = (asyncio.get_running_loop(), wake)
+        _waiting[number] = tell
         with _lock:
-            if _bell is None:
+            # At the end of the interpreter nobody listens any more.
+            if _bell is None and not _closed:
                 _bell = _quorate.Bell()
                 _thread = threading.Thread(target=_work, args=(_bell,), name="quorate-listen", daemon=True)
                 _thread.start()
             bell = _bell
-        events._ring(bell, number)
-        yield wake
+        held = None if bell is None else by._ring(bell, number)
+        yield
     finally:
         _waiting.pop(number, None)
+        del held
+
+
+@contextmanager
+def woken(by: _quorate.Events | _quorate.ModelFlow | _quorate.Cancel) -> Iterator[asyncio.Event]:
+    """What is set, on the running loop, whenever there may be something to hear."""
+    import asyncio
+
+    wake, loop = asyncio.Event(), asyncio.get_running_loop()
+    with told(by, functools.partial(loop.call_soon_threadsafe, wake.set)):
+        yield wake
 
 
 def _work(bell: _quorate.Bell) -> None:
     while (numbers := bell.wait()) is not None:
         for number in numbers:
-            found = _waiting.get(number)
-            if found is None:
+            tell = _waiting.get(number)
+            if tell is None:
                 continue
-            loop, wake = found
             try:
-                loop.call_soon_threadsafe(wake.set)
+                tell()
             except RuntimeError:
                 # The loop is closed: nobody listens.
                 _waiting.pop(number, None)
@@ -68,9 +84,13 @@ def _forget() -> None:
 
 
 def _close() -> None:
-    if _bell is not None and _thread is not None:
-        _bell.close()
-        _thread.join()
+    global _closed
+    with _lock:
+        _closed = True
+        bell, thread = _bell, _thread
+    if bell is not None and thread is not None:
+        bell.close()
+        thread.join()
 
 
 atexit.register(_close)

@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -17,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 
 from . import _quorate
 from ._errors import Cancelled, InvalidInput, QuorateError
+from ._function import of_function
 from ._record import Record
 from ._report import Report, plain
-from ._schema import Form, form, of_function
+from ._schema import Form, form
 
 if TYPE_CHECKING:
     from ._kb import KnowledgeBase
-    from .aio import AsyncModel
+    from ._asking import AsyncModel
 
 Finish: TypeAlias = Literal["stop", "tool_calls", "length", "refusal", "filtered"]
 Tool: TypeAlias = Mapping[str, Any] | Callable[..., Any]
@@ -196,6 +199,8 @@ class Model:
     """
 
     _native: _quorate.LanguageModel
+    # It holds the models that are asked in the place of this one.
+    _resilience: Resilience | None
 
     def __init__(
         self,
@@ -210,6 +215,7 @@ class Model:
         kb: KnowledgeBase | None = None,
     ) -> None:
         options, fallback = _common(resilience, price)
+        self._resilience = resilience
         if name == "extractive" and kb is not None:
             if base_url or api_key or output_way or threads:
                 raise _invalid("the extractive model takes resilience, price and kb alone")
@@ -233,7 +239,7 @@ class Model:
     @property
     def aio(self) -> AsyncModel:
         """The same calls for asyncio."""
-        from .aio import AsyncModel
+        from ._asking import AsyncModel
 
         return AsyncModel(self)
 
@@ -302,7 +308,7 @@ class Model:
         request, wanted = _request(
             messages, output, {**given, "temperature": temperature, "stop": stop, "seed": seed, "cache": cache}
         )
-        return ModelStream(self._native.stream(request, wanted.check if wanted else None), wanted)
+        return ModelStream(self._native.stream(request, wanted.check if wanted else None), wanted, self)
 
     def count_tokens(
         self,
@@ -348,7 +354,9 @@ class ScriptedModel(Model):
         price: Mapping[str, Any] | None = None,
     ) -> None:
         options, fallback = _common(resilience, price)
-        script: Any = _awaited(replies) if callable(replies) else replies
+        self._resilience = resilience
+        self._function = replies if callable(replies) else None
+        script: Any = functools.partial(_answered, weakref.ref(self)) if callable(replies) else replies
         if not callable(replies):
             if isinstance(replies, (str, bytes, Mapping)) or not isinstance(replies, Iterable):
                 kind = type(replies).__name__
@@ -357,27 +365,18 @@ class ScriptedModel(Model):
         self._native = _quorate.scripted_model(script, id, options, fallback)
 
 
-def _awaited(function: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any], _quorate.Cancel], Any]:
-    """The function, with the coroutine that it may give run to its end, or until its call is cancelled."""
+def _answered(of: weakref.ref[ScriptedModel], request: dict[str, Any], cancel: _quorate.Cancel) -> Any:
+    """What the function of a model gives. The native half does not hold it: it may hold what holds the model, and no collector sees that."""
+    model = of()
+    if model is None or model._function is None:
+        raise _invalid("the model of this function is gone; keep it as long as it is asked")
+    given = model._function(request)
+    del model
+    if not inspect.isawaitable(given):
+        return given
+    from ._loop import waited_here
 
-    def call(request: dict[str, Any], cancel: _quorate.Cancel) -> Any:
-        given = function(request)
-        if not inspect.iscoroutine(given):
-            return given
-        import asyncio
-
-        async def wait() -> Any:
-            task = asyncio.ensure_future(given)
-            while not (await asyncio.wait([task], timeout=0.05))[0]:
-                if cancel.cancelled:
-                    task.cancel()
-            if task.cancelled():
-                raise Cancelled("cancelled", "the model's function was cancelled")
-            return task.result()
-
-        return asyncio.run(wait())
-
-    return call
+    return waited_here(given, cancel, "the model's function")
 
 
 def _scripted(given: Any) -> Any:
@@ -396,8 +395,10 @@ class ModelStream:
     The connection closes when the stream ends, is closed or is forgotten.
     """
 
-    def __init__(self, native: _quorate.ModelFlow, wanted: Form | None) -> None:
+    def __init__(self, native: _quorate.ModelFlow, wanted: Form | None, of: object) -> None:
         self._native = native
+        # Whatever the answer comes from lives as long.
+        self._source = of
         self._form = wanted
         self._events: deque[dict[str, Any]] = deque()
         self._last: ModelEvent | None = None

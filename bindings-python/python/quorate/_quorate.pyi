@@ -25,7 +25,14 @@ class Cancel:
     def cancel(self) -> None: ...
     @property
     def cancelled(self) -> bool: ...
+    def _ring(self, bell: Bell, number: int) -> Told: ...
     def run(self, function: Callable[..., _R], /, *args: Any, **kwargs: Any) -> _R: ...
+
+@final
+class Told: ...
+
+def begin_end() -> None: ...
+def ending() -> bool: ...
 
 class Embedder:
     """A model that turns texts into vectors of unit length.
@@ -475,6 +482,8 @@ class Runtime:
         tools: Iterable[NativeTool],
         approve: Callable[..., Any] | None,
         talk: Conversation | None,
+        cancel: Cancel,
+        check: Callable[[Any], object] | None,
     ) -> dict[str, Any]: ...
     def flow(
         self,
@@ -483,6 +492,8 @@ class Runtime:
         tools: Iterable[NativeTool],
         approve: Callable[..., Any] | None,
         talk: Conversation | None,
+        cancel: Cancel,
+        check: Callable[[Any], object] | None,
         whole: bool,
     ) -> ModelFlow: ...
     def conversation(self, id: str | None, given: dict[str, Any]) -> Conversation: ...
@@ -490,7 +501,13 @@ class Runtime:
     def recall(self, user: str, question: str | None, k: int) -> _list[dict[str, Any]]: ...
     def forget(self, user: str, id: str | None) -> int: ...
     def resume(
-        self, run_id: str, decisions: dict[str, Any], tools: Iterable[NativeTool], approve: Callable[..., Any] | None
+        self,
+        run_id: str,
+        decisions: dict[str, Any],
+        tools: Iterable[NativeTool],
+        approve: Callable[..., Any] | None,
+        cancel: Cancel,
+        check: Callable[[Any], object] | None,
     ) -> dict[str, Any]: ...
     def resume_flow(
         self,
@@ -498,6 +515,8 @@ class Runtime:
         decisions: dict[str, Any],
         tools: Iterable[NativeTool],
         approve: Callable[..., Any] | None,
+        cancel: Cancel,
+        check: Callable[[Any], object] | None,
         whole: bool,
     ) -> ModelFlow: ...
     def runs(self, status: str | None) -> _list[dict[str, Any]]: ...

@@ -14,27 +14,54 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex, TypeAlias, TypedDict, TypeVar, overload
 
 from . import _quorate
 from ._agents import AgentRegistry
-from ._answer import LAST, Answer, RunEvent, RunInfo, Status, answer_of, event_of
+from ._answer import LAST, Answer, RunEvent, RunInfo, Status, T, answer_of, event_of
 from ._errors import Cancelled, InvalidInput
+from ._given import path_or_none, text, text_or_none
 from ._kb import KnowledgeBase, Where
 from ._models import Model, ModelStream, Reply
 from ._record import Record, record
-from ._schema import Form, form
+from ._schema import Form, check_of, form
 from ._talk import Conversation, Memory
-from ._tools import Asked, Tool, tools_in, waited
+from ._tools import Asked, Tool, tools_in
 
 if TYPE_CHECKING:
     import asyncio
 
+    from typing_extensions import Unpack
+
+    from ._asking import AsyncRun, AsyncRuntime
     from ._evaluate import Replayed
-    from .aio import AsyncRuntime
 
 Approve: TypeAlias = Callable[[Record], Any] | None
 Tools: TypeAlias = Iterable[Tool | Callable[..., Any]]
+Talk: TypeAlias = Conversation | Sequence[Mapping[str, Any] | Reply] | None
+
+_F = TypeVar("_F")
+
+
+class Asking(TypedDict, total=False):
+    """The options of a question but for the form of its answer."""
+
+    agent: str | None
+    autonomous: bool
+    conversation: Talk
+    tools: Tools | None
+    where: Where
+    budget: Budget | None
+    approve: Approve
+    seed: int
+    idempotency_key: str | None
+
+
+class Resuming(TypedDict, total=False):
+    """The options of a run that goes on but for the form of its answer."""
+
+    tools: Tools | None
+    approve: Approve
 
 
 @dataclass(frozen=True)
@@ -69,9 +96,14 @@ class StateStore:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, tenant: str | None = None) -> None:
-        self._native = _quorate.open_store(path, tenant)
+        self._path = path_or_none(path, "path")
+        self._native = _quorate.open_store(path, text_or_none(tenant, "tenant"))
         self.tenant = tenant
         """On whose behalf the runtimes that are given this store ask, where they name nobody else."""
+
+    def __repr__(self) -> str:
+        where = None if self._path is None else os.fspath(self._path)
+        return f"StateStore({where!r}{'' if self.tenant is None else f', tenant={self.tenant!r}'})"
 
 
 class Run:
@@ -96,16 +128,40 @@ class Run:
         """What it showed, without the pieces of texts."""
         return [event_of(found, None) for found in self._runtime._native.events(self.run_id)]
 
-    def answer(self, *, output: Any = None) -> Answer:
+    @overload
+    def answer(self, *, output: type[_F]) -> Answer[_F]: ...
+
+    @overload
+    def answer(self, *, output: Any = None) -> Answer[Any]: ...
+
+    def answer(self, *, output: Any = None) -> Answer[Any]:
         """Its answer, as far as there is one; its output is read as the type ``output``. Codes: the one by which the run failed."""
         return answer_of(self._runtime._native.answer(self.run_id), None if output is None else form(output))
+
+    @property
+    def aio(self) -> AsyncRun:
+        """The same calls for asyncio."""
+        from ._asking import AsyncRun
+
+        return AsyncRun(self)
 
     def __repr__(self) -> str:
         return f"Run({self.run_id!r}, {self.status})"
 
+    def _repr_html_(self) -> str:
+        return self.info._repr_html_()
 
-class RunStream(ModelStream):
+
+class RunStream(ModelStream, Generic[T]):
     """The events of a run, as they come: an iterator, and a context manager that cancels the run when it is left before its end."""
+
+    def __init__(self, native: _quorate.ModelFlow, wanted: Form | None, asked: Asked, runtime: Runtime) -> None:
+        # The runtime has what its tools and its model are made of.
+        self._asked = asked
+        super().__init__(native, wanted, runtime)
+
+    def __iter__(self) -> RunStream[T]:
+        return self
 
     def __next__(self) -> RunEvent:  # type: ignore[override]
         return super().__next__()  # type: ignore[return-value]
@@ -114,9 +170,26 @@ class RunStream(ModelStream):
         event = event_of(self._events.popleft(), self._form)
         if event.type in LAST:
             self._last = event  # type: ignore[assignment]
+            self._asked.close()
+            self._asked.settle()
         return event
 
-    def result(self) -> Answer:  # type: ignore[override]
+    def close(self) -> None:
+        """Lets go of the run, which is cancelled: no event comes any more."""
+        super().close()
+        self._asked.close()
+
+    def __repr__(self) -> str:
+        return f"<stream of a run, {'under way' if self._last is None else 'over'}>"
+
+    def __del__(self) -> None:
+        # Where it is forgotten, the run is cancelled, and nobody waits for its loop.
+        self._asked.close(0)
+
+    def __enter__(self) -> RunStream[T]:
+        return self
+
+    def result(self) -> Answer[T]:  # type: ignore[override]
         """Reads what is left, and gives the answer. Codes: those of :meth:`Runtime.ask`."""
         for _ in self:
             pass
@@ -125,7 +198,7 @@ class RunStream(ModelStream):
             raise Cancelled("cancelled", "the stream was closed before its end")
         if last.type == "error":
             raise last.error
-        result: Answer = last.result
+        result: Answer[T] = last.result
         return result
 
 
@@ -135,13 +208,19 @@ class _Stream:
     def __init__(self, of: Runtime) -> None:
         self._of = of
 
+    @overload
+    def ask(self, question: str, *, output: type[_F], **given: Unpack[Asking]) -> RunStream[_F]: ...
+
+    @overload
+    def ask(self, question: str, *, output: Any = None, **given: Unpack[Asking]) -> RunStream[Any]: ...
+
     def ask(
         self,
         question: str,
         *,
         agent: str | None = None,
         autonomous: bool = False,
-        conversation: Conversation | Sequence[Mapping[str, Any] | Reply] | None = None,
+        conversation: Talk = None,
         output: Any = None,
         tools: Tools | None = None,
         where: Where = None,
@@ -149,7 +228,7 @@ class _Stream:
         approve: Approve = None,
         seed: int = 0,
         idempotency_key: str | None = None,
-    ) -> RunStream:
+    ) -> RunStream[Any]:
         """As :meth:`Runtime.ask`: ``for event in runtime.stream.ask("...")``."""
         given = {"agent": agent, "autonomous": autonomous, "where": where, "seed": seed, "idempotency_key": idempotency_key}
         return self._ask(question, given, conversation, output, tools, budget, approve, None)
@@ -165,9 +244,20 @@ class _Stream:
         approve: Approve,
         loop: asyncio.AbstractEventLoop | None,
         whole: bool = False,
-    ) -> RunStream:
-        asked, wanted, host = self._of._asked(given, conversation, output, tools, budget, approve, loop)
-        return RunStream(self._of._native.flow(_text(question), asked, *host, whole), wanted)
+    ) -> RunStream[Any]:
+        asked, (request, talk), wanted, host = self._of._asked(given, conversation, output, tools, budget, approve, loop)
+        native = self._of._native.flow(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted), whole)
+        return RunStream(native, wanted, asked, self._of)
+
+    @overload
+    def resume(
+        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, output: type[_F], **given: Unpack[Resuming]
+    ) -> RunStream[_F]: ...
+
+    @overload
+    def resume(
+        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, output: Any = None, **given: Unpack[Resuming]
+    ) -> RunStream[Any]: ...
 
     def resume(
         self,
@@ -177,7 +267,7 @@ class _Stream:
         output: Any = None,
         tools: Tools | None = None,
         approve: Approve = None,
-    ) -> RunStream:
+    ) -> RunStream[Any]:
         """As :meth:`Runtime.resume`, with the events from there."""
         return self._resume(run_id, decisions, output, tools, approve, None)
 
@@ -190,10 +280,12 @@ class _Stream:
         approve: Approve,
         loop: asyncio.AbstractEventLoop | None,
         whole: bool = False,
-    ) -> RunStream:
-        host = self._of._host(tools, approve, loop)
+    ) -> RunStream[Any]:
+        asked = Asked(loop)
+        host = self._of._host(tools, approve, asked)
         wanted = None if output is None else form(output)
-        return RunStream(self._of._native.resume_flow(run_id, _object(decisions, "decisions"), *host, whole), wanted)
+        native = self._of._native.resume_flow(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted), whole)
+        return RunStream(native, wanted, asked, self._of)
 
 
 class Runtime:
@@ -225,6 +317,7 @@ class Runtime:
                 raise _invalid(f"{name} is of type {type(given).__name__}; a {kind.__name__} is expected")
         if budget is not None and not isinstance(budget, Budget):
             raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
+        text_or_none(tenant, "tenant")
         if store is not None and not isinstance(store, StateStore):
             store = StateStore(store)
         if store is not None and store.tenant is not None:
@@ -236,6 +329,7 @@ class Runtime:
         self._tools = tools_in(tools)
         self._approve = approve
         self._model = model
+        self._shown = {"registry": registry, "kb": kb, "model": model, "store": store, "tenant": tenant}
         self._native = _quorate.open_runtime(
             None if registry is None else registry._native,
             None if kb is None else kb._native,
@@ -246,13 +340,19 @@ class Runtime:
             *self._kept(),
         )
 
+    @overload
+    def ask(self, question: str, *, output: type[_F], **given: Unpack[Asking]) -> Answer[_F]: ...
+
+    @overload
+    def ask(self, question: str, *, output: Any = None, **given: Unpack[Asking]) -> Answer[Any]: ...
+
     def ask(
         self,
         question: str,
         *,
         agent: str | None = None,
         autonomous: bool = False,
-        conversation: Conversation | Sequence[Mapping[str, Any] | Reply] | None = None,
+        conversation: Talk = None,
         output: Any = None,
         tools: Tools | None = None,
         where: Where = None,
@@ -260,12 +360,13 @@ class Runtime:
         approve: Approve = None,
         seed: int = 0,
         idempotency_key: str | None = None,
-    ) -> Answer:
+    ) -> Answer[Any]:
         """Asks an expert, and waits until the run is over or waits for somebody.
 
         ``agent``: its id; None: the one that fits best. ``autonomous``: it plans, acts and checks by itself. ``conversation``: the messages
         before. ``output``: the form of the answer, as for :meth:`Model.complete`. ``tools``, ``budget``, ``approve``: in the place of the
-        runtime's. ``where``: a filter of the sources. ``idempotency_key``: asking again with it gives the run that there is.
+        runtime's. ``where``: a filter of the sources. ``idempotency_key``: asking the same again with it gives the run
+        that there is; another question is ``run_conflict``.
         A limit of the budget is no error: ``status`` is ``partial``, and ``stopped_by`` says which.
 
         Codes: ``empty_input``, ``too_large``, ``unknown_id``, ``budget_unpriced``, ``run_conflict``, ``output_invalid``, ``unsupported``, those of
@@ -276,8 +377,10 @@ class Runtime:
         {'mg': 5}
         """
         given = {"agent": agent, "autonomous": autonomous, "where": where, "seed": seed, "idempotency_key": idempotency_key}
-        asked, wanted, host = self._asked(given, conversation, output, tools, budget, approve, None)
-        return answer_of(self._native.ask(_text(question), asked, *host), wanted)
+        asked, (request, talk), wanted, host = self._asked(given, conversation, output, tools, budget, approve, None)
+        with asked:
+            found = self._native.ask(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted))
+        return answer_of(found, wanted)
 
     def _asked(
         self,
@@ -288,7 +391,7 @@ class Runtime:
         budget: Budget | None,
         approve: Approve,
         loop: asyncio.AbstractEventLoop | None,
-    ) -> tuple[dict[str, Any], Form | None, tuple[Any, Any, Any]]:
+    ) -> tuple[Asked, tuple[dict[str, Any], _quorate.Conversation | None], Form | None, tuple[Any, Any]]:
         """A question as the native half takes it, the form of its answer, and the host's part."""
         wanted = None if output is None else form(output)
         if budget is not None and not isinstance(budget, Budget):
@@ -300,7 +403,7 @@ class Runtime:
             if isinstance(conversation, (str, bytes, Mapping)) or not isinstance(conversation, Iterable):
                 raise _invalid(f"conversation is of type {type(conversation).__name__}; a list of messages is expected")
             conversation = [one.message if isinstance(one, Reply) else one for one in conversation]
-        asked = {
+        request = {
             **given,
             "conversation": conversation,
             "output": None if wanted is None else wanted.schema,
@@ -308,34 +411,43 @@ class Runtime:
         }
         watched = sys.modules.get("quorate.telemetry")
         if watched is not None:
-            asked["trace_parent"] = watched._trace_parent()
-        return asked, wanted, (*self._host(tools, approve, loop), talk)
-
-    def _host(
-        self, tools: Tools | None, approve: Approve, loop: asyncio.AbstractEventLoop | None
-    ) -> tuple[list[_quorate.NativeTool], Any]:
-        """Tools, and who decides, for one question."""
-        decide = self._approve if approve is None else approve
+            request["trace_parent"] = watched._trace_parent()
         asked = Asked(loop)
+        return asked, (request, talk), wanted, self._host(tools, approve, asked)
+
+    def _host(self, tools: Tools | None, approve: Approve, asked: Asked) -> tuple[list[_quorate.NativeTool], Any]:
+        """Tools, and who decides, for one question."""
+        decide = self._approve if approve is None else _function(approve)
 
         def approved(pending: dict[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
-            found: dict[str, Any] = asked.run(_decided, decide, pending, loop, cancel)
-            return found
+            return _decided(decide, pending, asked, cancel)
 
-        own = self._tools if tools is None else tools_in(tools)
+        own = asked.tools = self._tools if tools is None else tools_in(tools)
         return [one._for(asked) for one in own], None if decide is None else approved
 
     def _kept(self) -> tuple[list[_quorate.NativeTool], Any]:
         """The same for the native half to keep, which must not hold what may hold this runtime."""
-        if self._approve is not None and not callable(self._approve):
-            raise _invalid(f"approve is of type {type(self._approve).__name__}; a function is expected")
+        _function(self._approve)
         here = weakref.ref(self)
 
         def approved(pending: dict[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
             runtime = here()
-            return {"decision": None} if runtime is None else _decided(runtime._approve, pending, None, cancel)
+            if runtime is None:
+                return {"decision": None}
+            with Asked(None) as asked:
+                return _decided(runtime._approve, pending, asked, cancel)
 
-        return [one._weak() for one in self._tools], None if self._approve is None else approved
+        return [one._native for one in self._tools], None if self._approve is None else approved
+
+    @overload
+    def resume(
+        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, output: type[_F], **given: Unpack[Resuming]
+    ) -> Answer[_F]: ...
+
+    @overload
+    def resume(
+        self, run_id: str, decisions: Mapping[str, Any] | None = None, *, output: Any = None, **given: Unpack[Resuming]
+    ) -> Answer[Any]: ...
 
     def resume(
         self,
@@ -345,7 +457,7 @@ class Runtime:
         output: Any = None,
         tools: Tools | None = None,
         approve: Approve = None,
-    ) -> Answer:
+    ) -> Answer[Any]:
         """Goes on with a run that waits, or whose process has ended.
 
         ``output``: the type that its output is read as, where one was asked for.
@@ -354,24 +466,26 @@ class Runtime:
         Codes: ``unknown_id``, ``tool_arguments``, ``run_conflict`` while another goes on with it, those of :meth:`ask`.
         """
         wanted = None if output is None else form(output)
-        found = self._native.resume(run_id, _object(decisions, "decisions"), *self._host(tools, approve, None))
+        with Asked(None) as asked:
+            host = self._host(tools, approve, asked)
+            found = self._native.resume(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted))
         return answer_of(found, wanted)
 
     def runs(self, status: Status | None = None) -> list[RunInfo]:
         """The runs of this tenant, the newest last. Code: ``invalid_argument``."""
-        return [RunInfo(**found) for found in self._native.runs(status)]
+        return [RunInfo(**found) for found in self._native.runs(text_or_none(status, "status"))]
 
     def run(self, run_id: str) -> Run:
         """A run. Code: ``unknown_id``."""
-        return Run(self, RunInfo(**self._native.run(run_id)))
+        return Run(self, RunInfo(**self._native.run(text(run_id, "run_id"))))
 
     def cancel(self, run_id: str) -> None:
         """Ends a run, in whatever process it goes on; one that waits too. Code: ``unknown_id``."""
-        self._native.cancel(run_id)
+        self._native.cancel(text(run_id, "run_id"))
 
     def delete(self, run_id: str) -> None:
         """Forgets a run that is over: its journal is gone from the disk. Codes: ``unknown_id``, ``run_conflict`` while it goes on."""
-        self._native.delete(run_id)
+        self._native.delete(text(run_id, "run_id"))
 
     def prompt(
         self,
@@ -379,13 +493,13 @@ class Runtime:
         *,
         agent: str | None = None,
         autonomous: bool = False,
-        conversation: Conversation | Sequence[Mapping[str, Any] | Reply] | None = None,
+        conversation: Talk = None,
         where: Where = None,
     ) -> list[dict[str, Any]]:
         """The messages that the first request to the model would have. Nothing is sent, and nothing is kept."""
         given = {"agent": agent, "autonomous": autonomous, "where": where}
-        asked, _, host = self._asked(given, conversation, None, None, None, None, None)
-        found: list[dict[str, Any]] = self._native.prompt(_text(question), asked, host[0], host[2])
+        _, (request, talk), _, host = self._asked(given, conversation, None, None, None, None, None)
+        found: list[dict[str, Any]] = self._native.prompt(text(question, "the question"), request, host[0], talk)
         return found
 
     def replay(self, run_id: str, change: Mapping[str, Any] | None = None, *, live: bool = False) -> Replayed:
@@ -394,6 +508,11 @@ class Runtime:
         ``change``: ``model``, ``instructions`` of the expert, ``seed``, ``budget``. Results of tools, passages, the matched expert and decisions come from the
         journal; anything else is ``replay_mismatch``, unless it is ``live``. The recorded run stays as it is. Code: ``unknown_id``.
         """
+        return self._replay(run_id, change, live, None)
+
+    def _replay(
+        self, run_id: str, change: Mapping[str, Any] | None, live: bool, loop: asyncio.AbstractEventLoop | None
+    ) -> Replayed:
         from ._evaluate import replayed
 
         given = _object(change, "change")
@@ -404,7 +523,9 @@ class Runtime:
             raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
         given |= {"live": live, "budget": None if budget is None else budget._options()}
         native = None if model is None else model._native
-        return replayed(self._native.replay(run_id, given, native, *self._host(None, None, None)))
+        with Asked(loop) as asked:
+            found = self._native.replay(text(run_id, "run_id"), given, native, *self._host(None, None, asked))
+        return replayed(found)
 
     def conversation(
         self,
@@ -420,7 +541,7 @@ class Runtime:
         most ``max_tokens``. What lies before is left out (``window``), summed up (``summary``), or taken along where the question is about it
         (``recall``). Of one that was begun before, what it was begun with holds. Code: ``invalid_argument``.
         """
-        return Conversation(self._native.conversation(id, {"user": user, "max_tokens": max_tokens, "keep": keep}))
+        return Conversation(self, self._native.conversation(text_or_none(id, "id"), {"user": user, "max_tokens": max_tokens, "keep": keep}))
 
     @property
     def memory(self) -> Memory:
@@ -435,9 +556,14 @@ class Runtime:
     @property
     def aio(self) -> AsyncRuntime:
         """The same calls for asyncio."""
-        from .aio import AsyncRuntime
+        from ._asking import AsyncRuntime
 
         return AsyncRuntime(self)
+
+    def __repr__(self) -> str:
+        parts = [f"{name}={one!r}" for name, one in self._shown.items() if one is not None]
+        parts += [f"tools={[one.name for one in self._tools]}"] if self._tools else []
+        return f"Runtime({', '.join(parts)})"
 
     def __copy__(self) -> Runtime:
         # It never changes.
@@ -447,10 +573,14 @@ class Runtime:
         raise TypeError("a runtime holds models and tools, and is neither copied deeply nor pickled: share the object")
 
 
-def _decided(
-    decide: Any, pending: dict[str, Any], loop: asyncio.AbstractEventLoop | None, cancel: _quorate.Cancel
-) -> dict[str, Any]:
-    return {"decision": waited(decide(record(pending)), loop, cancel, "the function approve")}
+def _decided(decide: Any, pending: dict[str, Any], asked: Asked, cancel: _quorate.Cancel) -> dict[str, Any]:
+    return {"decision": asked.run(lambda: decide(record(pending)), cancel, "the function approve")}
+
+
+def _function(approve: Any) -> Any:
+    if approve is not None and not callable(approve):
+        raise _invalid(f"approve is of type {type(approve).__name__}; a function is expected")
+    return approve
 
 
 def _invalid(message: str) -> InvalidInput:
@@ -463,9 +593,3 @@ def _object(given: Any, what: str) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise _invalid(f"{what} is of type {type(given).__name__}; a dict is expected")
     return dict(given)
-
-
-def _text(question: Any) -> str:
-    if not isinstance(question, str):
-        raise _invalid(f"the question is of type {type(question).__name__}; a string is expected")
-    return question

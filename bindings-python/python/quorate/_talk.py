@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from . import _quorate
 from ._errors import InvalidInput
+from ._given import text, text_or_none, whole
 from ._models import Reply
 from ._record import Record, record
 
 if TYPE_CHECKING:
+    from ._asking import AsyncConversation, AsyncMemory
     from ._runtime import Runtime
 
 
 class Conversation:
     """What was said before; made by :meth:`Runtime.conversation`, and given to :meth:`Runtime.ask`."""
 
-    def __init__(self, native: _quorate.Conversation) -> None:
+    def __init__(self, of: Runtime, native: _quorate.Conversation) -> None:
+        # The runtime has the model that sums up.
+        self._of = of
         self._native = native
 
     @property
@@ -55,6 +59,13 @@ class Conversation:
         """All of it as plain values: ``id``, ``turns``."""
         return {"id": self.id, "turns": self._native.turns()}
 
+    @property
+    def aio(self) -> AsyncConversation:
+        """The same calls for asyncio; ``turns`` and ``messages`` are calls there."""
+        from ._asking import AsyncConversation
+
+        return AsyncConversation(self)
+
     def __repr__(self) -> str:
         return f"Conversation({self.id!r})"
 
@@ -63,23 +74,34 @@ class Memory:
     """Facts about users, with source and time. They are kept in the runtime's store, and never cross tenants."""
 
     def __init__(self, of: Runtime) -> None:
+        self._of = of
         self._native = of._native
+
+    @property
+    def aio(self) -> AsyncMemory:
+        """The same calls for asyncio."""
+        from ._asking import AsyncMemory
+
+        return AsyncMemory(self)
 
     def remember(self, user: str, fact: str, *, source: str | None = None) -> Record:
         """Keeps a fact: ``id``, ``text``, ``source``, ``time``. Codes: ``empty_input``, ``too_large``, ``invalid_argument``."""
-        found: Record = record(self._native.remember(user, fact, source))
+        found: Record = record(self._native.remember(text(user, "user"), text(fact, "fact"), text_or_none(source, "source")))
         return found
 
     def recall(self, user: str, query: str, *, k: int = 5) -> list[Record]:
         """The facts about a user that a question is about, the best first."""
-        found: list[Record] = record(self._native.recall(user, query, k))
+        found: list[Record] = record(self._native.recall(text(user, "user"), text(query, "query"), whole(k, "k")))
         return found
 
     def facts(self, user: str) -> list[Record]:
         """All facts about a user, the oldest first."""
-        found: list[Record] = record(self._native.recall(user, None, 0))
+        found: list[Record] = record(self._native.recall(text(user, "user"), None, 0))
         return found
 
     def forget(self, user: str, id: str | None = None) -> int:
         """Forgets one fact about a user, or all; they are gone from the disk too. Code: ``unknown_id``."""
-        return self._native.forget(user, id)
+        return self._native.forget(text(user, "user"), text_or_none(id, "id"))
+
+    def __repr__(self) -> str:
+        return f"{self._of!r}.memory"

@@ -10,25 +10,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import functools
 import inspect
 import math
+import re
+import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from . import _quorate
-from ._errors import Cancelled, InvalidInput
-from ._plain import Kind, Misfit
+from ._errors import InvalidInput
+from ._function import Function, as_tool
+from ._given import text
+from ._record import record
 from ._report import Report, plain
-from ._schema import parameters
 
 if TYPE_CHECKING:
     import asyncio
 
     from ._kb import KnowledgeBase
+    from ._loop import Loop
     from ._runtime import Runtime
 
 Effect: TypeAlias = Literal["read", "write"]
@@ -49,16 +57,75 @@ class ToolContext(Report):
 
 
 class Asked:
-    """Where the functions of one question run: on its event loop, where it has one, and with its context variables."""
+    """One question: where its functions run, with which context variables, and what ends it.
+
+    Coroutines run on the event loop of who asks, else on one of the question's own, which is closed at its end.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        self.loop = loop
+        self.cancel = _quorate.Cancel()
+        self.tools: list[Tool] = []
+        """What may be called: it lives as long."""
+        self._loop = loop
+        self._own: Loop | None = None
         self._context = copy_context()
+        self._lock = threading.Lock()
+        self._raised: BaseException | None = None
 
-    def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Calls with the context variables of who asked."""
-        # Several run at once.
-        return self._context.copy().run(function, *args, **kwargs)
+    def run(self, function: Callable[..., Any], cancel: _quorate.Cancel, what: str, *, writes: bool = False) -> Any:
+        """What a function gives, called on this thread with the context variables of who asked; what can be awaited is.
+
+        ``SystemExit``, ``KeyboardInterrupt`` and their like are no failures: they end the question, and whoever asked gets them.
+        """
+
+        def call() -> Any:
+            given = function()
+            return self._waited(given, cancel, what, writes) if inspect.isawaitable(given) else given
+
+        try:
+            # Several run at once.
+            return self._context.copy().run(call)
+        except Exception:
+            raise
+        except BaseException as raised:
+            if not _quorate.ending():
+                self._raised = self._raised or raised
+                self.cancel.cancel()
+            raise
+
+    def _waited(self, given: Any, cancel: _quorate.Cancel, what: str, writes: bool) -> Any:
+        from . import _loop
+
+        where: asyncio.AbstractEventLoop | Loop | None = self._loop
+        if where is None:
+            with self._lock:
+                where = self._own = self._own or _loop.Loop()
+        return _loop.waited(given, where, cancel, what, writes)
+
+    def close(self, patience: float = 1.0) -> None:
+        """Ends the loop that was the question's own, and waits so long for that."""
+        own = self._own
+        if own is not None:
+            own.close(patience)
+
+    def settle(self) -> None:
+        """Raises what has ended the question."""
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            try:
+                raise raised
+            finally:
+                # It refers to this frame: no cycle.
+                del raised
+
+    def __enter__(self) -> Asked:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+        self.settle()
 
 
 class Tool:
@@ -67,10 +134,15 @@ class Tool:
     What is a function can be called as before.
     """
 
-    def __init__(self, native: _quorate.NativeTool, function: Callable[..., Any] | None = None, call: Any = None) -> None:
-        self._native = native
+    def __init__(
+        self, native: _quorate.NativeTool, function: Callable[..., Any] | None = None, call: Any = None, of: object = None
+    ) -> None:
+        # What it asks lives as long.
+        self._of = of
         self._function = function
         self._call = call
+        # The native half does not hold the function: it may hold what holds the tool, and no collector sees that.
+        self._native = native if call is None else native.bound(functools.partial(_if_there, weakref.ref(self)))
         if function is not None:
             functools.update_wrapper(self, function)
 
@@ -93,19 +165,18 @@ class Tool:
         return self._function(*args, **kwargs)
 
     def _for(self, asked: Asked) -> _quorate.NativeTool:
-        """The tool as it runs for one question."""
+        """The tool as it runs for one question, which holds it."""
         if self._call is None:
             return self._native
         return self._native.bound(functools.partial(self._call, asked))
 
-    def _weak(self) -> _quorate.NativeTool:
-        """The same for the native half to keep: it does not hold the function, which may hold what holds the tool."""
-        if self._call is None:
-            return self._native
-        return self._native.bound(functools.partial(_if_there, weakref.ref(self)))
-
     def __repr__(self) -> str:
         return f"<tool {self.name}>"
+
+    def _repr_html_(self) -> str:
+        from . import _html
+
+        return _html.record(record(self.card))
 
 
 @overload
@@ -152,88 +223,92 @@ def tool(
     given = {"effect": effect, "approval": approval, "timeout": timeout, "idempotent": idempotent}
 
     def make(function: Callable[..., Any]) -> Tool:
-        if not callable(function):
-            raise InvalidInput("invalid_argument", f"a tool is a function, not of type {type(function).__name__}")
-        card, kinds, context = parameters(function, ToolContext)
-        own = {"name": name, "description": description, "schema": None if schema is None else dict(schema)}
-        card |= {key: value for key, value in own.items() if value is not None}
+        if isinstance(function, (classmethod, Tool)) or not callable(function):
+            how = "; make it a tool as it is bound to its class: tool(Class.method)" if isinstance(function, classmethod) else ""
+            how = "; it is a tool already: give its function" if isinstance(function, Tool) else how
+            raise InvalidInput("invalid_argument", f"a tool is a function, not of type {type(function).__name__}{how}")
+        read = as_tool(function, ToolContext, schema)
+        own = {"name": name, "description": description}
+        card = {**read.card, **{key: value for key, value in own.items() if value is not None}}
+        if not isinstance(card["name"], str) or not re.fullmatch("[A-Za-z0-9_-]{1,64}", card["name"]):
+            raise InvalidInput("invalid_argument", f"the name {card['name']!r:.80} is none that models take: give name=, 1 to 64 of a-z, A-Z, 0-9, _ and -")
         card |= {**given, "max_result_tokens": max_result_tokens}
-        call = functools.partial(_call, function, {} if schema is not None else kinds, context)
-        return Tool(_quorate.function_tool(card, functools.partial(call, Asked(None))), function, call)
+        call = functools.partial(_call, function, read, effect == "write")
+        return Tool(_quorate.function_tool(card, _nobody), function, call)
 
     return make if function is None else make(function)
 
 
 def _call(
     function: Callable[..., Any],
-    kinds: Mapping[str, Kind],
-    context: str | None,
+    read: Function,
+    writes: bool,
     asked: Asked,
     arguments: dict[str, Any],
     told: Mapping[str, Any],
     cancel: _quorate.Cancel,
 ) -> dict[str, Any]:
-    """Calls on a thread of quorate; what gives a coroutine is awaited on the loop of who asks, or in a loop of its own."""
-    given = {}
-    for name, value in arguments.items():
-        kind = kinds.get(name)
-        try:
-            given[name] = value if kind is None else kind.read(value, "", False)
-        except Misfit as misfit:
-            raise _quorate.error("tool_arguments", f"'{name}' at '{misfit.at or '/'}': {misfit.said}") from None
-    if context is not None:
-        given[context] = ToolContext(**told)
+    """Calls on a thread of quorate; what gives a coroutine is awaited on the loop of who asks, or on one of the question's own."""
+    given = read.read(arguments)
+    if read.context is not None:
+        given[read.context] = ToolContext(**told)
+    return {"result": _result(asked.run(lambda: read.call(function, given), cancel, "the tool", writes=writes))}
 
-    def call() -> Any:
-        return waited(function(**given), asked.loop, cancel, "the tool")
 
-    return {"result": _result(asked.run(call))}
+def _nobody(*given: Any) -> dict[str, Any]:
+    raise InvalidInput("invalid_argument", "this tool has no function")
 
 
 def _if_there(tool: weakref.ref[Tool], arguments: dict[str, Any], told: Mapping[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
     found = tool()
     if found is None:
-        raise InvalidInput("invalid_argument", "the runtime of this tool is gone")
-    result: dict[str, Any] = found._call(Asked(None), arguments, told, cancel)
+        raise InvalidInput("invalid_argument", "this tool is gone, and who had it")
+    with Asked(None) as asked:
+        result: dict[str, Any] = found._call(asked, arguments, told, cancel)
     return result
 
 
-def waited(given: Any, loop: asyncio.AbstractEventLoop | None, cancel: _quorate.Cancel, what: str) -> Any:
-    """What a function gave; a coroutine is awaited, on ``loop`` or in a loop of its own, until ``cancel`` is raised."""
-    if not inspect.isawaitable(given):
-        return given
-    import asyncio
-
-    async def wait() -> Any:
-        task = asyncio.ensure_future(given)
-        try:
-            while not (await asyncio.wait([task], timeout=0.05))[0]:
-                if cancel.cancelled:
-                    task.cancel()
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if task.cancelled():
-            raise Cancelled("cancelled", f"{what} was cancelled")
-        return task.result()
-
-    if loop is None:
-        return asyncio.run(wait())
-    return asyncio.run_coroutine_threadsafe(wait(), loop).result()
+# How deep a result may be nested.
+_DEEPEST = 48
 
 
-def _result(value: Any) -> Any:
+def _result(value: Any, depth: int = 0) -> Any:
     """A result as values of JSON. What has taken effect never fails for the type of what it gives: anything else is its text."""
-    value = plain(value)
-    if value is None or isinstance(value, (str, bool, int)):
+    try:
+        return _json(value, depth)
+    # Methods of the result run here.
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def _json(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, enum.Enum):
+        return _result(value.value, depth + 1)
+    if isinstance(value, str):
+        # A lone surrogate is no text.
+        return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, int):
+        value = int(value)
+        return value if -(2**63) <= value < 2**63 else hex(value) if abs(value) > 10**1000 else str(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            return f"<{len(bytes(value))} bytes>"
+    if depth > _DEEPEST:
+        return "..."
     if isinstance(value, Mapping):
-        return {name if isinstance(name, str) else str(name): _result(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_result(one) for one in value]
-    return str(value)
+        return {_json(name if isinstance(name, str) else str(name), depth): _result(one, depth + 1) for name, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
+        return [_result(one, depth + 1) for one in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, (type, Report)):
+        return {field.name: _result(getattr(value, field.name), depth + 1) for field in dataclasses.fields(value)}
+    made = plain(value)
+    return _json(str(value), depth) if made is value else _result(made, depth + 1)
 
 
 def tools_in(given: Any) -> list[Tool]:
@@ -246,7 +321,10 @@ def tools_in(given: Any) -> list[Tool]:
             if not callable(one):
                 kind = type(one).__name__
                 raise InvalidInput("invalid_argument", f"tools[{i}] is of type {kind}; a tool or a function is expected")
-            one = tool(one)
+            try:
+                one = tool(one)
+            except InvalidInput as refused:
+                raise InvalidInput(refused.code, f"tools[{i}]: {refused.message}") from refused
         found.append(one)
     return found
 
@@ -269,4 +347,4 @@ def agent_tool(runtime: Runtime, id: str) -> Tool:
 
     if not isinstance(runtime, Runtime):
         raise InvalidInput("invalid_argument", f"runtime is of type {type(runtime).__name__}; a Runtime is expected")
-    return Tool(_quorate.expert_tool(runtime._native, id))
+    return Tool(_quorate.expert_tool(runtime._native, text(id, "id")), of=runtime)
