@@ -138,6 +138,20 @@ export declare class EmbeddingCache {
   stats(): Promise<string>
 }
 
+/** What an evaluation found. */
+export declare class Evaluation {
+  /** All of it, as JSON. */
+  found(): string
+  /** A row for each trial and scorer, as JSON. */
+  rows(): string
+  /** What differs between two, as JSON. */
+  compare(other: Evaluation, seed: unknown, cancel?: Cancel | undefined | null): Promise<string>
+  /** The page that shows it. */
+  html(): Promise<string>
+  /** Writes that page. */
+  write(path: unknown): Promise<void>
+}
+
 /** The models that are asked when another fails. */
 export declare class Fallback {
   /** None yet. */
@@ -296,6 +310,8 @@ export declare class ModelFlow {
 
 /** Something that a model may have done. */
 export declare class NativeTool {
+  /** The same with other functions, as `function_tool` takes them. */
+  bound(call: unknown, stop: unknown): NativeTool
   /** What is known of it, as JSON. */
   get card(): string
 }
@@ -372,6 +388,16 @@ export declare class Runtime {
   forget(user: unknown, id: unknown): Promise<number>
 }
 
+/** What looks at answers, beyond what has a name. */
+export declare class Scorers {
+  /** None yet. */
+  constructor()
+  /** A model that judges. */
+  judge(model: LanguageModel, options: unknown): void
+  /** A function of JavaScript. */
+  own(name: unknown, score: unknown): void
+}
+
 /** A recording or a replay that is under way. */
 export declare class Session {
   /** Ends it. */
@@ -389,6 +415,9 @@ export declare class StateStore {
 /** The JSON Schema (draft 2020-12) of an agent, whose members have JavaScript's names, as JSON. */
 export declare function agentSchema(): string
 
+/** Refuses the options that a judge does not have. */
+export declare function checkJudge(model: LanguageModel, options: unknown): void
+
 /** Fisher's paired randomisation test, as JSON. */
 export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
@@ -404,6 +433,12 @@ export declare function errorCodes(): Array<[code: string, kind: string, meaning
 /** `[metric, mean]` pairs, or with `per_query` `[query, {metric: value}]` pairs, as JSON. */
 export declare function evaluate(run: unknown, qrels: unknown, metrics: unknown, perQuery: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
+/** Asks tasks several times; `progress(reply, done, total)` is called on the way. */
+export declare function evaluateAgents(runtime: Runtime, tasks: unknown, options: unknown, scorers: Scorers, progress?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<Evaluation>
+
+/** A report that was kept. */
+export declare function evaluationOf(given: unknown): Evaluation
+
 /** A tool that asks the expert with this id. */
 export declare function expertTool(runtime: Runtime, id: unknown): Promise<NativeTool>
 
@@ -413,6 +448,9 @@ export declare function expertTool(runtime: Runtime, id: unknown): Promise<Nativ
  */
 export declare function functionTool(card: unknown, call: unknown, stop: unknown): NativeTool
 
+/** The tasks that ship, as JSON. */
+export declare function goldenTasks(): string
+
 /**
  * Calls `listener(level, target, text, message, fields)` with each event from now on; `fields` are JSON. Whether it is so: not
  * when the process has a subscriber of tracing already.
@@ -421,6 +459,9 @@ export declare function listen(listener: unknown): boolean
 
 /** A folder in the format of BEIR, as JSON. */
 export declare function loadBeir(folder: unknown, split: unknown, cancel?: Cancel | undefined | null): Promise<string>
+
+/** The tasks of a file, as JSON. */
+export declare function loadTasks(path: unknown): Promise<string>
 
 /** The JSON Schema of a message. */
 export declare function messageSchema(): string
@@ -445,6 +486,9 @@ export declare function record(path: unknown, redact: unknown): Promise<Session>
 
 /** Answers every request from a file. */
 export declare function replay(path: unknown): Promise<Session>
+
+/** Asks a recorded run again with something changed. What came of it is JSON. */
+export declare function replayRun(runtime: Runtime, runId: unknown, options: unknown, model?: LanguageModel | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
 
 /** A tool that searches a knowledge base. */
 export declare function searchTool(kb: KnowledgeBase): NativeTool

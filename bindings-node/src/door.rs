@@ -7,7 +7,6 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null_mut, with_exposed_provenance_mut};
 use std::rc::Rc;
@@ -24,6 +23,7 @@ use quorate::{Cancel, Code, Error, Result};
 
 use crate::convert::Out;
 use crate::errors::{OrThrow, Thrown, engine};
+pub use crate::held::Held;
 pub use crate::pool::Lane;
 use crate::pool::{submit, waiting};
 use crate::value::{Given, read};
@@ -171,6 +171,21 @@ fn check(status: sys::napi_status) -> Result<()> {
     }
 }
 
+/// Whether an environment goes down.
+pub struct Ending(Arc<Way>);
+
+impl Ending {
+    /// Of the environment that is being served.
+    pub fn of(env: &Env) -> Result<Ending, Thrown> {
+        Ok(Ending(Arc::clone(&Door::of(env.raw()).or_throw()?.way)))
+    }
+
+    /// It runs no JavaScript any more; what it lets go of now is not what its host has let go of.
+    pub fn has_come(&self) -> bool {
+        self.0.gone.load(Ordering::Acquire)
+    }
+}
+
 /// What is done on the JavaScript thread.
 type Message = Box<dyn FnOnce(napi_env) + Send>;
 
@@ -178,9 +193,18 @@ type Message = Box<dyn FnOnce(napi_env) + Send>;
 struct Way {
     /// The address of the thread-safe function; none once its environment goes down.
     function: Mutex<Option<usize>>,
+    /// Whether the environment goes down, and runs no JavaScript any more.
+    gone: AtomicBool,
 }
 
 impl Way {
+    /// Why no function of the host will answer any more, where its environment goes down. Nothing is known to have failed then, and
+    /// a run that waits for it is left as it is: interrupted, to be resumed.
+    fn gone(&self) -> Option<Error> {
+        let message = "the thread of JavaScript whose function was called has ended";
+        self.gone.load(Ordering::Acquire).then(|| Error::new(Code::StaleWrite, message))
+    }
+
     /// Has `message` run on the JavaScript thread; drops it when that has ended.
     fn send(&self, message: Message) {
         let function = self.function.lock().unwrap_or_else(PoisonError::into_inner);
@@ -249,7 +273,8 @@ impl Door {
             ))?;
             check(sys::napi_unref_threadsafe_function(env, function))?;
         }
-        let way = Arc::new(Way { function: Mutex::new(Some(function.expose_provenance())) });
+        let function = Mutex::new(Some(function.expose_provenance()));
+        let way = Arc::new(Way { function, gone: AtomicBool::new(false) });
         let hook = Arc::into_raw(Arc::clone(&way));
         // SAFETY: the hook owns one count of the way and gives it back when it runs, once.
         check(unsafe { sys::napi_add_env_cleanup_hook(env, Some(leave), hook.cast_mut().cast()) })?;
@@ -297,6 +322,7 @@ unsafe extern "C" fn receive(env: napi_env, _: napi_value, _: *mut c_void, data:
 unsafe extern "C" fn leave(way: *mut c_void) {
     // SAFETY: this is the count that the hook was given.
     let way = unsafe { Arc::from_raw(way.cast_const().cast::<Way>()) };
+    way.gone.store(true, Ordering::Release);
     let function = way.function.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(address) = function {
         // SAFETY: the function is alive until it is released here, on its thread.
@@ -308,45 +334,6 @@ unsafe extern "C" fn leave(way: *mut c_void) {
         };
     }
     DOORS.with_borrow_mut(|doors| doors.retain(|door| !Arc::ptr_eq(&door.way, &way)));
-}
-
-/// What may take long to be let go of, because it stores or closes something then: the last one is dropped on a thread of the
-/// pool, and not on the JavaScript thread, where the garbage collector finds it.
-pub struct Held<T: Send + 'static>(Option<T>);
-
-impl<T: Send + 'static> Held<T> {
-    /// Keeps `value`.
-    pub fn new(value: T) -> Self {
-        Held(Some(value))
-    }
-}
-
-impl<T: Send + 'static> Deref for Held<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match &self.0 {
-            Some(value) => value,
-            None => unreachable!("it is taken out by drop alone"),
-        }
-    }
-}
-
-impl<T: Send + 'static> Drop for Held<T> {
-    fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            // Without a thread the job is dropped where it is, and the value with it.
-            let _ = submit(
-                Lane::Slow,
-                Box::new(move || {
-                    let _ = contain(|| {
-                        drop(value);
-                        Ok(())
-                    });
-                }),
-            );
-        }
-    }
 }
 
 /// Stops work from outside; an AbortSignal pulls it.
@@ -437,7 +424,7 @@ impl Callback {
             sleep(env, resting.as_ref());
             if let Err(error) = call(env, id, arguments, sender.clone(), resting.clone()) {
                 wake(env, resting.as_ref());
-                let _ = sender.try_send(Err(error));
+                let _ = sender.try_send(Err(ended(env).unwrap_or(error)));
             }
         }));
         let answer = waiting(|| {
@@ -446,10 +433,8 @@ impl Callback {
                     Ok(answer) => return answer,
                     Err(RecvTimeoutError::Timeout) => cancel.check()?,
                     Err(RecvTimeoutError::Disconnected) => {
-                        return Err(Error::new(
-                            Code::Callback,
-                            "the callback was given up without an answer",
-                        ));
+                        let given_up = "the callback was given up without an answer";
+                        return Err(self.way.gone().unwrap_or_else(|| Error::new(Code::Callback, given_up)));
                     }
                 }
             }
@@ -459,6 +444,21 @@ impl Callback {
         }
         answer
     }
+}
+
+/// The error of a call that was broken off since its environment goes down: a worker that is terminated runs no JavaScript any more.
+fn ended(env: napi_env) -> Option<Error> {
+    let (mut undefined, mut text) = (null_mut(), null_mut());
+    // SAFETY: `env` serves a message on its thread; the pointers are to locals.
+    let status = unsafe {
+        sys::napi_get_undefined(env, &mut undefined);
+        sys::napi_coerce_to_string(env, undefined, &mut text)
+    };
+    let door = Door::of(env).ok()?;
+    if status != sys::Status::napi_ok {
+        door.way.gone.store(true, Ordering::Release);
+    }
+    door.way.gone()
 }
 
 /// Whether a call has let go of the process.

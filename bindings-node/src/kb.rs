@@ -69,7 +69,7 @@ pub fn open(
 }
 
 /// Tells the host how many of how many are done; when that fails, `cancel` stops the work.
-fn progress_of(callback: Callback, cancel: Cancel, failed: &Arc<AtomicBool>) -> Arc<Progress> {
+pub fn progress_of(callback: Callback, cancel: Cancel, failed: &Arc<AtomicBool>) -> Arc<Progress> {
     let failed = Arc::clone(failed);
     Arc::new(move |done, total| {
         let arguments = vec![Out::count(done), Out::count(total)];

@@ -10,6 +10,8 @@ mod door;
 mod embed;
 mod errors;
 mod eval;
+mod evaluate;
+mod held;
 mod hits;
 mod kb;
 mod log;

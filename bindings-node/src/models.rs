@@ -12,7 +12,7 @@ use quorate_bindings::{Flow, Host};
 use serde_json::Value;
 
 use crate::convert::{self, Out, arg, list, marked, text, texts};
-use crate::door::{Callback, Lane, Later, NativeCancel, Promised, flag, later, promise};
+use crate::door::{Callback, Ending, Lane, Later, NativeCancel, Promised, flag, later, promise};
 use crate::errors::{OrThrow, Thrown, invalid};
 use crate::kb::NativeKnowledgeBase;
 use crate::value::Given;
@@ -212,7 +212,7 @@ impl NativeLanguageModel {
         let check_ends = Cancel::new();
         let request = self::request(&env, &request, check, &check_ends)?;
         let flow = models::stream(HOST, &self.model, &request).or_throw()?;
-        Ok(NativeModelFlow::of(flow, check_ends))
+        NativeModelFlow::of(&env, flow, check_ends)
     }
 
     /// The tokens that a request takes, as JSON.
@@ -296,7 +296,8 @@ fn opening(
 }
 
 struct Heard {
-    flow: Flow,
+    flow: Arc<Flow>,
+    ending: Ending,
     /// Ends the waiting for the host's check of an output.
     check_ends: Cancel,
     /// Who waits for events.
@@ -324,14 +325,20 @@ impl Heard {
 
 impl Drop for Heard {
     fn drop(&mut self) {
+        if self.ending.has_come() {
+            // The host has not left the stream: its thread ends. A run is no cancelled one then, but one that is interrupted.
+            std::mem::forget(Arc::clone(&self.flow));
+            return;
+        }
         self.check_ends.cancel();
     }
 }
 
 impl NativeModelFlow {
     /// A stream; `check_ends` is raised when it is left.
-    pub fn of(flow: Flow, check_ends: Cancel) -> Self {
-        let heard = Arc::new(Heard { flow, check_ends, next: Mutex::new(None) });
+    pub fn of(env: &Env, flow: Flow, check_ends: Cancel) -> Result<Self, Thrown> {
+        let (flow, ending) = (Arc::new(flow), Ending::of(env)?);
+        let heard = Arc::new(Heard { flow, ending, check_ends, next: Mutex::new(None) });
         // The stream holds the waker, so the waker must not hold the stream.
         let weak = Arc::downgrade(&heard);
         heard.flow.wake_by(move || {
@@ -339,7 +346,7 @@ impl NativeModelFlow {
                 heard.deliver();
             }
         });
-        NativeModelFlow(heard)
+        Ok(NativeModelFlow(heard))
     }
 }
 

@@ -67,7 +67,7 @@ fn maybe(env: &Env, given: &Unknown<'_>, what: &str) -> Result<Option<String>, T
 }
 
 /// A report on its way to JavaScript.
-fn out(found: Value) -> Out {
+pub fn out(found: Value) -> Out {
     Out::Text(told(found).to_string())
 }
 
@@ -121,6 +121,14 @@ pub fn search_tool(kb: &NativeKnowledgeBase) -> Result<NativeTool, Thrown> {
 
 #[napi]
 impl NativeTool {
+    /// The same with other functions, as `function_tool` takes them.
+    #[napi]
+    pub fn bound(&self, env: Env, call: Unknown<'_>, stop: Unknown<'_>) -> Result<NativeTool, Thrown> {
+        let (call, stop) = (Callback::new(&env, &call)?, Listener::new(&env, &stop)?);
+        let card = self.0.card().clone();
+        Ok(NativeTool(Arc::new(HostTool { card, call, stop, calls: AtomicU64::new(0) })))
+    }
+
     /// What is known of it, as JSON.
     #[napi(getter)]
     pub fn card(&self) -> String {
@@ -135,7 +143,7 @@ impl NativeTool {
 }
 
 /// What a function of JavaScript has answered: `{result}`, or `{error: {code, message}}`. Errors: the one that it says.
-fn answered(given: Given, what: &str) -> Result<Value> {
+pub fn answered(given: Given, what: &str) -> Result<Value> {
     let mut given = value(given, what)?;
     match given.get("error") {
         Some(_) => models::scripted_reply(&given).map(|_| Value::Null),
@@ -270,7 +278,7 @@ impl NativeRuntime {
     }
 
     /// Runs what may wait for functions of the host, on whichever thread they are called: it takes nobody's place meanwhile.
-    fn asking(
+    pub fn asking(
         &self,
         env: &Env,
         work: impl FnOnce(&Experts) -> Result<Out> + Send + 'static,
@@ -278,10 +286,10 @@ impl NativeRuntime {
         self.run(env, Lane::Ask, move |experts| waiting(|| work(experts)))
     }
 
-    fn events(&self, run: Run) -> NativeModelFlow {
+    fn events(&self, env: &Env, run: Run) -> Result<NativeModelFlow, Thrown> {
         let experts = self.0.clone();
         let flow: Flow = runtime::flow_when(HOST, move || experts.get(), run);
-        NativeModelFlow::of(flow, Cancel::new())
+        NativeModelFlow::of(env, flow, Cancel::new())
     }
 }
 
@@ -302,7 +310,7 @@ impl NativeRuntime {
     ) -> Result<NativeRuntime, Thrown> {
         let tenant = maybe(&env, &tenant, "tenant")?;
         let budget = runtime::budget(HOST, arg(&env, &budget, "budget", value)?).or_throw()?;
-        let tenant = tenant.or_else(|| store.and_then(|store| store.tenant.clone()));
+        let tenant = runtime::tenant(tenant, store.and_then(|store| store.tenant.as_deref())).or_throw()?;
         let registry = registry.map(NativeAgentRegistry::handle).transpose().or_throw()?;
         let store = store.map(|store| store.store.clone());
         let kb = kb.map(NativeKnowledgeBase::handle);
@@ -379,7 +387,7 @@ impl NativeRuntime {
         helpers: &NativeHelpers,
     ) -> Result<NativeModelFlow, Thrown> {
         let question = helpers.question(&env, &question, &options, false)?;
-        Ok(self.events(Run::Ask(Box::new(question))))
+        self.events(&env, Run::Ask(Box::new(question)))
     }
 
     /// The events of a run that goes on.
@@ -393,7 +401,7 @@ impl NativeRuntime {
     ) -> Result<NativeModelFlow, Thrown> {
         let run_id = arg(&env, &run_id, "runId", text)?;
         let going_on = helpers.resume(&env, &decisions, false)?;
-        Ok(self.events(Run::Resume(run_id, Box::new(going_on))))
+        self.events(&env, Run::Resume(run_id, Box::new(going_on)))
     }
 
     /// The runs with a status, as JSON.

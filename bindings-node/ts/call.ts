@@ -33,8 +33,32 @@ export function isSignal(given: unknown): given is AbortSignal {
   }
 }
 
-function cancelled(signal: AbortSignal): Cancelled {
-  return new Cancelled('cancelled', 'the work was cancelled by its caller', { cause: signal.reason });
+/** @internal The error of a call that its caller has aborted; `report`: what was done by then. */
+export function cancelled(signal: AbortSignal, report?: object): Cancelled {
+  const error = new Cancelled('cancelled', 'the work was cancelled by its caller', { cause: signal.reason });
+  return report ? Object.defineProperty(error, 'report', { value: report }) : error;
+}
+
+/** What an abort of a signal ends, and its one listener. */
+const watched = new WeakMap<AbortSignal, { ends: Set<() => void>; abort: () => void }>();
+
+/**
+ * @internal Has an abort end something, and gives what ends that. However many calls share a signal, it has one listener: of more
+ * than ten Node warns.
+ */
+export function onAbort(signal: AbortSignal, end: () => void): () => void {
+  const known = watched.get(signal) ?? { ends: new Set(), abort: () => known.ends.forEach((one) => one()) };
+  const { ends, abort } = known;
+  if (ends.size === 0) {
+    watched.set(signal, known);
+    signal.addEventListener('abort', abort, { once: true });
+  }
+  ends.add(end);
+  return () => {
+    if (!ends.delete(end) || ends.size > 0) return;
+    watched.delete(signal);
+    signal.removeEventListener('abort', abort);
+  };
 }
 
 /**
@@ -52,20 +76,19 @@ export async function abortable<T>(
   if (!isSignal(signal)) throw invalid('signal is not an AbortSignal');
   if (signal.aborted) throw cancelled(signal);
   const cancel = new native.Cancel();
-  let abort = () => {};
+  let leave = () => {};
   const aborted = new Promise<never>((_, reject) => {
-    abort = () => {
+    leave = onAbort(signal, () => {
       cancel.cancel();
       if (giveUp) reject(cancelled(signal));
-    };
+    });
   });
-  signal.addEventListener('abort', abort, { once: true });
   try {
     return await settle(() => Promise.race([start(cancel), aborted]));
   } catch (error) {
     throw error instanceof Cancelled && signal.aborted ? cancelled(signal) : error;
   } finally {
-    signal.removeEventListener('abort', abort);
+    leave();
   }
 }
 
@@ -127,6 +150,12 @@ function plain(this: object): unknown {
   return Object.fromEntries(Object.entries(this).map(([name, member]) => [name, written(member)]));
 }
 
+/** @internal What an object says of itself for JSON, where it is not {@link writable} that says it: the native half takes BigInts as they are. */
+export function jsonOf(value: object): ((key: string) => unknown) | undefined {
+  const { toJSON } = value as { toJSON?: unknown };
+  return typeof toJSON === 'function' && toJSON !== plain ? (key) => toJSON.call(value, key) : undefined;
+}
+
 /** The most items of an array; the native half has the same bound. */
 const MOST_ITEMS = 2 ** 24;
 
@@ -138,10 +167,19 @@ export function bounded<T extends ArrayLike<unknown>>(given: T, what: string): T
   return given;
 }
 
+/** Of a proxy that has been revoked nothing can be asked. */
+function isArray(value: object): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
 /** @internal A value for a message: what it is, where saying it could fail or be long. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 100)}'`;
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  if (typeof value === 'object' && value !== null) return isArray(value) ? 'an array' : 'an object';
   if (typeof value === 'bigint') return 'a BigInt';
   return typeof value === 'function' || typeof value === 'symbol' ? `a ${typeof value}` : String(value);
 }
@@ -159,7 +197,8 @@ export function reason(error: unknown): string {
 const CALLING_BACK = 256;
 
 /** Whether this code runs in a function of the host that native work waits for. */
-const inside = new (builtin('node:async_hooks').AsyncLocalStorage)<boolean>();
+const { AsyncLocalStorage } = builtin('node:async_hooks');
+const inside = new AsyncLocalStorage<boolean>();
 let callingBack = 0;
 const later: (() => void)[] = [];
 
@@ -179,6 +218,20 @@ export async function admitted<T>(callsBack: boolean, work: () => Promise<T>): P
 }
 
 /** @internal Calls a function of the host that native work waits for; it may be asynchronous, and may throw before it is. */
-export function hosted<T>(call: () => T | PromiseLike<T>): Promise<T> {
-  return new Promise<T>((resolve) => resolve(inside.run(true, call)));
+export type Hosting = <T>(call: () => T | PromiseLike<T>) => Promise<T>;
+
+/**
+ * @internal What calls functions of the host with the AsyncLocalStorage of whoever asks for it now. Without it they would see the one
+ * in which the package was first used: in a server, that of another request.
+ */
+export function hosting(): Hosting {
+  const within = AsyncLocalStorage.snapshot();
+  return <T>(call: () => T | PromiseLike<T>) =>
+    new Promise<T>((resolve, reject) => within(() => {
+      try {
+        resolve(inside.run(true, call));
+      } catch (error) {
+        reject(error);
+      }
+    }));
 }

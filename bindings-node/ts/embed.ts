@@ -1,7 +1,7 @@
 // How are embedding models used?
 
 import type * as Native from '../native.js';
-import { abortable, now, options as checked, parse, place, reason, settle } from './call.js';
+import { abortable, hosting, now, options as checked, parse, place, reason, settle } from './call.js';
 import { invalid } from './errors.js';
 import { native } from './native.js';
 
@@ -195,8 +195,9 @@ export class CallbackEmbedder extends Embedder {
   constructor(embed: EmbedFunction, options: CallbackEmbedderOptions) {
     if (typeof embed !== 'function') throw invalid('the first argument of a CallbackEmbedder is a function of a list of texts');
     const { cache, ...rest } = checked(options);
+    const host = hosting();
     const call = (reply: Native.Reply, texts: string[]): void => {
-      new Promise<ArrayLike<ArrayLike<number>>>((resolve) => resolve(embed(texts))).then(
+      host(() => embed(texts)).then(
         (vectors) => reply.answer(vectors),
         (error: unknown) => reply.fail(`the embedder's function failed: ${reason(error)}`),
       );

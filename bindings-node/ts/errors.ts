@@ -1,5 +1,6 @@
 // What went wrong, by family and by code?
 
+import type { AgentReport } from './evaluate.js';
 import { native } from './native.js';
 
 /** The stable names of errors, the same in Rust, Python and Node; `ERROR_CODES` says what each means. */
@@ -108,7 +109,10 @@ export class Corrupt extends QuorateError {}
 export class Unavailable extends QuorateError {}
 
 /** The caller cancelled the work. */
-export class Cancelled extends QuorateError {}
+export class Cancelled extends QuorateError {
+  /** What `evaluateAgents` had found by then, where it was cancelled. */
+  declare readonly report?: AgentReport;
+}
 
 /** The operation has no meaning for this object, or was not compiled in. */
 export class Unsupported extends QuorateError {}
@@ -150,6 +154,16 @@ export function refine(error: unknown, cause?: unknown): unknown {
 /** @internal The error of a code that the native half has told. */
 export function errorOf(code: string, message: string): QuorateError {
   return new (CLASS_OF.get(code) ?? QuorateError)(code as ErrorCode, message);
+}
+
+/** @internal The code and the message of an error of quorate, for the native half; nothing of anything else, even of what cannot be asked. */
+export function codeOf(error: unknown): { code: ErrorCode; message: string } | undefined {
+  try {
+    if (!(error instanceof QuorateError) || !CLASS_OF.has(error.code)) return undefined;
+    return { code: error.code, message: String(error.message) };
+  } catch {
+    return undefined;
+  }
 }
 
 /** @internal */

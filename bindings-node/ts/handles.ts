@@ -1,6 +1,7 @@
 // Which native half belongs to an object of the package, and what does it need as long as it is there?
 
 import type * as Native from '../native.js';
+import { admitted } from './call.js';
 import { invalid } from './errors.js';
 
 /**
@@ -9,8 +10,19 @@ import { invalid } from './errors.js';
  */
 export const kept = new WeakMap<object, unknown>();
 
-/** @internal What calls that are under way need. */
-export const busy = new Set<unknown>();
+/** What calls that are under way need. */
+const busy = new Set<unknown>();
+
+/** @internal Runs a call that may call functions of the host, which stay there, with `keep`, as long as it is under way. */
+export async function holding<T>(keep: unknown, work: () => Promise<T>): Promise<T> {
+  const call = [keep];
+  busy.add(call);
+  try {
+    return await admitted(true, work);
+  } finally {
+    busy.delete(call);
+  }
+}
 
 /** @internal Models by the objects that users hold. */
 export const models = new WeakMap<object, Native.LanguageModel>();

@@ -32,6 +32,32 @@ export {
   Unsupported,
 } from './errors.js';
 export * from './eval.js';
+export {
+  type AgentComparison,
+  type AgentMetric,
+  AgentReport,
+  type AgentReportData,
+  type AgentRow,
+  type AgentScore,
+  type AgentScorer,
+  type AgentTotals,
+  type AgentTrial,
+  evaluateAgents,
+  type EvaluateAgentsOptions,
+  type Expectation,
+  goldenTasks,
+  type Happened,
+  Judge,
+  type JudgeOptions,
+  loadTasks,
+  type Replayed,
+  type ReplayOptions,
+  type RunChange,
+  type ScorerFunction,
+  type ScorerName,
+  type Task,
+  type Verdict,
+} from './evaluate.js';
 export { type Explanation, Hit, type HitData, type Metadata, type MetadataValue, type TermScore } from './hits.js';
 export {
   type AddOptions,
@@ -57,7 +83,6 @@ export {
   type OpenOptions,
   type Opening,
   type Problem,
-  type ProgressFunction,
   type ReembedOptions,
   type RerankFunction,
   type SearchOptions,
@@ -94,6 +119,7 @@ export {
 } from './answer.js';
 export { Conversation, type ConversationOptions, type ConversationExport, Memory, type Turn, type UserFact } from './conversation.js';
 export { type LogEvent, onLog } from './log.js';
+export type { ProgressFunction } from './progress.js';
 export * from './models.js';
 export * from './recording.js';
 export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams, StateStore } from './runtime.js';

@@ -1,12 +1,13 @@
 // How are documents kept and found?
 
 import type * as Native from '../native.js';
-import { abortable, admitted, bounded, options as checked, hosted, parse, place as path, settle, shown } from './call.js';
+import { abortable, bounded, options as checked, hosting, parse, place as path, settle, shown } from './call.js';
 import { type Abortable, CrossEncoder, Embedder, embedderOf, encoderOf, nativeOf } from './embed.js';
-import { InvalidInput, invalid } from './errors.js';
+import { invalid } from './errors.js';
 import { bases } from './handles.js';
 import { type Hit, type Metadata, type MetadataValue, hitsOf, picked } from './hits.js';
 import { native } from './native.js';
+import { type ProgressFunction, type Told, calling, teller } from './progress.js';
 
 /** A vector. */
 export type Vector = Float32Array | Float64Array | readonly number[];
@@ -122,12 +123,6 @@ export interface AddOptions extends WriteOptions {
   /** The embedding of each document as a whole, when the caller has them: one row for each. */
   vectors?: readonly Vector[] | null;
 }
-
-/**
- * Told how many of how many are done. The work waits for it, also for its promise; what it throws or rejects with ends the work
- * (code `callback`), and nothing is stored.
- */
-export type ProgressFunction = (done: number, total: number) => unknown;
 
 /** Reads the text of an image, a PNG file; it may be asynchronous, and is called several times at once when there are several files. */
 export type OcrFunction = (png: Buffer) => string | PromiseLike<string>;
@@ -957,25 +952,6 @@ async function* iterated<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerat
   yield* items;
 }
 
-/** A callback of the host, and what it failed with. */
-interface Told<F> {
-  call: F | undefined;
-  failed?: { error: unknown };
-}
-
-/** Runs native work that may call a function of the host; where that failed, it is the cause of the error. */
-async function calling<T>(callback: Told<unknown>, work: () => Promise<T>, other?: Told<unknown>): Promise<T> {
-  try {
-    return await admitted((callback.call ?? other?.call) !== undefined, work);
-  } catch (error) {
-    const failed = callback.failed ?? other?.failed;
-    if (error instanceof InvalidInput && error.code === 'callback' && failed) {
-      throw new InvalidInput('callback', error.message, { cause: failed.error });
-    }
-    throw error;
-  }
-}
-
 /** The options of a write, checked. */
 function writing(options: WriteOptions | null | undefined, what = 'documents') {
   const { onError = 'stop', progress, signal, ...unknown } = checked(options);
@@ -991,31 +967,13 @@ function copying(options: CopyOptions | null | undefined, what: string) {
   return { teller: teller(progress, what), signal };
 }
 
-type Teller = (reply: Native.Reply, done: number, total: number) => void;
-
-/** What tells the host of progress. */
-function teller(progress: WriteOptions['progress'], what: string): Told<Teller> {
-  if (progress === undefined || progress === null || progress === false) return { call: undefined };
-  const tell = progress === true ? bar(what) : progress;
-  if (typeof tell !== 'function') throw invalid('progress is neither a boolean nor a function');
-  const told: Told<Teller> = {
-    call: (reply, done, total) => {
-      const failed = (error: unknown) => {
-        told.failed = { error };
-        reply.fail('the progress callback threw');
-      };
-      hosted(() => tell(done, total)).then(() => reply.answer(undefined), failed);
-    },
-  };
-  return told;
-}
-
 type Reader = (reply: Native.Reply, png: Buffer) => void;
 
 /** What reads images for the native half. */
 function reader(ocr: FileOptions['ocr']): Told<Reader> {
   if (ocr === undefined || ocr === null) return { call: undefined };
   if (typeof ocr !== 'function') throw invalid(`ocr is ${shown(ocr)}; a function from the PNG file of an image to its text is expected`);
+  const host = hosting();
   const told: Told<Reader> = {
     call: (reply, png) => {
       const failed = (error: unknown) => {
@@ -1026,7 +984,7 @@ function reader(ocr: FileOptions['ocr']): Told<Reader> {
         if (typeof text === 'string') reply.answer(text);
         else failed(invalid(`ocr gave ${shown(text)}; the text of the image, a string, is expected`));
       };
-      hosted(() => ocr(png)).then(given, failed);
+      host(() => ocr(png)).then(given, failed);
     },
   };
   return told;
@@ -1039,6 +997,7 @@ function counter(tokenizer: ContextForm['tokenizer']): Told<Tokens> & { embedder
   if (tokenizer === undefined || tokenizer === null) return { call: undefined };
   if (tokenizer instanceof Embedder) return { call: undefined, embedder: nativeOf.get(tokenizer) };
   if (typeof tokenizer !== 'function') throw invalid(`tokenizer is ${shown(tokenizer)}; an Embedder or a function from text to a number is expected`);
+  const host = hosting();
   const told: Told<Tokens> = {
     call: (reply, text) => {
       const failed = (error: unknown) => {
@@ -1049,7 +1008,7 @@ function counter(tokenizer: ContextForm['tokenizer']): Told<Tokens> & { embedder
         if (Number.isSafeInteger(count) && (count as number) >= 0) reply.answer(count);
         else failed(invalid(`the tokenizer gave ${shown(count)}; a number of tokens from 0 is expected`));
       };
-      hosted(() => tokenizer(text)).then(given, failed);
+      host(() => tokenizer(text)).then(given, failed);
     },
   };
   return told;
@@ -1059,10 +1018,6 @@ function counter(tokenizer: ContextForm['tokenizer']): Told<Tokens> & { embedder
 function iterable<T>(given: Iterable<T>): Iterable<T> {
   if (typeof given !== 'object' || given === null || !(Symbol.iterator in given)) throw invalid(`hits are ${shown(given)}; an array is expected`);
   return given;
-}
-
-function bar(what: string): (done: number, total: number) => void {
-  return (done, total) => void process.stderr.write(`\r${done}/${total} ${what}${done === total ? '\n' : ''}`);
 }
 
 type Scorer = (reply: Native.Reply, query: string, hits: Native.Hits) => void;
@@ -1083,6 +1038,7 @@ function reranker(rerank: SearchOptions['rerank']): Second {
   if (typeof rerank !== 'function') {
     throw invalid(`rerank is a ${typeof rerank}; 'mmr', 'late', a CrossEncoder or a function is expected`);
   }
+  const host = hosting();
   const second: Second = {
     name: undefined,
     call: (reply, query, hits) => {
@@ -1090,7 +1046,7 @@ function reranker(rerank: SearchOptions['rerank']): Second {
         second.failed = { error };
         reply.fail('the reranking callback threw');
       };
-      hosted(() => rerank(query, hitsOf(hits))).then((scores) => {
+      host(() => rerank(query, hitsOf(hits))).then((scores) => {
         reply.answer(scores);
       }, failed);
     },

@@ -1,9 +1,9 @@
 // How are language models asked?
 
 import type * as Native from '../native.js';
-import { abortable, admitted, bounded, hosted, isSignal, now, options as checked, parse, reason, settle } from './call.js';
+import { type Hosting, abortable, admitted, bounded, hosting, isSignal, now, options as checked, parse, reason, settle } from './call.js';
 import type { Abortable } from './embed.js';
-import { Cancelled, QuorateError, errorOf, invalid } from './errors.js';
+import { Cancelled, QuorateError, codeOf, errorOf, invalid } from './errors.js';
 import { bases, callers, halfOf, kept, models } from './handles.js';
 import type { KnowledgeBase } from './kb.js';
 import { neutral, isReply } from './messages.js';
@@ -358,21 +358,24 @@ export class ScriptedModel extends Model {
       super(MADE, now(() => native.LanguageModel.script(bounded(replies, 'replies').map(scripted), name, rest, fallback)), others);
       return;
     }
-    const made = now(() => native.LanguageModel.callback(answering(new WeakRef(replies)), name, rest, fallback));
+    const host = hosting();
+    const answer = answering(new WeakRef(replies), new WeakRef(host));
+    const made = now(() => native.LanguageModel.callback(answer, name, rest, fallback));
     callers.add(made);
-    super(MADE, made, [replies, others]);
+    super(MADE, made, [replies, host, others]);
   }
 }
 
 /** What the native half calls to have a request answered. It does not hold the function: the model does. */
-function answering(replies: WeakRef<Answerer>): (reply: Native.Reply, request: string) => void {
+function answering(replies: WeakRef<Answerer>, hosts: WeakRef<Hosting>): (reply: Native.Reply, request: string) => void {
   return (reply, request) => {
-    const answer = replies.deref();
-    if (!answer) return reply.fail('the model is gone');
-    hosted(async () => scripted(await answer(parse(request)))).then(
+    const [answer, host] = [replies.deref(), hosts.deref()];
+    if (!answer || !host) return reply.fail('the model is gone');
+    host(async () => scripted(await answer(parse(request)))).then(
       (said) => reply.answer(said),
       (error: unknown) => {
-        if (error instanceof QuorateError) reply.answer(scripted(error));
+        const known = codeOf(error);
+        if (known) reply.answer({ error: known });
         else reply.fail(`the model's function failed: ${reason(error)}`);
       },
     );
@@ -411,11 +414,13 @@ function requestOf<T>(messages: Messages, given: AskOptions<T>): object {
 /** What the native half calls to have an output checked beyond its schema; none where nothing does. */
 function checkOf<T>(output: AskOptions<T>['output']): ((reply: Native.Reply, value: string) => void) | undefined {
   if (!isStandard(output)) return undefined;
+  const host = hosting();
   return (reply, value) => {
-    hosted(() => check(output, parse(value))).then(
+    host(() => check(output, parse(value))).then(
       () => reply.answer(undefined),
       (error: unknown) => {
-        if (error instanceof QuorateError) reply.answer({ code: error.code, message: error.message });
+        const known = codeOf(error);
+        if (known) reply.answer(known);
         else reply.fail(reason(error));
       },
     );

@@ -3,11 +3,12 @@
 import type * as Native from '../native.js';
 import { AgentRegistry } from './agents.js';
 import { type Answer, type OutputForm, type Pending, type RunEvent, type RunInfo, type RunStatus, RunStream, answerOf, eventOf } from './answer.js';
-import { abortable, admitted, bounded, hosted, isSignal, now, options as checked, parse, place, settle, shown } from './call.js';
+import { type Hosting, abortable, bounded, hosting, isSignal, now, options as checked, parse, place, settle, shown } from './call.js';
 import { Conversation, type ConversationOptions, Memory, conversations } from './conversation.js';
 import type { Abortable } from './embed.js';
 import { invalid } from './errors.js';
-import { bases, busy, halfOf, kept, maybeHalfOf, models, registries } from './handles.js';
+import { type ReplayOptions, type Replayed, replayed } from './evaluate.js';
+import { bases, halfOf, holding, kept, maybeHalfOf, models, registries } from './handles.js';
 import type { KnowledgeBase, Where } from './kb.js';
 import { neutral } from './messages.js';
 import type { Message, Messages, Model, Reply } from './models.js';
@@ -82,7 +83,9 @@ export interface QuestionOptions<T = unknown> extends Abortable {
 }
 
 /** How a run goes on. */
-export interface ResumeOptions extends Abortable {
+export interface ResumeOptions<T = unknown> extends Abortable {
+  /** The form that its output is read as, where the question asked for one: what a Standard Schema makes of it. */
+  output?: JsonSchema | StandardSchema<T> | null;
   /** Tools in the place of the runtime's. */
   tools?: readonly RuntimeTool[] | null;
   /** In the place of the runtime's. */
@@ -94,7 +97,7 @@ export interface RuntimeStreams {
   /** As {@link Runtime.ask}: `for await (const event of runtime.stream.ask('...'))`. The run begins with the first event that is asked for. */
   ask<T = unknown>(question: string, options?: QuestionOptions<T> | null): RunStream<T>;
   /** As {@link Runtime.resume}, with the events from there. */
-  resume(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions | null): RunStream;
+  resume<T = unknown>(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions<T> | null): RunStream<T>;
 }
 
 const stores = new WeakMap<object, Native.StateStore>();
@@ -149,9 +152,10 @@ export class Run {
     return Promise.all(found.map((raw) => eventOf(raw, null)));
   }
 
-  /** Its answer, as far as there is one. Codes: the one by which the run failed. */
-  async answer(): Promise<Answer> {
-    return parse(await settle(() => this.#native.answer(this.runId)));
+  /** Its answer, as far as there is one; `output`: the form that its output is read as. Codes: the one by which the run failed. */
+  async answer<T = unknown>(options?: { output?: JsonSchema | StandardSchema<T> | null } | null): Promise<Answer<T>> {
+    const { output } = checked(options, ['output']);
+    return answerOf(parse<Answer>(await settle(() => this.#native.answer(this.runId))), formIn(output));
   }
 }
 
@@ -170,6 +174,7 @@ export class Runtime {
   readonly #native: Native.Runtime;
   readonly #tools: readonly RuntimeTool[];
   readonly #approve: Approve | null | undefined;
+  readonly #host: Hosting;
 
   /** Codes: `invalid_argument`, and those of the store, the registry and the knowledge base. */
   constructor(options?: RuntimeOptions | null) {
@@ -183,7 +188,8 @@ export class Runtime {
     ] as const;
     this.#tools = toolsIn(tools);
     this.#approve = approverIn(approve);
-    const helpers = helpersOf(this.#tools, this.#approve);
+    this.#host = hosting();
+    const helpers = helpersOf(this.#tools, this.#approve, this.#host);
     this.#native = now(() => native.Runtime.open(...halves, helpers, tenant, budget));
     runtimes.set(this, this.#native);
     kept.set(this, [registry, kb, model, at]);
@@ -213,14 +219,14 @@ export class Runtime {
    * Goes on with a run that waits, or whose process has ended. `decisions`: by the id of the call that waits, or `plan`. Codes:
    * `unknown_id`, `tool_arguments`, `run_conflict` while another goes on with it, those of {@link ask}.
    */
-  async resume(
+  async resume<T = unknown>(
     runId: string,
     decisions?: Readonly<Record<string, Decision>> | null,
-    options?: ResumeOptions | null,
-  ): Promise<Answer> {
-    const { signal, helpers, keep } = this.#resumed(options);
+    options?: ResumeOptions<T> | null,
+  ): Promise<Answer<T>> {
+    const { signal, helpers, output, keep } = this.#resumed(options);
     const work = () => abortable(signal, true, (cancel) => this.#native.resume(runId, decisions, helpers, cancel));
-    return parse(await this.#busy(work, keep));
+    return answerOf(parse<Answer>(await this.#busy(work, keep)), output);
   }
 
   /** The same calls with what happens as it happens: `for await (const event of runtime.stream.ask('...'))`. */
@@ -232,9 +238,9 @@ export class Runtime {
         const flow = now(() => this.#native.flow(question, given, helpers));
         return new RunStream<T>(flow, [this, keep], signal, output, answer);
       },
-      resume: (runId, decisions, options) => {
-        const { signal, helpers, keep } = this.#resumed(options);
-        return new RunStream(now(() => this.#native.resumeFlow(runId, decisions, helpers)), [this, keep], signal, null, answer);
+      resume: <T>(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions<T> | null) => {
+        const { signal, helpers, output, keep } = this.#resumed(options);
+        return new RunStream<T>(now(() => this.#native.resumeFlow(runId, decisions, helpers)), [this, keep], signal, output, answer);
       },
     };
   }
@@ -267,6 +273,15 @@ export class Runtime {
     return parse(await this.#busy(work, keep));
   }
 
+  /**
+   * Asks a recorded run again with something changed, and shows what differs. Results of tools, passages, the matched expert and decisions
+   * come from the journal; anything else is `replay_mismatch`, unless it is `live`. The recorded run stays as it is. Codes: `unknown_id`,
+   * `replay_mismatch`, those of {@link ask}.
+   */
+  async replay(runId: string, options?: ReplayOptions | null): Promise<Replayed> {
+    return replayed(this.#native, this, runId, options);
+  }
+
   /** Opens the conversation with this id, or begins one; what it was begun with holds. Code: `invalid_argument`. */
   async conversation(options?: ConversationOptions | null): Promise<Conversation> {
     const { id, ...given } = checked(options);
@@ -281,7 +296,7 @@ export class Runtime {
   /** A question as the native half takes it, and what belongs to it. */
   #asked<T>(options: QuestionOptions<T> | null | undefined) {
     const { signal, output, tools, approve, conversation, ...rest } = checked(options);
-    const host = this.#host({ signal, tools, approve });
+    const host = this.#helped({ signal, tools, approve });
     const within = conversation instanceof Conversation;
     if (within) host.helpers.within(halfOf(conversations, conversation, 'conversation', 'a conversation of a Runtime'));
     const before = Array.isArray(conversation) ? bounded(conversation as Exclude<Messages, string>, 'conversation').map(neutral) : conversation;
@@ -293,28 +308,32 @@ export class Runtime {
     return { ...host, given, output: output as OutputForm<T>, keep: [host.keep, conversation, output] };
   }
 
-  #resumed(options: ResumeOptions | null | undefined) {
-    return this.#host(checked(options, ['signal', 'tools', 'approve']));
+  #resumed<T>(options: ResumeOptions<T> | null | undefined) {
+    const { output, ...rest } = checked(options, ['signal', 'output', 'tools', 'approve']);
+    return { ...this.#helped(rest), output: formIn(output) };
   }
 
-  /** What the host adds. The native half has the runtime's own tools. */
-  #host({ signal, tools, approve }: ResumeOptions) {
+  /** What the host adds: its functions are called for who asks. */
+  #helped({ signal, tools, approve }: ResumeOptions) {
     if (signal !== undefined && signal !== null && !isSignal(signal)) throw invalid('signal is not an AbortSignal');
     const decide = approverIn(approve) ?? this.#approve;
-    const own = tools === undefined || tools === null ? undefined : toolsIn(tools);
-    return { signal, helpers: helpersOf(own, decide), keep: [own, decide] as unknown };
+    const own = tools === undefined || tools === null ? this.#tools : toolsIn(tools);
+    const host = hosting();
+    return { signal, helpers: helpersOf(own, decide, host), keep: [own, decide, host] as unknown };
   }
 
-  /** Runs a call that may call functions of the host, which stay there as long as it is under way. */
-  async #busy<T>(work: () => Promise<T>, keep: unknown): Promise<T> {
-    const call = [this, keep];
-    busy.add(call);
-    try {
-      return await admitted(true, work);
-    } finally {
-      busy.delete(call);
-    }
+  /** Runs a call that may call functions of the host. */
+  #busy<T>(work: () => Promise<T>, keep: unknown): Promise<T> {
+    return holding([this, keep], work);
   }
+}
+
+/** What an output is read as. Code: `invalid_argument` for what is no schema. */
+function formIn<T>(output: OutputForm<T>): OutputForm<T> {
+  if (output !== undefined && output !== null && typeof output !== 'object' && typeof output !== 'function') {
+    throw invalid(`output is ${shown(output)}; a schema is expected`);
+  }
+  return output;
 }
 
 function toolsIn(tools: readonly RuntimeTool[] | null | undefined): readonly RuntimeTool[] {
@@ -331,21 +350,19 @@ function approverIn(approve: Approve | null | undefined): Approve | null | undef
 }
 
 /** What the host adds to a question, as the native half takes it. */
-function helpersOf(tools: readonly RuntimeTool[] | undefined, approve: Approve | null | undefined): Native.Helpers {
+function helpersOf(tools: readonly RuntimeTool[], approve: Approve | null | undefined, host: Hosting): Native.Helpers {
   const helpers = new native.Helpers();
-  if (tools) {
-    helpers.ownTools();
-    tools.forEach((tool, i) => helpers.add(nativeTool(tool, `tools[${i}]`)));
-  }
-  if (approve) helpers.approvedBy(deciding(new WeakRef(approve)));
+  helpers.ownTools();
+  tools.forEach((tool, i) => helpers.add(nativeTool(tool, `tools[${i}]`, host)));
+  if (approve) helpers.approvedBy(deciding(new WeakRef(approve), new WeakRef(host)));
   return helpers;
 }
 
 /** What the native half calls to have something decided. It does not hold the function: the runtime and its calls do. */
-function deciding(approve: WeakRef<Approve>): (reply: Native.Reply, pending: string) => void {
+function deciding(approve: WeakRef<Approve>, hosts: WeakRef<Hosting>): (reply: Native.Reply, pending: string) => void {
   return (reply, pending) => {
-    const decide = approve.deref();
-    if (!decide) return reply.fail('the function approve is gone');
-    void answered(hosted(async () => decide(parse<Pending>(pending))), reply, 'the function approve');
+    const [decide, host] = [approve.deref(), hosts.deref()];
+    if (!decide || !host) return reply.fail('the function approve is gone');
+    void answered(host(async () => decide(parse<Pending>(pending))), reply, 'the function approve');
   };
 }

@@ -1,14 +1,12 @@
 // How does a stream of the native half become one of the language?
 
 import type * as Native from '../native.js';
-import { parse, settle } from './call.js';
+import { onAbort, parse, settle } from './call.js';
 import { kept } from './handles.js';
 
 /** Has a signal cancel a flow that it does not hold: it may outlive all streams. Gives what ends that. */
 function listening(signal: AbortSignal, of: WeakRef<Native.ModelFlow>): () => void {
-  const abort = () => of.deref()?.cancel();
-  signal.addEventListener('abort', abort, { once: true });
-  return () => signal.removeEventListener('abort', abort);
+  return onAbort(signal, () => of.deref()?.cancel());
 }
 
 /** Has signals let go of streams that were forgotten. */

@@ -1,8 +1,8 @@
 // What may a model have done?
 
 import type * as Native from '../native.js';
-import { bounded, hosted, now, options as checked, parse, reason, settle, shown } from './call.js';
-import { Cancelled, QuorateError, invalid } from './errors.js';
+import { type Hosting, bounded, hosting, jsonOf, now, options as checked, parse, reason, settle, shown } from './call.js';
+import { Cancelled, codeOf, invalid } from './errors.js';
 import { bases, halfOf, kept } from './handles.js';
 import type { KnowledgeBase } from './kb.js';
 import { native } from './native.js';
@@ -73,11 +73,15 @@ export interface ToolCard {
 
 /** What the native half calls, and what must stay there for it. */
 interface Definition {
+  host: Hosting;
   run: ToolOptions['run'];
   schema: JsonSchema | StandardSchema | null | undefined;
 }
 
 const halves = new WeakMap<object, Native.NativeTool>();
+
+/** What tools are that are functions. */
+const definitions = new WeakMap<object, Definition>();
 
 const MADE = Symbol('made');
 
@@ -125,21 +129,26 @@ export class RuntimeTool {
 export function tool<const S extends JsonSchema | StandardSchema = JsonSchema>(options: ToolOptions<S>): RuntimeTool {
   const { run, schema, ...given } = checked(options);
   if (typeof run !== 'function') throw invalid(`run is ${shown(run)}; a function is expected`);
-  const definition: Definition = { run: run as Definition['run'], schema };
+  const definition: Definition = { host: hosting(), run: run as Definition['run'], schema };
   const card = { ...given, schema: schema === undefined || schema === null ? undefined : schemaOf(schema, 'schema') };
   const [call, stop] = calling(new WeakRef(definition));
-  return new RuntimeTool(MADE, now(() => native.functionTool(card, call, stop)), definition);
+  const made = new RuntimeTool(MADE, now(() => native.functionTool(card, call, stop)), definition);
+  definitions.set(made, definition);
+  return made;
 }
 
-/** What the native half calls to have a call made, and to say that nobody waits for it any more. It does not hold the function. */
-function calling(of: WeakRef<Definition>) {
+/**
+ * What the native half calls to have a call made, and to say that nobody waits for it any more. It does not hold the function, nor
+ * `asker`, for whom it is called; by default for who made the tool.
+ */
+function calling(of: WeakRef<Definition>, asker?: WeakRef<Hosting>) {
   const under = new Map<number, AbortController>();
   const call = (reply: Native.Reply, number: number, given: string, about: string): void => {
     const definition = of.deref();
     if (!definition) return reply.fail('the tool is gone');
     const abort = new AbortController();
     under.set(number, abort);
-    const made = hosted(async () => {
+    const made = (asker?.deref() ?? definition.host)(async () => {
       const { run, schema } = definition;
       const read = parse<Record<string, unknown>>(given);
       const args = isStandard(schema) ? await check(schema, read, 'tool_arguments') : read;
@@ -156,16 +165,21 @@ function calling(of: WeakRef<Definition>) {
   return [call, stop] as const;
 }
 
-/** What objects say of themselves for JSON, at the top: hits and their kin have getters. */
-function written(result: unknown): unknown {
-  if (Array.isArray(result)) return bounded(result, 'what the tool gave').map(own);
-  return own(result);
-}
+/** How deep a result may be nested, as in the native half. */
+const DEEPEST = 64;
 
-function own(value: unknown): unknown {
+/** A result with what objects say of themselves for JSON, as `JSON.stringify` asks them: hits, decimals, documents of other libraries. */
+function written(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;
-  const { toJSON } = value as { toJSON?: unknown };
-  return typeof toJSON === 'function' ? toJSON.call(value) : value;
+  if (depth > DEEPEST) throw invalid(`what the tool gave is nested deeper than ${DEEPEST} levels, or cyclic`);
+  const json = jsonOf(value);
+  if (json) return written(json(''), depth + 1);
+  if (value instanceof String || value instanceof Number || value instanceof Boolean) return value.valueOf();
+  if (ArrayBuffer.isView(value)) return value;
+  if (Array.isArray(value)) return Array.from(bounded(value, 'what the tool gave'), (item) => written(item, depth + 1));
+  const members = Object.entries(value);
+  // Of what has no members the native half says what it is.
+  return members.length === 0 ? value : Object.fromEntries(members.map(([name, member]) => [name, written(member, depth + 1)]));
 }
 
 /** @internal Gives the native half what a function of the host has made, or why it failed. */
@@ -173,15 +187,18 @@ export function answered(made: Promise<unknown>, reply: Native.Reply, what: stri
   return made.then(
     (result) => reply.answer({ result }),
     (error: unknown) => {
-      if (error instanceof QuorateError) reply.answer({ error: { code: error.code, message: error.message } });
+      const known = codeOf(error);
+      if (known) reply.answer({ error: known });
       else reply.fail(`${what} failed: ${reason(error)}`);
     },
   );
 }
 
-/** @internal The native half of a tool. */
-export function nativeTool(of: unknown, what: string): Native.NativeTool {
-  return halfOf(halves, of, what, 'a tool; tool({ name, run }) makes one');
+/** @internal The native half of a tool; `asker`: for whom its function is called. */
+export function nativeTool(of: unknown, what: string, asker?: Hosting): Native.NativeTool {
+  const half = halfOf(halves, of, what, 'a tool; tool({ name, run }) makes one');
+  const definition = asker && definitions.get(of as object);
+  return definition ? half.bound(...calling(new WeakRef(definition), new WeakRef(asker))) : half;
 }
 
 /** A tool `search` that gives the passages of a knowledge base that fit a question, with where they stand. */

@@ -1,5 +1,6 @@
 import { type Abortable, CrossEncoder, Embedder } from './embed.js';
 import { type Hit, type Metadata, type MetadataValue } from './hits.js';
+import { type ProgressFunction } from './progress.js';
 /** A vector. */
 export type Vector = Float32Array | Float64Array | readonly number[];
 /** A document to be added. */
@@ -106,11 +107,6 @@ export interface AddOptions extends WriteOptions {
     /** The embedding of each document as a whole, when the caller has them: one row for each. */
     vectors?: readonly Vector[] | null;
 }
-/**
- * Told how many of how many are done. The work waits for it, also for its promise; what it throws or rejects with ends the work
- * (code `callback`), and nothing is stored.
- */
-export type ProgressFunction = (done: number, total: number) => unknown;
 /** Reads the text of an image, a PNG file; it may be asynchronous, and is called several times at once when there are several files. */
 export type OcrFunction = (png: Buffer) => string | PromiseLike<string>;
 /** How a knowledge base is copied or examined. */

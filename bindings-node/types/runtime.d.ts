@@ -2,6 +2,7 @@ import { AgentRegistry } from './agents.js';
 import { type Answer, type Pending, type RunEvent, type RunInfo, type RunStatus, RunStream } from './answer.js';
 import { Conversation, type ConversationOptions, Memory } from './conversation.js';
 import type { Abortable } from './embed.js';
+import { type ReplayOptions, type Replayed } from './evaluate.js';
 import type { KnowledgeBase, Where } from './kb.js';
 import type { Message, Model, Reply } from './models.js';
 import { type JsonSchema, type StandardSchema } from './schema.js';
@@ -70,7 +71,9 @@ export interface QuestionOptions<T = unknown> extends Abortable {
     idempotencyKey?: string | null;
 }
 /** How a run goes on. */
-export interface ResumeOptions extends Abortable {
+export interface ResumeOptions<T = unknown> extends Abortable {
+    /** The form that its output is read as, where the question asked for one: what a Standard Schema makes of it. */
+    output?: JsonSchema | StandardSchema<T> | null;
     /** Tools in the place of the runtime's. */
     tools?: readonly RuntimeTool[] | null;
     /** In the place of the runtime's. */
@@ -81,7 +84,7 @@ export interface RuntimeStreams {
     /** As {@link Runtime.ask}: `for await (const event of runtime.stream.ask('...'))`. The run begins with the first event that is asked for. */
     ask<T = unknown>(question: string, options?: QuestionOptions<T> | null): RunStream<T>;
     /** As {@link Runtime.resume}, with the events from there. */
-    resume(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions | null): RunStream;
+    resume<T = unknown>(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions<T> | null): RunStream<T>;
 }
 /**
  * Where runs are kept: a folder, or memory, in which the newest 1,000 that ended stay. Several processes of a machine may share a folder.
@@ -108,8 +111,10 @@ export declare class Run {
     get status(): RunStatus;
     /** What it showed, without the pieces of texts. */
     events(): Promise<RunEvent[]>;
-    /** Its answer, as far as there is one. Codes: the one by which the run failed. */
-    answer(): Promise<Answer>;
+    /** Its answer, as far as there is one; `output`: the form that its output is read as. Codes: the one by which the run failed. */
+    answer<T = unknown>(options?: {
+        output?: JsonSchema | StandardSchema<T> | null;
+    } | null): Promise<Answer<T>>;
 }
 /**
  * Experts that answer. One runtime may be used for any number of questions at a time. `new Runtime(...)` returns at once; where a folder,
@@ -138,7 +143,7 @@ export declare class Runtime {
      * Goes on with a run that waits, or whose process has ended. `decisions`: by the id of the call that waits, or `plan`. Codes:
      * `unknown_id`, `tool_arguments`, `run_conflict` while another goes on with it, those of {@link ask}.
      */
-    resume(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions | null): Promise<Answer>;
+    resume<T = unknown>(runId: string, decisions?: Readonly<Record<string, Decision>> | null, options?: ResumeOptions<T> | null): Promise<Answer<T>>;
     /** The same calls with what happens as it happens: `for await (const event of runtime.stream.ask('...'))`. */
     get stream(): RuntimeStreams;
     /** The runs of this tenant, the newest last; those with a `status`. Code: `invalid_argument`. */
@@ -153,6 +158,12 @@ export declare class Runtime {
     delete(runId: string): Promise<void>;
     /** The messages that the first request to the model would have. Nothing is sent, and nothing is kept. Codes: as {@link ask}. */
     prompt<T = unknown>(question: string, options?: QuestionOptions<T> | null): Promise<Message[]>;
+    /**
+     * Asks a recorded run again with something changed, and shows what differs. Results of tools, passages, the matched expert and decisions
+     * come from the journal; anything else is `replay_mismatch`, unless it is `live`. The recorded run stays as it is. Codes: `unknown_id`,
+     * `replay_mismatch`, those of {@link ask}.
+     */
+    replay(runId: string, options?: ReplayOptions | null): Promise<Replayed>;
     /** Opens the conversation with this id, or begins one; what it was begun with holds. Code: `invalid_argument`. */
     conversation(options?: ConversationOptions | null): Promise<Conversation>;
     /** What is known about users. */

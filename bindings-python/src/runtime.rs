@@ -350,7 +350,7 @@ impl Runtime {
         let how = runtime::evaluation(HOST, options(given, "an evaluation's options")?, judges).or_raise()?;
         let experts = self.with(tools, approve)?;
         let report = blocking(py, move |host| {
-            let tasks = runtime::tasks(&tasks["tasks"])?;
+            let tasks = runtime::tasks(HOST, &tasks["tasks"])?;
             let progress = progress.map(|function| telling(host, function));
             let how = EvaluateOptions { cancel: host.cancel.clone(), progress, ..how };
             evaluate_agents(&experts, &tasks, &how)
@@ -490,7 +490,7 @@ impl Runtime {
 /// The tasks that ship, by the id of their agent.
 #[pyfunction]
 fn golden_tasks(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    from_json(py, &runtime::golden().or_raise()?)
+    from_json(py, &runtime::golden(HOST).or_raise()?)
 }
 
 #[pyfunction]

@@ -35,9 +35,9 @@ pub use approve::Approve;
 pub use budget::{Budget, HELD_BACK, Spent, Unpriced};
 pub use conversation::{Conversation, ConversationOptions, Keep, Turn};
 pub use evaluate::{
-    AgentComparison, AgentReport, AtPath, Change, ChangedTask, Difference, EvaluateOptions, Expect, Happened,
-    Judge, Judged, Metric, Replayed, Row, Score, Scorer, ScorerComparison, Task, Totals, Trial, Vote,
-    evaluate_agents, golden_tasks, load_tasks, parse_tasks, task_problems,
+    AgentComparison, AgentReport, AtPath, Change, ChangedTask, CustomScorer, Difference, EvaluateOptions,
+    Expect, Happened, Judge, Judged, Metric, Replayed, Row, Score, Scorer, ScorerComparison, Task, Totals,
+    Trial, Vote, evaluate_agents, golden_tasks, load_tasks, parse_tasks, task_problems,
 };
 pub use event::Event;
 pub use evidence::{Before, Citation, Passage, Retrieve, Wanted};

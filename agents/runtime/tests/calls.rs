@@ -246,3 +246,43 @@ fn a_huge_result_is_read_by_its_head_and_tail() {
     assert!(answer.text.parse::<usize>().unwrap() < 10_000, "{}", answer.text);
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_run_whose_tool_has_lost_its_host_is_left_to_the_next_who_takes_it() {
+    let store = StateStore::memory();
+    let (quick, slow) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let tools = |gone: bool| {
+        let (quick, slow) = (Arc::clone(&quick), Arc::clone(&slow));
+        vec![
+            tool("quick", Effect::Read, move |_, _| {
+                quick.fetch_add(1, Ordering::Relaxed);
+                Ok(json!("quick"))
+            }),
+            tool("slow", Effect::Read, move |_, _| {
+                if gone {
+                    std::thread::sleep(std::time::Duration::from_millis(200));
+                    return Err(quorate_core::Error::new(Code::StaleWrite, "the host is gone"));
+                }
+                slow.fetch_add(1, Ordering::Relaxed);
+                Ok(json!("slow"))
+            }),
+        ]
+    };
+    let both = json!({"tool_calls": [{"id": "q", "name": "quick"}, {"id": "s", "name": "slow"}]});
+    let of = |gone: bool, replies: Vec<Value>| {
+        Runtime::new(RuntimeOptions {
+            model: Some(script(replies)),
+            tools: tools(gone),
+            store: Some(store.clone()),
+            ..RuntimeOptions::default()
+        })
+        .unwrap()
+    };
+    let error = of(true, vec![both]).ask(Question::new("go")).unwrap_err();
+    assert_eq!(error.code(), Code::StaleWrite);
+    let next = of(false, vec![json!("end")]);
+    let [run] = next.runs(None).unwrap().try_into().unwrap();
+    assert_eq!(run.status, "interrupted");
+    assert_eq!(next.resume(&run.id, Resume::default()).unwrap().text, "end");
+    assert_eq!((quick.load(Ordering::Relaxed), slow.load(Ordering::Relaxed)), (1, 1));
+}

@@ -1,6 +1,6 @@
 //! Are agents measured as they should be?
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,9 +9,9 @@ use quorate_core::embed::Embed;
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::{Model, ModelOptions, Price, Request, ScriptedModel};
 use quorate_runtime::{
-    AgentReport, AtPath, Budget, Effect, EvaluateOptions, Expect, FunctionTool, Judge, Passage, Retrieve,
-    Runtime, RuntimeOptions, Scorer, Status, Task, Tool, ToolCard, Wanted, evaluate_agents, golden_tasks,
-    load_tasks, parse_tasks, task_problems,
+    AgentReport, Answer, AtPath, Budget, CustomScorer, Effect, EvaluateOptions, Expect, FunctionTool, Judge,
+    Passage, Retrieve, Runtime, RuntimeOptions, Scorer, Status, Task, Tool, ToolCard, Wanted,
+    evaluate_agents, golden_tasks, load_tasks, parse_tasks, task_problems,
 };
 use serde_json::{Value, json};
 
@@ -241,6 +241,61 @@ fn a_judge_that_gives_no_verdict_decides_nothing() {
     assert_eq!((metric.trials, metric.undecided, metric.pass_rate), (0, 1, None));
     assert_eq!(report.trials[0].passed, None);
     assert!(report.trials[0].scores[0].detail.contains("output_invalid"));
+}
+
+/// Code of a host: does as the texts say.
+struct Own(&'static str);
+
+impl CustomScorer for Own {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn score(&self, task: &Task, answer: &Answer, cancel: &Cancel) -> Result<(Option<bool>, String)> {
+        match self.0 {
+            "says" => Ok((Some(answer.text == task.id), format!("it is '{}'", answer.text))),
+            "fails" => Err(Error::invalid("no such thing")),
+            "panics" => panic!("as the test says"),
+            "ends" => {
+                cancel.cancel();
+                Err(cancel.check().unwrap_err())
+            }
+            _ => Ok((None, "who knows".to_owned())),
+        }
+    }
+}
+
+fn looked_at(by: &'static [&'static str], cancel: Cancel) -> AgentReport {
+    let scorers = by.iter().map(|name| Scorer::Custom(Arc::new(Own(name)) as _)).collect();
+    let tasks = [task("a", Expect::default()), task("b", Expect::default())];
+    let how = EvaluateOptions { scorers, cancel, ..options(1) };
+    evaluate_agents(&runtime(turns(&["a"])), &tasks, &how).unwrap()
+}
+
+#[test]
+fn code_of_a_host_looks_at_every_task() {
+    let report = looked_at(&["says"], Cancel::new());
+    assert_eq!((report.metric("says").unwrap().passed, report.metric("all").unwrap().trials), (1, 2));
+    assert_eq!(report.trials[1].scores[0].detail, "it is 'a'");
+    assert!(report.unscored.is_empty());
+}
+
+#[test]
+fn code_of_a_host_that_cannot_say_leaves_a_trial_undecided() {
+    let report = looked_at(&["fails", "panics", "knows nothing"], Cancel::new());
+    let scores = &report.trials[0].scores;
+    assert!(scores.iter().all(|score| score.passed.is_none()), "{scores:?}");
+    assert_eq!(scores[0].detail, "invalid_argument: no such thing");
+    assert!(scores[1].detail.starts_with("internal: "), "{}", scores[1].detail);
+    assert_eq!(scores[2].detail, "who knows");
+    assert_eq!((report.metric("all").unwrap().undecided, report.metric("all").unwrap().pass_rate), (2, None));
+}
+
+#[test]
+fn code_of_a_host_that_is_cancelled_cuts_the_trial_off() {
+    let report = looked_at(&["ends"], Cancel::new());
+    assert_eq!(report.stopped_by.as_deref(), Some("cancelled"));
+    assert!(report.trials[0].cut_off);
 }
 
 #[test]

@@ -150,6 +150,7 @@ const HOSTILE = {
 
 const DOCUMENTS = Array.from({ length: 5 }, (_, i) => ({ id: `d${i}`, text: `Document ${i} on metformin and glucose.`, metadata: { i } }));
 const AGENT = { id: 'kidney', name: 'Nephrologist', summary: 'Treats diseases of the kidney.' };
+const TASKS = [{ id: 'dose', question: 'glucose', agent: 'kidney', expect: { exact: '5 mg' } }];
 const TABLE = { items: ['i', 'i', 'j', 'j'], raters: ['a', 'b', 'a', 'b'], values: ['x', 'x', 'y', 'x'] };
 const NUMBERS = [[7, 8, 6, 5], [7.5, 8, 6.5, 5], [6, 8.5, 6, 4]];
 const RATINGS = [['a', 'b', 'a', 'b'], ['a', 'b', 'b', 'b'], ['a', 'a', 'a', 'b']];
@@ -184,6 +185,8 @@ class Host {
     this.over = [];
     for (let i = 0; i < 100; i++) this.over.push((await this.runtime.ask('glucose', { agent: 'kidney' })).runId);
     this.runId = (await this.runtime.ask('glucose', { agent: 'kidney' })).runId;
+    this.report = await quorate.evaluateAgents(this.runtime, TASKS, { repeat: 1 });
+    writeFileSync(join(this.folder, 'tasks.json'), JSON.stringify(TASKS));
   }
 
   async kb() {
@@ -225,6 +228,8 @@ class Host {
       Model: () => new quorate.ScriptedModel(() => '5 mg'),
       ScriptedModel: () => new quorate.ScriptedModel(() => '5 mg'),
       Runtime: () => this.runtime,
+      Run: () => this.runtime.run(this.runId),
+      AgentReport: () => this.report,
       Memory: () => this.runtime.memory,
       Conversation: () => this.runtime.conversation(),
       OnlineDawidSkene: () => {
@@ -254,6 +259,7 @@ const BY_NAME = {
   ballots: () => ({ ann: 'yes', bob: 'no', eve: 'yes' }), questions: () => ['Will it rain?'], url: 'http://127.0.0.1:9/v1',
   messages: 'q', replies: () => ['5 mg'], runId: (host) => host.runId, decisions: () => ({}), user: 'ann', fact: 'allergic to penicillin',
   kb: (host) => host.base, runtime: (host) => host.runtime,
+  tasks: () => structuredClone(TASKS), other: (host) => host.report, found: (host) => host.report.toJSON(), scorer: 'all', model: () => new quorate.ScriptedModel(() => '5 mg'), rubric: 'It is a dose.',
   hits: () => [], competences: () => [0.7, 0.6, 0.8], classes: () => ['x', 'y'], item: 'i', rater: 'a', value: 'x',
 };
 const BY_CALL = {
@@ -275,6 +281,7 @@ const BY_CALL = {
   'Runtime.delete': { runId: (host) => host.over.pop() }, 'Memory.forget': { id: null }, 'Conversation.forget': { which: null }, agentTool: { id: 'kidney' },
   'Conversation.add': { messages: () => [{ role: 'user', content: 'q' }] },
   tool: { options: () => ({ name: 'look', run: () => 'seen' }) },
+  'AgentReport.report': { path: (host) => host.place() }, loadTasks: { path: (host) => join(host.folder, 'tasks.json') },
   record: { path: (host) => host.place() }, replay: { path: (host) => join(host.folder, 'case.jsonl') },
   loadBeir: { folder: (host) => join(host.folder, 'beir') },
   readTrecRun: { path: (host) => join(host.folder, 'run.txt') }, writeTrecRun: { path: (host) => host.place() },

@@ -11,12 +11,12 @@ use quorate_runtime::{
 use serde_json::{Value, json};
 
 use super::answer::answer;
-use super::{budget, renamed};
-use crate::{Host, Options};
+use super::{budget, named, renamed};
+use crate::{Given, Host, Options, typed};
 
-/// Tasks: a list of objects, the path of a YAML file, or a list with paths among the objects.
-/// Errors: those of reading tasks.
-pub fn tasks(given: &Value) -> Result<Vec<Task>> {
+/// Tasks: a list of objects, the path of a YAML file, or a list with paths among the objects. The members of an object may have
+/// the names of files too, which are the same for every host. Errors: those of reading tasks.
+pub fn tasks(host: Host, given: &Value) -> Result<Vec<Task>> {
     match given {
         Value::String(path) => load_tasks(path),
         Value::Array(items) => {
@@ -25,7 +25,7 @@ pub fn tasks(given: &Value) -> Result<Vec<Task>> {
                 match item {
                     Value::String(path) => tasks.extend(load_tasks(path)?),
                     item => {
-                        tasks.push(Task::from_json(item).map_err(|e| e.context(format_args!("tasks[{i}]")))?)
+                        tasks.push(task_of(host, item).map_err(|e| e.context(format_args!("tasks[{i}]")))?)
                     }
                 }
             }
@@ -35,9 +35,62 @@ pub fn tasks(given: &Value) -> Result<Vec<Task>> {
     }
 }
 
+/// Members of what a task expects whose names have more than one word.
+const EXPECTED: [&str; 2] = ["json_path", "not_contains"];
+
+fn task_of(host: Host, given: &Value) -> Result<Task> {
+    let mut given = given.clone();
+    for name in EXPECTED {
+        rename(&mut given, &host.name(name), name);
+    }
+    Task::from_json(&given)
+        .map_err(|error| named(host, error, &EXPECTED.map(|name| format!("expect.{name}"))))
+}
+
+/// A task.
+pub fn task(host: Host, task: &Task) -> Value {
+    let mut out = json!(task);
+    for name in EXPECTED {
+        rename(&mut out, name, &host.name(name));
+    }
+    out
+}
+
+/// Gives a member of what a task expects another name, unless there is one of that name too.
+fn rename(task: &mut Value, from: &str, to: &str) {
+    let Some(expect) = task.get_mut("expect").and_then(Value::as_object_mut) else { return };
+    if from != to
+        && !expect.contains_key(to)
+        && let Some(value) = expect.remove(from)
+    {
+        expect.insert(to.to_owned(), value);
+    }
+}
+
 /// The tasks that ship, by the id of their agent.
-pub fn golden() -> Result<Value> {
-    Ok(json!(golden_tasks()?))
+pub fn golden(host: Host) -> Result<Value> {
+    let all = |tasks: &Vec<Task>| tasks.iter().map(|one| task(host, one)).collect::<Value>();
+    Ok(Value::Object(golden_tasks()?.iter().map(|(agent, tasks)| (agent.clone(), all(tasks))).collect()))
+}
+
+/// What a function of the host said about an answer: `true`, `false`, nothing where it cannot say, or `{passed, detail}`.
+/// Errors: `invalid_argument`.
+pub fn verdict(host: Host, given: Value) -> Result<(Option<bool>, String)> {
+    match given {
+        Value::Null => Ok((None, String::new())),
+        Value::Bool(passed) => Ok((Some(passed), String::new())),
+        Value::Object(_) => {
+            let mut options = Options::new(host, "members of a verdict", given)?;
+            let passed = options.take("passed", "true, false or null")?;
+            let detail: Option<String> = options.take("detail", "a text")?;
+            options.done()?;
+            Ok((passed, detail.unwrap_or_default()))
+        }
+        other => Err(Error::invalid(format!(
+            "what a scorer gave is {}; true, false, null or {{passed, detail}} is expected",
+            quorate_core::shorten(&other.to_string())
+        ))),
+    }
 }
 
 /// A model that judges: `rubric`, `orders`, `samples`, `name`. Errors: `invalid_argument`.
@@ -78,9 +131,23 @@ pub fn evaluation(host: Host, given: Value, judges: Vec<Judge>) -> Result<Evalua
     Ok(read)
 }
 
+/// Members of the totals that are named by how runs ended.
+const COUNTED: [&str; 2] = ["statuses", "errors"];
+
 /// A report. Errors: `internal`.
 pub fn agent_report(host: Host, report: &AgentReport) -> Result<Value> {
-    Ok(renamed(host, report.to_json()?))
+    let mut found = report.to_json()?;
+    let counts = COUNTED.map(|name| found["totals"][name].take());
+    found = renamed(host, found);
+    for (name, count) in COUNTED.into_iter().zip(counts) {
+        found["totals"][name] = count;
+    }
+    Ok(found)
+}
+
+/// A report that was kept. Errors: `invalid_argument`.
+pub fn agent_report_of(host: Host, given: Given) -> Result<AgentReport> {
+    typed::read(host, given, "the report")
 }
 
 /// A row for each trial and scorer.

@@ -7,12 +7,13 @@ mod talk;
 
 pub use answer::{answer, event, failed, messages, pending, row};
 pub use evaluate::{
-    agent_comparison, agent_report, agent_rows, change, evaluation, golden, judge, replayed, tasks,
+    agent_comparison, agent_report, agent_report_of, agent_rows, change, evaluation, golden, judge, replayed,
+    task, tasks, verdict,
 };
 pub use run::{Run, flow, flow_when, whole};
 pub use talk::{conversation_options, facts, forgotten, said, turns};
 
-use quorate_core::{Error, Result};
+use quorate_core::{Code, Error, Result};
 use quorate_models::Message;
 use quorate_runtime::{Budget, Decision, Question, ToolCard};
 use serde::de::DeserializeOwned;
@@ -23,6 +24,13 @@ use crate::{Host, Options};
 /// What a run may spend: `max_cost`, `max_tokens`, `max_seconds`, `max_steps`, `max_tool_calls`, `unpriced`; `max_steps` is 20
 /// where it is not given, and no limit where it is null. Errors: `invalid_argument`, `not_finite`.
 pub fn budget(host: Host, given: Value) -> Result<Budget> {
+    let budget = limits(host, given).map_err(|e| e.context("budget"))?;
+    let names = ["max_cost", "max_tokens", "max_seconds", "max_steps"];
+    budget.validate().map_err(|e| named(host, e, &names))?;
+    Ok(budget)
+}
+
+fn limits(host: Host, given: Value) -> Result<Budget> {
     let mut options = Options::new(host, "options of a budget", given)?;
     let whole = "a whole number";
     let unpriced = match options.value("unpriced") {
@@ -45,8 +53,17 @@ pub fn budget(host: Host, given: Value) -> Result<Budget> {
         unpriced,
     };
     options.done()?;
-    budget.validate()?;
     Ok(budget)
+}
+
+/// An error with these options as the host calls them.
+pub(crate) fn named(host: Host, error: Error, options: &[impl AsRef<str>]) -> Error {
+    if host == Host::Python {
+        return error;
+    }
+    let name = |said: String, name: &str| said.replace(name, &host.name(name));
+    let said = options.iter().fold(error.message().to_owned(), |said, one| name(said, one.as_ref()));
+    Error::new(error.code(), said)
 }
 
 /// What is known of a tool: `name`, `description`, `schema`, `effect`, `approval`, `timeout`, `idempotent`,
@@ -75,7 +92,7 @@ pub fn card(host: Host, given: Value) -> Result<ToolCard> {
         ..plain
     };
     options.done()?;
-    card.validate()?;
+    card.validate().map_err(|e| named(host, e, &["max_result_tokens"]))?;
     Ok(card)
 }
 
@@ -128,6 +145,17 @@ pub fn decision(given: &Value) -> Result<Option<Decision>> {
     match given {
         Value::Null => Ok(None),
         given => Decision::from_json(given).map(Some),
+    }
+}
+
+/// On whose behalf a runtime asks: its own tenant, or that of its store. Errors: `tenant_violation` where they differ.
+pub fn tenant(own: Option<String>, of_store: Option<&str>) -> Result<Option<String>> {
+    match (own, of_store) {
+        (Some(own), Some(store)) if own != store => Err(Error::new(
+            Code::TenantViolation,
+            format!("the store is that of tenant '{store}', and the runtime's tenant is '{own}'"),
+        )),
+        (own, store) => Ok(own.or_else(|| store.map(str::to_owned))),
     }
 }
 

@@ -59,6 +59,10 @@ impl Drive {
                 span.record("error.type", error.code().as_str());
                 let used = partial.unknown > 0 || partial.usage != Usage::default();
                 let spent = used.then(|| reserved.settle(&partial));
+                if error.code() == Code::StaleWrite {
+                    // The host that answers in the place of a model is gone: nobody knows what it would have said.
+                    return Err(error);
+                }
                 if error.code() == Code::Cancelled {
                     if let Some(spent) = spent {
                         self.note(Fact::Used { spent })?;

@@ -118,6 +118,12 @@ impl Drive {
             let next = next.unwrap_or_default().min(if self.is_written() { LONG } else { TOGETHER });
             match spare::recv(&results, next) {
                 Ok(Came::Cancelled) => {}
+                // The host of the tool is gone, or the run that it started is another's: nobody knows how the call ended.
+                Ok(Came::Result(_, Err(error))) if error.code() == Code::StaleWrite => {
+                    under.iter().for_each(|one| one.cancel.cancel());
+                    self.flush(None)?;
+                    return Err(error);
+                }
                 Ok(Came::Result(id, outcome)) => {
                     if let Some(at) = under.iter().position(|one| one.id == id) {
                         let one = under.remove(at);

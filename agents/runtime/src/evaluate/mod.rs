@@ -26,7 +26,7 @@ pub use judge::{Judge, Judged, Vote};
 pub use replay::{Change, Replayed};
 pub use report::{AgentReport, Metric, Row, Totals, Trial};
 pub use run::{EvaluateOptions, evaluate_agents};
-pub use score::{Score, Scorer};
+pub use score::{CustomScorer, Score, Scorer};
 pub use task::{AtPath, Expect, Task, golden_tasks, load_tasks, parse_tasks, task_problems};
 
 /// The seed of one part of something that has a seed: the same for the same names, and unlike that of every other. It has

@@ -81,6 +81,9 @@ impl EvaluateOptions {
             if let Scorer::Judge(judge) = scorer {
                 judge.validate()?;
             }
+            if scorer.name().trim().is_empty() {
+                return Err(Error::invalid("the name of a scorer is empty"));
+            }
             if !names.insert(scorer.name()) {
                 return Err(Error::invalid(format!("two scorers have the name '{}'", scorer.name())));
             }
@@ -342,6 +345,19 @@ impl Evaluation<'_> {
                         return;
                     }
                     (judged.passed(), judged.detail(), Some(judged))
+                }
+                Scorer::Custom(own) => {
+                    let cancel = &self.options.cancel;
+                    let said = catch_unwind(AssertUnwindSafe(|| own.score(task, answer, cancel)));
+                    match said.unwrap_or_else(|_| Err(panicked())) {
+                        Ok((passed, detail)) => (passed, detail, None),
+                        Err(error) if error.code() == Code::Cancelled && cancel.is_cancelled() => {
+                            out.cut_off = true;
+                            self.stop("cancelled");
+                            return;
+                        }
+                        Err(error) => (None, format!("{}: {}", error.code().as_str(), error.message()), None),
+                    }
                 }
                 plain => match plain.look(&task.expect, answer) {
                     Ok(()) => (Some(true), String::new(), None),

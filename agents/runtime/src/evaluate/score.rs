@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quorate_core::{Error, Result, shorten};
+use quorate_core::{Cancel, Error, Result, shorten};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,6 +31,18 @@ pub enum Scorer {
     Status,
     /// A model judges it by a rubric.
     Judge(Arc<Judge>),
+    /// Code of somebody's own looks at it.
+    Custom(Arc<dyn CustomScorer>),
+}
+
+/// Code of somebody's own that looks at answers. It is asked about every task.
+pub trait CustomScorer: Send + Sync {
+    /// The name in reports, which no other scorer of an evaluation has.
+    fn name(&self) -> &str;
+
+    /// Whether the answer passes, `None` where that cannot be said, and why. An error, and a panic, says nothing about the answer:
+    /// the trial is undecided, and the report has the reason. It is called from as many threads as there are trials at once.
+    fn score(&self, task: &Task, answer: &Answer, cancel: &Cancel) -> Result<(Option<bool>, String)>;
 }
 
 /// What a scorer says about an answer.
@@ -59,7 +71,7 @@ impl Scorer {
         Scorer::Status,
     ];
 
-    /// `exact`, `regex`, `json_path`, `cited`, `contains`, `agent`, `status`; of a judge the one that it was given.
+    /// `exact`, `regex`, `json_path`, `cited`, `contains`, `agent`, `status`; of others the one that they were given.
     pub fn name(&self) -> &str {
         match self {
             Scorer::Exact => "exact",
@@ -70,6 +82,7 @@ impl Scorer {
             Scorer::Agent => "agent",
             Scorer::Status => "status",
             Scorer::Judge(judge) => &judge.name,
+            Scorer::Custom(own) => own.name(),
         }
     }
 
@@ -101,6 +114,7 @@ impl Scorer {
             Scorer::Agent => expect.agent.is_some(),
             Scorer::Status => expect.status.is_some(),
             Scorer::Judge(judge) => judge.rubric_for(task).is_some(),
+            Scorer::Custom(_) => true,
         }
     }
 
@@ -129,7 +143,7 @@ impl Scorer {
                 };
                 (expect.status == Some(answer.status)).then_some(()).ok_or_else(said)
             }
-            Scorer::Judge(_) => Err("a judge is asked otherwise".to_owned()),
+            Scorer::Judge(_) | Scorer::Custom(_) => Err("it is asked otherwise".to_owned()),
         }
     }
 }
