@@ -3,6 +3,7 @@
 //! [`extract`] gives the sentences of passages that answer, word for word and cited, or nothing when none does;
 //! [`check`] tells which statements of an answer, whoever wrote it, its passages bear out.
 
+mod amounts;
 mod asked;
 mod calibration;
 mod check;
@@ -11,6 +12,7 @@ mod extract;
 mod facts;
 mod meaning;
 mod model;
+mod polarity;
 mod sentences;
 mod signals;
 mod terms;
