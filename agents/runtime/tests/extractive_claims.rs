@@ -18,6 +18,10 @@ fn is_supported(source: &str, claim: &str) -> bool {
 /// The source does not say it.
 const CHANGED: &[(&str, &str)] = &[
     (
+        "No differences were found in level of education.",
+        "No differences were not found in level of education.",
+    ),
+    (
         "Metformin is not recommended in patients with severe renal impairment.",
         "Metformin is recommended in patients with severe renal impairment.",
     ),

@@ -235,13 +235,13 @@ impl Facts {
 
     fn direction(&self, evidence: &Facts) -> Option<Difference> {
         let (mine, theirs) = (&self.polarity, &evidence.polarity);
-        let turned = |a: &Facts, b: &Facts| {
-            let (here, there) = (&a.polarity.negated, &b.polarity.negated);
-            here.iter().any(|stem| b.has(*stem) && !there.contains(stem))
+        let turned = |here: &[u64], a: &Facts| {
+            here.iter().any(|stem| a.has(*stem) && !a.polarity.negated.contains(stem))
         };
-        if turned(self, evidence) || turned(evidence, self) {
+        // A longer text may say the same words with and without a `not`.
+        if turned(&mine.negated, evidence) || turned(&theirs.only_negated, self) {
             // Where both deny something, it takes more than words to tell what.
-            let both = mine.negates && theirs.negates;
+            let both = mine.negations > 0 && theirs.negations > 0;
             return Some(if both { Difference::Beyond } else { Difference::Negation });
         }
         let lacks = |stem: &u64| self.has(*stem) && !mine.ranked.contains(stem);

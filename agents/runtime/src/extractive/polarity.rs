@@ -210,10 +210,12 @@ const ORDINALS: &[&str] = &["second", "third", "fourth", "fifth", "zweit", "drit
 /// What is said of the words of a text.
 #[derive(Default)]
 pub(super) struct Polarity {
-    /// The stems that a negation holds for wherever they stand.
+    /// The stems that a negation holds for.
     pub(super) negated: Vec<u64>,
-    /// Whether something is negated at all.
-    pub(super) negates: bool,
+    /// Those of them that are not said without one too.
+    pub(super) only_negated: Vec<u64>,
+    /// How many negations there are.
+    pub(super) negations: usize,
     /// The stems of which it is only said that they may be so, or that nobody knows.
     pub(super) doubted: Vec<u64>,
     /// Whether anything is in doubt.
@@ -299,7 +301,7 @@ impl Polarity {
                 }
                 continue;
             };
-            found.negates |= !scope.is_empty();
+            found.negations += usize::from(!scope.is_empty());
             scope.into_iter().for_each(|j| negated[j] = true);
         }
         let lower = text.to_ascii_lowercase();
@@ -315,7 +317,9 @@ impl Polarity {
             let stems = all.iter().zip(marks).filter(|(t, marked)| **marked && !said(t.stem));
             stems.map(|(t, _)| t.stem).collect()
         };
-        found.negated = once(&negated);
+        found.negated =
+            all.iter().zip(&negated).filter(|(_, marked)| **marked).map(|(t, _)| t.stem).collect();
+        found.only_negated = once(&negated);
         found.doubted = once(&doubted);
         found.words = words.into_iter().filter(|word| word.chars().count() >= TURNED).collect();
         found
@@ -342,6 +346,7 @@ impl Polarity {
     /// Whether it says more than the evidence: of all what that says of some, of one alone, surely what may be.
     pub(super) fn goes_beyond(&self, evidence: &Polarity, stems: impl Fn(u64) -> bool) -> bool {
         let beyond = self.all && evidence.some && !evidence.all || self.alone && !evidence.alone;
+        let beyond = beyond || self.negations > evidence.negations;
         beyond || !self.doubts && evidence.doubted.iter().any(|stem| stems(*stem))
     }
 }
