@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::budget::{Budget, Spent};
 use crate::evidence::{Citation, Passage};
-use crate::extractive::Check;
+use crate::extractive::{Check, ExtractOptions};
 use crate::tool::ToolCard;
 
 /// One fact.
@@ -122,6 +122,9 @@ pub(crate) struct Spec {
     pub(crate) retrieval: bool,
     /// Whether sentences of the sources answer, and no language model.
     pub(crate) extractive: bool,
+    /// How they are chosen; `None`: by the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) extract: Option<ExtractOptions>,
     /// Whether somebody can be asked for approval while the run goes on.
     pub(crate) approver: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -49,6 +49,16 @@ impl ExtractiveModel {
         Model::new(self, ModelOptions { price: Some(Price::new(0.0, 0.0)?), ..ModelOptions::default() })
     }
 
+    /// How it chooses sentences.
+    pub fn options(&self) -> &ExtractOptions {
+        &self.options
+    }
+
+    /// Which passages it looks for.
+    pub(crate) fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
     fn answer(&self, request: &Request, cancel: &Cancel) -> Result<(Vec<String>, Reply)> {
         cancel.check()?;
         if request.output.is_some() {
@@ -147,6 +157,10 @@ impl Provider for ExtractiveModel {
 
     fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
         Ok(tokens::estimate(request))
+    }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
     }
 
     /// The request keeps its form, so that it is refused and not taken for a free one.
