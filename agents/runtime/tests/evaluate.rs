@@ -315,6 +315,41 @@ fn a_judge_spends_of_the_same_budget_and_needs_a_price() {
 }
 
 #[test]
+fn a_judge_without_verdicts_spends_all_the_same() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let silent = judge(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        json!("I would rather not.")
+    });
+    let budget = Some(Budget { max_tokens: Some(60_000), ..Budget::default() });
+    let options = EvaluateOptions { budget, scorers: vec![Scorer::Judge(Arc::new(silent))], ..options(200) };
+    let report =
+        evaluate_agents(&runtime(turns(&["5 mg"])), &[task("t", Expect::default())], &options).unwrap();
+    assert_eq!(report.stopped_by.as_deref(), Some("max_tokens"));
+    // Each question has some hundred tokens.
+    assert!(asked.load(Ordering::Relaxed) * 300 < 60_000, "{asked:?}");
+    assert!(report.totals.judge_usage.input > 0);
+}
+
+#[test]
+fn what_must_not_be_said_is_found_whatever_hides_it() {
+    for says in ["gua\u{ad}rantee", "GUA\u{200b}RANTEE", "gua\u{2060}rantee\u{202e}"] {
+        let expect = || Expect { not_contains: texts(&["guarantee"]), ..Expect::default() };
+        assert!(!one(says, expect()), "{says:?}");
+        assert!(one(says, Expect { contains: texts(&["Guarantee"]), ..Expect::default() }), "{says:?}");
+    }
+}
+
+#[test]
+fn many_tasks_are_read_in_time() {
+    let text: String = (0..140_000).map(|i| format!("- {{id: t{i}, question: q}}\n")).collect();
+    let begun = std::time::Instant::now();
+    assert_eq!(parse_tasks(&text, "many.yaml").unwrap().len(), 140_000);
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn cancelling_leaves_what_was_done() {
     let cancel = Cancel::new();
     let flag = cancel.clone();

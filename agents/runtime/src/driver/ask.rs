@@ -21,7 +21,7 @@ impl Drive {
             return Err(Error::new(Code::Internal, "a run without a model asks one"));
         };
         let seconds = self.machine.seconds();
-        let (reservation, request) = match self.reserve(&model, request, seconds, last)? {
+        let (reservation, request) = match reserve(&model, request, &self.ledger, seconds, last)? {
             Ok(reserved) => reserved,
             Err(by) => return Ok(Fact::Refused { id: None, by: by.to_owned() }),
         };
@@ -72,33 +72,6 @@ impl Drive {
         }
     }
 
-    /// Reserves what a request may use at worst. Each repair of an answer that has not its form is a request more: as many are
-    /// allowed as fit. Or says which limit it would break.
-    fn reserve(
-        &self,
-        model: &Model,
-        request: &Request,
-        seconds: f64,
-        last: bool,
-    ) -> Result<std::result::Result<(Reservation, Request), &'static str>> {
-        let mut request = request.clone();
-        let once = worst(model, &request, &self.ledger);
-        let Some(form) = request.output.clone().filter(|_| self.ledger.counts()) else {
-            return Ok(self.ledger.reserve(once, seconds, last).map(|reservation| (reservation, request)));
-        };
-        let mut repairs = REPAIRS;
-        loop {
-            match self.ledger.reserve(repaired(model, &request, once, repairs), seconds, last) {
-                Ok(reservation) => {
-                    request.output = Some(form.repairs(repairs)?);
-                    return Ok(Ok((reservation, request)));
-                }
-                Err(by) if repairs == 0 => return Ok(Err(by)),
-                Err(_) => repairs -= 1,
-            }
-        }
-    }
-
     fn stream(&mut self, model: &Model, request: &Request, cancel: &Cancel) -> Result<Reply, Broken> {
         let mut stream =
             model.stream(request, cancel).map_err(|error| Box::new((error, Reply::default())))?;
@@ -132,8 +105,35 @@ impl Drive {
     }
 }
 
+/// Reserves what a request may use at worst. Each repair of an answer that has not its form is a request more: as many are
+/// allowed as fit. Or says which limit it would break.
+pub(crate) fn reserve(
+    model: &Model,
+    request: &Request,
+    ledger: &Ledger,
+    seconds: f64,
+    last: bool,
+) -> Result<std::result::Result<(Reservation, Request), &'static str>> {
+    let mut request = request.clone();
+    let once = worst(model, &request, ledger);
+    let Some(form) = request.output.clone().filter(|_| ledger.counts()) else {
+        return Ok(ledger.reserve(once, seconds, last).map(|reservation| (reservation, request)));
+    };
+    let mut repairs = REPAIRS;
+    loop {
+        match ledger.reserve(repaired(model, &request, once, repairs), seconds, last) {
+            Ok(reservation) => {
+                request.output = Some(form.repairs(repairs)?);
+                return Ok(Ok((reservation, request)));
+            }
+            Err(by) if repairs == 0 => return Ok(Err(by)),
+            Err(_) => repairs -= 1,
+        }
+    }
+}
+
 /// Whether what failed so has cost nothing.
-fn is_free(code: Code) -> bool {
+pub(crate) fn is_free(code: Code) -> bool {
     matches!(
         code,
         Code::Offline

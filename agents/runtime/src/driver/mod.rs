@@ -9,7 +9,7 @@ mod sources;
 mod spans;
 pub(crate) mod watch;
 
-pub(crate) use ask::{priced, worst};
+pub(crate) use ask::{is_free, priced, reserve, worst};
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -14,7 +14,7 @@ use super::task::Task;
 use crate::answer::Answer;
 use crate::budget::Ledger;
 use crate::driver::watch::Watch;
-use crate::driver::worst;
+use crate::driver::{is_free, reserve};
 use crate::fence::fenced;
 
 /// Most tokens of one verdict, its reason included.
@@ -121,10 +121,13 @@ impl Judge {
             for sample in 0..self.samples {
                 let seed = seed_of(seed, &self.name, u64::from(order * MAX_SAMPLES + sample));
                 let request = request(task, &answer.text, rubric, order, seed);
-                let worst = worst(&self.model, &request, ledger);
-                let reservation = match ledger.reserve(worst, 0.0, true) {
-                    Ok(reservation) => reservation,
-                    Err(by) => return (judged, Some(Stopped::Budget(by))),
+                let (reservation, request) = match reserve(&self.model, &request, ledger, 0.0, true) {
+                    Ok(Ok(reserved)) => reserved,
+                    Ok(Err(by)) => return (judged, Some(Stopped::Budget(by))),
+                    Err(error) => {
+                        judged.votes.push(silent(order, sample, &error));
+                        continue;
+                    }
                 };
                 let left = ledger.seconds_left(0.0, true);
                 let limited = watched.begin(left);
@@ -141,7 +144,16 @@ impl Judge {
                     Err(error) if error.code() == Code::Cancelled => {
                         return (judged, Some(Stopped::Budget("max_seconds")));
                     }
-                    Err(error) => (None, format!("{}: {}", error.code().as_str(), error.message())),
+                    Err(error) => {
+                        // An answer without its form was paid for; what it cost is not told.
+                        if !is_free(error.code()) {
+                            let spent = reservation.settle(None, None);
+                            judged.usage += spent.usage;
+                            judged.cost = judged.cost.zip(spent.cost).map(|(before, more)| before + more);
+                        }
+                        judged.votes.push(silent(order, sample, &error));
+                        continue;
+                    }
                 };
                 judged.votes.push(Vote { order, sample, passed, reason });
             }
@@ -182,6 +194,11 @@ impl Judged {
         let reason = reason.or_else(|| self.votes.first().map(|vote| vote.reason.as_str()));
         format!("{} of {} in favour: {}", self.in_favour(), self.votes.len(), reason.unwrap_or_default())
     }
+}
+
+/// No verdict, and why.
+fn silent(order: u32, sample: u32, error: &Error) -> Vote {
+    Vote { order, sample, passed: None, reason: format!("{}: {}", error.code().as_str(), error.message()) }
 }
 
 fn verdict(output: Option<&Value>) -> (Option<bool>, String) {

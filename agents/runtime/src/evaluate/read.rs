@@ -1,6 +1,6 @@
 //! How do tasks come out of a file, and what is wrong with it?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path as FilePath;
 
 use quorate_agents::Problem;
@@ -92,6 +92,7 @@ pub(super) fn tasks(text: &str, file: &FilePath) -> Result<Vec<Task>, Vec<Proble
         problems.push(problem(node.line, Code::EmptyInput, "there is no task in it".to_owned()));
     }
     let mut found: Vec<Task> = Vec::new();
+    let mut ids: HashSet<String> = HashSet::new();
     for (i, item) in items.iter().enumerate() {
         let (task, faults) = read_task(item, &common);
         let name =
@@ -99,7 +100,7 @@ pub(super) fn tasks(text: &str, file: &FilePath) -> Result<Vec<Task>, Vec<Proble
         for (fault, line) in faults {
             problems.push(problem(line, Code::InvalidArgument, format!("task {name}: {fault}")));
         }
-        if !task.id.is_empty() && found.iter().any(|other| other.id == task.id) {
+        if !task.id.is_empty() && !ids.insert(task.id.clone()) {
             let message = format!("task {name}: another task has this id");
             problems.push(problem(item.line, Code::DuplicateId, message));
         }
@@ -144,7 +145,7 @@ fn read_task(node: &Node, common: &Task) -> (Task, Vec<(Fault, u64)>) {
         }
     }
     // A field that could not be read is named once.
-    let named: Vec<String> = reader.faults.iter().map(|(fault, _)| fault.path.clone()).collect();
+    let named: HashSet<String> = reader.faults.iter().map(|(fault, _)| fault.path.clone()).collect();
     for fault in task.faults() {
         if !named.contains(&fault.path) {
             let line = reader.line(&fault.path).unwrap_or(node.line);
