@@ -16,6 +16,7 @@ mod polarity;
 mod sentences;
 mod signals;
 mod terms;
+mod units;
 mod words;
 
 pub use calibration::AnswerCalibration;

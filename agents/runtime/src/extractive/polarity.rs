@@ -3,6 +3,7 @@
 //! A `not`, a `may`, an `all` in the place of `some`, a `left` in the place of `right`. Lists of closed classes, in lower
 //! case; English and German, and the negations of their neighbours.
 
+use super::amounts::is_number;
 use super::terms::Term;
 use super::words::has;
 
@@ -272,7 +273,7 @@ impl Polarity {
         // The places of words that stand in the scope of a negation, and of a doubt.
         let (mut negated, mut doubted) = (vec![false; all.len()], vec![false; all.len()]);
         let clause = &clauses(text, all);
-        let tells = |i: usize| !all[i].function && !(all[i].number && super::amounts::is_number(word(i)));
+        let tells = |i: usize| !(all[i].function || all[i].number && is_number(word(i)));
         let ahead = |i: usize, most: usize| {
             let same = move |j: &usize| clause[*j] == clause[i];
             (i + 1..all.len()).take_while(same).filter(|j| tells(*j)).take(most).collect::<Vec<_>>()
