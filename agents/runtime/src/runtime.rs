@@ -18,7 +18,7 @@ use crate::driver::watch::Watch;
 use crate::driver::{Drive, Listener, now, priced};
 use crate::event::Event;
 use crate::evidence::Retrieve;
-use crate::extractive::{self, ExtractOptions, ExtractiveModel};
+use crate::extractive::{self, ExtractOptions};
 use crate::fact::{Decision, Fact, Spec};
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
@@ -48,9 +48,7 @@ pub struct RuntimeOptions {
     pub sources: Option<Arc<dyn Retrieve>>,
     /// The language model; `None`: sentences of the sources answer.
     pub model: Option<Model>,
-    /// How sentences are chosen where they answer, and how sure they must be; `None`: as the extractive model has it that
-    /// was given, else the defaults. Its `min_confidence` trades answers for silence:
-    /// [`ExtractOptions::min_confidence`] has what each bound gives.
+    /// How those are chosen, and [how sure](ExtractOptions::min_confidence) they must be; `None`: as the extractive model has it.
     pub extract: Option<ExtractOptions>,
     /// What the model may have done.
     pub tools: Vec<Arc<dyn Tool>>,
@@ -83,14 +81,12 @@ pub(crate) struct Inner {
     pub(crate) sources: Option<Arc<dyn Retrieve>>,
     /// `None` where sentences of the sources answer.
     pub(crate) model: Option<Model>,
-    /// How they are chosen.
     pub(crate) extract: ExtractOptions,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) store: StateStore,
     pub(crate) tenant: Option<String>,
     pub(crate) budget: Budget,
     pub(crate) approve: Option<Arc<dyn Approve>>,
-    /// The runs that go on in this process.
     live: Arc<Hold<HashMap<String, Cancel>>>,
     pub(crate) watch: Watch,
 }
@@ -176,14 +172,7 @@ impl Runtime {
             let message = "a runtime needs a model, or a knowledge base whose sentences answer";
             return Err(Error::invalid(message));
         }
-        let own = options.model.as_ref().and_then(|model| model.provider::<ExtractiveModel>());
-        if own.is_some_and(|own| own.wanted().filter.is_some()) {
-            let message = "the extractive model has a filter of its own, which a runtime would not hold to; give the \
-                           filter with the question, or sources that have it";
-            return Err(Error::invalid(message));
-        }
-        let extract = options.extract.or_else(|| own.map(|own| own.options().clone())).unwrap_or_default();
-        extract.validate()?;
+        let extract = extractive::options_of(options.model.as_ref(), options.extract)?;
         let registry = match (&options.registry, &options.tenant) {
             (Some(registry), Some(tenant)) => Some(registry.tenant(tenant)?),
             (registry, _) => registry.clone(),
@@ -481,8 +470,7 @@ impl Runtime {
             matching: self.0.registry.as_ref().is_some_and(|registry| !registry.is_empty()),
             retrieval: self.0.sources.is_some(),
             extractive,
-            extract: Some(self.0.extract.clone())
-                .filter(|own| extractive && *own != ExtractOptions::default()),
+            extract: self.0.extract.noted(extractive),
             approver,
             conversation: question.conversation.clone(),
             output: question.output.clone(),

@@ -61,6 +61,11 @@ impl Default for ExtractOptions {
 }
 
 impl ExtractOptions {
+    /// What a journal notes of them: nothing where they are the defaults, or nobody goes by them.
+    pub(crate) fn noted(&self, extractive: bool) -> Option<ExtractOptions> {
+        (extractive && *self != ExtractOptions::default()).then(|| self.clone())
+    }
+
     /// Checks the values. Errors: `invalid_argument`.
     pub fn validate(&self) -> Result<()> {
         if !(1..=1000).contains(&self.max_sentences) {

@@ -22,6 +22,7 @@ mod words;
 pub use calibration::AnswerCalibration;
 pub use check::{Check, Verdict, check, grounded};
 pub use extract::{Chosen, ExtractOptions, Extracted, extract};
+pub(crate) use model::options_of;
 pub use model::{EXTRACTIVE, ExtractiveModel, NOT_IN_SOURCES};
 pub use sentences::{Sentence, SentenceKind, sentences};
 pub use signals::{Evidence, Signals};

@@ -54,11 +54,6 @@ impl ExtractiveModel {
         &self.options
     }
 
-    /// Which passages it looks for.
-    pub(crate) fn wanted(&self) -> &Wanted {
-        &self.wanted
-    }
-
     fn answer(&self, request: &Request, cancel: &Cancel) -> Result<(Vec<String>, Reply)> {
         cancel.check()?;
         if request.output.is_some() {
@@ -95,6 +90,21 @@ impl ExtractiveModel {
             options.max_sentences = found.citations.len() - 1;
         }
     }
+}
+
+/// How a runtime with this model chooses sentences: as `given`, else as the model has it, else by the defaults.
+/// Errors: `invalid_argument`, also for a filter of the model's, to which the runtime would not hold.
+pub(crate) fn options_of(model: Option<&Model>, given: Option<ExtractOptions>) -> Result<ExtractOptions> {
+    let own = model.and_then(|model| model.provider::<ExtractiveModel>());
+    if own.is_some_and(|own| own.wanted.filter.is_some()) {
+        return Err(Error::invalid(
+            "the extractive model has a filter of its own, which a runtime would not hold to; give the filter with the \
+             question, or sources that have it",
+        ));
+    }
+    let options = given.or_else(|| own.map(|own| own.options.clone())).unwrap_or_default();
+    options.validate()?;
+    Ok(options)
 }
 
 /// The answer in the pieces in which it is streamed: a sentence each, then the sources.
