@@ -109,6 +109,7 @@ fn open_runtime(
         budget: runtime::budget(HOST, options(budget, "a budget's options")?).or_raise()?,
         tools: tools_of(tools)?,
         approve: approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>),
+        ..RuntimeOptions::default()
     };
     Ok(Runtime(Held::new(Experts::new(options).or_raise()?)))
 }

@@ -136,6 +136,11 @@ impl Model {
         self.0.provider.id()
     }
 
+    /// What answers for it, where it is a `T` and [says so](Provider::as_any).
+    pub fn provider<T: 'static>(&self) -> Option<&T> {
+        self.0.provider.as_any()?.downcast_ref()
+    }
+
     /// What its tokens cost, where that is known.
     pub fn price(&self) -> Option<&Price> {
         self.0.price.as_ref()

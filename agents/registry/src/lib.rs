@@ -16,6 +16,8 @@ mod registry;
 mod taxonomies;
 mod taxonomy;
 mod text;
+#[doc(hidden)]
+pub mod yaml;
 
 pub use agent::{
     Agent, Boundary, Capability, Latency, Level, MAX_AGENT_BYTES, MAX_CARD_BYTES, MAX_ID_BYTES,

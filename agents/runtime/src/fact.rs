@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::budget::{Budget, Spent};
 use crate::evidence::{Citation, Passage};
-use crate::extractive::Check;
+use crate::extractive::{Check, ExtractOptions};
 use crate::machine::Pending;
 use crate::tool::ToolCard;
 
@@ -155,6 +155,9 @@ pub(crate) struct Spec {
     pub(crate) retrieval: bool,
     /// Whether sentences of the sources answer, and no language model.
     pub(crate) extractive: bool,
+    /// How they are chosen; `None`: by the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) extract: Option<ExtractOptions>,
     /// Whether somebody can be asked for approval while the run goes on.
     pub(crate) approver: bool,
     /// Whether nobody will be asked later either: an autonomous run without an approver has started it.

@@ -18,9 +18,14 @@ use crate::driver::watch::Watch;
 use crate::driver::{Drive, Listener, now, priced};
 use crate::event::Event;
 use crate::evidence::Retrieve;
+<<<<<<< HEAD
 use crate::extractive;
 use crate::fact::{Fact, Spec, Status};
 use crate::family::Nested;
+=======
+use crate::extractive::{self, ExtractOptions};
+use crate::fact::{Decision, Fact, Spec};
+>>>>>>> enemy16
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
 use crate::prompt;
@@ -51,6 +56,8 @@ pub struct RuntimeOptions {
     pub sources: Option<Arc<dyn Retrieve>>,
     /// The language model; `None`: sentences of the sources answer.
     pub model: Option<Model>,
+    /// How those are chosen, and [how sure](ExtractOptions::min_confidence) they must be; `None`: as the extractive model has it.
+    pub extract: Option<ExtractOptions>,
     /// What the model may have done.
     pub tools: Vec<Arc<dyn Tool>>,
     /// Where journals are kept; `None`: in memory, the newest 1,000.
@@ -82,15 +89,20 @@ pub(crate) struct Inner {
     pub(crate) sources: Option<Arc<dyn Retrieve>>,
     /// `None` where sentences of the sources answer.
     pub(crate) model: Option<Model>,
+    pub(crate) extract: ExtractOptions,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) store: StateStore,
     pub(crate) tenant: Option<String>,
     pub(crate) budget: Budget,
     pub(crate) approve: Option<Arc<dyn Approve>>,
+<<<<<<< HEAD
     /// The runs that go on in this process.
     pub(crate) live: Arc<Hold<HashMap<String, Cancel>>>,
     /// What the answers of runs that wait will have to fit.
     checks: Arc<Hold<HashMap<String, CheckOutput>>>,
+=======
+    live: Arc<Hold<HashMap<String, Cancel>>>,
+>>>>>>> enemy16
     pub(crate) watch: Watch,
 }
 
@@ -111,6 +123,7 @@ impl Runtime {
             let message = "a runtime needs a model, or a knowledge base whose sentences answer";
             return Err(Error::invalid(message));
         }
+        let extract = extractive::options_of(options.model.as_ref(), options.extract)?;
         let registry = match (&options.registry, &options.tenant) {
             (Some(registry), Some(tenant)) => Some(registry.tenant(tenant)?),
             (registry, _) => registry.clone(),
@@ -119,6 +132,7 @@ impl Runtime {
             registry,
             sources: options.sources,
             model: options.model.filter(|_| !extractive),
+            extract,
             tools: options.tools,
             store: options.store.unwrap_or_else(StateStore::memory),
             tenant: options.tenant,
@@ -138,6 +152,7 @@ impl Runtime {
             registry: inner.registry.clone(),
             sources: inner.sources.clone(),
             model: inner.model.clone(),
+            extract: inner.extract.clone(),
             tools,
             store: inner.store.clone(),
             tenant: inner.tenant.clone(),
@@ -495,6 +510,7 @@ impl Runtime {
             matching: self.0.registry.as_ref().is_some_and(|registry| !registry.is_empty()),
             retrieval: self.0.sources.is_some(),
             extractive,
+            extract: self.0.extract.noted(extractive),
             approver,
             unattended: nested.is_some_and(|nested| nested.again.unattended),
             conversation: question.conversation.clone(),

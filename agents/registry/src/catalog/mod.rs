@@ -1,6 +1,5 @@
 //! How do agents come out of files, and what is wrong with a file?
 
-mod node;
 mod read;
 mod schema;
 
@@ -162,7 +161,7 @@ impl Catalog {
     pub fn to_json(&self) -> Result<String> {
         let text = serde_json::to_string_pretty(&self.file())
             .map_err(|e| Error::with_source(Code::Internal, format!("catalogue to JSON: {e}"), e))?;
-        Ok(node::printable(&text).into_owned())
+        Ok(crate::yaml::printable(&text).into_owned())
     }
 
     /// Writes the catalogue, replacing the file atomically: JSON when the name ends in `.json`, else YAML. A new file

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use quorate_core::{Code, Error};
 
 use super::TenantCatalog;
-use super::node::{Node, Value};
 use super::{Catalog, Problem, schema};
 use crate::agent::SCHEMA_VERSION;
 use crate::check::check_tenant;
 use crate::files;
 use crate::taxonomies::Taxonomies;
 use crate::text::{cut, shown};
+use crate::yaml::{Node, Value};
 use crate::{Agent, Taxonomy};
 
 /// Where files are.
