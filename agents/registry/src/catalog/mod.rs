@@ -111,7 +111,8 @@ impl Catalog {
     ///
     /// Errors carry the code of the first problem and list every problem with its file and line: `not_found`,
     /// `load_failed` (not YAML, or no regular file), `include_cycle`, `format_version`, `invalid_argument` (a field),
-    /// `duplicate_id`, `unknown_capability`, `unknown_id` (an overlay of nothing), `too_large`.
+    /// `duplicate_id`, `unknown_capability`, `unknown_id` (an overlay of nothing, a partner in `works_with` that no file
+    /// defines), `too_large`.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::load_onto(path.as_ref(), Base::default())
     }
