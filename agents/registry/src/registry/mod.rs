@@ -34,7 +34,7 @@ use crate::{Agent, Calibration, Catalog, Policy, Taxonomy, TenantCatalog, Tuning
 pub struct RegistryOptions {
     /// The model that embeds agents and questions.
     pub embedder: Arc<dyn Embed>,
-    /// `healthcare`, the path of a catalogue file, or none. A durable registry loads a catalogue once: what is
+    /// `healthcare`, `service`, the path of a catalogue file, or none. A durable registry loads a catalogue once: what is
     /// changed or removed afterwards stays so.
     pub catalog: Option<String>,
     /// How scores are mixed.
@@ -158,7 +158,7 @@ impl AgentRegistry {
         let path = path.map(resolve).transpose()?;
         let path = path.as_deref();
         let catalog = match options.catalog.as_deref() {
-            Some(name) if name != Catalog::HEALTHCARE => {
+            Some(name) if !Catalog::ships(name) => {
                 Some((name.to_owned(), resolve(Path::new(name))?.display().to_string()))
             }
             other => other.map(|name| (name.to_owned(), name.to_owned())),
