@@ -32,7 +32,7 @@ pub struct Seat {
     /// What speaks for it most.
     pub by: SeatBy,
     /// The other agent, where it sits there for that one's sake.
-    pub with: Option<String>,
+    pub agent: Option<String>,
     /// The same in words.
     pub why: String,
 }
@@ -114,7 +114,7 @@ impl<'a> Consulted<'a> {
         let best = inside.max_by(|a, b| worth(a).total_cmp(&worth(b)).then_with(|| b.to.cmp(&a.to)));
         match best.or_else(|| links().next()) {
             Some(link) if worth(&link) > self.own[i] && i > 0 => self.consulted(i, link),
-            _ => Seat { by: SeatBy::Match, with: None, why: "matched".into() },
+            _ => Seat { by: SeatBy::Match, agent: None, why: "matched".into() },
         }
     }
 
@@ -132,7 +132,7 @@ impl<'a> Consulted<'a> {
                 (SeatBy::ReferTo, format!("{from} to {to}: {topic}"))
             }
         };
-        Seat { by, with: Some(other.clone()), why }
+        Seat { by, agent: Some(other.clone()), why }
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
         let a = 1.0 + SPREAD * (0.4 + 0.6 * 0.3 + 0.5 * 0.3);
         assert!((found.fit[3] - 0.65 / a).abs() < 1e-9);
         let seat = found.seat(3, &[0, 3]);
-        assert_eq!((seat.by, seat.with.as_deref()), (SeatBy::WorksWith, Some("a")));
+        assert_eq!((seat.by, seat.agent.as_deref()), (SeatBy::WorksWith, Some("a")));
         assert_eq!(seat.why, "works with a: a with d");
         assert_eq!(found.seat(4, &[0]).why, "a refers to it: a to e");
         assert_eq!(found.seat(2, &[0]).why, "works with a: c with a");

@@ -269,7 +269,7 @@ pub(crate) fn select(
         let Some(matched) = matched(i) else { continue };
         let mut seat = consulted.seat(places[i], &seated);
         let known = matched.explain();
-        if seat.with.is_none()
+        if seat.agent.is_none()
             && let Some((what, _)) = known.best_topic.as_ref().or(known.best_example.as_ref())
         {
             seat.why = format!("matched, nearest by \"{what}\"");

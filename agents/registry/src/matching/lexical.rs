@@ -209,7 +209,10 @@ mod tests {
         assert_eq!(terms("505(b)(2) (c)"), [hash("505b2")]);
         assert_eq!(terms("ISO 13485:2016"), [hash("iso"), hash("iso13485")]);
         assert_eq!(terms("ISO13485"), [hash("iso13485")]);
-        assert_eq!(terms("12 months, 80 percent; phase 2"), ["month", "percent", "phase", "phase2"].map(hash));
+        assert_eq!(
+            terms("12 months, 80 percent; phase 2"),
+            ["month", "percent", "phase", "phase2"].map(hash)
+        );
         assert_eq!(terms("class C, 4"), [hash("class")]);
         assert!(terms("the 3 of 5").is_empty());
         assert_eq!(terms("肾 (x"), [hash("肾")]);

@@ -102,7 +102,7 @@ impl Candidate<'_> {
             outcomes = arm.outcomes;
         }
         let dense = prototype + mix.nearest * nearest;
-        let topic_words = words.in_topics(entry);
+        let topic_words = words.in_topics(slot, row, entry);
         let best_topic = entry.topics.nearest(asked, &vectors.topics);
         // Topics that say no more than the rest of the definition add nothing, so that agents with and without them
         // can be compared.
@@ -130,11 +130,6 @@ impl Candidate<'_> {
     /// Weighted similarity to description, centroid and nearest examples.
     fn dense(&self) -> f32 {
         self.prototype + self.entry.mix.nearest * self.nearest
-    }
-
-    /// The same, or the similarity to the nearest topic where that is larger.
-    fn near(&self) -> f32 {
-        self.dense() + self.topic_nearest
     }
 }
 
@@ -268,9 +263,9 @@ pub(crate) fn rank<'a>(
     let top = best.score;
     let description = f64::from(best.entry.mix.description);
     let evidence = Evidence {
-        dense: f64::from(best.near()),
-        lexical: f64::from(best.coverage.max(best.topic_words)),
-        company: candidates.iter().take(COMPANY).map(|c| f64::from(c.near())).sum::<f64>()
+        dense: f64::from(best.dense()),
+        lexical: f64::from(best.coverage),
+        company: candidates.iter().take(COMPANY).map(|c| f64::from(c.dense())).sum::<f64>()
             / candidates.len().min(COMPANY) as f64,
         few: f64::from(best.entry.mix.few),
         description,
@@ -444,6 +439,8 @@ struct Covered {
     topics: Vec<f32>,
     /// The rows that are covered at all.
     touched: Vec<u32>,
+    /// Whether terms of the question are common among the topics of the segment, which are not added up here.
+    common_topics: bool,
     /// Whether terms of the question are common in the segment: these are looked up for those agents alone that are compared in the end.
     common: bool,
 }
@@ -529,8 +526,7 @@ impl<'q> Words<'q> {
         words
     }
 
-    /// Weighs the terms by how many admitted agents have them in their topics, and adds up which rows do. Without a
-    /// topic among them all weights would be the same.
+    /// Weighs the terms by how many admitted agents have them in their topics, and adds up which rows do.
     fn count_topics(&mut self, snapshot: &Snapshot, admitted: &[RowSet], total: usize) {
         for &(term, _) in &self.terms {
             let mut df = 0;
@@ -549,7 +545,11 @@ impl<'q> Words<'q> {
             self.topic_total += idf;
             for ((slot, rows), covered) in snapshot.slots.iter().zip(admitted).zip(&mut self.coverage) {
                 let segment = &*slot.segment;
-                if df == 0 || segment.common_topic(term).is_some() {
+                if segment.common_topic(term).is_some() {
+                    covered.common_topics = true;
+                    continue;
+                }
+                if df == 0 {
                     continue;
                 }
                 let having = segment.topics(term);
@@ -569,8 +569,10 @@ impl<'q> Words<'q> {
     }
 
     /// The share of the question's weight that an agent's topics hold.
-    fn in_topics(&self, entry: &Entry) -> f32 {
-        match self.topic_total > 0.0 {
+    fn in_topics(&self, slot: usize, row: u32, entry: &Entry) -> f32 {
+        let covered = &self.coverage[slot];
+        let touched = covered.topics.get(row as usize).is_some_and(|share| *share > 0.0);
+        match self.topic_total > 0.0 && (touched || covered.common_topics) {
             true => entry.topics.held(&self.terms, &self.topic_idf) / self.topic_total,
             false => 0.0,
         }

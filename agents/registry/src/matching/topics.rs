@@ -38,7 +38,8 @@ impl Topics {
         let mut made = Topics::default();
         let width = dim.div_ceil(64);
         made.signs.resize(topics.len() * width, 0);
-        for (signs, vector) in made.signs.chunks_exact_mut(width.max(1)).zip(vectors.chunks_exact(dim.max(1))) {
+        for (signs, vector) in made.signs.chunks_exact_mut(width.max(1)).zip(vectors.chunks_exact(dim.max(1)))
+        {
             sign_bits(vector, signs);
         }
         for (number, topic) in (0u16..).zip(topics) {
@@ -69,7 +70,8 @@ impl Topics {
             .map(|((term, _), &weight)| (self.with(*term), weight))
             .filter(|(with, _)| !with.is_empty())
             .collect();
-        let named = |topic: u16| found.iter().filter(|(with, _)| with.iter().any(|(_, t)| *t == topic)).count();
+        let named =
+            |topic: u16| found.iter().filter(|(with, _)| with.iter().any(|(_, t)| *t == topic)).count();
         let share = |&(_, topic): &(Term, u16)| {
             (named(topic) as f32 / f32::from(self.sizes[usize::from(topic)].max(1))).sqrt()
         };

@@ -184,7 +184,8 @@ impl AgentRegistry {
         }
         if contents.outdated && !contents.agents.is_empty() {
             let agents: Vec<Agent> = contents.agents.iter().map(|(agent, _)| agent.clone()).collect();
-            let vectors = embed_agents(&options.embedder, &agents.iter().collect::<Vec<_>>(), &options.cancel)?;
+            let vectors =
+                embed_agents(&options.embedder, &agents.iter().collect::<Vec<_>>(), &options.cancel)?;
             contents.agents = agents.into_iter().zip(vectors).collect();
             store.renew(&contents.meta, &contents.agents)?;
         }

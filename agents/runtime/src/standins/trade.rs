@@ -68,7 +68,10 @@ mod tests {
     fn orders_add_up_to_the_cent() {
         let shirts = json!({"lines": [{"price": 19.99, "quantity": 3}], "shipping": 4.95});
         let total = of(order_total, shirts);
-        assert_eq!((&total["total"], &total["goods"], &total["items"]), (&json!(64.92), &json!(59.97), &json!(3)));
+        assert_eq!(
+            (&total["total"], &total["goods"], &total["items"]),
+            (&json!(64.92), &json!(59.97), &json!(3))
+        );
         let reduced = json!({"lines": [{"price": 0.1, "quantity": 3}, {"price": 10, "quantity": 1}], "discount_percent": 15});
         let total = of(order_total, reduced);
         // 15 percent of 10.30 are 1.545.
