@@ -330,7 +330,7 @@ fn everything() -> Agent {
 fn a_tool_that_writes_waits_and_then_says_that_nothing_was_sent() {
     let tools: Vec<Arc<dyn Tool>> = offline_tools(&everything(), None).unwrap();
     let writing: Vec<Arc<dyn Tool>> = tools.into_iter().filter(|tool| tool.card().needs_approval()).collect();
-    assert_eq!(writing.len(), 8);
+    assert_eq!(writing.len(), 15);
     for tool in writing {
         let card = tool.card().clone();
         let by = card.schema["required"][0].as_str().unwrap().to_owned();
