@@ -759,3 +759,24 @@ fn where_all_agree_one_side_speaks_against_it() {
     let alone = options(PanelKind::Debate, vec![stubborn("a", "yes")]);
     assert_eq!(runtime().panel("Is it?", alone).unwrap().status, Status::Done);
 }
+
+#[test]
+fn members_are_told_what_they_said_themselves() {
+    for kind in [PanelKind::Sequential, PanelKind::Consensus, PanelKind::Debate, PanelKind::Socratic] {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&seen);
+        let watcher = member("watcher", move |request| {
+            if asked(request) == "ballot" {
+                keep.lock().unwrap().push(prompt(request));
+            }
+            answer(request, ballot("yes", 0.5, "I watch the kidneys"))
+        });
+        let members = vec![stubborn("a", "no"), watcher, stubborn("c", "no")];
+        runtime().panel("Is it?", options(kind, members)).unwrap();
+        let seen = seen.lock().unwrap();
+        let told = |text: &String| {
+            text.contains("Your ballot before:\n<statement>\nyes I watch the kidneys\n</statement>")
+        };
+        assert!(!told(&seen[0]) && seen.len() > 1 && seen[1..].iter().all(told), "{kind:?}: {seen:#?}");
+    }
+}
