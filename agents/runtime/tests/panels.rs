@@ -108,32 +108,42 @@ fn sequential_members_hear_earlier_reasons_in_both_orders() {
             ballot(choice, 0.7, &format!("reason {}", panel::number(id)))
         })
     };
-    let members = vec![follower("a", "yes"), follower("b", "no"), follower("c", "yes"), follower("d", "no")];
-    let answer = runtime().panel("Is it?", options(PanelKind::Sequential, members)).unwrap();
-    let stages: Vec<&str> = answer.rounds.iter().map(|round| round.stage.as_str()).collect();
-    assert_eq!(stages, ["blind", "forward", "reversed"]);
-    assert!(answer.rounds.iter().all(|round| round.ballots == 4 && round.asked == 4));
-    let order = answer.order.as_ref().unwrap();
-    assert_eq!(order.pairs, 4);
-    let forward: Vec<&str> =
-        answer.ballots.iter().filter(|one| one.round == 2).map(|one| one.holds.as_str()).collect();
-    let reversed: Vec<&str> =
-        answer.ballots.iter().filter(|one| one.round == 3).map(|one| one.holds.as_str()).collect();
-    // All follow whoever speaks first.
-    assert!(
-        forward.iter().all(|held| *held == forward[0]) && reversed.iter().all(|held| *held == reversed[0])
-    );
-    if forward[0] != reversed[0] {
-        assert_eq!((order.differ, order.assignments, order.exact), (4, 16, true));
-        assert_eq!(order.p_value, 0.125);
-        // What depends on the order decides nothing.
-        assert!(answer.ballots.iter().all(|one| one.counted == (one.round == 1)));
-        assert_eq!(answer.score.as_ref().unwrap().support, 0.5);
-    } else {
-        assert_eq!((order.differ, order.p_value), (0, 1.0));
+    let (mut same, mut turned) = (0, 0);
+    for seed in 0..12 {
+        let members =
+            vec![follower("a", "yes"), follower("b", "no"), follower("c", "yes"), follower("d", "no")];
+        let options = PanelOptions { seed, ..options(PanelKind::Sequential, members) };
+        let answer = runtime().panel("Is it?", options).unwrap();
+        let stages: Vec<&str> = answer.rounds.iter().map(|round| round.stage.as_str()).collect();
+        assert_eq!(stages, ["blind", "forward", "reversed"]);
+        assert!(answer.rounds.iter().all(|round| round.ballots == 4 && round.asked == 4));
+        let order = answer.order.as_ref().unwrap();
+        assert_eq!(order.pairs, 4);
+        let held = |round: u32| -> Vec<&str> {
+            answer.ballots.iter().filter(|one| one.round == round).map(|one| one.holds.as_str()).collect()
+        };
+        let (forward, reversed) = (held(2), held(3));
+        // All follow whoever speaks first.
+        assert!(
+            forward.iter().all(|held| *held == forward[0])
+                && reversed.iter().all(|held| *held == reversed[0])
+        );
+        if forward[0] != reversed[0] {
+            turned += 1;
+            // Two of the 16 assignments are as far apart: all one way, or all the other.
+            assert_eq!((order.differ, order.assignments, order.exact, order.p_value), (4, 16, true, 0.125));
+            // What depends on the order decides nothing.
+            assert!(answer.ballots.iter().all(|one| one.counted == (one.round == 1)));
+            assert_eq!(answer.score.as_ref().unwrap().support, 0.5);
+        } else {
+            same += 1;
+            assert_eq!((order.differ, order.p_value), (0, 1.0));
+            assert_eq!(answer.score.as_ref().unwrap().support, 1.0);
+        }
+        let shown = answer.log.iter().filter_map(|entry| entry.prompt.as_ref());
+        assert!(shown.clone().count() == 12 && shown.clone().all(|prompt| !prompt.contains('%')));
     }
-    let tallies = answer.log.iter().filter_map(|entry| entry.prompt.as_ref());
-    assert!(tallies.clone().count() == 12 && tallies.clone().all(|prompt| !prompt.contains('%')));
+    assert!(same > 0 && turned > 0, "{same} {turned}");
 }
 
 #[test]

@@ -366,3 +366,25 @@ fn a_search_that_fails_fails_the_panel_and_the_journal_says_so() {
     assert_eq!(view.session().unwrap().status, "failed");
     assert_eq!(view.events().unwrap().last().unwrap().kind, "error");
 }
+
+#[test]
+fn of_two_that_go_on_with_a_panel_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        Runtime::new(RuntimeOptions {
+            model: Some(model("scripted:runtime", |_| ballot("yes", 0.5, "x"))),
+            store: Some(StateStore::open(folder.path()).unwrap()),
+            ..RuntimeOptions::default()
+        })
+        .unwrap()
+    };
+    let (one, other) = (open(), open());
+    let options = options(PanelKind::Parallel, vec![hanging("slow", 1.0)]);
+    let mut stream = one.stream_panel("Is it?", options).unwrap();
+    let id = stream.next_event().unwrap().run_id;
+    let conflict = other.resume_panel(&id, PanelResume::default()).unwrap_err();
+    assert_eq!(conflict.code(), Code::RunConflict);
+    assert_eq!(other.run(&id).unwrap().session().unwrap().status, "created");
+    while stream.next_event().is_some() {}
+    assert_eq!(other.run(&id).unwrap().session().unwrap().status, "completed");
+}
