@@ -141,6 +141,11 @@ impl Model {
         self.0.provider.as_any()?.downcast_ref()
     }
 
+    /// Whether this is a clone of the other: two that were opened by one name are not.
+    pub fn is_same(&self, other: &Model) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// What its tokens cost, where that is known.
     pub fn price(&self) -> Option<&Price> {
         self.0.price.as_ref()

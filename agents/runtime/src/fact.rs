@@ -343,6 +343,8 @@ pub enum Status {
     Refused,
     /// Nobody fits, or the sources do not say.
     Abstained,
+    /// Too few members of a panel gave a ballot.
+    NoConsensus,
     /// It could not answer.
     Failed,
 }
@@ -358,6 +360,7 @@ impl Status {
             Status::Cancelled => "cancelled",
             Status::Refused => "refused",
             Status::Abstained => "abstained",
+            Status::NoConsensus => "no_consensus",
             Status::Failed => "failed",
         }
     }

@@ -11,6 +11,7 @@ use quorate_state::RunRow;
 
 use crate::budget::{Ledger, Spent};
 use crate::machine::{Begun, Machine};
+use crate::panels;
 use crate::question::Resume;
 use crate::runtime::Runtime;
 use crate::view::replayed;
@@ -117,6 +118,9 @@ impl Runtime {
         if row.status == "running" {
             // Its process sees it.
             return Ok(false);
+        }
+        if row.kind == panels::KIND {
+            return self.end_panel(run_id).map(|()| true);
         }
         let cancel = Cancel::new();
         cancel.cancel();

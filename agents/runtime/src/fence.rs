@@ -4,7 +4,7 @@
 //! written as `&lt;`.
 
 /// The names of the marks.
-const MARKS: [&str; 3] = ["source", "tool_result", "judged"];
+const MARKS: [&str; 4] = ["source", "tool_result", "judged", "statement"];
 
 /// A source with its number, as it stands in a prompt.
 pub(crate) fn source(number: usize, title: &str, text: &str) -> String {

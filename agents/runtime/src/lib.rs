@@ -20,6 +20,7 @@ mod fence;
 mod machine;
 mod memory;
 mod names;
+mod panels;
 mod prompt;
 mod question;
 mod recall;
@@ -48,6 +49,12 @@ pub use extractive::{
 pub use fact::{Candidate, Decision, Handover, Status};
 pub use machine::{Pending, Plan, PlanStep, Step};
 pub use memory::{Fact, Memory};
+pub use panels::{
+    Aggregate, Alternative, BallotForm, Claim, Conformity, Coverage, DebateVerdict, Dropped, LogEntry,
+    MAX_MEMBERS, MAX_OPTIONS, Member, Minority, Objection, OrderTest, PanelAnswer, PanelBallot, PanelKind,
+    PanelMember, PanelOptions, PanelResume, PanelRound, PanelRow, PanelSession, Rate, Reason, Role,
+    SeedQuestion, Spread, Stance, Weighting,
+};
 pub use question::{CheckOutput, Question, Resume};
 pub use runtime::{MAX_QUESTION_BYTES, Runtime, RuntimeOptions};
 pub use standins::{offline_tool_names, offline_tools};

@@ -46,6 +46,8 @@ pub struct Question {
     pub seed: u64,
     /// Asking the same again with the same key gives the run that there is; asking something else is a `run_conflict`.
     pub idempotency_key: Option<String>,
+    /// The host's span that the run's spans belong to, as a W3C `traceparent`. It is in no journal.
+    pub trace_parent: Option<String>,
     /// Ends the run.
     pub cancel: Cancel,
 }
@@ -73,6 +75,8 @@ pub struct Resume {
     pub approve: Option<Arc<dyn Approve>>,
     /// What the answer's data has to fit beside its schema; `None`: what was asked for, where this runtime still knows it.
     pub check_output: Option<CheckOutput>,
+    /// As for a question.
+    pub trace_parent: Option<String>,
     /// Ends the run.
     pub cancel: Cancel,
 }

@@ -18,28 +18,19 @@ use crate::driver::watch::Watch;
 use crate::driver::{Drive, Listener, now, priced};
 use crate::event::Event;
 use crate::evidence::Retrieve;
-<<<<<<< HEAD
-use crate::extractive;
+use crate::extractive::{self, ExtractOptions};
 use crate::fact::{Fact, Spec, Status};
 use crate::family::Nested;
-=======
-use crate::extractive::{self, ExtractOptions};
-use crate::fact::{Decision, Fact, Spec};
->>>>>>> enemy16
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
 use crate::prompt;
 use crate::question::same_question;
 pub use crate::question::{CheckOutput, Question, Resume};
 use crate::tool::Tool;
-use crate::view::{RunView, finished, replayed, seen, stands};
+use crate::view::{RunView, STATUSES, finished, no_panel, replayed, seen, stands};
 
 /// What journals of asked experts are called in the store.
 pub(crate) const KIND: &str = "ask";
-
-/// How a run may be listed.
-const STATUSES: [&str; 9] =
-    ["running", "waiting", "interrupted", "done", "partial", "cancelled", "refused", "abstained", "failed"];
 
 /// How deep runs may start one another.
 pub(crate) const MOST_DEPTH: u32 = 5;
@@ -95,14 +86,10 @@ pub(crate) struct Inner {
     pub(crate) tenant: Option<String>,
     pub(crate) budget: Budget,
     pub(crate) approve: Option<Arc<dyn Approve>>,
-<<<<<<< HEAD
     /// The runs that go on in this process.
     pub(crate) live: Arc<Hold<HashMap<String, Cancel>>>,
     /// What the answers of runs that wait will have to fit.
     checks: Arc<Hold<HashMap<String, CheckOutput>>>,
-=======
-    live: Arc<Hold<HashMap<String, Cancel>>>,
->>>>>>> enemy16
     pub(crate) watch: Watch,
 }
 
@@ -316,6 +303,7 @@ impl Runtime {
         let decisions = &going_on.decisions;
         let run = self.0.store.take(self.0.tenant.as_deref(), run_id)?;
         let entries = run.entries()?;
+        no_panel(run_id, &entries)?;
         let machine = replayed(run_id, &entries)?;
         if machine.ended().is_some() {
             self.keep_turn(&machine)?;

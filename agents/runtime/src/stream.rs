@@ -6,9 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use quorate_core::{Cancel, Code, Error, Result, spare};
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
 use crate::driver::{Listener, now};
 use crate::event::Event;
+use crate::panels::{PanelOptions, PanelResume};
 use crate::question::{Question, Resume};
 use crate::runtime::Runtime;
 
@@ -108,6 +108,20 @@ impl Runtime {
         RunStream::of(cancel, move |listener| runtime.ask_with(question, Some(listener), None))
     }
 
+    /// Asks a panel, and gives what happens as it happens. Errors: as of [`Runtime::stream`].
+    pub fn stream_panel(&self, question: impl Into<String>, options: PanelOptions) -> Result<RunStream> {
+        let (runtime, cancel, question) = (self.clone(), options.cancel.child(), question.into());
+        let options = PanelOptions { cancel: cancel.clone(), ..options };
+        RunStream::of(cancel, move |listener| runtime.panel_with(&question, options, Some(listener)))
+    }
+
+    /// Goes on with a panel, and gives what happens from there. Errors: as of [`Runtime::stream`].
+    pub fn stream_panel_resumed(&self, run_id: &str, going_on: PanelResume) -> Result<RunStream> {
+        let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.child(), run_id.to_owned());
+        let going_on = PanelResume { cancel: cancel.clone(), ..going_on };
+        RunStream::of(cancel, move |listener| runtime.panel_on(&run_id, going_on, Some(listener)))
+    }
+
     /// Goes on with a run, and gives what happens from there; the events are counted on. Errors: as of [`Runtime::stream`].
     pub fn stream_resumed(&self, run_id: &str, mut going_on: Resume) -> Result<RunStream> {
         let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.child(), run_id.to_owned());
@@ -117,9 +131,9 @@ impl Runtime {
 }
 
 impl RunStream {
-    fn of(
+    pub(crate) fn of<T>(
         cancel: Cancel,
-        run: impl FnOnce(Listener) -> Result<Answer> + Send + 'static,
+        run: impl FnOnce(Listener) -> Result<T> + Send + 'static,
     ) -> Result<RunStream> {
         let inbox = Arc::<Inbox>::default();
         let shown = Arc::clone(&inbox);

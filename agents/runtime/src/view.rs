@@ -9,7 +9,22 @@ use crate::event::{Event, events_of};
 use crate::fact::{Fact, Status};
 use crate::family::Nested;
 use crate::machine::Machine;
+use crate::panels::{self, PanelAnswer, PanelSession};
 use crate::runtime::Runtime;
+
+/// How a run may be listed.
+pub(crate) const STATUSES: [&str; 10] = [
+    "running",
+    "waiting",
+    "interrupted",
+    "done",
+    "partial",
+    "cancelled",
+    "refused",
+    "abstained",
+    "no_consensus",
+    "failed",
+];
 
 /// A run, as its journal tells it.
 pub struct RunView {
@@ -30,6 +45,9 @@ impl RunView {
     /// What it showed, without what was about requests under way (`step_start`, `text`, `reasoning`, `tool_input`, `retry`).
     /// Errors: those of the store.
     pub fn events(&self) -> Result<Vec<Event>> {
+        if self.row.kind == panels::KIND {
+            return panels::events(&self.row.id, &self.entries()?);
+        }
         let mut machine = Machine::new(&self.row.id);
         let mut events = Vec::new();
         for entry in self.entries()? {
@@ -42,15 +60,48 @@ impl RunView {
         Ok(events)
     }
 
-    /// Its answer, as far as there is one. Errors: the one by which the run failed; those of the store.
+    /// Its answer, as far as there is one. Errors: the one by which the run failed; `invalid_argument` for a panel; those of the
+    /// store.
     pub fn answer(&self) -> Result<Answer> {
-        finished(&replayed(&self.row.id, &self.entries()?)?)
+        let entries = self.entries()?;
+        no_panel(&self.row.id, &entries)?;
+        finished(&replayed(&self.row.id, &entries)?)
+    }
+
+    /// What a panel came to, as far as it has come. Errors: the one by which it failed; `invalid_argument` for a run that is no
+    /// panel; those of the store.
+    pub fn panel(&self) -> Result<PanelAnswer> {
+        panels::finished(&self.machine()?)
+    }
+
+    /// A panel as lists show it. Errors: `invalid_argument` for a run that is no panel; those of the store.
+    pub fn session(&self) -> Result<PanelSession> {
+        let session = self.machine()?.session(&self.row.status);
+        session.ok_or_else(|| Error::new(Code::UnknownId, "the panel ended before it was opened"))
+    }
+
+    fn machine(&self) -> Result<panels::Machine> {
+        if self.row.kind != panels::KIND {
+            let message = format!("run '{}' is no panel", quorate_core::shorten(&self.row.id));
+            return Err(Error::invalid(message));
+        }
+        panels::replayed(&self.row.id, &self.entries()?)
     }
 
     /// Its journal. Errors: those of the store.
     pub fn entries(&self) -> Result<Vec<quorate_state::Entry>> {
         let inner = &self.runtime.0;
         inner.store.entries(inner.tenant.as_deref(), &self.row.id, 1)
+    }
+}
+
+/// Errors: `invalid_argument` for the journal of a panel.
+pub(crate) fn no_panel(run_id: &str, entries: &[quorate_state::Entry]) -> Result<()> {
+    match entries.first() {
+        Some(first) if first.kind.starts_with("panel_") => Err(Error::invalid(format!(
+            "run '{run_id}' is a panel; read it by panel(), go on with it by resume_panel"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -47,7 +47,8 @@ pub use store::StateStore;
 pub const MAX_INLINE_BYTES: usize = 64 << 10;
 
 /// Statuses of a run that has ended. Any other status is one of a run that somebody may go on with.
-pub const FINAL: [&str; 6] = ["done", "partial", "cancelled", "refused", "abstained", "failed"];
+pub const FINAL: [&str; 7] =
+    ["done", "partial", "cancelled", "refused", "abstained", "no_consensus", "failed"];
 
 /// The status of a run that a holder is going on with.
 pub const RUNNING: &str = "running";

@@ -62,6 +62,12 @@ impl PanelScore {
                 a.undefined.as_deref().unwrap_or("no reason")
             ),
         });
+        if let Some(shared) = &self.groups {
+            for (group, voters) in &shared.groups {
+                lines.push(format!("not independent, '{group}': {}", voters.join(", ")));
+            }
+            lines.push(format!("correlation within these groups: {} ({})", shared.rho, shared.rho_is));
+        }
         let squares = self.weight * self.weight / self.effective_voters;
         lines.push(format!("effective ballots: {}^2 / {squares} = {}", self.weight, self.effective_voters));
         for i in &self.intervals {

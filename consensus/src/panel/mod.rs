@@ -2,11 +2,13 @@
 
 mod ballot;
 mod explain;
+mod groups;
 mod kinds;
 mod level;
 mod score;
 
 pub use ballot::{Ballot, Position};
+pub use groups::PanelGroups;
 pub use level::Level;
 pub use score::{
     Decision, PanelAgreement, PanelConfig, PanelInterval, PanelScore, score_panel, score_panel_with,

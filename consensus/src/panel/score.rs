@@ -6,6 +6,7 @@ use quorate_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::ballot::{Ballot, Position};
+use super::groups::{self, PanelGroups};
 use super::kinds::{Judged, judge};
 use super::level::Level;
 use crate::check::{self, short};
@@ -28,6 +29,11 @@ pub struct PanelConfig {
     pub similarity: f64,
     /// Factions below this share of the weight are counted but not listed. Default 0: all are listed.
     pub minority_threshold: f64,
+    /// The group of each voter that is in one, such as the model that answers for it: ballots of one group are not independent.
+    pub groups: BTreeMap<String, String>,
+    /// Intra-class correlation of ballots of one group, 0 to 1. When absent it is estimated from the ballots, and where that
+    /// cannot be (fewer than three groups, or all ballots the same) taken to be 1: a group counts as one voter.
+    pub rho: Option<f64>,
 }
 
 impl Default for PanelConfig {
@@ -38,6 +44,8 @@ impl Default for PanelConfig {
             tolerance: None,
             similarity: 0.8,
             minority_threshold: 0.0,
+            groups: BTreeMap::new(),
+            rho: None,
         }
     }
 }
@@ -56,6 +64,7 @@ impl PanelConfig {
         check::weight(self.tolerance.unwrap_or(0.0), "tolerance")?;
         check::within(self.similarity, -1.0, 1.0, "similarity")?;
         check::within(self.minority_threshold, 0.0, 1.0, "minority_threshold")?;
+        check::within(self.rho.unwrap_or(0.0), 0.0, 1.0, "rho")?;
         let mut seen = BTreeSet::new();
         match self.options.iter().find(|o| !seen.insert(o.as_str())) {
             Some(o) => Err(Error::new(Code::DuplicateId, format!("option '{}' is listed twice", short(o)))),
@@ -132,8 +141,11 @@ pub struct PanelScore {
     pub voters: usize,
     /// Their weight.
     pub weight: f64,
-    /// Kish's effective number of ballots, `(sum w)^2 / sum w^2`, on which the interval of `support` rests.
+    /// Kish's effective number of ballots, on which the interval of `support` rests: `(sum w)^2 / sum w^2`, and where groups
+    /// are given `(sum w)^2 / sum of w_i w_j rho_ij`, with 1 for `i = j`, `rho` within a group and 0 between.
     pub effective_voters: f64,
+    /// The groups of several ballots, and how alike these are; `None` where each ballot is alone.
+    pub groups: Option<PanelGroups>,
     /// How the decision was reached, line by line; [`PanelScore::explain`] has it in its place.
     #[serde(skip)]
     pub(super) decided_by: Vec<String>,
@@ -176,7 +188,17 @@ pub fn score_panel(ballots: &[Ballot]) -> Result<PanelScore> {
 /// question: there they are a fixed number when observed agreement is not perfect and undefined when it is. Hence those
 /// above, whose chance is known beforehand. A ballot whose top is shared by several options (probability) goes to the
 /// faction "a | b", which supports neither. The interval of the support is Wilson's (1927) at Kish's (1965) effective
-/// number of ballots. Levels as in [`Level`].
+/// number of ballots. Ballots of one group (`config.groups`) count for fewer: `m` of equal weight for `m / (1 + (m - 1) rho)`,
+/// Kish's design effect. Levels as in [`Level`].
+///
+/// ```
+/// use quorate_consensus::panel::{score_panel_with, Ballot, PanelConfig};
+/// let ballots: Vec<Ballot> = ["a", "b", "c", "d", "e"].iter().map(|id| Ballot::choice(*id, "yes")).collect();
+/// let groups = ballots.iter().map(|b| (b.voter.clone(), "one model".to_owned())).collect();
+/// let score = score_panel_with(&ballots, &PanelConfig { groups, rho: Some(0.5), ..PanelConfig::default() })?;
+/// assert!((score.effective_voters - 5.0 / 3.0).abs() < 1e-12);
+/// # Ok::<(), quorate_core::Error>(())
+/// ```
 ///
 /// Errors: `empty_input` without ballots of positive weight; `duplicate_entry` for a voter with two ballots;
 /// `invalid_argument` for mixed kinds, bad weights, confidences or probabilities; `not_finite`, also when numbers are so far apart that their distance
@@ -210,6 +232,7 @@ pub fn score_panel_with(ballots: &[Ballot], config: &PanelConfig) -> Result<Pane
     let Judged { decision, position_of, leading, agreement, intervals, given, decided_by } =
         judge(&ballots, weight, config)?;
 
+    let shared = groups::find(&ballots, &position_of, &config.groups, config.rho);
     let mut groups: Vec<(String, Vec<Member>)> = Vec::new();
     let mut place: BTreeMap<String, usize> = BTreeMap::new();
     for (b, position) in ballots.iter().zip(position_of) {
@@ -231,7 +254,7 @@ pub fn score_panel_with(ballots: &[Ballot], config: &PanelConfig) -> Result<Pane
     let support = minority.leading.first().map_or(0.0, |f| f.weight / weight).min(1.0);
     // Relative to the largest weight, so that no square overflows.
     let largest = ballots.iter().map(|b| b.weight).fold(0.0, f64::max);
-    let squares: f64 = ballots.iter().map(|b| (b.weight / largest).powi(2)).sum();
+    let squares = groups::squares(&ballots, largest, &config.groups, shared.as_ref());
     let effective_voters = (weight / largest).powi(2) / squares;
     let (low, high) = wilson(support, effective_voters);
     let mut all_intervals = vec![PanelInterval {
@@ -255,6 +278,7 @@ pub fn score_panel_with(ballots: &[Ballot], config: &PanelConfig) -> Result<Pane
         voters: ballots.len(),
         weight,
         effective_voters,
+        groups: shared,
         decided_by,
         confidence_terms,
     })

@@ -323,3 +323,61 @@ fn many_ballots_are_no_trouble() {
         (0..n).map(|i| Ballot::new(format!("v{i}"), Position::Vector(vec![i as f64, 1.0]))).collect();
     assert_eq!(score_panel(&vectors).unwrap_err().code(), quorate_core::Code::TooLarge);
 }
+
+fn in_groups(groups: &[&str], rho: Option<f64>) -> PanelConfig {
+    let named = groups.iter().enumerate().map(|(i, group)| (format!("v{i}"), (*group).to_owned()));
+    PanelConfig { groups: named.collect(), rho, ..PanelConfig::default() }
+}
+
+#[test]
+fn ballots_of_one_group_are_fewer_voters() {
+    let score = |votes: &[(&str, f64)], config: &PanelConfig| score_panel_with(&choices(votes), config).unwrap();
+    let five = [("a", 1.0); 5];
+    // Kish: n / (1 + (m - 1) rho).
+    for (rho, want) in [(0.0, 5.0), (0.25, 2.5), (1.0, 1.0)] {
+        let one = score(&five, &in_groups(&["m"; 5], Some(rho)));
+        assert!((one.effective_voters - want).abs() < 1e-12, "{rho}: {}", one.effective_voters);
+        assert_eq!(one.groups.as_ref().map(|groups| groups.rho_is), Some("given"));
+    }
+    // Two groups of two, and one alone: 5^2 / (5 + 2 rho + 2 rho).
+    let two = score(&five, &in_groups(&["x", "x", "y", "y", "z"], Some(0.5)));
+    assert!((two.effective_voters - 25.0 / 7.0).abs() < 1e-12);
+    // Weights and groups together, and the unit of the weights plays no part.
+    let weighted = |unit: f64| {
+        let votes = [("a", unit), ("a", 2.0 * unit), ("b", unit)];
+        score(&votes, &in_groups(&["x", "x"], Some(0.5))).effective_voters
+    };
+    assert!((weighted(1.0) - 16.0 / (6.0 + 2.0)).abs() < 1e-12);
+    assert_eq!(weighted(1.0), weighted(1e12));
+    // Nobody shares anything: as before.
+    let alone = score(&five, &in_groups(&["p", "q", "r", "s", "t"], None));
+    assert_eq!((alone.effective_voters, alone.groups), (5.0, None));
+    // The interval is that of one voter, and the arithmetic says so.
+    let clones = score(&five, &in_groups(&["m"; 5], None));
+    assert_eq!(clones.intervals[0].low, score(&five[..1], &PanelConfig::default()).intervals[0].low);
+    let lines = clones.explain();
+    assert!(lines.iter().any(|line| line == "not independent, 'm': v0, v1, v2, v3, v4"), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("effective ballots: 5^2 / 25 = 1")), "{lines:?}");
+}
+
+#[test]
+fn the_correlation_within_groups_is_estimated_where_it_can_be() {
+    let rho = |votes: &[&str], groups: &[&str]| {
+        let votes: Vec<(&str, f64)> = votes.iter().map(|vote| (*vote, 1.0)).collect();
+        let groups = score_panel_with(&choices(&votes), &in_groups(groups, None)).unwrap().groups.unwrap();
+        (groups.rho, groups.rho_is)
+    };
+    let three = ["x", "x", "y", "y", "z", "z"];
+    // All within a group agree, the groups differ: one voter each.
+    assert_eq!(rho(&["a", "a", "b", "b", "a", "a"], &three), (1.0, "estimated"));
+    // All within a group differ: nothing in common.
+    assert_eq!(rho(&["a", "b", "a", "b", "a", "b"], &three), (0.0, "estimated"));
+    // One-way analysis of variance by hand: groups (1, 1), (1, 0), (0, 0), so B = .5 and W = 1/6.
+    let (value, how) = rho(&["a", "a", "a", "b", "b", "b"], &three);
+    assert!((value - (0.5 - 1.0 / 6.0) / (0.5 + 1.0 / 6.0)).abs() < 1e-12 && how == "estimated");
+    // All alike, or too few groups: nothing tells, and a group counts as one voter.
+    assert_eq!(rho(&["a"; 6], &three), (1.0, "assumed"));
+    assert_eq!(rho(&["a", "b", "a", "b"], &["x", "x", "y", "y"]), (1.0, "assumed"));
+    let bad = PanelConfig { rho: Some(1.5), ..PanelConfig::default() };
+    assert!(score_panel_with(&choices(&[("a", 1.0)]), &bad).is_err());
+}

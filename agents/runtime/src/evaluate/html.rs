@@ -14,7 +14,8 @@ const MOST_SHOWN: usize = 200;
 /// Characters of an answer that are shown.
 const ANSWER_CHARS: usize = 1500;
 
-const STYLE: &str = "\
+/// The style of all pages.
+pub(crate) const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1c2024;--soft:#60646c;--ground:#fcfcfd;--card:#fff;--line:#dfe2e6;--good:#18794e;--bad:#b4232a;--bar:#8bb8e8}\
 @media(prefers-color-scheme:dark){:root{--ink:#edeef0;--soft:#a0a4ab;--ground:#16181b;--card:#1d2023;--line:#363a3f;--good:#4cc38a;--bad:#ff8a85;--bar:#2f6aa8}}\
 *{box-sizing:border-box}body{margin:0 auto;max-width:70rem;padding:2rem 1rem;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}\
@@ -208,7 +209,7 @@ fn range(metric: &Metric) -> String {
     )
 }
 
-fn money(value: Option<f64>) -> String {
+pub(crate) fn money(value: Option<f64>) -> String {
     value.map_or("unknown".to_owned(), |value| format!("${value:.4}"))
 }
 
@@ -224,7 +225,7 @@ fn beginning(text: &str) -> String {
 }
 
 /// Text that HTML takes as text, between tags and in attributes.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

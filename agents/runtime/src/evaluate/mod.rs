@@ -8,7 +8,7 @@
 
 mod compare;
 mod difference;
-mod html;
+pub(crate) mod html;
 mod judge;
 mod path;
 mod read;

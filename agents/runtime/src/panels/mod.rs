@@ -1,0 +1,41 @@
+//! How are several experts asked, so that what they decide together can be defended?
+//!
+//! A panel is a journal of facts, as a run is: `machine` decides by them alone what is due (with `protocol` for the six ways,
+//! `tally` for what ballots add up to, `synthesis` for the end), `driver` asks all members at once. [`crate::Runtime::panel`] is
+//! what callers use.
+
+mod answer;
+mod conformity;
+mod driver;
+mod event;
+mod fact;
+mod grouping;
+mod html;
+mod machine;
+mod offline;
+mod open;
+mod options;
+mod prompt;
+mod protocol;
+mod result;
+mod rows;
+mod seat;
+mod stage;
+mod stance;
+mod synthesis;
+mod table;
+mod tally;
+
+pub use answer::{
+    Alternative, Claim, Conformity, Coverage, DebateVerdict, Dropped, LogEntry, Minority, Objection,
+    OrderTest, PanelAnswer, PanelBallot, PanelMember, PanelRound, PanelSession, Rate, Spread,
+};
+pub(crate) use machine::Machine;
+pub use open::PanelResume;
+pub(crate) use open::{KIND, events, finished, replayed};
+pub use options::{
+    Aggregate, BallotForm, MAX_MEMBERS, MAX_OPTIONS, Member, PanelKind, PanelOptions, Role, SeedQuestion,
+    Weighting,
+};
+pub use rows::PanelRow;
+pub use stance::{Reason, Stance};
