@@ -57,7 +57,7 @@ impl Tool for HostTool {
                 let arguments = from_json(py, &Value::Object(arguments))?;
                 let given = self.function.bind(py).call1((
                     arguments,
-                    report(py, &told)?,
+                    from_json(py, &told)?,
                     CancelToken(context.cancel.clone()),
                 ))?;
                 let given = given.cast::<PyDict>().map_err(|_| invalid("a tool's result is no dict"))?;
@@ -80,7 +80,7 @@ impl Approve for HostApprove {
     fn decide(&self, pending: &Pending, cancel: &Cancel) -> quorate::Result<Option<Decision>> {
         let given = guest::call(|py| {
             let call = || {
-                let told = report(py, &runtime::pending(HOST, pending))?;
+                let told = from_json(py, &runtime::pending(HOST, pending))?;
                 let given = self.0.bind(py).call1((told, CancelToken(cancel.clone())))?;
                 let given = given.cast::<PyDict>().map_err(|_| invalid("a decision is no dict"))?;
                 options(given, "a decision")

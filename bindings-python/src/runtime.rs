@@ -257,6 +257,7 @@ impl Runtime {
             approve,
             check_output: check.map(checked),
             cancel: cancel.0.clone(),
+            ..Resume::default()
         };
         Ok(flow(whole, &self.0, Run::Resume(run_id, Box::new(going_on))))
     }
@@ -277,7 +278,7 @@ impl Runtime {
         let (experts, cancel, check_output) = (self.0.clone(), cancel.0.clone(), check.map(checked));
         let answer = blocking(py, move |host| {
             let _wake = host.cancel.when_raised(raised(&cancel));
-            let going_on = Resume { decisions, tools, approve, check_output, cancel };
+            let going_on = Resume { decisions, tools, approve, check_output, cancel, ..Resume::default() };
             runtime::answer(HOST, &experts.resume(&run_id, going_on)?)
         })?;
         from_json(py, &answer)

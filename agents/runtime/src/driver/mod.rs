@@ -13,7 +13,7 @@ mod spans;
 pub(crate) mod watch;
 
 pub(crate) use ask::priced;
-pub(crate) use reserve::{Reserved, reserve, worst};
+pub(crate) use reserve::{Reserved, reserve};
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -109,14 +109,6 @@ pub(crate) fn reserve(
     }
 }
 
-/// What a request may use at worst that is sent once, whichever of the models answers. Only counted where a limit asks for it.
-pub(crate) fn worst(model: &Model, request: &Request, ledger: &Ledger) -> Worst {
-    if !ledger.counts() {
-        return Worst { tokens: 0, cost: Some(0.0) };
-    }
-    Asked::of(model, request).worst(1, 0, request.max_tokens.unwrap_or(ANSWER_TOKENS))
-}
-
 fn with_repairs(mut reserved: Reserved, form: Option<Output>, repairs: u32) -> Result<Reserved> {
     reserved.request.output = form.map(|form| form.repairs(repairs)).transpose()?;
     Ok(reserved)
