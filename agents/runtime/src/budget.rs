@@ -368,16 +368,6 @@ impl Ledger {
 }
 
 impl Reservation {
-    /// What was used instead of the worst; where it is not known what that was, or what it cost, the worst is taken. Returns
-    /// what is counted.
-    pub(crate) fn settle(self, usage: Option<Usage>, cost: Option<f64>) -> Spent {
-        let counted = cost.or(self.worst.cost).unwrap_or(0.0);
-        let usage = usage.unwrap_or(Usage { input: self.worst.tokens, ..Usage::default() });
-        let spent = Spent { usage, cost, counted, steps: 1, ..Spent::default() };
-        self.book(&spent);
-        spent
-    }
-
     /// What was used instead of the worst.
     pub(crate) fn book(mut self, spent: &Spent) {
         if let Some(above) = self.above.take() {
@@ -404,18 +394,23 @@ mod tests {
         Worst { tokens, cost: Some(cost) }
     }
 
+    fn used(input: u64, cost: f64) -> Spent {
+        let usage = Usage { input, ..Usage::default() };
+        Spent { usage, cost: Some(cost), counted: cost, steps: 1, ..Spent::default() }
+    }
+
     #[test]
     fn what_is_reserved_counts_until_it_is_settled() {
         let ledger = Ledger::new(Budget { max_cost: Some(1.0), ..Budget::default() }, Spent::default());
         let first = ledger.reserve(worst(1, 0.5), 0.0, false).ok().unwrap();
         assert_eq!(ledger.reserve(worst(1, 0.4), 0.0, false).err(), Some("max_cost"));
         assert!(ledger.reserve(worst(1, 0.4), 0.0, true).is_ok());
-        first.settle(Some(Usage::default()), Some(0.1));
+        first.book(&used(0, 0.1));
         assert!(ledger.reserve(worst(1, 0.4), 0.0, false).is_ok());
         assert_eq!(ledger.account().reserved, (0.0, 0, 0));
-        // What a request used that failed is not known, nor what it cost.
-        let failed = ledger.reserve(worst(7, 0.4), 0.0, false).ok().unwrap().settle(None, None);
-        assert_eq!((failed.usage.input, failed.counted, failed.cost), (7, 0.4, None));
+        // Of a request that failed nobody knows what it cost: what is counted counts.
+        let failed = Spent { cost: None, counted: 0.4, ..used(0, 0.0) };
+        ledger.reserve(worst(7, 0.4), 0.0, false).ok().unwrap().book(&failed);
         assert_eq!(ledger.reserve(worst(1, 0.4), 0.0, false).err(), Some("max_cost"));
         // A run that goes on counts the same.
         let again = Ledger::new(ledger.budget().clone(), ledger.account().spent.clone());
@@ -435,7 +430,7 @@ mod tests {
     fn each_limit_stops_and_holds_back_for_the_last() {
         let of = |budget: Budget| Ledger::new(budget, Spent::default());
         let steps = of(Budget { max_steps: Some(2), ..Budget::default() });
-        steps.reserve(worst(0, 0.0), 0.0, false).ok().unwrap().settle(Some(Usage::default()), Some(0.0));
+        steps.reserve(worst(0, 0.0), 0.0, false).ok().unwrap().book(&used(0, 0.0));
         assert_eq!(steps.reserve(worst(0, 0.0), 0.0, false).err(), Some("max_steps"));
         assert!(steps.reserve(worst(0, 0.0), 0.0, true).is_ok());
         let tokens = of(Budget { max_tokens: Some(100), ..Budget::default() });
@@ -458,7 +453,7 @@ mod tests {
         let first = one.reserve(worst(10, 0.9), 0.0, false).ok().unwrap();
         assert_eq!(other.reserve(worst(10, 0.2), 0.0, false).err(), Some("max_cost"));
         assert_eq!((one.cut(), other.cut()), (None, Some("max_cost")));
-        first.settle(Some(Usage { input: 3, ..Usage::default() }), Some(0.5));
+        first.book(&used(3, 0.5));
         let (spent, reserved) = {
             let account = many.account();
             (account.spent.clone(), account.reserved)
