@@ -331,7 +331,8 @@ fn in_groups(groups: &[&str], rho: Option<f64>) -> PanelConfig {
 
 #[test]
 fn ballots_of_one_group_are_fewer_voters() {
-    let score = |votes: &[(&str, f64)], config: &PanelConfig| score_panel_with(&choices(votes), config).unwrap();
+    let score =
+        |votes: &[(&str, f64)], config: &PanelConfig| score_panel_with(&choices(votes), config).unwrap();
     let five = [("a", 1.0); 5];
     // Kish: n / (1 + (m - 1) rho).
     for (rho, want) in [(0.0, 5.0), (0.25, 2.5), (1.0, 1.0)] {
