@@ -121,9 +121,7 @@ struct Collector {
 impl Subscriber for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         match metadata.is_event() {
-            true => {
-                metadata.target().starts_with("quorate") && *metadata.level() <= tracing::Level::DEBUG
-            }
+            true => metadata.target().starts_with("quorate") && *metadata.level() <= tracing::Level::DEBUG,
             false => spans::enabled(metadata),
         }
     }
@@ -269,14 +267,8 @@ mod tests {
         work();
         let marks = spans::take();
         let told: Vec<(&str, bool)> = marks.iter().map(|mark| (mark.name, mark.ends)).collect();
-        let expected = [
-            ("run", false),
-            ("chat", false),
-            ("chat", true),
-            ("tool", false),
-            ("tool", true),
-            ("run", true),
-        ];
+        let expected =
+            [("run", false), ("chat", false), ("chat", true), ("tool", false), ("tool", true), ("run", true)];
         assert_eq!(told, expected);
         let run = Some(marks[0].span);
         assert_eq!([marks[1].parent, marks[3].parent, marks[0].parent], [run, run, None]);

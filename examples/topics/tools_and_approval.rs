@@ -22,10 +22,9 @@ fn scripted(replies: &[Value]) -> quorate::Result<Model> {
 /// Writes what happens to `out`.
 pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let schema = json!({"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]});
-    let lookup =
-        FunctionTool::new(ToolCard::new("lookup", "What a code means.", schema), |given, _| {
-            Ok(json!(if given["code"] == "C1725" { "a catheter" } else { "nothing" }))
-        })?;
+    let lookup = FunctionTool::new(ToolCard::new("lookup", "What a code means.", schema), |given, _| {
+        Ok(json!(if given["code"] == "C1725" { "a catheter" } else { "nothing" }))
+    })?;
     let schema = json!({
         "type": "object", "properties": {"code": {"type": "string"}, "count": {"type": "integer"}},
         "required": ["code", "count"],

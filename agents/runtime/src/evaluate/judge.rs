@@ -13,8 +13,8 @@ use super::seed_of;
 use super::task::Task;
 use crate::answer::Answer;
 use crate::budget::Ledger;
-use crate::driver::watch::Watch;
 use crate::driver::reserve;
+use crate::driver::watch::Watch;
 use crate::fence::fenced;
 
 /// Most tokens of one verdict, its reason included.
