@@ -92,6 +92,8 @@ fn panel(panel: &Panel) -> Result<Value> {
         .iter()
         .map(|member| {
             let mut out = matched(&member.matched)?;
+            out["fit"] = member.fit.into();
+            out["seat"] = json!(member.seat);
             out["gain"] = member.gain.into();
             out["facets"] = json!(member.facets);
             out["capabilities"] = json!(member.capabilities);
@@ -100,7 +102,9 @@ fn panel(panel: &Panel) -> Result<Value> {
         .collect::<Result<Vec<_>>>()?;
     let coverage = serde_json::to_value(&panel.coverage)
         .map_err(|e| engine(format!("a coverage could not be converted: {e}")))?;
-    Ok(json!({ "members": members, "coverage": camel(coverage), "text": panel.explain() }))
+    Ok(
+        json!({ "members": members, "coverage": camel(coverage), "smaller": panel.smaller, "text": panel.explain() }),
+    )
 }
 
 /// A question, and the id of the agent that answers it.

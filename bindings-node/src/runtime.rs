@@ -334,6 +334,7 @@ impl NativeRuntime {
                 store: store.map(|store| store.get()).transpose()?,
                 tenant,
                 budget,
+                ..RuntimeOptions::default()
             })
         };
         let experts = match quick {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray};
 use pyo3::exceptions::PyUnicodeEncodeError;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use crate::door::breathe;
 use crate::errors::{invalid, raise, shape};
+use crate::guest;
 
 /// The name of an object's type, for messages.
 pub fn type_name(value: &Bound<'_, PyAny>) -> String {
@@ -134,7 +136,14 @@ pub fn is_missing(value: &Bound<'_, PyAny>) -> bool {
 
 /// Imports numpy, so that what fails there (a missing package, Ctrl-C) is an exception and not a panic of its binding.
 fn need_numpy(py: Python<'_>) -> PyResult<()> {
-    py.import("numpy").map(|_| ())
+    static THERE: AtomicBool = AtomicBool::new(false);
+    if THERE.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    // Much of Python runs then, at which the interpreter may end.
+    guest::within(py, || py.import("numpy"))?;
+    THERE.store(true, Ordering::Release);
+    Ok(())
 }
 
 /// Can this be a numpy array? If so numpy is there afterwards; lists and tuples need not import it.

@@ -60,7 +60,7 @@ pub struct CancelToken(pub Cancel);
 #[pyclass(frozen, module = "quorate", name = "Told")]
 pub struct Told {
     #[expect(dead_code, reason = "its drop is what it does")]
-    told: quorate::core::Told,
+    wake: quorate::core::Wake,
 }
 
 /// Adds the class to the module.
@@ -196,7 +196,7 @@ fn wait<T: Send + 'static>(work: impl FnOnce(&Host) -> Result<T> + Send + 'stati
     drop(host);
     let mut signal: Option<(PyErr, Instant)> = None;
     loop {
-        match errands.recv_timeout(POLL) {
+        match spare::recv(&errands, POLL) {
             Ok(Message::Done) => break,
             Ok(Message::Errand(errand)) => {
                 // Dropped where the interpreter is about to end.
@@ -292,7 +292,7 @@ impl CancelToken {
     /// Has the bell ring this number when the token is cancelled, at once where it is, as long as the result is kept.
     fn _ring(&self, bell: &Bell, number: u64) -> Told {
         let ring = bell.ringer(number);
-        Told { told: self.0.tell(ring) }
+        Told { wake: self.0.when_raised(ring) }
     }
 
     /// Calls ``function``; what it calls of quorate works on this thread and stops when the token is cancelled.

@@ -46,8 +46,8 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 static PHASE: AtomicU8 = AtomicU8::new(RUNNING);
 /// The thread that ends the interpreter, and goes on.
 static LAST: OnceLock<ThreadId> = OnceLock::new();
-/// Threads that are outside, or on their way back.
-static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
+/// Threads that have looked, and are about to take the interpreter's lock.
+static COMING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// How many functions of the host this thread is calling, one within another.
@@ -81,43 +81,86 @@ pub fn call<T>(work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
 
 /// The same for a function of which more is known.
 pub fn call_as<T>(guest: Guest, work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
-    struct Counted(c_long);
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            CALLING.set(CALLING.get() - 1);
-            let mut guests = guests();
-            if let Some(at) = guests.iter().rposition(|(thread, _)| *thread == self.0) {
-                guests.swap_remove(at);
-            }
-        }
-    }
     let ended = || Error::new(Code::Callback, "the interpreter has ended");
+    let coming = Coming::new();
+    if PHASE.load(Ordering::SeqCst) != RUNNING {
+        return Err(ended());
+    }
     let guarded = |py: Python<'_>| {
-        let thread = py.import("_thread").and_then(|module| module.call_method0("get_ident")?.extract());
-        let thread = thread.map_err(|_| ended())?;
+        drop(coming);
+        let thread = ident(py).map_err(|_| ended())?;
         // Who ends the interpreter holds its lock as it says so.
         if PHASE.load(Ordering::Acquire) != RUNNING {
             return Err(ended());
         }
-        guests().push((thread, guest));
-        CALLING.set(CALLING.get() + 1);
-        let _counted = Counted(thread);
+        let _counted = Counted::new(thread, guest);
         work(py)
     };
     Python::try_attach(guarded).unwrap_or_else(|| Err(ended()))
 }
 
+/// Runs `work`, in which much of Python runs, on a thread that has the interpreter's lock: its end waits for it as for functions
+/// of the host.
+pub fn within<T>(py: Python<'_>, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let _counted = Counted::new(ident(py)?, Guest::default());
+    work()
+}
+
+fn ident(py: Python<'_>) -> PyResult<c_long> {
+    py.import("_thread")?.call_method0("get_ident")?.extract()
+}
+
+/// A thread in which a function is being called. The interpreter's lock is held when it is made and dropped.
+struct Counted(c_long);
+
+impl Counted {
+    fn new(thread: c_long, guest: Guest) -> Self {
+        guests().push((thread, guest));
+        CALLING.set(CALLING.get() + 1);
+        Counted(thread)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        CALLING.set(CALLING.get() - 1);
+        let mut guests = guests();
+        if let Some(at) = guests.iter().rposition(|(thread, _)| *thread == self.0) {
+            guests.swap_remove(at);
+        }
+    }
+}
+
+/// Counts a thread as coming. Who ends the interpreter first says so, and then waits for those that come; they are counted
+/// first, and then look.
+struct Coming;
+
+impl Coming {
+    fn new() -> Self {
+        COMING.fetch_add(1, Ordering::SeqCst);
+        Coming
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        COMING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Runs `work` without the interpreter's lock. A thread that would come back while the interpreter ends never does.
 pub fn detach<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
-    OUTSIDE.fetch_add(1, Ordering::AcqRel);
-    let found = py.detach(|| {
+    let (found, _coming) = py.detach(|| {
         let found = work();
-        while stays() {
-            thread::park();
+        let coming = Coming::new();
+        if stays() {
+            drop(coming);
+            loop {
+                thread::park();
+            }
         }
-        found
+        (found, coming)
     });
-    OUTSIDE.fetch_sub(1, Ordering::AcqRel);
     found
 }
 
@@ -148,7 +191,7 @@ pub fn staying<T>(work: Result<T>) -> Result<T> {
 
 /// Whether this thread must not come back to Python any more.
 pub fn stays() -> bool {
-    let outside = match PHASE.load(Ordering::Acquire) {
+    let outside = match PHASE.load(Ordering::SeqCst) {
         RUNNING => false,
         ENDING => CALLING.get() == 0,
         _ => true,
@@ -169,10 +212,11 @@ fn begin_end() {
 #[pyfunction]
 fn end_calls(py: Python<'_>) {
     let _ = LAST.set(thread::current().id());
-    PHASE.store(ENDING, Ordering::Release);
-    if OUTSIDE.load(Ordering::Acquire) > 0 {
+    PHASE.store(ENDING, Ordering::SeqCst);
+    let begun = Instant::now();
+    while COMING.load(Ordering::SeqCst) > 0 && begun.elapsed() < Duration::from_secs(1) {
         // Those that had looked before are back in a moment.
-        py.detach(|| sleep(Duration::from_millis(10)));
+        py.detach(|| sleep(Duration::from_millis(1)));
     }
     let reads = || guests().iter().filter(|(_, guest)| guest.writes.is_none()).cloned().collect::<Guests>();
     for cancel in reads().into_iter().filter_map(|(_, guest)| guest.cancel) {
@@ -248,5 +292,5 @@ fn tell(py: Python<'_>, line: &str) {
 #[pyfunction]
 fn begin_calls() {
     guests().clear();
-    OUTSIDE.store(0, Ordering::Release);
+    COMING.store(0, Ordering::SeqCst);
 }

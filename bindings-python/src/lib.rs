@@ -11,6 +11,7 @@ mod door;
 mod embed;
 mod errors;
 mod eval;
+mod functions;
 mod given;
 mod guest;
 mod hits;

@@ -9,7 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use quorate::core::{events, forks};
+use pyo3::types::{PyDict, PyTuple};
+use quorate::core::{events, forks, spans};
+
+use crate::convert::from_json;
 
 /// How long what was said outside of calls waits for a call to hand it over.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -46,11 +49,16 @@ static COURIER: AtomicU64 = AtomicU64::new(0);
 /// Collects events from now on, unless the process has a subscriber of tracing already.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     events::collect(send_later);
+    module.add_function(wrap_pyfunction!(listen_to_spans, module)?)?;
     module.add_function(wrap_pyfunction!(deliver_last, module)?)
 }
 
 /// Hands over what was said. What a handler raises is the call's exception.
 pub fn deliver(py: Python<'_>) -> PyResult<()> {
+    if spans::waiting() {
+        let marks: Vec<_> = spans::take().into_iter().map(|mark| told(py, mark)).collect::<PyResult<_>>()?;
+        py.import("quorate.telemetry")?.getattr("_deliver")?.call1((marks,))?;
+    }
     if !events::waiting() {
         return Ok(());
     }
@@ -60,6 +68,21 @@ pub fn deliver(py: Python<'_>) -> PyResult<()> {
         give.call1((event.level.as_str(), event.target, text, event.message, event.fields))?;
     }
     Ok(())
+}
+
+/// A mark as Python takes it: number, parent, name, attributes, nanoseconds, whether it is the end.
+fn told(py: Python<'_>, mark: spans::Mark) -> PyResult<Bound<'_, PyTuple>> {
+    let fields = PyDict::new(py);
+    for (name, value) in mark.fields {
+        fields.set_item(name, from_json(py, &value)?)?;
+    }
+    (mark.span, mark.parent, mark.name, fields, mark.time, mark.ends).into_pyobject(py)
+}
+
+/// Notes spans from now on, or not any more.
+#[pyfunction]
+fn listen_to_spans(on: bool) {
+    spans::listen(on);
 }
 
 /// Hands over what was said, for the last time: the interpreter ends.
@@ -78,7 +101,7 @@ fn send_later() {
     let courier = thread::Builder::new().name("quorate-log".to_owned()).spawn(|| {
         for _ in 0..PATIENCE {
             thread::sleep(PAUSE);
-            if CALLS.load(Ordering::Acquire) == 0 || !events::waiting() {
+            if CALLS.load(Ordering::Acquire) == 0 || !(events::waiting() || spans::waiting()) {
                 break;
             }
         }

@@ -14,7 +14,7 @@ use quorate_bindings::{Flow, Host};
 use serde_json::Value;
 
 use crate::bell::Bell;
-use crate::convert::{from_json, report, sequence, text, texts, type_name};
+use crate::convert::{from_json, sequence, text, texts, type_name};
 use crate::door::{CancelToken, Held, await_here, blocking, quick};
 use crate::errors::{OrRaise, invalid, known, raise};
 use crate::guest;
@@ -158,7 +158,7 @@ fn answer(
     cancel.check()?;
     let answered = guest::call(|py| {
         let call = || {
-            let told = (report(py, &request.to_json())?, CancelToken(cancel.clone()));
+            let told = (from_json(py, &request.to_json())?, CancelToken(cancel.clone()));
             let given = function.bind(py).call1(told)?;
             let plain = py.import("quorate._models")?.getattr("_scripted")?.call1((given,))?;
             said(&plain, "what the model's function gave")

@@ -71,7 +71,7 @@ fn ask_panel<'py>(
     let asked = asked(given, models, cancel)?;
     let experts = experts.0.clone();
     let found = blocking(py, move |host| {
-        let _told = host.cancel.tell(raised(&asked.cancel));
+        let _wake = host.cancel.when_raised(raised(&asked.cancel));
         runtime::panel(HOST, &experts.panel(question, asked)?)
     })?;
     from_json(py, &found)
@@ -102,7 +102,7 @@ fn resume_panel<'py>(
     let given = going_on(models, cancel);
     let experts = experts.0.clone();
     let found = blocking(py, move |host| {
-        let _told = host.cancel.tell(raised(&given.cancel));
+        let _wake = host.cancel.when_raised(raised(&given.cancel));
         runtime::panel(HOST, &experts.resume_panel(&run_id, given)?)
     })?;
     from_json(py, &found)

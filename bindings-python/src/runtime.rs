@@ -2,29 +2,27 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
-    AgentReport, Approve, Change, Conversation as Talk, Decision, Effect, EvaluateOptions, Pending, Question,
-    Resume, Runtime as Experts, RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, evaluate_agents,
-    sources_tool,
+    AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Question, Resume,
+    Runtime as Experts, RuntimeOptions, Tool, agent_tool, evaluate_agents, sources_tool,
 };
 use quorate::state::StateStore as Store;
 use quorate::{Cancel, Code, Sources};
 use quorate_bindings::Host;
 use quorate_bindings::runtime::{self, Run};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::agents::AgentRegistry;
-use crate::convert::{from_json, report, sequence, text, texts, type_name};
+use crate::convert::{from_json, sequence, text, texts, type_name};
 use crate::door::{CancelToken, Held, blocking, quick};
 use crate::errors::{OrRaise, invalid};
-use crate::guest;
+use crate::functions::{HostApprove, HostTool, checked};
 use crate::kb::{KnowledgeBase, telling};
 use crate::metadata::object;
-use crate::models::{LanguageModel, ModelFlow, failed};
+use crate::models::{LanguageModel, ModelFlow};
 use crate::scalar::scalar;
 
 const HOST: Host = Host::Python;
@@ -111,6 +109,7 @@ fn open_runtime(
         budget: runtime::budget(HOST, options(budget, "a budget's options")?).or_raise()?,
         tools: tools_of(tools)?,
         approve: approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>),
+        ..RuntimeOptions::default()
     };
     Ok(Runtime(Held::new(Experts::new(options).or_raise()?)))
 }
@@ -153,76 +152,6 @@ impl NativeTool {
     }
 }
 
-struct HostTool {
-    card: ToolCard,
-    function: Py<PyAny>,
-    /// Whether it was made when the interpreter was about to end already.
-    late: bool,
-}
-
-impl HostTool {
-    fn new(card: ToolCard, function: Bound<'_, PyAny>) -> Self {
-        HostTool { card, function: function.unbind(), late: guest::ending() }
-    }
-
-    /// What the end of the interpreter must know of a call.
-    fn guest(&self, context: &ToolContext) -> guest::Guest {
-        let until = || Instant::now() + Duration::from_secs_f64(self.card.timeout);
-        let writes = (self.card.effect == Effect::Write).then(|| (self.card.name.clone(), until()));
-        guest::Guest { writes, cancel: Some(context.cancel.clone()) }
-    }
-}
-
-impl Tool for HostTool {
-    fn card(&self) -> &ToolCard {
-        &self.card
-    }
-
-    fn run(&self, arguments: Map<String, Value>, context: &ToolContext) -> quorate::Result<Value> {
-        let ran = guest::call_as(self.guest(context), |py| {
-            let call = || {
-                let told = json!({
-                    "run_id": context.run_id, "call_id": context.call_id, "idempotency_key": context.idempotency_key,
-                    "tenant": context.tenant,
-                });
-                let arguments = from_json(py, &Value::Object(arguments))?;
-                let given = self.function.bind(py).call1((
-                    arguments,
-                    report(py, &told)?,
-                    CancelToken(context.cancel.clone()),
-                ))?;
-                let given = given.cast::<PyDict>().map_err(|_| invalid("a tool's result is no dict"))?;
-                options(given, "a tool's result")
-            };
-            let mut given = call().map_err(|raised| failed(py, raised, "the tool"))?;
-            Ok(given["result"].take())
-        });
-        if ran.is_err() && guest::ending() && !self.late {
-            guest::stay();
-        }
-        ran
-    }
-}
-
-/// Who approves, in Python: `function(pending)` gives `{"decision": ...}`.
-struct HostApprove(Py<PyAny>);
-
-impl Approve for HostApprove {
-    fn decide(&self, pending: &Pending, cancel: &Cancel) -> quorate::Result<Option<Decision>> {
-        let given = guest::call(|py| {
-            let call = || {
-                let told = report(py, &runtime::pending(HOST, pending))?;
-                let given = self.0.bind(py).call1((told, CancelToken(cancel.clone())))?;
-                let given = given.cast::<PyDict>().map_err(|_| invalid("a decision is no dict"))?;
-                options(given, "a decision")
-            };
-            call().map_err(|raised| failed(py, raised, "the function approve"))
-        });
-        let mut given = guest::staying(given)?;
-        runtime::decision(&given["decision"].take())
-    }
-}
-
 /// What the host adds to a question.
 fn asked(
     question: String,
@@ -231,18 +160,20 @@ fn asked(
     approve: Option<Py<PyAny>>,
     talk: Option<&Conversation>,
     cancel: &Cancel,
+    check: Option<Py<PyAny>>,
 ) -> PyResult<Question> {
     let mut question =
         runtime::question(HOST, question, options(given, "a question's options")?).or_raise()?;
     question.talk = talk.map(|talk| (*talk.0).clone());
     question.cancel = cancel.clone();
+    question.check_output = check.map(checked);
     question.tools = Some(tools_of(tools)?);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
     Ok(question)
 }
 
 /// What raises the flag of a run.
-pub fn raised(run: &Cancel) -> impl FnOnce() + Send + 'static {
+pub fn raised(run: &Cancel) -> impl Fn() + Send + Sync + 'static {
     let run = run.clone();
     move || run.cancel()
 }
@@ -269,6 +200,7 @@ fn decided(given: &Bound<'_, PyDict>) -> PyResult<Vec<(String, Decision)>> {
 
 #[pymethods]
 impl Runtime {
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn ask<'py>(
         &self,
         py: Python<'py>,
@@ -278,17 +210,19 @@ impl Runtime {
         approve: Option<Py<PyAny>>,
         talk: Option<&Conversation>,
         cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, approve, talk, &cancel.0)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0, check)?;
         let experts = self.0.clone();
         let answer = blocking(py, move |host| {
-            let _told = host.cancel.tell(raised(&question.cancel));
+            let _wake = host.cancel.when_raised(raised(&question.cancel));
             runtime::answer(HOST, &experts.ask(question)?)
         })?;
         from_json(py, &answer)
     }
 
     /// The events of a question; the last alone with `whole`.
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn flow(
         &self,
         #[pyo3(from_py_with = scalar)] question: String,
@@ -297,13 +231,15 @@ impl Runtime {
         approve: Option<Py<PyAny>>,
         talk: Option<&Conversation>,
         cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
         whole: bool,
     ) -> PyResult<ModelFlow> {
-        let question = asked(question, given, tools, approve, talk, &cancel.0)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0, check)?;
         Ok(flow(whole, &self.0, Run::Ask(Box::new(question))))
     }
 
     /// The events of a run that goes on.
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn resume_flow(
         &self,
         #[pyo3(from_py_with = scalar)] run_id: String,
@@ -311,6 +247,7 @@ impl Runtime {
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
         cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
         whole: bool,
     ) -> PyResult<ModelFlow> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
@@ -318,11 +255,14 @@ impl Runtime {
             decisions: decided(decisions)?,
             tools: Some(tools_of(tools)?),
             approve,
+            check_output: check.map(checked),
             cancel: cancel.0.clone(),
+            ..Resume::default()
         };
         Ok(flow(whole, &self.0, Run::Resume(run_id, Box::new(going_on))))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn resume<'py>(
         &self,
         py: Python<'py>,
@@ -331,13 +271,14 @@ impl Runtime {
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
         cancel: &CancelToken,
+        check: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
         let (decisions, tools) = (decided(decisions)?, Some(tools_of(tools)?));
-        let (experts, cancel) = (self.0.clone(), cancel.0.clone());
+        let (experts, cancel, check_output) = (self.0.clone(), cancel.0.clone(), check.map(checked));
         let answer = blocking(py, move |host| {
-            let _told = host.cancel.tell(raised(&cancel));
-            let going_on = Resume { decisions, tools, approve, cancel };
+            let _wake = host.cancel.when_raised(raised(&cancel));
+            let going_on = Resume { decisions, tools, approve, check_output, cancel, ..Resume::default() };
             runtime::resumed(HOST, &experts, &run_id, going_on)
         })?;
         from_json(py, &answer)
@@ -505,7 +446,7 @@ impl Runtime {
         tools: &Bound<'py, PyAny>,
         talk: Option<&Conversation>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, None, talk, &Cancel::new())?;
+        let question = asked(question, given, tools, None, talk, &Cancel::new(), None)?;
         let experts = self.0.clone();
         let messages =
             blocking(py, move |host| experts.prompt(Question { cancel: host.cancel.clone(), ..question }))?;

@@ -70,16 +70,6 @@ def runs_of(*runtimes):
     return [step.error for one in answers for step in one.steps if step.error]
 
 
-def approval_required(tmp_path):
-    registry = quorate.AgentRegistry(catalog=None)
-    for name in ("boss", "helper"):
-        registry.add({"id": name, "name": name.title(), "summary": f"Works as {name} in the clinic."})
-    send = tool(name="send", effect="write")(lambda: None)
-    helper = Runtime(registry=registry, model=calls("send", {}), tools=[send])
-    boss = Runtime(registry=registry, model=calls("ask_helper", {"question": "q"}), tools=[quorate.agent_tool(helper, "helper")])
-    of_tool(boss, agent="boss")
-
-
 def budget_exceeded(tmp_path):
     runtime = with_tools("sleeps", {}, sleeps)
     assert runtime.ask("go", budget=Budget(max_seconds=0.5)).stopped_by == "max_seconds"
@@ -275,7 +265,7 @@ RAISED = {
     "tool_failed": lambda at: of_tool(with_tools("fails", {}, fails)),
     "tool_timeout": lambda at: of_tool(with_tools("sleeps", {}, tool(timeout=0.1)(sleeps))),
     "tool_unknown": lambda at: of_tool(with_tools("nothing", {}, fails)),
-    "approval_required": approval_required,
+    "approval_required": lambda at: of_tool(with_tools("send", {}, tool(name="send", effect="write")(fails)), approve=lambda pending: False),
     "budget_exceeded": budget_exceeded,
     "budget_unpriced": lambda at: Runtime(model=ScriptedModel([])).ask("q", budget=Budget(max_cost=1.0)),
     "step_limit": step_limit,

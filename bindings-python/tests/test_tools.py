@@ -225,7 +225,7 @@ def unknown(x: Nowhere): ...  # noqa: F821
         (gathers, "functools.wraps"),
         (unknown, "Nowhere"),
         (lambda x: x, "give name="),
-        (tool(keyed), "not of type Tool"),
+        (tool(keyed), "a tool already"),
         ("keyed", "not of type str"),
         (None, "not of type NoneType"),
         (dict.get, "a method without its object"),

@@ -26,6 +26,7 @@ pub fn panel(mut args: Args, filter: Option<Filter>) -> Result<PanelOptions> {
     let defaults = PanelOptions::default();
     Ok(PanelOptions {
         size: args.or("size", defaults.size, count)?,
+        min_fit: args.or("min_fit", defaults.min_fit, number)?,
         diversity: args.or("diversity", defaults.diversity, number)?,
         thrift: args.or("thrift", defaults.thrift, number)?,
         pool: args.or("pool", defaults.pool, count)?,

@@ -101,7 +101,7 @@ codes! {
     StreamIncomplete, "stream_incomplete", Unavailable, "A stream ended before its end; what had come is in the partial result.";
     ContextOverflow, "context_overflow", InvalidInput, "The messages are longer than the model reads.";
     ModelRefused, "model_refused", Unavailable, "The model declined to give the output that was asked for.";
-    OutputInvalid, "output_invalid", Unavailable, "A model's output does not fit the schema; the message gives the path.";
+    OutputInvalid, "output_invalid", Unavailable, "A model's output does not fit the schema, or the host refused it; the message gives the path, or what the host said.";
     ToolArguments, "tool_arguments", InvalidInput, "The arguments of a tool call are not valid JSON, or do not fit the tool's schema.";
     ToolFailed, "tool_failed", Unavailable, "A tool failed; the message is what it said.";
     ToolTimeout, "tool_timeout", Unavailable, "A tool did not end within its time.";
@@ -112,7 +112,7 @@ codes! {
     StepLimit, "step_limit", Conflict, "Runs start one another too deep.";
     QuorumMissed, "quorum_missed", Conflict, "Too few members of a panel gave a ballot.";
     ReplayMismatch, "replay_mismatch", Conflict, "A request is not the recorded one; the message gives the difference.";
-    RunConflict, "run_conflict", Conflict, "Another holder, in this process or another one, is going on with the run.";
+    RunConflict, "run_conflict", Conflict, "Another holder, in this process or another one, is going on with the run, or its idempotency key was used for another question.";
     StaleWrite, "stale_write", Conflict, "A run has gone on without this handle: its lease was taken, or an entry's number does not follow.";
     LoadFailed, "load_failed", InvalidInput, "A file could not be read as what its name says; the message gives the reason.";
     Callback, "callback", InvalidInput, "A function given by the host failed.";

@@ -12,8 +12,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
+use tracing_core::span::Current;
 
 use crate::fork::PerProcess;
+use crate::spans;
 
 /// How many events wait at most; beyond it the oldest are dropped, and the next one taken says how many.
 pub const MAX_WAITING: usize = 1024;
@@ -118,20 +120,23 @@ struct Collector {
 
 impl Subscriber for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event()
-            && metadata.target().starts_with("quorate")
-            && *metadata.level() <= tracing::Level::DEBUG
+        match metadata.is_event() {
+            true => metadata.target().starts_with("quorate") && *metadata.level() <= tracing::Level::DEBUG,
+            false => spans::enabled(metadata),
+        }
     }
 
     fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
         Some(tracing::level_filters::LevelFilter::DEBUG)
     }
 
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        spans::begin(attributes)
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        spans::record(id, values);
+    }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
@@ -163,9 +168,30 @@ impl Subscriber for Collector {
         (self.wake)();
     }
 
-    fn enter(&self, _: &Id) {}
+    fn enter(&self, id: &Id) {
+        spans::enter(id);
+    }
 
-    fn exit(&self, _: &Id) {}
+    fn exit(&self, id: &Id) {
+        spans::exit(id);
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        spans::share(id);
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        let ended = spans::close(&id);
+        if ended {
+            (self.wake)();
+        }
+        ended
+    }
+
+    fn current_span(&self) -> Current {
+        spans::current().map_or_else(Current::none, |(id, metadata)| Current::new(id, metadata))
+    }
 }
 
 #[derive(Default)]
@@ -223,5 +249,34 @@ mod tests {
             events.len()
         );
         assert_eq!(events.last().map(|event| event.message.as_str()), Some("1026"));
+
+        let work = || {
+            let run = tracing::info_span!(target: "quorate", "run", id = "r", status = tracing::field::Empty);
+            run.in_scope(|| {
+                tracing::info_span!(target: "quorate", "chat", tokens = 3_u64).in_scope(|| ());
+                tracing::info_span!(target: "somebody_else", "other").in_scope(|| ());
+                let within = tracing::Span::current();
+                let tool = || tracing::info_span!(target: "quorate", parent: &within, "tool").in_scope(|| ());
+                std::thread::scope(|scope| scope.spawn(tool).join()).unwrap();
+            });
+            run.record("status", "done");
+        };
+        work();
+        assert!(spans::take().is_empty(), "nobody listens");
+        spans::listen(true);
+        work();
+        let marks = spans::take();
+        let told: Vec<(&str, bool)> = marks.iter().map(|mark| (mark.name, mark.ends)).collect();
+        let expected =
+            [("run", false), ("chat", false), ("chat", true), ("tool", false), ("tool", true), ("run", true)];
+        assert_eq!(told, expected);
+        let run = Some(marks[0].span);
+        assert_eq!([marks[1].parent, marks[3].parent, marks[0].parent], [run, run, None]);
+        assert_eq!(marks[2].fields, [("tokens", serde_json::json!(3))]);
+        assert_eq!(marks[5].fields, [("id", "r".into()), ("status", "done".into())]);
+        assert!(marks[5].time >= marks[0].time && !spans::waiting());
+        spans::listen(false);
+        work();
+        assert!(spans::take().is_empty());
     }
 }

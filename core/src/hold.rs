@@ -23,6 +23,12 @@ pub struct Hold<T> {
     process: AtomicU64,
 }
 
+impl<T: Default> Default for Hold<T> {
+    fn default() -> Self {
+        Hold::new(T::default())
+    }
+}
+
 impl<T> Hold<T> {
     /// A lock that nobody has.
     pub const fn new(value: T) -> Self {

@@ -19,6 +19,7 @@ pub mod parallel;
 mod read;
 #[cfg(feature = "http")]
 pub mod runtime;
+pub mod spans;
 pub mod spare;
 mod task;
 pub mod vector;
@@ -27,4 +28,4 @@ pub use error::{Code, Error, Kind, MAX_MESSAGE_BYTES, Result, shorten};
 pub use fork::forks;
 pub use hold::{Hold, Lazy};
 pub use read::{open_file, read_file};
-pub use task::{Cancel, Told};
+pub use task::{Cancel, Wake};

@@ -3,18 +3,26 @@
 //! A thread that has ended its work waits a while for more, since starting one costs as much as a short request does.
 
 use std::io;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fork::PerProcess;
-use crate::{Code, Error, Result};
+use crate::{Code, Error};
 
 /// How long a thread waits for more work.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// At most so many threads wait.
 const MOST: usize = 16;
+/// How long a thread stays awake for what may come in a moment.
+const MOMENT: Duration = Duration::from_micros(100);
+/// At most so many threads stay awake at once: of many that wait, each would take the others' time.
+const MOST_AWAKE: usize = 3;
+
+/// The threads that stay awake.
+static AWAKE: AtomicUsize = AtomicUsize::new(0);
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -36,7 +44,7 @@ static WAITING: PerProcess<Arc<Mutex<Waiting>>> = PerProcess::new();
 /// assert_eq!(result.recv(), Ok(42));
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
-pub fn run(work: impl FnOnce() + Send + 'static) -> Result<()> {
+pub fn run(work: impl FnOnce() + Send + 'static) -> crate::Result<()> {
     let waiting = WAITING.get(|| Ok(Arc::default()))?;
     let work: Work = Box::new(work);
     let number = {
@@ -66,7 +74,7 @@ fn start(number: u64, waiting: Arc<Mutex<Waiting>>, first: Work) -> io::Result<(
                 }
                 waiting.threads.push((number, sender.clone()));
             }
-            let next = receiver.recv_timeout(PATIENCE).or_else(|e| {
+            let next = recv(&receiver, PATIENCE).or_else(|e| {
                 let mut waiting = lock(&waiting);
                 let before = waiting.threads.len();
                 waiting.threads.retain(|(other, _)| *other != number);
@@ -82,6 +90,31 @@ fn start(number: u64, waiting: Arc<Mutex<Waiting>>, first: Work) -> io::Result<(
         }
     };
     thread::Builder::new().name("quorate".to_owned()).spawn(serve).map(|_| ())
+}
+
+/// Waits for what another thread sends, for at most `limit`. What comes within the time that waking a sleeping core takes is
+/// waited for awake, while others have their turn.
+pub fn recv<T>(receiver: &Receiver<T>, limit: Duration) -> Result<T, RecvTimeoutError> {
+    struct Awake;
+    impl Drop for Awake {
+        fn drop(&mut self) {
+            AWAKE.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    if AWAKE.fetch_add(1, Ordering::Relaxed) < MOST_AWAKE {
+        let _awake = Awake;
+        let begun = Instant::now();
+        while begun.elapsed() < MOMENT {
+            match receiver.try_recv() {
+                Ok(found) => return Ok(found),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Empty) => thread::yield_now(),
+            }
+        }
+    } else {
+        AWAKE.fetch_sub(1, Ordering::Relaxed);
+    }
+    receiver.recv_timeout(limit)
 }
 
 fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {

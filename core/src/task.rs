@@ -15,47 +15,52 @@ use crate::{Code, Error, Hold, Result};
 /// cancel.clone().cancel();
 /// assert_eq!(cancel.check().unwrap_err().code().as_str(), "cancelled");
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Cancel(Arc<Flag>);
 
-type Tell = Box<dyn FnOnce() + Send>;
-
+#[derive(Default)]
 struct Flag {
     raised: AtomicBool,
-    told: Hold<Waiting>,
+    /// The flag that this one is raised with.
+    above: Option<Cancel>,
+    wakes: Hold<Wakes>,
 }
 
-/// Those who are told once a flag is raised.
-struct Waiting {
-    waiting: Vec<(u64, Tell)>,
-    /// The number of the newest.
-    numbers: u64,
+/// Who is told, each by its number.
+#[derive(Default)]
+struct Wakes {
+    last: u64,
+    all: Vec<(u64, Arc<dyn Fn() + Send + Sync>)>,
 }
 
-impl Default for Flag {
-    fn default() -> Self {
-        let told = Hold::new(Waiting { waiting: Vec::new(), numbers: 0 });
-        Flag { raised: AtomicBool::new(false), told }
+/// Somebody who is told when a flag is raised; not any more once it is dropped.
+pub struct Wake(Vec<(Cancel, u64)>);
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        for (flag, number) in &self.0 {
+            if let Some(mut wakes) = flag.0.wakes.take() {
+                wakes.all.retain(|(other, _)| other != number);
+            }
+        }
     }
-}
-
-impl fmt::Debug for Flag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Flag").field(&self.raised).finish()
-    }
-}
-
-/// Somebody who is told when a flag is raised; not any more once this is dropped.
-#[derive(Debug)]
-#[must_use = "who is told is forgotten when this is dropped"]
-pub struct Told {
-    of: Cancel,
-    number: u64,
 }
 
 thread_local! {
     /// The flag that covers what this thread is doing, where there is one.
     static COVER: RefCell<Option<Cancel>> = const { RefCell::new(None) };
+}
+
+impl fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cancel").field(&self.is_cancelled()).finish()
+    }
+}
+
+impl fmt::Debug for Wake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wake").finish_non_exhaustive()
+    }
 }
 
 impl Cancel {
@@ -64,46 +69,67 @@ impl Cancel {
         Self::default()
     }
 
-    /// Raises the flag, for every clone, and tells those who wait for that.
+    /// A flag that is raised with this one, and can be raised alone: of one among many pieces of work.
+    ///
+    /// ```
+    /// let (all, other) = (quorate_core::Cancel::new(), quorate_core::Cancel::new());
+    /// let (one, two) = (all.child(), all.child());
+    /// one.cancel();
+    /// assert!(one.is_cancelled() && !two.is_cancelled() && !all.is_cancelled());
+    /// all.cancel();
+    /// assert!(two.is_cancelled() && !other.is_cancelled());
+    /// ```
+    pub fn child(&self) -> Cancel {
+        Cancel(Arc::new(Flag { above: Some(self.clone()), ..Flag::default() }))
+    }
+
+    /// Raises the flag, for every clone, and tells who waits for it.
     pub fn cancel(&self) {
-        self.0.raised.store(true, Ordering::Release);
-        let told = self.0.told.take().map(|mut told| std::mem::take(&mut told.waiting));
-        for (_, tell) in told.unwrap_or_default() {
-            tell();
+        if self.0.raised.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let wakes = self.0.wakes.take().map(|wakes| wakes.all.clone());
+        for (_, wake) in wakes.into_iter().flatten() {
+            wake();
         }
     }
 
     /// Whether the flag is raised.
     pub fn is_cancelled(&self) -> bool {
-        self.0.raised.load(Ordering::Acquire)
+        self.0.raised.load(Ordering::Acquire) || self.0.above.as_ref().is_some_and(Cancel::is_cancelled)
     }
 
-    /// Has `tell` called once the flag is raised, on the thread that raises it; at once where it is. It must be quick, and take no lock that
-    /// somebody holds while he raises the flag. For those who wait for something that does not look at the flag.
+    /// Has `wake` called, on the thread that raises the flag, so that nobody has to look again and again; at once where it
+    /// is raised already, and it may be called more than once. It must be quick, and not unwind.
     ///
     /// ```
-    /// let (cancel, (sender, waits)) = (quorate_core::Cancel::new(), std::sync::mpsc::channel());
-    /// let told = cancel.tell(move || drop(sender.send("stop")));
+    /// let cancel = quorate_core::Cancel::new();
+    /// let (sender, told) = std::sync::mpsc::channel();
+    /// let wake = cancel.when_raised(move || {
+    ///     let _ = sender.send(());
+    /// });
     /// cancel.cancel();
-    /// assert_eq!(waits.recv(), Ok("stop"));
-    /// drop(told);
+    /// assert!(told.recv().is_ok());
+    /// # drop(wake);
     /// ```
-    pub fn tell(&self, tell: impl FnOnce() + Send + 'static) -> Told {
-        let mut tell: Option<Tell> = Some(Box::new(tell));
-        let mut number = 0;
-        // Where a thread of the parent process held the lock at the fork, nobody can be told.
-        if let Some(mut told) = self.0.told.take() {
-            // Who raises the flag takes the lock after that: nobody is left out.
-            if !self.is_cancelled() {
-                told.numbers += 1;
-                number = told.numbers;
-                told.waiting.extend(tell.take().map(|tell| (number, tell)));
+    pub fn when_raised(&self, wake: impl Fn() + Send + Sync + 'static) -> Wake {
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(wake);
+        let mut told = Vec::new();
+        let mut flag = Some(self);
+        while let Some(one) = flag {
+            if let Some(mut wakes) = one.0.wakes.take() {
+                wakes.last += 1;
+                let number = wakes.last;
+                wakes.all.push((number, Arc::clone(&wake)));
+                told.push((one.clone(), number));
             }
+            flag = one.0.above.as_ref();
         }
-        if let Some(tell) = tell.filter(|_| self.is_cancelled()) {
-            tell();
+        // Whoever raises it from now on tells; before, nobody did.
+        if self.is_cancelled() {
+            wake();
         }
-        Told { of: self.clone(), number }
+        Wake(told)
     }
 
     /// Runs `work` under this flag: the calls that it makes on this thread take it by [`Cancel::current`], so that pure
@@ -142,54 +168,54 @@ impl Cancel {
     }
 }
 
-impl Drop for Told {
-    fn drop(&mut self) {
-        // Dropped after the lock: nobody knows what it holds.
-        let _tell = self.of.0.told.take().and_then(|mut told| {
-            let at = told.waiting.iter().position(|(number, _)| *number == self.number)?;
-            Some(told.waiting.swap_remove(at))
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
-    use super::Cancel;
+    use super::*;
 
     #[test]
-    fn those_who_wait_are_told_once_and_who_has_gone_is_not() {
-        let (cancel, count) = (Cancel::new(), Arc::new(AtomicUsize::new(0)));
-        let tell = |by: usize| {
-            let count = Arc::clone(&count);
-            move || drop(count.fetch_add(by, Ordering::SeqCst))
+    fn who_waits_is_told_once_and_nobody_who_has_gone() {
+        let all = Cancel::new();
+        let one = all.child();
+        let told: [Arc<AtomicUsize>; 3] = Default::default();
+        let count = |n: usize| {
+            let told = Arc::clone(&told[n]);
+            move || {
+                told.fetch_add(1, Ordering::SeqCst);
+            }
         };
-        let (_one, gone, _two) = (cancel.tell(tell(1)), cancel.tell(tell(10)), cancel.tell(tell(100)));
+        let first = one.when_raised(count(0));
+        let gone = one.when_raised(count(1));
+        let above = all.when_raised(count(2));
         drop(gone);
-        cancel.clone().cancel();
-        assert_eq!(count.load(Ordering::SeqCst), 101);
-        cancel.cancel();
-        assert_eq!(count.load(Ordering::SeqCst), 101);
-        let _late = cancel.tell(tell(1000));
-        assert_eq!(count.load(Ordering::SeqCst), 1101);
-        // Only what was told, and holds nothing any more.
-        assert_eq!(Arc::strong_count(&count), 1);
+        one.cancel();
+        one.cancel();
+        let seen = || told.each_ref().map(|one| one.load(Ordering::SeqCst));
+        assert_eq!(seen(), [1, 0, 0]);
+        all.cancel();
+        assert_eq!((seen()[1], seen()[2]), (0, 1));
+        // Late is at once.
+        let late = Cancel::clone(&one).when_raised(count(1));
+        assert_eq!(seen()[1], 1);
+        drop((first, above, late));
+        assert!(all.0.wakes.take().is_some_and(|wakes| wakes.all.is_empty()));
+        assert!(one.0.wakes.take().is_some_and(|wakes| wakes.all.is_empty()));
     }
 
     #[test]
-    fn nobody_is_left_out_whoever_is_first() {
-        for _ in 0..2000 {
+    fn whoever_raises_it_while_somebody_begins_to_wait_tells() {
+        for _ in 0..200 {
             let cancel = Cancel::new();
             let (sender, told) = std::sync::mpsc::channel();
-            let raiser = std::thread::spawn({
-                let cancel = cancel.clone();
-                move || cancel.cancel()
+            std::thread::scope(|scope| {
+                let raise = cancel.clone();
+                scope.spawn(move || raise.cancel());
+                let _wake = cancel.child().when_raised(move || {
+                    let _ = sender.send(());
+                });
+                assert!(told.recv_timeout(std::time::Duration::from_secs(20)).is_ok());
             });
-            let _told = cancel.tell(move || drop(sender.send(())));
-            told.recv().unwrap();
-            raiser.join().unwrap();
         }
     }
 }

@@ -6,9 +6,11 @@ use std::io::Write;
 pub mod add_and_search;
 pub mod agreement;
 pub mod ask_a_panel;
+pub mod ask_an_expert;
 pub mod backup_and_verify;
 pub mod chunking;
 pub mod context_with_citations;
+pub mod conversations;
 pub mod csv_and_jsonl;
 pub mod dates_and_null;
 pub mod errors_and_codes;
@@ -31,6 +33,7 @@ pub mod select_panel;
 pub mod stream_a_model;
 pub mod structured_output;
 pub mod tenants;
+pub mod tools_and_approval;
 pub mod truth_inference;
 pub mod versions;
 
@@ -38,13 +41,15 @@ pub mod versions;
 pub type Topic = fn(&mut dyn Write) -> Result<(), Box<dyn Error>>;
 
 /// Every topic with its name.
-pub const ALL: [(&str, Topic); 30] = [
+pub const ALL: [(&str, Topic); 33] = [
     ("add_and_search", add_and_search::run),
     ("agreement", agreement::run),
     ("ask_a_panel", ask_a_panel::run),
+    ("ask_an_expert", ask_an_expert::run),
     ("backup_and_verify", backup_and_verify::run),
     ("chunking", chunking::run),
     ("context_with_citations", context_with_citations::run),
+    ("conversations", conversations::run),
     ("csv_and_jsonl", csv_and_jsonl::run),
     ("dates_and_null", dates_and_null::run),
     ("errors_and_codes", errors_and_codes::run),
@@ -67,6 +72,7 @@ pub const ALL: [(&str, Topic); 30] = [
     ("stream_a_model", stream_a_model::run),
     ("structured_output", structured_output::run),
     ("tenants", tenants::run),
+    ("tools_and_approval", tools_and_approval::run),
     ("truth_inference", truth_inference::run),
     ("versions", versions::run),
 ];

@@ -44,6 +44,7 @@ pub fn on_registry(registry: &AgentRegistry, call: &str, args: &Args<'_>) -> Res
             let defaults = PanelOptions::default();
             let options = PanelOptions {
                 size: args.or("size", defaults.size),
+                min_fit: args.or("min_fit", defaults.min_fit),
                 diversity: args.or("diversity", defaults.diversity),
                 constraints: constraints(args)?,
                 ..defaults

@@ -1,5 +1,6 @@
 //! What is a model, and how is it asked as a whole?
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,9 @@ const WRITTEN: u64 = 1024;
 pub(crate) struct Spent {
     pub(crate) usage: Usage,
     pub(crate) attempts: u32,
+    /// Of those, that may have to be paid for, and of which nobody knows what they used.
+    pub(crate) billed: u32,
+    pub(crate) unknown: u32,
     /// Dollars; `None` once something of unknown price or number was used.
     pub(crate) cost: Option<f64>,
     pub(crate) time: CallTime,
@@ -132,6 +136,11 @@ impl Model {
         self.0.provider.id()
     }
 
+    /// What answers for it, where it is a `T` and [says so](Provider::as_any).
+    pub fn provider<T: 'static>(&self) -> Option<&T> {
+        self.0.provider.as_any()?.downcast_ref()
+    }
+
     /// Whether this is a clone of the other: two that were opened by one name are not.
     pub fn is_same(&self, other: &Model) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -140,6 +149,11 @@ impl Model {
     /// What its tokens cost, where that is known.
     pub fn price(&self) -> Option<&Price> {
         self.0.price.as_ref()
+    }
+
+    /// Most attempts of one call at this model.
+    pub fn attempts(&self) -> u32 {
+        self.0.guard.options().attempts
     }
 
     /// The models that are asked one after the other when this one fails, with those that are asked when they do.
@@ -156,26 +170,40 @@ impl Model {
     /// `remote_invalid`, `stream_incomplete`, `model_not_found`, `context_overflow`; `output_invalid`, `model_refused`
     /// where a form was asked for; `replay_mismatch`; `cancelled`.
     pub fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply> {
-        request.validate()?;
+        self.complete_or_used(request, cancel).map_err(|failed| failed.0)
+    }
+
+    /// The same; beside its error a call that fails tells what it has used, as a reply that says nothing. Errors: those of
+    /// [`Model::complete`].
+    pub fn complete_or_used(&self, request: &Request, cancel: &Cancel) -> Result<Reply, Box<(Error, Reply)>> {
         let mut spent = Spent::default();
-        let mut request = request.clone();
+        self.complete_within(request, cancel, &mut spent).map_err(|error| {
+            let mut used = Reply::default();
+            spent.settle(&mut used);
+            Box::new((error, used))
+        })
+    }
+
+    fn complete_within(&self, request: &Request, cancel: &Cancel, spent: &mut Spent) -> Result<Reply> {
+        request.validate()?;
+        let mut request = Cow::Borrowed(request);
         let mut repairs = 0;
         loop {
             let mut way = OutputWay::Native;
             let mut reply =
-                self.answer(&request, &mut way, &mut spent, cancel).map_err(|failure| failure.error)?;
+                self.answer(&request, &mut way, spent, cancel).map_err(|failure| failure.error)?;
             let settled = output::settle(&request, way, &mut reply);
             let Err(complaint) = settled else {
                 spent.settle(&mut reply);
                 return Ok(reply);
             };
             let most = request.output.as_ref().map_or(0, output::Output::most_repairs);
-            if !complaint.mends || repairs >= most {
+            if !complaint.mends || repairs >= most || spent.is_used_up(&request) {
                 return Err(complaint.error);
             }
             repairs += 1;
             tracing::debug!(error = %complaint.error, repairs, "asking for a repair");
-            request = output::repair(&request, &reply, &complaint.error);
+            request = Cow::Owned(output::repair(&request, &reply, &complaint.error));
         }
     }
 
@@ -187,12 +215,12 @@ impl Model {
         spent: &mut Spent,
         cancel: &Cancel,
     ) -> Result<Reply, Failure> {
-        let mut failure = match self.attempts(request, way, spent, cancel) {
+        let mut failure = match self.attempt(request, way, spent, cancel) {
             Ok(reply) => return Ok(reply),
             Err(failure) => failure,
         };
         for other in &self.0.guard.options().fallback {
-            if !failure.elsewhere || cancel.is_cancelled() {
+            if !failure.elsewhere || cancel.is_cancelled() || spent.is_used_up(request) {
                 break;
             }
             tracing::debug!(error = %failure.error, model = other.id(), "asking the next model");
@@ -204,7 +232,7 @@ impl Model {
         Err(failure)
     }
 
-    fn attempts(
+    fn attempt(
         &self,
         request: &Request,
         way: &mut OutputWay,
@@ -242,6 +270,9 @@ impl Model {
                 Some(before) => failure.after(before),
                 None => failure,
             };
+            if spent.is_used_up(request) {
+                return Err(failure);
+            }
             let (failure, wait) = self.pause(attempt, failure, &prepared, &spent.time)?;
             tracing::debug!(error = %failure.error, ?wait, attempt, "trying again");
             self.wait(wait, cancel).map_err(Failure::unsent)?;
@@ -327,6 +358,8 @@ impl Model {
 
     fn spend(&self, used: Option<Usage>, spent: &mut Spent) {
         spent.usage += used.unwrap_or_default();
+        spent.billed += u32::from(used != Some(Usage::default()));
+        spent.unknown += u32::from(used.is_none());
         let price = self.0.price.as_ref();
         let cost = match used {
             // Nothing costs nothing, also where the price is unknown.
@@ -364,15 +397,28 @@ impl Model {
 
 impl Default for Spent {
     fn default() -> Self {
-        Spent { usage: Usage::default(), attempts: 0, cost: Some(0.0), time: CallTime::default() }
+        Spent {
+            usage: Usage::default(),
+            attempts: 0,
+            billed: 0,
+            unknown: 0,
+            cost: Some(0.0),
+            time: CallTime::default(),
+        }
     }
 }
 
 impl Spent {
+    /// Whether as many requests were sent as the caller pays for.
+    pub(crate) fn is_used_up(&self, request: &Request) -> bool {
+        request.most_billed.is_some_and(|most| self.billed >= most)
+    }
+
     /// Puts the sums of all requests of a call into its answer.
     pub(crate) fn settle(&self, reply: &mut Reply) {
         reply.usage = self.usage;
         reply.attempts = self.attempts;
+        reply.unknown = self.unknown;
         reply.cost = self.cost;
         if reply.finish == Some(Finish::ToolCalls) && reply.message.calls().next().is_none() {
             reply.finish = Some(Finish::Stop);

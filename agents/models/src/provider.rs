@@ -61,6 +61,13 @@ pub trait Provider: Send + Sync {
         request.max_tokens.map(u64::from)
     }
 
+    /// Itself, where who holds the model may need to know more of it than this trait says: see [`Model::provider`].
+    ///
+    /// [`Model::provider`]: crate::Model::provider
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        None
+    }
+
     /// A request, for the recording of what it answers; in recordings of HTTP this would be its body.
     fn describe(&self, request: &Request) -> serde_json::Value {
         request.to_json()

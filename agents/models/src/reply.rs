@@ -89,6 +89,8 @@ pub struct Reply {
     pub cost: Option<f64>,
     /// Requests that were sent for it, fallbacks and repairs included.
     pub attempts: u32,
+    /// Of those, how many have used nobody knows what: they broke off, or the service counts nothing.
+    pub unknown: u32,
     /// What was odd, but no error: events that could not be read, ids that were mended.
     pub warnings: Vec<String>,
 }
@@ -103,6 +105,7 @@ impl Default for Reply {
             output: None,
             cost: None,
             attempts: 0,
+            unknown: 0,
             warnings: Vec::new(),
         }
     }

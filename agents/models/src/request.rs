@@ -34,6 +34,9 @@ pub struct Request {
     pub seed: Option<u64>,
     /// Ask the service to keep the whole conversation so far in its prompt cache, where it must be asked.
     pub cache: bool,
+    /// Most requests of the call that may have to be paid for, over attempts, fallbacks and repairs; those that were refused
+    /// do not count. `None`: as many as the resilience makes.
+    pub most_billed: Option<u32>,
     /// Fields of the service's own interface, sent as they are; they replace fields of the same name.
     pub extra: Map<String, Value>,
 }
@@ -87,8 +90,10 @@ impl Request {
         for (i, message) in self.messages.iter().enumerate() {
             message.validate().map_err(|e| e.context(format_args!("messages[{i}]")))?;
         }
-        if self.max_tokens == Some(0) {
-            return Err(Error::invalid("max_tokens is 0, expected 1 or more"));
+        for (name, most) in [("max_tokens", self.max_tokens), ("most_billed", self.most_billed)] {
+            if most == Some(0) {
+                return Err(Error::invalid(format!("{name} is 0, expected 1 or more")));
+            }
         }
         match self.temperature {
             Some(t) if !t.is_finite() => {

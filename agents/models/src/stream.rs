@@ -135,7 +135,7 @@ impl Stream {
         let model = self.model.clone();
         let provider = &*model.0.provider;
         self.way = provider.output_way(&self.request);
-        let prepared = output::prepare(&self.request, self.way);
+        let prepared = output::prepare(&self.request, self.way).into_owned();
         let (mut admission, limits) = match model.admit(&prepared, true, &mut self.spent.time, &self.cancel) {
             Ok(admitted) => admitted,
             Err(failure) => return self.fail(failure, Reply::default()),
@@ -250,7 +250,7 @@ impl Stream {
         }
         if let Err(complaint) = settled {
             let most = self.request.output.as_ref().map_or(0, output::Output::most_repairs);
-            if complaint.mends && self.repairs < most {
+            if complaint.mends && self.repairs < most && !self.spent.is_used_up(&self.request) {
                 self.repairs += 1;
                 self.attempt = 1;
                 self.request = output::repair(&self.request, &reply, &complaint.error);
@@ -283,7 +283,10 @@ impl Stream {
             Some(before) => failure.after(before),
             None => failure,
         };
-        let prepared = output::prepare(&self.request, self.way);
+        if self.spent.is_used_up(&self.request) {
+            return self.last(failure.error, partial);
+        }
+        let prepared = output::prepare(&self.request, self.way).into_owned();
         let failure = match self.model.pause(self.attempt, failure, &prepared, &self.spent.time) {
             Ok((failure, wait)) => {
                 self.attempt += 1;

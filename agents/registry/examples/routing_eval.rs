@@ -139,8 +139,7 @@ fn embed(folder: &Path, model: &str, set: &dyn Fn(&str) -> Result<Set>) -> Resul
     for (name, labelled) in SETS {
         for (text, label) in set(name)? {
             if labelled {
-                let words = label.replace('_', " ");
-                texts.insert(format!("{words}. {words}"));
+                texts.insert(label.replace('_', " "));
             }
             texts.insert(text);
         }
@@ -148,7 +147,8 @@ fn embed(folder: &Path, model: &str, set: &dyn Fn(&str) -> Result<Set>) -> Resul
     let catalog = Catalog::healthcare()?;
     let mut catalogue = Vec::new();
     for agent in &catalog.agents {
-        texts.insert(format!("{}. {}", agent.name, agent.summary));
+        texts.extend([agent.name.replace('_', " "), agent.summary.clone()]);
+        texts.extend(agent.topics.iter().cloned());
         catalogue.extend(agent.examples().map(|e| (e.to_owned(), agent.id.clone())));
     }
     texts.extend(catalogue.iter().map(|(text, _)| text.clone()));

@@ -23,6 +23,18 @@ pub const MAX_AGENT_BYTES: usize = 1 << 20;
 /// Largest [`Agent::card`], in bytes.
 pub const MAX_CARD_BYTES: usize = 1 << 16;
 
+/// Most [`Agent::topics`].
+pub const MAX_TOPICS: usize = 128;
+
+/// Longest topic, in bytes.
+pub const MAX_TOPIC_BYTES: usize = 200;
+
+/// Most [`Agent::works_with`].
+pub const MAX_PARTNERS: usize = 64;
+
+/// Longest [`Partner::why`], in bytes.
+pub const MAX_WHY_BYTES: usize = 500;
+
 /// Longest name of a tenant, in bytes.
 pub const MAX_TENANT_BYTES: usize = 100;
 
@@ -63,9 +75,17 @@ pub struct Agent {
     /// What the agent can be asked, with example questions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<Skill>,
+    /// What the agent is asked about, in the words of who asks: drugs, conditions, organs, kinds of devices, documents,
+    /// authorities, laws, procedures; at most 128, each a word or a short phrase. Each is embedded for matching.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
     /// What the agent does not answer, and who does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boundaries: Vec<Boundary>,
+    /// Who is consulted together with the agent, and why; at most 64. Panels are chosen by it. One that is not there, or
+    /// not to be seen, plays no part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub works_with: Vec<Partner>,
     /// Names of the tools that the agent uses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
@@ -179,6 +199,16 @@ pub struct Boundary {
     pub refer_to: Option<String>,
 }
 
+/// Another agent that is consulted together with this one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Partner {
+    /// The id of the other agent.
+    pub agent: String,
+    /// What brings both to the same table, as a short phrase.
+    pub why: String,
+}
+
 /// Something that goes into an agent or comes out of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -251,7 +281,9 @@ impl Agent {
             domain: String::new(),
             capabilities: Vec::new(),
             skills: Vec::new(),
+            topics: Vec::new(),
             boundaries: Vec::new(),
+            works_with: Vec::new(),
             tools: Vec::new(),
             languages: english(),
             inputs: Vec::new(),
@@ -327,6 +359,13 @@ impl Skill {
             examples: examples.into_iter().map(Into::into).collect(),
             tags: Vec::new(),
         }
+    }
+}
+
+impl Partner {
+    /// Another agent, and why both are consulted.
+    pub fn new(agent: impl Into<String>, why: impl Into<String>) -> Self {
+        Partner { agent: agent.into(), why: why.into() }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use quorate_core::{Code, Error, Result};
 
-use crate::agent::{MAX_AGENT_BYTES, MAX_CARD_BYTES, MAX_ID_BYTES, MAX_TENANT_BYTES, MAX_WEIGHT};
+use crate::agent::{
+    MAX_AGENT_BYTES, MAX_CARD_BYTES, MAX_ID_BYTES, MAX_PARTNERS, MAX_TENANT_BYTES, MAX_TOPIC_BYTES,
+    MAX_TOPICS, MAX_WEIGHT, MAX_WHY_BYTES,
+};
 use crate::text::shown;
 use crate::{Agent, Taxonomy, language};
 
@@ -82,6 +85,8 @@ impl Agent {
         for (i, boundary) in self.boundaries.iter().enumerate() {
             found.text(format!("boundaries[{i}].topic"), &boundary.topic);
         }
+        self.check_topics(&mut found);
+        self.check_partners(&mut found);
         if self.languages.is_empty() {
             found.add("languages", "no language; name at least one, such as 'en'");
         }
@@ -126,6 +131,35 @@ impl Agent {
         }
         found.0
     }
+
+    fn check_topics(&self, found: &mut Problems) {
+        if self.topics.len() > MAX_TOPICS {
+            found.add("topics", format!("there are {}, {MAX_TOPICS} are possible", self.topics.len()));
+        }
+        for (i, topic) in self.topics.iter().enumerate() {
+            found.text(format!("topics[{i}]"), topic);
+            found.short(format!("topics[{i}]"), topic, MAX_TOPIC_BYTES);
+        }
+        let plain: Vec<String> = self.topics.iter().map(|topic| topic.trim().to_lowercase()).collect();
+        found.distinct("topics", plain.iter().map(String::as_str).filter(|topic| !topic.is_empty()), "");
+    }
+
+    fn check_partners(&self, found: &mut Problems) {
+        if self.works_with.len() > MAX_PARTNERS {
+            let what = format!("there are {}, {MAX_PARTNERS} are possible", self.works_with.len());
+            found.add("works_with", what);
+        }
+        for (i, partner) in self.works_with.iter().enumerate() {
+            if let Err(what) = check_id(&partner.agent) {
+                found.add(format!("works_with[{i}].agent"), what);
+            } else if partner.agent == self.id {
+                found.add(format!("works_with[{i}].agent"), "is the agent itself");
+            }
+            found.text(format!("works_with[{i}].why"), &partner.why);
+            found.short(format!("works_with[{i}].why"), &partner.why, MAX_WHY_BYTES);
+        }
+        found.distinct("works_with", self.works_with.iter().map(|p| p.agent.as_str()), ".agent");
+    }
 }
 
 struct Problems(Vec<(String, String)>);
@@ -138,6 +172,12 @@ impl Problems {
     fn text(&mut self, field: impl Into<String>, text: &str) {
         if text.trim().is_empty() {
             self.add(field, "is empty");
+        }
+    }
+
+    fn short(&mut self, field: impl Into<String>, text: &str, most: usize) {
+        if text.len() > most {
+            self.add(field, format!("has {} bytes, {most} are possible", text.len()));
         }
     }
 
@@ -183,7 +223,7 @@ fn is_media_type(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Capability, Level, Port, Skill, Visibility};
+    use crate::{Capability, Level, Partner, Port, Skill, Visibility};
 
     #[test]
     fn every_problem_is_reported_at_once() {
@@ -209,6 +249,39 @@ mod tests {
         ] {
             assert!(error.message().contains(part), "{part} not in {}", error.message());
         }
+    }
+
+    #[test]
+    fn topics_and_partners_are_checked() {
+        let mut agent = Agent::new("a", "A", "s");
+        agent.topics = vec!["metformin".into(), " ".into(), "Metformin ".into(), "x".repeat(201)];
+        agent.works_with = vec![
+            Partner::new("b", "doses"),
+            Partner::new("a", "itself"),
+            Partner::new("b", "again"),
+            Partner::new("no id", " "),
+            Partner::new("c", "y".repeat(501)),
+        ];
+        let message = agent.validate().unwrap_err().message().to_owned();
+        for part in [
+            "topics[1]: is empty",
+            "'metformin' stands here twice",
+            "topics[3]: has 201 bytes",
+            "works_with[1].agent: is the agent itself",
+            "works_with[2].agent: 'b' stands here twice",
+            "works_with[3].agent: 'no id'",
+            "works_with[3].why: is empty",
+            "works_with[4].why: has 501 bytes",
+        ] {
+            assert!(message.contains(part), "{part} not in {message}");
+        }
+        agent.topics = (0..=MAX_TOPICS).map(|i| format!("topic {i}")).collect();
+        agent.works_with = (0..=MAX_PARTNERS).map(|i| Partner::new(format!("p{i}"), "why")).collect();
+        let message = agent.validate().unwrap_err().message().to_owned();
+        assert!(message.contains("129, 128 are possible") && message.contains("65, 64 are possible"));
+        agent.topics.pop();
+        agent.works_with.pop();
+        assert!(agent.validate().is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod agent;
 mod card;
 mod catalog;
 mod check;
+mod consulted;
 mod cover;
 mod files;
 mod language;
@@ -16,13 +17,17 @@ mod registry;
 mod taxonomies;
 mod taxonomy;
 mod text;
+#[doc(hidden)]
+pub mod yaml;
 
 pub use agent::{
-    Agent, Boundary, Capability, Latency, Level, MAX_AGENT_BYTES, MAX_CARD_BYTES, MAX_ID_BYTES,
-    MAX_TENANT_BYTES, MAX_WEIGHT, ModelTier, Port, SCHEMA_VERSION, Skill, Status, Visibility,
+    Agent, Boundary, Capability, Latency, Level, MAX_AGENT_BYTES, MAX_CARD_BYTES, MAX_ID_BYTES, MAX_PARTNERS,
+    MAX_TENANT_BYTES, MAX_TOPIC_BYTES, MAX_TOPICS, MAX_WEIGHT, MAX_WHY_BYTES, ModelTier, Partner, Port,
+    SCHEMA_VERSION, Skill, Status, Visibility,
 };
 pub use card::EXTENSION_URI;
 pub use catalog::{Catalog, Problem, TenantCatalog};
+pub use consulted::{Seat, SeatBy};
 pub use matching::{
     Calibration, DEFAULT_MIN_CONFIDENCE, Evidence, Explanation, Labelled, LinearBandit, MAX_MATCHES, Match,
     MatchOptions, Part, Policy, Tuning,

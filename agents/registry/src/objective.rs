@@ -12,20 +12,22 @@ use serde::{Deserialize, Serialize};
 use crate::matching::index::Vectors;
 use crate::{Agent, Taxonomy};
 
-/// Scores that lie closer than this are told apart by less than the whole scale of relevance: where all are about
-/// equal, all are about as relevant. Of the order of the differences within a pool of 32 of the healthcare catalogue.
-const LEAST_SPAN: f64 = 0.25;
-
 /// An agent that may become a member.
 pub(crate) struct Candidate<'a> {
     pub(crate) agent: &'a Agent,
     pub(crate) vectors: &'a Vectors,
-    /// How well it fits the question as a whole.
-    pub(crate) score: f64,
+    /// How well it fits the question as a whole, 0 to 1.
+    pub(crate) relevance: f64,
 }
 
-/// Fills `chosen` up to `size` with the member that adds most, again and again.
-pub(crate) fn greedy(objective: &Objective, state: &mut State, chosen: &mut Vec<(usize, f64)>, size: usize) {
+/// Fills `chosen` up to `size` with the member of `among` that adds most, again and again.
+pub(crate) fn greedy(
+    objective: &Objective,
+    state: &mut State,
+    chosen: &mut Vec<(usize, f64)>,
+    among: impl Iterator<Item = usize>,
+    size: usize,
+) {
     /// A gain, and the number of members when it was computed.
     struct Gain(f64, usize, usize);
     impl PartialEq for Gain {
@@ -46,7 +48,7 @@ pub(crate) fn greedy(objective: &Objective, state: &mut State, chosen: &mut Vec<
     }
 
     let taken: BTreeSet<usize> = chosen.iter().map(|&(i, _)| i).collect();
-    let mut heap: BinaryHeap<Gain> = (0..objective.len())
+    let mut heap: BinaryHeap<Gain> = among
         .filter(|i| !taken.contains(i))
         .map(|i| Gain(objective.gain(state, i), i, chosen.len()))
         .collect();
@@ -80,8 +82,7 @@ pub struct Coverage {
     pub capabilities: f64,
     /// Spread over fields of work.
     pub diversity: f64,
-    /// Mean relevance of the members: 1 for the best of the pool, and less by the difference of scores relative to the
-    /// spread of the pool, or to 0.25 where it is spread less.
+    /// Mean relevance of the members: the square of each one's [`fit`](crate::Member::fit).
     pub relevance: f64,
     /// Mean saving against the dearest agent of the pool.
     pub thrift: f64,
@@ -129,10 +130,7 @@ pub(crate) struct State {
 
 impl Objective {
     pub(crate) fn new(candidates: &[Candidate<'_>], facet_vectors: &Matrix, goal: Goal) -> Self {
-        let best = candidates.iter().map(|c| c.score).fold(f64::NEG_INFINITY, f64::max);
-        let worst = candidates.iter().map(|c| c.score).fold(f64::INFINITY, f64::min);
-        let span = (best - worst).max(LEAST_SPAN);
-        let relevance: Vec<f64> = candidates.iter().map(|c| 1.0 - (best - c.score) / span).collect();
+        let relevance: Vec<f64> = candidates.iter().map(|c| c.relevance).collect();
         let dearest = candidates.iter().map(|c| c.agent.cost_per_call).fold(0.0, f64::max);
         let saving = candidates
             .iter()
@@ -186,6 +184,7 @@ impl Objective {
         objective
     }
 
+    #[cfg(test)]
     fn len(&self) -> usize {
         self.relevance.len()
     }
@@ -273,11 +272,16 @@ impl Objective {
     }
 }
 
-/// How well an agent fits a facet: the largest cosine with its description or an example, not below 0.
+/// How well an agent fits a facet: the largest cosine with its description, an example or a topic, not below 0.
 fn fit(vectors: &Vectors, facet: &[f32]) -> f64 {
     let mut best = dot(&vectors.description, facet);
     let mut similar = vec![0.0; vectors.count()];
     dot_rows(facet, &vectors.examples, &mut similar);
+    for x in similar {
+        best = best.max(x);
+    }
+    let mut similar = vec![0.0; vectors.topics.len() / vectors.dim.max(1)];
+    dot_rows(facet, &vectors.topics, &mut similar);
     for x in similar {
         best = best.max(x);
     }
@@ -345,7 +349,7 @@ mod tests {
         #[test]
         fn greedy_keeps_its_guarantee((objective, size) in instance()) {
             let mut chosen = Vec::new();
-            greedy(&objective, &mut objective.start(), &mut chosen, size);
+            greedy(&objective, &mut objective.start(), &mut chosen, 0..objective.len(), size);
             let got = value_of(&objective, chosen.iter().map(|&(i, _)| i));
             let mut best = 0.0f64;
             for mask in 0u32..1 << objective.len() {
@@ -361,7 +365,7 @@ mod tests {
         #[test]
         fn lazy_and_plain_greedy_agree((objective, size) in instance()) {
             let mut lazy = Vec::new();
-            greedy(&objective, &mut objective.start(), &mut lazy, size);
+            greedy(&objective, &mut objective.start(), &mut lazy, 0..objective.len(), size);
             let (mut plain, mut state) = (Vec::new(), objective.start());
             while plain.len() < size.min(objective.len()) {
                 let next = (0..objective.len()).filter(|i| !plain.contains(i))

@@ -6,6 +6,7 @@ use quorate_core::vector::Matrix;
 use quorate_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::consulted::{Consulted, Seat};
 use crate::cover::{Cover, MAX_SUBSETS_OF};
 pub use crate::objective::Coverage;
 use crate::objective::{Candidate, Goal, Objective, greedy};
@@ -21,14 +22,18 @@ const MAX_FACETS: usize = 8;
 /// What a panel must be like.
 #[derive(Clone, Debug)]
 pub struct PanelOptions {
-    /// How many members, 1 to 64; fewer when fewer agents meet the constraints.
+    /// How many members, 1 to 64; fewer when fewer agents meet the constraints, or fit well enough: see
+    /// [`Panel::smaller`].
     pub size: usize,
+    /// The least [`fit`](Member::fit) of a member, 0 to 1: rather a smaller panel than one with strangers. 0 fills it up.
+    /// Who is needed for a required capability may fit less.
+    pub min_fit: f64,
     /// What counts beside relevance, 0 to 1: 0 gives the most relevant agents, however alike; 1 only looks at what
-    /// they cover together.
+    /// they cover together beside the best match. It counts by its square: a little of it would seat strangers.
     pub diversity: f64,
     /// How much a low cost of calls counts, 0 to 1.
     pub thrift: f64,
-    /// How many of the most relevant agents are considered, at least `size`; with required capabilities, so many of
+    /// How many of the agents that fit best are considered, at least `size`; with required capabilities, so many of
     /// those that have each, and the best of each combination.
     pub pool: usize,
     /// Hard constraints on members. With [`require`](MatchOptions::require) each member has at least one of the
@@ -39,7 +44,14 @@ pub struct PanelOptions {
 
 impl Default for PanelOptions {
     fn default() -> Self {
-        PanelOptions { size: 5, diversity: 0.3, thrift: 0.05, pool: 32, constraints: MatchOptions::default() }
+        PanelOptions {
+            size: 5,
+            min_fit: 0.0,
+            diversity: 0.3,
+            thrift: 0.05,
+            pool: 32,
+            constraints: MatchOptions::default(),
+        }
     }
 }
 
@@ -52,10 +64,11 @@ impl PanelOptions {
                 self.size, self.pool
             )));
         }
-        if !(0.0..=1.0).contains(&self.diversity) || !(0.0..=1.0).contains(&self.thrift) {
+        let shares = [self.diversity, self.thrift, self.min_fit];
+        if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
             return Err(Error::invalid(format!(
-                "panel: diversity {} and thrift {} must lie in 0 to 1",
-                self.diversity, self.thrift
+                "panel: diversity {}, thrift {} and min_fit {} must lie in 0 to 1",
+                self.diversity, self.thrift, self.min_fit
             )));
         }
         self.constraints.validate()
@@ -69,6 +82,9 @@ pub struct Panel {
     pub members: Vec<Member>,
     /// What they cover together.
     pub coverage: Coverage,
+    /// Why there are fewer members than were asked for, in words; none where there are as many.
+    #[serde(default)]
+    pub smaller: Option<String>,
 }
 
 /// A member of a panel.
@@ -76,6 +92,10 @@ pub struct Panel {
 pub struct Member {
     /// The agent, and how it fits the question as a whole.
     pub matched: Match,
+    /// How well it fits the question together with those that it is consulted with, 0 to 1: 1 for the best match.
+    pub fit: f64,
+    /// Why it sits there: it matched, or it works with another who did.
+    pub seat: Seat,
     /// What the member added to the panel's value.
     pub gain: f64,
     /// The facets that this member covers best, with its fit to each.
@@ -94,11 +114,13 @@ impl Panel {
         );
         for (i, member) in self.members.iter().enumerate() {
             out.push_str(&format!(
-                "{}. {} (+{:.3}, score {:.3})",
+                "{}. {} (+{:.3}, score {:.3}, fit {:.2}); {}",
                 i + 1,
                 member.matched.agent.id,
                 member.gain,
-                member.matched.score
+                member.matched.score,
+                member.fit,
+                member.seat.why
             ));
             if !member.facets.is_empty() {
                 let names: Vec<String> =
@@ -109,6 +131,9 @@ impl Panel {
                 out.push_str(&format!("; brings {}", member.capabilities.join(", ")));
             }
             out.push('\n');
+        }
+        if let Some(why) = &self.smaller {
+            out.push_str(&format!("{why}\n"));
         }
         out
     }
@@ -137,18 +162,27 @@ pub(crate) fn held(agent: &Agent, required: &[String]) -> u64 {
     required.iter().enumerate().map(has).fold(0, |all, bit| all | bit)
 }
 
-/// Chooses a panel from candidates, which come best first; `facet_vectors` has a row for each facet, and `matched`
-/// gives the match of a candidate. `required` has at most 64 names. Errors: `not_found` when a required capability
+/// Those from whom a panel is chosen, best fit first, the best match before all others.
+pub(crate) struct Pool<'a> {
+    pub(crate) candidates: Vec<Candidate<'a>>,
+    /// The fit of all, and the places of the candidates in it.
+    pub(crate) consulted: &'a Consulted<'a>,
+    pub(crate) places: &'a [usize],
+}
+
+/// Chooses a panel. `facet_vectors` has a row for each facet, and `matched` gives the match of a candidate. `required` has at most 64 names. Errors: `not_found` when a required capability
 /// cannot be had, `invalid_argument` when `size` members cannot have them all, `too_large` when they are too many.
 pub(crate) fn select(
-    candidates: &[Candidate<'_>],
+    pool: &Pool<'_>,
     facets: &[String],
     facet_vectors: &Matrix,
     required: &[String],
     options: &PanelOptions,
     matched: impl Fn(usize) -> Option<Match>,
 ) -> Result<Panel> {
-    let goal = Goal { size: options.size, diversity: options.diversity, thrift: options.thrift };
+    let Pool { candidates, consulted, places } = pool;
+    let goal =
+        Goal { size: options.size, diversity: options.diversity * options.diversity, thrift: options.thrift };
     let objective = Objective::new(candidates, facet_vectors, goal);
     let mut chosen: Vec<(usize, f64)> = Vec::new();
     let mut state = objective.start();
@@ -192,10 +226,31 @@ pub(crate) fn select(
         chosen.push((i, gain));
         wanted &= !sets[i];
     }
-    greedy(&objective, &mut state, &mut chosen, options.size);
+    let fit = |i: usize| consulted.fit[places[i]];
+    if chosen.is_empty() && !candidates.is_empty() {
+        let gain = objective.gain(&state, 0);
+        objective.take(&mut state, 0);
+        chosen.push((0, gain));
+    }
+    let among = (0..candidates.len()).filter(|&i| fit(i) >= options.min_fit);
+    greedy(&objective, &mut state, &mut chosen, among, options.size);
+    let left_out = (0..candidates.len()).find(|&i| chosen.iter().all(|&(j, _)| j != i));
+    let smaller = (chosen.len() < options.size).then(|| {
+        let so_many = format!("{} of {} members", chosen.len(), options.size);
+        match left_out {
+            Some(next) => format!(
+                "{so_many}: the next, {}, fits {:.2} as well as the best, and min_fit is {}",
+                candidates[next].agent.id,
+                fit(next),
+                options.min_fit
+            ),
+            None => format!("{so_many}: no more agents meet the constraints"),
+        }
+    });
 
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut members = Vec::with_capacity(chosen.len());
+    let seated: Vec<usize> = chosen.iter().map(|&(i, _)| places[i]).collect();
     for &(i, gain) in &chosen {
         let capabilities = candidates[i]
             .agent
@@ -212,7 +267,14 @@ pub(crate) fn select(
             .map(|f| (facets[f].clone(), objective.fit[i][f]))
             .collect();
         let Some(matched) = matched(i) else { continue };
-        members.push(Member { matched, gain, facets: best_on, capabilities });
+        let mut seat = consulted.seat(places[i], &seated);
+        let known = matched.explain();
+        if seat.agent.is_none()
+            && let Some((what, _)) = known.best_topic.as_ref().or(known.best_example.as_ref())
+        {
+            seat.why = format!("matched, nearest by \"{what}\"");
+        }
+        members.push(Member { matched, fit: fit(i), seat, gain, facets: best_on, capabilities });
     }
     let by_facet = facets
         .iter()
@@ -222,7 +284,7 @@ pub(crate) fn select(
             (name.clone(), best)
         })
         .collect();
-    Ok(Panel { members, coverage: objective.coverage(&state, chosen.len(), by_facet) })
+    Ok(Panel { members, coverage: objective.coverage(&state, chosen.len(), by_facet), smaller })
 }
 
 /// That so many capabilities cannot be required.
@@ -256,6 +318,8 @@ mod tests {
             PanelOptions { size: 40, ..Default::default() },
             PanelOptions { diversity: 1.5, ..Default::default() },
             PanelOptions { thrift: f64::NAN, ..Default::default() },
+            PanelOptions { min_fit: 1.1, ..Default::default() },
+            PanelOptions { min_fit: f64::NAN, ..Default::default() },
         ] {
             assert_eq!(options.validate().unwrap_err().code(), Code::InvalidArgument);
         }

@@ -90,6 +90,37 @@ fn nothing_is_said_twice() {
 }
 
 #[test]
+fn every_agent_has_topics_and_partners_of_its_own() {
+    let catalog = Catalog::healthcare().unwrap();
+    let ids: BTreeSet<&str> = catalog.agents.iter().map(|a| a.id.as_str()).collect();
+    let mut reasons: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut having: BTreeMap<String, usize> = BTreeMap::new();
+    let mut named: BTreeSet<&str> = BTreeSet::new();
+    for agent in &catalog.agents {
+        let id = agent.id.as_str();
+        assert!(agent.topics.len() >= 12, "{id}: {} topics", agent.topics.len());
+        assert!(
+            agent.topics.iter().all(|t| t.split_whitespace().count() <= 8),
+            "{id}: a topic is a sentence"
+        );
+        agent.topics.iter().for_each(|t| *having.entry(t.to_lowercase()).or_default() += 1);
+        assert!(agent.works_with.len() >= 3, "{id}: {} partners", agent.works_with.len());
+        for partner in &agent.works_with {
+            assert!(ids.contains(partner.agent.as_str()) && partner.agent != id, "{id}: '{}'", partner.agent);
+            assert!(partner.why.split_whitespace().count() >= 2, "{id}: {}", partner.why);
+            if let Some(other) = reasons.insert(&partner.why, id) {
+                panic!("{id} and {other} give the same reason: {}", partner.why);
+            }
+            named.insert(&partner.agent);
+        }
+    }
+    // A topic that many have tells nobody apart.
+    let common: Vec<_> = having.iter().filter(|(_, count)| **count > 6).collect();
+    assert!(common.is_empty(), "{common:?}");
+    assert!(named.len() * 10 >= ids.len() * 9, "{} of {} are somebody's partner", named.len(), ids.len());
+}
+
+#[test]
 fn every_capability_is_somebodys() {
     let catalog = Catalog::healthcare().unwrap();
     for (name, title) in catalog.taxonomy.iter() {

@@ -291,7 +291,7 @@ fn scores_explain_themselves() {
     assert_eq!(found.len(), 5);
     for m in &found {
         let e = m.explain();
-        assert!((e.dense + e.lexical + e.weight + e.learning - m.score).abs() < 1e-5);
+        assert!((e.dense + e.lexical + e.topics + e.weight + e.learning - m.score).abs() < 1e-5);
         let dense: f64 = [e.description, e.centroid, e.nearest].iter().map(|p| p.value * p.weight).sum();
         assert!((dense - e.dense).abs() < 1e-5, "{dense} {}", e.dense);
         assert!((e.coverage.value * e.coverage.weight - e.lexical).abs() < 1e-6);
@@ -612,17 +612,21 @@ fn panels_complement_each_other() {
     found.dedup();
     assert_eq!(found.len(), 5);
     assert!(panel.explain().lines().count() == 6);
-    assert!(panel.members.windows(2).all(|w| w[0].gain >= w[1].gain - 1e-9));
+    assert!(panel.members[1..].windows(2).all(|w| w[0].gain >= w[1].gain - 1e-9));
 
-    let alike = registry
-        .select_panel(question, &PanelOptions { diversity: 0.0, thrift: 0.0, ..Default::default() })
-        .unwrap();
-    let top = registry.match_agents(question, &MatchOptions::default()).unwrap();
-    let mut top = ids(&top);
-    let mut got: Vec<&str> = alike.members.iter().map(|m| m.matched.agent.id.as_str()).collect();
-    top.sort_unstable();
-    got.sort_unstable();
-    assert_eq!(got, top);
+    // Without diversity and thrift those sit there who fit best, best first.
+    let plain = |size| PanelOptions { size, diversity: 0.0, thrift: 0.0, ..Default::default() };
+    let alike = registry.select_panel(question, &plain(5)).unwrap();
+    let all = registry.select_panel(question, &plain(20)).unwrap();
+    assert_eq!(
+        alike.members[0].matched.agent.id,
+        registry.match_agents(question, &MatchOptions::default()).unwrap()[0].agent.id
+    );
+    assert!(all.members.windows(2).all(|w| w[0].fit >= w[1].fit));
+    let first = |p: &quorate_agents::Panel| {
+        p.members.iter().take(5).map(|m| m.matched.agent.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(first(&alike), first(&all));
     let wide =
         registry.select_panel(question, &PanelOptions { diversity: 1.0, ..Default::default() }).unwrap();
     let together =
@@ -1092,4 +1096,63 @@ fn handles_share_agents_across_threads() {
     let other = registry.clone();
     std::thread::spawn(move || other.add(agent("a", &[])).unwrap()).join().unwrap();
     assert!(Arc::ptr_eq(&registry.get("a").unwrap(), &registry.get("a").unwrap()));
+}
+
+/// What a registry saves can be loaded again, with partners that are gone, and by a tenant with shared ones.
+#[test]
+fn partners_survive_saving() {
+    use quorate_agents::{Catalog, Partner};
+    let registry = empty();
+    let agent = |id: &str, partners: &[&str]| Agent {
+        works_with: partners.iter().map(|p| Partner::new(*p, format!("{id} with {p}"))).collect(),
+        topics: vec![format!("topic of {id}")],
+        ..Agent::new(id, id, "Answers.")
+    };
+    registry.add_all(vec![agent("a", &["b", "c"]), agent("b", &[]), agent("c", &["a"])]).unwrap();
+    registry.remove("c").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("all.yaml");
+    registry.save(&path).unwrap();
+    let read = Catalog::load(&path).unwrap();
+    let a = read.agents.iter().find(|agent| agent.id == "a").unwrap();
+    assert_eq!(a.works_with, [Partner::new("b", "a with b")]);
+    assert_eq!(a.topics, ["topic of a"]);
+    // The definition itself still names the one that is gone, which plays no part.
+    assert_eq!(registry.get("a").unwrap().works_with.len(), 2);
+
+    let own = registry.tenant("clinic").unwrap();
+    own.add(agent("desk", &["a"])).unwrap();
+    let mine = folder.path().join("mine.yaml");
+    own.save(&mine).unwrap();
+    assert_eq!(own.load(&mine).unwrap(), 1);
+    assert_eq!(code(Catalog::load(&mine)), "unknown_id");
+}
+
+/// A definition without topics scores as it would if nobody had any.
+#[test]
+fn topics_of_one_do_not_change_the_score_of_another() {
+    let plain = Agent::new("plain", "Kidney doctor", "Treats diseases of the kidney.");
+    let other = Agent::new("other", "Tax adviser", "Answers questions about taxes.");
+    let score = |topics: &[&str]| {
+        let registry = empty();
+        let other = Agent { topics: topics.iter().map(|t| (*t).to_owned()).collect(), ..other.clone() };
+        registry.add_all(vec![plain.clone(), other]).unwrap();
+        let found =
+            registry.match_agents("Is metformin safe in kidney disease?", &MatchOptions::default()).unwrap();
+        let of = |id: &str| found.iter().find(|m| m.agent.id == id).unwrap().clone();
+        (of("plain"), of("other"))
+    };
+    let ((before, stranger), (after, expert)) = (score(&[]), score(&["metformin", "kidney disease"]));
+    assert_eq!(before.score, after.score);
+    assert!(expert.score > stranger.score + 0.3);
+    let e = expert.explain();
+    assert!((e.dense + e.lexical + e.topics + e.weight + e.learning - expert.score).abs() < 1e-6);
+    assert_eq!(e.best_topic.as_ref().unwrap().0, "kidney disease");
+    assert!(
+        (e.topics
+            - (e.topic_words.value * e.topic_words.weight + e.topic_nearest.value * e.topic_nearest.weight))
+            .abs()
+            < 1e-6
+    );
+    assert!(e.to_string().contains("kidney disease"));
 }

@@ -2,6 +2,8 @@
 //!
 //! Run: `cargo run --release -p quorate-runtime --example run_speed [runs] [at once]`
 
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -20,7 +20,7 @@ pub struct Answer {
     /// How the run ended.
     pub status: Status,
     /// Why it ended before it was done: a limit of the budget (`max_cost`, `max_tokens`, `max_seconds`, `max_steps`,
-    /// `max_tool_calls`), `repeated_call`, `length`, `model_refused`, `plan_denied`, `nobody_fits`, `not_in_sources`,
+    /// `max_tool_calls`), `repeated_call`, `length`, `empty_answer`, `model_refused`, `plan_denied`, `nobody_fits`, `not_in_sources`,
     /// `cancelled`, or the code of an error.
     pub stopped_by: Option<String>,
     /// The answer.

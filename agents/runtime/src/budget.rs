@@ -27,9 +27,12 @@ pub const HELD_BACK: f64 = 0.15;
 pub struct Budget {
     /// US dollars, above 0.
     pub max_cost: Option<f64>,
-    /// Tokens that models read and write, 1 or more.
+    /// Tokens that models read and write, 1 or more. What may be repeated (attempts that break off, repairs of a form) is
+    /// reserved as far as it fits, and not repeated beyond; where a whole answer does not fit, a shorter one is asked for, of
+    /// at least 64 tokens.
     pub max_tokens: Option<u64>,
-    /// Seconds, above 0. Time in which a run waits for a decision does not count.
+    /// Seconds, above 0. Time in which a run waits for a decision does not count; but who is asked while it goes on is not
+    /// waited for longer than it has left.
     pub max_seconds: Option<f64>,
     /// Requests to models, 1 or more. Default 20.
     pub max_steps: Option<u64>,
@@ -103,11 +106,19 @@ pub struct Spent {
     pub steps: u64,
     /// Calls of tools.
     pub tool_calls: u64,
+    /// Tokens that a budget counts beside those of `usage`: the worst of attempts of which nobody knows what they used.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unknown: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Default for Spent {
     fn default() -> Self {
-        Spent { usage: Usage::default(), cost: Some(0.0), counted: 0.0, steps: 0, tool_calls: 0 }
+        Spent { usage: Usage::default(), cost: Some(0.0), counted: 0.0, steps: 0, tool_calls: 0, unknown: 0 }
     }
 }
 
@@ -119,10 +130,31 @@ impl Spent {
         self.counted += other.counted;
         self.steps = self.steps.saturating_add(other.steps);
         self.tool_calls = self.tool_calls.saturating_add(other.tool_calls);
+        self.unknown = self.unknown.saturating_add(other.unknown);
+    }
+
+    /// What was spent since `before`.
+    pub(crate) fn since(&self, before: &Spent) -> Spent {
+        let (now, then) = (&self.usage, &before.usage);
+        Spent {
+            usage: Usage {
+                input: now.input.saturating_sub(then.input),
+                output: now.output.saturating_sub(then.output),
+                cached: now.cached.saturating_sub(then.cached),
+                cache_written: now.cache_written.saturating_sub(then.cache_written),
+                cache_written_1h: now.cache_written_1h.saturating_sub(then.cache_written_1h),
+                reasoning: now.reasoning.saturating_sub(then.reasoning),
+            },
+            cost: self.cost.zip(before.cost).map(|(now, then)| (now - then).max(0.0)),
+            counted: (self.counted - before.counted).max(0.0),
+            steps: self.steps.saturating_sub(before.steps),
+            tool_calls: self.tool_calls.saturating_sub(before.tool_calls),
+            unknown: self.unknown.saturating_sub(before.unknown),
+        }
     }
 
     fn tokens(&self) -> u64 {
-        self.usage.input.saturating_add(self.usage.output)
+        self.usage.input.saturating_add(self.usage.output).saturating_add(self.unknown)
     }
 }
 
@@ -236,6 +268,20 @@ impl Ledger {
         self.shared.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether other runs may spend of it at the same time.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.within.is_some() || self.shared.above.is_some()
+    }
+
+    /// Whether a request would fit. Or says which limit it would break.
+    pub(crate) fn fits(&self, worst: Worst, seconds: f64, last: bool) -> Result<(), &'static str> {
+        // A limit above that is only looked at has refused nothing.
+        let cut = self.account().cut;
+        let fits = self.reserve(worst, seconds, last).map(drop);
+        self.account().cut = cut;
+        fits
+    }
+
     /// Reserves a request to a model; `last` may use what is held back. `seconds` have passed. Or says which limit it
     /// would break.
     pub(crate) fn reserve(
@@ -322,17 +368,12 @@ impl Ledger {
 }
 
 impl Reservation {
-    /// What was used instead of the worst; where it is not known what that was, or what it cost, the worst is taken. Returns
-    /// what is counted.
-    pub(crate) fn settle(mut self, usage: Option<Usage>, cost: Option<f64>) -> Spent {
+    /// What was used instead of the worst.
+    pub(crate) fn book(mut self, spent: &Spent) {
         if let Some(above) = self.above.take() {
-            above.settle(usage, cost);
+            above.book(spent);
         }
-        let counted = cost.or(self.worst.cost).unwrap_or(0.0);
-        let usage = usage.unwrap_or(Usage { input: self.worst.tokens, ..Usage::default() });
-        let spent = Spent { usage, cost, counted, steps: 1, tool_calls: 0 };
-        self.ledger.account().spent.add(&spent);
-        spent
+        self.ledger.account().spent.add(spent);
     }
 }
 
@@ -353,18 +394,23 @@ mod tests {
         Worst { tokens, cost: Some(cost) }
     }
 
+    fn used(input: u64, cost: f64) -> Spent {
+        let usage = Usage { input, ..Usage::default() };
+        Spent { usage, cost: Some(cost), counted: cost, steps: 1, ..Spent::default() }
+    }
+
     #[test]
     fn what_is_reserved_counts_until_it_is_settled() {
         let ledger = Ledger::new(Budget { max_cost: Some(1.0), ..Budget::default() }, Spent::default());
         let first = ledger.reserve(worst(1, 0.5), 0.0, false).ok().unwrap();
         assert_eq!(ledger.reserve(worst(1, 0.4), 0.0, false).err(), Some("max_cost"));
         assert!(ledger.reserve(worst(1, 0.4), 0.0, true).is_ok());
-        first.settle(Some(Usage::default()), Some(0.1));
+        first.book(&used(0, 0.1));
         assert!(ledger.reserve(worst(1, 0.4), 0.0, false).is_ok());
         assert_eq!(ledger.account().reserved, (0.0, 0, 0));
-        // What a request used that failed is not known, nor what it cost.
-        let failed = ledger.reserve(worst(7, 0.4), 0.0, false).ok().unwrap().settle(None, None);
-        assert_eq!((failed.usage.input, failed.counted, failed.cost), (7, 0.4, None));
+        // Of a request that failed nobody knows what it cost: what is counted counts.
+        let failed = Spent { cost: None, counted: 0.4, ..used(0, 0.0) };
+        ledger.reserve(worst(7, 0.4), 0.0, false).ok().unwrap().book(&failed);
         assert_eq!(ledger.reserve(worst(1, 0.4), 0.0, false).err(), Some("max_cost"));
         // A run that goes on counts the same.
         let again = Ledger::new(ledger.budget().clone(), ledger.account().spent.clone());
@@ -384,7 +430,7 @@ mod tests {
     fn each_limit_stops_and_holds_back_for_the_last() {
         let of = |budget: Budget| Ledger::new(budget, Spent::default());
         let steps = of(Budget { max_steps: Some(2), ..Budget::default() });
-        steps.reserve(worst(0, 0.0), 0.0, false).ok().unwrap().settle(Some(Usage::default()), Some(0.0));
+        steps.reserve(worst(0, 0.0), 0.0, false).ok().unwrap().book(&used(0, 0.0));
         assert_eq!(steps.reserve(worst(0, 0.0), 0.0, false).err(), Some("max_steps"));
         assert!(steps.reserve(worst(0, 0.0), 0.0, true).is_ok());
         let tokens = of(Budget { max_tokens: Some(100), ..Budget::default() });
@@ -407,7 +453,7 @@ mod tests {
         let first = one.reserve(worst(10, 0.9), 0.0, false).ok().unwrap();
         assert_eq!(other.reserve(worst(10, 0.2), 0.0, false).err(), Some("max_cost"));
         assert_eq!((one.cut(), other.cut()), (None, Some("max_cost")));
-        first.settle(Some(Usage { input: 3, ..Usage::default() }), Some(0.5));
+        first.book(&used(3, 0.5));
         let (spent, reserved) = {
             let account = many.account();
             (account.spent.clone(), account.reserved)

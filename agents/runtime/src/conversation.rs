@@ -1,6 +1,7 @@
 //! What was said before, and how much of it does the next question take along?
 //!
-//! Each turn (a question and its answer) is a value of the store. A window in tokens is made of whole turns, so that no call
+//! Each turn (a question and its answer) is a value of the store, by the id of its run. Its place is taken when the question is
+//! asked, so that a turn whose process ended before it was written is missed, and made up from the run's journal. A window in tokens is made of whole turns, so that no call
 //! is parted from its result; what lies before it is summed up, or recalled where the question is about it.
 
 use quorate_core::{Cancel, Code, Error, Result};
@@ -11,15 +12,19 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::budget::{Ledger, Spent};
 use crate::driver::now;
-use crate::fact::Status;
+use crate::fact::{Fact, Status};
 use crate::fence;
+use crate::machine::Action;
 use crate::memory::MAX_USER_BYTES;
 use crate::names::fresh_id;
 use crate::recall::recall;
 use crate::runtime::Runtime;
+use crate::view::replayed;
 
 /// Where what conversations are is kept.
 const SPACE: &str = "conversations";
+/// Where what was summed up is kept among the turns.
+const SUMMARY_KEY: &str = "summary";
 /// How many older turns, and facts about the user, are recalled.
 const RECALLED: usize = 3;
 /// The share of the window that a summary may take.
@@ -138,16 +143,44 @@ impl Conversation {
     pub fn turns(&self) -> Result<Vec<Turn>> {
         let inner = &self.runtime.0;
         let kept = inner.store.list(inner.tenant.as_deref(), &self.space())?;
-        let read = |(key, value): (String, Value)| match key.as_str() {
-            "summary" => None,
-            _ => Some(serde_json::from_value(value).map_err(|e| {
-                Error::new(
-                    Code::Corrupt,
-                    format!("a turn of the conversation '{}' cannot be read: {e}", self.id),
-                )
-            })),
+        let mut turns = Vec::new();
+        for (_, value) in kept.into_iter().filter(|(key, _)| key != SUMMARY_KEY) {
+            let turn = self.read(value)?;
+            turns.extend(if turn.is_open() { self.made_up(&turn)? } else { Some(turn) });
+        }
+        Ok(turns)
+    }
+
+    fn read(&self, value: Value) -> Result<Turn> {
+        serde_json::from_value(value).map_err(|e| {
+            let message = format!("a turn of the conversation '{}' cannot be read: {e}", self.id);
+            Error::new(Code::Corrupt, message)
+        })
+    }
+
+    /// The turn of a run whose process ended before it was written; none while there is no answer.
+    fn made_up(&self, open: &Turn) -> Result<Option<Turn>> {
+        let inner = &self.runtime.0;
+        let row = match inner.store.run(inner.tenant.as_deref(), &open.run_id) {
+            // It was deleted.
+            Err(error) if error.code() == Code::UnknownId => return self.drop_open(open).map(|()| None),
+            row => row?,
         };
-        kept.into_iter().filter_map(read).collect()
+        if matches!(row.status.as_str(), "running" | "waiting") {
+            return Ok(None);
+        }
+        let entries = inner.store.entries(inner.tenant.as_deref(), &row.id, 1)?;
+        let mut machine = replayed(&row.id, &entries)?;
+        if machine.ended().is_none() {
+            // All that is missing is that it has ended.
+            let due = machine.due();
+            let [Action::End { status }] = due.as_slice() else { return Ok(None) };
+            if row.cancelled {
+                return Ok(None);
+            }
+            machine.apply(&Fact::Ended { status: *status, shown: None }, row.updated)?;
+        }
+        self.close_open(open, &machine.spec.question, &machine.answer())
     }
 
     /// All that was said. Errors: those of the store.
@@ -174,9 +207,15 @@ impl Conversation {
         for turn in &turns {
             inner.store.remove(tenant, &space, &turn.id)?;
         }
+        for id in which.unwrap_or_default() {
+            // A question that is not answered yet leaves no turn then.
+            if let Some(open) = self.open_turn(id)? {
+                self.drop_open(&open)?;
+            }
+        }
         if !turns.is_empty() || which.is_none() {
             // It may say what was to be forgotten.
-            inner.store.remove(tenant, &space, "summary")?;
+            inner.store.remove(tenant, &space, SUMMARY_KEY)?;
         }
         Ok(turns.len())
     }
@@ -191,22 +230,56 @@ impl Conversation {
     }
 
     fn put(&self, run_id: String, messages: Vec<Message>) -> Result<()> {
+        self.write(&Turn { id: fresh_id(), run_id, time: now(), messages })
+    }
+
+    fn write(&self, turn: &Turn) -> Result<()> {
         let inner = &self.runtime.0;
-        let turn = Turn { id: fresh_id(), run_id, time: now(), messages };
         inner.store.put(inner.tenant.as_deref(), &self.space(), &turn.id, &json!(turn))
     }
 
-    /// Keeps a question and its answer.
-    pub(crate) fn keep(&self, question: &str, answer: &Answer) -> Result<()> {
-        let said = !answer.text.is_empty()
-            && matches!(answer.status, Status::Done | Status::Partial | Status::Abstained);
-        if !said || self.turns()?.iter().any(|turn| turn.run_id == answer.run_id) {
+    /// Takes the place of the turn of a run that goes on, where it has none.
+    pub(crate) fn expect(&self, run_id: &str) -> Result<()> {
+        let inner = &self.runtime.0;
+        if inner.store.get(inner.tenant.as_deref(), &self.space(), run_id)?.is_some() {
             return Ok(());
         }
-        self.put(
-            answer.run_id.clone(),
-            vec![Message::user(question), Message::assistant(answer.text.as_str())],
-        )
+        let (id, run_id) = (run_id.to_owned(), run_id.to_owned());
+        self.write(&Turn { id, run_id, time: now(), messages: Vec::new() })
+    }
+
+    /// Keeps a question and its answer in the place of its turn, once; nothing where that was forgotten meanwhile.
+    pub(crate) fn keep(&self, question: &str, answer: &Answer) -> Result<()> {
+        match self.open_turn(&answer.run_id)? {
+            Some(open) => self.close_open(&open, question, answer).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn open_turn(&self, run_id: &str) -> Result<Option<Turn>> {
+        let inner = &self.runtime.0;
+        let kept = inner.store.get(inner.tenant.as_deref(), &self.space(), run_id)?;
+        let turn = kept.filter(|_| run_id != SUMMARY_KEY).map(|value| self.read(value)).transpose()?;
+        Ok(turn.filter(Turn::is_open))
+    }
+
+    fn close_open(&self, open: &Turn, question: &str, answer: &Answer) -> Result<Option<Turn>> {
+        if !answer.status.is_final() {
+            return Ok(None);
+        }
+        let said = matches!(answer.status, Status::Done | Status::Partial | Status::Abstained);
+        if !said || answer.text.is_empty() {
+            return self.drop_open(open).map(|()| None);
+        }
+        let messages = vec![Message::user(question), Message::assistant(answer.text.as_str())];
+        let turn = Turn { messages, ..open.clone() };
+        self.write(&turn)?;
+        Ok(Some(turn))
+    }
+
+    fn drop_open(&self, open: &Turn) -> Result<()> {
+        let inner = &self.runtime.0;
+        inner.store.remove(inner.tenant.as_deref(), &self.space(), &open.id).map(drop)
     }
 
     /// What the next question takes along. Without a ledger nothing is sent and nothing is kept in order to find it.
@@ -248,7 +321,7 @@ impl Conversation {
                 }
             }
             Keep::Summary if !older.is_empty() => {
-                let (summary, spent) = self.summary(older, ledger, cancel)?;
+                let (summary, spent) = self.summary(older, &turns, ledger, cancel)?;
                 taken.spent = spent;
                 before
                     .push(format!("Said before, summed up:\n{}", fence::source(0, "conversation", &summary)));
@@ -283,11 +356,21 @@ impl Conversation {
     }
 
     /// The older turns summed up; what was summed up before is kept and goes on from there.
-    fn summary(&self, older: &[Turn], ledger: Option<&Ledger>, cancel: &Cancel) -> Result<(String, Spent)> {
+    fn summary(
+        &self,
+        older: &[Turn],
+        all: &[Turn],
+        ledger: Option<&Ledger>,
+        cancel: &Cancel,
+    ) -> Result<(String, Spent)> {
         let inner = &self.runtime.0;
         let (tenant, space) = (inner.tenant.as_deref(), self.space());
-        let known = inner.store.get(tenant, &space, "summary")?;
+        let known = inner.store.get(tenant, &space, SUMMARY_KEY)?;
         let known = known.and_then(|value| serde_json::from_value::<Summed>(value).ok()).unwrap_or_default();
+        let through = |id: &str| all.iter().filter(|turn| turn.id.as_str() <= id).count();
+        // A question that was answered late has come in between: what was summed up lacks it.
+        let whole = known.turns == 0 || known.turns == through(&known.through);
+        let known = if whole { known } else { Summed::default() };
         let new: Vec<&Turn> = older.iter().skip_while(|turn| turn.id <= known.through).collect();
         if new.is_empty() {
             return Ok((known.text, Spent::default()));
@@ -301,31 +384,44 @@ impl Conversation {
                 fence::source(0, "conversation", &said)
             );
             let request = Request { max_tokens: u32::try_from(most).ok(), ..Request::new(vec![Message::user(text)]) };
-            let worst = crate::driver::worst(model, &request, ledger);
-            let reservation = ledger.reserve(worst, 0.0, false).ok()?;
-            let reply = model.complete(&request, cancel).ok()?;
-            let spent = reservation.settle(Some(reply.usage), reply.cost);
-            Some((reply.text(), spent))
+            let reserved = crate::driver::reserve(ledger, model, &request, 0.0, false).ok()?.ok()?;
+            match model.complete_or_used(&reserved.request, cancel) {
+                Ok(reply) => Some((Some(reply.text()), reserved.settle(&reply))),
+                Err(failed) => Some((None, reserved.settle(&failed.1))),
+            }
         });
-        let (text, spent) = asked.unwrap_or_else(|| {
+        let (said, spent) = asked.unwrap_or_else(|| (None, Spent::default()));
+        let text = said.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| {
             let firsts = new.iter().map(|turn| first_sentences(turn)).collect::<Vec<_>>().join("\n");
-            (format!("{}\n{firsts}", known.text).trim().to_owned(), Spent::default())
+            format!("{}\n{firsts}", known.text).trim().to_owned()
         });
         let text = fence::cut(&text, most);
         let through = older.last().map(|turn| turn.id.clone()).unwrap_or_default();
         if ledger.is_none() {
             return Ok((text, spent));
         }
-        inner.store.put(tenant, &space, "summary", &json!(Summed { through, text: text.clone() }))?;
+        let turns = all.iter().filter(|turn| turn.id <= through).count();
+        let summed = Summed { through, text: text.clone(), turns };
+        inner.store.put(tenant, &space, SUMMARY_KEY, &json!(summed))?;
         Ok((text, spent))
     }
 }
 
 /// What was summed up, and through which turn.
 #[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Summed {
     through: String,
     text: String,
+    /// How many turns that were; 0 where nobody has counted them.
+    turns: usize,
+}
+
+impl Turn {
+    /// Whether it is the place of one whose answer is not there yet.
+    fn is_open(&self) -> bool {
+        self.messages.is_empty()
+    }
 }
 
 /// Tokens of a turn, about.

@@ -35,9 +35,12 @@ pub struct Event {
 impl Event {
     /// Whether no event follows.
     pub fn is_last(&self) -> bool {
-        matches!(self.kind.as_str(), "end" | "error" | "waiting" | "cancelled")
+        LAST_KINDS.contains(&self.kind.as_str())
     }
 }
+
+/// What events are called after which none follows.
+pub(crate) const LAST_KINDS: [&str; 4] = ["end", "error", "waiting", "cancelled"];
 
 /// An event before it has its number.
 pub(crate) struct Sketch {
@@ -100,7 +103,8 @@ pub(crate) fn events_of(fact: &Fact, after: &Machine) -> Vec<Sketch> {
                 "message": format!("the budget's limit '{by}' is reached")}),
             )]
         }
-        Fact::Running { .. } => Vec::new(),
+        Fact::Running { .. } | Fact::Asks { .. } | Fact::Used { .. } => Vec::new(),
+        Fact::Warned { code, message } => vec![sketch("warning", json!({"code": code, "message": message}))],
         Fact::Returned { id, content, error, .. } => {
             vec![sketch("tool_result", json!({"id": id, "content": content, "error": error}))]
         }
@@ -111,12 +115,12 @@ pub(crate) fn events_of(fact: &Fact, after: &Machine) -> Vec<Sketch> {
             };
             vec![sketch("approval", json!({"id": id, "decision": decision.as_str(), "arguments": arguments}))]
         }
-        Fact::Waiting => {
+        Fact::Waiting { .. } => {
             vec![sketch("waiting", json!({"pending": after.pending(), "result": after.answer()}))]
         }
         Fact::Checked { checks } => vec![sketch("check", json!({"checks": checks}))],
         Fact::Cancelled => Vec::new(),
-        Fact::Ended { status } => {
+        Fact::Ended { status, .. } => {
             let result = json!(after.answer());
             match status {
                 Status::Cancelled => vec![sketch("cancelled", json!({"partial": result}))],

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::budget::{Budget, Spent};
 use crate::evidence::{Citation, Passage};
-use crate::extractive::Check;
+use crate::extractive::{Check, ExtractOptions};
+use crate::machine::Pending;
 use crate::tool::ToolCard;
 
 /// One fact.
@@ -82,9 +83,34 @@ pub(crate) enum Fact {
         error: Option<String>,
         /// Seconds that it took.
         seconds: f64,
-        /// What runs that it started have spent.
+        /// What runs that it started have spent, without what [`Fact::Asks`] has told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         spent: Option<Spent>,
+    },
+    /// A run that a tool has started waits for decisions, and so does this one.
+    Asks {
+        /// The call of the tool.
+        id: String,
+        /// What waits there, by the names that it has here.
+        pending: Vec<Pending>,
+        /// Seconds that it took so far.
+        seconds: f64,
+        /// What that run has spent since this was last told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spent: Option<Spent>,
+    },
+    /// Something went otherwise than it should, and the run goes on.
+    Warned {
+        /// A code, where it was an error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        /// In words.
+        message: String,
+    },
+    /// A request that has come to nothing used this nevertheless.
+    Used {
+        /// What.
+        spent: Spent,
     },
     /// Somebody decided about a call, or the plan.
     Decided {
@@ -94,7 +120,11 @@ pub(crate) enum Fact {
         decision: Decision,
     },
     /// The run waits for decisions.
-    Waiting,
+    Waiting {
+        /// How many events it has shown, this one with them; `None` where nobody looked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<u64>,
+    },
     /// Each statement of the answer was looked up in the sources.
     Checked {
         /// What was found.
@@ -106,6 +136,9 @@ pub(crate) enum Fact {
     Ended {
         /// How.
         status: Status,
+        /// How many events it has shown, this one with them; `None` where nobody looked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<u64>,
     },
 }
 
@@ -122,13 +155,22 @@ pub(crate) struct Spec {
     pub(crate) retrieval: bool,
     /// Whether sentences of the sources answer, and no language model.
     pub(crate) extractive: bool,
+    /// How they are chosen; `None`: by the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) extract: Option<ExtractOptions>,
     /// Whether somebody can be asked for approval while the run goes on.
     pub(crate) approver: bool,
+    /// Whether nobody will be asked later either: an autonomous run without an approver has started it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) unattended: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) conversation: Vec<Message>,
     /// The form of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
+    /// Whether the host checks it too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) checked: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tools: Vec<ToolCard>,
     pub(crate) budget: Budget,
@@ -146,6 +188,11 @@ pub(crate) struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<String>,
     pub(crate) depth: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An expert that fits a question.
@@ -187,6 +234,12 @@ pub(crate) struct Answered {
     /// US dollars that the budget counts for it, where it is not known what it cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) counted: Option<f64>,
+    /// Tokens that the budget counts for attempts of which nobody knows what they used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unknown: Option<u64>,
+    /// The limit of the budget for which the answer had to be shorter than it might be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) capped: Option<String>,
     #[serde(default)]
     pub(crate) attempts: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -210,6 +263,8 @@ impl Answered {
             output: reply.output,
             cost: reply.cost,
             counted: None,
+            unknown: None,
+            capped: None,
             attempts: reply.attempts,
             warnings: reply.warnings,
             confidence: None,
@@ -353,5 +408,44 @@ impl Fact {
         serde_json::from_value(data).map_err(|e| {
             Error::new(Code::Corrupt, format!("entry {} of the journal cannot be read: {e}", entry.seq))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn facts_that_earlier_versions_wrote_are_read() {
+        let read = |kind: &str, data: Value| {
+            Fact::of(&Entry { seq: 1, time: 1.0, kind: kind.to_owned(), data }).unwrap()
+        };
+        assert_eq!(read("waiting", json!({})), Fact::Waiting { shown: None });
+        assert_eq!(
+            read("ended", json!({"status": "done"})),
+            Fact::Ended { status: Status::Done, shown: None }
+        );
+        let spec = json!({
+            "question": "Which dose?", "autonomous": false, "matching": false, "retrieval": false, "extractive": false,
+            "approver": false, "budget": {"max_steps": 20}, "seed": 0, "depth": 0, "output": {"type": "object"},
+            "spent": {"usage": {"input": 1}, "cost": 0.5, "counted": 0.5, "steps": 1, "tool_calls": 0},
+        });
+        let Fact::Started(spec) = read("started", spec) else { panic!() };
+        assert_eq!((spec.checked, spec.unattended, spec.spent.unknown), (false, false, 0));
+        let reply = json!({"call": 1, "reply": {
+            "message": {"role": "assistant", "content": "5 mg"}, "finish": "stop", "cost": null, "counted": 0.25, "seconds": 0.5,
+        }});
+        let Fact::Replied { reply, .. } = read("replied", reply) else { panic!() };
+        assert_eq!((reply.unknown, reply.capped, reply.counted), (None, None, Some(0.25)));
+    }
+
+    #[test]
+    fn what_nobody_uses_is_not_written() {
+        let entry = Fact::Waiting { shown: None }.entry(1, 1.0).unwrap();
+        assert_eq!(entry.data, json!({}));
+        let entry = Fact::Ended { status: Status::Done, shown: None }.entry(1, 1.0).unwrap();
+        assert_eq!(entry.data, json!({"status": "done"}));
     }
 }

@@ -15,12 +15,14 @@ mod event;
 mod evidence;
 mod extractive;
 mod fact;
+mod family;
 mod fence;
 mod machine;
 mod memory;
 mod names;
 mod panels;
 mod prompt;
+mod question;
 mod recall;
 mod runtime;
 mod standins;
@@ -53,7 +55,8 @@ pub use panels::{
     PanelMember, PanelOptions, PanelResume, PanelRound, PanelRow, PanelSession, Rate, Reason, Role,
     SeedQuestion, Spread, Stance, Weighting, panel_page, panel_part, panel_rows,
 };
-pub use runtime::{MAX_QUESTION_BYTES, Question, Resume, Runtime, RuntimeOptions};
+pub use question::{CheckOutput, Question, Resume};
+pub use runtime::{MAX_QUESTION_BYTES, Runtime, RuntimeOptions};
 pub use standins::{offline_tool_names, offline_tools};
 pub use stream::RunStream;
 pub use tool::{Effect, FunctionTool, Tool, ToolCard, ToolContext};

@@ -40,6 +40,8 @@ pub(crate) const PLAN: &str = "Make a plan first: the few steps, in order, by wh
 pub(crate) const FINISH: &str = "Now answer the question from what was found.";
 /// Asks for the answer when the budget is nearly used up.
 pub(crate) const LAST: &str = "There is no time for more. Answer the question now from what is known, without tools, and say what is missing.";
+/// Asks again where the answer says nothing.
+pub(crate) const EMPTY: &str = "That answer was empty. Answer the question.";
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();

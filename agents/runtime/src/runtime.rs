@@ -1,7 +1,7 @@
 //! What can be asked of a runtime?
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use quorate_agents::{Agent, AgentRegistry};
 use quorate_core::embed::Embed;
@@ -18,14 +18,16 @@ use crate::driver::watch::Watch;
 use crate::driver::{Drive, Listener, now, priced};
 use crate::event::Event;
 use crate::evidence::Retrieve;
-use crate::extractive;
-use crate::fact::{Decision, Fact, Spec};
+use crate::extractive::{self, ExtractOptions};
+use crate::fact::{Fact, Spec, Status};
+use crate::family::Nested;
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
-use crate::panels;
 use crate::prompt;
+use crate::question::same_question;
+pub use crate::question::{CheckOutput, Question, Resume};
 use crate::tool::Tool;
-use crate::view::{RunView, STATUSES, finished, no_panel, replayed, stands};
+use crate::view::{RunView, STATUSES, finished, no_panel, replayed, seen, stands};
 
 /// What journals of asked experts are called in the store.
 pub(crate) const KIND: &str = "ask";
@@ -45,6 +47,8 @@ pub struct RuntimeOptions {
     pub sources: Option<Arc<dyn Retrieve>>,
     /// The language model; `None`: sentences of the sources answer.
     pub model: Option<Model>,
+    /// How those are chosen, and [how sure](ExtractOptions::min_confidence) they must be; `None`: as the extractive model has it.
+    pub extract: Option<ExtractOptions>,
     /// What the model may have done.
     pub tools: Vec<Arc<dyn Tool>>,
     /// Where journals are kept; `None`: in memory, the newest 1,000.
@@ -76,6 +80,7 @@ pub(crate) struct Inner {
     pub(crate) sources: Option<Arc<dyn Retrieve>>,
     /// `None` where sentences of the sources answer.
     pub(crate) model: Option<Model>,
+    pub(crate) extract: ExtractOptions,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) store: StateStore,
     pub(crate) tenant: Option<String>,
@@ -83,78 +88,16 @@ pub(crate) struct Inner {
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// The runs that go on in this process.
     pub(crate) live: Arc<Hold<HashMap<String, Cancel>>>,
+    /// What the answers of runs that wait will have to fit.
+    checks: Arc<Hold<HashMap<String, CheckOutput>>>,
     pub(crate) watch: Watch,
 }
 
-/// What is asked of an expert.
-#[derive(Clone, Default)]
-pub struct Question {
-    /// The question, at most 1 MiB.
-    pub text: String,
-    /// The id of the expert; `None`: the one that fits best.
-    pub agent: Option<String>,
-    /// Whether it plans, acts and checks by itself.
-    pub autonomous: bool,
-    /// What was said before.
-    pub conversation: Vec<Message>,
-    /// The conversation that the question belongs to: what it takes along, and what it keeps of the answer.
-    pub talk: Option<Conversation>,
-    /// The JSON Schema of the answer.
-    pub output: Option<Value>,
-    /// Tools in the place of the runtime's.
-    pub tools: Option<Vec<Arc<dyn Tool>>>,
-    /// A filter of the sources: an expression, or its JSON form.
-    pub filter: Option<Value>,
-    /// In the place of the runtime's.
-    pub budget: Option<Budget>,
-    /// In the place of the runtime's.
-    pub approve: Option<Arc<dyn Approve>>,
-    /// For services that repeat themselves on request. Default 0.
-    pub seed: u64,
-    /// Asking again with the same key gives the run that there is.
-    pub idempotency_key: Option<String>,
-    /// Ends the run.
-    pub cancel: Cancel,
-}
-
-impl Question {
-    /// A question to whoever fits best.
-    pub fn new(text: impl Into<String>) -> Self {
-        Question { text: text.into(), ..Question::default() }
+impl Inner {
+    /// Whether the other is this one, or the same with other tools.
+    pub(crate) fn is_same(&self, other: &Inner) -> bool {
+        Arc::ptr_eq(&self.live, &other.live)
     }
-
-    /// The same to one expert.
-    pub fn to(text: impl Into<String>, agent: impl Into<String>) -> Self {
-        Question { agent: Some(agent.into()), ..Question::new(text) }
-    }
-}
-
-/// How a run goes on.
-#[derive(Clone, Default)]
-pub struct Resume {
-    /// What was decided, by the ids of what waits.
-    pub decisions: Vec<(String, Decision)>,
-    /// Tools in the place of the runtime's.
-    pub tools: Option<Vec<Arc<dyn Tool>>>,
-    /// In the place of the runtime's.
-    pub approve: Option<Arc<dyn Approve>>,
-    /// Ends the run.
-    pub cancel: Cancel,
-}
-
-impl Resume {
-    /// With one decision.
-    pub fn with(id: impl Into<String>, decision: Decision) -> Self {
-        Resume { decisions: vec![(id.into(), decision)], ..Resume::default() }
-    }
-}
-
-/// A run that a tool of another run starts.
-pub(crate) struct Nested {
-    pub(crate) parent: String,
-    pub(crate) depth: u32,
-    pub(crate) ledger: Ledger,
-    pub(crate) spent: Arc<Mutex<Spent>>,
 }
 
 impl Runtime {
@@ -167,6 +110,7 @@ impl Runtime {
             let message = "a runtime needs a model, or a knowledge base whose sentences answer";
             return Err(Error::invalid(message));
         }
+        let extract = extractive::options_of(options.model.as_ref(), options.extract)?;
         let registry = match (&options.registry, &options.tenant) {
             (Some(registry), Some(tenant)) => Some(registry.tenant(tenant)?),
             (registry, _) => registry.clone(),
@@ -175,12 +119,14 @@ impl Runtime {
             registry,
             sources: options.sources,
             model: options.model.filter(|_| !extractive),
+            extract,
             tools: options.tools,
             store: options.store.unwrap_or_else(StateStore::memory),
             tenant: options.tenant,
             budget: options.budget,
             approve: options.approve,
-            live: Arc::new(Hold::new(HashMap::new())),
+            live: Arc::default(),
+            checks: Arc::default(),
             watch: Watch::default(),
         })))
     }
@@ -193,12 +139,14 @@ impl Runtime {
             registry: inner.registry.clone(),
             sources: inner.sources.clone(),
             model: inner.model.clone(),
+            extract: inner.extract.clone(),
             tools,
             store: inner.store.clone(),
             tenant: inner.tenant.clone(),
             budget: inner.budget.clone(),
             approve,
             live: Arc::clone(&inner.live),
+            checks: Arc::clone(&inner.checks),
             watch: Watch::default(),
         })))
     }
@@ -206,7 +154,7 @@ impl Runtime {
     /// Asks an expert, and waits until the run is over or waits for somebody.
     ///
     /// Errors: `empty_input`, `too_large`, `invalid_argument`; `unknown_id` for an expert that does not exist;
-    /// `budget_unpriced`; `run_conflict` for a key whose run goes on elsewhere; those of the model, the search and the store.
+    /// `budget_unpriced`; `run_conflict` for a key whose run goes on elsewhere, or was asked something else; those of the model, the search and the store.
     /// A limit of the budget is no error: the answer says by what it was stopped.
     pub fn ask(&self, question: Question) -> Result<Answer> {
         self.ask_with(question, None, None)
@@ -253,8 +201,16 @@ impl Runtime {
         // With its question: a run without one could not go on, nor be asked for again by its key.
         let run = match self.0.store.begin(&new, &[started.entry(1, time)?])? {
             Begun::New(run) => run,
-            Begun::Known(row) => return self.known(row, question, listener, nested),
+            Begun::Known(row) => {
+                let Fact::Started(spec) = &started else {
+                    return Err(Error::new(Code::Internal, "a run begins with its question"));
+                };
+                return self.known(&row, question, spec, listener, nested);
+            }
         };
+        if let Some(talk) = &question.talk {
+            talk.expect(&id)?;
+        }
         let mut drive = Drive::new(
             Arc::clone(&self.0),
             Machine::new(run.id()),
@@ -266,31 +222,55 @@ impl Runtime {
             question.cancel.clone(),
             listener,
         );
+        drive.check_output = question.check_output;
+        drive.trace_parent.clone_from(&question.trace_parent);
         drive.take_in(&started, time)?;
-        let answer = self.drive(drive, nested.as_ref())?;
-        if let Some(talk) = &question.talk {
-            talk.keep(&question.text, &answer)?;
-        }
-        Ok(answer)
+        self.drive(drive, nested.as_ref(), question.talk.as_ref())
     }
 
     /// The run that a key has begun before.
     fn known(
         &self,
-        row: RunRow,
+        row: &RunRow,
         question: Question,
+        spec: &Spec,
         listener: Option<Listener>,
         nested: Option<Nested>,
     ) -> Result<Answer> {
-        if !matches!(row.status.as_str(), "running" | "interrupted") {
-            let entries = self.0.store.entries(self.0.tenant.as_deref(), &row.id, 1)?;
+        let entries = self.0.store.entries(self.0.tenant.as_deref(), &row.id, 1)?;
+        if let (Some(key), None, Some(first)) = (&question.idempotency_key, &nested, entries.first())
+            && let Fact::Started(before) = Fact::of(first)?
+        {
+            same_question(key, &before, spec)?;
+        }
+        let decisions = match &nested {
+            Some(nested) => {
+                // What it was told before a crash it knows.
+                let pending = replayed(&row.id, &entries)?.pending();
+                let mut decisions = nested.again.begun.decisions.clone();
+                decisions.retain(|(id, _)| pending.iter().any(|one| one.id == *id));
+                decisions
+            }
+            None => Vec::new(),
+        };
+        // Who may approve by now is asked by the run that waits.
+        let asks = nested.is_some() && (question.approve.is_some() || self.0.approve.is_some());
+        let goes_on = match row.status.as_str() {
+            "running" | "interrupted" => true,
+            "waiting" => asks || !decisions.is_empty(),
+            _ => false,
+        };
+        if !goes_on {
+            self.keep_turn(&replayed(&row.id, &entries)?)?;
             return stands(&row.id, &entries, listener.as_ref(), nested.as_ref());
         }
         let going_on = Resume {
-            cancel: question.cancel,
+            decisions,
             tools: question.tools,
             approve: question.approve,
-            ..Resume::default()
+            check_output: question.check_output,
+            trace_parent: question.trace_parent,
+            cancel: question.cancel,
         };
         self.go_on(&row.id, going_on, listener, nested)
     }
@@ -326,6 +306,9 @@ impl Runtime {
         no_panel(run_id, &entries)?;
         let machine = replayed(run_id, &entries)?;
         if machine.ended().is_some() {
+            self.keep_turn(&machine)?;
+            // Whoever is shown how it ended may take it at once.
+            drop(run);
             return stands(run_id, &entries, listener.as_ref(), nested.as_ref());
         }
         if !machine.is_started() {
@@ -347,10 +330,10 @@ impl Runtime {
         let ledger = match &nested {
             Some(nested) => {
                 // What it spent before is not in the journal of the run that has started it.
-                nested.ledger.count(&machine.spent);
+                nested.count(&machine.spent);
                 nested.ledger.clone()
             }
-            None => Ledger::new(machine.spec.budget.clone(), machine.spent.clone()),
+            None => self.rest_of(&machine)?,
         };
         if !ends {
             priced(self.0.model.as_ref(), &ledger)?;
@@ -369,19 +352,50 @@ impl Runtime {
             going_on.cancel,
             listener,
         );
+        drive.trace_parent = going_on.trace_parent;
         for (id, decision) in decisions {
             drive.validate(id, decision)?;
         }
+        if drive.listens() {
+            drive.shown = seen(run_id, &entries)?;
+        }
         let spec = drive.machine.spec.clone();
+        let talk = self.talk_of(&spec)?;
+        if let Some(talk) = &talk {
+            talk.expect(run_id)?;
+        }
+        drive.check_output = going_on.check_output.or_else(|| self.forget_check(run_id));
         drive.note(Fact::Resumed)?;
         for (id, decision) in decisions {
             drive.note(Fact::Decided { id: id.clone(), decision: decision.clone() })?;
         }
-        let answer = self.drive(drive, nested.as_ref())?;
-        if let Some(talk) = &spec.talk {
-            self.conversation(Some(talk), ConversationOptions::default())?.keep(&spec.question, &answer)?;
+        if spec.checked && drive.check_output.is_none() && !ends {
+            let message = "the answer's data is held against its schema alone: what else it was to fit is not here any more";
+            drive.note(Fact::Warned { code: None, message: message.to_owned() })?;
         }
-        Ok(answer)
+        self.drive(drive, nested.as_ref(), talk.as_ref())
+    }
+
+    /// The conversation that a run belongs to.
+    fn talk_of(&self, spec: &Spec) -> Result<Option<Conversation>> {
+        let open = |id: &String| self.conversation(Some(id), ConversationOptions::default());
+        spec.talk.as_ref().map(open).transpose()
+    }
+
+    /// Writes the turn of a run that has ended into its conversation, where its process could not.
+    fn keep_turn(&self, machine: &Machine) -> Result<()> {
+        if !machine.status().is_final() {
+            return Ok(());
+        }
+        match self.talk_of(&machine.spec)? {
+            Some(talk) => talk.keep(&machine.spec.question, &machine.answer()),
+            None => Ok(()),
+        }
+    }
+
+    /// What the answer of a run has to fit that has waited.
+    pub(crate) fn forget_check(&self, run_id: &str) -> Option<CheckOutput> {
+        self.0.checks.take()?.remove(run_id)
     }
 
     /// Whether this runtime has what a run was begun with. Errors: `invalid_argument`; the run stays as it is.
@@ -399,7 +413,13 @@ impl Runtime {
         }
     }
 
-    fn drive(&self, mut drive: Drive, nested: Option<&Nested>) -> Result<Answer> {
+    /// Drives a run as far as it goes; what it has said is kept in its conversation before anybody is told of its end.
+    fn drive(
+        &self,
+        mut drive: Drive,
+        nested: Option<&Nested>,
+        talk: Option<&Conversation>,
+    ) -> Result<Answer> {
         let id = drive.machine.run_id.clone();
         if let Some(mut live) = self.0.live.take() {
             live.insert(id.clone(), drive.cancel.clone());
@@ -409,10 +429,23 @@ impl Runtime {
             live.remove(&id);
         }
         if let Some(nested) = nested {
-            nested.spent.lock().unwrap_or_else(PoisonError::into_inner).add(&drive.machine.spent);
+            nested.tell(&drive.machine.spent);
         }
-        outcome?;
-        finished(&drive.machine)
+        if drive.machine.status() == Status::Waiting
+            && let (Some(check), Some(mut checks)) = (drive.check_output.take(), self.0.checks.take())
+        {
+            checks.insert(id, check);
+        }
+        let (machine, last) = drive.let_go();
+        let answer = outcome.and_then(|()| finished(&machine));
+        if let (Ok(answer), Some(talk)) = (&answer, talk) {
+            talk.keep(&machine.spec.question, answer)?;
+        }
+        if let Some((listener, event)) = last {
+            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| listener(event)));
+            told.map_err(|_| Error::new(Code::Internal, "who listened to the run has panicked"))?;
+        }
+        answer
     }
 
     fn spec(
@@ -443,6 +476,8 @@ impl Runtime {
                 let message = "sentences of the sources have no form; an output needs a language model";
                 return Err(Error::new(Code::Unsupported, message));
             }
+        } else if question.check_output.is_some() {
+            return Err(Error::invalid("what checks the output needs its form: give output, a JSON Schema"));
         }
         match &question.filter {
             None => {}
@@ -463,9 +498,12 @@ impl Runtime {
             matching: self.0.registry.as_ref().is_some_and(|registry| !registry.is_empty()),
             retrieval: self.0.sources.is_some(),
             extractive,
+            extract: self.0.extract.noted(extractive),
             approver,
+            unattended: nested.is_some_and(|nested| nested.again.unattended),
             conversation: question.conversation.clone(),
             output: question.output.clone(),
+            checked: question.output.is_some() && question.check_output.is_some(),
             tools: tools.iter().map(|tool| tool.card().clone()).collect(),
             budget,
             seed: question.seed,
@@ -539,37 +577,9 @@ impl Runtime {
         Ok(RunView::new(self.clone(), row))
     }
 
-    /// Ends a run, in whatever process it goes on; one that waits too. Errors: `unknown_id`.
-    pub fn cancel(&self, run_id: &str) -> Result<()> {
-        let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
-        if let Some(cancel) = self.0.live.take().and_then(|live| live.get(run_id).cloned()) {
-            cancel.cancel();
-            return Ok(());
-        }
-        if !matches!(row.status.as_str(), "running" | "waiting" | "interrupted") {
-            return Ok(());
-        }
-        self.0.store.cancel(self.0.tenant.as_deref(), run_id)?;
-        if row.status == "running" {
-            // Its process sees it.
-            return Ok(());
-        }
-        if row.kind == panels::KIND {
-            return self.end_panel(run_id);
-        }
-        let cancel = Cancel::new();
-        cancel.cancel();
-        self.go_on(run_id, Resume { cancel, ..Resume::default() }, None, None).map(drop)
-    }
-
     /// What compares texts by meaning at little cost, where there is something.
     pub(crate) fn embedder(&self) -> Option<Arc<dyn Embed>> {
         self.0.sources.as_ref().and_then(|sources| sources.embedder())
-    }
-
-    /// Forgets a run that is over: its journal is gone from the disk. Errors: `unknown_id`, `run_conflict` while it goes on.
-    pub fn delete(&self, run_id: &str) -> Result<()> {
-        self.0.store.delete(self.0.tenant.as_deref(), run_id)
     }
 
     /// The tools that each question may use.

@@ -1,22 +1,23 @@
 //! How is a run watched while it goes on?
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use quorate_core::{Cancel, Code, Error, Result, spare};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::driver::{Listener, now};
 use crate::event::Event;
 use crate::panels::{PanelOptions, PanelResume};
-use crate::runtime::{Question, Resume, Runtime};
+use crate::question::{Question, Resume};
+use crate::runtime::Runtime;
 
-/// Events that wait for who reads them; the run waits where there are more.
+/// Events that wait one by one for who reads them.
 const MOST: usize = 256;
 
 /// The events of a run, as they come; exactly one of `end`, `error`, `waiting` and `cancelled` is the last. Dropping it
-/// cancels the run.
+/// cancels the run, and no other that has the same flag. The run does not wait for who reads: pieces of text that nobody takes
+/// are put together, so that what waits stays small.
 ///
 /// ```
 /// use quorate_models::{Model, ScriptedModel};
@@ -34,34 +35,97 @@ const MOST: usize = 256;
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
 pub struct RunStream {
-    events: Receiver<Event>,
+    inbox: Arc<Inbox>,
     cancel: Cancel,
     ended: bool,
 }
 
+/// What was shown and is not read yet.
+#[derive(Default)]
+struct Inbox {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    events: VecDeque<Event>,
+    /// The number of the last event, and how many were put into others.
+    last: u64,
+    merged: u64,
+    /// Nothing comes any more, or nobody reads any more.
+    closed: bool,
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, mut event: Event) {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return;
+        }
+        if waiting.events.len() >= MOST && waiting.events.back_mut().is_some_and(|last| joins(last, &event)) {
+            waiting.merged += 1;
+            return;
+        }
+        event.seq = event.seq.saturating_sub(waiting.merged);
+        waiting.last = event.seq;
+        waiting.events.push_back(event);
+        drop(waiting);
+        self.changed.notify_all();
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Puts a piece behind the piece before it, where both are of the same text.
+fn joins(last: &mut Event, next: &Event) -> bool {
+    let (text, call) = (matches!(next.kind.as_str(), "text" | "reasoning"), next.kind == "tool_input");
+    if last.kind != next.kind || !(text || call && last.data.get("index") == next.data.get("index")) {
+        return false;
+    }
+    match (last.data.get_mut("delta"), next.data.get("delta")) {
+        (Some(Value::String(last)), Some(Value::String(next))) => {
+            last.push_str(next);
+            true
+        }
+        _ => false,
+    }
+}
+
 impl Runtime {
-    /// Asks, and gives what happens as it happens. Errors: those of [`Runtime::ask`] that come before the run begins are
-    /// its only event too.
-    pub fn stream(&self, question: Question) -> Result<RunStream> {
-        let (runtime, cancel) = (self.clone(), question.cancel.clone());
+    /// Asks an expert, and gives what happens while it answers. Errors: `io` when no thread can be started; all others come
+    /// as the last event.
+    pub fn stream(&self, mut question: Question) -> Result<RunStream> {
+        let (runtime, cancel) = (self.clone(), question.cancel.child());
+        question.cancel = cancel.clone();
         RunStream::of(cancel, move |listener| runtime.ask_with(question, Some(listener), None))
     }
 
     /// Asks a panel, and gives what happens as it happens. Errors: as of [`Runtime::stream`].
     pub fn stream_panel(&self, question: impl Into<String>, options: PanelOptions) -> Result<RunStream> {
-        let (runtime, cancel, question) = (self.clone(), options.cancel.clone(), question.into());
+        let (runtime, cancel, question) = (self.clone(), options.cancel.child(), question.into());
+        let options = PanelOptions { cancel: cancel.clone(), ..options };
         RunStream::of(cancel, move |listener| runtime.panel_with(&question, options, Some(listener)))
     }
 
     /// Goes on with a panel, and gives what happens from there. Errors: as of [`Runtime::stream`].
     pub fn stream_panel_resumed(&self, run_id: &str, going_on: PanelResume) -> Result<RunStream> {
-        let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.clone(), run_id.to_owned());
+        let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.child(), run_id.to_owned());
+        let going_on = PanelResume { cancel: cancel.clone(), ..going_on };
         RunStream::of(cancel, move |listener| runtime.panel_on(&run_id, going_on, Some(listener)))
     }
 
-    /// Goes on with a run, and gives what happens from there. Errors: as of [`Runtime::stream`].
-    pub fn stream_resumed(&self, run_id: &str, going_on: Resume) -> Result<RunStream> {
-        let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.clone(), run_id.to_owned());
+    /// Goes on with a run, and gives what happens from there; the events are counted on. Errors: as of [`Runtime::stream`].
+    pub fn stream_resumed(&self, run_id: &str, mut going_on: Resume) -> Result<RunStream> {
+        let (runtime, cancel, run_id) = (self.clone(), going_on.cancel.child(), run_id.to_owned());
+        going_on.cancel = cancel.clone();
         RunStream::of(cancel, move |listener| runtime.go_on(&run_id, going_on, Some(listener), None))
     }
 }
@@ -71,19 +135,15 @@ impl RunStream {
         cancel: Cancel,
         run: impl FnOnce(Listener) -> Result<T> + Send + 'static,
     ) -> Result<RunStream> {
-        let (sender, events) = sync_channel(MOST);
+        let inbox = Arc::<Inbox>::default();
+        let shown = Arc::clone(&inbox);
         spare::run(move || {
-            let sent = Arc::new(AtomicU64::new(0));
-            let (to, seen) = (sender.clone(), Arc::clone(&sent));
-            let listener: Listener = Arc::new(move |event: Event| {
-                seen.store(event.seq, Ordering::Relaxed);
-                // Who does not read any more has cancelled the run.
-                let _ = to.send(event);
-            });
+            let to = Arc::clone(&shown);
+            let listener: Listener = Arc::new(move |event: Event| to.put(event));
             let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(listener)));
             let error = match ran {
                 // The run's own last event was sent.
-                Ok(Ok(_)) => return,
+                Ok(Ok(_)) => return shown.close(),
                 Ok(Err(error)) => error,
                 Err(_) => {
                     Error::new(Code::Internal, "a defect of quorate, please report it: a run has panicked")
@@ -94,38 +154,40 @@ impl RunStream {
             let kind = if error.code() == Code::Cancelled { "cancelled" } else { "error" };
             let (kind, run_id) = (kind.to_owned(), String::new());
             // Where the run has told of it itself, nobody reads this one.
-            let seq = sent.load(Ordering::Relaxed) + 1;
-            let _ = sender.send(Event { kind, run_id, seq, time: now(), agent: None, round: None, data });
+            let seq = {
+                let waiting = shown.lock();
+                waiting.last + waiting.merged + 1
+            };
+            shown.put(Event { kind, run_id, seq, time: now(), agent: None, round: None, data });
+            shown.close();
         })?;
-        Ok(RunStream { events, cancel, ended: false })
+        Ok(RunStream { inbox, cancel, ended: false })
     }
 
     /// The next event, which waits for it; `None` after the last.
     pub fn next_event(&mut self) -> Option<Event> {
-        if self.ended {
-            return None;
-        }
-        let event = self.events.recv().ok();
-        self.ended = event.as_ref().is_none_or(Event::is_last);
-        event
+        self.next_events(1).pop()
     }
 
     /// The next event and all that are there already, at most `most`; empty after the last.
     pub fn next_events(&mut self, most: usize) -> Vec<Event> {
-        let mut events: Vec<Event> = self.next_event().into_iter().collect();
-        while !self.ended && !events.is_empty() && events.len() < most {
-            match self.events.try_recv() {
-                Ok(event) => {
-                    self.ended = event.is_last();
-                    events.push(event);
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        if self.ended || most == 0 {
+            return Vec::new();
         }
+        let waits = |waiting: &mut Waiting| waiting.events.is_empty() && !waiting.closed;
+        let waiting = self.inbox.changed.wait_while(self.inbox.lock(), waits);
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let mut events = Vec::new();
+        while events.len() < most && !self.ended {
+            let Some(event) = waiting.events.pop_front() else { break };
+            self.ended = event.is_last();
+            events.push(event);
+        }
+        self.ended |= events.is_empty();
         events
     }
 
-    /// What cancels the run, from any thread.
+    /// What cancels the run, from any thread; nobody else has this flag.
     pub fn cancel(&self) -> &Cancel {
         &self.cancel
     }
@@ -133,8 +195,42 @@ impl RunStream {
 
 impl Drop for RunStream {
     fn drop(&mut self) {
+        {
+            let mut waiting = self.inbox.lock();
+            waiting.closed = true;
+            waiting.events.clear();
+        }
         if !self.ended {
             self.cancel.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(kind: &str, seq: u64, data: Value) -> Event {
+        let data = data.as_object().cloned().unwrap_or_default();
+        Event { kind: kind.into(), run_id: "r".into(), seq, time: 0.0, agent: None, round: None, data }
+    }
+
+    #[test]
+    fn pieces_that_nobody_takes_are_put_together_and_counted_on() {
+        let inbox = Inbox::default();
+        for seq in 1..=10_000 {
+            inbox.put(event("text", seq, json!({"delta": format!("{seq} ")})));
+        }
+        inbox.put(event("tool_input", 10_001, json!({"index": 0, "delta": "a"})));
+        inbox.put(event("tool_input", 10_002, json!({"index": 0, "delta": "b"})));
+        inbox.put(event("tool_input", 10_003, json!({"index": 1, "delta": "c"})));
+        inbox.put(event("usage", 10_004, json!({})));
+        inbox.put(event("usage", 10_005, json!({})));
+        let waiting = inbox.lock();
+        assert_eq!(waiting.events.len(), MOST + 4);
+        assert!(waiting.events.iter().zip(1..).all(|(event, seq)| event.seq == seq));
+        let said: String = waiting.events.iter().filter_map(|one| one.data.get("delta")?.as_str()).collect();
+        let all: String = (1..=10_000).map(|seq| format!("{seq} ")).collect();
+        assert_eq!(said, format!("{all}abc"));
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::approve::Approve;
 use crate::budget::{Ledger, Spent};
+use crate::machine::{Begun, Pending, within};
 use crate::runtime::Inner;
 
 /// What a tool does to the world.
@@ -172,6 +173,35 @@ pub struct ToolContext {
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// What runs that the tool started have spent.
     pub(crate) spent: Arc<std::sync::Mutex<Spent>>,
+    /// What the run may use: what it starts may use no more.
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
+    /// What a run that this call has started before needs in order to go on.
+    pub(crate) begun: Begun,
+    /// What a run that the call has started waits for; the call is made again when it is decided.
+    pub(crate) asks: Arc<std::sync::Mutex<Option<Asking>>>,
+    /// Whether what it starts is denied what needs approval, since nobody will be asked.
+    pub(crate) unattended: bool,
+}
+
+/// A run that another one has started and that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    pub(crate) run_id: String,
+    pub(crate) agent: Option<String>,
+    pub(crate) pending: Vec<Pending>,
+}
+
+impl Asking {
+    /// What waits, as the run names it whose call this is. Of runs within one another, the innermost is told.
+    pub(crate) fn named(&self, call: &str) -> Vec<Pending> {
+        let named = |below: &Pending| Pending {
+            id: within(call, &below.id),
+            run_id: below.run_id.clone().or_else(|| Some(self.run_id.clone())),
+            agent: below.agent.clone().or_else(|| self.agent.clone()),
+            ..below.clone()
+        };
+        self.pending.iter().map(named).collect()
+    }
 }
 
 /// A tool that is a function.

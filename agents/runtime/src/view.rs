@@ -1,7 +1,5 @@
 //! What does the journal of a run tell?
 
-use std::sync::PoisonError;
-
 use quorate_core::{Code, Error, Result};
 use quorate_state::RunRow;
 
@@ -9,9 +7,10 @@ use crate::answer::Answer;
 use crate::driver::{Listener, made};
 use crate::event::{Event, events_of};
 use crate::fact::{Fact, Status};
+use crate::family::Nested;
 use crate::machine::Machine;
 use crate::panels::{self, PanelAnswer, PanelSession};
-use crate::runtime::{Nested, Runtime};
+use crate::runtime::Runtime;
 
 /// How a run may be listed.
 pub(crate) const STATUSES: [&str; 10] = [
@@ -120,6 +119,29 @@ pub(crate) fn replayed(run_id: &str, entries: &[quorate_state::Entry]) -> Result
     Ok(machine)
 }
 
+/// More events than a request that was under way at the end of a process can have shown, which no journal counts.
+const UNCOUNTED: u64 = 1 << 20;
+
+/// A number that no event of the run was shown with beyond: those that follow are counted from there.
+pub(crate) fn seen(run_id: &str, entries: &[quorate_state::Entry]) -> Result<u64> {
+    let mut machine = Machine::new(run_id);
+    let mut number = 0;
+    let mut left_off = false;
+    for entry in entries {
+        let fact = Fact::of(entry)?;
+        machine.apply(&fact, entry.time)?;
+        number += events_of(&fact, &machine).len() as u64;
+        match fact {
+            Fact::Waiting { shown } | Fact::Ended { shown, .. } => {
+                number = number.max(shown.unwrap_or(0));
+                left_off = true;
+            }
+            _ => left_off = false,
+        }
+    }
+    Ok(if left_off { number } else { number + UNCOUNTED })
+}
+
 /// How a run stands that does not go on now, which is shown to who listens, and counted by the run that has started it.
 pub(crate) fn stands(
     run_id: &str,
@@ -129,13 +151,15 @@ pub(crate) fn stands(
 ) -> Result<Answer> {
     let machine = replayed(run_id, entries)?;
     if let (Some(listener), Some(last)) = (listener, entries.last()) {
-        for (sketch, seq) in events_of(&Fact::of(last)?, &machine).into_iter().zip(1..) {
+        let sketches = events_of(&Fact::of(last)?, &machine);
+        let before = seen(run_id, entries)?.saturating_sub(sketches.len() as u64);
+        for (sketch, seq) in sketches.into_iter().zip(before + 1..) {
             listener(made(sketch.kind, sketch.data, seq, last.time, &machine));
         }
     }
     if let Some(nested) = nested {
-        nested.ledger.count(&machine.spent);
-        nested.spent.lock().unwrap_or_else(PoisonError::into_inner).add(&machine.spent);
+        nested.count(&machine.spent);
+        nested.tell(&machine.spent);
     }
     finished(&machine)
 }

@@ -370,6 +370,41 @@ fn a_judge_spends_of_the_same_budget_and_needs_a_price() {
 }
 
 #[test]
+fn a_judge_without_verdicts_spends_all_the_same() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let silent = judge(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        json!("I would rather not.")
+    });
+    let budget = Some(Budget { max_tokens: Some(60_000), ..Budget::default() });
+    let options = EvaluateOptions { budget, scorers: vec![Scorer::Judge(Arc::new(silent))], ..options(200) };
+    let report =
+        evaluate_agents(&runtime(turns(&["5 mg"])), &[task("t", Expect::default())], &options).unwrap();
+    assert_eq!(report.stopped_by.as_deref(), Some("max_tokens"));
+    // Each question has some hundred tokens.
+    assert!(asked.load(Ordering::Relaxed) * 300 < 60_000, "{asked:?}");
+    assert!(report.totals.judge_usage.input > 0);
+}
+
+#[test]
+fn what_must_not_be_said_is_found_whatever_hides_it() {
+    for says in ["gua\u{ad}rantee", "GUA\u{200b}RANTEE", "gua\u{2060}rantee\u{202e}"] {
+        let expect = || Expect { not_contains: texts(&["guarantee"]), ..Expect::default() };
+        assert!(!one(says, expect()), "{says:?}");
+        assert!(one(says, Expect { contains: texts(&["Guarantee"]), ..Expect::default() }), "{says:?}");
+    }
+}
+
+#[test]
+fn many_tasks_are_read_in_time() {
+    let text: String = (0..140_000).map(|i| format!("- {{id: t{i}, question: q}}\n")).collect();
+    let begun = std::time::Instant::now();
+    assert_eq!(parse_tasks(&text, "many.yaml").unwrap().len(), 140_000);
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn cancelling_leaves_what_was_done() {
     let cancel = Cancel::new();
     let flag = cancel.clone();
@@ -511,13 +546,13 @@ tasks:
     has(5, Code::InvalidArgument, "task 'a': question: it is empty");
     has(6, Code::InvalidArgument, "task 'a': expects: there is no such field");
     has(7, Code::DuplicateId, "another task has this id");
-    has(9, Code::InvalidArgument, "autonomous: it is a text, expected true or false");
+    has(9, Code::InvalidArgument, "autonomous: it is a string, expected true or false");
     has(11, Code::InvalidArgument, "expect.regex[0]: '(' is no regular expression");
     has(12, Code::InvalidArgument, "expect.json_path[0]: JSON path '$.a['");
     has(13, Code::InvalidArgument, "expect.contains[0]: it is a number, expected a text; put it in quotes");
     has(13, Code::InvalidArgument, "expect.contains[1]: an empty text");
     has(14, Code::InvalidArgument, "expect.status: it is 'fine', expected one of done");
-    has(15, Code::InvalidArgument, "task number 3: it is a text, expected a mapping");
+    has(15, Code::InvalidArgument, "task number 3: it is a string, expected a mapping");
     assert_eq!(problems.len(), 12, "{problems:#?}");
     let error = parse_tasks(text, "my.yaml").unwrap_err();
     assert!(error.message().lines().count() == 12 && error.message().contains("my.yaml:9:"));
@@ -532,6 +567,30 @@ tasks:
     assert!(
         error.message().contains("x: there is no such field") && error.message().contains("expect.regex[0]")
     );
+}
+
+#[test]
+fn aliases_cannot_make_a_short_file_a_long_one() {
+    // 200 times 200,000 characters: more than a file may have.
+    let question = "x".repeat(200_000);
+    let mut text = format!("- {{id: t0, question: &long '{question}'}}\n");
+    (1..200).for_each(|i| text.push_str(&format!("- {{id: t{i}, question: *long}}\n")));
+    let problems = task_problems(&text, "a.yaml");
+    assert_eq!(problems.first().map(|problem| problem.code), Some(Code::TooLarge), "{problems:?}");
+    // Ten to the seventh values.
+    let mut bomb = "l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..7 {
+        let inner = vec![format!("*l{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("l{level}: &l{level} [{inner}]\n"));
+    }
+    assert_eq!(task_problems(&bomb, "a.yaml").first().map(|problem| problem.code), Some(Code::TooLarge));
+}
+
+#[test]
+fn json_may_hold_characters_that_yaml_may_not() {
+    let json = "[{\"id\": \"a\", \"question\": \"line\u{2028}end \u{85} \u{7f}?\"}]";
+    let tasks = parse_tasks(json, "a.json").unwrap();
+    assert_eq!(tasks[0].question, "line\u{2028}end \u{85} \u{7f}?");
 }
 
 #[test]

@@ -289,6 +289,17 @@ fn verdicts_follow_markers() {
     assert_eq!(grounded(&[]), None);
 }
 
+#[test]
+fn answers_of_many_markers_are_checked_in_time() {
+    let passages = [passage("a", "", "Ramipril lowers blood pressure.", 0)];
+    let begun = std::time::Instant::now();
+    for answer in ["[".repeat(200_000), "[1] ".repeat(100_000), "[1 ".repeat(50_000)] {
+        let checks = check(&answer, &passages, None, &Cancel::new()).unwrap();
+        assert!(checks.iter().all(|c| c.verdict != Verdict::Supported));
+    }
+    assert!(begun.elapsed().as_secs() < 60);
+}
+
 /// Text as documents have it, with what makes splitting hard.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![

@@ -5,9 +5,14 @@
 use std::sync::Arc;
 
 use quorate_core::embed::Embed;
+use quorate_core::filter::Filter;
 use quorate_core::{Cancel, Code, Result};
 use quorate_models::{Event, Finish, Message, Output, Part, Request, ToolChoice, ToolSpec};
-use quorate_runtime::{ExtractOptions, ExtractiveModel, NOT_IN_SOURCES, Passage, Retrieve, Wanted};
+use quorate_runtime::{
+    Change, ExtractOptions, ExtractiveModel, NOT_IN_SOURCES, Passage, Question, Retrieve, Runtime,
+    RuntimeOptions, Status, Wanted,
+};
+use quorate_state::StateStore;
 use serde_json::json;
 
 struct Shelf;
@@ -116,4 +121,51 @@ fn few_tokens_leave_sentences_out() {
     assert!(short.text().len() < long.text().len());
     assert_eq!(short.finish, Some(Finish::Length));
     assert!(short.text().contains("[1]") && !short.text().contains("[3]"));
+}
+
+/// A runtime that answers by the sentences of the shelf.
+fn runtime(options: RuntimeOptions) -> Result<Runtime> {
+    Runtime::new(RuntimeOptions { sources: Some(Arc::new(Shelf)), ..options })
+}
+
+const QUESTION: &str = "What is the starting dose of metformin?";
+
+/// Nobody is so sure.
+fn sure() -> ExtractOptions {
+    ExtractOptions { min_confidence: 1.0, ..ExtractOptions::default() }
+}
+
+#[test]
+fn a_runtime_holds_to_the_options_of_the_extractive_model() {
+    let of = |options: ExtractOptions, extract: Option<ExtractOptions>| {
+        let model = ExtractiveModel::new(Arc::new(Shelf), Wanted::default(), options).unwrap();
+        let model = Some(model.into_model().unwrap());
+        runtime(RuntimeOptions { model, extract, ..RuntimeOptions::default() }).unwrap()
+    };
+    let status = |runtime: Runtime| runtime.ask(Question::new(QUESTION)).unwrap().status;
+    assert_eq!(status(of(ExtractOptions::default(), None)), Status::Done);
+    assert_eq!(status(of(sure(), None)), Status::Abstained);
+    assert_eq!(status(of(sure(), Some(ExtractOptions::default()))), Status::Done);
+    assert_eq!(status(of(ExtractOptions::default(), Some(sure()))), Status::Abstained);
+
+    let wrong = ExtractOptions { min_confidence: f64::NAN, ..ExtractOptions::default() };
+    let refused = runtime(RuntimeOptions { extract: Some(wrong), ..RuntimeOptions::default() });
+    assert_eq!(refused.err().unwrap().code(), Code::InvalidArgument);
+    let wanted = Wanted { filter: Some(Filter::parse("year > 2020").unwrap()), ..Wanted::default() };
+    let model = ExtractiveModel::new(Arc::new(Shelf), wanted, ExtractOptions::default()).unwrap();
+    let model = Some(model.into_model().unwrap());
+    let refused = runtime(RuntimeOptions { model, ..RuntimeOptions::default() });
+    assert_eq!(refused.err().unwrap().code(), Code::InvalidArgument, "its filter would be lost");
+}
+
+#[test]
+fn a_recorded_run_is_asked_again_by_the_options_that_it_had() {
+    let store = StateStore::memory();
+    let of = |extract: Option<ExtractOptions>| {
+        runtime(RuntimeOptions { extract, store: Some(store.clone()), ..RuntimeOptions::default() }).unwrap()
+    };
+    let answer = of(Some(sure())).ask(Question::new(QUESTION)).unwrap();
+    assert_eq!(answer.status, Status::Abstained);
+    let replayed = of(None).replay(&answer.run_id, Change::default()).unwrap();
+    assert_eq!((replayed.answer.status, replayed.differences.len()), (Status::Abstained, 0), "{replayed:?}");
 }

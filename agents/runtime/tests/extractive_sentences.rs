@@ -128,3 +128,23 @@ fn questions_are_told_and_long_texts_cut() {
     assert!(sentences(&"ä".repeat(3000)).iter().map(|s| s.end - s.start).sum::<usize>() == 6000);
     assert!(sentences("").is_empty() && sentences(" \n--- \n...").is_empty());
 }
+
+#[test]
+fn long_texts_without_an_end_are_cut_between_characters() {
+    for text in
+        ["糖".repeat(1000), format!("a{}", "糖".repeat(1000)), format!("{}a", "\u{200d}".repeat(2000))]
+    {
+        let found = sentences(&text);
+        assert!(!found.is_empty() && found.iter().all(|s| s.end - s.start <= 1000));
+    }
+}
+
+#[test]
+fn long_texts_without_spaces_are_read_in_time() {
+    // Each of these took minutes when the words before a mark, or a bracket's end, were looked for without a bound.
+    let begun = std::time::Instant::now();
+    for piece in ["a.", "abc.", "a.[", "a. "] {
+        assert!(!sentences(&piece.repeat(100_000)).is_empty());
+    }
+    assert!(begun.elapsed().as_secs() < 60);
+}

@@ -56,9 +56,9 @@ fn boss(model: Model, tools: Vec<Arc<dyn Tool>>) -> (Runtime, Vec<Arc<dyn Tool>>
     registry.add(Agent::new("boss", "Boss", "Leads the ward.")).unwrap();
     registry.add(Agent::new("helper", "Helper", "Counts the beds.")).unwrap();
     let options =
-        RuntimeOptions { registry: Some(registry), model: Some(model), tools, ..RuntimeOptions::default() };
+        RuntimeOptions { registry: Some(registry), model: Some(model), ..RuntimeOptions::default() };
     let runtime = Runtime::new(options).unwrap();
-    let tools = vec![agent_tool(&runtime, "helper").unwrap()];
+    let tools = [vec![agent_tool(&runtime, "helper").unwrap()], tools].concat();
     (runtime, tools)
 }
 
@@ -165,17 +165,17 @@ fn a_tool_does_not_take_longer_than_the_budget_has() {
 fn time_in_which_somebody_decides_does_not_count() {
     for later in [false, true] {
         let send = tool("send", Effect::Write, || Ok(json!("sent")));
-        let says =
-            model(
-                |request| {
-                    if request.messages.len() > 2 { json!("end") } else { call("a", "send", json!({})) }
-                },
-            );
+        let says = model(move |request| match request.messages.len() {
+            _ if later && request.messages.len() > 2 => json!("end"),
+            7.. => json!("end"),
+            n => call(if later { "a".to_owned() } else { format!("c{n}") }.as_str(), "send", json!({"x": n})),
+        });
+        // Longer than the budget together; whoever is asked while the run goes on has the budget's time for each.
         let approve = move |_: &Pending| {
-            std::thread::sleep(Duration::from_millis(600));
+            std::thread::sleep(Duration::from_millis(700));
             Ok((!later).then_some(Decision::Approve))
         };
-        let budget = Some(Budget { max_seconds: Some(0.5), ..Budget::default() });
+        let budget = Some(Budget { max_seconds: Some(1.5), ..Budget::default() });
         let runtime = runtime(says, vec![send]);
         let mut answer = runtime
             .ask(Question { budget, approve: Some(Arc::new(approve)), ..Question::new("go") })
@@ -318,4 +318,101 @@ fn a_model_that_cannot_plan_answers_nevertheless() {
     let says = model(|request| if plans(request) { json!("let me think") } else { json!("found") });
     let answer = runtime(says, vec![]).ask(Question { autonomous: true, ..Question::new("go") }).unwrap();
     assert_eq!((answer.status, answer.text.as_str()), (Status::Done, "found"));
+}
+
+#[test]
+fn attempts_that_may_have_to_be_paid_for_fit_into_the_budget() {
+    // Each attempt breaks off, and may have used all that it was allowed.
+    for attempts in [1, 3, 10] {
+        for most in [3_000_u64, 7_000] {
+            let used = Arc::new(AtomicU64::new(0));
+            let sum = Arc::clone(&used);
+            let script = ScriptedModel::of_function(move |request, _| {
+                let read = request.to_json()["messages"].to_string().len() as u64 / 4;
+                sum.fetch_add(read + u64::from(request.max_tokens.unwrap()), Ordering::Relaxed);
+                Err(quorate_core::Error::new(Code::StreamIncomplete, "broke off"))
+            });
+            let resilience = Resilience { attempts, breaker: None, ..Resilience::default() };
+            let clock: Arc<dyn quorate_models::Clock> = Arc::new(quorate_models::ManualClock::default());
+            let options = ModelOptions {
+                price: Price::new(1.0, 1.0).ok(),
+                resilience,
+                clock: Some(clock),
+                ..ModelOptions::default()
+            };
+            let budget = Some(Budget { max_tokens: Some(most), ..Budget::default() });
+            let runtime = runtime(Model::new(script, options).unwrap(), vec![]);
+            let failed = runtime.ask(Question { budget, ..Question::new("go") });
+            assert_eq!(failed.unwrap_err().code(), Code::StreamIncomplete);
+            let used = used.load(Ordering::Relaxed);
+            assert!(used > 0 && used <= most, "{attempts} attempts have used {used} of {most}");
+        }
+    }
+}
+
+#[test]
+fn a_small_budget_makes_the_answer_shorter_and_a_smaller_one_refuses() {
+    let allowed = Arc::new(AtomicU32::new(0));
+    let of = || {
+        let keep = Arc::clone(&allowed);
+        let says = move |request: &Request| {
+            keep.store(request.max_tokens.unwrap(), Ordering::Relaxed);
+            json!({"text": "as much as fits", "finish": "length", "usage": {"input": 50, "output": request.max_tokens}})
+        };
+        runtime(model(says), vec![])
+    };
+    let ask = |budget: Budget| of().ask(Question { budget: Some(budget), ..Question::new("go") }).unwrap();
+    for (budget, by) in [
+        (Budget { max_tokens: Some(600), ..Budget::default() }, "max_tokens"),
+        (Budget { max_cost: Some(0.0006), ..Budget::default() }, "max_cost"),
+    ] {
+        let answer = ask(budget);
+        let tokens = allowed.swap(0, Ordering::Relaxed);
+        assert!((64..600).contains(&tokens), "{tokens}");
+        assert_eq!((answer.text.as_str(), answer.stopped_by.as_deref()), ("as much as fits", Some(by)));
+        assert!(answer.usage.input + answer.usage.output <= 600, "{:?}", answer.usage);
+    }
+    for budget in [
+        Budget { max_tokens: Some(64), ..Budget::default() },
+        Budget { max_cost: Some(0.000_064), ..Budget::default() },
+    ] {
+        let answer = ask(budget);
+        assert_eq!((answer.status, answer.text.as_str()), (Status::Partial, ""));
+        assert_eq!(allowed.load(Ordering::Relaxed), 0);
+    }
+    // What fits is as long as ever.
+    ask(Budget { max_tokens: Some(100_000), ..Budget::default() });
+    assert_eq!(allowed.load(Ordering::Relaxed), 2048);
+}
+
+#[test]
+fn a_request_that_was_ended_by_time_is_counted() {
+    let script = ScriptedModel::of_function(|request, cancel| {
+        if is_last(request) {
+            return Ok(Reply::text_of("short"));
+        }
+        loop {
+            cancel.check()?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let options = ModelOptions { price: Price::new(1.0, 1.0).ok(), ..ModelOptions::default() };
+    let budget = Budget { max_seconds: Some(2.0), max_tokens: Some(100_000), ..Budget::default() };
+    let runtime = runtime(Model::new(script, options).unwrap(), vec![]);
+    let answer = runtime.ask(Question { budget: Some(budget), ..Question::new("go") }).unwrap();
+    // Nobody knows what it has cost.
+    assert_eq!((answer.text.as_str(), answer.cost), ("short", None));
+}
+
+#[test]
+fn a_form_that_the_budget_cuts_off_is_no_error() {
+    let form = json!({"type": "object", "properties": {"mg": {"type": "integer"}}, "required": ["mg"], "additionalProperties": false});
+    let says = model(|request| match is_last(request) {
+        true => json!("{\"mg\": 5}"),
+        false => json!({"text": "{\"mg\":", "finish": "length", "usage": {"input": 100, "output": 64}}),
+    });
+    let budget = Some(Budget { max_tokens: Some(700), ..Budget::default() });
+    let answer =
+        runtime(says, vec![]).ask(Question { budget, output: Some(form), ..Question::new("go") }).unwrap();
+    assert_eq!((answer.stopped_by.as_deref(), answer.output), (Some("max_tokens"), Some(json!({"mg": 5}))));
 }

@@ -11,7 +11,7 @@ use quorate_core::embed::{Embed, Embedder, EmbedderOptions};
 use quorate_models::{Model, ModelOptions, Price, Request, ScriptedModel};
 use quorate_runtime::{
     Decision, Effect, FunctionTool, Passage, Pending, Question, Resume, Retrieve, Runtime, RuntimeOptions,
-    ToolCard, Wanted, agent_tool,
+    Tool, ToolCard, Wanted, agent_tool,
 };
 use quorate_state::{Begun, NewRun, StateStore};
 use serde_json::{Value, json};
@@ -54,18 +54,19 @@ fn who_approves_for_a_question_approves_for_what_it_starts() {
         count.fetch_add(1, Ordering::Relaxed);
         Ok(json!("sent"))
     });
+    let send: Arc<dyn Tool> = Arc::new(send.unwrap());
     let anything = |_: &Pending| -> quorate_core::Result<Option<Decision>> { Ok(Some(Decision::Approve)) };
     let options = RuntimeOptions {
         registry: registry(),
         model: Some(model(says)),
-        tools: vec![Arc::new(send.unwrap())],
+        tools: vec![Arc::clone(&send)],
         approve: Some(Arc::new(anything)),
         ..RuntimeOptions::default()
     };
     let runtime = Runtime::new(options).unwrap();
     let nothing = |_: &Pending| -> quorate_core::Result<Option<Decision>> { Ok(Some(Decision::Deny)) };
     let question = Question {
-        tools: Some(vec![agent_tool(&runtime, "helper").unwrap()]),
+        tools: Some(vec![agent_tool(&runtime, "helper").unwrap(), send]),
         approve: Some(Arc::new(nothing)),
         ..Question::to("How many?", "boss")
     };

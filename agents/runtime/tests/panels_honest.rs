@@ -257,3 +257,30 @@ fn another_seed_is_another_order_and_the_same_seed_the_same_panel() {
     assert_eq!(first, again);
     assert_ne!(first[1], other[1]);
 }
+
+#[test]
+fn of_numbers_who_goes_to_the_median_follows_and_who_stays_does_not() {
+    let rates = |id: &'static str, first: f64, then: f64| {
+        member(id, move |request| {
+            let number = if is_blind(request) { first } else { then };
+            json!({"number": number, "confidence": 0.7, "reasons": [{"text": format!("reason {}", panel::number(id))}]})
+        })
+    };
+    let members = vec![
+        rates("a", 7.0, 7.0),
+        rates("b", 7.0, 7.0),
+        rates("c", 7.0, 7.0),
+        rates("follows", 2.0, 7.0),
+        rates("stays", 1.0, 1.0),
+        rates("leaves", 7.0, 3.0),
+    ];
+    let options = PanelOptions {
+        options: vec![],
+        rounds: Some(2),
+        truth: Some(json!(7)),
+        ..options(PanelKind::Delphi, members)
+    };
+    let conformity = runtime().panel("How sure?", options).unwrap().conformity;
+    assert_eq!((conformity.flips, conformity.to_majority, conformity.chances), (2, 1, 2));
+    assert_eq!((conformity.right_to_wrong, conformity.wrong_to_right), (Some(1), Some(1)));
+}

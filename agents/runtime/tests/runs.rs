@@ -252,7 +252,11 @@ fn money_without_a_price_is_refused_or_allowed() {
 #[test]
 fn errors_of_tools_go_back_named_and_those_of_models_come_out() {
     let fails = tool("fails", Effect::Read, |_| Err(Error::invalid("the code is too old")));
-    let panics = tool("panics", Effect::Read, |_| panic!("oh"));
+    // A panic that is written down with its trace takes longer than the tools of these tests have.
+    let panics: Arc<dyn Tool> = Arc::new(
+        FunctionTool::new(ToolCard::new("panics", "", schema()), |_: Map<String, Value>, _: &_| panic!("oh"))
+            .unwrap(),
+    );
     let seen = Arc::new(Mutex::new(String::new()));
     let keep = Arc::clone(&seen);
     let model = model(move |request| {
@@ -285,6 +289,48 @@ fn a_key_is_asked_once() {
     assert_eq!(runtime.ask(question()).unwrap(), first);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     assert_eq!(runtime.runs(None).unwrap().len(), 1);
+    // What has no part in the answer may differ.
+    let again = Question { budget: Some(Budget { max_steps: Some(3), ..Budget::default() }), ..question() };
+    assert_eq!(runtime.ask(again).unwrap(), first);
+    let form = Some(json!({"type": "object"}));
+    for (other, named) in [
+        (Question { text: "stop".into(), ..question() }, "question"),
+        (Question { autonomous: true, ..question() }, "autonomous"),
+        (Question { output: form, ..question() }, "output"),
+        (Question { seed: 7, ..question() }, "seed"),
+        (
+            Question { conversation: vec![quorate_models::Message::user("before")], ..question() },
+            "conversation",
+        ),
+    ] {
+        let error = runtime.ask(other).unwrap_err();
+        assert_eq!(error.code(), Code::RunConflict);
+        assert!(error.message().contains(named) && error.message().contains("'go'"), "{error}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn an_answer_that_says_nothing_is_asked_for_again_once() {
+    for (replies, text, status, by) in [
+        (vec![json!(""), json!("5 mg")], "5 mg", Status::Done, None),
+        (vec![json!("  \n"), json!("")], "", Status::Partial, Some("empty_answer")),
+        (vec![calls(&[("a", "look", json!({}))]), json!(""), json!("5 mg")], "5 mg", Status::Done, None),
+    ] {
+        let look = tool("look", Effect::Read, |_| Ok(json!("found")));
+        let runtime = runtime(script(replies), vec![look]);
+        let answer = runtime.ask(Question::new("Which dose?")).unwrap();
+        assert_eq!((answer.text.trim(), answer.status, answer.stopped_by.as_deref()), (text, status, by));
+    }
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&said);
+    let model = model(move |request| {
+        keep.lock().unwrap().push(request.messages.last().unwrap().text());
+        json!("")
+    });
+    runtime(model, vec![]).ask(Question::new("Which dose?")).unwrap();
+    let said = said.lock().unwrap();
+    assert_eq!((said.len(), said[1].contains("empty")), (2, true), "{said:?}");
 }
 
 #[test]
@@ -326,6 +372,9 @@ fn bad_input_is_refused_with_its_code() {
     assert_eq!(code(runtime.ask(Question::new(" \n"))), Code::EmptyInput);
     assert_eq!(code(runtime.ask(Question::new("x".repeat((1 << 20) + 1)))), Code::TooLarge);
     assert_eq!(code(runtime.ask(Question::to("x", "nobody"))), Code::InvalidArgument);
+    let check: quorate_runtime::CheckOutput = Arc::new(|_: &Value| Ok(()));
+    let formless = Question { check_output: Some(check), ..Question::new("x") };
+    assert_eq!(code(runtime.ask(formless)), Code::InvalidArgument);
     assert_eq!(
         code(runtime.ask(Question { filter: Some(json!("a = 1")), ..Question::new("x") })),
         Code::InvalidArgument

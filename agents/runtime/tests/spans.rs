@@ -1,5 +1,7 @@
 //! Do spans have the names of OpenTelemetry's conventions, and nothing of what was said?
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};

@@ -126,7 +126,8 @@ impl StateStore {
     }
 
     /// Removes a run: its entries, its names, and those of its large payloads that nothing else uses. When this returns,
-    /// no file of the store has a byte of their texts.
+    /// no file of the store has a byte of their texts; where the process is killed before, the next to open the store takes
+    /// them away.
     ///
     /// Errors: `unknown_id`; `run_conflict` while somebody holds it; `locked` when another process reads the store for over
     /// ten seconds (the run is gone then, and its bytes are at the next deletion); `io`.

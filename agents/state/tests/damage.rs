@@ -62,6 +62,17 @@ fn a_lost_database_is_not_begun_anew() {
 }
 
 #[test]
+fn an_emptied_database_is_not_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    std::fs::File::create(folder.path().join("state.db")).unwrap();
+    // A holder that has ended: whoever opens the folder would sweep up what no row names.
+    std::fs::write(folder.path().join("holders/0.lock"), "").unwrap();
+    is(StateStore::open(folder.path()), Code::Corrupt);
+    assert_eq!(std::fs::read_dir(folder.path().join("payloads")).unwrap().count(), 1);
+}
+
+#[test]
 fn a_damaged_payload_is_named() {
     let folder = tempfile::tempdir().unwrap();
     written(folder.path());

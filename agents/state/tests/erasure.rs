@@ -144,3 +144,43 @@ fn threads_delete_and_write_shared_payloads_at_once() {
     });
     assert_eq!(payloads(folder.path()), 0);
 }
+
+#[test]
+fn what_a_crash_left_half_written_is_swept_up_when_it_is_old_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(StateStore::open(folder.path()).unwrap());
+    let left = folder.path().join("payloads/0.1.tmp");
+    std::fs::write(&left, "SECRET").unwrap();
+    std::fs::write(folder.path().join("holders/0.lock"), "").unwrap();
+    drop(StateStore::open(folder.path()).unwrap());
+    assert!(left.exists(), "somebody may be writing it");
+    let hour = std::time::Duration::from_secs(3600);
+    let file = std::fs::File::options().write(true).open(&left).unwrap();
+    file.set_modified(std::time::SystemTime::now() - hour).unwrap();
+    drop(StateStore::open(folder.path()).unwrap());
+    assert!(!left.exists());
+    assert_eq!(std::fs::read_dir(folder.path().join("holders")).unwrap().count(), 0);
+}
+
+#[test]
+fn large_values_that_are_replaced_are_read_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = StateStore::open(folder.path()).unwrap();
+    let value = |i: usize, round: usize| json!(format!("{i} {round} ").repeat(MAX_INLINE_BYTES / 4));
+    (0..20).for_each(|i| store.put(None, "s", &format!("k{i:02}"), &value(i, 0)).unwrap());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let (store, done) = (&store, &done);
+            scope.spawn(move || {
+                for round in (1..).take_while(|_| !done.load(std::sync::atomic::Ordering::Relaxed)) {
+                    let i = round % 10 * 2 + thread;
+                    store.put(None, "s", &format!("k{i:02}"), &value(i, round)).unwrap();
+                }
+            });
+        }
+        let read = (0..60).map(|_| store.list(None, "s")).collect::<Result<Vec<_>, _>>();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(read.unwrap().iter().all(|values| values.len() == 20));
+    });
+}

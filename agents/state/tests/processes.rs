@@ -28,6 +28,8 @@ fn in_another_process() {
         "fill" => fill(folder),
         "race" => race(folder),
         "write" => write_alone(folder),
+        "starve" => starve(folder),
+        "delete" => delete_for_ever(folder),
         "listen" => listen(folder),
         other => panic!("{other}"),
     }
@@ -160,6 +162,33 @@ fn race(folder: &Path) {
     }
     say("done");
     wait();
+}
+
+/// Has no file descriptor left when it looks whether the holder of a run lives.
+fn starve(folder: &Path) {
+    let store = StateStore::open(folder).unwrap();
+    assert_eq!(store.run(None, "r").unwrap().status, "running");
+    is(store.take(None, "r"), Code::RunConflict);
+    // SAFETY: `dup` gives the lowest free descriptor, and limits are plain values.
+    unsafe {
+        let free = libc::dup(1);
+        libc::close(free);
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+        limit.rlim_cur = free as libc::rlim_t;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+    }
+    assert!(store.take(None, "r").is_err(), "a run was taken whose holder lives");
+}
+
+/// Deletes a run while somebody reads, so that its bytes cannot be taken away.
+fn delete_for_ever(folder: &Path) {
+    let store = StateStore::open(folder).unwrap();
+    begin(&store, "r").append(&[Entry::new(1, "k", "SECRET".repeat(100))], None).unwrap();
+    let reader = rusqlite::Connection::open(folder.join("state.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM runs").unwrap();
+    say("deletes");
+    let _ = store.delete(None, "r");
 }
 
 /// Appends without a pause.
@@ -323,6 +352,35 @@ fn a_kill_between_payload_and_commit_leaves_nothing() {
     assert_eq!(written(), 0, "the orphan is swept up");
     let run = store.take(None, "r").unwrap();
     assert_eq!(run.entries().unwrap().len(), 1);
+}
+
+#[test]
+fn who_cannot_look_whether_a_holder_lives_does_not_take_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut holder = Other::start("hold", folder.path());
+    assert_eq!(holder.says().as_deref(), Some("held"));
+    Other::start("starve", folder.path()).ends_well();
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_deletion_leaves_no_text_to_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = Other::start("delete", folder.path());
+    assert_eq!(other.says().as_deref(), Some("deletes"));
+    // Another handle of this process must not touch the files while it looks.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(50));
+        if code(StateStore::open(folder.path()).and_then(|store| store.run(None, "r"))) == "unknown_id" {
+            break;
+        }
+    }
+    other.kill();
+    let store = StateStore::open(folder.path()).unwrap();
+    is(store.run(None, "r"), Code::UnknownId);
+    let grep =
+        std::process::Command::new("grep").args(["-r", "-a", "-l", "SECRET"]).arg(folder.path()).output();
+    assert_eq!(String::from_utf8(grep.unwrap().stdout).unwrap(), "");
 }
 
 #[test]

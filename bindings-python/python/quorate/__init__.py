@@ -181,7 +181,7 @@ __all__ = [
 ]
 
 # Imported when they are first named: they cost what most programs need not pay.
-_LAZY = ("aio", "consensus", "plot")
+_LAZY = ("aio", "consensus", "plot", "telemetry")
 
 
 if not TYPE_CHECKING:

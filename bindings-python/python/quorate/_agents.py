@@ -127,7 +127,7 @@ class AgentRegistry:
     """Agents, found by what they can do.
 
     ``path``: a file, made when absent; None keeps all in memory. ``embedder``: ``"builtin"``, a model folder, a hub id or an
-    :class:`Embedder`. ``catalog``: ``"healthcare"``, the path of a catalogue (YAML or JSON), or None for an empty registry; a
+    :class:`Embedder`. ``catalog``: ``"healthcare"``, ``"service"``, the path of a catalogue (YAML or JSON), or None for an empty registry; a
     file loads a catalogue once. ``tuning``: how scores are mixed, a dict with any of ``centroid_share``, ``nearest``,
     ``description_pull``, ``lexical``, ``lexical_lift``, ``weight_step``, ``learning``, ``learning_pace``. ``policy``: how outcomes are
     learnt from, ``"lin_ucb"`` (the default) or ``"thompson"``, or a dict ``{"kind", "alpha", "seed"}``, where ``alpha`` (0.1) is how
@@ -225,6 +225,7 @@ class AgentRegistry:
         question: str,
         *,
         size: int = 5,
+        min_fit: float = 0.0,
         diversity: float = 0.3,
         require: Iterable[str] | None = None,
         where: Where = None,
@@ -238,14 +239,15 @@ class AgentRegistry:
     ) -> Panel:
         """Agents that complement each other on a question, chosen one by one; not the top few alike.
 
-        ``diversity``: what counts beside relevance, 0 to 1. ``thrift``: how much a low cost of calls counts, 0 to 1. ``pool``:
+        ``min_fit``: the least fit of a member, 0 to 1; rather fewer members (``Panel.smaller`` says why) than strangers. .75 is
+        a good value. ``diversity``: what counts beside relevance, 0 to 1. ``thrift``: how much a low cost of calls counts, 0 to 1. ``pool``:
         how many of the most relevant agents are considered. ``require``: each member has one of the capabilities, all together
         have all, wherever ``size`` agents can, in whatever order they are named; of more than ``size`` at most 16. Codes: as
         :meth:`match`, ``not_found`` when a required capability cannot be had, ``invalid_argument`` when ``size`` members cannot
         have them all, ``too_large``.
         """
         given = {
-            "size": size, "diversity": diversity, "require": require, "max_cost": max_cost, "tenant": tenant, "thrift": thrift,
+            "size": size, "min_fit": min_fit, "diversity": diversity, "require": require, "max_cost": max_cost, "tenant": tenant, "thrift": thrift,
             "pool": pool, "language": language, "permissions": permissions, "learn": learn,
         }
         return self._native.select_panel(question, where, given)

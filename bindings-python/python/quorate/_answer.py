@@ -110,7 +110,7 @@ class Answer(Report, Generic[T]):
     plan: Record | None
     """What an autonomous run set out to do, and found: ``steps``, each with ``task`` and ``finding``."""
     pending: list[Record]
-    """What waits for a decision: ``id``, ``name``, ``arguments``, ``effect``."""
+    """What waits for a decision: ``id``, ``name``, ``arguments``, ``effect``; ``run_id`` and ``agent`` of a run that this one has started."""
     steps: list[Step]
     """What was done, in order."""
     usage: Usage

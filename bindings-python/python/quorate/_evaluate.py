@@ -20,7 +20,7 @@ from ._errors import InvalidInput
 from ._models import Model
 from ._progress import Progress, telling
 from ._record import Record, record
-from ._report import to_json
+from ._report import Report, to_json
 from ._runtime import Budget, Runtime
 from ._tools import Asked
 
@@ -199,8 +199,8 @@ def golden_tasks() -> dict[str, list[dict[str, Any]]]:
     return _quorate.golden_tasks()
 
 
-@dataclass(frozen=True)
-class Replayed:
+@dataclass(frozen=True, repr=False)
+class Replayed(Report):
     """A recorded run that was asked again with something changed."""
 
     original: str

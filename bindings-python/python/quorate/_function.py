@@ -15,7 +15,7 @@ from ._kinds import Kinds, hints_of, object_schema
 from ._plain import Kind, Misfit, unknown
 from ._quorate import error
 
-_Kind = inspect._ParameterKind
+_Kind = inspect.Parameter
 _EMPTY = inspect.Parameter.empty
 
 
@@ -81,7 +81,7 @@ def as_tool(function: Callable[..., Any], besides: Any = None, schema: Mapping[s
         raise unknown(f"a tool is a function, and {inner.__name__} is a class; give a function that makes one")
     # An object that can be called is told by its class.
     routine: Any = inner if inspect.isroutine(inner) or hasattr(inner, "__wrapped__") else type(inner).__call__
-    name: str = getattr(inner, "__name__", type(inner).__name__)
+    name = str(getattr(inner, "__name__", type(inner).__name__))
     if any(check(routine) for check in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
         raise unknown(f"'{name}' gives its results one by one, and a tool gives one; return a list of them")
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -36,7 +37,7 @@ from ._panel import (
     panel_of,
 )
 from ._record import Record, record
-from ._schema import Form, form
+from ._schema import Form, check_of, form
 from ._talk import Conversation, Memory
 from ._tools import Asked, Tool, tools_in
 
@@ -108,9 +109,14 @@ class StateStore:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, tenant: str | None = None) -> None:
-        self._native = _quorate.open_store(path_or_none(path, "path"), text_or_none(tenant, "tenant"))
+        self._path = path_or_none(path, "path")
+        self._native = _quorate.open_store(path, text_or_none(tenant, "tenant"))
         self.tenant = tenant
         """On whose behalf the runtimes that are given this store ask, where they name nobody else."""
+
+    def __repr__(self) -> str:
+        where = None if self._path is None else os.fspath(self._path)
+        return f"StateStore({where!r}{'' if self.tenant is None else f', tenant={self.tenant!r}'})"
 
 
 class Run:
@@ -192,6 +198,9 @@ class RunStream(ModelStream, Generic[T]):
         """Lets go of the run, which is cancelled: no event comes any more."""
         super().close()
         self._asked.close()
+
+    def __repr__(self) -> str:
+        return f"<stream of a run, {'under way' if self._last is None else 'over'}>"
 
     def __del__(self) -> None:
         # Where it is forgotten, the run is cancelled, and nobody waits for its loop.
@@ -278,7 +287,7 @@ class _Stream:
         whole: bool = False,
     ) -> RunStream[Any]:
         asked, (request, talk), wanted, host = self._of._asked(given, conversation, output, tools, budget, approve, loop)
-        native = self._of._native.flow(text(question, "the question"), request, *host, talk, asked.cancel, whole)
+        native = self._of._native.flow(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted), whole)
         return RunStream(native, wanted, asked, self._of)
 
     @overload
@@ -316,7 +325,7 @@ class _Stream:
         asked = Asked(loop)
         host = self._of._host(tools, approve, asked)
         wanted = None if output is None else form(output)
-        native = self._of._native.resume_flow(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, whole)
+        native = self._of._native.resume_flow(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted), whole)
         return RunStream(native, wanted, asked, self._of)
 
     def panel(self, question: str, **given: Unpack[PanelOptions]) -> PanelStream:
@@ -386,6 +395,7 @@ class Runtime:
         self._tools = tools_in(tools)
         self._approve = approve
         self._model = model
+        self._shown = {"registry": registry, "kb": kb, "model": model, "store": store, "tenant": tenant}
         self._native = _quorate.open_runtime(
             None if registry is None else registry._native,
             None if kb is None else kb._native,
@@ -421,7 +431,8 @@ class Runtime:
 
         ``agent``: its id; None: the one that fits best. ``autonomous``: it plans, acts and checks by itself. ``conversation``: the messages
         before. ``output``: the form of the answer, as for :meth:`Model.complete`. ``tools``, ``budget``, ``approve``: in the place of the
-        runtime's. ``where``: a filter of the sources. ``idempotency_key``: asking again with it gives the run that there is.
+        runtime's. ``where``: a filter of the sources. ``idempotency_key``: asking the same again with it gives the run
+        that there is; another question is ``run_conflict``.
         A limit of the budget is no error: ``status`` is ``partial``, and ``stopped_by`` says which.
 
         Codes: ``empty_input``, ``too_large``, ``unknown_id``, ``budget_unpriced``, ``run_conflict``, ``output_invalid``, ``unsupported``, those of
@@ -434,7 +445,7 @@ class Runtime:
         given = {"agent": agent, "autonomous": autonomous, "where": where, "seed": seed, "idempotency_key": idempotency_key}
         asked, (request, talk), wanted, host = self._asked(given, conversation, output, tools, budget, approve, None)
         with asked:
-            found = self._native.ask(text(question, "the question"), request, *host, talk, asked.cancel)
+            found = self._native.ask(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted))
         return answer_of(found, wanted)
 
     def _asked(
@@ -464,6 +475,9 @@ class Runtime:
             "output": None if wanted is None else wanted.schema,
             "budget": None if budget is None else budget._options(),
         }
+        watched = sys.modules.get("quorate.telemetry")
+        if watched is not None:
+            request["trace_parent"] = watched._trace_parent()
         asked = Asked(loop)
         return asked, (request, talk), wanted, self._host(tools, approve, asked)
 
@@ -521,7 +535,7 @@ class Runtime:
         wanted = None if output is None else form(output)
         with Asked(None) as asked:
             host = self._host(tools, approve, asked)
-            found = self._native.resume(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel)
+            found = self._native.resume(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted))
         return answer_of(found, wanted)
 
     def panel(
@@ -693,6 +707,11 @@ class Runtime:
         from ._asking import AsyncRuntime
 
         return AsyncRuntime(self)
+
+    def __repr__(self) -> str:
+        parts = [f"{name}={one!r}" for name, one in self._shown.items() if one is not None]
+        parts += [f"tools={[one.name for one in self._tools]}"] if self._tools else []
+        return f"Runtime({', '.join(parts)})"
 
     def __copy__(self) -> Runtime:
         # It never changes.

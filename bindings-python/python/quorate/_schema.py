@@ -49,3 +49,8 @@ def form(output: Any) -> Form:
     except InvalidInput as refused:
         raise InvalidInput(refused.code, f"output: {refused.message}") from refused.__cause__
     return Form(kind.schema, kind)
+
+
+def check_of(wanted: Form | None) -> Any:
+    """What refuses values that fit the schema of a form; None where nothing does."""
+    return None if wanted is None else wanted.check

@@ -226,7 +226,8 @@ def tool(
 
     def make(function: Callable[..., Any]) -> Tool:
         if isinstance(function, (classmethod, Tool)) or not callable(function):
-            how = "; write @classmethod above @tool's method and give it bound" if isinstance(function, classmethod) else ""
+            how = "; make it a tool as it is bound to its class: tool(Class.method)" if isinstance(function, classmethod) else ""
+            how = "; it is a tool already: give its function" if isinstance(function, Tool) else how
             raise InvalidInput("invalid_argument", f"a tool is a function, not of type {type(function).__name__}{how}")
         read = as_tool(function, ToolContext, schema)
         own = {"name": name, "description": description}

@@ -35,7 +35,7 @@ from ._asking import (
     AsyncRuntime,
     evaluate_agents,
 )
-from ._await import Face, run, run_on, running_loop, twin_of
+from ._await import Face, run, run_on, twin_of
 from ._hits import Hits
 from ._kb import KnowledgeBase
 

@@ -14,7 +14,7 @@ use crate::errors::{OrRaise, raise};
 use crate::metadata::{dict, object, wrong};
 
 /// The fields of an agent, in the order of the definition.
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 27] = [
     "id",
     "name",
     "summary",
@@ -22,7 +22,9 @@ const FIELDS: [&str; 25] = [
     "domain",
     "capabilities",
     "skills",
+    "topics",
     "boundaries",
+    "works_with",
     "tools",
     "languages",
     "inputs",
@@ -145,6 +147,18 @@ impl Agent {
             json!({"id": s.id, "name": s.name, "description": s.description, "examples": s.examples, "tags": s.tags})
         });
         record(py, &full.collect::<Vec<_>>())
+    }
+
+    /// What the agent is asked about.
+    #[getter]
+    fn topics(&self) -> Vec<String> {
+        self.0.topics.clone()
+    }
+
+    /// Who is consulted together with the agent: ``agent``, ``why`` each.
+    #[getter]
+    fn works_with<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        record(py, &self.0.works_with)
     }
 
     /// What the agent does not answer, and who does: ``topic``, ``refer_to`` each.

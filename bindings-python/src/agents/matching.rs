@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::agent::{Agent, definition, json_text};
 use super::html;
-use crate::convert::{explanation, report};
+use crate::convert::{explanation, record, report};
 use crate::errors::raise;
 
 /// An agent that fits a question.
@@ -143,6 +143,18 @@ impl PanelMember {
         self.0.matched.confidence
     }
 
+    /// How well the agent fits together with those that it is consulted with, 0 to 1: 1 for the best match.
+    #[getter]
+    fn fit(&self) -> f64 {
+        self.0.fit
+    }
+
+    /// Why it sits there: ``by`` (``"match"``, ``"works_with"``, ``"refer_to"``), ``agent`` (an id, or None), ``why``.
+    #[getter]
+    fn seat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        record(py, &self.0.seat)
+    }
+
     /// What the member added to the value of the panel.
     #[getter]
     fn gain(&self) -> f64 {
@@ -214,6 +226,12 @@ impl Panel {
         py.import("quorate._record")?.getattr("coverage")?.call1((report(py, &self.0.coverage)?,))
     }
 
+    /// Why there are fewer members than were asked for, in words; None where there are as many.
+    #[getter]
+    fn smaller(&self) -> Option<&str> {
+        self.0.smaller.as_deref()
+    }
+
     /// Why these members: what each added. A dict whose members are attributes too; ``str()`` of it is for people.
     fn explain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let members: Vec<Value> = self
@@ -223,11 +241,15 @@ impl Panel {
             .map(|m| {
                 json!({
                     "id": m.matched.agent.id, "gain": m.gain, "score": m.matched.score,
-                    "facets": m.facets, "capabilities": m.capabilities,
+                    "facets": m.facets, "capabilities": m.capabilities, "fit": m.fit, "seat": m.seat,
                 })
             })
             .collect();
-        explanation(py, &json!({"coverage": self.0.coverage, "members": members}), self.0.explain())
+        explanation(
+            py,
+            &json!({"coverage": self.0.coverage, "members": members, "smaller": self.0.smaller}),
+            self.0.explain(),
+        )
     }
 
     /// All that is known of it, as dicts, lists and scalars: the definition, the numbers, where they come from.

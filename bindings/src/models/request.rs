@@ -46,6 +46,7 @@ pub fn request(host: Host, given: Value) -> Result<Request> {
         stop,
         seed: options.take("seed", "a whole number from 0")?,
         cache: options.take("cache", "true or false")?.unwrap_or(false),
+        most_billed: None,
         extra: options.take::<Map<String, Value>>("extra", "an object")?.unwrap_or_default(),
     };
     options.done()?;

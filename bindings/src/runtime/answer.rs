@@ -20,7 +20,10 @@ pub fn answer(host: Host, answer: &Answer) -> Result<Value> {
 pub(super) fn place_all(host: Host, value: &mut Value) {
     match value {
         Value::Object(members) => {
-            if let Ok(citation) = serde_json::from_value::<Citation>(Value::Object(members.clone())) {
+            // Only what has a citation's own fields is tried as one.
+            let may_be = members.contains_key("marker") && members.contains_key("before");
+            if may_be && let Ok(citation) = serde_json::from_value::<Citation>(Value::Object(members.clone()))
+            {
                 let before = match host {
                     Host::Python => citation.before.chars,
                     Host::Node => citation.before.utf16,

@@ -99,7 +99,7 @@ pub fn card(host: Host, given: Value) -> Result<ToolCard> {
 }
 
 /// A question: `agent`, `autonomous`, `conversation` (messages), `output` (a JSON Schema), `where`, `budget`, `seed`,
-/// `idempotency_key`. Tools, approval and cancellation are the host's. Errors: `invalid_argument`, `not_finite`.
+/// `idempotency_key`, `trace_parent`. Tools, approval and cancellation are the host's. Errors: `invalid_argument`, `not_finite`.
 pub fn question(host: Host, text: String, given: Value) -> Result<Question> {
     let mut options = Options::new(host, "options of a question", given)?;
     let conversation = match options.value("conversation") {
@@ -116,6 +116,7 @@ pub fn question(host: Host, text: String, given: Value) -> Result<Question> {
         budget: options.value("budget").map(|given| budget(host, given)).transpose()?,
         seed: options.take("seed", "a whole number from 0")?.unwrap_or(0),
         idempotency_key: options.take("idempotency_key", "a text")?,
+        trace_parent: options.take("trace_parent", "a W3C traceparent")?,
         ..Question::new(text)
     };
     options.done()?;

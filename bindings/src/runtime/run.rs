@@ -35,18 +35,21 @@ pub fn flow(host: Host, runtime: &Runtime, run: Run) -> Flow {
 }
 
 /// The last event of a run alone, for who waits for its answer.
-pub fn whole(host: Host, runtime: &Runtime, run: Run) -> Flow {
-    let cancel = cancel_of(&run);
+pub fn whole(host: Host, runtime: &Runtime, mut run: Run) -> Flow {
+    let cancel = own(&mut run);
     Flow::new(Box::new(Whole { host, runtime: runtime.clone(), run: Some(run) }), cancel, failed)
 }
 
-fn cancel_of(run: &Run) -> Cancel {
-    match run {
-        Run::Ask(question) => question.cancel.clone(),
-        Run::Resume(_, going_on) => going_on.cancel.clone(),
-        Run::Panel(_, options) => options.cancel.clone(),
-        Run::ResumePanel(_, going_on) => going_on.cancel.clone(),
-    }
+/// The flag of this run alone, which is raised with its caller's: letting go of a flow ends nothing else.
+fn own(run: &mut Run) -> Cancel {
+    let cancel = match run {
+        Run::Ask(question) => &mut question.cancel,
+        Run::Resume(_, going_on) => &mut going_on.cancel,
+        Run::Panel(_, options) => &mut options.cancel,
+        Run::ResumePanel(_, going_on) => &mut going_on.cancel,
+    };
+    *cancel = cancel.child();
+    cancel.clone()
 }
 
 struct Whole {
@@ -95,8 +98,8 @@ impl Feed for Whole {
 }
 
 /// The same of a runtime that `open` gives then, which may wait. Its error is the only event.
-pub fn flow_when(host: Host, open: impl FnOnce() -> Result<Runtime> + Send + 'static, run: Run) -> Flow {
-    let cancel = cancel_of(&run);
+pub fn flow_when(host: Host, open: impl FnOnce() -> Result<Runtime> + Send + 'static, mut run: Run) -> Flow {
+    let cancel = own(&mut run);
     let feed = RunFeed { host, next: Some((Box::new(open), run)), stream: None, said: String::new() };
     Flow::new(Box::new(feed), cancel, failed)
 }

@@ -11,6 +11,7 @@ mod work;
 pub use lenient::lenient;
 pub(crate) use schema::closed;
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -142,9 +143,11 @@ pub fn check_arguments(tool: &ToolSpec, arguments: &Value) -> Result<()> {
 }
 
 /// The request as it is sent when the form is asked for in this way.
-pub(crate) fn prepare(request: &Request, way: OutputWay) -> Request {
+pub(crate) fn prepare(request: &Request, way: OutputWay) -> Cow<'_, Request> {
+    let Some(output) = request.output.clone().filter(|_| way != OutputWay::Native) else {
+        return Cow::Borrowed(request);
+    };
     let mut request = request.clone();
-    let Some(output) = request.output.clone() else { return request };
     match way {
         OutputWay::Native => {}
         OutputWay::Tool => {
@@ -176,7 +179,7 @@ pub(crate) fn prepare(request: &Request, way: OutputWay) -> Request {
             }
         }
     }
-    request
+    Cow::Owned(request)
 }
 
 /// A name that no tool of the request has.

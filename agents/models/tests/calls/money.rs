@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use quorate_core::Code;
-use quorate_models::{Event, ManualClock, Model, ModelOptions, Price, Resilience};
+use quorate_models::{
+    Clock, Event, ManualClock, Model, ModelOptions, Output, Price, Reply, Request, Resilience, ScriptedModel,
+};
 use serde_json::json;
 
 use crate::server::{Answer, Server, delta, events, finish, refuse, streamed, usage, whole};
@@ -98,4 +100,46 @@ fn a_price_in_disorder_opens_no_model() {
     let price = Some(Price { input: steps, ..Price::new(1.0, 1.0).unwrap() });
     let options = ModelOptions { base_url: Some(server.url.clone()), price, ..ModelOptions::default() };
     assert_eq!(Model::open("openai:m", options).unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[test]
+fn no_more_requests_are_sent_than_are_paid_for() {
+    let lost = || Err((Code::StreamIncomplete, "broke off".to_owned()));
+    let busy = || Err((Code::RateLimited, "busy".to_owned()));
+    let said = |text: &str| Ok(Reply::text_of(text));
+    let ask = |results: Vec<Result<Reply, (Code, String)>>, most: u32, form: bool| {
+        let other = Model::new(ScriptedModel::of_texts(["other"]), ModelOptions::default()).unwrap();
+        let resilience =
+            Resilience { attempts: 3, breaker: None, fallback: vec![other], ..Resilience::default() };
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+        let options = ModelOptions { resilience, clock: Some(clock), ..ModelOptions::default() };
+        let model = Model::new(ScriptedModel::of_results(results), options).unwrap();
+        let output = form.then(|| Output::new(serde_json::json!({"type": "integer"})).unwrap());
+        let request = Request { most_billed: Some(most), output, ..ask() };
+        let streamed = || {
+            let mut last = None;
+            for event in model.stream(&request, &never()).unwrap() {
+                last = match event {
+                    Event::End(reply) => Some(Ok(*reply)),
+                    Event::Error { error, partial } => Some(Err(Box::new((error, *partial)))),
+                    _ => last,
+                };
+            }
+            last.unwrap()
+        };
+        if form { model.complete_or_used(&request, &never()) } else { streamed() }
+    };
+    for most in 1..=3 {
+        let failed = ask(vec![lost(), lost(), lost(), said("late")], most, false).unwrap_err();
+        assert_eq!((failed.0.code(), failed.1.attempts), (Code::StreamIncomplete, most));
+        assert_eq!(failed.1.unknown, most);
+    }
+    // What was refused costs nothing, and another model may be asked.
+    let reply = ask(vec![busy()], 1, false).unwrap();
+    assert_eq!((reply.text().as_str(), reply.attempts, reply.unknown), ("other", 2, 0));
+    // Repairs count.
+    let failed = ask(vec![said("five"), said("no"), said("5")], 2, true).unwrap_err();
+    assert_eq!((failed.0.code(), failed.1.attempts), (Code::OutputInvalid, 2));
+    let reply = ask(vec![said("five"), said("no"), said("5")], 3, true).unwrap();
+    assert_eq!((reply.output, reply.attempts), (Some(serde_json::json!(5)), 3));
 }

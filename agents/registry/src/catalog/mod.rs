@@ -1,6 +1,5 @@
 //! How do agents come out of files, and what is wrong with a file?
 
-mod node;
 mod read;
 mod schema;
 
@@ -16,7 +15,7 @@ use crate::agent::SCHEMA_VERSION;
 use crate::text::cut;
 use crate::{Agent, Taxonomy, files};
 
-/// The catalogue that ships with quorate: file names and texts. The first is the root.
+/// The healthcare catalogue: file names and texts. The first is the root.
 const HEALTHCARE: &[(&str, &str)] = &[
     ("catalog.yaml", include_str!("../../catalog/healthcare/catalog.yaml")),
     ("taxonomy.yaml", include_str!("../../catalog/healthcare/taxonomy.yaml")),
@@ -31,6 +30,17 @@ const HEALTHCARE: &[(&str, &str)] = &[
     ("privacy-digital.yaml", include_str!("../../catalog/healthcare/privacy-digital.yaml")),
     ("writing-operations.yaml", include_str!("../../catalog/healthcare/writing-operations.yaml")),
 ];
+
+/// The catalogue of customer service, likewise.
+const SERVICE: &[(&str, &str)] = &[
+    ("catalog.yaml", include_str!("../../catalog/service/catalog.yaml")),
+    ("taxonomy.yaml", include_str!("../../catalog/service/taxonomy.yaml")),
+    ("out-of-scope.yaml", include_str!("../../catalog/service/out-of-scope.yaml")),
+    ("service.yaml", include_str!("../../catalog/service/service.yaml")),
+];
+
+/// Files that are part of the library.
+type Files = &'static [(&'static str, &'static str)];
 
 /// Agents and the taxonomy of their capabilities, as read from YAML or JSON files.
 ///
@@ -111,7 +121,8 @@ impl Catalog {
     ///
     /// Errors carry the code of the first problem and list every problem with its file and line: `not_found`,
     /// `load_failed` (not YAML, or no regular file), `include_cycle`, `format_version`, `invalid_argument` (a field),
-    /// `duplicate_id`, `unknown_capability`, `unknown_id` (an overlay of nothing), `too_large`.
+    /// `duplicate_id`, `unknown_capability`, `unknown_id` (an overlay of nothing, a partner in `works_with` that no file
+    /// defines), `too_large`.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::load_onto(path.as_ref(), Base::default())
     }
@@ -134,16 +145,33 @@ impl Catalog {
 
     /// The healthcare catalogue that ships with quorate.
     pub fn healthcare() -> Result<Self> {
-        let (root, _) = HEALTHCARE[0];
-        read::read(&read::Files::Embedded(HEALTHCARE), Path::new(root), Base::default()).map_err(error_of)
+        Self::embedded(HEALTHCARE)
     }
 
-    /// The name of the catalogue that ships.
-    pub(crate) const HEALTHCARE: &str = "healthcare";
+    /// The catalogue of customer service that ships with quorate.
+    pub fn service() -> Result<Self> {
+        Self::embedded(SERVICE)
+    }
 
-    /// A catalogue by its name (`healthcare`) or by the path of a file. Errors: as [`load`](Catalog::load).
+    fn embedded(files: Files) -> Result<Self> {
+        let (root, _) = files[0];
+        read::read(&read::Files::Embedded(files), Path::new(root), Base::default()).map_err(error_of)
+    }
+
+    /// The names of the catalogues that ship.
+    const NAMES: [(&str, Files); 2] = [("healthcare", HEALTHCARE), ("service", SERVICE)];
+
+    /// Whether a catalogue of this name ships.
+    pub(crate) fn ships(name: &str) -> bool {
+        Self::NAMES.iter().any(|(known, _)| *known == name)
+    }
+
+    /// A catalogue by its name (`healthcare`, `service`) or by the path of a file. Errors: as [`load`](Catalog::load).
     pub fn named(name: &str) -> Result<Self> {
-        if name == Self::HEALTHCARE { Self::healthcare() } else { Self::load(name) }
+        match Self::NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, files)) => Self::embedded(files),
+            None => Self::load(name),
+        }
     }
 
     /// As [`load`](Catalog::load), where the capabilities of `base` are known too. The taxonomies of what comes back
@@ -162,7 +190,7 @@ impl Catalog {
     pub fn to_json(&self) -> Result<String> {
         let text = serde_json::to_string_pretty(&self.file())
             .map_err(|e| Error::with_source(Code::Internal, format!("catalogue to JSON: {e}"), e))?;
-        Ok(node::printable(&text).into_owned())
+        Ok(crate::yaml::printable(&text).into_owned())
     }
 
     /// Writes the catalogue, replacing the file atomically: JSON when the name ends in `.json`, else YAML. A new file

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use quorate_core::{Code, Error};
 
 use super::TenantCatalog;
-use super::node::{Node, Value};
 use super::{Catalog, Problem, schema};
 use crate::agent::SCHEMA_VERSION;
-use crate::check::check_tenant;
+use crate::check::{check_id, check_tenant};
 use crate::files;
 use crate::taxonomies::Taxonomies;
 use crate::text::{cut, shown};
+use crate::yaml::{Node, Value};
 use crate::{Agent, Taxonomy};
 
 /// Where files are.
@@ -52,6 +52,8 @@ pub(crate) struct Base {
     pub(crate) taxonomies: Taxonomies,
     /// The tenant that agents without one, and capabilities, will belong to.
     pub(crate) tenant: Option<String>,
+    /// Ids of agents that are there already: who reads may name them as partners.
+    pub(crate) agents: HashSet<String>,
 }
 
 /// Reads a file with all that it includes, or says everything that is wrong.
@@ -68,6 +70,15 @@ pub(super) fn read_text(text: &str, name: &Path, base: Base) -> Result<Catalog, 
     reader.finish()
 }
 
+/// A partner that an agent of the catalogue names.
+struct Named {
+    at: Node,
+    /// Agent and field, for messages.
+    place: String,
+    tenant: Option<String>,
+    partner: String,
+}
+
 struct Reader<'a> {
     files: &'a Files,
     /// Paths as shown, by index.
@@ -81,6 +92,7 @@ struct Reader<'a> {
     /// What is known by now.
     known: Taxonomies,
     tenant: Option<String>,
+    present: HashSet<String>,
     /// What this catalogue brings.
     taxonomy: Taxonomy,
     tenants: BTreeMap<String, TenantCatalog>,
@@ -100,6 +112,7 @@ impl<'a> Reader<'a> {
             stack: Vec::new(),
             known: base.taxonomies,
             tenant: base.tenant,
+            present: base.agents,
             taxonomy: Taxonomy::default(),
             tenants: BTreeMap::new(),
             agents: Vec::new(),
@@ -372,6 +385,7 @@ impl<'a> Reader<'a> {
         self.overlay();
         let mut agents = Vec::with_capacity(self.agents.len());
         let mut places: BTreeMap<(Option<String>, String), (usize, u64)> = BTreeMap::new();
+        let mut named: Vec<Named> = Vec::new();
         for mut node in std::mem::take(&mut self.agents) {
             let known = shown(node.get("id").and_then(Node::text).unwrap_or("?"));
             let mut found: Vec<(usize, u64, String)> = Vec::new();
@@ -415,6 +429,15 @@ impl<'a> Reader<'a> {
                     self.report(&at, error.code(), format!("agent '{known}': {}", error.message()));
                 }
             }
+            for (i, partner) in agent.works_with.iter().enumerate() {
+                let field = format!("works_with[{i}].agent");
+                named.push(Named {
+                    at: node.at(&field).clone(),
+                    place: format!("agent '{known}': {field}"),
+                    tenant: agent.tenant.clone(),
+                    partner: partner.agent.clone(),
+                });
+            }
             if nameless {
                 continue;
             }
@@ -435,11 +458,29 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        self.check_partners(&named, &agents);
         if self.problems.is_empty() {
             let Reader { taxonomy, out_of_scope, tenants, .. } = self;
             Ok(Catalog { taxonomy, agents, out_of_scope, tenants })
         } else {
             Err(self.problems)
+        }
+    }
+
+    /// Reports partners that neither this catalogue defines for who names them, nor are there already.
+    fn check_partners(&mut self, named: &[Named], agents: &[Agent]) {
+        let shared: HashSet<&str> =
+            agents.iter().filter(|a| a.is_visible_to(None)).map(|a| a.id.as_str()).collect();
+        let owned: HashSet<(Option<&str>, &str)> =
+            agents.iter().map(|a| (a.tenant.as_deref(), a.id.as_str())).collect();
+        for Named { at, place, tenant, partner } in named {
+            if !shared.contains(partner.as_str())
+                && !owned.contains(&(tenant.as_deref(), partner))
+                && !self.present.contains(partner)
+                && check_id(partner).is_ok()
+            {
+                self.report(at, Code::UnknownId, format!("{place}: there is no agent '{}'", shown(partner)));
+            }
         }
     }
 

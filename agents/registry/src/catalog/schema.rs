@@ -3,8 +3,8 @@
 //! The table says the same as [`Agent`](crate::Agent)'s JSON Schema (a test compares them), so that a file can be
 //! read to its end and every wrong field be reported with its line.
 
-use super::node::{Node, Value};
 use crate::text::shown;
+use crate::yaml::{Node, Value};
 
 /// A field of a mapping.
 pub(super) struct Field {
@@ -60,7 +60,9 @@ pub(super) const AGENT: &[Field] = &[
             may("tags", Kind::Texts),
         ]),
     ),
+    may("topics", Kind::Texts),
     may("boundaries", Kind::List(&[need("topic"), may("refer_to", Kind::OptionalText)])),
+    may("works_with", Kind::List(&[need("agent"), need("why")])),
     may("tools", Kind::Texts),
     may("languages", Kind::Texts),
     may("inputs", PORTS),

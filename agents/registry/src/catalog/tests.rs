@@ -215,6 +215,34 @@ fn questions_out_of_scope_are_read_and_written() {
 }
 
 #[test]
+fn partners_are_known() {
+    let text = "agents:
+  - id: a
+    name: A
+    summary: s
+    topics: [kidney]
+    works_with:
+      - {agent: b, why: doses}
+      - {agent: gone, why: nothing}
+      - {agent: mine, why: private to another}
+  - {id: b, name: B, summary: s}
+  - id: mine
+    name: M
+    summary: s
+    tenant: t
+    works_with: [{agent: a, why: shared}]
+";
+    let found: Vec<(u64, Code, String)> =
+        Catalog::problems(text, "x.yaml").into_iter().map(|p| (p.line, p.code, p.message)).collect();
+    let said = |i: usize, id: &str| format!("agent 'a': works_with[{i}].agent: there is no agent '{id}'");
+    assert_eq!(found, [(8, Code::UnknownId, said(1, "gone")), (9, Code::UnknownId, said(2, "mine"))]);
+    let itself = "agents: [{id: a, name: A, summary: s, works_with: [{agent: a, why: w}]}]";
+    assert!(Catalog::problems(itself, "x.yaml")[0].message.contains("is the agent itself"));
+    let odd = "agents: [{id: a, name: A, summary: s, works_with: [{agent: a}], topics: kidney}]";
+    assert_eq!(Catalog::problems(odd, "x.yaml").len(), 2);
+}
+
+#[test]
 fn hostile_files_are_refused() {
     // Ten aliases of ten aliases, nine levels deep: a billion entries in a few lines.
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
@@ -430,6 +458,7 @@ mod written {
                 capabilities: vec![Capability { name: name.into(), level, evidence: vec![t(3)] }],
                 skills: vec![Skill { id: t(4), name: t(5), description: t(6), examples: vec![t(7)], tags: vec![t(8)] }],
                 boundaries: vec![Boundary { topic: t(9), refer_to: flags[0].then(|| t(10)) }],
+                topics: vec![t(10)],
                 inputs: vec![Port { name: t(11), media_type: "text/plain".into() }],
                 cost_per_call: cost,
                 weight: numbers[0],

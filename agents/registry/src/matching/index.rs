@@ -13,6 +13,7 @@ use quorate_core::{Code, Error, Result};
 use serde_json::json;
 
 use super::lexical::{self, ByTerm, Term};
+use super::topics::Topics;
 use super::{MatchOptions, Tuning};
 use crate::language::serves;
 use crate::taxonomies::Taxonomies;
@@ -23,6 +24,7 @@ pub(crate) struct Entry {
     pub(crate) agent: Arc<Agent>,
     pub(crate) vectors: Arc<Vectors>,
     pub(crate) mix: Mix,
+    pub(crate) topics: Topics,
     /// Weighted frequency of each term, by term.
     terms: Vec<(Term, f32)>,
     /// Sum of the weighted frequencies.
@@ -33,10 +35,12 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Vectors {
     pub(crate) dim: usize,
-    /// Of name and summary.
+    /// Of name and summary: see [`description`].
     pub(crate) description: Vec<f32>,
     /// Of each example question, one after the other.
     pub(crate) examples: Vec<f32>,
+    /// Of each topic, one after the other.
+    pub(crate) topics: Vec<f32>,
 }
 
 impl Vectors {
@@ -52,11 +56,15 @@ impl Vectors {
                 *m += x;
             }
         }
-        let norm = dot(&mean, &mean).sqrt();
-        if norm > 0.0 {
-            mean.iter_mut().for_each(|m| *m /= norm);
-        }
+        normalize(&mut mean);
         mean
+    }
+}
+
+fn normalize(vector: &mut [f32]) {
+    let norm = dot(vector, vector).sqrt();
+    if norm > 0.0 {
+        vector.iter_mut().for_each(|x| *x /= norm);
     }
 }
 
@@ -67,7 +75,7 @@ impl Entry {
         taxonomy: &Taxonomy,
         tuning: &Tuning,
     ) -> Self {
-        let mix = Mix::new(tuning, vectors.count(), &description_of(&agent));
+        let mix = Mix::new(tuning, vectors.count(), &format!("{}. {}", agent.name, agent.summary));
         let count = vectors.count() as f32;
         let weight = count / (count + EXAMPLES_FOR_HALF);
         let mut terms: Vec<(Term, f32)> =
@@ -76,7 +84,8 @@ impl Entry {
             terms.extend(lexical::terms(example).into_iter().map(|t| (t, weight)));
         }
         let length = terms.iter().map(|(_, w)| w).sum();
-        Entry { agent, vectors, mix, terms: lexical::summed(terms), length }
+        let topics = Topics::new(&agent.topics, &vectors.topics, vectors.dim);
+        Entry { agent, vectors, mix, topics, terms: lexical::summed(terms), length }
     }
 
     /// How often the agent uses a term.
@@ -90,9 +99,40 @@ impl Entry {
     }
 }
 
-/// The text that is embedded as an agent's description.
-pub(crate) fn description_of(agent: &Agent) -> String {
-    format!("{}. {}", agent.name, agent.summary)
+/// The texts that are embedded for an agent's description: summary, and name as words.
+pub(crate) fn description_of(agent: &Agent) -> [String; 2] {
+    [agent.summary.clone(), in_words(&agent.name)]
+}
+
+/// How much the name counts beside the summary.
+const NAME: f32 = 0.5;
+
+/// The vector of a description, of unit length: that of the summary plus half that of the name. Inside the embedded
+/// text a short name would count for as much as the rest, or for nothing, as the model likes.
+pub(crate) fn description(summary: &[f32], name: &[f32]) -> Vec<f32> {
+    let mut sum: Vec<f32> = summary.iter().zip(name).map(|(s, n)| s + NAME * n).collect();
+    normalize(&mut sum);
+    sum
+}
+
+/// A name such as `SearchFlights` or `search_flights` as words. In a name of several words capitals stand as they are:
+/// an `eCTD specialist` is one.
+fn in_words(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 4);
+    let camel = !name.contains(char::is_whitespace);
+    let mut before = ' ';
+    for c in name.chars() {
+        if c == '_' {
+            out.push(' ');
+        } else {
+            if camel && c.is_uppercase() && (before.is_lowercase() || before.is_numeric()) {
+                out.push(' ');
+            }
+            out.push(c);
+        }
+        before = c;
+    }
+    if out.trim().is_empty() { name.to_owned() } else { out }
 }
 
 /// A word of an example counts half as much as one of the description when there are this many examples, and more
@@ -171,6 +211,10 @@ pub(crate) struct Segment {
     /// Signs of the prototypes, for screening; empty in small segments.
     pub(crate) signs: BinaryMatrix,
     postings: ByTerm<Vec<(u32, f32)>>,
+    /// The rows whose topics have a term.
+    topics: ByTerm<Vec<u32>>,
+    /// The same for terms that the topics of many agents of a large segment have.
+    common_topics: ByTerm<RowSet>,
     /// The rows of terms that many agents of a large segment use.
     common_terms: ByTerm<RowSet>,
     pub(crate) lengths: Vec<f32>,
@@ -207,6 +251,8 @@ impl Segment {
             prototypes: Vec::with_capacity(n * dim),
             signs: BinaryMatrix::new(dim),
             postings: ByTerm::default(),
+            topics: ByTerm::default(),
+            common_topics: ByTerm::default(),
             common_terms: ByTerm::default(),
             lengths: Vec::with_capacity(n),
             lexical: Vec::with_capacity(n),
@@ -233,6 +279,11 @@ impl Segment {
                 postings.iter().for_each(|&(row, _)| rows.insert(row));
                 segment.common_terms.insert(term, rows);
             }
+            for (&term, having) in segment.topics.iter().filter(|(_, rows)| rows.len() >= n / COMMON_TERM) {
+                let mut rows = RowSet::empty(n as u32);
+                having.iter().for_each(|&row| rows.insert(row));
+                segment.common_topics.insert(term, rows);
+            }
         }
         segment.entries = entries;
         Ok(segment)
@@ -253,6 +304,9 @@ impl Segment {
             .extend(vectors.description.iter().zip(&mean).map(|(d, c)| description * d + centroid * c));
         for &(term, frequency) in &entry.terms {
             self.postings.entry(term).or_default().push((row, frequency));
+        }
+        for term in entry.topics.vocabulary() {
+            self.topics.entry(term).or_default().push(row);
         }
         self.lengths.push(entry.length);
         self.lexical.push(entry.mix.lexical);
@@ -294,6 +348,21 @@ impl Segment {
     /// The postings of a term: rows and frequencies.
     pub(crate) fn postings(&self, term: Term) -> &[(u32, f32)] {
         self.postings.get(&term).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether any agent has topics.
+    pub(crate) fn has_topics(&self) -> bool {
+        !self.topics.is_empty()
+    }
+
+    /// The rows whose topics have a term.
+    pub(crate) fn topics(&self, term: Term) -> &[u32] {
+        self.topics.get(&term).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same where these are many in a large segment; none for other terms.
+    pub(crate) fn common_topic(&self, term: Term) -> Option<&RowSet> {
+        self.common_topics.get(&term)
     }
 
     /// The live rows that a tenant can see; `all` for an administrator who sees every tenant's.
@@ -374,6 +443,7 @@ impl Segment {
                     "summary": agent.summary,
                     "domain": agent.domain,
                     "capabilities": capabilities,
+                    "topics": agent.topics,
                     "tools": agent.tools,
                     "languages": agent.languages,
                     "model_tier": agent.model_tier,
@@ -522,5 +592,33 @@ impl Snapshot {
             slots.push(Slot { segment: Arc::new(segment), live: Arc::new(live) });
         }
         Ok(Snapshot { slots, ..self.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_words() {
+        for (name, words) in [
+            ("SearchFlights", "Search Flights"),
+            ("search_flights", "search flights"),
+            ("FDA 510(k) strategist", "FDA 510(k) strategist"),
+            ("HTTPServer2Go", "HTTPServer2 Go"),
+            ("eCTD publishing_specialist", "eCTD publishing specialist"),
+            ("Élan", "Élan"),
+            ("_", "_"),
+        ] {
+            assert_eq!(in_words(name), words);
+        }
+    }
+
+    #[test]
+    fn a_description_is_the_summary_and_half_the_name() {
+        let sum = description(&[1.0, 0.0], &[0.0, 1.0]);
+        assert!((sum[0] / sum[1] - 2.0).abs() < 1e-6 && (dot(&sum, &sum) - 1.0).abs() < 1e-6);
+        assert_eq!(description(&[0.6, 0.8], &[0.6, 0.8]), [0.6, 0.8]);
+        assert_eq!(description(&[0.0, 0.0], &[0.0, 0.0]), [0.0, 0.0]);
     }
 }

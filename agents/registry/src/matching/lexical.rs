@@ -11,11 +11,18 @@ const MAX_WORDS: usize = 50_000;
 
 /// Words that say nothing about a subject.
 const STOP_WORDS: &[&str] = &[
-    "a", "am", "an", "and", "are", "as", "at", "be", "been", "being", "but", "by", "can", "could", "did",
-    "do", "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its",
-    "may", "me", "must", "my", "no", "not", "of", "on", "or", "our", "should", "so", "than", "that", "the",
-    "their", "them", "then", "there", "these", "they", "this", "to", "us", "was", "we", "were", "what",
-    "when", "where", "which", "who", "why", "will", "with", "would", "you", "your",
+    "a", "about", "after", "against", "all", "also", "am", "an", "and", "another", "any", "are", "as", "at",
+    "be", "because", "been", "before", "being", "between", "both", "but", "by", "can", "cannot", "could",
+    "did", "do", "does", "during", "each", "every", "few", "for", "from", "get", "give", "given", "go",
+    "going", "had", "has", "have", "he", "her", "him", "his", "how", "i", "if", "in", "into", "is", "it",
+    "its", "just", "know", "let", "like", "lot", "many", "may", "me", "might", "more", "most", "much",
+    "must", "my", "need", "needs", "no", "not", "of", "off", "on", "only", "or", "other", "our", "ours",
+    "out", "over", "own", "per", "please", "put", "say", "shall", "she", "should", "since", "so", "some",
+    "still", "such", "take", "takes", "tell", "than", "that", "the", "their", "them", "then", "there",
+    "these", "they", "this", "those", "through", "to", "together", "too", "under", "until", "up", "upon",
+    "us", "very", "want", "wants", "was", "we", "well", "were", "what", "when", "where", "whether", "which",
+    "while", "who", "whom", "whose", "why", "will", "with", "within", "without", "would", "yes", "yet",
+    "you", "your",
 ];
 
 /// A word reduced to a number: the FNV-1a hash (Fowler, Noll & Vo) of its stem.
@@ -28,17 +35,78 @@ pub(crate) fn terms(text: &str) -> Vec<Term> {
     out
 }
 
-/// Calls `emit` with each term of a text in order and the word that it stands for, stop words left out.
+/// Calls `emit` with each term of a text in order and the words that it stands for.
+///
+/// Stop words, single letters and bare numbers are no terms: that two texts share them says nothing. But `510(k)` and
+/// `505(b)(2)` are one word each, and a number counts together with the word before it: `ISO 13485`, `phase 2`.
 pub(crate) fn each_term<'t>(text: &'t str, mut emit: impl FnMut(Term, &'t str)) {
     let mut lower = String::with_capacity(32);
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-    for word in words.take(MAX_WORDS) {
-        lower.clear();
-        lower.extend(word.chars().flat_map(char::to_lowercase));
-        if STOP_WORDS.binary_search(&lower.as_str()).is_err() {
+    // Where the word before stood, for a number that follows it.
+    let mut before: Option<(usize, usize)> = None;
+    for (start, end) in words(text).take(MAX_WORDS) {
+        let word = &text[start..end];
+        fold(word, &mut lower);
+        if lower.bytes().all(|b| b.is_ascii_digit()) {
+            if let Some((first, last)) = before.take()
+                && is_near(&text[last..start])
+            {
+                let number = lower.clone();
+                fold(&text[first..last], &mut lower);
+                lower.push_str(&number);
+                emit(hash(&lower), &text[first..end]);
+            }
+            continue;
+        }
+        before = None;
+        if STOP_WORDS.binary_search(&lower.as_str()).is_ok() {
+            continue;
+        }
+        before = Some((start, end));
+        // A letter alone: of ASCII, since in other scripts one character may be a word.
+        if !(lower.len() == 1 && lower.is_ascii()) {
             emit(hash(stem(&lower)), word);
         }
     }
+}
+
+/// The letters and digits of a word in lower case.
+fn fold(word: &str, into: &mut String) {
+    into.clear();
+    into.extend(word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase));
+}
+
+/// Whether what stands between a word and a number lets them belong together.
+fn is_near(between: &str) -> bool {
+    between.len() <= 2 && between.chars().all(|c| matches!(c, ' ' | '-' | '.' | '\u{a0}'))
+}
+
+/// Start and end of each word: a run of letters and digits. A number goes on over what stands in brackets behind it,
+/// as in `510(k)`.
+fn words(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + text[at..].find(char::is_alphanumeric)?;
+        let mut end = run(text, start);
+        let section = text[start..end].bytes().all(|b| b.is_ascii_digit());
+        while section && let Some(next) = bracketed(text, end) {
+            end = next;
+        }
+        at = end;
+        Some((start, end))
+    })
+}
+
+/// The end of the run of letters and digits that starts at `start`.
+fn run(text: &str, start: usize) -> usize {
+    text[start..].find(|c: char| !c.is_alphanumeric()).map_or(text.len(), |n| start + n)
+}
+
+/// The end of one or two letters or digits in brackets that start at `start`.
+fn bracketed(text: &str, start: usize) -> Option<usize> {
+    let inside = text[start..].strip_prefix('(')?;
+    let length = inside.find(')')?;
+    let short = (1..=2).contains(&length) && inside[..length].bytes().all(|b| b.is_ascii_alphanumeric());
+    short.then_some(start + length + 2)
 }
 
 /// A hasher for terms, which are hashes already.
@@ -128,10 +196,29 @@ mod tests {
     fn words_meet_their_inflections() {
         assert_eq!(terms("Recalls, recalled; RECALLING!"), vec![hash("recall"); 3]);
         assert_eq!(terms("the status of diabetes"), [hash("status"), hash("diabete")]);
-        assert_eq!(terms("510(k)"), [hash("510"), hash("k")]);
+        assert_eq!(terms("510(k)"), [hash("510k")]);
         assert_eq!(terms("élèves"), [hash("élève")]);
         assert!(terms("what is it?").is_empty());
         assert_eq!(summed(vec![(3, 1.0), (1, 0.5), (3, 0.25)]), [(1, 0.5), (3, 1.25)]);
+    }
+
+    #[test]
+    fn letters_and_numbers_alone_are_no_evidence() {
+        assert_eq!(terms("510(k), 510k, 510 (k)"), [hash("510k"), hash("510k")]);
+        assert_eq!(terms("351(k) and vitamin K"), [hash("351k"), hash("vitamin")]);
+        assert_eq!(terms("505(b)(2) (c)"), [hash("505b2")]);
+        assert_eq!(terms("ISO 13485:2016"), [hash("iso"), hash("iso13485")]);
+        assert_eq!(terms("ISO13485"), [hash("iso13485")]);
+        assert_eq!(
+            terms("12 months, 80 percent; phase 2"),
+            ["month", "percent", "phase", "phase2"].map(hash)
+        );
+        assert_eq!(terms("class C, 4"), [hash("class")]);
+        assert!(terms("the 3 of 5").is_empty());
+        assert_eq!(terms("肾 (x"), [hash("肾")]);
+        let mut seen = Vec::new();
+        each_term("Is a 510(k) due in Phase 2?", |_, word| seen.push(word));
+        assert_eq!(seen, ["510(k)", "due", "Phase", "Phase 2"]);
     }
 
     #[test]

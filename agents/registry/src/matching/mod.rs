@@ -2,14 +2,17 @@
 //!
 //! Hard constraints come first, as a bitmap. Among the admitted, each agent gets a dense score (its description, the
 //! centroid of its example questions, and the mean of the examples nearest to the question, mixed by
-//! [`Tuning`]) and a lexical one (the share of the question's BM25 weight that the agent's words cover). Their sum,
-//! corrected by what was learnt from outcomes, ranks the agents; a calibrated confidence says what to make of it.
+//! [`Tuning`]), a lexical one (the share of the question's BM25 weight that the agent's words cover), and one for its
+//! topics (the share of the question's weight that they hold, and how much nearer the nearest is than the rest of the
+//! definition). Their sum, corrected by what was learnt from outcomes, ranks the agents; a calibrated confidence says
+//! what to make of it.
 
 mod bandit;
 mod confidence;
 pub(crate) mod index;
 mod lexical;
 mod search;
+mod topics;
 
 pub(crate) use bandit::{Arm, Projection};
 pub use bandit::{LinearBandit, Policy};
@@ -153,6 +156,10 @@ pub struct Tuning {
     /// How much larger that weight is, as a multiple, for an agent with a full description and no examples; in
     /// between by the description's share. 0 or more.
     pub lexical_lift: f32,
+    /// Weight of the share of the question that an agent's topics hold by words, 0 or more.
+    pub topic_words: f32,
+    /// Weight of what the nearest topic is nearer to the question than the rest of the definition, 0 or more.
+    pub topic_nearest: f32,
     /// What doubling an agent's [`weight`](Agent::weight) adds to its score. Weights below 1/1024 count as that.
     pub weight_step: f32,
     /// Largest change of a score that outcomes can bring about.
@@ -169,6 +176,8 @@ impl Default for Tuning {
             description_pull: 5.0,
             lexical: 0.2,
             lexical_lift: 10.0,
+            topic_words: 0.4,
+            topic_nearest: 0.4,
             weight_step: 0.02,
             learning: 0.2,
             learning_pace: 5.0,
@@ -183,9 +192,16 @@ impl Tuning {
             && (1..=64).contains(&self.nearest)
             && self.description_pull.is_finite()
             && self.description_pull > 0.0
-            && [self.lexical, self.lexical_lift, self.weight_step, self.learning]
-                .iter()
-                .all(|x| x.is_finite() && *x >= 0.0)
+            && [
+                self.lexical,
+                self.lexical_lift,
+                self.topic_words,
+                self.topic_nearest,
+                self.weight_step,
+                self.learning,
+            ]
+            .iter()
+            .all(|x| x.is_finite() && *x >= 0.0)
             && self.learning_pace.is_finite()
             && self.learning_pace > 0.0;
         if good {
@@ -204,7 +220,7 @@ pub struct Match {
     /// The agent.
     #[serde(with = "shared")]
     pub agent: Arc<Agent>,
-    /// What the ranking goes by: dense plus lexical part, weight and learning. Comparable within one answer.
+    /// What the ranking goes by: dense and lexical part, topics, weight and learning. Comparable within one answer.
     pub score: f64,
     /// Probability, 0 to 1, that this agent is the right one. It does not depend on how many matches were asked for.
     pub confidence: f64,
@@ -235,7 +251,7 @@ impl Match {
     }
 }
 
-/// Where a score comes from. `dense + lexical + weight + learning` is the score.
+/// Where a score comes from. `dense + lexical + topics + weight + learning` is the score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Weighted similarity of the question to description, centroid and nearest examples.
@@ -254,6 +270,18 @@ pub struct Explanation {
     pub coverage: Part,
     /// The words of the question that the agent uses, each with its part of the coverage.
     pub words: Vec<(String, f64)>,
+    /// What the agent's topics add.
+    #[serde(default)]
+    pub topics: f64,
+    /// The share of the question's weight that the topics hold by words, and its weight.
+    #[serde(default)]
+    pub topic_words: Part,
+    /// What the nearest topic is nearer to the question than the rest of the definition, and its weight.
+    #[serde(default)]
+    pub topic_nearest: Part,
+    /// The topic that is nearest to the question, and its cosine.
+    #[serde(default)]
+    pub best_topic: Option<(String, f64)>,
     /// What the agent's weight adds.
     pub weight: f64,
     /// What outcomes add.
@@ -271,7 +299,7 @@ pub struct Explanation {
 }
 
 /// A term of a weighted sum.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// The value.
     pub value: f64,
@@ -304,6 +332,17 @@ impl std::fmt::Display for Explanation {
             self.coverage.value,
             words.join(", ")
         )?;
+        if let Some((topic, cosine)) = &self.best_topic {
+            writeln!(
+                f,
+                "topics {:.4} = {:.2} x words {:.4} + {:.2} x nearer {:.4} (nearest {cosine:.4}: {topic})",
+                self.topics,
+                self.topic_words.weight,
+                self.topic_words.value,
+                self.topic_nearest.weight,
+                self.topic_nearest.value,
+            )?;
+        }
         writeln!(
             f,
             "weight {:+.4}, learning {:+.4} from {} outcomes",

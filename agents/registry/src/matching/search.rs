@@ -10,6 +10,7 @@ use quorate_core::{Code, Error, Result};
 
 use super::index::{Entry, SCREEN_FROM, Segment, Snapshot};
 use super::lexical::{Term, each_term, idf, saturation};
+use super::topics::Asked;
 use super::{Arm, Calibration, Evidence, Explanation, Match, MatchOptions, Part, Policy, Tuning};
 use crate::Agent;
 
@@ -54,6 +55,11 @@ struct Candidate<'a> {
     coverage: f32,
     lexical: f32,
     nearest: f32,
+    /// See [`Explanation`].
+    topic_words: f32,
+    topic_nearest: f32,
+    best_topic: Option<(usize, f32)>,
+    topics: f32,
     weight: f64,
     learning: f64,
     outcomes: u64,
@@ -65,7 +71,7 @@ impl Candidate<'_> {
     fn new<'s>(
         snapshot: &'s Snapshot,
         found: Found,
-        vector: &[f32],
+        asked: &Asked<'_>,
         words: &Words<'_>,
         tuning: &Tuning,
         learnt: Option<&Learnt<'_>>,
@@ -77,7 +83,7 @@ impl Candidate<'_> {
         let mut nearest = 0.0;
         if mix.nearest > 0.0 {
             similar.resize(vectors.count(), 0.0);
-            dot_rows(vector, &vectors.examples, similar);
+            dot_rows(asked.vector, &vectors.examples, similar);
             let count = tuning.nearest.min(vectors.count().div_ceil(EXAMPLES_PER_NEAREST));
             nearest = mean_of_largest(similar, count);
         }
@@ -96,8 +102,29 @@ impl Candidate<'_> {
             outcomes = arm.outcomes;
         }
         let dense = prototype + mix.nearest * nearest;
-        let score = f64::from(dense) + f64::from(lexical) + weight + learning;
-        Candidate { entry, first, prototype, coverage, lexical, nearest, weight, learning, outcomes, score }
+        let topic_words = words.in_topics(slot, row, entry);
+        let best_topic = entry.topics.nearest(asked, &vectors.topics);
+        // Topics that say no more than the rest of the definition add nothing, so that agents with and without them
+        // can be compared.
+        let topic_nearest = best_topic.map_or(0.0, |(_, cosine)| (cosine - dense).max(0.0));
+        let topics = tuning.topic_words * topic_words + tuning.topic_nearest * topic_nearest;
+        let score = f64::from(dense) + f64::from(lexical) + f64::from(topics) + weight + learning;
+        Candidate {
+            entry,
+            first,
+            prototype,
+            coverage,
+            lexical,
+            nearest,
+            topic_words,
+            topic_nearest,
+            best_topic,
+            topics,
+            weight,
+            learning,
+            outcomes,
+            score,
+        }
     }
 
     /// Weighted similarity to description, centroid and nearest examples.
@@ -211,12 +238,13 @@ pub(crate) fn rank<'a>(
         return Ok(None);
     }
 
-    let words = Words::new(snapshot, &admitted, &ids, text);
+    let words = Words::new(snapshot, &admitted, &ids, text, tuning);
+    let asked = Asked::new(vector);
     let mut similar = Vec::new();
     let mut scored = |found: Vec<Found>| -> Vec<Candidate<'a>> {
         let mut candidates: Vec<Candidate<'a>> = found
             .into_iter()
-            .map(|found| Candidate::new(snapshot, found, vector, &words, tuning, learnt, &mut similar))
+            .map(|found| Candidate::new(snapshot, found, &asked, &words, tuning, learnt, &mut similar))
             .collect();
         candidates.sort_unstable_by(|a, b| {
             b.score.total_cmp(&a.score).then_with(|| a.entry.agent.before(&b.entry.agent))
@@ -288,7 +316,7 @@ struct Found {
     slot: usize,
     row: u32,
     prototype: f32,
-    /// Prototype and rare words.
+    /// Prototype and rare words, those of topics too.
     first: f32,
 }
 
@@ -310,7 +338,8 @@ fn gather(
             dot_subset(vector, &segment.prototypes, &ids, &mut prototypes);
         }
         all.extend(ids.iter().zip(prototypes).map(|(&row, prototype)| {
-            let first = prototype + segment.lexical[row as usize] * words.rare(slot, row);
+            let lexical = segment.lexical[row as usize] * words.rare(slot, row);
+            let first = prototype + lexical + words.topic_words * words.rare_topics(slot, row);
             Found { slot, row, prototype, first }
         }));
     }
@@ -358,7 +387,8 @@ fn screened<'a>(
     let mut covering = coverage.touched.clone();
     if covering.len() > SCREENED / 8 {
         let agent = |row: u32| &segment.entries[row as usize].agent;
-        let share = |row: u32| coverage.shares[row as usize];
+        let of = |shares: &[f32], row: u32| shares.get(row as usize).copied().unwrap_or(0.0);
+        let share = |row: u32| of(&coverage.shares, row) + of(&coverage.topics, row);
         covering.select_nth_unstable_by(SCREENED / 8 - 1, |&a, &b| {
             share(b).total_cmp(&share(a)).then_with(|| agent(a).before(agent(b)))
         });
@@ -390,6 +420,12 @@ struct Words<'q> {
     idf: Vec<f32>,
     total: f32,
     mean_length: f32,
+    /// idf by term among topics, and their sum; empty and 0 where nobody has topics.
+    topic_idf: Vec<f32>,
+    topic_total: f32,
+    /// See [`Tuning`].
+    topic_words: f32,
+    topic_nearest: f32,
     /// By slot.
     coverage: Vec<Covered>,
 }
@@ -399,14 +435,24 @@ struct Words<'q> {
 struct Covered {
     /// By row; empty where nothing is covered.
     shares: Vec<f32>,
+    /// Weight of the words that the topics have, by row; empty where there is none.
+    topics: Vec<f32>,
     /// The rows that are covered at all.
     touched: Vec<u32>,
+    /// Whether terms of the question are common among the topics of the segment, which are not added up here.
+    common_topics: bool,
     /// Whether terms of the question are common in the segment: these are looked up for those agents alone that are compared in the end.
     common: bool,
 }
 
 impl<'q> Words<'q> {
-    fn new(snapshot: &Snapshot, admitted: &[RowSet], ids: &[Vec<u32>], text: &'q str) -> Self {
+    fn new(
+        snapshot: &Snapshot,
+        admitted: &[RowSet],
+        ids: &[Vec<u32>],
+        text: &'q str,
+        tuning: &Tuning,
+    ) -> Self {
         let mut known: Vec<(Term, &str)> = Vec::new();
         let mut seen: HashSet<Term> = HashSet::new();
         each_term(text, |term, word| {
@@ -428,6 +474,10 @@ impl<'q> Words<'q> {
             terms: known,
             total: 0.0,
             mean_length,
+            topic_idf: Vec::new(),
+            topic_total: 0.0,
+            topic_words: tuning.topic_words,
+            topic_nearest: tuning.topic_nearest,
             coverage: snapshot.slots.iter().map(|_| Covered::default()).collect(),
         };
         for i in 0..words.terms.len() {
@@ -470,7 +520,68 @@ impl<'q> Words<'q> {
                 }
             }
         }
+        if snapshot.slots.iter().any(|slot| slot.segment.has_topics()) {
+            words.count_topics(snapshot, admitted, total);
+        }
         words
+    }
+
+    /// Weighs the terms by how many admitted agents have them in their topics, and adds up which rows do.
+    fn count_topics(&mut self, snapshot: &Snapshot, admitted: &[RowSet], total: usize) {
+        for &(term, _) in &self.terms {
+            let mut df = 0;
+            for (slot, rows) in snapshot.slots.iter().zip(admitted) {
+                df += match slot.segment.common_topic(term) {
+                    Some(common) => {
+                        let mut both = common.clone();
+                        both.intersect(rows);
+                        both.count()
+                    }
+                    None => slot.segment.topics(term).iter().filter(|row| rows.contains(**row)).count(),
+                };
+            }
+            let idf = idf(total, df);
+            self.topic_idf.push(idf);
+            self.topic_total += idf;
+            for ((slot, rows), covered) in snapshot.slots.iter().zip(admitted).zip(&mut self.coverage) {
+                let segment = &*slot.segment;
+                if segment.common_topic(term).is_some() {
+                    covered.common_topics = true;
+                    continue;
+                }
+                if df == 0 {
+                    continue;
+                }
+                let having = segment.topics(term);
+                if covered.topics.is_empty() && !having.is_empty() {
+                    covered.topics.resize(segment.entries.len(), 0.0);
+                }
+                for &row in having.iter().filter(|row| rows.contains(**row)) {
+                    let touched = covered.shares.get(row as usize).is_some_and(|share| *share > 0.0);
+                    let share = &mut covered.topics[row as usize];
+                    if *share == 0.0 && !touched {
+                        covered.touched.push(row);
+                    }
+                    *share += idf;
+                }
+            }
+        }
+    }
+
+    /// The share of the question's weight that an agent's topics hold.
+    fn in_topics(&self, slot: usize, row: u32, entry: &Entry) -> f32 {
+        let covered = &self.coverage[slot];
+        let touched = covered.topics.get(row as usize).is_some_and(|share| *share > 0.0);
+        match self.topic_total > 0.0 && (touched || covered.common_topics) {
+            true => entry.topics.held(&self.terms, &self.topic_idf) / self.topic_total,
+            false => 0.0,
+        }
+    }
+
+    /// At most how much of it they hold by words that are not common.
+    fn rare_topics(&self, slot: usize, row: u32) -> f32 {
+        let share = self.coverage[slot].topics.get(row as usize).copied().unwrap_or(0.0);
+        if self.topic_total > 0.0 { share / self.topic_total } else { 0.0 }
     }
 
     /// The share of the question's weight that an agent covers by words that are not common.
@@ -539,6 +650,12 @@ fn explain(
         lexical: f64::from(candidate.lexical),
         coverage: part(candidate.coverage, mix.lexical),
         words: words.parts(candidate.entry),
+        topics: f64::from(candidate.topics),
+        topic_words: part(candidate.topic_words, words.topic_words),
+        topic_nearest: part(candidate.topic_nearest, words.topic_nearest),
+        best_topic: candidate.best_topic.and_then(|(topic, cosine)| {
+            Some((candidate.entry.agent.topics.get(topic)?.clone(), f64::from(cosine)))
+        }),
         weight: candidate.weight,
         learning: candidate.learning,
         outcomes: candidate.outcomes,

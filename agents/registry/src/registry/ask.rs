@@ -7,10 +7,11 @@ use quorate_core::{Code, Error, Result};
 
 use super::store::key;
 use super::{AgentRegistry, CONTEXT, LAMBDA, violation};
+use crate::consulted::Consulted;
 use crate::cover::MAX_SUBSETS_OF;
 use crate::matching::{Arm, Learnt, Ranking, rank, search};
 use crate::objective::Candidate;
-use crate::panel::{MAX_PANEL, Panel, PanelOptions, held, select, too_many};
+use crate::panel::{MAX_PANEL, Panel, PanelOptions, Pool, held, select, too_many};
 use crate::{Agent, MAX_MATCHES, Match, MatchOptions};
 
 impl AgentRegistry {
@@ -118,21 +119,26 @@ impl AgentRegistry {
         let ranking = self.with_learnt(whole, &pool, |learnt| {
             rank(&snapshot, question, whole, &pool, &required, tuning, &calibration, learnt)
         })?;
+        let found = ranking.iter().flat_map(|ranking| {
+            (0..ranking.len()).map(move |i| (&*ranking.entry(i).agent, ranking.score(i)))
+        });
+        let consulted = Consulted::new(found, pool.tenant.as_deref());
         let considered = match &ranking {
-            Some(ranking) => considered(ranking, &required, options.pool),
+            Some(ranking) => considered(ranking, consulted.order(), &required, options.pool),
             None => Vec::new(),
         };
-        let candidates: Vec<Candidate<'_>> = ranking
+        let candidates = ranking
             .iter()
             .flat_map(|ranking| considered.iter().map(move |&i| (ranking, i)))
             .map(|(ranking, i)| Candidate {
                 agent: &ranking.entry(i).agent,
                 vectors: &ranking.entry(i).vectors,
-                score: ranking.score(i),
+                relevance: consulted.fit[i] * consulted.fit[i],
             })
             .collect();
         let matched = |i: usize| ranking.as_ref().map(|ranking| ranking.matched(considered[i]));
-        select(&candidates, &facets, &vectors, &required, options, matched)
+        let pool = Pool { candidates, consulted: &consulted, places: &considered };
+        select(&pool, &facets, &vectors, &required, options, matched)
     }
 
     /// Records how well an agent did on a question: `reward` from 0 (useless) to 1. Matches of this tenant learn from
@@ -158,11 +164,11 @@ impl AgentRegistry {
     }
 }
 
-/// The places in a ranking of those who are considered for a panel: the best `pool`, or the best `pool` with each
-/// required capability and the best with each combination of them.
-fn considered(ranking: &Ranking<'_>, required: &[String], pool: usize) -> Vec<usize> {
+/// The places in a ranking of those who are considered for a panel, in the given order: the first `pool`, or the first
+/// `pool` with each required capability and the first with each combination of them.
+fn considered(ranking: &Ranking<'_>, order: Vec<usize>, required: &[String], pool: usize) -> Vec<usize> {
     if required.is_empty() {
-        return (0..ranking.len().min(pool)).collect();
+        return order.into_iter().take(pool).collect();
     }
     let mut counts = vec![0usize; required.len()];
     let mut combinations = HashSet::new();
@@ -175,7 +181,7 @@ fn considered(ranking: &Ranking<'_>, required: &[String], pool: usize) -> Vec<us
         }
         among
     };
-    (0..ranking.len()).filter(worth).collect()
+    order.into_iter().filter(worth).collect()
 }
 
 /// An error for a question without a word of any kind.

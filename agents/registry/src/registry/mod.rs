@@ -23,7 +23,7 @@ use store::{Batch, Meta, Store, key};
 
 use crate::catalog::Base;
 use crate::check::check_tenant;
-use crate::matching::index::{Entry, Snapshot, Vectors, description_of};
+use crate::matching::index::{Entry, Snapshot, Vectors, description, description_of};
 use crate::matching::{Arm, Projection};
 use crate::taxonomies::Taxonomies;
 use crate::text::shown;
@@ -34,7 +34,7 @@ use crate::{Agent, Calibration, Catalog, Policy, Taxonomy, TenantCatalog, Tuning
 pub struct RegistryOptions {
     /// The model that embeds agents and questions.
     pub embedder: Arc<dyn Embed>,
-    /// `healthcare`, the path of a catalogue file, or none. A durable registry loads a catalogue once: what is
+    /// `healthcare`, `service`, the path of a catalogue file, or none. A durable registry loads a catalogue once: what is
     /// changed or removed afterwards stays so.
     pub catalog: Option<String>,
     /// How scores are mixed.
@@ -158,7 +158,7 @@ impl AgentRegistry {
         let path = path.map(resolve).transpose()?;
         let path = path.as_deref();
         let catalog = match options.catalog.as_deref() {
-            Some(name) if name != Catalog::HEALTHCARE => {
+            Some(name) if !Catalog::ships(name) => {
                 Some((name.to_owned(), resolve(Path::new(name))?.display().to_string()))
             }
             other => other.map(|name| (name.to_owned(), name.to_owned())),
@@ -170,7 +170,7 @@ impl AgentRegistry {
         {
             read = Some(Catalog::named(name)?);
         }
-        let (store, contents) = Store::open(path)?;
+        let (store, mut contents) = Store::open(path)?;
         let embedder = options.embedder.id().to_owned();
         if !contents.meta.embedder.is_empty() && contents.meta.embedder != embedder {
             return Err(Error::new(
@@ -181,6 +181,13 @@ impl AgentRegistry {
                     contents.meta.embedder
                 ),
             ));
+        }
+        if contents.outdated && !contents.agents.is_empty() {
+            let agents: Vec<Agent> = contents.agents.iter().map(|(agent, _)| agent.clone()).collect();
+            let vectors =
+                embed_agents(&options.embedder, &agents.iter().collect::<Vec<_>>(), &options.cancel)?;
+            contents.agents = agents.into_iter().zip(vectors).collect();
+            store.renew(&contents.meta, &contents.agents)?;
         }
         let taxonomies = contents.meta.taxonomies();
         let entries = contents
@@ -333,12 +340,14 @@ impl AgentRegistry {
     /// Errors: those of [`Catalog::load`], `tenant_violation`, `locked` in a forked child.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<usize> {
         let taxonomies = (*self.inner.snapshot().taxonomies).clone();
-        let base = Base { taxonomies, tenant: self.scope.clone() };
+        let agents = self.list(None)?.iter().map(|agent| agent.id.clone()).collect();
+        let base = Base { taxonomies, tenant: self.scope.clone(), agents };
         self.absorb(Catalog::load_onto(path.as_ref(), base)?, None)
     }
 
     /// Writes what this handle can load again to a catalogue file (JSON when its name ends in `.json`, else YAML): the
     /// administrator's everything, a tenant's its own agents and questions, with the capabilities that it may name.
+    /// Partners ([`works_with`](Agent::works_with)) that are no longer there are left out.
     /// Errors: `io` and its kin, `load_failed` for a device or a pipe, `too_large` for over 256 MiB.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let snapshot = self.inner.snapshot();
@@ -349,6 +358,13 @@ impl AgentRegistry {
             .filter(|agent| scope.is_none() || agent.tenant.as_deref() == scope)
             .collect();
         agents.sort_by(|a, b| a.before(b));
+        // A partner that is gone would be an unknown one when the file is read.
+        let there: HashSet<String> = self.list(None)?.iter().map(|agent| agent.id.clone()).collect();
+        let kept = |agent: &Agent| {
+            let mut agent = agent.clone();
+            agent.works_with.retain(|partner| there.contains(&partner.agent));
+            agent
+        };
         let stated =
             |tenant: &str| snapshot.outside.scopes.get(tenant).map(|s| s.texts.clone()).unwrap_or_default();
         let mut tenants: BTreeMap<String, TenantCatalog> = BTreeMap::new();
@@ -366,7 +382,7 @@ impl AgentRegistry {
         }
         let catalog = Catalog {
             taxonomy: (**snapshot.taxonomies.of(scope)).clone(),
-            agents: agents.into_iter().cloned().collect(),
+            agents: agents.into_iter().map(kept).collect(),
             out_of_scope: stated(scope.unwrap_or_default()),
             tenants,
         };
@@ -587,59 +603,21 @@ impl AgentRegistry {
             .map(|agent| {
                 let entry = snapshot.find(agent.tenant.as_deref(), &agent.id)?;
                 let same = description_of(&entry.agent) == description_of(agent)
-                    && entry.agent.examples().eq(agent.examples());
+                    && entry.agent.examples().eq(agent.examples())
+                    && entry.agent.topics == agent.topics;
                 same.then(|| entry.vectors.clone())
             })
             .collect();
-        let mut texts: Vec<String> = Vec::new();
-        for (agent, _) in agents.iter().zip(&known).filter(|(_, known)| known.is_none()) {
-            texts.push(description_of(agent));
-            texts.extend(agent.examples().map(str::to_owned));
-        }
-        let matrix = self.embed_texts(&texts)?;
-        let dim = embedder.dim();
-        let mut rest = matrix.as_slice();
-        let mut take = |count: usize| {
-            let (head, tail) = rest.split_at(count * dim);
-            rest = tail;
-            head.to_vec()
-        };
-        Ok(agents
-            .iter()
-            .zip(known)
-            .map(|(agent, known)| match known {
-                Some(vectors) => vectors,
-                None => {
-                    let description = take(1);
-                    let examples = take(agent.examples().count());
-                    Arc::new(Vectors { dim, description, examples })
-                }
-            })
-            .collect())
+        let fresh: Vec<&Agent> =
+            agents.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(agent, _)| agent).collect();
+        let mut made = embed_agents(embedder, &fresh, &self.cancel)?.into_iter().map(Arc::new);
+        let missing = || Error::new(Code::Internal, "an agent was not embedded");
+        known.into_iter().map(|known| known.or_else(|| made.next()).ok_or_else(missing)).collect()
     }
 
     /// A finite vector for each text.
     fn embed_texts(&self, texts: &[String]) -> Result<Matrix> {
-        let embedder = &self.inner.options.embedder;
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        self.cancel.check()?;
-        let matrix = embedder.embed(&texts, &self.cancel)?;
-        let dim = embedder.dim();
-        if matrix.rows() != texts.len() || (matrix.cols() != dim && !texts.is_empty()) {
-            return Err(Error::new(
-                Code::InvalidShape,
-                format!(
-                    "the embedder gave {} x {} for {} texts of {dim}",
-                    matrix.rows(),
-                    matrix.cols(),
-                    texts.len()
-                ),
-            ));
-        }
-        if matrix.as_slice().iter().any(|x| !x.is_finite()) {
-            return Err(Error::new(Code::NotFinite, "the embedder gave a vector that is not finite"));
-        }
-        Ok(matrix)
+        embed_texts(&self.inner.options.embedder, texts, &self.cancel)
     }
 
     /// The entry that an id means to this handle.
@@ -730,6 +708,54 @@ impl Inner {
             })
         });
     }
+}
+
+/// The vectors of each agent.
+fn embed_agents(embedder: &Arc<dyn Embed>, agents: &[&Agent], cancel: &Cancel) -> Result<Vec<Vectors>> {
+    let mut texts: Vec<String> = Vec::new();
+    for agent in agents {
+        texts.extend(description_of(agent));
+        texts.extend(agent.examples().map(str::to_owned));
+        texts.extend(agent.topics.iter().cloned());
+    }
+    let matrix = embed_texts(embedder, &texts, cancel)?;
+    let dim = embedder.dim();
+    let mut rest = matrix.as_slice();
+    let mut take = |count: usize| {
+        let (head, tail) = rest.split_at(count * dim);
+        rest = tail;
+        head.to_vec()
+    };
+    let made = agents.iter().map(|agent| {
+        let (summary, name) = (take(1), take(1));
+        let description = description(&summary, &name);
+        let examples = take(agent.examples().count());
+        Vectors { dim, description, examples, topics: take(agent.topics.len()) }
+    });
+    Ok(made.collect())
+}
+
+/// A finite vector for each text.
+fn embed_texts(embedder: &Arc<dyn Embed>, texts: &[String], cancel: &Cancel) -> Result<Matrix> {
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    cancel.check()?;
+    let matrix = embedder.embed(&texts, cancel)?;
+    let dim = embedder.dim();
+    if matrix.rows() != texts.len() || (matrix.cols() != dim && !texts.is_empty()) {
+        return Err(Error::new(
+            Code::InvalidShape,
+            format!(
+                "the embedder gave {} x {} for {} texts of {dim}",
+                matrix.rows(),
+                matrix.cols(),
+                texts.len()
+            ),
+        ));
+    }
+    if matrix.as_slice().iter().any(|x| !x.is_finite()) {
+        return Err(Error::new(Code::NotFinite, "the embedder gave a vector that is not finite"));
+    }
+    Ok(matrix)
 }
 
 fn only(mut agents: Vec<Arc<Agent>>) -> Result<Arc<Agent>> {

@@ -17,8 +17,12 @@ use crate::matching::index::{Outside, Stated, Vectors};
 use crate::taxonomies::Taxonomies;
 use crate::{Agent, Calibration, files};
 
-/// The version of the file's layout.
-const FORMAT: u32 = 1;
+/// The version of the file's layout. Files of version 1 have no vectors of topics, and name and summary in one vector
+/// that was made of both as one text; their vectors are made anew when they are opened.
+const FORMAT: u32 = 2;
+
+/// The oldest version that is read.
+const OLDEST_FORMAT: u32 = 1;
 
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const AGENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("agents");
@@ -63,6 +67,8 @@ pub(crate) struct Contents {
     /// By tenant and by agent.
     pub(crate) arms: Vec<((String, String), Arm)>,
     pub(crate) outside: Outside,
+    /// Whether the vectors of the agents were made by an earlier release in another way.
+    pub(crate) outdated: bool,
 }
 
 /// What one atomic change writes.
@@ -175,6 +181,23 @@ impl Store {
         write.commit().map_err(|e| self.failed(e))
     }
 
+    /// Replaces the vectors of all agents in a file of an earlier version, which it is no longer.
+    /// Errors: `locked` in a forked child, `io` and its kin.
+    pub(crate) fn renew(&self, meta: &Meta, agents: &[(Agent, Vectors)]) -> Result<()> {
+        let meta = Meta { format: FORMAT, ..meta.clone() };
+        let write = self.database()?.begin_write().map_err(|e| self.failed(e))?;
+        {
+            let mut table = write.open_table(META).map_err(|e| self.failed(e))?;
+            table.insert("meta", json(&meta)?.as_slice()).map_err(|e| self.failed(e))?;
+            let mut vectors = write.open_table(VECTORS).map_err(|e| self.failed(e))?;
+            for (agent, own) in agents {
+                let key = key(agent.tenant.as_deref(), &agent.id);
+                vectors.insert(key.as_str(), pack(own).as_slice()).map_err(|e| self.failed(e))?;
+            }
+        }
+        write.commit().map_err(|e| self.failed(e))
+    }
+
     /// Writes what was learnt about an agent.
     pub(crate) fn commit_arm(&self, tenant: &str, agent: &str, arm: &Arm) -> Result<()> {
         let write = self.database()?.begin_write().map_err(|e| self.failed(e))?;
@@ -220,21 +243,23 @@ impl Store {
             Some(bytes) => self.parse(bytes.value())?,
             None => Meta { format: FORMAT, ..Meta::default() },
         };
-        if meta.format != FORMAT {
+        if !(OLDEST_FORMAT..=FORMAT).contains(&meta.format) {
             return Err(Error::new(
                 Code::FormatVersion,
                 format!(
-                    "{}: format {} is not one that this release reads ({FORMAT})",
+                    "{}: format {} is not one that this release reads ({OLDEST_FORMAT} to {FORMAT})",
                     self.name, meta.format
                 ),
             ));
         }
+        let outdated = meta.format < FORMAT;
         let vectors = read.open_table(VECTORS).map_err(|e| self.failed(e))?;
         let mut agents = Vec::new();
         for item in read.open_table(AGENTS).map_err(|e| self.failed(e))?.iter().map_err(|e| self.failed(e))? {
             let (key, value) = item.map_err(|e| self.failed(e))?;
             let record: Record = self.parse(value.value())?;
             let packed = vectors.get(key.value()).map_err(|e| self.failed(e))?;
+            let unpack = if outdated { unpack_first } else { unpack };
             let unpacked = packed.and_then(|bytes| unpack(bytes.value()));
             match (record.agent, unpacked) {
                 (Some(agent), Some(vectors)) => agents.push((agent, vectors)),
@@ -271,7 +296,7 @@ impl Store {
             }
             outside.scopes.insert(tenant.clone(), Stated { texts: texts.clone(), vectors: floats });
         }
-        Ok(Contents { meta, agents, arms, outside })
+        Ok(Contents { meta, agents, arms, outside, outdated })
     }
 
     /// An error where this process may not write.
@@ -340,26 +365,43 @@ fn json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
         .map_err(|e| Error::with_source(Code::Internal, format!("registry record: {e}"), e))
 }
 
-/// Dimension (u32), then description and examples as f32, all little-endian.
+/// Dimension and number of examples (u32 each), then description, examples and topics as f32, all little-endian.
 fn pack(vectors: &Vectors) -> Vec<u8> {
-    let mut out = Vec::with_capacity(4 + 4 * (vectors.description.len() + vectors.examples.len()));
+    let parts = [&vectors.description, &vectors.examples, &vectors.topics];
+    let mut out = Vec::with_capacity(8 + 4 * parts.iter().map(|part| part.len()).sum::<usize>());
     out.extend((vectors.dim as u32).to_le_bytes());
-    for x in vectors.description.iter().chain(&vectors.examples) {
-        out.extend(x.to_le_bytes());
-    }
+    out.extend((vectors.count() as u32).to_le_bytes());
+    out.extend(parts.into_iter().flatten().flat_map(|x| x.to_le_bytes()));
     out
 }
 
 fn unpack(bytes: &[u8]) -> Option<Vectors> {
     let (dim, rest) = bytes.split_first_chunk::<4>()?;
+    let (count, rest) = rest.split_first_chunk::<4>()?;
+    let [dim, count] = [dim, count].map(|number| u32::from_le_bytes(*number) as usize);
+    let (description, mut examples) = described(dim, rest)?;
+    let length = count.checked_mul(dim).filter(|&length| length <= examples.len())?;
+    let topics = examples.split_off(length);
+    Some(Vectors { dim, description, examples, topics })
+}
+
+/// As version 1 had it: dimension (u32), then description and examples as f32.
+fn unpack_first(bytes: &[u8]) -> Option<Vectors> {
+    let (dim, rest) = bytes.split_first_chunk::<4>()?;
     let dim = u32::from_le_bytes(*dim) as usize;
-    let (floats, tail) = rest.as_chunks::<4>();
-    if !tail.is_empty() || dim == 0 || floats.len() < dim || !floats.len().is_multiple_of(dim) {
+    let (description, examples) = described(dim, rest)?;
+    Some(Vectors { dim, description, examples, topics: Vec::new() })
+}
+
+/// The first vector, and the rest.
+fn described(dim: usize, bytes: &[u8]) -> Option<(Vec<f32>, Vec<f32>)> {
+    let (chunks, tail) = bytes.as_chunks::<4>();
+    if !tail.is_empty() || dim == 0 || chunks.len() < dim || !chunks.len().is_multiple_of(dim) {
         return None;
     }
-    let mut floats: Vec<f32> = floats.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    let examples = floats.split_off(dim);
-    Some(Vectors { dim, description: floats, examples })
+    let mut all = floats(bytes);
+    let rest = all.split_off(dim);
+    Some((all, rest))
 }
 
 #[cfg(test)]
@@ -368,10 +410,55 @@ mod tests {
 
     #[test]
     fn vectors_survive_packing() {
-        let vectors = Vectors { dim: 2, description: vec![1.0, -0.5], examples: vec![0.25; 6] };
-        assert_eq!(unpack(&pack(&vectors)), Some(vectors.clone()));
-        assert_eq!(unpack(&pack(&vectors)[..13]), None);
+        for (examples, topics) in [(3, 2), (0, 2), (3, 0), (0, 0)] {
+            let vectors = Vectors {
+                dim: 2,
+                description: vec![1.0, -0.5],
+                examples: vec![0.25; 2 * examples],
+                topics: vec![0.75; 2 * topics],
+            };
+            assert_eq!(unpack(&pack(&vectors)), Some(vectors.clone()));
+            assert_eq!(unpack(&pack(&vectors)[..13]), None);
+        }
         assert_eq!(unpack(&[]), None);
+        let mut many = pack(&Vectors { dim: 2, description: vec![0.0; 2], examples: vec![], topics: vec![] });
+        many[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert_eq!(unpack(&many), None);
+    }
+
+    /// A file as version 1 wrote it, with vectors that no present release would make.
+    #[test]
+    fn a_file_of_version_1_gets_new_vectors() {
+        use crate::{AgentRegistry, MatchOptions, RegistryOptions};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.redb");
+        let model = quorate_core::embed::StaticModel::builtin().unwrap();
+        let open = || AgentRegistry::open(Some(&path), RegistryOptions::empty(model.clone())).unwrap();
+        let mut agent = Agent::new("kidney", "Nephrologist", "Treats diseases of the kidney.");
+        agent.skills = vec![crate::Skill::new("dosing", ["Which drugs harm the kidney?"])];
+        open().add(agent.clone()).unwrap();
+        let fresh = open().match_agents("kidney", &MatchOptions::default()).unwrap();
+        {
+            let (store, contents) = Store::open(Some(&path)).unwrap();
+            assert!(!contents.outdated);
+            let write = store.database().unwrap().begin_write().unwrap();
+            {
+                let meta = Meta { format: 1, ..contents.meta.clone() };
+                write.open_table(META).unwrap().insert("meta", json(&meta).unwrap().as_slice()).unwrap();
+                let dim = contents.agents[0].1.dim;
+                let mut old = (dim as u32).to_le_bytes().to_vec();
+                old.extend((0..2 * dim).flat_map(|_| 0.05f32.to_le_bytes()));
+                write
+                    .open_table(VECTORS)
+                    .unwrap()
+                    .insert(key(None, "kidney").as_str(), old.as_slice())
+                    .unwrap();
+            }
+            write.commit().unwrap();
+        }
+        assert_eq!(open().match_agents("kidney", &MatchOptions::default()).unwrap(), fresh);
+        assert_eq!(open().versions("kidney").unwrap().len(), 1);
+        assert!(!Store::open(Some(&path)).unwrap().1.outdated);
     }
 
     #[test]

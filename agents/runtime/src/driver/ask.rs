@@ -1,15 +1,17 @@
 //! How is the model asked within the budget?
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::{Event, Model, Reply, Request, Usage};
 use serde_json::json;
 
+use super::aside::aside;
+use super::reserve::reserve;
 use super::{Drive, now, spans};
-use crate::budget::{Ledger, Reservation, Unpriced, Worst};
+use crate::budget::{Ledger, Unpriced};
 use crate::fact::{Answered, Fact};
-use crate::machine::ANSWER_TOKENS;
 
 /// Why there is no answer, and what had come of it.
 type Broken = Box<(Error, Reply)>;
@@ -21,20 +23,23 @@ impl Drive {
             return Err(Error::new(Code::Internal, "a run without a model asks one"));
         };
         let seconds = self.machine.seconds();
-        let (reservation, request) = match self.reserve(&model, request, seconds, last)? {
+        let mut reserved = match reserve(&self.ledger, &model, request, seconds, last)? {
             Ok(reserved) => reserved,
             Err(by) => return Ok(Fact::Refused { id: None, by: by.to_owned() }),
         };
         let left = self.ledger.seconds_left(seconds, last);
-        let span = spans::chat(&model, &request);
-        let _within = span.enter();
+        // Before its time begins, so that what was ended by it has taken it.
         let begun = Instant::now();
         let cancel = self.watched.begin(left);
+        let capped = reserved.capped;
+        let request = self.checked(std::mem::take(&mut reserved.request), &cancel);
+        let span = spans::chat(&model, &request);
+        let _within = span.enter();
         let outcome = if self.listens() {
             self.show("step_start", json!({"step": call, "model": model.id()}), now());
             self.stream(&model, &request, &cancel)
         } else {
-            model.complete(&request, &cancel).map_err(|error| Box::new((error, Reply::default())))
+            model.complete_or_used(&request, &cancel)
         };
         self.watched.end();
         let took = begun.elapsed();
@@ -42,22 +47,26 @@ impl Drive {
             Ok(mut reply) => {
                 spans::answered(&span, &reply);
                 self.machine.name_calls(&mut reply.message);
-                let counted = reservation.settle(Some(reply.usage), reply.cost).counted;
-                let counted = reply.cost.is_none().then_some(counted);
-                let reply = Answered { counted, ..Answered::of(reply, took.as_secs_f64()) };
+                let capped = capped.map(str::to_owned);
+                let spent = reserved.settle(&reply);
+                let counted = reply.cost.is_none().then_some(spent.counted);
+                let unknown = (spent.unknown > 0).then_some(spent.unknown);
+                let reply = Answered { counted, unknown, capped, ..Answered::of(reply, took.as_secs_f64()) };
                 Ok(Fact::Replied { call, reply: Box::new(reply) })
             }
             Err(broken) => {
                 let (error, partial) = *broken;
                 span.record("error.type", error.code().as_str());
-                let used = Some(partial.usage).filter(|usage| *usage != Usage::default());
-                let spent = (used.is_some() || !is_free(error.code()))
-                    .then(|| reservation.settle(used, partial.cost.filter(|cost| *cost > 0.0)));
+                let used = partial.unknown > 0 || partial.usage != Usage::default();
+                let spent = used.then(|| reserved.settle(&partial));
                 if error.code() == Code::StaleWrite {
                     // The host that answers in the place of a model is gone: nobody knows what it would have said.
                     return Err(error);
                 }
                 if error.code() == Code::Cancelled {
+                    if let Some(spent) = spent {
+                        self.note(Fact::Used { spent })?;
+                    }
                     return Ok(match self.watched.cancelled()? {
                         true => Fact::Cancelled,
                         false if left.is_some_and(|left| took.as_secs_f64() >= left) => {
@@ -65,6 +74,13 @@ impl Drive {
                         }
                         false => Fact::Cancelled,
                     });
+                }
+                if let (Some(by), Code::OutputInvalid) = (capped, error.code()) {
+                    // There was too little left for an answer in its form; the rest of the budget may do.
+                    if let Some(spent) = spent {
+                        self.note(Fact::Used { spent })?;
+                    }
+                    return Ok(Fact::Refused { id: None, by: by.to_owned() });
                 }
                 Ok(Fact::Failed {
                     call,
@@ -76,31 +92,20 @@ impl Drive {
         }
     }
 
-    /// Reserves what a request may use at worst. Each repair of an answer that has not its form is a request more: as many are
-    /// allowed as fit. Or says which limit it would break.
-    fn reserve(
-        &self,
-        model: &Model,
-        request: &Request,
-        seconds: f64,
-        last: bool,
-    ) -> Result<std::result::Result<(Reservation, Request), &'static str>> {
-        let mut request = request.clone();
-        let once = worst(model, &request, &self.ledger);
-        let Some(form) = request.output.clone().filter(|_| self.ledger.counts()) else {
-            return Ok(self.ledger.reserve(once, seconds, last).map(|reservation| (reservation, request)));
-        };
-        let mut repairs = REPAIRS;
-        loop {
-            match self.ledger.reserve(repaired(model, &request, once, repairs), seconds, last) {
-                Ok(reservation) => {
-                    request.output = Some(form.repairs(repairs)?);
-                    return Ok(Ok((reservation, request)));
-                }
-                Err(by) if repairs == 0 => return Ok(Err(by)),
-                Err(_) => repairs -= 1,
-            }
+    /// The request whose answer the host checks too, where it is to be in the form that it asked for.
+    fn checked(&self, mut request: Request, cancel: &Cancel) -> Request {
+        if let (Some(check), true) = (&self.check_output, self.machine.asks_for_form()) {
+            let (check, cancel) = (Arc::clone(check), cancel.clone());
+            request.output = request.output.map(|form| {
+                form.checked_by(move |value| {
+                    let (check, value) = (Arc::clone(&check), value.clone());
+                    let said = aside(&cancel, None, move || check(&value))?;
+                    said.unwrap_or_else(|| Err("there was no time to check it".to_owned()))
+                        .map_err(|said| Error::new(Code::OutputInvalid, said))
+                })
+            });
         }
+        request
     }
 
     fn stream(&mut self, model: &Model, request: &Request, cancel: &Cancel) -> Result<Reply, Broken> {
@@ -135,58 +140,6 @@ impl Drive {
         Err(Box::new((error, Reply::default())))
     }
 }
-
-/// Whether what failed so has cost nothing.
-pub(crate) fn is_free(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Offline
-            | Code::CircuitOpen
-            | Code::RateLimited
-            | Code::RemoteFailed
-            | Code::ModelNotFound
-            | Code::InvalidArgument
-            | Code::ContextOverflow
-            | Code::ReplayMismatch
-            | Code::Callback
-            | Code::Unsupported
-    )
-}
-
-/// What a request may use at worst, whichever of the models answers that are asked one after the other. Only counted where a
-/// limit asks for it.
-pub(crate) fn worst(model: &Model, request: &Request, ledger: &Ledger) -> Worst {
-    if !ledger.counts() {
-        return Worst { tokens: 0, cost: Some(0.0) };
-    }
-    let of = |model: &Model| {
-        let tokens = model.worst_tokens(request);
-        let output = u64::from(request.max_tokens.unwrap_or(ANSWER_TOKENS)).min(tokens);
-        let usage = Usage { input: tokens - output, output, ..Usage::default() };
-        Worst { tokens, cost: model.price().map(|price| price.cost(&usage)) }
-    };
-    model.fallbacks().iter().fold(of(model), |worst, other| worst.or(of(other)))
-}
-
-/// The same with so many repairs, each of which reads what was written before it.
-pub(crate) fn repaired(model: &Model, request: &Request, once: Worst, repairs: u32) -> Worst {
-    let (repairs, written) = (u64::from(repairs), u64::from(request.max_tokens.unwrap_or(ANSWER_TOKENS)));
-    let again = (written + COMPLAINT).saturating_mul(repairs * (repairs + 1) / 2);
-    let more = |model: &Model| {
-        let usage = Usage { input: again, ..Usage::default() };
-        model.price().map(|price| price.cost(&usage))
-    };
-    let more = model.fallbacks().iter().map(more).chain([more(model)]).flatten().fold(0.0, f64::max);
-    Worst {
-        tokens: once.tokens.saturating_mul(repairs + 1).saturating_add(again),
-        cost: once.cost.map(|cost| cost * (repairs + 1) as f64 + more),
-    }
-}
-
-/// How often an answer is mended that has not its form.
-pub(crate) const REPAIRS: u32 = 2;
-/// Tokens by which a model is told what is wrong with its answer.
-const COMPLAINT: u64 = 200;
 
 /// Errors: `budget_unpriced` where money is limited and nobody knows the price.
 pub(crate) fn priced(model: Option<&Model>, ledger: &Ledger) -> Result<()> {

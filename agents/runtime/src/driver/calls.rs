@@ -12,10 +12,12 @@ use super::{Drive, spans};
 use crate::budget::Spent;
 use crate::fact::Fact;
 use crate::machine::Action;
-use crate::tool::{Tool, ToolCard, ToolContext, written};
+use crate::tool::{Asking, Tool, ToolCard, ToolContext, written};
 
-/// How often the flag of the run is looked at while tools run.
-const TICK: Duration = Duration::from_millis(10);
+/// How long more results are waited for before those that have come are written down.
+const TOGETHER: Duration = Duration::from_millis(10);
+/// The longest that results are waited for at once.
+const LONG: Duration = Duration::from_secs(1);
 
 /// Most calls that run at once; each has a thread of its own.
 const AT_ONCE: usize = 64;
@@ -29,6 +31,14 @@ struct Under {
     /// Whether the limit is the budget's.
     budgets: bool,
     spent: Arc<Mutex<Spent>>,
+    asks: Arc<Mutex<Option<Asking>>>,
+}
+
+/// What comes while tools run.
+enum Came {
+    Result(String, Result<Value>),
+    /// The run is cancelled.
+    Cancelled,
 }
 
 impl Drive {
@@ -51,8 +61,14 @@ impl Drive {
                 self.note(Fact::Returned { id: call.id, content, error, seconds: 0.0, spent: None })?;
                 continue;
             }
-            match self.ledger.reserve_call(seconds) {
-                Ok(()) => calls.push((call, tool)),
+            // A call that is made again, since its run waited, is the same one.
+            let reserved =
+                if self.counted.contains(&call.id) { Ok(()) } else { self.ledger.reserve_call(seconds) };
+            match reserved {
+                Ok(()) => {
+                    self.counted.insert(call.id.clone());
+                    calls.push((call, tool));
+                }
                 Err(by) => self.note(Fact::Refused { id: Some(call.id), by: by.to_owned() })?,
             }
             if calls.len() == AT_ONCE {
@@ -65,6 +81,8 @@ impl Drive {
         self.note(Fact::Running { ids: calls.iter().map(|(call, _)| call.id.clone()).collect() })?;
         self.flush(None)?;
         let (sender, results) = channel();
+        let raised = sender.clone();
+        let _wake = self.cancel.when_raised(move || drop(raised.send(Came::Cancelled)));
         let mut under: Vec<Under> = Vec::new();
         let left = self.ledger.seconds_left(seconds, false);
         let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok());
@@ -79,23 +97,34 @@ impl Drive {
                 limit,
                 budgets: limit < own,
                 spent: Arc::clone(&context.spent),
+                asks: Arc::clone(&context.asks),
             });
             let sender = sender.clone();
+            let within = tracing::Span::current();
             spare::run(move || {
-                let outcome = spans::tool(&call, &context).in_scope(|| run(&*tool, call.arguments, &context));
+                let span = spans::tool(&within, &call, &context);
+                let outcome = span.in_scope(|| run(&*tool, call.arguments, &context));
+                if let Err(error) = &outcome {
+                    span.record("error.type", error.code().as_str());
+                }
+                drop((span, within));
                 // Nobody waits for it any more when its time was over.
-                let _ = sender.send((call.id, outcome));
+                let _ = sender.send(Came::Result(call.id, outcome));
             })?;
         }
         while !under.is_empty() {
-            match results.recv_timeout(TICK) {
+            let now = Instant::now();
+            let next = under.iter().map(|one| one.limit.saturating_sub(now - one.begun)).min();
+            let next = next.unwrap_or_default().min(if self.is_written() { LONG } else { TOGETHER });
+            match spare::recv(&results, next) {
+                Ok(Came::Cancelled) => {}
                 // The host of the tool is gone, or the run that it started is another's: nobody knows how the call ended.
-                Ok((_, Err(error))) if error.code() == Code::StaleWrite => {
+                Ok(Came::Result(_, Err(error))) if error.code() == Code::StaleWrite => {
                     under.iter().for_each(|one| one.cancel.cancel());
                     self.flush(None)?;
                     return Err(error);
                 }
-                Ok((id, outcome)) => {
+                Ok(Came::Result(id, outcome)) => {
                     if let Some(at) = under.iter().position(|one| one.id == id) {
                         let one = under.remove(at);
                         self.returned(one, outcome)?;
@@ -141,23 +170,36 @@ impl Drive {
     }
 
     fn context(&self, call: &ToolCall) -> ToolContext {
+        let spec = &self.machine.spec;
         ToolContext {
             run_id: self.machine.run_id.clone(),
             call_id: call.id.clone(),
             idempotency_key: format!("{}:{}", self.machine.run_id, call.id),
             tenant: self.inner.tenant.clone(),
-            cancel: Cancel::new(),
+            cancel: self.cancel.child(),
             ledger: self.ledger.within(self.machine.seconds()),
             depth: self.machine.spec.depth,
             runtime: Arc::downgrade(&self.inner),
             filter: self.machine.spec.filter.clone(),
             approve: self.approve.clone(),
             spent: Arc::default(),
+            tools: self.tools.clone(),
+            begun: self.machine.begun(&call.id),
+            asks: Arc::default(),
+            unattended: (spec.autonomous || spec.unattended) && self.approve.is_none(),
         }
     }
 
     fn returned(&mut self, one: Under, outcome: Result<Value>) -> Result<()> {
         let seconds = one.begun.elapsed().as_secs_f64();
+        let spent = one.spent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let spent = (spent != Spent::default()).then_some(spent);
+        let asks = one.asks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(asks), Err(_)) = (asks, &outcome) {
+            let pending = asks.named(&one.id);
+            self.told.extend(pending.iter().map(|one| one.id.clone()));
+            return self.note(Fact::Asks { id: one.id, pending, seconds, spent });
+        }
         let (content, error) = match outcome {
             Ok(value) => (written(&value), None),
             Err(error) => {
@@ -172,8 +214,6 @@ impl Drive {
                 (format!("{}: {}", code.as_str(), error.message()), Some(code.as_str().to_owned()))
             }
         };
-        let spent = one.spent.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let spent = (spent != Spent::default()).then_some(spent);
         self.note(Fact::Returned { id: one.id, content, error, seconds, spent })
     }
 }

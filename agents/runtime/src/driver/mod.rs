@@ -3,14 +3,19 @@
 //! One thread per run that is under way: it asks the model, has tools run on threads of their own, and waits. What has
 //! happened is durable before the next action begins, so that a step costs at most one wait for the disk.
 
+mod aside;
 mod ask;
 mod calls;
+mod decide;
+mod reserve;
 mod sources;
 mod spans;
 pub(crate) mod watch;
 
-pub(crate) use ask::{REPAIRS, is_free, priced, repaired, worst};
+pub(crate) use ask::priced;
+pub(crate) use reserve::{Reserved, reserve};
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,10 +25,10 @@ use serde_json::Value;
 
 use crate::approve::Approve;
 use crate::budget::Ledger;
-use crate::event::{Event, Sketch, events_of};
-use crate::fact::{Decision, Fact, Status};
+use crate::event::{Event, LAST_KINDS, Sketch, events_of};
+use crate::fact::{Fact, Status};
 use crate::machine::{Action, Machine};
-use crate::runtime::Inner;
+use crate::runtime::{CheckOutput, Inner};
 use crate::tool::Tool;
 use watch::Watched;
 
@@ -37,17 +42,27 @@ pub(crate) struct Drive {
     pub(crate) run: Arc<Run>,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) approve: Option<Arc<dyn Approve>>,
+    /// What else than its schema the answer's data has to fit.
+    pub(crate) check_output: Option<CheckOutput>,
     pub(crate) ledger: Ledger,
     pub(crate) cancel: Cancel,
     pub(crate) listener: Option<Listener>,
     pub(crate) watched: Arc<Watched>,
+    /// The host's span that those of the run belong to.
+    pub(crate) trace_parent: Option<String>,
     /// What has happened and is not in the journal yet.
     unwritten: Vec<Entry>,
     unshown: Vec<(Sketch, f64)>,
+    /// The last event, once the journal has it.
+    last: Option<Event>,
     /// Whether the store still says that the run waits.
     waited: bool,
     seq: u64,
-    shown: u64,
+    /// How many events were shown, also by those who went on with the run before.
+    pub(crate) shown: u64,
+    /// Calls that the ledger has counted, and what waits in runs that they have started, since this goes on.
+    counted: HashSet<String>,
+    told: HashSet<String>,
 }
 
 impl Drop for Drive {
@@ -80,22 +95,27 @@ impl Drive {
             run,
             tools,
             approve,
+            check_output: None,
             ledger,
             cancel,
             listener,
             watched,
+            trace_parent: None,
             unwritten: Vec::new(),
             unshown: Vec::new(),
+            last: None,
             waited,
             seq,
             shown: 0,
+            counted: HashSet::new(),
+            told: HashSet::new(),
         }
     }
 
     /// Goes on until the run is over or waits for somebody. Errors: those of the store; those of the model, of matching and
     /// of the search, once they are in the journal.
     pub(crate) fn go(&mut self) -> Result<()> {
-        let span = spans::run(&self.machine);
+        let span = spans::run(&self.machine, self.trace_parent.as_deref());
         let outcome = span.in_scope(|| self.steps_to_the_end());
         spans::ended(&span, &self.machine);
         if let Err(error) = &outcome
@@ -148,13 +168,10 @@ impl Drive {
             match first {
                 Action::End { status } => return self.end(*status),
                 Action::Decide { pending } => {
-                    let decisions = self.ask_for(pending)?;
-                    if decisions.is_empty() {
-                        self.note(Fact::Waiting)?;
+                    if !self.ask_for(pending)? {
+                        let shown = self.will_have_shown();
+                        self.note(Fact::Waiting { shown })?;
                         return self.flush(Some(Status::Waiting));
-                    }
-                    for (id, decision) in decisions {
-                        self.note(Fact::Decided { id, decision })?;
                     }
                 }
                 Action::Run { .. } => self.run_tools(due)?,
@@ -189,30 +206,6 @@ impl Drive {
         self.note(fact)
     }
 
-    /// What somebody says about each of `pending`; nothing where one of them has to wait.
-    fn ask_for(&mut self, pending: &[crate::machine::Pending]) -> Result<Vec<(String, Decision)>> {
-        self.flush(None)?;
-        let Some(approve) = self.approve.clone() else { return Ok(Vec::new()) };
-        let mut decisions = Vec::new();
-        for one in pending {
-            let decided = approve.decide(one, &self.cancel).map_err(|e| e.context("approve"))?;
-            let Some(decision) = decided else { return Ok(Vec::new()) };
-            self.validate(&one.id, &decision)?;
-            decisions.push((one.id.clone(), decision));
-        }
-        Ok(decisions)
-    }
-
-    /// Errors: `tool_arguments` for edited arguments that do not fit the tool, `invalid_argument` for a plan that is none.
-    pub(crate) fn validate(&self, id: &str, decision: &Decision) -> Result<()> {
-        let Decision::Arguments(arguments) = decision else { return Ok(()) };
-        match self.machine.card_of(id) {
-            Some(card) => quorate_models::check_arguments(&card.spec(), &Value::Object(arguments.clone())),
-            None if arguments.get("steps").is_some_and(Value::is_array) => Ok(()),
-            None => Err(Error::invalid("a plan is changed by {\"arguments\": {\"steps\": [...]}}")),
-        }
-    }
-
     /// Takes a fact into the run, and into the journal with the next write.
     pub(crate) fn note(&mut self, fact: Fact) -> Result<()> {
         let time = now();
@@ -242,14 +235,38 @@ impl Drive {
             self.waited = false;
         }
         for (sketch, time) in std::mem::take(&mut self.unshown) {
-            self.show(sketch.kind, sketch.data, time);
+            if LAST_KINDS.contains(&sketch.kind) {
+                self.shown += 1;
+                self.last = Some(made(sketch.kind, sketch.data, self.shown, time, &self.machine));
+            } else {
+                self.show(sketch.kind, sketch.data, time);
+            }
         }
         Ok(())
     }
 
+    /// Lets go of the run, and gives what it has come to, with its last event and to whom that is still to be shown: whoever
+    /// sees it may go on with the run at once.
+    pub(crate) fn let_go(mut self) -> (Machine, Option<(Listener, Event)>) {
+        let machine = std::mem::replace(&mut self.machine, Machine::new(String::new()));
+        let last = self.listener.take().zip(self.last.take());
+        (machine, last)
+    }
+
+    /// Whether all that has happened is in the journal.
+    fn is_written(&self) -> bool {
+        self.unwritten.is_empty()
+    }
+
     pub(crate) fn end(&mut self, status: Status) -> Result<()> {
-        self.note(Fact::Ended { status })?;
+        let shown = self.will_have_shown();
+        self.note(Fact::Ended { status, shown })?;
         self.flush(Some(status))
+    }
+
+    /// How many events will have been shown with the next one.
+    fn will_have_shown(&self) -> Option<u64> {
+        self.listener.as_ref().map(|_| self.shown + self.unshown.len() as u64 + 1)
     }
 
     /// Shows an event at once.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Drive;
 use crate::evidence::{Passage, Wanted};
-use crate::extractive::{self, ExtractOptions};
+use crate::extractive;
 use crate::fact::{Answered, Candidate, Fact, Handover};
 use crate::prompt;
 
@@ -111,7 +111,7 @@ impl Drive {
     pub(super) fn extract(&self, call: u32, question: &str) -> Result<Fact> {
         let begun = Instant::now();
         let embedder = self.inner.sources.as_ref().and_then(|sources| sources.embedder());
-        let options = ExtractOptions::default();
+        let options = self.machine.spec.extract.clone().unwrap_or_default();
         let mut found = extractive::extract(
             question,
             &self.machine.passages,

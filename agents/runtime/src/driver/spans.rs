@@ -10,8 +10,8 @@ use tracing::{Span, info_span};
 use crate::machine::Machine;
 use crate::tool::ToolContext;
 
-/// A run.
-pub(super) fn run(machine: &Machine) -> Span {
+/// A run. `trace_parent`: the host's span that it belongs to, as a W3C `traceparent`.
+pub(super) fn run(machine: &Machine, trace_parent: Option<&str>) -> Span {
     let span = info_span!(
         target: "quorate",
         "invoke_agent",
@@ -24,6 +24,7 @@ pub(super) fn run(machine: &Machine) -> Span {
         quorate.run.id = machine.run_id.as_str(),
         quorate.run.status = Empty,
         quorate.run.stopped_by = Empty,
+        traceparent = trace_parent,
     );
     if let Some(talk) = &machine.spec.talk {
         span.record("gen_ai.conversation.id", talk.as_str());
@@ -71,14 +72,16 @@ pub(super) fn answered(span: &Span, reply: &Reply) {
     span.record("gen_ai.usage.output_tokens", reply.usage.output);
 }
 
-/// A call of a tool.
-pub(super) fn tool(call: &ToolCall, context: &ToolContext) -> Span {
+/// A call of a tool, on whichever thread, within the span of the run.
+pub(super) fn tool(run: &Span, call: &ToolCall, context: &ToolContext) -> Span {
     info_span!(
         target: "quorate",
+        parent: run,
         "execute_tool",
         gen_ai.operation.name = "execute_tool",
         gen_ai.tool.name = call.name.as_str(),
         gen_ai.tool.call.id = call.id.as_str(),
         quorate.run.id = context.run_id.as_str(),
+        "error.type" = Empty,
     )
 }

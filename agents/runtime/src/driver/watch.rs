@@ -26,8 +26,7 @@ pub(crate) struct Watching {
 
 /// A run, and the request that is under way in it.
 pub(crate) struct Watched {
-    /// The caller's flag, and the run's own, which follows it.
-    caller: Cancel,
+    /// The run's own flag, which is raised with its caller's.
     own: Cancel,
     /// Where others ask the run to stop; none once it has ended, so that nobody else holds its lease.
     run: Mutex<Option<Arc<Run>>>,
@@ -49,7 +48,8 @@ impl Watch {
 
     /// Watches a run, where there is one, until the result is dropped.
     pub(crate) fn watch(&self, caller: Cancel, run: Option<Arc<Run>>) -> Arc<Watched> {
-        let watched = Watched { caller, own: Cancel::new(), run: Mutex::new(run), request: Mutex::new(None) };
+        let own = caller.child();
+        let watched = Watched { own, run: Mutex::new(run), request: Mutex::new(None) };
         let watched = Arc::new(watched);
         let Some(mut watching) = self.0.take() else {
             // A forked child whose parent looked just then: the run is watched by itself.
@@ -108,10 +108,7 @@ impl Watched {
 
     /// Whether the run is to stop. Errors: those of the store.
     pub(crate) fn cancelled(&self) -> Result<bool> {
-        if !self.own.is_cancelled()
-            && (self.caller.is_cancelled()
-                || lock(&self.run).as_ref().map_or(Ok(false), |run| run.cancelled())?)
-        {
+        if !self.own.is_cancelled() && lock(&self.run).as_ref().map_or(Ok(false), |run| run.cancelled())? {
             self.own.cancel();
         }
         Ok(self.own.is_cancelled())
@@ -127,10 +124,7 @@ impl Watched {
         // A time that no clock can show is no limit.
         let limit = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let cancel = Cancel::new();
-        if self.own.is_cancelled() || self.caller.is_cancelled() {
-            cancel.cancel();
-        }
+        let cancel = self.own.child();
         *lock(&self.request) = Some((cancel.clone(), until));
         cancel
     }

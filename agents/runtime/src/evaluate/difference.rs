@@ -95,8 +95,14 @@ pub(super) fn happenings(facts: &[Fact]) -> Vec<Happened> {
                 ("check", "statements".to_owned(), format!("{supported} of {claims} are in the sources"))
             }
             Fact::Cancelled => ("cancelled", String::new(), String::new()),
-            Fact::Ended { status } => ("end", status.as_str().to_owned(), String::new()),
-            Fact::Resumed | Fact::Running { .. } | Fact::Decided { .. } | Fact::Waiting => continue,
+            Fact::Ended { status, .. } => ("end", status.as_str().to_owned(), String::new()),
+            Fact::Resumed
+            | Fact::Running { .. }
+            | Fact::Asks { .. }
+            | Fact::Warned { .. }
+            | Fact::Used { .. }
+            | Fact::Decided { .. }
+            | Fact::Waiting { .. } => continue,
         };
         out.push(Happened { kind: kind.to_owned(), about, text });
     }

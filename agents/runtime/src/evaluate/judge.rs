@@ -13,8 +13,8 @@ use super::seed_of;
 use super::task::Task;
 use crate::answer::Answer;
 use crate::budget::Ledger;
+use crate::driver::reserve;
 use crate::driver::watch::Watch;
-use crate::driver::worst;
 use crate::fence::fenced;
 
 /// Most tokens of one verdict, its reason included.
@@ -121,27 +121,42 @@ impl Judge {
             for sample in 0..self.samples {
                 let seed = seed_of(seed, &self.name, u64::from(order * MAX_SAMPLES + sample));
                 let request = request(task, &answer.text, rubric, order, seed);
-                let worst = worst(&self.model, &request, ledger);
-                let reservation = match ledger.reserve(worst, 0.0, true) {
-                    Ok(reservation) => reservation,
-                    Err(by) => return (judged, Some(Stopped::Budget(by))),
+                let reserved = match reserve(ledger, &self.model, &request, 0.0, true) {
+                    Ok(Ok(reserved)) => reserved,
+                    Ok(Err(by)) => return (judged, Some(Stopped::Budget(by))),
+                    Err(error) => {
+                        judged.votes.push(silent(order, sample, &error));
+                        continue;
+                    }
                 };
                 let left = ledger.seconds_left(0.0, true);
                 let limited = watched.begin(left);
-                let reply = self.model.complete(&request, &limited);
+                let reply = self.model.complete_or_used(&reserved.request, &limited);
                 watched.end();
                 let (passed, reason) = match reply {
                     Ok(reply) => {
-                        reservation.settle(Some(reply.usage), reply.cost);
+                        reserved.settle(&reply);
                         judged.usage += reply.usage;
                         judged.cost = judged.cost.zip(reply.cost).map(|(before, more)| before + more);
                         verdict(reply.output.as_ref())
                     }
-                    Err(_) if cancel.is_cancelled() => return (judged, Some(Stopped::Cancelled)),
-                    Err(error) if error.code() == Code::Cancelled => {
-                        return (judged, Some(Stopped::Budget("max_seconds")));
+                    Err(broken) => {
+                        let (error, partial) = *broken;
+                        // What has come to nothing may have to be paid for all the same.
+                        if partial.unknown > 0 || partial.usage != Usage::default() {
+                            let spent = reserved.settle(&partial);
+                            judged.usage += spent.usage;
+                            judged.cost = judged.cost.zip(spent.cost).map(|(before, more)| before + more);
+                        }
+                        if cancel.is_cancelled() {
+                            return (judged, Some(Stopped::Cancelled));
+                        }
+                        if error.code() == Code::Cancelled {
+                            return (judged, Some(Stopped::Budget("max_seconds")));
+                        }
+                        judged.votes.push(silent(order, sample, &error));
+                        continue;
                     }
-                    Err(error) => (None, format!("{}: {}", error.code().as_str(), error.message())),
                 };
                 judged.votes.push(Vote { order, sample, passed, reason });
             }
@@ -182,6 +197,11 @@ impl Judged {
         let reason = reason.or_else(|| self.votes.first().map(|vote| vote.reason.as_str()));
         format!("{} of {} in favour: {}", self.in_favour(), self.votes.len(), reason.unwrap_or_default())
     }
+}
+
+/// No verdict, and why.
+fn silent(order: u32, sample: u32, error: &Error) -> Vote {
+    Vote { order, sample, passed: None, reason: format!("{}: {}", error.code().as_str(), error.message()) }
 }
 
 fn verdict(output: Option<&Value>) -> (Option<bool>, String) {

@@ -18,7 +18,6 @@ mod run;
 mod score;
 pub(crate) mod statistics;
 mod task;
-mod yaml;
 
 pub use compare::{AgentComparison, ChangedTask, ScorerComparison};
 pub use difference::{Difference, Happened};

@@ -1,15 +1,18 @@
 //! How do tasks come out of a file, and what is wrong with it?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path as FilePath;
 
 use quorate_agents::Problem;
+use quorate_agents::yaml::{Node, Value as Yaml};
 use quorate_core::{Code, shorten};
 use serde_json::Value;
 
 use super::task::{AtPath, Expect, Fault, MAX_FILE_BYTES, Task};
-use super::yaml::{Node, Yaml};
 use crate::fact::Status;
+
+/// Most values of a file.
+const MAX_VALUES: usize = 1_000_000;
 
 /// The version of the form of files of tasks.
 const SCHEMA_VERSION: u64 = 1;
@@ -43,7 +46,10 @@ pub(super) fn tasks(text: &str, file: &FilePath) -> Result<Vec<Task>, Vec<Proble
         let message = format!("it has {} bytes, {MAX_FILE_BYTES} are read", text.len());
         return Err(vec![problem(0, Code::TooLarge, message)]);
     }
-    let node = Node::parse(text).map_err(|(line, said)| vec![problem(line, Code::LoadFailed, said)])?;
+    let node = Node::parse(text, 0, MAX_VALUES, MAX_FILE_BYTES).map_err(|error| {
+        let code = if error.too_large { Code::TooLarge } else { Code::LoadFailed };
+        vec![problem(error.line, code, error.message)]
+    })?;
     let mut problems = Vec::new();
     let mut common = Task::default();
     let listed = match &node.value {
@@ -86,6 +92,7 @@ pub(super) fn tasks(text: &str, file: &FilePath) -> Result<Vec<Task>, Vec<Proble
         problems.push(problem(node.line, Code::EmptyInput, "there is no task in it".to_owned()));
     }
     let mut found: Vec<Task> = Vec::new();
+    let mut ids: HashSet<String> = HashSet::new();
     for (i, item) in items.iter().enumerate() {
         let (task, faults) = read_task(item, &common);
         let name =
@@ -93,7 +100,7 @@ pub(super) fn tasks(text: &str, file: &FilePath) -> Result<Vec<Task>, Vec<Proble
         for (fault, line) in faults {
             problems.push(problem(line, Code::InvalidArgument, format!("task {name}: {fault}")));
         }
-        if !task.id.is_empty() && found.iter().any(|other| other.id == task.id) {
+        if !task.id.is_empty() && !ids.insert(task.id.clone()) {
             let message = format!("task {name}: another task has this id");
             problems.push(problem(item.line, Code::DuplicateId, message));
         }
@@ -104,22 +111,8 @@ pub(super) fn tasks(text: &str, file: &FilePath) -> Result<Vec<Task>, Vec<Proble
 
 /// The task that a JSON value is.
 pub(super) fn task(value: &Value) -> Result<Task, Vec<Fault>> {
-    let (task, faults) = read_task(&node_of(value), &Task::default());
+    let (task, faults) = read_task(&Node::from_json(value), &Task::default());
     if faults.is_empty() { Ok(task) } else { Err(faults.into_iter().map(|(fault, _)| fault).collect()) }
-}
-
-fn node_of(value: &Value) -> Node {
-    let value = match value {
-        Value::Null => Yaml::Null,
-        Value::Bool(truth) => Yaml::Bool(*truth),
-        Value::Number(number) => Yaml::Number(number.clone()),
-        Value::String(text) => Yaml::Text(text.clone()),
-        Value::Array(items) => Yaml::List(items.iter().map(node_of).collect()),
-        Value::Object(members) => {
-            Yaml::Map(members.iter().map(|(key, value)| (key.clone(), node_of(value))).collect())
-        }
-    };
-    Node { line: 0, value }
 }
 
 fn read_task(node: &Node, common: &Task) -> (Task, Vec<(Fault, u64)>) {
@@ -152,7 +145,7 @@ fn read_task(node: &Node, common: &Task) -> (Task, Vec<(Fault, u64)>) {
         }
     }
     // A field that could not be read is named once.
-    let named: Vec<String> = reader.faults.iter().map(|(fault, _)| fault.path.clone()).collect();
+    let named: HashSet<String> = reader.faults.iter().map(|(fault, _)| fault.path.clone()).collect();
     for fault in task.faults() {
         if !named.contains(&fault.path) {
             let line = reader.line(&fault.path).unwrap_or(node.line);

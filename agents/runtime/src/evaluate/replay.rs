@@ -110,7 +110,11 @@ impl Runtime {
         };
         let model = change.model.clone().or_else(|| self.0.model.clone());
         let model = model.filter(|model| model.id() != extractive::EXTRACTIVE);
-        let (spec, matched) = changed((**spec).clone(), &facts, &change, model.is_some())?;
+        let mut recorded = (**spec).clone();
+        if !recorded.extractive {
+            recorded.extract = Some(self.0.extract.clone());
+        }
+        let (spec, matched) = changed(recorded, &facts, &change, model.is_some())?;
         let tape = Arc::new(Tape::of(self, run_id, &facts, &change));
         let tools: Vec<Arc<dyn Tool>> = spec.tools.iter().map(|card| tape.tool(card)).collect();
         let ledger = Ledger::new(spec.budget.clone(), Spent::default());
@@ -169,6 +173,7 @@ impl Runtime {
 /// What the new run goes by, and who answers.
 fn changed(mut spec: Spec, facts: &[Fact], change: &Change, model: bool) -> Result<(Spec, Option<Fact>)> {
     spec.extractive = !model;
+    spec.extract = spec.extract.filter(|_| spec.extractive);
     if spec.extractive && spec.output.is_some() {
         let message =
             "sentences of the sources have no form; the run asked for one, and needs a language model";

@@ -22,8 +22,9 @@ use crate::answer::Answer;
 use crate::budget::{Budget, Ledger, Spent};
 use crate::driver::priced;
 use crate::fact::Status;
+use crate::family::{Again, Nested};
 use crate::names::fresh_id;
-use crate::runtime::{Nested, Question, Runtime};
+use crate::runtime::{Question, Runtime};
 
 /// Trials of one task, trials at once.
 const MAX_REPEAT: usize = 10_000;
@@ -243,8 +244,13 @@ impl Evaluation<'_> {
         let ledger = self.ledger.below(budget.clone());
         let spent = Arc::new(Mutex::new(Spent::default()));
         let parent = format!("{}/{at}/{trial}", self.id);
-        let nested =
-            Nested { parent: parent.clone(), depth: 0, ledger: ledger.clone(), spent: Arc::clone(&spent) };
+        let nested = Nested {
+            parent: parent.clone(),
+            depth: 0,
+            ledger: ledger.clone(),
+            spent: Arc::clone(&spent),
+            again: Again::default(),
+        };
         let question = Question {
             agent: task.agent.clone(),
             autonomous: task.autonomous,

@@ -18,7 +18,7 @@ use crate::{Citation, Passage};
 use super::asked::{Asked, Found, MAX_TERMS};
 use super::facts::{Difference, Facts};
 use super::meaning::{Related, related};
-use super::sentences::{Sentence, SentenceKind, pieces};
+use super::sentences::{Sentence, SentenceKind, pieces, up_to};
 use super::terms::{Term, idf, terms};
 
 /// From which score on the passages say what a sentence says.
@@ -209,14 +209,13 @@ fn claims(answer: &str) -> Vec<Claim> {
         })
         .collect();
     for (at, number, leads) in markers {
+        // Without a sentence on its side, a marker belongs to the first one.
         let owner = if leads {
-            found.iter().position(|s| s.end > at)
+            Some(found.partition_point(|s| s.end <= at)).filter(|i| *i < found.len())
         } else {
-            found.iter().rposition(|s| s.start < at)
+            found.partition_point(|s| s.start < at).checked_sub(1)
         };
-        if let Some(claim) =
-            owner.or(if found.is_empty() { None } else { Some(0) }).and_then(|i| out.get_mut(i))
-        {
+        if let Some(claim) = out.get_mut(owner.unwrap_or(0)) {
             claim.markers.push(number);
         }
     }
@@ -245,13 +244,16 @@ fn without_markers(text: &str) -> (String, Vec<(usize, usize, bool)>) {
     while let Some(open) = rest.find('[') {
         let (before, tail) = rest.split_at(open);
         clean.push_str(before);
-        let inner = tail[1..].split(']').next().unwrap_or_default();
-        let numbers: Option<Vec<usize>> = inner.split([',', ';']).map(|n| n.trim().parse().ok()).collect();
-        let closed = inner.len() + 1 < tail.len();
-        match numbers.filter(|_| closed && inner.len() < 24) {
-            Some(numbers) => {
-                let leads = clean.trim_end_matches([' ', '\t']).is_empty()
-                    || clean.trim_end_matches([' ', '\t']).ends_with('\n');
+        let inner = up_to(&tail[1..], ']');
+        let numbers = inner.and_then(|inner| {
+            let numbers: Option<Vec<usize>> =
+                inner.split([',', ';']).map(|n| n.trim().parse().ok()).collect();
+            numbers.map(|numbers| (inner, numbers))
+        });
+        match numbers {
+            Some((inner, numbers)) => {
+                clean.truncate(clean.trim_end_matches([' ', '\t']).len());
+                let leads = clean.is_empty() || clean.ends_with('\n');
                 if !leads {
                     clean.truncate(clean.trim_end().len());
                 }

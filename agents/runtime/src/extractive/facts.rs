@@ -1,38 +1,29 @@
 //! Which numbers, names and negations does a statement hold, and does another one hold them too?
 //!
-//! These are what a paraphrase must not change: an amount with its unit, the name of a drug or a gene, a `not`, a
-//! direction.
+//! These are what a paraphrase must not change: an amount with its unit ([`amounts`](super::amounts)), the name of a drug
+//! or a gene, a `not`, a direction, a doubt ([`polarity`](super::polarity)).
 
 use quorate_core::Result;
 use quorate_core::embed::StaticModel;
 
+use super::amounts::{Amount, amounts, is_number, is_unit, pairs};
+use super::polarity::{Polarity, is_month};
 use super::terms::{Term, terms};
 use super::words::{FUNCTION, STARTERS, has};
-
-/// An amount, in the base of its unit where that is known.
-#[derive(Clone, Debug, PartialEq)]
-struct Amount {
-    written: f64,
-    value: f64,
-    unit: Option<&'static str>,
-    /// The words before it and behind its unit, 0 where there is none.
-    beside: [u64; 2],
-}
 
 /// What a statement must not lose.
 pub(super) struct Facts {
     amounts: Vec<Amount>,
+    /// Numbers that belong together: `120/80`.
+    pairs: Vec<[u64; 2]>,
     /// Names, and words that are too rare to be guessed.
     names: Vec<Term>,
     all: Vec<Term>,
-    /// The stems that a negation stands before.
-    negated: Vec<u64>,
+    polarity: Polarity,
     /// Whether what does something may stand behind what it is done to.
     passive: bool,
-    /// The words that an ordinal stands before: `second-largest`.
-    ranked: Vec<u64>,
-    /// Which words of the pairs of opposites are there.
-    directions: Vec<(usize, bool)>,
+    /// Whether it is one clause without a list.
+    plain: bool,
 }
 
 /// How a statement differs from its evidence.
@@ -50,173 +41,12 @@ pub(super) enum Difference {
     Opposite,
     /// Two names have changed places.
     Order,
+    /// It is surer than its evidence, or says more of it.
+    Beyond,
 }
-
-/// Units with the base that they are counted in and how much of it they are. In lower case.
-const UNITS: &[(&str, &str, f64)] = &[
-    ("ng", "g", 1e-9),
-    ("µg", "g", 1e-6),
-    ("μg", "g", 1e-6),
-    ("mcg", "g", 1e-6),
-    ("microgram", "g", 1e-6),
-    ("micrograms", "g", 1e-6),
-    ("mg", "g", 1e-3),
-    ("milligram", "g", 1e-3),
-    ("milligrams", "g", 1e-3),
-    ("g", "g", 1.0),
-    ("gram", "g", 1.0),
-    ("grams", "g", 1.0),
-    ("gramm", "g", 1.0),
-    ("kg", "g", 1e3),
-    ("kilogram", "g", 1e3),
-    ("kilograms", "g", 1e3),
-    ("µl", "l", 1e-6),
-    ("μl", "l", 1e-6),
-    ("ml", "l", 1e-3),
-    ("milliliter", "l", 1e-3),
-    ("milliliters", "l", 1e-3),
-    ("millilitres", "l", 1e-3),
-    ("dl", "l", 0.1),
-    ("l", "l", 1.0),
-    ("liter", "l", 1.0),
-    ("liters", "l", 1.0),
-    ("litre", "l", 1.0),
-    ("litres", "l", 1.0),
-    ("mm", "m", 1e-3),
-    ("cm", "m", 1e-2),
-    ("m", "m", 1.0),
-    ("km", "m", 1e3),
-    ("metres", "m", 1.0),
-    ("meters", "m", 1.0),
-    ("mmol", "mol", 1e-3),
-    ("µmol", "mol", 1e-6),
-    ("μmol", "mol", 1e-6),
-    ("mol", "mol", 1.0),
-    ("mmhg", "mmHg", 1.0),
-    ("iu", "IU", 1.0),
-    ("units", "IU", 1.0),
-    ("kcal", "kcal", 1.0),
-    ("bpm", "bpm", 1.0),
-    ("%", "%", 1.0),
-    ("percent", "%", 1.0),
-    ("prozent", "%", 1.0),
-    ("°c", "°C", 1.0),
-    ("°f", "°F", 1.0),
-    ("s", "s", 1.0),
-    ("sec", "s", 1.0),
-    ("second", "s", 1.0),
-    ("seconds", "s", 1.0),
-    ("sekunden", "s", 1.0),
-    ("min", "s", 60.0),
-    ("minute", "s", 60.0),
-    ("minutes", "s", 60.0),
-    ("minuten", "s", 60.0),
-    ("h", "s", 3600.0),
-    ("hr", "s", 3600.0),
-    ("hrs", "s", 3600.0),
-    ("hour", "s", 3600.0),
-    ("hours", "s", 3600.0),
-    ("stunde", "s", 3600.0),
-    ("stunden", "s", 3600.0),
-    ("day", "s", 86400.0),
-    ("days", "s", 86400.0),
-    ("tag", "s", 86400.0),
-    ("tage", "s", 86400.0),
-    ("tagen", "s", 86400.0),
-    ("week", "s", 604800.0),
-    ("weeks", "s", 604800.0),
-    ("woche", "s", 604800.0),
-    ("wochen", "s", 604800.0),
-    ("month", "month", 1.0),
-    ("months", "month", 1.0),
-    ("monat", "month", 1.0),
-    ("monate", "month", 1.0),
-    ("monaten", "month", 1.0),
-    ("year", "month", 12.0),
-    ("years", "month", 12.0),
-    ("jahr", "month", 12.0),
-    ("jahre", "month", 12.0),
-    ("jahren", "month", 12.0),
-];
-
-/// Numbers that are written as words. `one` is not among them: it is a pronoun as often as not.
-const NUMERALS: &[(&str, f64)] = &[
-    ("zero", 0.0),
-    ("two", 2.0),
-    ("three", 3.0),
-    ("four", 4.0),
-    ("five", 5.0),
-    ("six", 6.0),
-    ("seven", 7.0),
-    ("eight", 8.0),
-    ("nine", 9.0),
-    ("ten", 10.0),
-    ("eleven", 11.0),
-    ("twelve", 12.0),
-    ("twenty", 20.0),
-    ("thirty", 30.0),
-    ("forty", 40.0),
-    ("fifty", 50.0),
-    ("sixty", 60.0),
-    ("seventy", 70.0),
-    ("eighty", 80.0),
-    ("ninety", 90.0),
-    ("zwei", 2.0),
-    ("drei", 3.0),
-    ("vier", 4.0),
-    ("fünf", 5.0),
-    ("sechs", 6.0),
-    ("sieben", 7.0),
-    ("acht", 8.0),
-    ("neun", 9.0),
-    ("zehn", 10.0),
-    ("elf", 11.0),
-    ("zwölf", 12.0),
-];
-
-/// Words that turn what follows into its opposite. In lower case, sorted.
-const NEGATIONS: &[&str] = &[
-    "absence", "aren", "cannot", "couldn", "didn", "doesn", "don", "hadn", "hasn", "haven", "isn", "kein",
-    "keine", "keinem", "keinen", "keiner", "lack", "lacks", "neither", "never", "nicht", "nie", "niemals",
-    "no", "none", "nor", "not", "ohne", "shouldn", "unable", "wasn", "weren", "without", "won", "wouldn",
-];
 
 /// Words that turn who does something and whom it is done to.
 const PASSIVE: &[&str] = &["by", "von", "durch", "with", "and", "und", "mit"];
-
-/// Ordinals that change what the word behind them says. `first` seldom does.
-const ORDINALS: &[&str] = &["second", "third", "fourth", "fifth", "zweit", "dritt", "zweite", "dritte"];
-
-/// Content words behind a negation that it holds for.
-const NEGATED: usize = 2;
-
-/// Pairs of opposites, by the beginnings of their words.
-const OPPOSITES: &[(&[&str], &[&str])] = &[
-    (
-        &["increas", "raise", "raising", "rise", "rises", "rising", "rose", "elevat", "erhöh", "steig"],
-        &["decreas", "reduc", "lower", "fall", "fell", "declin", "senk", "sink", "verringer"],
-    ),
-    (&["higher", "greater", "höher"], &["lower", "smaller", "niedriger"]),
-    (&["more"], &["less", "fewer"]),
-    (&["before", "vor"], &["after", "nach"]),
-    (&["above", "exceed"], &["below", "under"]),
-    (&["maximum", "maximal", "most"], &["minimum", "minimal", "least"]),
-    (&["safe"], &["unsafe", "dangerous", "harmful"]),
-    (&["effective", "wirksam"], &["ineffective", "unwirksam"]),
-    (&["indicated", "indiziert"], &["contraindicated", "kontraindiziert"]),
-    (&["improv", "verbesser"], &["worsen", "deteriorat", "verschlechter"]),
-    (&["positive", "positiv"], &["negative", "negativ"]),
-    (&["benign", "gutartig"], &["malignant", "bösartig"]),
-    (&["start", "initiat", "begin"], &["stop", "discontinu", "cease"]),
-    (&["common", "frequent", "häufig"], &["rare", "uncommon", "selten"]),
-    (&["activat", "stimulat", "promot", "enhanc"], &["inhibit", "suppress", "impair", "block", "deactivat"]),
-    (&["always"], &["never"]),
-    (
-        &["accept", "welcom", "acknowledg", "approv", "favor", "favour"],
-        &["oppos", "reject", "refus", "denied", "denies"],
-    ),
-    (&["gain", "win", "won"], &["lose", "loss", "lost"]),
-];
 
 /// Endings of the names of drugs (stems of the International Nonproprietary Names of the WHO).
 const DRUG_ENDINGS: &[&str] = &[
@@ -274,44 +104,34 @@ impl Facts {
         let model = StaticModel::builtin()?;
         let all = terms(text);
         let word = |t: &Term| &text[t.start..t.end];
-        let mut facts = Facts {
-            amounts: amounts(text, &all),
-            names: Vec::new(),
-            negated: Vec::new(),
-            directions: directions(text, &all),
-            passive: all.iter().any(|t| PASSIVE.contains(&word(t).to_lowercase().as_str())),
-            ranked: Vec::new(),
-            all: Vec::new(),
-        };
-        let mut after = 0;
+        let mut names = Vec::new();
         for (i, term) in all.iter().enumerate() {
-            let lower = word(term).to_lowercase();
-            if let Some(next) = all.get(i + 1).filter(|_| ORDINALS.contains(&lower.as_str())) {
-                facts.ranked.push(next.stem);
+            if is_month(text, &all, i) {
+                names.push(*term);
             }
-            let numbered = lower == "no" && all.get(i + 1).is_some_and(|next| next.number);
-            if has(NEGATIONS, &lower) && !numbered {
-                after = NEGATED;
+            if term.function || term.number && is_number(word(term)) {
                 continue;
-            }
-            if term.function || term.number && value(word(term)).is_some() {
-                continue;
-            }
-            if after > 0 {
-                facts.negated.push(term.stem);
-                after -= 1;
             }
             let written = word(term);
+            let lower = written.to_lowercase();
             let capital = written.starts_with(char::is_uppercase);
             let acronym = written.chars().filter(|c| c.is_uppercase()).count() > 1;
             let inside = i > 0 && !has(STARTERS, &lower) && !has(FUNCTION, &lower);
-            let rare = lower.chars().count() >= RARE_LETTERS && model.token_ids(&lower).len() > 1;
+            let long = lower.chars().count() >= RARE_LETTERS && !is_unit(&lower);
+            let rare = long && model.token_ids(&lower).len() > 1;
             if term.number || acronym || (capital && inside) || is_drug(&lower) || rare {
-                facts.names.push(*term);
+                names.push(*term);
             }
         }
-        facts.all = all;
-        Ok(facts)
+        Ok(Facts {
+            amounts: amounts(text, &all),
+            pairs: pairs(text, &all),
+            names,
+            polarity: Polarity::of(text, &all),
+            passive: all.iter().any(|t| PASSIVE.contains(&word(t).to_lowercase().as_str())),
+            plain: !text.contains([',', ';']),
+            all,
+        })
     }
 
     /// The first thing that this statement says and `evidence` does not, or says otherwise. `title` may hold names.
@@ -319,20 +139,8 @@ impl Facts {
         if let Some(difference) = self.direction(evidence) {
             return Some(difference);
         }
-        for amount in &self.amounts {
-            let company = |same: bool| {
-                let others = evidence.amounts.iter().filter(|other| amount.equals(other) == same);
-                others.map(|other| amount.company(other)).max()
-            };
-            // Another number stands between the same two words, and this one stands elsewhere.
-            if company(false) == Some(2) && company(true).is_some_and(|shared| shared < 2) {
-                return Some(Difference::OtherNumber);
-            }
-            if company(true).is_none() {
-                let rivals = evidence.amounts.iter().filter(|other| other.unit == amount.unit);
-                let rivals = rivals.filter(|other| !self.amounts.iter().any(|mine| mine.equals(other)));
-                return Some(if rivals.count() > 0 { Difference::OtherNumber } else { Difference::Number });
-            }
+        if let Some(difference) = self.number(evidence) {
+            return Some(difference);
         }
         let known = |name: &Term| {
             let same = |t: &Term| {
@@ -343,7 +151,43 @@ impl Facts {
         if self.names.iter().any(|name| !known(name)) {
             return Some(Difference::Name);
         }
-        self.swaps(evidence).then_some(Difference::Order)
+        if self.polarity.goes_beyond(&evidence.polarity, |stem| self.has(stem)) {
+            return Some(Difference::Beyond);
+        }
+        (self.swaps(evidence) || self.mirrors(evidence)).then_some(Difference::Order)
+    }
+
+    fn has(&self, stem: u64) -> bool {
+        self.all.iter().any(|t| t.stem == stem)
+    }
+
+    fn number(&self, evidence: &Facts) -> Option<Difference> {
+        let falls = self.polarity.falls || evidence.polarity.falls;
+        for amount in &self.amounts {
+            let company = |same: bool| {
+                let others = evidence.amounts.iter().filter(|other| amount.equals(other, falls) == same);
+                others.map(|other| amount.company(other)).max()
+            };
+            // Another number stands between the same two words, and this one stands elsewhere.
+            if company(false) == Some(2) && company(true).is_some_and(|shared| shared < 2) {
+                return Some(Difference::OtherNumber);
+            }
+            if company(true).is_none() {
+                let rivals = evidence.amounts.iter().filter(|other| amount.rivals(other));
+                let mut rivals =
+                    rivals.filter(|other| !self.amounts.iter().any(|mine| mine.equals(other, falls)));
+                match (rivals.next().is_some(), amount.is_weak()) {
+                    (true, _) => return Some(Difference::OtherNumber),
+                    (false, false) => return Some(Difference::Number),
+                    (false, true) => {}
+                }
+            }
+        }
+        let turned = |pair: &&[u64; 2]| {
+            let [a, b] = **pair;
+            a != b && evidence.pairs.contains(&[b, a]) && !evidence.pairs.contains(*pair)
+        };
+        self.pairs.iter().any(|pair| turned(&pair)).then_some(Difference::OtherNumber)
     }
 
     /// Whether two names stand at either side of a word in one text, and the other way round in the other.
@@ -374,114 +218,38 @@ impl Facts {
         })
     }
 
-    fn direction(&self, evidence: &Facts) -> Option<Difference> {
-        let has = |facts: &Facts, stem: u64| facts.all.iter().any(|t| t.stem == stem);
-        let turned =
-            |a: &Facts, b: &Facts| a.negated.iter().any(|stem| has(b, *stem) && !b.negated.contains(stem));
-        if turned(self, evidence) || turned(evidence, self) {
-            return Some(Difference::Negation);
+    /// Whether two short statements have the same words, and what begins one ends the other: `A inhibits B`.
+    fn mirrors(&self, evidence: &Facts) -> bool {
+        if self.passive || evidence.passive || !(self.plain && evidence.plain) {
+            return false;
         }
-        let ranked = |a: &Facts, b: &Facts| {
-            let lacks = |stem: &u64| has(b, *stem) && !b.ranked.contains(stem);
-            !a.ranked.is_empty() && b.ranked.is_empty() && a.ranked.iter().any(lacks)
+        let telling = |facts: &Facts| -> Vec<u64> {
+            facts.all.iter().filter(|t| !t.function).map(|t| t.stem).collect()
         };
-        if ranked(evidence, self) {
+        let (mine, theirs) = (telling(self), telling(evidence));
+        let ([a, between @ .., b], [c, others @ .., d]) = (mine.as_slice(), theirs.as_slice()) else {
+            return false;
+        };
+        a != b && a == d && b == c && !between.is_empty() && between == others
+    }
+
+    fn direction(&self, evidence: &Facts) -> Option<Difference> {
+        let (mine, theirs) = (&self.polarity, &evidence.polarity);
+        let turned = |here: &[u64], a: &Facts| {
+            here.iter().any(|stem| a.has(*stem) && !a.polarity.negated.contains(stem))
+        };
+        // A longer text may say the same words with and without a `not`.
+        if turned(&mine.negated, evidence) || turned(&theirs.only_negated, self) {
+            // Where both deny something, it takes more than words to tell what.
+            let both = mine.negations > 0 && theirs.negations > 0;
+            return Some(if both { Difference::Beyond } else { Difference::Negation });
+        }
+        let lacks = |stem: &u64| self.has(*stem) && !mine.ranked.contains(stem);
+        if mine.ranked.is_empty() && theirs.ranked.iter().any(lacks) {
             return Some(Difference::Opposite);
         }
-        for (pair, side) in &self.directions {
-            let there = |facts: &Facts, side: bool| facts.directions.contains(&(*pair, side));
-            if there(evidence, !side) && !there(evidence, *side) && !there(self, !side) {
-                return Some(Difference::Opposite);
-            }
-        }
-        None
+        mine.opposes(theirs).then_some(Difference::Opposite)
     }
-}
-
-impl Amount {
-    /// Whether another amount is the same; one without a unit may have any.
-    fn equals(&self, other: &Amount) -> bool {
-        let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
-        match (self.unit, other.unit) {
-            (Some(a), Some(b)) => a == b && near(self.value, other.value),
-            _ => near(self.written, other.written),
-        }
-    }
-
-    /// How many of the two words beside it another one has at the same side.
-    fn company(&self, other: &Amount) -> usize {
-        self.beside.iter().zip(other.beside).filter(|(a, b)| **a == *b && *b != 0).count()
-    }
-}
-
-/// The amounts of a text.
-fn amounts(text: &str, all: &[Term]) -> Vec<Amount> {
-    let mut out: Vec<Amount> = Vec::new();
-    for (i, term) in all.iter().enumerate() {
-        let word = &text[term.start..term.end];
-        let numeral =
-            || NUMERALS.iter().find(|(name, _)| *name == word.to_lowercase()).map(|(_, value)| *value);
-        let found = if term.number { glued(word) } else { numeral().map(|value| (value, "")) };
-        let Some((written, glued)) = found else { continue };
-        let rest = text[term.end..].trim_start_matches([' ', '\u{a0}', '\u{202f}', '-']);
-        let unit: String = match rest.chars().next() {
-            _ if !glued.is_empty() => glued.to_lowercase(),
-            Some('%') => "%".into(),
-            Some('°') => rest.chars().take(2).flat_map(char::to_lowercase).collect(),
-            _ => rest.chars().take_while(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect(),
-        };
-        let known = UNITS.iter().find(|(name, ..)| *name == unit);
-        let (unit, factor) = known.map_or((None, 1.0), |(_, base, factor)| (Some(*base), *factor));
-        let stem = |at: Option<usize>| at.and_then(|at| all.get(at)).map_or(0, |t| t.stem);
-        let word_of_unit = unit.is_some() && glued.is_empty() && rest.starts_with(char::is_alphabetic);
-        let beside = [stem(i.checked_sub(1)), stem(Some(i + 1 + usize::from(word_of_unit)))];
-        out.push(Amount { written, value: written * factor, unit, beside });
-    }
-    out
-}
-
-/// The number that a word is, if it is one.
-fn value(word: &str) -> Option<f64> {
-    glued(word).map(|(value, _)| value)
-}
-
-/// The number that a word begins with, and the unit that is written without a space behind it.
-fn glued(word: &str) -> Option<(f64, &str)> {
-    let end = word.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ','))).unwrap_or(word.len());
-    let (digits, unit) = word.split_at(end);
-    let known = unit.is_empty() || UNITS.iter().any(|(name, ..)| *name == unit.to_lowercase());
-    if !known {
-        return None;
-    }
-    let mut plain = String::with_capacity(digits.len());
-    for (i, c) in digits.char_indices() {
-        let behind = digits[i + c.len_utf8()..].bytes().take_while(u8::is_ascii_digit).count();
-        match c {
-            ',' if behind == 3 => {}
-            ',' => plain.push('.'),
-            c => plain.push(c),
-        }
-    }
-    plain.parse::<f64>().ok().filter(|v| v.is_finite()).map(|v| (v, unit))
-}
-
-/// Which words of the pairs of opposites a text has: the pair, and whether its second side.
-fn directions(text: &str, all: &[Term]) -> Vec<(usize, bool)> {
-    let mut out = Vec::new();
-    for term in all {
-        let word = text[term.start..term.end].to_lowercase();
-        // Short words are compared whole, long ones by their beginning.
-        let is =
-            |list: &[&str]| list.iter().any(|b| if b.len() < 5 { word == *b } else { word.starts_with(b) });
-        for (pair, (one, other)) in OPPOSITES.iter().enumerate() {
-            if is(one) {
-                out.push((pair, false));
-            } else if is(other) {
-                out.push((pair, true));
-            }
-        }
-    }
-    out
 }
 
 fn is_drug(word: &str) -> bool {
@@ -495,11 +263,6 @@ mod tests {
 
     fn differ(claim: &str, evidence: &str) -> Option<Difference> {
         Facts::of(claim).unwrap().differ(&Facts::of(evidence).unwrap(), &[])
-    }
-
-    #[test]
-    fn negations_are_sorted_for_the_search() {
-        assert!(NEGATIONS.windows(2).all(|w| w[0] < w[1]));
     }
 
     #[test]

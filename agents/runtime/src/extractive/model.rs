@@ -49,6 +49,11 @@ impl ExtractiveModel {
         Model::new(self, ModelOptions { price: Some(Price::new(0.0, 0.0)?), ..ModelOptions::default() })
     }
 
+    /// How it chooses sentences.
+    pub fn options(&self) -> &ExtractOptions {
+        &self.options
+    }
+
     fn answer(&self, request: &Request, cancel: &Cancel) -> Result<(Vec<String>, Reply)> {
         cancel.check()?;
         if request.output.is_some() {
@@ -85,6 +90,21 @@ impl ExtractiveModel {
             options.max_sentences = found.citations.len() - 1;
         }
     }
+}
+
+/// How a runtime with this model chooses sentences: as `given`, else as the model has it, else by the defaults.
+/// Errors: `invalid_argument`, also for a filter of the model's, to which the runtime would not hold.
+pub(crate) fn options_of(model: Option<&Model>, given: Option<ExtractOptions>) -> Result<ExtractOptions> {
+    let own = model.and_then(|model| model.provider::<ExtractiveModel>());
+    if own.is_some_and(|own| own.wanted.filter.is_some()) {
+        return Err(Error::invalid(
+            "the extractive model has a filter of its own, which a runtime would not hold to; give the filter with the \
+             question, or sources that have it",
+        ));
+    }
+    let options = given.or_else(|| own.map(|own| own.options.clone())).unwrap_or_default();
+    options.validate()?;
+    Ok(options)
 }
 
 /// The answer in the pieces in which it is streamed: a sentence each, then the sources.
@@ -147,6 +167,10 @@ impl Provider for ExtractiveModel {
 
     fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
         Ok(tokens::estimate(request))
+    }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
     }
 
     /// The request keeps its form, so that it is refused and not taken for a free one.

@@ -337,10 +337,9 @@ fn marks(rest: &str) -> usize {
     while let Some(c) = rest[at..].chars().next() {
         let tail = &rest[at..];
         let reference = |close: char| {
-            let inner = tail[1..].split(close).next().unwrap_or_default();
-            let short = inner.len() < 24 && inner.len() + 1 < tail.len();
+            let inner = up_to(&tail[1..], close)?;
             let numbers = inner.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '-' | '–' | ' '));
-            (short && (numbers && !inner.is_empty() || inner == "citation needed")).then(|| inner.len() + 2)
+            (numbers && !inner.is_empty() || inner == "citation needed").then(|| inner.len() + 2)
         };
         at += match c {
             '[' => match reference(']') {
@@ -358,6 +357,15 @@ fn marks(rest: &str) -> usize {
         };
     }
     at
+}
+
+/// The longest reference in brackets, in UTF-8 bytes.
+const MAX_REFERENCE_BYTES: usize = 24;
+
+/// What stands before a closing bracket, where that is not far.
+pub(super) fn up_to(text: &str, close: char) -> Option<&str> {
+    let near = &text[..text.floor_char_boundary(MAX_REFERENCE_BYTES)];
+    near.find(close).map(|at| &near[..at])
 }
 
 /// Whether a sentence ends at a mark that has `before` in front of it, and white space and then `next` behind it.
@@ -413,13 +421,18 @@ fn ends_here(mark: char, before: &str, next: &str, has_upper: bool) -> bool {
     true
 }
 
+/// The longest word before a mark that is looked at, in UTF-8 bytes.
+const MAX_WORD_BYTES: usize = 200;
+
 /// Whether white space was lost behind a mark: `children.The`.
 fn is_glued(before: &str, next: &str) -> bool {
     let small = before.chars().rev().take(3).filter(|c| c.is_lowercase()).count() == 3;
     let mut following = next.chars();
     let large = following.next().is_some_and(char::is_uppercase);
-    let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
-    let capitals = next.chars().take_while(|c| c.is_uppercase()).count() > 3;
+    // A word that is longer than this is none.
+    let near = &before[before.ceil_char_boundary(before.len().saturating_sub(MAX_WORD_BYTES))..];
+    let word = near.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let capitals = next.chars().take(4).filter(|c| c.is_uppercase()).count() > 3;
     small
         && large
         && (capitals || following.next().is_some_and(|c| c.is_lowercase() || c == ' '))
@@ -428,14 +441,12 @@ fn is_glued(before: &str, next: &str) -> bool {
 
 /// Adds a sentence without the white space around it, in pieces where it is too long.
 fn put(text: &str, start: usize, end: usize, kind: SentenceKind, out: &mut Vec<Sentence>) {
+    let Some(last) = text[start..end].rfind(char::is_alphanumeric).map(|at| start + at) else { return };
     let mut start = start;
-    while start < end {
+    while start <= last {
         let piece = &text[start..end];
         start += piece.len() - piece.trim_start().len();
         let piece = piece.trim();
-        if !piece.contains(char::is_alphanumeric) {
-            return;
-        }
         let cut = if piece.len() <= MAX_BYTES { piece.len() } else { place_to_cut(piece) };
         let piece = piece[..cut].trim_end();
         let asks = piece.trim_end_matches(is_closer).ends_with(['?', '？', '؟']);
@@ -450,12 +461,12 @@ fn put(text: &str, start: usize, end: usize, kind: SentenceKind, out: &mut Vec<S
 
 /// Where a text that is too long is cut: behind a semicolon, a comma or a word, or else between two characters.
 fn place_to_cut(piece: &str) -> usize {
-    let mut cursor = GraphemeCursor::new(MAX_BYTES, piece.len(), true);
+    // The cursor panics between the bytes of a character.
+    let whole = piece.floor_char_boundary(MAX_BYTES);
+    let mut cursor = GraphemeCursor::new(whole, piece.len(), true);
     let most = match cursor.is_boundary(piece, 0) {
-        Ok(true) => MAX_BYTES,
-        _ => cursor.prev_boundary(piece, 0).ok().flatten().filter(|at| *at > 0).unwrap_or_else(|| {
-            (1..=MAX_BYTES).rev().find(|at| piece.is_char_boundary(*at)).unwrap_or(piece.len())
-        }),
+        Ok(true) => whole,
+        _ => cursor.prev_boundary(piece, 0).ok().flatten().filter(|at| *at > 0).unwrap_or(whole),
     };
     let head = &piece[..most];
     let behind = |mark: &str| head.rfind(mark).map(|at| at + mark.len()).filter(|at| *at > MAX_BYTES / 2);

@@ -79,7 +79,7 @@ pub(super) fn each_term(text: &str, mut emit: impl FnMut(Term)) {
                 if c == '.' || !is_thousands(&text[at + 1..]) {
                     lower.push('.');
                 }
-            } else if !matches!(c, '\u{300}'..='\u{36f}' | '\u{ad}' | '\u{200c}' | '\u{200d}') {
+            } else if !is_invisible(c) {
                 break;
             }
             end = at + c.len_utf8();
@@ -109,6 +109,23 @@ pub(super) fn terms(text: &str) -> Vec<Term> {
     out
 }
 
+/// Marks that stand in a word and part nothing: accents, soft hyphens, joiners.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+}
+
+/// The ASCII character for a full-width one, and the ASCII digit for that of another script.
+pub(super) fn plain(c: char) -> char {
+    /// The noughts of decimal digits, each with its nine followers.
+    const NOUGHTS: &[u32] = &[0x660, 0x6f0, 0x966, 0x9e6, 0xe50, 0x1040];
+    let at = u32::from(c);
+    if (0xff01..=0xff5e).contains(&at) {
+        return char::from_u32(at - 0xfee0).unwrap_or(c);
+    }
+    let digit = NOUGHTS.iter().find_map(|nought| at.checked_sub(*nought).filter(|digit| *digit < 10));
+    digit.and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c)
+}
+
 /// Whether what follows a comma are the three digits that a comma of thousands has behind it.
 fn is_thousands(rest: &str) -> bool {
     rest.bytes().take(4).take_while(u8::is_ascii_digit).count() == 3
@@ -116,6 +133,7 @@ fn is_thousands(rest: &str) -> bool {
 
 /// Writes a character in lower case and, where it is a Latin letter with an accent, without it.
 fn fold(c: char, out: &mut String) {
+    let c = plain(c);
     if c.is_ascii() {
         out.push(c.to_ascii_lowercase());
         return;
@@ -146,6 +164,10 @@ fn fold(c: char, out: &mut String) {
 /// A word without the endings that English and German put on it.
 fn stem(word: &str) -> &str {
     let n = word.len();
+    // Roman numbers have no endings: `ii` is not `iii`.
+    if word.bytes().all(|b| matches!(b, b'i' | b'v' | b'x')) {
+        return word;
+    }
     let cut = |k: usize| word.get(..n - k).unwrap_or(word);
     let base = if n > 4 && word.ends_with("ies") {
         cut(3)

@@ -29,7 +29,12 @@ impl Machine {
             if !waiting.is_empty() {
                 return vec![Action::Decide { pending: waiting }];
             }
-            return round.ready().into_iter().map(|call| Action::Run { call }).collect();
+            let ready = round.ready();
+            let pending = round.asked_below();
+            if ready.is_empty() && !pending.is_empty() {
+                return vec![Action::Decide { pending }];
+            }
+            return ready.into_iter().map(|call| Action::Run { call }).collect();
         }
         match self.stage {
             Stage::Plan if self.plan.is_some() => vec![Action::Decide { pending: self.pending_plan() }],
@@ -71,6 +76,8 @@ impl Machine {
             name: PLAN_ID.to_owned(),
             arguments,
             effect: "read".to_owned(),
+            run_id: None,
+            agent: None,
         }]
     }
 

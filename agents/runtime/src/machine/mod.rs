@@ -6,6 +6,7 @@
 
 mod due;
 mod plan;
+mod reply;
 mod request;
 mod round;
 
@@ -19,14 +20,14 @@ use serde_json::{Value, json};
 
 use crate::budget::Spent;
 use crate::evidence::{Citation, Passage};
-use crate::extractive::{Check, NOT_IN_SOURCES as MISSING, Verdict};
-use crate::fact::{Answered, Candidate, Decision, Fact, Handover, Spec, Status};
-use due::NOT_IN_SOURCES;
+use crate::extractive::{Check, Verdict};
+use crate::fact::{Candidate, Decision, Fact, Handover, Spec, Status};
 pub(crate) use plan::PLAN_ID;
 pub use plan::{Plan, PlanStep};
 pub(crate) use request::ANSWER_TOKENS;
 pub use round::Pending;
 use round::Round;
+pub(crate) use round::{Begun, within};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,7 +139,11 @@ pub(crate) struct Machine {
     asked: u32,
     /// How much was taken out of prompts that were too long: 0, 1 or 2.
     trimmed: u32,
+    /// Whether the model has given an answer that says nothing, and was asked again.
+    emptied: bool,
     pub(crate) spent: Spent,
+    /// Of that, what runs have spent that this one has started.
+    pub(crate) spent_below: Spent,
     text: String,
     pub(crate) output: Option<Value>,
     confidence: Option<f64>,
@@ -178,7 +183,9 @@ impl Machine {
             plan_decided: false,
             asked: 0,
             trimmed: 0,
+            emptied: false,
             spent: Spent::default(),
+            spent_below: Spent::default(),
             text: String::new(),
             output: None,
             confidence: None,
@@ -200,12 +207,13 @@ impl Machine {
     /// Takes a fact that happened at `time`, in seconds. Errors: `corrupt` for one that cannot follow those before it.
     pub(crate) fn apply(&mut self, fact: &Fact, time: f64) -> Result<()> {
         // Time before the run goes on, and in which somebody was asked to decide, is not the run's.
-        let others = matches!(fact, Fact::Resumed | Fact::Decided { .. } | Fact::Waiting);
+        let others =
+            matches!(fact, Fact::Resumed | Fact::Decided { .. } | Fact::Warned { .. } | Fact::Waiting { .. });
         if let (Some(before), false) = (self.last_time, others || self.waiting) {
             self.seconds += (time - before).max(0.0);
         }
         self.last_time = Some(time);
-        if !matches!(fact, Fact::Decided { .. }) {
+        if !matches!(fact, Fact::Decided { .. } | Fact::Warned { .. }) {
             self.waiting = false;
         }
         match fact {
@@ -236,18 +244,30 @@ impl Machine {
             Fact::Returned { id, content, error, seconds, spent } => {
                 if let Some(spent) = spent {
                     self.spent.add(spent);
+                    self.spent_below.add(spent);
                 }
                 self.spent.tool_calls += 1;
                 self.returned(id, content, error.as_deref(), *seconds);
             }
+            Fact::Asks { id, pending, spent, .. } => {
+                if let Some(spent) = spent {
+                    self.spent.add(spent);
+                    self.spent_below.add(spent);
+                }
+                if let Some(round) = &mut self.round {
+                    round.asks(id, pending, spent.as_ref());
+                }
+            }
+            Fact::Used { spent } => self.spent.add(spent),
+            Fact::Warned { .. } => {}
             Fact::Decided { id, decision } => self.decided(id, decision),
-            Fact::Waiting => self.waiting = true,
+            Fact::Waiting { .. } => self.waiting = true,
             Fact::Checked { checks } => self.checked(checks),
             Fact::Cancelled => {
                 self.cancelled = true;
                 self.stopped_by = Some("cancelled".to_owned());
             }
-            Fact::Ended { status } => self.ended = Some(*status),
+            Fact::Ended { status, .. } => self.ended = Some(*status),
         }
         self.advance();
         Ok(())
@@ -286,77 +306,6 @@ impl Machine {
         self.looked_up.insert(question.to_owned());
         self.passages.extend(passages.iter().cloned());
         self.step("context", "", format!("{} passages: {}", passages.len(), line(question)), 0.0, None);
-    }
-
-    fn replied(&mut self, call: u32, reply: &Answered) -> Result<()> {
-        self.asked = self.asked.max(call);
-        self.spent.steps += 1;
-        self.spent.usage += reply.usage;
-        self.spent.cost = self.spent.cost.zip(reply.cost).map(|(before, more)| before + more);
-        self.spent.counted += reply.cost.or(reply.counted).unwrap_or(0.0);
-        self.finish = reply.finish;
-        let said = reply.message.text();
-        let calls: Vec<&ToolCall> = reply.message.calls().collect();
-        let detail = match calls.as_slice() {
-            [] => line(&said),
-            calls => {
-                let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
-                format!("calls {}", names.join(", "))
-            }
-        };
-        let kind = if self.stage == Stage::Plan { "plan" } else { "model" };
-        self.step(kind, &reply.model, detail, reply.seconds, None);
-        if let Some(confidence) = reply.confidence {
-            // Of several questions the answer to one may do.
-            self.confidence = Some(self.confidence.map_or(confidence, |before| before.max(confidence)));
-        }
-        self.cited.extend(reply.citations.iter().cloned());
-        let tools = matches!(self.stage, Stage::Act(_) | Stage::Answer);
-        if reply.finish == Some(Finish::ToolCalls) && !calls.is_empty() && tools {
-            self.thread.push(reply.message.clone());
-            self.open_round(&calls);
-            return Ok(());
-        }
-        if matches!(reply.finish, Some(Finish::Refusal | Finish::Filtered)) {
-            self.text = said;
-            self.stopped_by = Some("model_refused".to_owned());
-            self.denied = true;
-            return Ok(());
-        }
-        let answers = !matches!(self.stage, Stage::Plan | Stage::Act(_));
-        if reply.finish == Some(Finish::Length) && answers && self.stopped_by.is_none() {
-            self.stopped_by = Some("length".to_owned());
-        }
-        let missing = self.spec.extractive && said == MISSING;
-        match self.stage {
-            Stage::Plan => self.planned(reply),
-            Stage::Act(at) => self.found(at, if missing { "" } else { &said }),
-            Stage::Answer | Stage::Last if missing => self.not_in_sources(),
-            Stage::Answer if self.needs_form() => {
-                self.thread.push(Message::assistant(said));
-                self.stage = Stage::Finish;
-            }
-            Stage::Answer | Stage::Finish | Stage::Revise | Stage::Last => {
-                // A revision that says nothing leaves what there was.
-                if !said.trim().is_empty() || self.text.is_empty() {
-                    self.text = said;
-                }
-                if reply.output.is_some() {
-                    self.output.clone_from(&reply.output);
-                }
-                self.stage = Stage::Check;
-                self.checks = None;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// The sources do not say it.
-    fn not_in_sources(&mut self) {
-        self.text = MISSING.to_owned();
-        self.stopped_by.get_or_insert_with(|| NOT_IN_SOURCES.to_owned());
-        self.stage = Stage::Over;
     }
 
     fn failed(&mut self, call: u32, code: &str, message: &str) {
@@ -542,6 +491,11 @@ impl Machine {
             (true, true) => "autonomous_manual",
             (true, false) => "autonomous_automatic",
         }
+    }
+
+    /// Whether the form of the next answer is the one that the caller asked for.
+    pub(crate) fn asks_for_form(&self) -> bool {
+        self.spec.output.is_some() && self.stage != Stage::Plan
     }
 
     /// The messages that the next request would have.

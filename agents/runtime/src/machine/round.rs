@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Machine, PLAN_ID, line};
+use crate::budget::Spent;
 use crate::fact::Decision;
 use crate::fence;
 use crate::tool::{Effect, ToolCard};
@@ -28,6 +29,21 @@ pub struct Pending {
     pub arguments: Map<String, Value>,
     /// What the tool does: `read` or `write`.
     pub effect: String,
+    /// The run that waits for it, where another one has started it; none: it waits here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// The expert that answers there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+}
+
+/// What a call that started a run brings along when it is made again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Begun {
+    /// What was decided for that run since, by the ids that it knows.
+    pub(crate) decisions: Vec<(String, Decision)>,
+    /// What it has spent as far as this run knows.
+    pub(crate) spent: Spent,
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +53,9 @@ pub(super) struct Round(Vec<Item>);
 struct Item {
     call: ToolCall,
     state: State,
+    /// What waits in the run that the call has started, and is not decided.
+    asks: Vec<Pending>,
+    begun: Begun,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +63,12 @@ enum State {
     Waits,
     Ready,
     Runs,
-    Has { content: String, error: bool },
+    /// The run that it has started waits.
+    Asks,
+    Has {
+        content: String,
+        error: bool,
+    },
 }
 
 impl Machine {
@@ -77,7 +101,8 @@ impl Machine {
             if *times >= MOST_REPEATS {
                 repeated = Some(call.name.clone());
             }
-            items.push(Item { call: (*call).clone(), state: self.state_of(call) });
+            let (asks, begun) = (Vec::new(), Begun::default());
+            items.push(Item { call: (*call).clone(), state: self.state_of(call), asks, begun });
         }
         if let Some(name) = repeated {
             for item in &mut items {
@@ -122,7 +147,7 @@ impl Machine {
         if !card.needs_approval() {
             return State::Ready;
         }
-        if self.spec.autonomous && !self.spec.approver {
+        if (self.spec.autonomous || self.spec.unattended) && !self.spec.approver {
             return failed("approval_required: denied, since nobody is there to approve it".to_owned());
         }
         State::Waits
@@ -137,11 +162,33 @@ impl Machine {
         }
     }
 
-    /// The arguments that are checked before an edited call is decided.
+    /// By what the arguments of a call are checked before it is made, or decided with others.
     pub(crate) fn card_of(&self, id: &str) -> Option<&ToolCard> {
         let name = &self.round.as_ref()?.get(id)?.call.name;
         self.spec.tools.iter().find(|card| card.name == *name)
     }
+
+    /// What waits for a decision in a run that this one has started.
+    pub(crate) fn asked_below(&self, id: &str) -> Option<&Pending> {
+        self.round.as_ref()?.0.iter().flat_map(|item| &item.asks).find(|one| one.id == id)
+    }
+
+    /// The call whose run waits for this.
+    pub(crate) fn asking_call(&self, id: &str) -> Option<String> {
+        let asks = |item: &&Item| item.asks.iter().any(|one| one.id == id);
+        self.round.as_ref()?.0.iter().find(asks).map(|item| item.call.id.clone())
+    }
+
+    /// What a call brings along that has started a run before.
+    pub(crate) fn begun(&self, id: &str) -> Begun {
+        let item = self.round.as_ref().and_then(|round| round.get(id));
+        item.map(|item| item.begun.clone()).unwrap_or_default()
+    }
+}
+
+/// What the decision about a call is named in the run that has started the call's run.
+pub(crate) fn within(outer: &str, inner: &str) -> String {
+    format!("{outer}/{inner}")
 }
 
 impl Round {
@@ -153,8 +200,21 @@ impl Round {
         self.0.iter_mut().find(|item| item.call.id == id)
     }
 
+    /// The run that a call has started waits for these.
+    pub(super) fn asks(&mut self, id: &str, pending: &[Pending], spent: Option<&Spent>) {
+        let Some(item) = self.get_mut(id).filter(|item| !matches!(item.state, State::Has { .. })) else {
+            return;
+        };
+        item.state = State::Asks;
+        item.asks = pending.to_vec();
+        item.begun.decisions.clear();
+        if let Some(spent) = spent {
+            item.begun.spent.add(spent);
+        }
+    }
+
     pub(super) fn runs(&self, id: &str) -> bool {
-        self.get(id).is_some_and(|item| item.state == State::Runs)
+        self.get(id).is_some_and(|item| matches!(item.state, State::Runs | State::Asks))
     }
 
     pub(super) fn running(&mut self, ids: &[String]) {
@@ -167,6 +227,10 @@ impl Round {
 
     /// The process ended while calls ran: those that may be made again will be, of the others nobody knows how they ended.
     pub(super) fn resumed<'a>(&mut self, card: impl Fn(&str) -> Option<&'a ToolCard>) {
+        // Somebody may have decided in the run itself that waited.
+        for item in self.0.iter_mut().filter(|item| item.state == State::Asks) {
+            item.state = State::Ready;
+        }
         for item in self.0.iter_mut().filter(|item| item.state == State::Runs) {
             item.state = if card(&item.call.name).is_some_and(ToolCard::may_repeat) {
                 State::Ready
@@ -179,6 +243,15 @@ impl Round {
     }
 
     pub(super) fn decide(&mut self, id: &str, decision: &Decision) {
+        if let Some(item) = self.0.iter_mut().find(|item| item.asks.iter().any(|one| one.id == id)) {
+            item.asks.retain(|one| one.id != id);
+            let own = id.strip_prefix(&within(&item.call.id, "")).unwrap_or(id).to_owned();
+            item.begun.decisions.push((own, decision.clone()));
+            if item.asks.is_empty() && item.state == State::Asks {
+                item.state = State::Ready;
+            }
+            return;
+        }
         let Some(item) = self.get_mut(id).filter(|item| item.state == State::Waits) else { return };
         item.state = match decision {
             Decision::Approve => State::Ready,
@@ -210,8 +283,16 @@ impl Round {
                 name: call.name.clone(),
                 arguments: call.arguments.clone(),
                 effect: if write(&call.name) { "write" } else { "read" }.to_owned(),
+                run_id: None,
+                agent: None,
             })
             .collect()
+    }
+
+    /// What waits in runs that calls have started.
+    pub(super) fn asked_below(&self) -> Vec<Pending> {
+        let asking = self.0.iter().filter(|item| item.state == State::Asks);
+        asking.flat_map(|item| &item.asks).cloned().collect()
     }
 
     pub(super) fn ready(&self) -> Vec<ToolCall> {

@@ -6,6 +6,7 @@ use serde_json::Map;
 
 use super::*;
 use crate::budget::Budget;
+use crate::fact::Answered;
 use crate::tool::{Effect, ToolCard};
 
 fn schema() -> Value {
@@ -50,6 +51,8 @@ fn said(number: u32, text: &str, calls: Vec<ToolCall>) -> Fact {
         output: None,
         cost: Some(0.25),
         counted: None,
+        unknown: None,
+        capped: None,
         attempts: 1,
         warnings: Vec::new(),
         confidence: None,
@@ -84,7 +87,7 @@ fn a_plain_answer_ends_the_run() {
     assert_eq!(request(&machine).messages.len(), 2);
     machine.apply(&said(1, "5 mg", vec![]), 2.0).unwrap();
     assert_eq!(ends(&machine), Status::Done);
-    machine.apply(&Fact::Ended { status: Status::Done }, 2.5).unwrap();
+    machine.apply(&Fact::Ended { status: Status::Done, shown: None }, 2.5).unwrap();
     let answer = machine.answer();
     assert_eq!((answer.text.as_str(), answer.cost, answer.status), ("5 mg", Some(0.25), Status::Done));
     assert!(machine.due().is_empty());
@@ -124,7 +127,7 @@ fn none_runs_before_all_that_need_it_are_decided() {
         .unwrap();
     let ids = |machine: &Machine| machine.pending().into_iter().map(|one| one.id).collect::<Vec<_>>();
     assert_eq!(ids(&machine), ["b", "c"]);
-    machine.apply(&Fact::Waiting, 1.0).unwrap();
+    machine.apply(&Fact::Waiting { shown: None }, 1.0).unwrap();
     assert_eq!(machine.status(), Status::Waiting);
     machine.apply(&Fact::Resumed, 100.0).unwrap();
     machine.apply(&Fact::Decided { id: "b".into(), decision: Decision::Deny }, 100.0).unwrap();
@@ -237,7 +240,8 @@ fn findings_are_the_answer_where_the_last_words_are_none() {
     machine.apply(&said(1, "no plan", vec![]), 1.0).unwrap();
     machine.apply(&said(2, "found", vec![]), 1.0).unwrap();
     machine.apply(&said(3, "", vec![call("a", "lookup", "1")]), 1.0).unwrap();
-    assert_eq!(ends(&machine), Status::Done);
+    machine.apply(&said(4, "", vec![]), 1.0).unwrap();
+    assert_eq!(ends(&machine), Status::Partial);
     assert_eq!(machine.answer().text, "found");
 }
 
@@ -289,7 +293,7 @@ fn nobody_is_asked_where_nobody_fits() {
     let fact = Fact::Matched { candidates: vec![candidate], nobody: true, agent: None, handed: None };
     machine.apply(&fact, 1.0).unwrap();
     assert_eq!(ends(&machine), Status::Abstained);
-    machine.apply(&Fact::Ended { status: Status::Abstained }, 1.0).unwrap();
+    machine.apply(&Fact::Ended { status: Status::Abstained, shown: None }, 1.0).unwrap();
     let answer = machine.answer();
     assert!(answer.text.contains("Near (near)"), "{}", answer.text);
     assert_eq!((answer.agent, answer.stopped_by.as_deref()), (None, Some("nobody_fits")));

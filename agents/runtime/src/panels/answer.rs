@@ -166,7 +166,7 @@ pub struct Spread {
     pub purity: f64,
     /// Disagreement in bits; 0 when all ballots are the same.
     pub entropy: f64,
-    /// `agreed`, `unsure` (the same uncertainty) or `split` (certain of different things).
+    /// `agreed`, `unsure` (the same uncertainty), `split` (certain of different things) or `mixed`.
     pub says: String,
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use quorate_core::filter::Filter;
 use quorate_core::{Cancel, Code, Error, Result, spare};
-use quorate_models::{Model, Reply, Request};
+use quorate_models::{Model, Reply, Usage};
 use quorate_state::{Entry, Run};
 use serde_json::Value;
 
@@ -20,9 +20,9 @@ use super::grouping;
 use super::machine::{Due, Forms, Grouping, Machine};
 use super::offline;
 use super::stage::{What, Who};
-use crate::budget::{Ledger, Reservation, Spent};
+use crate::budget::{Ledger, Spent};
 use crate::driver::watch::Watched;
-use crate::driver::{Listener, REPAIRS, is_free, now, repaired, worst};
+use crate::driver::{Listener, Reserved, now, reserve};
 use crate::evidence::Wanted;
 use crate::extractive::EXTRACTIVE;
 use crate::fact::Status;
@@ -62,12 +62,12 @@ struct Under {
     limit: Duration,
     /// Whether the limit is the budget's.
     budgets: bool,
-    reservation: Option<Reservation>,
+    reserved: Option<Reserved>,
     prompt: Vec<String>,
 }
 
 /// What a thread brings back.
-type Brought = (Place, Result<Reply>, f64);
+type Brought = (Place, Result<Reply, Box<(Error, Reply)>>, f64);
 
 impl Drop for Drive {
     fn drop(&mut self) {
@@ -251,10 +251,13 @@ impl Drive {
         // Where nobody sums up, nothing is held back for it.
         let last = ask.what.is_last() || !self.machine.sums_up();
         let mut request = self.machine.request(ask, &mut self.forms)?;
-        let reservation = match &model {
+        let reserved = match &model {
             None => None,
-            Some(model) => match self.reserve(model, &mut request, seconds, last)? {
-                Ok(reservation) => Some(reservation),
+            Some(model) => match reserve(&self.ledger, model, &request, seconds, last)? {
+                Ok(reserved) => {
+                    request = reserved.request.clone();
+                    Some(reserved)
+                }
                 Err(by) => return Ok(Err(by)),
             },
         };
@@ -270,14 +273,14 @@ impl Drive {
             begun: Instant::now(),
             limit,
             budgets: limit < own,
-            reservation,
+            reserved,
             prompt: self.machine.shown(ask),
         };
         let sender = sender.clone();
         match model {
             Some(model) => spare::run(move || {
                 let begun = Instant::now();
-                let asked = || model.complete(&request, &cancel);
+                let asked = || model.complete_or_used(&request, &cancel);
                 let said = caught(asked);
                 // Nobody waits for it any more when its time was over.
                 let _ = sender.send((at, said, begun.elapsed().as_secs_f64()));
@@ -289,38 +292,15 @@ impl Drive {
                 spare::run(move || {
                     let begun = Instant::now();
                     let said = caught(|| {
-                        offline::answer(&machine, &ask, embedder.as_deref(), &cancel).map(extracted)
+                        offline::answer(&machine, &ask, embedder.as_deref(), &cancel)
+                            .map(extracted)
+                            .map_err(|error| Box::new((error, Reply::default())))
                     });
                     let _ = sender.send((at, said, begun.elapsed().as_secs_f64()));
                 })?;
             }
         }
         Ok(Ok(under))
-    }
-
-    /// Reserves what a request may use at worst, with as many repairs as fit.
-    fn reserve(
-        &self,
-        model: &Model,
-        request: &mut Request,
-        seconds: f64,
-        last: bool,
-    ) -> Result<std::result::Result<Reservation, &'static str>> {
-        let once = worst(model, request, &self.ledger);
-        let Some(form) = request.output.clone().filter(|_| self.ledger.counts()) else {
-            return Ok(self.ledger.reserve(once, seconds, last));
-        };
-        let mut repairs = REPAIRS;
-        loop {
-            match self.ledger.reserve(repaired(model, request, once, repairs), seconds, last) {
-                Ok(reservation) => {
-                    request.output = Some(form.repairs(repairs)?);
-                    return Ok(Ok(reservation));
-                }
-                Err(by) if repairs == 0 => return Ok(Err(by)),
-                Err(_) => repairs -= 1,
-            }
-        }
     }
 
     /// Writes down what a member has said.
@@ -330,14 +310,13 @@ impl Drive {
         let mut one = under.remove(place);
         let (said, spent) = match said {
             Ok(reply) => {
-                let settled =
-                    one.reservation.take().map(|reserved| reserved.settle(Some(reply.usage), reply.cost));
+                let settled = one.reserved.take().map(|reserved| reserved.settle(&reply));
                 (self.outcome(at, reply), settled.unwrap_or_default())
             }
-            Err(error) => {
-                let free = is_free(error.code());
-                let settled =
-                    one.reservation.take().filter(|_| !free).map(|reserved| reserved.settle(None, None));
+            Err(broken) => {
+                let (error, partial) = *broken;
+                let used = partial.unknown > 0 || partial.usage != Usage::default();
+                let settled = one.reserved.take().filter(|_| used).map(|reserved| reserved.settle(&partial));
                 let reason = match error.code() {
                     Code::ModelRefused => "refused",
                     Code::Timeout => "late",
@@ -414,7 +393,11 @@ impl Drive {
 /// Ends an ask that is not waited for; what it used is not known, so that the worst is counted.
 fn given_up(mut one: Under) -> Spent {
     one.cancel.cancel();
-    one.reservation.take().map(|reserved| reserved.settle(None, None)).unwrap_or_default()
+    let worst = |reserved: Reserved| {
+        let sent = reserved.request.most_billed.unwrap_or(1);
+        reserved.settle(&Reply { attempts: sent, unknown: sent, cost: None, ..Reply::default() })
+    };
+    one.reserved.take().map(worst).unwrap_or_default()
 }
 
 /// What the sources tell, as a reply that costs nothing.
@@ -423,7 +406,9 @@ fn extracted(value: Option<Value>) -> Reply {
 }
 
 /// A panic of what the host has given is an error.
-fn caught(ask: impl FnOnce() -> Result<Reply>) -> Result<Reply> {
+fn caught(ask: impl FnOnce() -> Result<Reply, Box<(Error, Reply)>>) -> Result<Reply, Box<(Error, Reply)>> {
     let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask));
-    asked.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the model has panicked")))
+    asked.unwrap_or_else(|_| {
+        Err(Box::new((Error::new(Code::Internal, "the model has panicked"), Reply::default())))
+    })
 }

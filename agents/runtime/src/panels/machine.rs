@@ -471,13 +471,29 @@ impl Machine {
             }
             (BallotForm::Text, _) => "Give your answer in one or two sentences.".to_owned(),
         };
-        let mut text = format!("{task}\n\n{form}");
+        let own = self.own(spec, round, seat).map(|own| format!("\n\nYour ballot before:\n{own}"));
+        let mut text = format!("{task}{}\n\n{form}", own.unwrap_or_default());
         if !options.is_empty() {
             text.push_str("\nThe options:\n");
             text.push_str(&options.iter().map(|option| format!("- {option}")).collect::<Vec<_>>().join("\n"));
         }
         text.push_str("\nAlso say how sure you are, from 0 to 1, and your reasons.");
         Ask { round, who: Who::Seat(seat), what: What::Ballot, task: text, options, objects }
+    }
+
+    /// A member's own ballot before a round, as it reads it; in a Delphi panel the feedback has it, and of two passes neither
+    /// knows of the other.
+    fn own(&self, spec: &PanelSpec, round: u32, seat: usize) -> Option<String> {
+        let known = match spec.kind {
+            PanelKind::Delphi => return None,
+            PanelKind::Sequential => 1,
+            _ => round.saturating_sub(1),
+        };
+        let given = self.given();
+        let own = given.iter().rfind(|one| one.seat == seat && one.round <= known && one.round < round)?;
+        let (reasons, citations) = own.reasons().unwrap_or_default();
+        let text = format!("{} {reasons} {}", own.said.stance.words(), citations.concat());
+        Some(prompt::fenced(text.trim(), self.names().as_ref()))
     }
 
     /// What an ask shows beside the sources and the question: the system message, and the task.

@@ -207,7 +207,11 @@ impl Runtime {
         if let Some(mut live) = self.0.live.take() {
             live.insert(id.clone(), drive.cancel.clone());
         }
-        let outcome = drive.go();
+        let span = span(&drive.machine);
+        let outcome = span.in_scope(|| drive.go());
+        span.record("quorate.run.status", drive.machine.status().as_str());
+        span.record("gen_ai.usage.input_tokens", drive.machine.spent.usage.input);
+        span.record("gen_ai.usage.output_tokens", drive.machine.spent.usage.output);
         if let Some(mut live) = self.0.live.take() {
             live.remove(&id);
         }
@@ -335,6 +339,20 @@ impl Runtime {
         };
         Ok((spec, models))
     }
+}
+
+/// What a subscriber of `tracing` sees of a panel; nothing of what was said.
+fn span(machine: &Machine) -> tracing::Span {
+    tracing::info_span!(
+        target: "quorate",
+        "invoke_agent",
+        gen_ai.operation.name = "invoke_agent",
+        gen_ai.usage.input_tokens = tracing::field::Empty,
+        gen_ai.usage.output_tokens = tracing::field::Empty,
+        quorate.run.id = machine.run_id.as_str(),
+        quorate.panel.type = machine.spec().map_or("", |spec| spec.kind.as_str()),
+        quorate.run.status = tracing::field::Empty,
+    )
 }
 
 /// What the entries of a journal add up to.

@@ -15,6 +15,8 @@ use super::options::BallotForm;
 const UNSAID: f64 = 0.5;
 /// Most reasons of a ballot.
 const MAX_REASONS: usize = 20;
+/// The largest number without a scale, of which distances and squares are numbers too.
+const LARGEST: f64 = 1e100;
 /// How far probabilities may be from 1 together before they are made to be: models round.
 const LOOSE_SUM: f64 = 0.05;
 
@@ -96,6 +98,16 @@ impl Stance {
             Stance::Number(number) => number.to_string(),
             Stance::Text(text) => text.clone(),
             Stance::Probability(pairs) | Stance::Ratings(pairs) => top(pairs).join(" | "),
+        }
+    }
+
+    /// The options that stand highest.
+    pub(crate) fn tops(&self) -> Vec<String> {
+        match self {
+            Stance::Choice(option) => vec![option.clone()],
+            Stance::Ranking(options) => options.iter().take(1).cloned().collect(),
+            Stance::Probability(pairs) | Stance::Ratings(pairs) => top(pairs),
+            Stance::Number(_) | Stance::Text(_) => Vec::new(),
         }
     }
 
@@ -249,6 +261,7 @@ impl Form<'_> {
             Some((low, high)) if !(low..=high).contains(&x) => {
                 Err(invalid(format!("{x} is not on the scale from {low} to {high}")))
             }
+            None if x.abs() > LARGEST => Err(invalid(format!("{x} is too large a number"))),
             _ => Ok(x),
         }
     }

@@ -88,6 +88,9 @@ pub(super) fn next(machine: &Machine) -> Result<Next> {
 /// The synthesis, and who wrote it.
 pub(super) fn settled(machine: &Machine) -> Result<(String, String)> {
     let Some(spec) = machine.spec() else { return Ok(Default::default()) };
+    if let Some((_, message)) = &machine.failure {
+        return Ok((format!("The panel has failed: {message}"), BALLOTS.to_owned()));
+    }
     let last = machine.stages.iter().rfind(|stage| stage.name == SYNTHESIS && stage.value(0).is_some());
     if let (Some(last), Some(chair)) = (last, spec.chair) {
         let text = text_of(last);

@@ -74,12 +74,11 @@ fn opinions(spec: &PanelSpec, counts: &[f64], ballots: &[&Given]) -> Result<Opti
             }
             // Confidence on what is held; the rest is even.
             stance => {
-                let held = stance.holds();
-                let held: Vec<&str> = held.split(" | ").collect();
+                let held = stance.tops();
                 let confidence = given.said.confidence.max(even);
-                let tops = options.iter().filter(|option| held.contains(&option.as_str())).count().max(1);
+                let tops = held.len().max(1);
                 let rest = (options.len() - tops).max(1) as f64;
-                let of = |option: &String| match held.contains(&option.as_str()) {
+                let of = |option: &String| match held.contains(option) {
                     true if tops == options.len() => even,
                     true => confidence / tops as f64,
                     false => (1.0 - confidence) / rest,

@@ -4,7 +4,7 @@ use quorate_core::{Code, Error, Result};
 use serde_json::{Map, Value};
 
 use super::given::Given;
-use super::{clinical, dates, laboratory, money, plan, statistics, text, trials};
+use super::{clinical, dates, laboratory, money, plan, statistics, text, trade, trials};
 
 /// A formula: a function of its arguments alone.
 pub(super) type Formula = fn(Given<'_>) -> Result<Value>;
@@ -35,6 +35,7 @@ pub(super) const FORMULAS: &[(&str, Formula)] = &[
     ("mean_kinetic_temperature", laboratory::mean_kinetic_temperature),
     ("morphine_equivalents", clinical::morphine_equivalents),
     ("one_compartment_oral", clinical::one_compartment_oral),
+    ("order_total", trade::order_total),
     ("poisson_stock", trials::poisson_stock),
     ("problem_discovery", trials::problem_discovery),
     ("qtc", clinical::qtc),
@@ -45,6 +46,7 @@ pub(super) const FORMULAS: &[(&str, Formula)] = &[
     ("shelf_life_regression", laboratory::shelf_life_regression),
     ("spirometry_ecsc", clinical::spirometry_ecsc),
     ("success_run", trials::success_run),
+    ("tax_in_gross", trade::tax_in_gross),
     ("u_chart", statistics::u_chart),
     ("visit_windows", dates::visit_windows),
     ("weighted_mean", money::weighted_mean),

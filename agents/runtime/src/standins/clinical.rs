@@ -42,12 +42,12 @@ pub(super) fn ckd_epi_2021(given: Given<'_>) -> Result<Value> {
 }
 
 /// Predicted FEV1 and FVC in litres of an adult by the equations of the ECSC (Quanjer et al. 1993), and the share that is
-/// reached where they were measured. Errors: `tool_arguments` for an age outside 20 to 80 years, a height outside 100 to
-/// 250 cm.
+/// reached where they were measured. Errors: `tool_arguments` for an age outside the 18 to 70 years of those equations, a
+/// height outside 100 to 250 cm.
 pub(super) fn spirometry_ecsc(given: Given<'_>) -> Result<Value> {
     let (age, height) = (given.number("age")?, given.number("height_cm")?);
-    if !(20.0..=80.0).contains(&age) {
-        return Err(wrong("age is expected from 20 to 80 years"));
+    if !(18.0..=70.0).contains(&age) {
+        return Err(wrong("age is expected from 18 to 70 years, for which the equations were made"));
     }
     if !(100.0..=250.0).contains(&height) {
         return Err(wrong("height_cm is expected from 100 to 250"));
@@ -180,8 +180,10 @@ mod tests {
         near(&man["fev1_percent"], 73.35, 0.01);
         near(&man["fev1_to_fvc"], 0.75, 1e-9);
         let young = |age: u32| of(spirometry_ecsc, json!({"age": age, "height_cm": 165, "sex": "female"}));
-        assert_eq!(young(20), young(25));
-        refused(spirometry_ecsc, json!({"age": 90, "height_cm": 165, "sex": "female"}));
+        assert_eq!(young(18), young(25));
+        for age in [17, 71] {
+            refused(spirometry_ecsc, json!({"age": age, "height_cm": 165, "sex": "female"}));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What stands in for the tools that the experts of the healthcare catalogue name, where nothing is connected?
+//! What stands in for the tools that the experts of the catalogues name, where nothing is connected?
 //!
 //! A tool has a schema and one of three stand-ins: a table to look something up in ([`lookup`]), a formula
-//! ([`calculator`]), or the documents of the caller ([`search`]). They are data, in `worked/tools.yaml`. Nothing is sent
+//! ([`calculator`]), or the documents of the caller ([`search`]). They are data, in `worked/tools.yaml` and `worked/service-tools.yaml`. Nothing is sent
 //! anywhere: a tool that would change something says that it has not.
 
 mod calculator;
@@ -18,6 +18,7 @@ mod read;
 mod search;
 mod statistics;
 mod text;
+mod trade;
 mod trials;
 
 use std::sync::Arc;

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::tool::Effect;
 
-/// The description of every tool.
-const TOOLS: &str = include_str!("../../worked/tools.yaml");
+/// The descriptions of the tools: of the healthcare catalogue, and of that of customer service.
+const TOOLS: [&str; 2] =
+    [include_str!("../../worked/tools.yaml"), include_str!("../../worked/service-tools.yaml")];
 
 /// A tool and what stands in for it.
 #[derive(Debug, Deserialize)]
@@ -44,8 +45,12 @@ static READ: LazyLock<std::result::Result<Vec<Described>, String>> = LazyLock::n
     let mut options = serde_saphyr::Options::default();
     // Only true and false are truth values, so that the key `no` stays a text.
     options.strict_booleans = true;
-    let file = serde_saphyr::from_str_with_options::<File>(TOOLS, options);
-    file.map(|file| file.tools).map_err(|error| error.without_snippet().to_string())
+    let mut tools = Vec::new();
+    for text in TOOLS {
+        let file = serde_saphyr::from_str_with_options::<File>(text, options.clone());
+        tools.extend(file.map_err(|error| error.without_snippet().to_string())?.tools);
+    }
+    Ok(tools)
 });
 
 /// The tools, read once. Errors: `internal`.

@@ -1,19 +1,23 @@
 //! How does an expert ask another?
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use quorate_core::{Code, Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::fact::Status;
-use crate::runtime::{Inner, MOST_DEPTH, Nested, Question, Runtime};
-use crate::tool::{Tool, ToolCard, ToolContext};
+use crate::family::{Again, Nested};
+use crate::question::Question;
+use crate::runtime::{Inner, MOST_DEPTH, Runtime};
+use crate::tool::{Asking, Tool, ToolCard, ToolContext};
 
 /// How long an expert that is asked by another may take, in seconds.
 const TIMEOUT: f64 = 600.0;
 
 /// A tool that asks the expert with this id. What it spends is taken from the budget of the run that asks, and runs may
-/// start one another [five](Code::StepLimit) deep. Errors: `unknown_id`, `invalid_argument` for a runtime without a registry.
+/// start one another [five](Code::StepLimit) deep. Of the same runtime, the expert may use what the run may use that asks, as
+/// far as its definition names tools those alone; of another runtime, that one's. What it needs approval for waits in the run
+/// that asks, and is decided there. Errors: `unknown_id`, `invalid_argument` for a runtime without a registry.
 pub fn agent_tool(runtime: &Runtime, id: &str) -> Result<Arc<dyn Tool>> {
     let Some(registry) = &runtime.0.registry else {
         return Err(Error::invalid("an expert is asked by a tool of a runtime that has a registry"));
@@ -42,6 +46,17 @@ struct AgentTool {
     card: ToolCard,
 }
 
+impl AgentTool {
+    /// What the expert may use: of what the run may use that asks, or of its own runtime's tools, those that its definition
+    /// names; all where it names none.
+    fn tools(&self, inner: &Inner, asking: Option<&[Arc<dyn Tool>]>) -> Result<Vec<Arc<dyn Tool>>> {
+        let agent = inner.registry.as_ref().map(|registry| registry.get(&self.id)).transpose()?;
+        let named = agent.as_ref().map(|agent| agent.tools.as_slice()).unwrap_or_default();
+        let all = asking.unwrap_or(&inner.tools).iter();
+        Ok(all.filter(|tool| named.is_empty() || named.contains(&tool.card().name)).cloned().collect())
+    }
+}
+
 impl Tool for AgentTool {
     fn card(&self) -> &ToolCard {
         &self.card
@@ -57,11 +72,12 @@ impl Tool for AgentTool {
             return Err(Error::new(Code::StepLimit, message));
         }
         let text = arguments.get("question").and_then(Value::as_str).unwrap_or_default();
-        // Another runtime has sources of its own, and its own people decide about its tools.
-        let own = Weak::ptr_eq(&self.runtime, &context.runtime);
+        // Another runtime has sources and tools of its own, and its own people decide about them.
+        let own = context.runtime.upgrade().is_some_and(|asking| inner.is_same(&asking));
         let question = Question {
             filter: context.filter.clone().filter(|_| own),
             approve: context.approve.clone().filter(|_| own),
+            tools: Some(self.tools(&inner, own.then_some(context.tools.as_slice()))?),
             // What was asked before a crash is found again, and goes on.
             idempotency_key: Some(context.idempotency_key.clone()),
             cancel: context.cancel.clone(),
@@ -72,6 +88,7 @@ impl Tool for AgentTool {
             depth,
             ledger: context.ledger.clone(),
             spent: Arc::clone(&context.spent),
+            again: Again { begun: context.begun.clone(), unattended: context.unattended },
         };
         let answer = Runtime(inner).ask_with(question, None, Some(nested))?;
         match answer.status {
@@ -79,6 +96,9 @@ impl Tool for AgentTool {
             Status::Waiting => {
                 let calls: Vec<&str> = answer.pending.iter().map(|one| one.name.as_str()).collect();
                 let message = format!("run {} waits for approval of: {}", answer.run_id, calls.join(", "));
+                let asking =
+                    Asking { run_id: answer.run_id, agent: Some(self.id.clone()), pending: answer.pending };
+                *context.asks.lock().unwrap_or_else(PoisonError::into_inner) = Some(asking);
                 Err(Error::new(Code::ApprovalRequired, message))
             }
             status => {

@@ -2,8 +2,15 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
+use std::sync::Arc;
+
+use quorate_agents::{AgentRegistry, RegistryOptions};
+use quorate_core::embed::{Embed, Embedder, EmbedderOptions};
+use quorate_core::{Cancel, Result};
 use quorate_models::{Model, ModelOptions, Price, Request, ScriptedModel};
-use quorate_runtime::{Member, PanelKind, PanelOptions, Runtime, RuntimeOptions};
+use quorate_runtime::{
+    Member, PanelAnswer, PanelKind, PanelOptions, Passage, Retrieve, Runtime, RuntimeOptions, Wanted,
+};
 use serde_json::{Value, json};
 
 /// A model that says what `say` makes of a request; an object without `text` is the answer as data.
@@ -88,4 +95,44 @@ pub fn runtime() -> Runtime {
 
 pub fn options(kind: PanelKind, members: Vec<Member>) -> PanelOptions {
     PanelOptions { members: Some(members), options: yes_no(), ..PanelOptions::of(kind) }
+}
+
+/// Sources that are always found.
+pub struct Sources(pub Vec<&'static str>);
+
+impl Retrieve for Sources {
+    fn passages(&self, _question: &str, _wanted: &Wanted, _cancel: &Cancel) -> Result<Vec<Passage>> {
+        let passage = |(i, text): (usize, &&str)| Passage {
+            doc_id: format!("d{}", i + 1),
+            text: (*text).to_owned(),
+            end: text.len(),
+            ..Passage::default()
+        };
+        Ok(self.0.iter().enumerate().map(passage).collect())
+    }
+
+    fn embedder(&self) -> Option<Arc<dyn Embed>> {
+        None
+    }
+}
+
+/// A runtime with these sources.
+pub fn with_sources(texts: &[&'static str]) -> Runtime {
+    let options = RuntimeOptions {
+        model: Some(model("scripted:runtime", |request| answer(request, ballot("yes", 0.6, "by default")))),
+        sources: Some(Arc::new(Sources(texts.to_vec()))),
+        ..RuntimeOptions::default()
+    };
+    Runtime::new(options).unwrap()
+}
+
+/// A registry without a catalogue.
+pub fn empty_registry() -> AgentRegistry {
+    let embedder = Arc::new(Embedder::open("builtin", EmbedderOptions::default()).unwrap());
+    AgentRegistry::open(None, RegistryOptions::empty(embedder)).unwrap()
+}
+
+/// The option that a panel has decided for.
+pub fn decision(answer: &PanelAnswer) -> Option<String> {
+    answer.score.as_ref().and_then(|score| score.decision.option().map(str::to_owned))
 }

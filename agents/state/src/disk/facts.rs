@@ -131,32 +131,35 @@ impl Local {
         space: &[u8; 16],
         read: impl Fn(&Connection) -> Result<Vec<Found>>,
     ) -> Result<Vec<(String, Value)>> {
-        let payloads = &self.paths.payloads;
-        let mut gone = None;
         for _ in 0..ATTEMPTS {
-            let made = self.read(&read)?.into_iter().map(|found| {
-                if sum_of(space, &found.key, &found.text, found.payload.as_deref()) != found.sum {
-                    return Err(self.damaged_value(&found.key));
-                }
-                let text = match &found.payload {
-                    None => found.text,
-                    Some(file) => match payload::read(payloads, file)? {
-                        Some(text) => text,
-                        None => {
-                            gone = Some(payload::missing(payloads, file));
-                            return Ok(None);
-                        }
-                    },
-                };
-                let value = serde_json::from_str(&text).map_err(|_| self.damaged_value(&found.key))?;
-                Ok(Some((found.key, value)))
-            });
-            if let Some(values) = made.collect::<Result<Option<Vec<_>>>>()? {
+            if let Ok(values) = self.whole(space, self.read(&read)?)? {
                 return Ok(values);
             }
-            // A value may have been removed between its row and its file.
+            // A value may have been replaced between its row and its file.
         }
-        Err(gone.unwrap_or_else(|| Error::new(Code::Internal, "a payload was lost")))
+        // Now nobody replaces any.
+        self.exclusive(|connection| self.whole(space, read(connection)?))?
+    }
+
+    /// Rows with their payloads; or the error of a payload that is not there.
+    fn whole(&self, space: &[u8; 16], rows: Vec<Found>) -> Result<Result<Vec<(String, Value)>>> {
+        let payloads = &self.paths.payloads;
+        let mut values = Vec::with_capacity(rows.len());
+        for found in rows {
+            if sum_of(space, &found.key, &found.text, found.payload.as_deref()) != found.sum {
+                return Err(self.damaged_value(&found.key));
+            }
+            let text = match &found.payload {
+                None => found.text,
+                Some(file) => match payload::read(payloads, file)? {
+                    Some(text) => text,
+                    None => return Ok(Err(payload::missing(payloads, file))),
+                },
+            };
+            let value = serde_json::from_str(&text).map_err(|_| self.damaged_value(&found.key))?;
+            values.push((found.key, value));
+        }
+        Ok(Ok(values))
     }
 
     fn damaged_value(&self, key: &str) -> Error {
@@ -165,5 +168,35 @@ impl Local {
             Code::Corrupt,
             format!("{file}: the value of '{key}' is not what was written; restore it from a copy"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_replaced_again_and_again_is_read_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::open(folder.path()).unwrap();
+        let put = |round: usize| {
+            let value = Value::from(format!("{round} ").repeat(crate::MAX_INLINE_BYTES));
+            disk.put(None, "s", "k", &value).unwrap();
+        };
+        put(0);
+        let local = disk.local().unwrap();
+        let (space, rounds) = (space_of(None, "s"), std::cell::Cell::new(0));
+        let values = local.values(&space, |connection| {
+            let sql = format!("{ROW} WHERE space = ?1");
+            let mut query = connection.prepare_cached(&sql).unwrap();
+            let rows = query.query_map([space], found).and_then(Iterator::collect).unwrap();
+            // Between each row and its file another thread replaces the value, and takes the file away.
+            rounds.set(rounds.get() + 1);
+            if rounds.get() <= ATTEMPTS {
+                put(rounds.get());
+            }
+            Ok(rows)
+        });
+        assert_eq!((values.unwrap().len(), rounds.get()), (1, ATTEMPTS + 1));
     }
 }

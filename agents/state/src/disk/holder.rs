@@ -4,7 +4,8 @@
 //! it however the process ends. A lock belongs to the open file, which a forked child would share; so the child closes its
 //! copy at once. Whoever looks whether a holder lives asks for a shared lock, so that two who look do not see each other.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -97,13 +98,17 @@ fn path_of(folder: &Path, id: &str) -> PathBuf {
     folder.join(format!("{id}.lock"))
 }
 
-/// Whether a process of this machine has the lock file of `id` locked.
+/// Whether a process of this machine has the lock file of `id` locked. Where that cannot be told (no file descriptor is
+/// left, no right to look, an error of the file system), it may have: a holder is not taken for dead on a guess.
 pub(crate) fn is_locked(folder: &Path, id: &str) -> bool {
-    File::open(path_of(folder, id)).is_ok_and(|file| is_taken(&file))
+    match File::open(path_of(folder, id)) {
+        Ok(file) => is_taken(&file),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
 }
 
 fn is_taken(file: &File) -> bool {
-    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    file.try_lock_shared().is_err()
 }
 
 /// The lock files of holders that have ended, and those that crashes have left half made.
@@ -117,10 +122,10 @@ pub(crate) fn dead(folder: &Path) -> Vec<PathBuf> {
     entries.flatten().map(|entry| entry.path()).filter(dead).collect()
 }
 
-/// Whether a file was last written a while ago.
+/// Whether a file was last written a while ago, or when the clock was ahead.
 pub(crate) fn is_old(path: &Path) -> bool {
     let written = std::fs::metadata(path).and_then(|file| file.modified());
-    written.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > UNFINISHED))
+    written.is_ok_and(|at| SystemTime::now().duration_since(at).unwrap_or_else(|e| e.duration()) > UNFINISHED)
 }
 
 /// Closes what this process has inherited from its parent. Called between fork and exec.

@@ -1,8 +1,8 @@
 //! How are runs begun, taken, written, read and removed?
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use quorate_core::{Code, Error, Result, forks};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -145,9 +145,18 @@ impl Local {
         result
     }
 
+    fn hold(&self, n: i64, lease: &Arc<Lease>) {
+        let mut held = lock(&self.held);
+        if held.len() == held.capacity() {
+            // Before it grows.
+            held.retain(|_, lease| lease.strong_count() > 0);
+        }
+        held.insert(n, Arc::downgrade(lease));
+    }
+
     fn forget(&self, n: i64, lease: &Arc<Lease>) {
         let mut held = lock(&self.held);
-        if held.get(&n).is_some_and(|there| Arc::ptr_eq(there, lease)) {
+        if held.get(&n).is_some_and(|there| std::ptr::eq(there.as_ptr(), Arc::as_ptr(lease))) {
             held.remove(&n);
         }
     }
@@ -205,11 +214,7 @@ impl Disk {
                 }
                 Ok(Begun::Known(local.shown(*record)))
             }
-            Err(error) => {
-                // The number is not known; the lease is this one.
-                lock(&local.held).retain(|_, there| !Arc::ptr_eq(there, &lease));
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 
@@ -318,7 +323,7 @@ impl Disk {
             }
         };
         if let Some(n) = local.write(true, job)?
-            && let Some(lease) = lock(&local.held).get(&n)
+            && let Some(lease) = lock(&local.held).get(&n).and_then(Weak::upgrade)
         {
             lease.cancelled.store(true, Ordering::Release);
         }
@@ -392,7 +397,7 @@ impl Local {
         insert.execute((n, &row.id, &row.kind, tenant, &row.title, &row.parent, &row.key)).map_err(bad)?;
         self.insert(connection, n, entries)?;
         // Before others can see the row, so that nobody takes it for that of a holder that is gone.
-        lock(&self.held).insert(n, Arc::clone(lease));
+        self.hold(n, lease);
         Ok(Outcome::New(n))
     }
 
@@ -404,8 +409,8 @@ impl Local {
         let mut take = connection.prepare_cached(sql).map_err(|e| self.failed(e))?;
         take.execute((n, fence, &self.holder.id, &self.machine, now())).map_err(|e| self.failed(e))?;
         let lease = Arc::new(Lease { fence, cancelled: AtomicBool::new(found.row.cancelled) });
-        // A lease whose transaction fails has a number that the row does not have: it counts for nothing.
-        lock(&self.held).insert(n, Arc::clone(&lease));
+        // Where the transaction fails, or nobody knows whether it did, the lease ends with it and holds nothing.
+        self.hold(n, &lease);
         Ok((n, lease))
     }
 

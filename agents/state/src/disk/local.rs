@@ -22,6 +22,8 @@ use crate::entry::now;
 
 /// How long a holder on another machine is taken to live without a sign, in seconds.
 const LEASE_SECONDS: f64 = 10.0;
+/// The same by this process's own clock.
+const UNCHANGED: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
 /// How often a holder gives a sign.
 const BEAT: Duration = Duration::from_secs(3);
 /// How often the database is asked which runs are to stop.
@@ -97,8 +99,10 @@ pub(crate) struct Local {
     writer: Mutex<Option<Connection>>,
     reader: Mutex<Option<Connection>>,
     group: Group,
-    /// The runs that are held here, by number.
-    pub(crate) held: Mutex<HashMap<i64, Arc<Lease>>>,
+    /// The runs that are held here, by number. A lease that no handle has counts for nothing.
+    pub(crate) held: Mutex<HashMap<i64, Weak<Lease>>>,
+    /// The last sign of holders whose clock is ahead, and since when it is known.
+    seen: Mutex<HashMap<String, (f64, Instant)>>,
     pub(crate) commits: AtomicU64,
     /// Milliseconds after `born` at which something is due.
     born: Instant,
@@ -122,6 +126,7 @@ impl Local {
             reader: Mutex::new(None),
             group: Group::default(),
             held: Mutex::new(HashMap::new()),
+            seen: Mutex::new(HashMap::new()),
             commits: AtomicU64::new(0),
             born: Instant::now(),
             next_poll: AtomicU64::new(0),
@@ -135,8 +140,12 @@ impl Local {
         local.with_writer(|_| Ok(()))?;
         let dead = holder::dead(&paths.holders);
         if !dead.is_empty() {
-            local.exclusive(|connection| payload::sweep(connection, &paths.database, &paths.payloads))?;
-            for path in dead {
+            let (database, payloads) = (&paths.database, &paths.payloads);
+            let clean = local.exclusive(|connection| payload::sweep(connection, database, payloads))?;
+            // One of them may have ended between deleting something and taking its bytes away. Where others read, or may
+            // still be writing, the lock files stay for the next to open the folder.
+            let scrubbed = local.checkpoint().is_ok_and(|busy| !busy);
+            for path in dead.into_iter().filter(|_| clean && scrubbed) {
                 let _ = std::fs::remove_file(path);
             }
         }
@@ -253,11 +262,12 @@ impl Local {
     }
 
     /// Works while no other process writes, without sharing the transaction. Errors: those of `work`, `locked`, `io`.
-    fn exclusive(&self, work: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
+    pub(crate) fn exclusive<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.with_writer(|connection| {
             connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.failed(e))?;
-            work(connection)?;
-            connection.execute_batch("COMMIT").map_err(|e| self.failed(e))
+            let made = work(connection)?;
+            connection.execute_batch("COMMIT").map_err(|e| self.failed(e))?;
+            Ok(made)
         })
     }
 
@@ -309,14 +319,11 @@ impl Local {
         self.compact()?;
         let begun = Instant::now();
         loop {
-            let busy = self.with_writer(|connection| {
-                let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-                connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0)).map_err(|e| self.failed(e))
-            })?;
-            if busy == 0 {
+            if !self.checkpoint()? {
                 return Ok(());
             }
             if begun.elapsed() > PATIENCE {
+                self.holder.untidy.store(true, Ordering::Release);
                 return Err(Error::new(
                     Code::Locked,
                     format!(
@@ -330,17 +337,42 @@ impl Local {
         }
     }
 
+    /// Empties the write-ahead log into the database; whether somebody was in the way. Errors: `locked`, `io`.
+    fn checkpoint(&self) -> Result<bool> {
+        self.with_writer(|connection| {
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let busy = connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0));
+            busy.map(|busy| busy != 0).map_err(|e| self.failed(e))
+        })
+    }
+
     /// Whether whoever holds a run can still write.
     pub(crate) fn is_alive(&self, holding: &Holding) -> bool {
         let Some(holder) = &holding.holder else { return false };
         if *holder == self.holder.id {
-            return lock(&self.held).get(&holding.n).is_some_and(|lease| lease.fence == holding.fence);
+            let held = lock(&self.held).get(&holding.n).and_then(Weak::upgrade);
+            return held.is_some_and(|lease| lease.fence == holding.fence);
         }
         if holder::is_locked(&self.paths.holders, holder) {
             return true;
         }
         holding.machine.as_deref() != Some(self.machine.as_str())
-            && holding.beat.is_some_and(|beat| now() - beat < LEASE_SECONDS)
+            && holding.beat.is_some_and(|beat| self.beats(holder, beat))
+    }
+
+    /// Whether a holder on another machine gave a sign less than ten seconds ago. One from the future is that of a clock
+    /// that is ahead, or was: then it must change while this process looks on.
+    fn beats(&self, holder: &str, beat: f64) -> bool {
+        let age = now() - beat;
+        if age >= 0.0 {
+            return age < LEASE_SECONDS;
+        }
+        let mut seen = lock(&self.seen);
+        let (known, since) = seen.entry(holder.to_owned()).or_insert_with(|| (beat, Instant::now()));
+        if *known != beat {
+            (*known, *since) = (beat, Instant::now());
+        }
+        since.elapsed() < UNCHANGED
     }
 
     /// Whether somebody has asked the run to stop, as far as is known at most 50 ms late. Errors: `io`, `locked`.
@@ -357,7 +389,7 @@ impl Local {
                 rows.and_then(Iterator::collect).map_err(|e| self.failed(e))
             })?;
             let held = lock(&self.held);
-            for lease in asked.iter().filter_map(|n| held.get(n)) {
+            for lease in asked.iter().filter_map(|n| held.get(n)?.upgrade()) {
                 lease.cancelled.store(true, Ordering::Release);
             }
         }
@@ -392,7 +424,8 @@ fn millis(span: Duration) -> u64 {
 
 /// A folder whose database is gone is not begun anew: what is left of it is worth something. Errors: `corrupt`.
 fn check_complete(paths: &Paths) -> Result<()> {
-    if paths.database.exists() {
+    // SQLite takes an empty file for a new database, and throws its log away.
+    if std::fs::metadata(&paths.database).is_ok_and(|file| file.len() > 0) {
         return Ok(());
     }
     let log = paths.folder.join("state.db-wal");
@@ -402,7 +435,7 @@ fn check_complete(paths: &Paths) -> Result<()> {
         return Err(Error::new(
             Code::Corrupt,
             format!(
-                "{}: it is not there, although the folder has the rest of a state; restore it from a copy",
+                "{}: it is not there or empty, although the folder has the rest of a state; restore it from a copy",
                 paths.database.display()
             ),
         ));
@@ -448,8 +481,27 @@ mod tests {
         let ours = Holding { holder: Some(local.holder.id.clone()), ..held(&local.machine, 0.0) };
         assert!(!local.is_alive(&ours), "no handle of this process has it");
         let lease = Lease { fence: 1, cancelled: AtomicBool::new(false) };
-        lock(&local.held).insert(1, Arc::new(lease));
+        let lease = Arc::new(lease);
+        lock(&local.held).insert(1, Arc::downgrade(&lease));
         assert!(local.is_alive(&ours));
-        assert!(!local.is_alive(&Holding { fence: 2, ..ours }));
+        assert!(!local.is_alive(&Holding { fence: 2, ..ours.clone() }));
+        drop(lease);
+        assert!(!local.is_alive(&ours), "what took it came to nothing");
+    }
+
+    #[test]
+    fn a_sign_from_the_future_keeps_a_run_only_while_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Local::open(&Paths::of(folder.path())).unwrap();
+        let ahead = |seconds: f64| local.beats("other", seconds);
+        let hour = now() + 3600.0;
+        assert!(ahead(hour));
+        std::thread::sleep(UNCHANGED / 2);
+        assert!(ahead(hour));
+        assert!(ahead(hour + 3.0), "it lives");
+        std::thread::sleep(UNCHANGED * 3 / 4);
+        assert!(ahead(hour + 3.0));
+        std::thread::sleep(UNCHANGED / 2);
+        assert!(!ahead(hour + 3.0), "the clock was put back, and nobody gives signs");
     }
 }

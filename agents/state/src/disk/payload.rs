@@ -135,22 +135,20 @@ fn is_named(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     Ok(found.is_some())
 }
 
-/// Removes every file that no row names, and what was left half written. The connection has the right to write.
-/// Errors: those of [`collect`].
-pub(crate) fn sweep(connection: &Connection, database: &Path, folder: &Path) -> Result<()> {
+/// Removes every file that no row names, and what was left half written; whether nothing of that may still be there, since
+/// somebody may be writing it. The connection has the right to write. Errors: those of [`collect`].
+pub(crate) fn sweep(connection: &Connection, database: &Path, folder: &Path) -> Result<bool> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    let mut names = Vec::new();
+    let (mut names, mut clean) = (Vec::new(), true);
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
         match path.extension().and_then(|e| e.to_str()) {
             Some("json") => names.push(name.to_owned()),
-            Some("tmp") if is_old(&path) => {
-                let _ = std::fs::remove_file(&path);
-            }
+            Some("tmp") => clean &= is_old(&path) && std::fs::remove_file(&path).is_ok(),
             _ => {}
         }
     }
-    collect(connection, database, folder, &names)
+    collect(connection, database, folder, &names).map(|()| clean)
 }
 
 #[cfg(test)]

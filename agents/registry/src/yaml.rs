@@ -1,4 +1,6 @@
-//! What does a file say, and on which line?
+//! What does a YAML or JSON file say, and on which line?
+//!
+//! For files that people write and that must be told where they are wrong: definitions of agents, and tasks of evaluations.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -14,31 +16,41 @@ const MAX_REASON: usize = 300;
 
 /// A value of a YAML or JSON file with the place where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub struct Node {
     /// Index of the file.
-    pub(super) file: usize,
-    /// Line, counted from 1.
-    pub(super) line: u64,
-    pub(super) value: Value,
+    pub file: usize,
+    /// Line, counted from 1; 0 for what was in no file.
+    pub line: u64,
+    /// What stands there.
+    pub value: Value,
 }
 
+/// A value without its place.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// `true` or `false`, and no other word.
     Bool(bool),
+    /// A number.
     Number(serde_json::Number),
+    /// A string.
     Text(String),
+    /// A list.
     List(Vec<Node>),
     /// Members in the order of the file; the line is that of the key.
     Map(Vec<(String, Node)>),
 }
 
-/// Why a text gives no value: the line and what the parser says.
-pub(super) struct SyntaxError {
-    pub(super) line: u64,
-    pub(super) message: String,
+/// Why a text gives no value.
+#[derive(Debug)]
+pub struct SyntaxError {
+    /// The line, counted from 1; 0 where that is not known.
+    pub line: u64,
+    /// What the parser says.
+    pub message: String,
     /// It has more values, or they lie deeper, than is read.
-    pub(super) too_large: bool,
+    pub too_large: bool,
 }
 
 /// Deepest accepted nesting of values.
@@ -71,7 +83,7 @@ fn take<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
 }
 
 /// A JSON text with escapes for the characters that JSON may hold as they are and YAML may not.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let odd = |c: char| {
         matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
     };
@@ -89,8 +101,8 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 impl Node {
-    /// Parses one YAML or JSON document of at most `most` values and, aliases spelt out, `bytes` of text.
-    pub(super) fn parse(text: &str, file: usize, most: usize, bytes: usize) -> Result<Node, SyntaxError> {
+    /// Parses the one YAML or JSON document of file number `file`, of at most `most` values and, aliases spelt out, `bytes` of text.
+    pub fn parse(text: &str, file: usize, most: usize, bytes: usize) -> Result<Node, SyntaxError> {
         // YAML 1.2: only true and false are truth values, so that the language `no` stays a string.
         let mut options = serde_saphyr::Options::default();
         options.strict_booleans = true;
@@ -106,7 +118,7 @@ impl Node {
         // What begins like JSON is JSON: there these characters can only stand in strings. A mark of the byte order is
         // none of the text's characters.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let text = match text.trim_start().starts_with('{') {
+        let text = match text.trim_start().starts_with(['{', '[']) {
             true => printable(text),
             false => Cow::Borrowed(text),
         };
@@ -118,15 +130,34 @@ impl Node {
             Err(error) => {
                 let line = error.location().map_or(0, |l| l.line());
                 let error = error.without_snippet();
-                let too_large = matches!(error, serde_saphyr::Error::Budget { .. }) || ROOM.get().values == 0;
                 let message = cut(error.to_string().lines().next().unwrap_or("not YAML"), MAX_REASON);
+                // Inside an alias the parser gives its own bound as another error, which says so.
+                let too_large = matches!(error, serde_saphyr::Error::Budget { .. })
+                    || message.starts_with("budget breached")
+                    || ROOM.get().values == 0;
                 Err(SyntaxError { line, message, too_large })
             }
         }
     }
 
+    /// The value of a JSON document, whose lines are not known.
+    pub fn from_json(value: &serde_json::Value) -> Node {
+        use serde_json::Value as Json;
+        let value = match value {
+            Json::Null => Value::Null,
+            Json::Bool(truth) => Value::Bool(*truth),
+            Json::Number(number) => Value::Number(number.clone()),
+            Json::String(text) => Value::Text(text.clone()),
+            Json::Array(items) => Value::List(items.iter().map(Node::from_json).collect()),
+            Json::Object(members) => {
+                Value::Map(members.iter().map(|(key, value)| (key.clone(), Node::from_json(value))).collect())
+            }
+        };
+        Node { file: 0, line: 0, value }
+    }
+
     /// The member of a map.
-    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+    pub fn get(&self, name: &str) -> Option<&Node> {
         match &self.value {
             Value::Map(members) => members.iter().find(|(key, _)| key == name).map(|(_, node)| node),
             _ => None,
@@ -134,7 +165,7 @@ impl Node {
     }
 
     /// The text of a scalar string.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
             _ => None,
@@ -142,7 +173,7 @@ impl Node {
     }
 
     /// The node that a path such as `skills[0].examples[2]` leads to, or the nearest one above it.
-    pub(super) fn at(&self, path: &str) -> &Node {
+    pub(crate) fn at(&self, path: &str) -> &Node {
         let mut node = self;
         for step in path.split(['.', '[']) {
             let next = match (step.strip_suffix(']'), &node.value) {
@@ -158,7 +189,7 @@ impl Node {
     }
 
     /// Gives a mapping the members that it lacks.
-    pub(super) fn fill<'a>(&mut self, names: impl Iterator<Item = &'a str>, text: &str) {
+    pub(crate) fn fill<'a>(&mut self, names: impl Iterator<Item = &'a str>, text: &str) {
         let (file, line) = (self.file, self.line);
         let Value::Map(members) = &mut self.value else { return };
         for name in names {
@@ -169,7 +200,7 @@ impl Node {
     }
 
     /// What the value is, for messages.
-    pub(super) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "a truth value",
@@ -181,7 +212,7 @@ impl Node {
     }
 
     /// The value without its place.
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.value {
             Value::Null => Json::Null,
@@ -196,7 +227,7 @@ impl Node {
     }
 
     /// About how many bytes a copy takes.
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         size_of::<Node>()
             + match &self.value {
                 Value::Text(text) => text.len(),

@@ -1,0 +1,259 @@
+//! Who is consulted together with those that fit a question?
+//!
+//! An agent that few words of a question point to may be just who is asked next: the definitions of others name it as
+//! a partner ([`works_with`](crate::Agent::works_with)) or refer to it ([`Boundary::refer_to`](crate::Boundary)). One
+//! step of spreading activation over these references (Collins & Loftus 1975) adds to each agent's own fit what its
+//! best neighbours have.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Agent;
+
+/// Scores that lie closer than this are told apart by less than the whole scale: where all are about equal, all fit
+/// about as well. Of the order of the differences within a pool of 32 of the healthcare catalogue.
+const LEAST_SPAN: f64 = 0.25;
+
+/// What a neighbour's fit counts: that another names an agent as partner says more than that it names itself one, and
+/// a reference says that subjects touch, not that both are asked.
+const NAMED: f64 = 1.0;
+const NAMES: f64 = 0.6;
+const REFERS: f64 = 0.5;
+
+/// How many neighbours count, and what their fits are multiplied with. Chosen on the choosing half of
+/// `tests/fixtures/panels.json`, where they lie on a plateau.
+const NEIGHBOURS: usize = 3;
+const SPREAD: f64 = 0.35;
+
+/// Why a member sits in a panel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seat {
+    /// What speaks for it most.
+    pub by: SeatBy,
+    /// The other agent, where it sits there for that one's sake.
+    pub agent: Option<String>,
+    /// The same in words.
+    pub why: String,
+}
+
+/// What speaks for a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeatBy {
+    /// The question fits its definition.
+    Match,
+    /// It is consulted together with another that fits.
+    WorksWith,
+    /// Another that fits refers a subject to it, or it to the other.
+    ReferTo,
+}
+
+/// How one agent is linked with another.
+#[derive(Clone, Copy)]
+struct Link {
+    to: usize,
+    weight: f64,
+    /// Who says so, and the number of the partner or boundary in its definition.
+    by: usize,
+    at: usize,
+    partner: bool,
+}
+
+/// Agents with their fit to a question: own and that of those they are consulted with.
+pub(crate) struct Consulted<'a> {
+    agents: Vec<&'a Agent>,
+    /// By agent, the links that count, best first.
+    links: Vec<Vec<Link>>,
+    /// Fit of each by its definition alone, 0 to 1.
+    own: Vec<f64>,
+    /// Fit of each, 0 to 1; 1 for the best match.
+    pub(crate) fit: Vec<f64>,
+}
+
+impl<'a> Consulted<'a> {
+    /// Of agents with their scores, best match first, on behalf of a tenant. What a definition says counts where it is
+    /// shared, the tenant's own, or of the same owner as the other: a public agent of a third party cannot bring itself
+    /// in by naming others.
+    pub(crate) fn new(found: impl Iterator<Item = (&'a Agent, f64)>, tenant: Option<&str>) -> Self {
+        let (agents, scores): (Vec<&Agent>, Vec<f64>) = found.unzip();
+        let best = scores.first().copied().unwrap_or_default();
+        let worst = scores.iter().copied().fold(best, f64::min);
+        let span = (best - worst).max(LEAST_SPAN);
+        let own: Vec<f64> = scores.iter().map(|score| 1.0 - (best - score) / span).collect();
+        let mut links = links(&agents, tenant);
+        let mut fit = own.clone();
+        for (fit, links) in fit.iter_mut().zip(&mut links) {
+            let worth = |link: &Link| link.weight * own[link.to];
+            links.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then_with(|| a.to.cmp(&b.to)));
+            links.truncate(NEIGHBOURS);
+            *fit += SPREAD * links.iter().map(worth).sum::<f64>();
+        }
+        let most = fit.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        fit.iter_mut().for_each(|fit| *fit /= most);
+        if let Some(first) = fit.first_mut() {
+            *first = 1.0;
+        }
+        Consulted { agents, links, own, fit }
+    }
+
+    /// The places of the agents, best fit first; the best match comes before all others.
+    pub(crate) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.agents.len()).collect();
+        order[usize::from(!self.agents.is_empty())..]
+            .sort_by(|&a, &b| self.fit[b].total_cmp(&self.fit[a]).then_with(|| a.cmp(&b)));
+        order
+    }
+
+    /// Why an agent sits in a panel of `members`: for the sake of the neighbour whose fit counts most, if that is more
+    /// than its own; rather a member's than that of one who is not there.
+    pub(crate) fn seat(&self, i: usize, members: &[usize]) -> Seat {
+        let worth = |link: &&Link| link.weight * self.own[link.to];
+        let links = || self.links[i].iter();
+        let inside = links().filter(|link| members.contains(&link.to));
+        let best = inside.max_by(|a, b| worth(a).total_cmp(&worth(b)).then_with(|| b.to.cmp(&a.to)));
+        match best.or_else(|| links().next()) {
+            Some(link) if worth(&link) > self.own[i] && i > 0 => self.consulted(i, link),
+            _ => Seat { by: SeatBy::Match, agent: None, why: "matched".into() },
+        }
+    }
+
+    fn consulted(&self, i: usize, link: &Link) -> Seat {
+        let (other, teller) = (&self.agents[link.to].id, self.agents[link.by]);
+        let (by, why) = match link.partner {
+            true => {
+                let why = teller.works_with.get(link.at).map_or("", |partner| &partner.why);
+                (SeatBy::WorksWith, format!("works with {other}: {why}"))
+            }
+            false => {
+                let topic = teller.boundaries.get(link.at).map_or("", |boundary| &boundary.topic);
+                let (from, to) = if link.by == i { ("it refers", other.as_str()) } else { ("", "it") };
+                let from = if from.is_empty() { format!("{other} refers") } else { from.to_owned() };
+                (SeatBy::ReferTo, format!("{from} to {to}: {topic}"))
+            }
+        };
+        Seat { by, agent: Some(other.clone()), why }
+    }
+}
+
+/// The links of each agent, the strongest of two with the same other.
+fn links(agents: &[&Agent], tenant: Option<&str>) -> Vec<Vec<Link>> {
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::with_capacity(agents.len());
+    for (i, agent) in agents.iter().enumerate() {
+        places.entry(&agent.id).or_default().push(i);
+    }
+    // Of several with one id: that of the same owner, else the shared one, else the first by tenant.
+    let named = |id: &str, by: &Agent| -> Option<usize> {
+        let rank = |i: &&usize| {
+            let other = agents[**i];
+            (other.tenant != by.tenant, other.tenant.is_some(), &other.tenant)
+        };
+        places.get(id)?.iter().min_by_key(rank).copied()
+    };
+    let mut links: Vec<HashMap<usize, Link>> = vec![HashMap::new(); agents.len()];
+    let mut join = |i: usize, link: Link| {
+        let before = links[i].entry(link.to).or_insert(link);
+        if link.weight > before.weight {
+            *before = link;
+        }
+    };
+    for (by, agent) in agents.iter().enumerate() {
+        let trusted = |to: usize| {
+            agent.tenant.is_none() || agent.tenant.as_deref() == tenant || agents[to].tenant == agent.tenant
+        };
+        let partners = agent.works_with.iter().enumerate().map(|(at, p)| (at, p.agent.as_str(), true));
+        let referred = agent
+            .boundaries
+            .iter()
+            .enumerate()
+            .filter_map(|(at, boundary)| Some((at, boundary.refer_to.as_deref()?, false)));
+        for (at, id, partner) in partners.chain(referred) {
+            let Some(to) = named(id, agent).filter(|&to| to != by && trusted(to)) else { continue };
+            let (there, back) = if partner { (NAMED, NAMES) } else { (REFERS, REFERS) };
+            join(to, Link { to: by, weight: there, by, at, partner });
+            join(by, Link { to, weight: back, by, at, partner });
+        }
+    }
+    links.into_iter().map(|links| links.into_values().collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Boundary, Partner, Visibility};
+
+    fn agent(id: &str, partners: &[&str], refers: &[&str]) -> Agent {
+        Agent {
+            works_with: partners.iter().map(|p| Partner::new(*p, format!("{id} with {p}"))).collect(),
+            boundaries: refers
+                .iter()
+                .map(|r| Boundary { topic: format!("{id} to {r}"), refer_to: Some((*r).to_owned()) })
+                .collect(),
+            ..Agent::new(id, id, "s")
+        }
+    }
+
+    fn of<'a>(agents: &'a [(Agent, f64)], tenant: Option<&str>) -> Consulted<'a> {
+        Consulted::new(agents.iter().map(|(agent, score)| (agent, *score)), tenant)
+    }
+
+    #[test]
+    fn partners_of_who_fits_come_before_strangers() {
+        let agents = [
+            (agent("a", &["d"], &["e"]), 1.0),
+            (agent("b", &[], &[]), 0.5),
+            (agent("c", &["a"], &[]), 0.4),
+            (agent("d", &[], &[]), 0.3),
+            (agent("e", &[], &[]), 0.3),
+            (agent("f", &[], &[]), 0.0),
+        ];
+        let found = of(&agents, None);
+        let order: Vec<&str> = found.order().into_iter().map(|i| found.agents[i].id.as_str()).collect();
+        assert_eq!(order, ["a", "d", "c", "b", "e", "f"]);
+        assert!(found.fit[0] == 1.0 && found.fit.iter().all(|fit| (0.0..=1.0).contains(fit)));
+        // d: .3 + .35; a has .35 x .6 x .4 of c, whom it does not name, more than its own 1.
+        let a = 1.0 + SPREAD * (0.4 + 0.6 * 0.3 + 0.5 * 0.3);
+        assert!((found.fit[3] - 0.65 / a).abs() < 1e-9);
+        let seat = found.seat(3, &[0, 3]);
+        assert_eq!((seat.by, seat.agent.as_deref()), (SeatBy::WorksWith, Some("a")));
+        assert_eq!(seat.why, "works with a: a with d");
+        assert_eq!(found.seat(4, &[0]).why, "a refers to it: a to e");
+        assert_eq!(found.seat(2, &[0]).why, "works with a: c with a");
+        assert_eq!(found.seat(1, &[0]).by, SeatBy::Match);
+        assert_eq!(found.seat(0, &[0]).by, SeatBy::Match);
+    }
+
+    #[test]
+    fn what_is_not_there_plays_no_part() {
+        let linked = [(agent("a", &["x", "a"], &["y"]), 1.0), (agent("b", &["x"], &[]), 0.2)];
+        let plain = [(agent("a", &[], &[]), 1.0), (agent("b", &[], &[]), 0.2)];
+        assert_eq!(of(&linked, None).fit, of(&plain, None).fit);
+        assert!(of(&[], None).order().is_empty());
+    }
+
+    #[test]
+    fn a_foreign_public_agent_cannot_bring_itself_in() {
+        let mine = |mut agent: Agent, tenant: &str| {
+            agent.tenant = Some(tenant.into());
+            agent.visibility = Visibility::Public;
+            agent
+        };
+        let agents = [
+            (agent("a", &[], &[]), 1.0),
+            (mine(agent("pushy", &["a"], &["a"]), "t"), 0.1),
+            (agent("last", &[], &[]), 0.0),
+        ];
+        assert!((of(&agents, None).fit[1] - 0.1).abs() < 1e-9);
+        assert!((of(&agents, Some("u")).fit[1] - 0.1).abs() < 1e-9);
+        assert!(of(&agents, Some("t")).fit[1] > 0.2);
+        // Of two with the same id the one of the same owner is meant.
+        let agents = [
+            (agent("a", &["b"], &[]), 1.0),
+            (mine(agent("b", &[], &[]), "t"), 0.1),
+            (agent("b", &[], &[]), 0.1),
+            (agent("c", &[], &[]), 0.0),
+        ];
+        let found = of(&agents, Some("t"));
+        assert!(found.fit[2] > found.fit[1]);
+    }
+}
