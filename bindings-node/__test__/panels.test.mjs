@@ -377,9 +377,6 @@ for (const [type, after] of [['delphi', 2], ['delphi', 6], ['consensus', 5], ['d
       assert.equal(found.status, 'interrupted');
       assert.match(found.lacking, /needs the model 'scripted:m\d' of member 'm\d'/);
       assert.equal(found.calls, expected.calls - after, 'a ballot that was given is asked for again');
-      // A sum in the order of the answers.
-      assert.ok(Math.abs(found.panel.cost - expected.panel.cost) < 1e-12);
-      found.panel.cost = expected.panel.cost;
       delete expected.panel.runId;
       delete found.panel.runId;
       assert.deepEqual(found.panel, expected.panel);

@@ -24,6 +24,13 @@ export interface Agent {
         examples?: string[];
         tags?: string[];
     }[];
+    /** What the agent is asked about: drugs, conditions, kinds of devices, documents, authorities. */
+    topics?: string[];
+    /** Who is consulted together with the agent, and why. */
+    worksWith?: {
+        agent: string;
+        why: string;
+    }[];
     /** What the agent does not answer, and who does. */
     boundaries?: {
         topic: string;
@@ -78,7 +85,7 @@ export interface RegistryOptions {
     path?: string | URL | null;
     /** A model folder, a hub id, or an Embedder. Default `builtin`. */
     embedder?: Embedder | string | URL | null;
-    /** `healthcare`, the path of a catalogue file, or null for none. Default `healthcare`. */
+    /** `healthcare`, `service`, the path of a catalogue file, or null for none. Default `healthcare`. */
     catalog?: string | URL | null;
     /** How scores are mixed: any of the numbers. */
     tuning?: {
@@ -87,6 +94,8 @@ export interface RegistryOptions {
         descriptionPull?: number;
         lexical?: number;
         lexicalLift?: number;
+        topicWords?: number;
+        topicNearest?: number;
         weightStep?: number;
         learning?: number;
         learningPace?: number;
@@ -127,6 +136,8 @@ export interface MatchOptions extends Abortable {
 export interface PanelOptions extends Omit<MatchOptions, 'k' | 'abstain' | 'minConfidence' | 'vector'> {
     /** How many members, 1 to 64. Default 5. */
     size?: number;
+    /** The least fit of a member, 0 to 1: rather a smaller panel than one with strangers. Default 0, 0.75 is a good value. */
+    minFit?: number;
     /** What counts beside relevance, 0 to 1. Default 0.3. */
     diversity?: number;
     /** How much a low cost of calls counts, 0 to 1. Default 0.05. */
@@ -139,7 +150,7 @@ export interface Part {
     value: number;
     weight: number;
 }
-/** Where a match's score comes from: `dense + lexical + weight + learning`. As a string it is the same for people. */
+/** Where a match's score comes from: `dense + lexical + topics + weight + learning`. As a string it is the same for people. */
 export interface MatchExplanation {
     dense: number;
     description: Part;
@@ -151,6 +162,11 @@ export interface MatchExplanation {
     coverage: Part;
     /** The words of the question that the agent uses, each with its part of the coverage. */
     words: [string, number][];
+    topics: number;
+    topicWords: Part;
+    topicNearest: Part;
+    /** The topic that is nearest to the question, and its cosine. */
+    bestTopic: [string, number] | null;
     weight: number;
     learning: number;
     outcomes: number;
@@ -175,8 +191,20 @@ export declare class Match {
     /** All that is known of it, for `JSON.stringify`. */
     toJSON(): Record<string, unknown>;
 }
+/** Why a member sits in a panel. */
+export interface Seat {
+    by: 'match' | 'works_with' | 'refer_to';
+    /** The other agent, where it sits there for that one's sake. */
+    agent: string | null;
+    /** The same in words. */
+    why: string;
+}
 /** A member of a panel: how it fits the question, and what it adds. */
 export declare class Member extends Match {
+    /** How well it fits together with those that it is consulted with, 0 to 1: 1 for the best match. */
+    readonly fit: number;
+    /** Why it sits there: it matched, or another who did works with it or refers to it. */
+    readonly seat: Seat;
     /** What the member added to the panel's value. */
     readonly gain: number;
     /** The parts of the question that this member covers best, with its fit to each. */
@@ -203,6 +231,8 @@ export declare class Panel {
     readonly members: Member[];
     /** What they cover together. */
     readonly coverage: Coverage;
+    /** Why there are fewer members than were asked for, in words; null where there are as many. */
+    readonly smaller: string | null;
     /** Why these members: what each added. */
     explain(): string;
     /** All that is known of it, for `JSON.stringify`. */

@@ -590,8 +590,6 @@ def test_a_killed_panel_goes_on_to_the_same_result(tmp_path, kind, after):
     assert found["status"] == "interrupted"
     assert re.search(r"needs the model 'scripted:m\d' of member 'm\d'", found["lacking"])
     assert found["calls"] == expected["calls"] - after, "a ballot that was given is asked for again"
-    # A sum in the order of the answers.
-    assert found["panel"].pop("cost") == pytest.approx(expected["panel"].pop("cost"), rel=1e-12)
     for one in (expected, found):
         del one["panel"]["run_id"]
     assert found["panel"] == expected["panel"]

@@ -63,6 +63,8 @@ pub(crate) struct Machine {
     pub(crate) stages: Vec<Stage>,
     pub(crate) prompts: Vec<Vec<Option<Vec<String>>>>,
     pub(crate) spent: Spent,
+    /// The costs of each answer, the least first: whoever answers first must not decide the last digit of their sum.
+    pub(crate) costs: Vec<f64>,
     /// Whether the protocol has ended; what follows is the synthesis.
     over: bool,
     /// Which rule ended it.
@@ -87,6 +89,7 @@ impl Machine {
             stages: Vec::new(),
             prompts: Vec::new(),
             spent: Spent::default(),
+            costs: Vec::new(),
             over: false,
             rule: None,
             stopped_by: None,
@@ -143,6 +146,9 @@ impl Machine {
             PanelFact::Retrieved { passages } => self.passages = Some(passages.clone()),
             PanelFact::Said { at, prompt, said, spent, .. } => {
                 self.spent.add(spent);
+                let cost = spent.cost.unwrap_or_default();
+                let place = self.costs.partition_point(|other| other.total_cmp(&cost).is_lt());
+                self.costs.insert(place, cost);
                 if self.ask(*at).is_none() {
                     let message = format!(
                         "the journal has an answer to ask {} of stage {}, which was not made",

@@ -64,7 +64,7 @@ impl Machine {
             alternative: tally::alternative(spec, &counts, &standing)?,
             warnings: self.warnings(spec),
             usage: self.spent.usage,
-            cost: self.spent.cost,
+            cost: self.spent.cost.map(|_| self.costs.iter().sum()),
         })
     }
 
