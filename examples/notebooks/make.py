@@ -209,7 +209,7 @@ Ballots that moved to what led are counted, with an interval, beside how much of
     """The one who stays is not averaged away: a minority is kept in its own words.""",
     """for one in panel.minority:
     for ballot in one.ballots:
-        print(f"{ballot.member} rates {one.position}: {ballot.reasons[0].text}")""",
+        print(f"{ballot.member} rates {ballot.position:g}: {ballot.reasons[0].text}")""",
     """## The page
 
 A result shows itself as the page that `panel.report("panel.html")` writes: who said what, how positions moved, agreement by round, the
