@@ -48,7 +48,7 @@ color:var(--ink);font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:0 aut
 .quorate-panel details details{margin:.3rem 0;padding:.2rem .6rem}\
 .quorate-panel pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0 0;font:13px/1.5 ui-monospace,monospace;background:none;color:inherit}\
 .quorate-panel .entry{border-top:1px solid var(--line);padding:.4rem 0}.quorate-panel .entry>p{white-space:pre-wrap}\
-.k0{background:var(--c0)}.k1{background:var(--c1)}.k2{background:var(--c2)}.k3{background:var(--c3)}.k4{background:var(--c4)}.k5{background:var(--c5)}.k6{background:var(--c6)}.k7{background:var(--c7)}\
+.quorate-panel .k0{background:var(--c0)}.quorate-panel .k1{background:var(--c1)}.quorate-panel .k2{background:var(--c2)}.quorate-panel .k3{background:var(--c3)}.quorate-panel .k4{background:var(--c4)}.quorate-panel .k5{background:var(--c5)}.quorate-panel .k6{background:var(--c6)}.quorate-panel .k7{background:var(--c7)}\
 .quorate-panel .h0{border-color:var(--c0)}.quorate-panel .h1{border-color:var(--c1)}.quorate-panel .h2{border-color:var(--c2)}.quorate-panel .h3{border-color:var(--c3)}\
 .quorate-panel .h4{border-color:var(--c4)}.quorate-panel .h5{border-color:var(--c5)}.quorate-panel .h6{border-color:var(--c6)}.quorate-panel .h7{border-color:var(--c7)}";
 
