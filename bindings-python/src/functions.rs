@@ -11,7 +11,7 @@ use quorate_bindings::Host;
 use quorate_bindings::runtime;
 use serde_json::{Map, Value, json};
 
-use crate::convert::{from_json, report};
+use crate::convert::from_json;
 use crate::door::CancelToken;
 use crate::errors::invalid;
 use crate::guest;
