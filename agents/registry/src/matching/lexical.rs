@@ -11,18 +11,13 @@ const MAX_WORDS: usize = 50_000;
 
 /// Words that say nothing about a subject.
 const STOP_WORDS: &[&str] = &[
-    "a", "about", "after", "against", "all", "also", "am", "an", "and", "another", "any", "are", "as", "at",
-    "be", "because", "been", "before", "being", "between", "both", "but", "by", "can", "cannot", "could",
-    "did", "do", "does", "during", "each", "every", "few", "for", "from", "get", "give", "given", "go",
-    "going", "had", "has", "have", "he", "her", "him", "his", "how", "i", "if", "in", "into", "is", "it",
-    "its", "just", "know", "let", "like", "lot", "many", "may", "me", "might", "more", "most", "much",
-    "must", "my", "need", "needs", "no", "not", "of", "off", "on", "only", "or", "other", "our", "ours",
-    "out", "over", "own", "per", "please", "put", "say", "shall", "she", "should", "since", "so", "some",
-    "still", "such", "take", "takes", "tell", "than", "that", "the", "their", "them", "then", "there",
-    "these", "they", "this", "those", "through", "to", "together", "too", "under", "until", "up", "upon",
-    "us", "very", "want", "wants", "was", "we", "well", "were", "what", "when", "where", "whether", "which",
-    "while", "who", "whom", "whose", "why", "will", "with", "within", "without", "would", "yes", "yet",
-    "you", "your",
+    "a", "about", "also", "am", "an", "and", "any", "are", "as", "at", "be", "because", "been", "being",
+    "but", "by", "can", "cannot", "could", "did", "do", "does", "for", "from", "had", "has", "have", "he",
+    "her", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "may", "me", "might",
+    "must", "my", "no", "not", "of", "on", "or", "our", "ours", "shall", "she", "should", "since", "so",
+    "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to",
+    "too", "upon", "us", "very", "was", "we", "were", "what", "when", "where", "whether", "which", "while",
+    "who", "whom", "whose", "why", "will", "with", "would", "you", "your",
 ];
 
 /// A word reduced to a number: the FNV-1a hash (Fowler, Noll & Vo) of its stem.
