@@ -1,5 +1,7 @@
 //! How do panels answer the fixture?
 
+use std::collections::BTreeMap;
+
 use quorate::models::{Model, ModelOptions, Price};
 use quorate::rag::{KnowledgeBase, OpenOptions};
 use quorate::runtime::{PanelOptions, Runtime, RuntimeOptions};
@@ -58,10 +60,9 @@ fn panels(args: &Args<'_>) -> Result<Done> {
     let experts = Runtime::new(RuntimeOptions { sources, model, ..RuntimeOptions::default() })?;
     let options: PanelOptions = runtime::panel_options(Host::Python, Value::Object(given), own)?;
     let panel = experts.panel(args.get::<String>("question"), options)?;
-    let mut events: Map<String, Value> = Map::new();
+    let mut events: BTreeMap<String, u64> = BTreeMap::new();
     for event in experts.run(&panel.run_id)?.events()? {
-        let count = events.get(&event.kind).and_then(Value::as_u64).unwrap_or_default();
-        events.insert(event.kind, json!(count + 1));
+        *events.entry(event.kind).or_default() += 1;
     }
     let mut told = runtime::panel(Host::Python, &panel)?;
     told.as_object_mut().expect("an object").remove("run_id");
