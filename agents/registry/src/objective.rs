@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use quorate_core::vector::{Matrix, dot, dot_rows};
 use serde::{Deserialize, Serialize};
 
-use crate::matching::index::Vectors;
+use crate::matching::entry::Vectors;
 use crate::{Agent, Taxonomy};
 
 /// An agent that may become a member.

@@ -26,7 +26,7 @@ use crate::names::{fresh_id, title};
 use crate::prompt;
 use crate::question::same_question;
 pub use crate::question::{CheckOutput, Question, Resume};
-use crate::tool::Tool;
+use crate::tool::{Tool, check_tools};
 use crate::view::{RunView, STATUSES, finished, no_panel, replayed, seen, stands};
 
 /// What journals of asked experts are called in the store.
@@ -591,15 +591,4 @@ impl Runtime {
     pub fn store(&self) -> &StateStore {
         &self.0.store
     }
-}
-
-fn check_tools(tools: &[Arc<dyn Tool>]) -> Result<()> {
-    for (i, tool) in tools.iter().enumerate() {
-        tool.card().validate()?;
-        let name = &tool.card().name;
-        if tools[..i].iter().any(|other| other.card().name == *name) {
-            return Err(Error::invalid(format!("two tools have the name '{name}'")));
-        }
-    }
-    Ok(())
 }

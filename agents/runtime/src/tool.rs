@@ -246,3 +246,15 @@ pub(crate) fn written(result: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+/// Whether a runtime can have these tools. Errors: `invalid_argument`.
+pub(crate) fn check_tools(tools: &[Arc<dyn Tool>]) -> Result<()> {
+    for (i, tool) in tools.iter().enumerate() {
+        tool.card().validate()?;
+        let name = &tool.card().name;
+        if tools[..i].iter().any(|other| other.card().name == *name) {
+            return Err(Error::invalid(format!("two tools have the name '{name}'")));
+        }
+    }
+    Ok(())
+}

@@ -9,10 +9,12 @@
 
 mod bandit;
 mod confidence;
+pub(crate) mod entry;
 pub(crate) mod index;
 mod lexical;
 mod search;
 mod topics;
+mod words;
 
 pub(crate) use bandit::{Arm, Projection};
 pub use bandit::{LinearBandit, Policy};

@@ -23,7 +23,8 @@ use store::{Batch, Meta, Store, key};
 
 use crate::catalog::Base;
 use crate::check::check_tenant;
-use crate::matching::index::{Entry, Snapshot, Vectors, description, description_of};
+use crate::matching::entry::{Entry, Vectors, description, description_of};
+use crate::matching::index::Snapshot;
 use crate::matching::{Arm, Projection};
 use crate::taxonomies::Taxonomies;
 use crate::text::shown;

@@ -7,7 +7,8 @@ use quorate_core::{Code, Error, Result};
 
 use super::store::Batch;
 use super::{AgentRegistry, Inner};
-use crate::matching::index::{Entry, Outside, Snapshot, Stated, Vectors};
+use crate::matching::entry::{Entry, Vectors};
+use crate::matching::index::{Outside, Snapshot, Stated};
 use crate::matching::search;
 use crate::{Agent, Calibration, Labelled, Match, MatchOptions};
 

@@ -13,7 +13,8 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefini
 use serde::{Deserialize, Serialize};
 
 use crate::matching::Arm;
-use crate::matching::index::{Outside, Stated, Vectors};
+use crate::matching::entry::Vectors;
+use crate::matching::index::{Outside, Stated};
 use crate::taxonomies::Taxonomies;
 use crate::{Agent, Calibration, files};
 
