@@ -201,8 +201,13 @@ test('a function approves, sync or async', async () => {
   assert.notEqual((await ask(() => 'deny')).text, 'sent');
   assert.equal((await ask(() => undefined)).status, 'waiting');
   assert.equal((await ask(() => 'deny', { approve: async () => 'approve' })).text, 'sent');
-  await assert.rejects(ask(() => { throw new Error('no'); }), fails(InvalidInput, 'callback', /approve/));
-  await assert.rejects(ask(() => 'perhaps'), fails(InvalidInput, 'invalid_argument'));
+  // Nobody has decided then; an event says why.
+  for (const [approve, why] of [[() => { throw new Error('no'); }, /no/], [() => 'perhaps', /perhaps/]]) {
+    assert.equal((await ask(approve)).status, 'waiting');
+    const events = await all(new Runtime({ model: model(), tools: [send], approve }).stream.ask('q'));
+    assert.equal(events.at(-1).type, 'waiting');
+    assert.match(events.find((event) => event.type === 'warning').message, why);
+  }
   assert.deepEqual(sent, ['ann', 'eve', 'ann']);
   const stream = new Runtime({ model: model(), tools: [send], approve: async () => true }).stream.ask('q');
   assert.ok((await all(stream)).some((event) => event.type === 'approval' && event.decision === 'approve'));
@@ -468,15 +473,17 @@ test('experts are matched, and ask one another', async () => {
   assert.equal(top.status, 'done');
   const [child] = (await deep.runs()).filter((run) => run.parent === top.runId);
   assert.ok(child);
-  // What an expert that is asked may not do by itself is told to the one that asks.
+  // What an expert that is asked may not do by itself waits where it was asked.
   const writer = new ScriptedModel((request) => {
     const text = JSON.stringify(request.messages);
     if (text.includes('You are kidney')) return results(request).c0 ?? calls(['send', { to: 'ann' }]);
     return results(request).c0 ?? calls(['ask_kidney', { question: 'how?' }]);
   });
   const careful = new Runtime({ registry, model: writer, tools: [write()] });
-  const told = await careful.ask('q', { agent: 'tax', tools: [await agentTool(careful, 'kidney')] });
-  assert.match(told.text, /waits for approval of: send/);
+  const both = { agent: 'tax', tools: [await agentTool(careful, 'kidney'), write()] };
+  const told = await careful.ask('q', both);
+  assert.deepEqual([told.status, told.pending.map(({ id, name, agent }) => [id, name, agent])], ['waiting', [['c0/c0', 'send', 'kidney']]]);
+  assert.equal((await careful.resume(told.runId, { 'c0/c0': 'approve' }, { tools: both.tools })).status, 'done');
   // Five deep, and no deeper; the experts have the tools of their runtimes.
   let chain = new Runtime({ registry, model: scripted('the last') });
   for (let depth = 0; depth < 7; depth++) chain = new Runtime({ registry, model: relay(['ask_kidney', { question: 'q' }]), tools: [await agentTool(chain, 'kidney')] });

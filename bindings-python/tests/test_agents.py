@@ -54,7 +54,8 @@ def test_healthcare_matches_with_reasons(healthcare):
     best = found[0]
     assert 0 <= best.confidence <= 1 and best.id == best.agent.id
     explained = best.explain()
-    assert explained.dense + explained.lexical + explained.weight + explained.learning == pytest.approx(best.score)
+    parts = explained.dense + explained.lexical + explained.topics + explained.weight + explained.learning
+    assert parts == pytest.approx(best.score)
     assert explained["in_scope"] * explained["share"] == pytest.approx(best.confidence)
     assert "nearest example" in str(explained) and "<pre>" in explained._repr_html_()
     assert best.id in repr(best) and best.agent.name in found._repr_html_() and best.agent.name in best._repr_html_()

@@ -28,7 +28,10 @@ def whole(value: Any, what: str) -> int:
     except TypeError:
         number = -1
     if number < 0 or isinstance(value, bool):
-        raise InvalidInput("invalid_argument", f"{what} is {value!r:.60}; a whole number from 0 is expected")
+        # What is no plain value may be too deep to be shown, or fail at it.
+        plain = type(value) in (bool, int, float, str)
+        shown = f"{value!r:.60}" if plain else f"of type {type(value).__name__}"
+        raise InvalidInput("invalid_argument", f"{what} is {shown}; a whole number from 0 is expected")
     return number
 
 

@@ -61,6 +61,9 @@ class _Call:
             return None
 
     def _end(self, task: asyncio.Future[Any]) -> None:
+        if asyncio.iscoroutine(self._given):
+            # What was cancelled before it began is not begun any more.
+            self._given.close()
         if task.cancelled():
             self._raised = asyncio.CancelledError()
         elif self._raised is None:
