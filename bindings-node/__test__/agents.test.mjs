@@ -30,7 +30,7 @@ test('the healthcare catalogue answers', async () => {
   assert.ok(best.agent.capabilities.some(({ name }) => name.startsWith('regulatory.fda')), best.agent.id);
   assert.ok(best.confidence > 0 && best.confidence <= 1);
   const why = best.explain();
-  assert.ok(Math.abs(why.dense + why.lexical + why.weight + why.learning - best.score) < 1e-6);
+  assert.ok(Math.abs(why.dense + why.lexical + why.topics + why.weight + why.learning - best.score) < 1e-6);
   assert.match(String(why), /confidence/);
   const required = await healthcare.match(QUESTION, { require: ['regulatory.fda'], maxCost: 100, where: "status = 'active'" });
   assert.ok(required.every(({ agent }) => agent.capabilities.some(({ name }) => `${name}.`.startsWith('regulatory.fda.'))));

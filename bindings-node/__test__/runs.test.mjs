@@ -138,13 +138,21 @@ test('what cannot be said, and what is thrown, is named to the model, and ends n
     const model = new ScriptedModel(throwing(thrown), { resilience: { attempts: 1 } });
     await assert.rejects(new Runtime({ model }).ask('q'), (error) => error.code === 'callback');
     const send = tool({ name: 'send', effect: 'write', run: () => 'sent' });
-    await assert.rejects(new Runtime({ model: relay(['send']), tools: [send], approve: throwing(thrown) }).ask('q'), fails(InvalidInput, 'callback', /approve/));
+    const undecided = new Runtime({ model: relay(['send']), tools: [send], approve: throwing(thrown) });
+    const events = await all(undecided.stream.ask('q'));
+    assert.equal(events.at(-1).type, 'waiting');
+    assert.match(events.find((event) => event.type === 'warning').message, /approve/);
   }
-  const decides = (decision) => new Runtime({ model: relay(['send']), tools: [tool({ name: 'send', effect: 'write', run: () => 'sent' })], approve: () => decision }).ask('q');
-  await assert.rejects(decides(1), refused(/approve.*decision/));
-  await assert.rejects(decides(new Map()), refused(/approve.*Map/));
-  await assert.rejects(decides({ arguments: {}, more: 1 }), refused(/approve.*decision/));
-  await assert.rejects(decides({ arguments: { a: NaN } }), (error) => error.code === 'not_finite' && /arguments\.a/.test(error.message));
+  const decides = async (decision) => {
+    const runtime = new Runtime({ model: relay(['send']), tools: [tool({ name: 'send', effect: 'write', run: () => 'sent' })], approve: () => decision });
+    const events = await all(runtime.stream.ask('q'));
+    assert.equal(events.at(-1).type, 'waiting');
+    return events.find((event) => event.type === 'warning').message;
+  };
+  assert.match(await decides(1), /approve.*decision/);
+  assert.match(await decides(new Map()), /approve.*Map/);
+  assert.match(await decides({ arguments: {}, more: 1 }), /approve.*decision/);
+  assert.match(await decides({ arguments: { a: NaN } }), /arguments\.a/);
 });
 
 test('a tool that settles after its time changes nothing', async () => {
@@ -324,7 +332,8 @@ test('a process that ends leaves its runs to the next', () =>
       const model = new ScriptedModel((request) => JSON.stringify(results(request)));
       const runtime = new Runtime({ store: place, model, tools: [noted('first'), noted('second')], approve: () => true });
       const [run, ...none] = await runtime.runs();
-      assert.deepEqual([run.status, none], ['interrupted', []], name);
+      // Who was asked is gone: nobody has decided.
+      assert.deepEqual([run.status, none], [name === 'approve' ? 'waiting' : 'interrupted', []], name);
       const answer = await runtime.resume(run.runId);
       assert.equal(answer.status, 'done', name);
       assert.deepEqual(Object.keys(relayed(answer)), ['a', 'b'], name);
@@ -357,7 +366,7 @@ test('a worker that is ended leaves its runs to the others', () =>
       const found = async () => (await runtime.runs()).find((run) => run.title === kind);
       for (let i = 0; i < 100 && (await found()).status === 'running'; i++) await pause(20);
       const { status, runId } = await found();
-      assert.equal(status, 'interrupted', kind);
+      assert.equal(status, kind === 'approve' ? 'waiting' : 'interrupted', kind);
       assert.equal((await runtime.resume(runId)).text, 'made after all');
     }
   }));
@@ -471,7 +480,8 @@ test('each failure of a run has its code', async () => {
   await registry.addAll([{ id: 'kidney', name: 'kidney', summary: 'Treats diseases of the kidney.' }]);
   const inner = new Runtime({ registry, model: relay(['send']), tools: [tool({ name: 'send', effect: 'write', run: () => 'sent' })] });
   const asking = new Runtime({ registry, model: relay(['ask_kidney', { question: 'q' }]), tools: [await agentTool(inner, 'kidney')] });
-  assert.deepEqual(await told(asking), ['approval_required']);
+  const waiting = await asking.ask('q');
+  assert.deepEqual([waiting.status, waiting.pending.map(({ id, agent }) => [id, agent])], ['waiting', [['c0/c0', 'kidney']]]);
   const deep = new Runtime({ registry, model: scripted('the last') });
   let chain = deep;
   for (let depth = 0; depth < 6; depth++) chain = new Runtime({ registry, model: relay(['ask_kidney', { question: 'q' }]), tools: [await agentTool(chain, 'kidney')] });

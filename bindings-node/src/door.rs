@@ -427,6 +427,13 @@ impl Callback {
                 let _ = sender.try_send(Err(ended(env).unwrap_or(error)));
             }
         }));
+        // Before the call that is cancelled can be settled: else its Promise would be let go of twice.
+        let (way, rested) = (Arc::clone(&self.way), rest.clone());
+        let _wake = cancel.when_raised(move || {
+            if let Some(rest) = rested.clone() {
+                way.send(Box::new(move |env| wake(env, Some(&rest))));
+            }
+        });
         let answer = waiting(|| {
             loop {
                 match receiver.recv_timeout(POLL) {

@@ -77,10 +77,13 @@ export async function abortable<T>(
   if (signal.aborted) throw cancelled(signal);
   const cancel = new native.Cancel();
   let leave = () => {};
+  let hold: NodeJS.Timeout | undefined;
   const aborted = new Promise<never>((_, reject) => {
     leave = onAbort(signal, () => {
       cancel.cancel();
       if (giveUp) reject(cancelled(signal));
+      // A function that never answers holds no process; that the call has ended is still to be told.
+      else hold = setTimeout(() => {}, 10_000);
     });
   });
   try {
@@ -89,6 +92,7 @@ export async function abortable<T>(
     throw error instanceof Cancelled && signal.aborted ? cancelled(signal) : error;
   } finally {
     leave();
+    clearTimeout(hold);
   }
 }
 
