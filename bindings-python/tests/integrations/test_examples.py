@@ -44,7 +44,7 @@ def test_experts(capsys):
     runpy.run_path(str(EXAMPLES / "python" / "experts.py"), run_name="__main__")
     told = capsys.readouterr().out
     panel = told.split("The panel\n")[1].split("  relevance")[0].splitlines()
-    assert len(panel) == 7 and "FDA 510(k) strategist" in panel[0]
+    assert len(panel) == 7 and any("FDA 510(k) strategist" in member for member in panel[:2])
     assert "The decision: " in told and "The minority, " in told and "0 experts" in told
 
 
