@@ -1,11 +1,12 @@
 """How does an expert know what was said before, and how is it forgotten?"""
 
 import tempfile
+from typing import Any
 
 import quorate
 
 
-def say(request: dict) -> str:
+def say(request: dict[str, Any]) -> str:
     """A script stands for the model: it says what the person has told."""
     told = [message["content"] for message in request["messages"] if message["role"] == "user"]
     return f"You said {len(told)} things; the first was: {told[0]}"

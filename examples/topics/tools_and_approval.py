@@ -15,7 +15,7 @@ def order(code: str, count: int) -> str:
     return f"ordered {count} of {code}"
 
 
-def call(name: str, **arguments: object) -> dict:
+def call(name: str, **arguments: object) -> dict[str, object]:
     return {"tool_calls": [{"id": name, "name": name, "arguments": arguments}]}
 
 
