@@ -6,16 +6,23 @@ import { join } from 'node:path';
 
 import { Runtime, ScriptedModel } from 'quorate';
 
-/** A model that rates so, first alone and then with the others' ratings before it. */
+/**
+ * A model that rates so, first alone and then with the others' ratings before it.
+ * @param {number} first
+ * @param {number} then
+ * @param {string} reason
+ */
 function rater(first, then, reason) {
+  /** @param {import('quorate').ScriptedRequest} request */
   const rate = (request) => {
-    const alone = request.messages.at(-1).content.includes('Nobody has spoken yet');
+    const alone = String(request.messages.at(-1)?.content).includes('Nobody has spoken yet');
     return JSON.stringify({ number: alone ? first : then, confidence: 0.8, reasons: [{ text: reason }] });
   };
   // Members that share a model are not independent voters: each has its own.
   return new ScriptedModel(rate, { id: `scripted:${reason}` });
 }
 
+/** @type {import('quorate').PanelMemberInput[]} */
 const members = [
   { id: 'nephrology', model: rater(7, 7, 'the kidney copes') },
   { id: 'diabetes', model: rater(9, 8, 'it lowers glucose') },
@@ -29,15 +36,15 @@ const runtime = new Runtime({ model: new ScriptedModel([]) });
 const stream = runtime.stream.panel('How appropriate is metformin at an eGFR of 40?', { type: 'delphi', members });
 for await (const event of stream) {
   if (event.type !== 'round_end') continue;
-  const { median, q1, q3 } = event.result.delphi.items[0];
-  console.log(`round ${event.round}: median ${median}, quartiles ${q1} to ${q3}`);
+  const item = event.result.delphi?.items[0];
+  console.log(`round ${event.round}: median ${item?.median}, quartiles ${item?.q1} to ${item?.q3}`);
 }
 
 const panel = await stream.result();
-console.log(`decision: ${panel.score.decision} (${panel.score.level}), blind: ${panel.baseline.decision}, ended by ${panel.stoppedBy}`);
+console.log(`decision: ${panel.score?.decision} (${panel.score?.level}), blind: ${panel.baseline?.decision}, ended by ${panel.stoppedBy}`);
 console.log(`changed: ${panel.conformity.flips}, to what led: ${panel.conformity.toMajority}`);
 for (const { ballots } of panel.minority) {
-  for (const ballot of ballots) console.log(`minority: ${ballot.member} rates ${ballot.position}: ${ballot.reasons[0].text}`);
+  for (const ballot of ballots) console.log(`minority: ${ballot.member} rates ${ballot.position}: ${ballot.reasons[0]?.text}`);
 }
 
 // A page of who said what, which needs nothing from elsewhere.
