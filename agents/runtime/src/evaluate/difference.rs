@@ -96,7 +96,11 @@ pub(super) fn happenings(facts: &[Fact]) -> Vec<Happened> {
             }
             Fact::Cancelled => ("cancelled", String::new(), String::new()),
             Fact::Ended { status } => ("end", status.as_str().to_owned(), String::new()),
-            Fact::Resumed | Fact::Running { .. } | Fact::Decided { .. } | Fact::Waiting => continue,
+            Fact::Resumed
+            | Fact::Running { .. }
+            | Fact::Decided { .. }
+            | Fact::Waiting
+            | Fact::Noticed { .. } => continue,
         };
         out.push(Happened { kind: kind.to_owned(), about, text });
     }
