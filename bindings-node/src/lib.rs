@@ -13,6 +13,7 @@ mod eval;
 mod hits;
 mod kb;
 mod log;
+mod mcp;
 mod models;
 mod pool;
 mod retrieve;

@@ -79,7 +79,8 @@ interface Definition {
 
 const halves = new WeakMap<object, Native.NativeTool>();
 
-const MADE = Symbol('made');
+/** @internal */
+export const MADE = Symbol('made');
 
 /** Something that a model may have done; made by {@link tool}, {@link kbTool} and {@link agentTool}. A model's call takes it too. */
 export class RuntimeTool {

@@ -16,6 +16,7 @@ mod guest;
 mod hits;
 mod kb;
 mod log;
+mod mcp;
 mod metadata;
 mod models;
 mod runtime;
@@ -40,6 +41,7 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     agents::register(module)?;
     models::register(module)?;
     runtime::register(module)?;
+    mcp::register(module)?;
     consensus::register(module)
 }
 

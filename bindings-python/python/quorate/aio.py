@@ -32,6 +32,7 @@ from ._answer import Answer, RunEvent
 from ._errors import Cancelled, InvalidInput
 from ._hits import Hits
 from ._kb import KnowledgeBase
+from ._mcp import McpTools
 from ._models import Model, ModelEvent, ModelStream, Reply, Tool
 from ._runtime import Approve, Budget, Runtime, RunStream, Tools
 from ._talk import Conversation
@@ -44,6 +45,7 @@ __all__ = [
     "AsyncCrossEncoder",
     "AsyncEmbedder",
     "AsyncKnowledgeBase",
+    "AsyncMcpTools",
     "AsyncModel",
     "AsyncModelStream",
     "AsyncRunStream",
@@ -569,6 +571,13 @@ class AsyncRuntime(_Face[Runtime]):
         loop = asyncio.get_running_loop()
         stream = self._of.stream._resume(run_id, decisions, output, tools, approve, loop, whole=True)
         return await AsyncRunStream(stream).result()
+
+
+class AsyncMcpTools(_Face[McpTools]):
+    """The calls of :class:`quorate.McpTools`, awaited; ``await run(mcp_tools, command=[...])`` makes one."""
+
+    refresh = _twin(McpTools.refresh)
+    close = _twin(McpTools.close, "write")
 
 
 class Opening:

@@ -2,6 +2,7 @@
 
 mod answer;
 mod evaluate;
+mod mcp;
 mod run;
 mod talk;
 
@@ -9,6 +10,7 @@ pub use answer::{answer, event, failed, messages, pending, row};
 pub use evaluate::{
     agent_comparison, agent_report, agent_rows, change, evaluation, golden, judge, replayed, tasks,
 };
+pub use mcp::{mcp_changes, mcp_options, mcp_state};
 pub use run::{Run, flow, flow_when, whole};
 pub use talk::{conversation_options, facts, forgotten, said, turns};
 
