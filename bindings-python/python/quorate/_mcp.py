@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _quorate
-from ._errors import InvalidInput
 from ._record import Record, record
 from ._tools import Effect, Tool
 
@@ -131,14 +130,12 @@ def mcp_tools(
     What a server does wrong is ``tool_failed``, what it does not do in time ``tool_timeout``, with the server named. Codes of this call:
     ``invalid_argument``, those two.
     """
-    if isinstance(command, (str, bytes)):
-        raise InvalidInput("invalid_argument", "command is a text; the program and its arguments are expected, as a list")
     given: dict[str, Any] = {
-        "command": None if command is None else list(command),
+        "command": command,
         "url": url,
         "headers": headers,
         "env": env,
-        "cwd": None if cwd is None else os.fspath(cwd),
+        "cwd": os.fspath(cwd) if isinstance(cwd, os.PathLike) else cwd,
         "name": name,
         "prefix": prefix,
         "include": include,
