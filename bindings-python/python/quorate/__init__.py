@@ -40,6 +40,7 @@ from ._kb import (
     open,
 )
 from ._lexical import Lexical
+from ._mcp import McpTools, mcp_tools
 from ._models import (
     Model,
     ModelEvent,

@@ -4,6 +4,7 @@ import sys
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
 server = MCPServer("official", log_level="ERROR")
@@ -31,7 +32,7 @@ def years() -> list[int]:
 @server.tool(annotations=READ)
 def broken() -> str:
     """Always fails."""
-    raise ValueError("no such code")
+    raise ToolError("no such code")
 
 
 @server.tool()
