@@ -8,6 +8,7 @@ export { type AddOptions, type ChunkInput, type ChunkOptions, type ChunkStrategy
 export { type Answer, type AnswerCitation, type Candidate, type Check, type Pending, type Plan, type RunEvent, type RunEventBase, type RunInfo, type RunMode, type RunStatus, RunStream, type Step, } from './answer.js';
 export { Conversation, type ConversationOptions, type ConversationExport, Memory, type Turn, type UserFact } from './conversation.js';
 export { type LogEvent, onLog } from './log.js';
+export { type McpChanges, type McpOptions, McpTools, mcpTools } from './mcp.js';
 export * from './models.js';
 export * from './recording.js';
 export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams, StateStore } from './runtime.js';
