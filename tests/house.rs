@@ -216,7 +216,10 @@ fn light_crates_stay_light() {
         ("quorate-state", &["candle", "tokio", "lance", "arrow", "tantivy", "reqwest", "tokenizers"]),
         ("quorate-models", &["candle", "tokenizers", "minijinja", "llguidance", "lance", "arrow", "tantivy"]),
         ("quorate-agents", &["lance", "arrow", "datafusion", "tantivy", "prost-build"]),
-        ("quorate-mcp", &["lance", "arrow", "datafusion", "tantivy", "prost-build", "process-wrap", "oauth2"]),
+        (
+            "quorate-mcp",
+            &["lance", "arrow", "datafusion", "tantivy", "prost-build", "process-wrap", "oauth2"],
+        ),
     ];
     for (krate, heavy) in light {
         let mut cargo = Command::new(env!("CARGO"));
