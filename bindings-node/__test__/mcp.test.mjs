@@ -105,7 +105,7 @@ test('failures have their codes', async () => {
   await assert.rejects(scripted(newLog(), 'exit', { startTimeout: 20 }), (error) => error instanceof QuorateError && error.code === 'tool_failed' && /no configuration found/.test(error.message));
   await assert.rejects(scripted(newLog(), 'silent', { startTimeout: 1 }), { code: 'tool_timeout' });
   const log = newLog();
-  const tools = await scripted(log, 'normal', { timeout: 0.5, name: 'codes' });
+  const tools = await scripted(log, 'normal', { timeout: 2, name: 'codes' });
   const { came } = await results([tools], [['fail', {}], ['invalid', {}], ['slow', { seconds: 30 }]]);
   assert.deepEqual(came.map(([, error]) => error), ['tool_failed', 'tool_arguments', 'tool_timeout']);
   assert.match(came[0][0], /'codes'/);

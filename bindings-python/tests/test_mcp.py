@@ -118,12 +118,12 @@ def test_failures_have_their_codes(log):
             quorate.mcp_tools(**wrong)
         assert raised.value.code == "invalid_argument", wrong
     for mode, code, said in [
-        ("exit", "tool_failed", "no configuration found"), ("silent", "tool_timeout", "within 1 s"), ("garbage", "tool_timeout", "no messages")
+        ("exit", "tool_failed", "no configuration found"), ("silent", "tool_timeout", "within 4 s"), ("garbage", "tool_timeout", "no messages")
     ]:  # fmt: skip
         with pytest.raises(quorate.Unavailable, match=said) as raised:
-            scripted(log, mode, start_timeout=1 if code == "tool_timeout" else 20)
+            scripted(log, mode, start_timeout=4 if code == "tool_timeout" else 20)
         assert raised.value.code == code
-    with scripted(log, timeout=0.5, name="codes") as tools:
+    with scripted(log, timeout=2, name="codes") as tools:
         came, _ = results([tools], ("fail", {}), ("invalid", {}), ("slow", {"seconds": 30}))
         assert [error for _, error in came] == ["tool_failed", "tool_arguments", "tool_timeout"]
         assert "'codes'" in came[0][0]

@@ -23,6 +23,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// How often it is looked whether it has ended.
 const TICK: Duration = Duration::from_millis(5);
 /// How long the exit of the host waits for processes that were asked to terminate.
+#[cfg(unix)]
 const AT_EXIT: Duration = Duration::from_millis(300);
 /// How long an ended process's last words are waited for.
 const LISTENS: Duration = Duration::from_millis(100);

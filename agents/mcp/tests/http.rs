@@ -114,7 +114,7 @@ fn servers_that_cannot_be_used_have_their_codes() {
 fn a_call_that_takes_too_long_is_ended_and_the_server_is_told() {
     let log = Log::new();
     let server = Http::start("json", &log, 0);
-    let tools = McpTools::open(McpOptions { timeout: 0.5, ..server.options() }).unwrap();
+    let tools = McpTools::open(McpOptions { timeout: 2.0, ..server.options() }).unwrap();
     let called = call(&tools, "hang", json!({}));
     assert_eq!(called.code(), "tool_timeout", "{}", called.content);
     let id = log.wait("call")[0]["id"].clone();

@@ -110,15 +110,15 @@ fn failures_of_calls_have_their_codes_and_name_the_server() {
 #[test]
 fn servers_that_do_not_start_have_their_codes_and_say_why() {
     let log = Log::new();
-    let fast = |mode: &str| McpOptions { start_timeout: 1.0, ..stdio(mode, &log) };
+    let fast = |mode: &str| McpOptions { start_timeout: 4.0, ..stdio(mode, &log) };
     let long = |mode: &str| McpOptions { start_timeout: 20.0, ..stdio(mode, &log) };
     let mut keyed = long("exit");
     keyed.env.insert("API_KEY".to_owned(), "abcdefgh".to_owned());
     for (options, code, said) in [
         (McpOptions::command(["no-such-program-here"]), Code::ToolFailed, "cannot be started"),
         (keyed, Code::ToolFailed, "exit status: 2); its last words: no configuration found, key [key]"),
-        (fast("silent"), Code::ToolTimeout, "within 1 s"),
-        (fast("deaf"), Code::ToolTimeout, "within 1 s"),
+        (fast("silent"), Code::ToolTimeout, "within 4 s"),
+        (fast("deaf"), Code::ToolTimeout, "within 4 s"),
         (fast("garbage"), Code::ToolTimeout, "that are no messages, the first: Listening on port 80"),
         (long("endless"), Code::ToolFailed, "no messages, the first: aaaa"),
         (long("refusing"), Code::ToolFailed, "error -32000: no licence"),
@@ -159,11 +159,11 @@ fn a_server_of_the_newer_protocol_alone_is_understood() {
 #[test]
 fn a_call_that_takes_too_long_is_ended_and_the_server_is_told() {
     let log = Log::new();
-    let tools = McpTools::open(McpOptions { timeout: 0.5, ..stdio("normal", &log) }).unwrap();
+    let tools = McpTools::open(McpOptions { timeout: 2.0, ..stdio("normal", &log) }).unwrap();
     let begun = Instant::now();
     let called = call(&tools, "slow", json!({"seconds": 30}));
     assert_eq!(called.code(), "tool_timeout", "{}", called.content);
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(10));
     let id = log.wait("call")[0]["id"].clone();
     assert_eq!(log.wait("cancelled")[0]["id"], id);
     log.wait("stopped");
