@@ -159,10 +159,15 @@ fn a_server_of_the_newer_protocol_alone_is_understood() {
 #[test]
 fn a_call_that_takes_too_long_is_ended_and_the_server_is_told() {
     let log = Log::new();
-    let tools = McpTools::open(McpOptions { timeout: 2.0, ..stdio("normal", &log) }).unwrap();
+    let tools = McpTools::open(McpOptions { timeout: 4.0, ..stdio("normal", &log) }).unwrap();
     let begun = Instant::now();
     let called = call(&tools, "slow", json!({"seconds": 30}));
     assert_eq!(called.code(), "tool_timeout", "{}", called.content);
+    assert!(
+        called.content.contains("the MCP server 'python3': 'slow' did not end within 4 s"),
+        "{}",
+        called.content
+    );
     assert!(begun.elapsed() < Duration::from_secs(10));
     let id = log.wait("call")[0]["id"].clone();
     assert_eq!(log.wait("cancelled")[0]["id"], id);
