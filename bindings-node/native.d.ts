@@ -298,6 +298,20 @@ export declare class LanguageModel {
   get price(): string
 }
 
+/** The tools of a server. */
+export declare class McpServer {
+  /** What stands for all tools. */
+  all(): NativeTool
+  /** The tools that there are now. */
+  tools(): Array<NativeTool>
+  /** What is known of it, as JSON. */
+  get state(): string
+  /** Reads the list of tools again and accepts it; what has changed, as JSON. */
+  refresh(cancel?: Cancel | undefined | null): Promise<string>
+  /** Ends the server. */
+  close(): Promise<void>
+}
+
 /** The events of one answer. No thread of the host's waits for them. */
 export declare class ModelFlow {
   /** The events that have come, as JSON, at least one; undefined when none will come any more. One call at a time waits. */
@@ -485,6 +499,9 @@ export declare function messageSchema(): string
 
 /** Opens the knowledge base in a folder, or in memory for `null`. */
 export declare function open(place: unknown, embedder: Embedder | undefined | null, options: unknown, progress?: unknown | undefined | null): Promise<KnowledgeBase>
+
+/** Starts or reaches a server. */
+export declare function openMcp(options: unknown, cancel?: Cancel | undefined | null): Promise<McpServer>
 
 /** Opens a model as `LanguageModel.open` does, on another thread. */
 export declare function openModel(name: unknown, options: unknown, fallback: Fallback): Promise<LanguageModel>

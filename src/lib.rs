@@ -10,6 +10,7 @@ mod sources;
 pub use quorate_agents as agents;
 pub use quorate_consensus as consensus;
 pub use quorate_core as core;
+pub use quorate_mcp as mcp;
 pub use quorate_models as models;
 pub use quorate_rag as rag;
 pub use quorate_runtime as runtime;

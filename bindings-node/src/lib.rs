@@ -15,6 +15,7 @@ mod held;
 mod hits;
 mod kb;
 mod log;
+mod mcp;
 mod models;
 mod panel;
 mod pool;

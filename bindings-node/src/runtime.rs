@@ -36,7 +36,7 @@ pub struct NativeStateStore {
 
 /// Something that a model may have done.
 #[napi(js_name = "NativeTool")]
-pub struct NativeTool(Arc<dyn Tool>);
+pub struct NativeTool(pub(crate) Arc<dyn Tool>);
 
 /// What a host adds to a question: tools, who approves, a conversation.
 #[napi(js_name = "Helpers")]

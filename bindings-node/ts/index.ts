@@ -144,6 +144,7 @@ export {
   type ResumePanelOptions,
 } from './panel.js';
 export type { ProgressFunction } from './progress.js';
+export { type McpChanges, type McpOptions, McpTools, mcpTools } from './mcp.js';
 export * from './models.js';
 export * from './recording.js';
 export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams, StateStore } from './runtime.js';

@@ -83,7 +83,8 @@ const halves = new WeakMap<object, Native.NativeTool>();
 /** What tools are that are functions. */
 const definitions = new WeakMap<object, Definition>();
 
-const MADE = Symbol('made');
+/** @internal */
+export const MADE = Symbol('made');
 
 /** Something that a model may have done; made by {@link tool}, {@link kbTool} and {@link agentTool}. A model's call takes it too. */
 export class RuntimeTool {

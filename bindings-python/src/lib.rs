@@ -17,6 +17,7 @@ mod guest;
 mod hits;
 mod kb;
 mod log;
+mod mcp;
 mod metadata;
 mod models;
 mod panel;
@@ -43,6 +44,7 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     models::register(module)?;
     runtime::register(module)?;
     panel::register(module)?;
+    mcp::register(module)?;
     consensus::register(module)
 }
 

@@ -36,7 +36,7 @@ pub struct StateStore {
 
 /// Something that a model may have done; ``quorate.Tool`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "NativeTool")]
-pub struct NativeTool(Arc<dyn Tool>);
+pub struct NativeTool(pub Arc<dyn Tool>);
 
 /// Experts that answer; ``quorate.Runtime`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "Runtime")]

@@ -33,6 +33,7 @@ MESSAGE = 4000
 """The longest message."""
 
 DOCUMENTS = [{"id": f"d{i}", "text": f"Document {i} on metformin and glucose.", "metadata": {"i": i}} for i in range(5)]
+MCP_SERVER = Path(__file__).resolve().parents[2] / "agents" / "mcp" / "tests" / "servers" / "stdio.py"
 AGENT = {"id": "kidney", "name": "Nephrologist", "summary": "Treats diseases of the kidney."}
 RATINGS = [["a", "b", "a", "b"], ["a", "b", "b", "b"], ["a", "a", "a", "b"]]
 RANKS = [[1, 2, 3, 4], [2, 1, 3, 4], [1, 2, 4, 3]]
@@ -272,6 +273,7 @@ BY_CALL = {
     "Runtime": {"model": lambda host: host.model}, "Judge": {"model": lambda host: host.model}, "agent_tool": {"id": "kidney"},
     "Runtime.resume_panel": {"run_id": lambda host: host.runtime.panel("What harms the kidney?").run_id},
     "resume_panel": {"run_id": lambda host: host.runtime.panel("What harms the kidney?").run_id},
+    "mcp_tools": {"command": lambda host: [sys.executable, str(MCP_SERVER), "normal", str(host.folder / "mcp")]},
     "evaluate_agents": {"repeat": 1}, "tool": {"function": lambda host: working},
     "Model": {"name": "openai:m", "api_key": "key"}, "replay": {"path": lambda host: host.folder / "case.jsonl"},
 }

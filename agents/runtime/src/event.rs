@@ -119,6 +119,7 @@ pub(crate) fn events_of(fact: &Fact, after: &Machine) -> Vec<Sketch> {
             vec![sketch("waiting", json!({"pending": after.pending(), "result": after.answer()}))]
         }
         Fact::Checked { checks } => vec![sketch("check", json!({"checks": checks}))],
+        Fact::Noticed { message } => vec![sketch("warning", json!({"message": message}))],
         Fact::Cancelled => Vec::new(),
         Fact::Ended { status, .. } => {
             let result = json!(after.answer());

@@ -130,6 +130,11 @@ pub(crate) enum Fact {
         /// What was found.
         checks: Vec<Check>,
     },
+    /// Tools of somebody else have changed.
+    Noticed {
+        /// Which, in words.
+        message: String,
+    },
     /// The caller ended the run.
     Cancelled,
     /// The run is over.

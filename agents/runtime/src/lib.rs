@@ -59,6 +59,6 @@ pub use question::{CheckOutput, Question, Resume};
 pub use runtime::{MAX_QUESTION_BYTES, Runtime, RuntimeOptions};
 pub use standins::{offline_tool_names, offline_tools};
 pub use stream::RunStream;
-pub use tool::{Effect, FunctionTool, Tool, ToolCard, ToolContext};
+pub use tool::{Effect, FunctionTool, Tool, ToolCard, ToolContext, ToolNews};
 pub use tools::{agent_tool, sources_tool};
 pub use view::RunView;

@@ -26,7 +26,7 @@ use crate::names::{fresh_id, title};
 use crate::prompt;
 use crate::question::same_question;
 pub use crate::question::{CheckOutput, Question, Resume};
-use crate::tool::{Tool, check_tools};
+use crate::tool::{InUse, Tool, check_tools};
 use crate::view::{RunView, STATUSES, finished, no_panel, replayed, seen, stands};
 
 /// What journals of asked experts are called in the store.
@@ -104,7 +104,7 @@ impl Runtime {
     /// Errors: `invalid_argument` where nothing could answer, two tools have one name, or an option is outside its domain.
     pub fn new(options: RuntimeOptions) -> Result<Self> {
         options.budget.validate()?;
-        check_tools(&options.tools)?;
+        check_tools(&InUse::of(&options.tools).tools)?;
         let extractive = options.model.as_ref().is_none_or(|model| model.id() == extractive::EXTRACTIVE);
         if extractive && options.sources.is_none() {
             let message = "a runtime needs a model, or a knowledge base whose sentences answer";
@@ -133,7 +133,7 @@ impl Runtime {
 
     /// The same runtime with other tools, and with somebody else who decides. Errors: `invalid_argument`.
     pub fn with(&self, tools: Vec<Arc<dyn Tool>>, approve: Option<Arc<dyn Approve>>) -> Result<Self> {
-        check_tools(&tools)?;
+        check_tools(&InUse::of(&tools).tools)?;
         let inner = &self.0;
         Ok(Runtime(Arc::new(Inner {
             registry: inner.registry.clone(),
@@ -175,9 +175,9 @@ impl Runtime {
         listener: Option<Listener>,
         nested: Option<Nested>,
     ) -> Result<Answer> {
-        let tools = question.tools.clone().unwrap_or_else(|| self.0.tools.clone());
+        let in_use = self.in_use(question.tools.as_deref());
         let approve = question.approve.clone().or_else(|| self.0.approve.clone());
-        let mut spec = self.spec(&question, &tools, approve.is_some(), nested.as_ref())?;
+        let mut spec = self.spec(&question, &in_use.tools, approve.is_some(), nested.as_ref())?;
         let ledger = match &nested {
             Some(nested) => nested.ledger.clone(),
             None => Ledger::new(spec.budget.clone(), Spent::default()),
@@ -216,7 +216,7 @@ impl Runtime {
             Machine::new(run.id()),
             run,
             1,
-            tools,
+            in_use,
             approve,
             ledger,
             question.cancel.clone(),
@@ -338,7 +338,7 @@ impl Runtime {
         if !ends {
             priced(self.0.model.as_ref(), &ledger)?;
         }
-        let tools = going_on.tools.unwrap_or_else(|| self.0.tools.clone());
+        let in_use = self.in_use(going_on.tools.as_deref());
         let approve = going_on.approve.or_else(|| self.0.approve.clone());
         let seq = entries.last().map_or(0, |entry| entry.seq);
         let mut drive = Drive::new(
@@ -346,7 +346,7 @@ impl Runtime {
             machine,
             run,
             seq,
-            tools,
+            in_use,
             approve,
             ledger,
             going_on.cancel,
@@ -515,6 +515,10 @@ impl Runtime {
         })
     }
 
+    fn in_use(&self, given: Option<&[Arc<dyn Tool>]>) -> InUse {
+        InUse::of(given.unwrap_or(&self.0.tools))
+    }
+
     fn agent(&self, id: &str) -> Result<Agent> {
         let Some(registry) = &self.0.registry else {
             return Err(Error::invalid(format!("agent '{id}' is named, but the runtime has no registry")));
@@ -527,9 +531,9 @@ impl Runtime {
     /// The messages that the first request to the model would have. Nothing is sent, and nothing is kept.
     /// Errors: those of [`Runtime::ask`] before anything is asked.
     pub fn prompt(&self, question: Question) -> Result<Vec<Message>> {
-        let tools = question.tools.clone().unwrap_or_else(|| self.0.tools.clone());
+        let in_use = self.in_use(question.tools.as_deref());
         let approver = question.approve.is_some() || self.0.approve.is_some();
-        let mut spec = self.spec(&question, &tools, approver, None)?;
+        let mut spec = self.spec(&question, &in_use.tools, approver, None)?;
         if let Some(talk) = &question.talk {
             spec.conversation.splice(0..0, talk.take(&question.text, None, &question.cancel)?.messages);
         }
@@ -544,7 +548,7 @@ impl Runtime {
             Machine::new(run.id()),
             run,
             0,
-            tools,
+            in_use,
             None,
             ledger,
             question.cancel,

@@ -149,6 +149,52 @@ pub trait Tool: Send + Sync {
     /// Runs one call; its arguments fit the schema. It looks at the flag of `context` between steps: after its time it is
     /// not waited for any more. What it gives goes to the model as text; what is no text as JSON.
     fn run(&self, arguments: Map<String, Value>, context: &ToolContext) -> Result<Value>;
+
+    /// The tools in whose place it stands, as they are at present; `None`: it stands for itself. Each question has those that
+    /// there are when it is asked.
+    fn members(&self) -> Option<Vec<Arc<dyn Tool>>> {
+        None
+    }
+
+    /// Where it is told that the tool has changed.
+    fn news(&self) -> Option<Arc<dyn ToolNews>> {
+        None
+    }
+}
+
+/// Tells of tools that are not the same for ever, since somebody else defines them.
+pub trait ToolNews: Send + Sync {
+    /// What has changed since the number that an earlier call gave, in sentences for whoever asked, and the number of today;
+    /// `None` asks for the number only.
+    fn since(&self, seen: Option<u64>) -> (u64, Vec<String>);
+}
+
+/// The tools of one question, and where changes of them are told.
+pub(crate) struct InUse {
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) news: Vec<(Arc<dyn ToolNews>, u64)>,
+}
+
+impl InUse {
+    /// The tools that `given` stand for now.
+    pub(crate) fn of(given: &[Arc<dyn Tool>]) -> Self {
+        let mut news: Vec<(Arc<dyn ToolNews>, u64)> = Vec::new();
+        let mut tools = Vec::with_capacity(given.len());
+        for tool in given {
+            // Before the tools: what changes between the two is told.
+            if let Some(told) = tool.news()
+                && !news.iter().any(|(other, _)| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&told)))
+            {
+                let (number, _) = told.since(None);
+                news.push((told, number));
+            }
+            match tool.members() {
+                Some(members) => tools.extend(members),
+                None => tools.push(Arc::clone(tool)),
+            }
+        }
+        InUse { tools, news }
+    }
 }
 
 /// What a tool is told about a call.

@@ -7,7 +7,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import * as quorate from 'quorate';
 
@@ -19,6 +19,9 @@ const MOST_TIME = 60_000;
 const MOST_MEMORY = 1500;
 /** The longest message. */
 const MOST_MESSAGE = 4000;
+
+/** A server of tools. */
+const MCP_SERVER = fileURLToPath(new URL('../../../agents/mcp/tests/servers/stdio.py', import.meta.url));
 
 const { consensus } = quorate;
 
@@ -181,6 +184,7 @@ class Host {
     await registry.save(join(this.folder, 'agents.yaml'));
     this.card = JSON.stringify(await registry.exportCard('kidney')).replaceAll('kidney', 'other');
     this.base = await quorate.open(null);
+    this.tools = await quorate.mcpTools(this.server());
     this.runtime = new quorate.Runtime({ registry, model: new quorate.ScriptedModel(() => '5 mg') });
     this.over = [];
     for (let i = 0; i < 100; i++) this.over.push((await this.runtime.ask('glucose', { agent: 'kidney' })).runId);
@@ -188,6 +192,11 @@ class Host {
     this.panel = await this.runtime.panel('glucose', { members: ['kidney'] });
     this.report = await quorate.evaluateAgents(this.runtime, TASKS, { repeat: 1 });
     writeFileSync(join(this.folder, 'tasks.json'), JSON.stringify(TASKS));
+  }
+
+  /** What starts a server of tools. */
+  server() {
+    return { command: ['python3', MCP_SERVER, 'normal', join(this.folder, 'mcp')] };
   }
 
   async kb() {
@@ -233,6 +242,7 @@ class Host {
       AgentReport: () => this.report,
       PanelAnswer: () => this.panel,
       Memory: () => this.runtime.memory,
+      McpTools: () => this.tools,
       Conversation: () => this.runtime.conversation(),
       OnlineDawidSkene: () => {
         const online = new consensus.OnlineDawidSkene(['x', 'y']);
@@ -282,6 +292,7 @@ const BY_CALL = {
   'Runtime.ask': { options: () => ({ agent: 'kidney' }) }, 'Runtime.prompt': { options: () => ({ agent: 'kidney' }) },
   'Runtime.delete': { runId: (host) => host.over.pop() }, 'Memory.forget': { id: null }, 'Conversation.forget': { which: null }, agentTool: { id: 'kidney' },
   'Conversation.add': { messages: () => [{ role: 'user', content: 'q' }] },
+  mcpTools: { options: (host) => host.server() },
   tool: { options: () => ({ name: 'look', run: () => 'seen' }) },
   'AgentReport.report': { path: (host) => host.place() }, 'PanelAnswer.report': { path: (host) => host.place() },
   'Runtime.resumePanel': { runId: (host) => host.panel.runId }, loadTasks: { path: (host) => join(host.folder, 'tasks.json') },

@@ -40,6 +40,7 @@ from ._kb import (
     open,
 )
 from ._lexical import Lexical
+from ._mcp import McpTools, mcp_tools
 from ._models import (
     Model,
     ModelEvent,
@@ -120,6 +121,7 @@ __all__ = [
     "Match",
     "Matches",
     "Member",
+    "McpTools",
     "Memory",
     "Model",
     "ModelEvent",
@@ -171,6 +173,7 @@ __all__ = [
     "golden_tasks",
     "kb_tool",
     "load_beir",
+    "mcp_tools",
     "message_schema",
     "open",
     "read_trec_run",

@@ -38,6 +38,7 @@ from ._asking import (
 from ._await import Face, run, run_on, twin_of
 from ._hits import Hits
 from ._kb import KnowledgeBase
+from ._mcp import McpTools
 
 if TYPE_CHECKING:
     from ._record import Record
@@ -48,6 +49,7 @@ __all__ = [
     "AsyncCrossEncoder",
     "AsyncEmbedder",
     "AsyncKnowledgeBase",
+    "AsyncMcpTools",
     "AsyncMemory",
     "AsyncModel",
     "AsyncModelStream",
@@ -203,6 +205,13 @@ class AsyncCrossEncoder(Face[_quorate.CrossEncoder]):
     """The calls of :class:`quorate.CrossEncoder`, awaited."""
 
     score = twin_of(_quorate.CrossEncoder.score)
+
+
+class AsyncMcpTools(Face[McpTools]):
+    """The calls of :class:`quorate.McpTools`, awaited; ``await run(mcp_tools, command=[...])`` makes one."""
+
+    refresh = twin_of(McpTools.refresh)
+    close = twin_of(McpTools.close, "write")
 
 
 class Opening:

@@ -3,6 +3,7 @@
 mod answer;
 mod evaluate;
 mod panel;
+mod mcp;
 mod run;
 mod talk;
 
@@ -12,6 +13,7 @@ pub use evaluate::{
     task, tasks, verdict,
 };
 pub use panel::{PanelModels, answer_of, check_member, page, panel, panel_options, resumed, rows, session};
+pub use mcp::{mcp_changes, mcp_options, mcp_state};
 pub use run::{Run, flow, flow_when, whole};
 pub use talk::{conversation_options, facts, forgotten, said, turns};
 

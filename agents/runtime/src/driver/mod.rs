@@ -29,7 +29,7 @@ use crate::event::{Event, LAST_KINDS, Sketch, events_of};
 use crate::fact::{Fact, Status};
 use crate::machine::{Action, Machine};
 use crate::runtime::{CheckOutput, Inner};
-use crate::tool::Tool;
+use crate::tool::{InUse, Tool, ToolNews};
 use watch::Watched;
 
 /// What is shown while a run goes on.
@@ -41,6 +41,8 @@ pub(crate) struct Drive {
     pub(crate) machine: Machine,
     pub(crate) run: Arc<Run>,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
+    /// Where changes of the tools are told, and what of it is known.
+    news: Vec<(Arc<dyn ToolNews>, u64)>,
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// What else than its schema the answer's data has to fit.
     pub(crate) check_output: Option<CheckOutput>,
@@ -79,7 +81,7 @@ impl Drive {
         machine: Machine,
         run: Run,
         seq: u64,
-        tools: Vec<Arc<dyn Tool>>,
+        in_use: InUse,
         approve: Option<Arc<dyn Approve>>,
         ledger: Ledger,
         cancel: Cancel,
@@ -93,7 +95,8 @@ impl Drive {
             inner,
             machine,
             run,
-            tools,
+            tools: in_use.tools,
+            news: in_use.news,
             approve,
             check_output: None,
             ledger,
@@ -161,6 +164,7 @@ impl Drive {
             if self.watched.cancelled()? && !self.is_stopped() {
                 self.note(Fact::Cancelled)?;
             }
+            self.announce()?;
             let mut due = self.machine.due();
             let Some(first) = due.first() else {
                 return Err(Error::new(Code::Internal, "a run has nothing to do and is not over"));
@@ -181,6 +185,19 @@ impl Drive {
                 }
             }
         }
+    }
+
+    /// Says which tools have changed; the run keeps those that it has.
+    fn announce(&mut self) -> Result<()> {
+        for at in 0..self.news.len() {
+            let (told, seen) = &mut self.news[at];
+            let (number, lines) = told.since(Some(*seen));
+            *seen = number;
+            for message in lines {
+                self.note(Fact::Noticed { message })?;
+            }
+        }
+        Ok(())
     }
 
     /// Finds who answers and from what, as far as that comes before the first request to the model.

@@ -100,6 +100,7 @@ pub(super) fn happenings(facts: &[Fact]) -> Vec<Happened> {
             | Fact::Running { .. }
             | Fact::Asks { .. }
             | Fact::Warned { .. }
+            | Fact::Noticed { .. }
             | Fact::Used { .. }
             | Fact::Decided { .. }
             | Fact::Waiting { .. } => continue,

@@ -26,7 +26,7 @@ use crate::machine::{Machine, PLAN_ID, Pending};
 use crate::names::title;
 use crate::prompt;
 use crate::runtime::{KIND, Runtime, RuntimeOptions};
-use crate::tool::{Tool, ToolCard, ToolContext};
+use crate::tool::{InUse, Tool, ToolCard, ToolContext};
 
 /// Recorded calls that an error shows.
 const MOST_SHOWN: usize = 5;
@@ -140,7 +140,7 @@ impl Runtime {
             Machine::new(run.id()),
             run,
             0,
-            tools,
+            InUse { tools, news: Vec::new() },
             Some(approve),
             ledger,
             change.cancel.clone(),

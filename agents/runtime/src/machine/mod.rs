@@ -263,6 +263,7 @@ impl Machine {
             Fact::Decided { id, decision } => self.decided(id, decision),
             Fact::Waiting { .. } => self.waiting = true,
             Fact::Checked { checks } => self.checked(checks),
+            Fact::Noticed { .. } => {}
             Fact::Cancelled => {
                 self.cancelled = true;
                 self.stopped_by = Some("cancelled".to_owned());

@@ -1,0 +1,155 @@
+//! Do the tools of a server over streamable HTTP work: as JSON and as events, with sessions and without, and when it fails?
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Http, Log, call, calls, runtime, wait};
+use quorate_core::Code;
+use quorate_mcp::{McpOptions, McpTools};
+use serde_json::json;
+
+#[test]
+fn json_events_and_no_sessions_are_all_understood() {
+    for mode in ["json", "sse", "stateless"] {
+        let log = Log::new();
+        let server = Http::start(mode, &log, 0);
+        let mut options = server.options();
+        options.headers.insert("X-Extra".to_owned(), "7".to_owned());
+        let tools = McpTools::open(options).unwrap();
+        assert_eq!(tools.names().len(), 23, "{mode}");
+        let called = call(&tools, "lookup", json!({"code": "C17"}));
+        assert_eq!((called.content.as_str(), called.code()), ("C17 means catheter", "none"), "{mode}");
+        for (name, code) in
+            [("fail", "tool_failed"), ("invalid", "tool_arguments"), ("broken", "tool_failed")]
+        {
+            let called = call(&tools, name, json!({}));
+            assert_eq!(called.code(), code, "{mode}: {}", called.content);
+        }
+        let posts = log.entries("post");
+        assert!(posts.iter().all(|post| post["extra"] == "7"), "{mode}");
+        let call = posts.iter().find(|post| post["method"] == "tools/call").unwrap();
+        assert_eq!(call["accept"], "text/event-stream, application/json", "{mode}");
+        assert_eq!(call["version"], "2025-11-25", "{mode}");
+        assert_eq!(call["session"].is_string(), mode != "stateless", "{mode}");
+        tools.close();
+        if mode != "stateless" {
+            assert_eq!(log.entries("delete")[0]["session"], call["session"]);
+        }
+        let error = call_closed(&tools);
+        assert!(error.contains("has been closed"), "{error}");
+    }
+}
+
+fn call_closed(tools: &McpTools) -> String {
+    let called = call(tools, "lookup", json!({"code": "C17"}));
+    assert_eq!(called.code(), "tool_failed");
+    called.content
+}
+
+#[test]
+fn an_expired_session_is_begun_anew() {
+    let log = Log::new();
+    let server = Http::start("json", &log, 0);
+    let tools = McpTools::open(server.options()).unwrap();
+    let runtime = runtime(vec![tools.set()]);
+    // A call that writes too: what the server does not know, it has not done.
+    for name in ["lookup", "send"] {
+        std::fs::write(log.path().with_extension("expire"), "").unwrap();
+        let called = calls(&runtime, &[(name, json!({"code": "C17"}))]).remove(0);
+        assert_eq!(called.code(), "none", "{}", called.content);
+        assert_eq!(log.entries("call").iter().filter(|call| call["tool"] == name).count(), 1);
+    }
+    assert_eq!(log.entries("initialize").len(), 3);
+}
+
+#[test]
+fn a_key_is_sent_with_each_request_and_shows_nowhere() {
+    let log = Log::new();
+    let server = Http::start("guarded", &log, 0);
+    let with = |value: &str| {
+        let mut options = server.options();
+        options.headers.insert("Authorization".to_owned(), value.to_owned());
+        McpTools::open(options)
+    };
+    let tools = with("Bearer abcdefgh").unwrap();
+    assert_eq!(call(&tools, "lookup", json!({"code": "C17"})).code(), "none");
+    let called = call(&tools, "invalid", json!({}));
+    assert!(called.content.contains("the key is [key]"), "{}", called.content);
+    let error = with("Bearer abcdefgx").unwrap_err();
+    assert_eq!(error.code(), Code::ToolFailed);
+    assert!(!error.message().contains("abcdefgx"), "{error}");
+    assert!(error.message().to_lowercase().contains("auth"), "{error}");
+    assert!(McpTools::open(server.options()).is_err());
+}
+
+#[test]
+fn servers_that_cannot_be_used_have_their_codes() {
+    let log = Log::new();
+    for (mode, said) in [("failing", "500"), ("page", "content type"), ("away", "307")] {
+        let server = Http::start(mode, &log, 0);
+        let error = McpTools::open(server.options()).unwrap_err();
+        assert_eq!(error.code(), Code::ToolFailed, "{error}");
+        assert!(error.message().to_lowercase().contains(said), "{mode}: {error}");
+        let named = format!("the MCP server 'http://127.0.0.1:{}/mcp'", server.port);
+        assert!(error.message().starts_with(&named), "{error}");
+    }
+    let error =
+        McpTools::open(McpOptions::url("http://user:abcdefgh@127.0.0.1:1/mcp?key=ijklmnop")).unwrap_err();
+    assert_eq!(error.code(), Code::ToolFailed);
+    assert!(!error.message().contains("abcdefgh") && !error.message().contains("ijklmnop"), "{error}");
+    // One that takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", silent.local_addr().unwrap());
+    let begun = Instant::now();
+    let error = McpTools::open(McpOptions { start_timeout: 0.5, ..McpOptions::url(url) }).unwrap_err();
+    assert_eq!(error.code(), Code::ToolTimeout, "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_ended_and_the_server_is_told() {
+    let log = Log::new();
+    let server = Http::start("json", &log, 0);
+    let tools = McpTools::open(McpOptions { timeout: 2.0, ..server.options() }).unwrap();
+    let called = call(&tools, "hang", json!({}));
+    assert_eq!(called.code(), "tool_timeout", "{}", called.content);
+    let id = log.wait("call")[0]["id"].clone();
+    assert_eq!(log.wait("cancelled")[0]["id"], id);
+    assert_eq!(call(&tools, "lookup", json!({"code": "C17"})).code(), "none");
+}
+
+#[test]
+fn a_server_that_was_away_is_found_again_where_a_call_may_be_repeated() {
+    let log = Log::new();
+    let server = Http::start("json", &log, 0);
+    let tools = McpTools::open(server.options()).unwrap();
+    let port = server.port;
+    drop(server);
+    let called = call(&tools, "lookup", json!({"code": "C17"}));
+    assert_eq!(called.code(), "tool_failed", "{}", called.content);
+    assert!(called.content.contains("127.0.0.1"), "{}", called.content);
+    let _server = Http::start("json", &log, port);
+    assert_eq!(call(&tools, "lookup", json!({"code": "C17"})).code(), "none");
+}
+
+#[test]
+fn a_changed_list_is_announced_over_the_stream() {
+    let log = Log::new();
+    let server = Http::start("json", &log, 0);
+    let tools = McpTools::open(server.options()).unwrap();
+    log.wait("stream");
+    let runtime = runtime(vec![tools.set()]);
+    let called = calls(&runtime, &[("grow", json!({})), ("slow", json!({"seconds": 1}))]);
+    assert_eq!(called[1].code(), "none");
+    wait("the new tool", || tools.names().contains(&"extra".to_owned()).then_some(()));
+    let warnings = called[1].warnings();
+    assert!(
+        warnings.iter().any(|said| said.contains("came: extra") && said.contains("went: picture")),
+        "{warnings:?}"
+    );
+    assert_eq!(calls(&runtime, &[("extra", json!({}))])[0].content, "done extra");
+}
