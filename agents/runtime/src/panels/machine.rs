@@ -454,10 +454,11 @@ impl Machine {
         let spec = self.spec().filter(|spec| spec.anonymous)?;
         let of = spec.seats.iter().flat_map(|seat| [seat.id.as_str(), seat.name(), seat.model.as_str()]);
         let judge = spec.judge.iter().map(|(model, _)| model.as_str());
+        let models = spec.seats.iter().map(|seat| seat.model.as_str()).chain(judge.clone());
         let mut anyway: Vec<&str> = vec![&spec.question];
         anyway.extend(spec.options.iter().map(String::as_str));
         anyway.extend(self.passages.iter().flatten().map(|passage| passage.text.as_str()));
-        Some(Names::new(of.chain(judge), &anyway))
+        Some(Names::new(of.chain(judge).chain(models.filter_map(prompt::bare)), &anyway))
     }
 
     /// An ask for a ballot.

@@ -13,6 +13,8 @@ use crate::fence;
 
 /// Tokens of one statement that others read; of a longer one, head and tail.
 const SHOWN_TOKENS: usize = 500;
+/// Tokens of the position that a statement speaks for.
+const POSITION_TOKENS: usize = 200;
 /// What stands in the place of a name.
 const SOMEBODY: &str = "[a member]";
 /// Names shorter than this are not looked for in what is said.
@@ -251,52 +253,95 @@ pub(crate) struct Statement<'a> {
 
 /// Names that what is said must not tell.
 pub(crate) struct Names {
-    names: Vec<String>,
+    /// The longer ones first, since some hold others.
+    names: Vec<Name>,
+}
+
+struct Name {
+    letters: Vec<char>,
+    /// Only as it is written: in small letters it is a word that everybody reads anyway.
+    exact: bool,
 }
 
 impl Names {
-    /// Those among `names` that the texts, which everybody reads anyway, do not have.
+    /// Those among `names` that the texts, which everybody reads anyway, do not have. What has no letter is a number, and what
+    /// is short and has no digit may be any word.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>, read_anyway: &[&str]) -> Self {
-        let mut names: Vec<String> = names
-            .filter(|name| name.chars().count() >= SHORTEST_NAME)
-            .filter(|name| !read_anyway.iter().any(|text| has_word(text, name).is_some()))
-            .map(str::to_owned)
-            .collect();
-        // The longer ones first, since some hold others.
-        names.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
-        names.dedup();
+        let tells = |name: &&str| {
+            let least =
+                if name.contains(|c: char| c.is_numeric()) { SHORTEST_NAME - 1 } else { SHORTEST_NAME };
+            name.chars().count() >= least && name.contains(char::is_alphabetic)
+        };
+        let read = |name: &Name| read_anyway.iter().any(|text| name.first(text).is_some());
+        let of = |name: &str| {
+            let mut name = Name { letters: name.chars().collect(), exact: true };
+            if read(&name) {
+                return None;
+            }
+            name.exact = false;
+            name.exact = read(&name);
+            Some(name)
+        };
+        let mut names: Vec<Name> = names.filter(tells).filter_map(of).collect();
+        names.sort_by(|a, b| b.letters.len().cmp(&a.letters.len()).then_with(|| a.letters.cmp(&b.letters)));
+        names.dedup_by(|a, b| a.letters == b.letters);
         Names { names }
     }
 
     /// The text without the names.
     pub(crate) fn hide(&self, text: &str) -> String {
-        let mut out = text.to_owned();
-        for name in &self.names {
-            let mut from = 0;
-            while let Some(at) = has_word(&out[from..], name) {
-                let at = from + at;
-                out.replace_range(at..at + name.len(), SOMEBODY);
-                from = at + SOMEBODY.len();
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        let mut before = None;
+        while let Some(c) = rest.chars().next() {
+            let found = self.names.iter().find_map(|name| name.at_start(before, rest));
+            match found {
+                Some(length) => {
+                    out.push_str(SOMEBODY);
+                    before = rest[..length].chars().next_back();
+                    rest = &rest[length..];
+                }
+                None => {
+                    out.push(c);
+                    before = Some(c);
+                    rest = &rest[c.len_utf8()..];
+                }
             }
         }
         out
     }
 }
 
-/// Where a name stands in a text as a word of its own.
-fn has_word(text: &str, name: &str) -> Option<usize> {
-    let mut from = 0;
-    while let Some(at) = text[from..].find(name) {
-        let at = from + at;
-        let before = text[..at].chars().next_back();
-        let after = text[at + name.len()..].chars().next();
+impl Name {
+    /// Bytes of the name where the text begins with it as a word of its own; `before` is the letter before the text.
+    fn at_start(&self, before: Option<char>, text: &str) -> Option<usize> {
         let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        if !part(before) && !part(after) {
-            return Some(at);
+        let alike = |a: char, b: char| a == b || (!self.exact && a.to_lowercase().eq(b.to_lowercase()));
+        let mut letters = text.chars();
+        let mut length = 0;
+        for letter in &self.letters {
+            let other = letters.next().filter(|other| alike(*letter, *other))?;
+            length += other.len_utf8();
         }
-        from = at + name.chars().next().map_or(1, char::len_utf8);
+        (!part(before) && !part(letters.next())).then_some(length)
     }
-    None
+
+    /// Where it stands in a text.
+    fn first(&self, text: &str) -> Option<usize> {
+        let mut before = None;
+        text.char_indices().find_map(|(at, c)| {
+            let found = self.at_start(before, &text[at..]).map(|_| at);
+            before = Some(c);
+            found
+        })
+    }
+}
+
+/// What a model is called without who serves it, as models call themselves; `None` where that may be any word.
+pub(crate) fn bare(model: &str) -> Option<&str> {
+    let (host, name) = model.split_once(':')?;
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    (host != "scripted" && name.contains(|c: char| !c.is_alphabetic())).then_some(name)
 }
 
 /// Statements in their fences, one below the other.
@@ -306,7 +351,8 @@ pub(crate) fn statements<'a>(all: impl Iterator<Item = Statement<'a>>, names: Op
     let mut out = Vec::new();
     for one in all {
         let by = one.by.map(|by| format!(" by=\"{}\"", line(by))).unwrap_or_default();
-        let of = one.of.map(|of| format!(" for=\"{}\"", line(&hidden(of)))).unwrap_or_default();
+        let of = |of: &str| format!(" for=\"{}\"", line(&fence::cut(&hidden(of), POSITION_TOKENS)));
+        let of = one.of.map(of).unwrap_or_default();
         let cited =
             if one.citations.is_empty() { String::new() } else { format!(" {}", one.citations.concat()) };
         let text = fence::cut(&fence::fenced(&hidden(one.text)), SHOWN_TOKENS);
@@ -357,5 +403,17 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("<source>") && text.contains("agrees [1]"), "{text}");
+    }
+
+    #[test]
+    fn names_are_hidden_however_they_are_written_and_numbers_are_none() {
+        let names = ["m1", "Nora Nephron", "500", "Kidney", "no", "Dr. Ÿ"];
+        let names = Names::new(names.into_iter(), &["Is the kidney hurt?"]);
+        let hidden =
+            names.hide("M1, NORA NEPHRON and nora nephron: 500 mg, no; Kidney and kidney, m12 xm1, DR. ÿ");
+        let who = SOMEBODY;
+        assert_eq!(hidden, format!("{who}, {who} and {who}: 500 mg, no; {who} and kidney, m12 xm1, {who}"));
+        assert_eq!(bare("openai:org/gpt-4o"), Some("gpt-4o"));
+        assert_eq!((bare("openai:test"), bare("scripted:m-1"), bare("extractive")), (None, None, None));
     }
 }

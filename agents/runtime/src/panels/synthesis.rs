@@ -175,12 +175,27 @@ fn remarks(machine: &Machine) -> String {
     prompt::statements(statements, machine.names().as_ref())
 }
 
-/// The text with the positions in the place of their marks.
+/// The text with the positions in the place of their marks. What stands in a position is a member's own: a mark in it is left as
+/// it is.
 fn spelt_out(text: &str, held: &[Held]) -> String {
-    // From the last one, since `[P1]` is no part of `[P12]` but readers of this line may wonder.
-    held.iter()
-        .rev()
-        .fold(text.to_owned(), |text, one| text.replace(&one.mark, &format!("\"{}\"", one.position)))
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('[') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match held.iter().find(|one| rest.starts_with(&one.mark)) {
+            Some(one) => {
+                let _ = write!(out, "\"{}\"", one.position);
+                rest = &rest[one.mark.len()..];
+            }
+            None => {
+                out.push('[');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// A synthesis that is made of the ballots.

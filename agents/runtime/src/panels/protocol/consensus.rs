@@ -113,9 +113,11 @@ pub(crate) fn proposal(machine: &Machine) -> Option<String> {
     (round >= 2).then(|| proposal_of(machine, spec, &given, round).ok()).flatten()
 }
 
-/// The objections of a round, with their members.
+/// The objections that stand after a round, with their members: who is late or fails has not withdrawn its own.
 pub(crate) fn objections(machine: &Machine, round: u32) -> Vec<Given> {
-    machine.given().into_iter().filter(|one| one.round == round && one.said.objection.is_some()).collect()
+    let given = machine.given();
+    let standing = machine.standing(&given, round).into_iter();
+    standing.filter(|one| one.said.objection.is_some()).cloned().collect()
 }
 
 /// Objections as others read them.

@@ -46,7 +46,7 @@ pub(crate) fn next(machine: &Machine) -> Result<Next> {
 pub(crate) fn counted(machine: &Machine, given: &[Given]) -> Vec<Given> {
     let last: Vec<Given> = machine.standing(given, u32::MAX).into_iter().cloned().collect();
     match machine.spec().map(|spec| spec.kind) {
-        Some(PanelKind::Sequential) => sequential::counted(machine, given, last),
+        Some(PanelKind::Sequential) => sequential::counted(given, last),
         Some(PanelKind::Socratic) => socratic::counted(given, last),
         _ => last,
     }
