@@ -4,6 +4,7 @@
 //! answer decides nothing: what was said is read in the order of the asks.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use quorate_consensus::panel::PanelScore;
 use quorate_core::{Code, Error, Result};
@@ -60,6 +61,7 @@ pub(crate) struct Machine {
     pub(crate) run_id: String,
     spec: Option<Box<PanelSpec>>,
     pub(crate) passages: Option<Vec<Passage>>,
+    names: Option<Arc<Names>>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) prompts: Vec<Vec<Option<Vec<String>>>>,
     pub(crate) spent: Spent,
@@ -86,6 +88,7 @@ impl Machine {
             run_id: run_id.into(),
             spec: None,
             passages: None,
+            names: None,
             stages: Vec::new(),
             prompts: Vec::new(),
             spent: Spent::default(),
@@ -141,9 +144,15 @@ impl Machine {
         }
         self.last_time = Some(time);
         match fact {
-            PanelFact::Opened(spec) => self.spec = Some(spec.clone()),
+            PanelFact::Opened(spec) => {
+                self.spec = Some(spec.clone());
+                self.names = self.find_names();
+            }
             PanelFact::Resumed => {}
-            PanelFact::Retrieved { passages } => self.passages = Some(passages.clone()),
+            PanelFact::Retrieved { passages } => {
+                self.passages = Some(passages.clone());
+                self.names = self.find_names();
+            }
             PanelFact::Said { at, prompt, said, spent, .. } => {
                 self.spent.add(spent);
                 let cost = spent.cost.unwrap_or_default();
@@ -450,7 +459,12 @@ impl Machine {
     // What is shown.
 
     /// The names that nobody is to read.
-    pub(crate) fn names(&self) -> Option<Names> {
+    pub(crate) fn names(&self) -> Option<&Names> {
+        self.names.as_deref()
+    }
+
+    /// The same, found anew: where the question or the sources are, which everybody reads.
+    fn find_names(&self) -> Option<Arc<Names>> {
         let spec = self.spec().filter(|spec| spec.anonymous)?;
         let of = spec.seats.iter().flat_map(|seat| [seat.id.as_str(), seat.name(), seat.model.as_str()]);
         let judge = spec.judge.iter().map(|(model, _)| model.as_str());
@@ -458,7 +472,7 @@ impl Machine {
         let mut anyway: Vec<&str> = vec![&spec.question];
         anyway.extend(spec.options.iter().map(String::as_str));
         anyway.extend(self.passages.iter().flatten().map(|passage| passage.text.as_str()));
-        Some(Names::new(of.chain(judge).chain(models.filter_map(prompt::bare)), &anyway))
+        Some(Arc::new(Names::new(of.chain(judge).chain(models.filter_map(prompt::bare)), &anyway)))
     }
 
     /// An ask for a ballot.
@@ -500,7 +514,7 @@ impl Machine {
         let own = given.iter().rfind(|one| one.seat == seat && one.round <= known && one.round < round)?;
         let (reasons, citations) = own.reasons().unwrap_or_default();
         let text = format!("{} {reasons} {}", own.said.stance.words(), citations.concat());
-        Some(prompt::fenced(text.trim(), self.names().as_ref()))
+        Some(prompt::fenced(text.trim(), self.names()))
     }
 
     /// What an ask shows beside the sources and the question: the system message, and the task.

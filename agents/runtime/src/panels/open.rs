@@ -166,17 +166,24 @@ impl Runtime {
                 format!("run '{}' is no panel; go on with it by resume", quorate_core::shorten(run_id));
             return Err(Error::invalid(message));
         }
-        if quorate_state::FINAL.contains(&row.status.as_str()) {
-            let entries = inner.store.entries(inner.tenant.as_deref(), run_id, 1)?;
-            let machine = replayed(run_id, &entries)?;
-            if let (Some(listener), Some(last)) = (&listener, events(run_id, &entries)?.pop()) {
+        let stands = |machine: &Machine, entries: &[Entry]| {
+            if let (Some(listener), Some(last)) = (&listener, events(run_id, entries)?.pop()) {
                 listener(crate::Event { seq: 1, ..last });
             }
-            return finished(&machine);
+            finished(machine)
+        };
+        if quorate_state::FINAL.contains(&row.status.as_str()) {
+            let entries = inner.store.entries(inner.tenant.as_deref(), run_id, 1)?;
+            return stands(&replayed(run_id, &entries)?, &entries);
         }
         let run = inner.store.take(inner.tenant.as_deref(), run_id)?;
         let entries = run.entries()?;
         let machine = replayed(run_id, &entries)?;
+        if machine.ended().is_some() {
+            // It has ended meanwhile; whoever is shown how may take it at once.
+            drop(run);
+            return stands(&machine, &entries);
+        }
         let Some(spec) = machine.spec().cloned() else {
             let message = format!("panel '{run_id}' ended before its question was written down; ask again");
             return Err(Error::new(Code::UnknownId, message));

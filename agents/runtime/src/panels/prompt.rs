@@ -3,6 +3,7 @@
 //! Templates (minijinja). What others have said stands between `<statement>` marks (`crate::fence`), and without anything that
 //! tells who has said it, unless the panel is not anonymous.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use minijinja::{Environment, UndefinedBehavior, context};
@@ -252,14 +253,16 @@ pub(crate) struct Statement<'a> {
 }
 
 /// Names that what is said must not tell.
+#[derive(Debug, Default)]
 pub(crate) struct Names {
-    /// The longer ones first, since some hold others.
-    names: Vec<Name>,
+    /// By the first letter as a small one; the longer ones first, since some hold others.
+    names: HashMap<char, Vec<Name>>,
 }
 
+#[derive(Debug)]
 struct Name {
     letters: Vec<char>,
-    /// Only as it is written: in small letters it is a word that everybody reads anyway.
+    /// Only as it is written: otherwise it is a word that everybody reads anyway.
     exact: bool,
 }
 
@@ -267,74 +270,79 @@ impl Names {
     /// Those among `names` that the texts, which everybody reads anyway, do not have. What has no letter is a number, and what
     /// is short and has no digit may be any word.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>, read_anyway: &[&str]) -> Self {
-        let tells = |name: &&str| {
-            let least =
-                if name.contains(|c: char| c.is_numeric()) { SHORTEST_NAME - 1 } else { SHORTEST_NAME };
-            name.chars().count() >= least && name.contains(char::is_alphabetic)
-        };
-        let read = |name: &Name| read_anyway.iter().any(|text| name.first(text).is_some());
-        let of = |name: &str| {
-            let mut name = Name { letters: name.chars().collect(), exact: true };
-            if read(&name) {
-                return None;
+        let mut out = Names::default();
+        for name in names {
+            let least = if name.contains(char::is_numeric) { SHORTEST_NAME - 1 } else { SHORTEST_NAME };
+            let letters: Vec<char> = name.chars().collect();
+            if let Some(first) = letters.first().copied()
+                && letters.len() >= least
+                && name.contains(char::is_alphabetic)
+            {
+                out.names.entry(small(first)).or_default().push(Name { letters, exact: false });
             }
-            name.exact = false;
-            name.exact = read(&name);
-            Some(name)
-        };
-        let mut names: Vec<Name> = names.filter(tells).filter_map(of).collect();
-        names.sort_by(|a, b| b.letters.len().cmp(&a.letters.len()).then_with(|| a.letters.cmp(&b.letters)));
-        names.dedup_by(|a, b| a.letters == b.letters);
-        Names { names }
-    }
-
-    /// The text without the names.
-    pub(crate) fn hide(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        let mut before = None;
-        while let Some(c) = rest.chars().next() {
-            let found = self.names.iter().find_map(|name| name.at_start(before, rest));
-            match found {
-                Some(length) => {
-                    out.push_str(SOMEBODY);
-                    before = rest[..length].chars().next_back();
-                    rest = &rest[length..];
-                }
-                None => {
-                    out.push(c);
-                    before = Some(c);
-                    rest = &rest[c.len_utf8()..];
+        }
+        for names in out.names.values_mut() {
+            names.sort_by(|a, b| {
+                b.letters.len().cmp(&a.letters.len()).then_with(|| a.letters.cmp(&b.letters))
+            });
+            names.dedup_by(|a, b| a.letters == b.letters);
+        }
+        for text in read_anyway {
+            for (at, c) in words_of(text) {
+                let Some(names) = out.names.get_mut(&small(c)) else { continue };
+                names.retain(|name| name.at_start(&text[at..], true).is_none());
+                for name in names {
+                    name.exact |= name.at_start(&text[at..], false).is_some();
                 }
             }
         }
         out
     }
+
+    /// The text without the names.
+    pub(crate) fn hide(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut written = 0;
+        for (at, c) in words_of(text).filter(|(_, c)| self.names.contains_key(&small(*c))) {
+            let names = self.names.get(&small(c)).into_iter().flatten();
+            let found = names.filter_map(|name| name.at_start(&text[at..], name.exact)).next();
+            if let Some(length) = found.filter(|_| at >= written) {
+                out.push_str(&text[written..at]);
+                out.push_str(SOMEBODY);
+                written = at + length;
+            }
+        }
+        out.push_str(&text[written..]);
+        out
+    }
 }
 
 impl Name {
-    /// Bytes of the name where the text begins with it as a word of its own; `before` is the letter before the text.
-    fn at_start(&self, before: Option<char>, text: &str) -> Option<usize> {
-        let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        let alike = |a: char, b: char| a == b || (!self.exact && a.to_lowercase().eq(b.to_lowercase()));
+    /// Bytes of the name where the text begins with it and does not go on with its last word.
+    fn at_start(&self, text: &str, exact: bool) -> Option<usize> {
+        let alike = |a: char, b: char| a == b || (!exact && a.to_lowercase().eq(b.to_lowercase()));
         let mut letters = text.chars();
         let mut length = 0;
         for letter in &self.letters {
             let other = letters.next().filter(|other| alike(*letter, *other))?;
             length += other.len_utf8();
         }
-        (!part(before) && !part(letters.next())).then_some(length)
+        (!letters.next().is_some_and(in_word)).then_some(length)
     }
+}
 
-    /// Where it stands in a text.
-    fn first(&self, text: &str) -> Option<usize> {
-        let mut before = None;
-        text.char_indices().find_map(|(at, c)| {
-            let found = self.at_start(before, &text[at..]).map(|_| at);
-            before = Some(c);
-            found
-        })
-    }
+/// Where a word may begin, with its first letter.
+fn words_of(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut before = false;
+    text.char_indices().filter(move |(_, c)| !std::mem::replace(&mut before, in_word(*c)))
+}
+
+fn in_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn small(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
 }
 
 /// What a model is called without who serves it, as models call themselves; `None` where that may be any word.

@@ -75,7 +75,7 @@ pub(super) fn next(machine: &Machine) -> Result<Next> {
     let score = machine.score_of(&counted.iter().collect::<Vec<_>>())?;
     let values = context! {
         positions => written(machine, spec, &held, &spec.seats[chair].key, round),
-        decision => score.as_ref().and_then(tally::decided).map(|decision| prompt::fenced(&decision, machine.names().as_ref())),
+        decision => score.as_ref().and_then(tally::decided).map(|decision| prompt::fenced(&decision, machine.names())),
         remarks => remarks(machine),
         missing => missing,
         marks => marks.join(", "),
@@ -153,14 +153,14 @@ fn written(machine: &Machine, spec: &PanelSpec, held: &[Held], reader: &str, rou
     let mut out = String::new();
     let names = machine.names();
     for one in held {
-        let _ = writeln!(out, "{} {}", one.mark, prompt::fenced(&one.position, names.as_ref()));
+        let _ = writeln!(out, "{} {}", one.mark, prompt::fenced(&one.position, names));
         let mut ballots: Vec<&Given> = one.ballots.iter().collect();
         ballots.sort_by_key(|given| order_of(spec, "synthesis", round, reader, given));
         let reasons: Vec<(String, Vec<String>)> =
             ballots.iter().filter_map(|given| given.reasons()).collect();
         let statements =
             reasons.iter().map(|(text, citations)| Statement { by: None, of: None, text, citations });
-        let _ = writeln!(out, "{}", prompt::statements(statements, names.as_ref()));
+        let _ = writeln!(out, "{}", prompt::statements(statements, names));
     }
     out
 }
@@ -172,7 +172,7 @@ fn remarks(machine: &Machine) -> String {
         .filter_map(|value| value["text"].as_str())
         .collect();
     let statements = texts.iter().map(|text| Statement { by: None, of: None, text, citations: &[] });
-    prompt::statements(statements, machine.names().as_ref())
+    prompt::statements(statements, machine.names())
 }
 
 /// The text with the positions in the place of their marks. What stands in a position is a member's own: a mark in it is left as

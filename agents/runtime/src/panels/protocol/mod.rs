@@ -124,7 +124,7 @@ pub(crate) fn reasons(
         shown.push((by, of, text, citations));
     }
     let all = shown.iter().map(|(by, of, text, citations)| Statement { by: *by, of: *of, text, citations });
-    prompt::statements(all, machine.names().as_ref())
+    prompt::statements(all, machine.names())
 }
 
 /// The leading positions and the others, the heaviest first; level ones in an order that the seed draws.

@@ -71,7 +71,7 @@ pub(super) fn next(machine: &Machine, spec: &PanelSpec) -> Result<Next> {
         return Ok(Next::Stage(answers(machine, spec, round)));
     }
     let covered = done >= KINDS.len() && new_claims(machine) == 0;
-    let shown = shown(machine, names.as_ref());
+    let shown = shown(machine, names);
     if covered || round >= spec.rounds {
         let task = prompt::write("after_questions", context! { claims => shown });
         let asks = machine.voters().into_iter().map(|seat| machine.ballot(spec, round, seat, &task, false));
@@ -93,9 +93,9 @@ fn answers(machine: &Machine, spec: &PanelSpec, round: u32) -> Stage {
     let names = machine.names();
     let question = question(machine, round);
     let values = context! {
-        claims => shown(machine, names.as_ref()),
+        claims => shown(machine, names),
         kind => KINDS[kind].0,
-        question => prompt::fenced(&question, names.as_ref()),
+        question => prompt::fenced(&question, names),
     };
     let task = prompt::write("answer", values);
     let _ = spec;
