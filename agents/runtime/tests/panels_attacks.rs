@@ -12,7 +12,8 @@ use panel::{answer, asked, ballot, can_object, is_blind, member, model, options,
 use quorate_core::Cancel;
 use quorate_models::{Model, ModelOptions, ScriptedModel};
 use quorate_runtime::{
-    Aggregate, BallotForm, Budget, Member, PanelKind, PanelOptions, PanelResume, Role, Status,
+    Aggregate, BallotForm, Budget, Member, PanelAnswer, PanelKind, PanelOptions, PanelResume, Role, Runtime,
+    SeedQuestion, Status,
 };
 use serde_json::{Value, json};
 
@@ -267,4 +268,73 @@ fn a_panel_that_has_ended_meanwhile_is_not_gone_on_with() {
     assert_eq!((again.status, &again.score), (Status::Done, &first.score));
     assert_eq!(*kinds.lock().unwrap(), ["end"]);
     assert_eq!(runtime.run("late").unwrap().entries().unwrap().len(), entries.len());
+}
+
+/// Two members whose models are their own, and a runtime with the same store.
+fn broken_off(runtime: &Runtime) -> PanelAnswer {
+    let first = runtime
+        .panel("Is it?", options(PanelKind::Parallel, vec![stubborn("a", "yes"), stubborn("b", "no")]))
+        .unwrap();
+    let entries = runtime.run(&first.run_id).unwrap().entries().unwrap();
+    let new = quorate_state::NewRun { id: Some("broken"), kind: "panel", title: "t", ..Default::default() };
+    let quorate_state::Begun::New(run) = runtime.store().begin(&new, &entries[..1]).unwrap() else {
+        panic!()
+    };
+    run.finish().unwrap();
+    first
+}
+
+#[test]
+fn a_panel_that_goes_on_with_another_model_says_so() {
+    let runtime = runtime();
+    let first = broken_off(&runtime);
+    let other = model("scripted:another", |request| answer(request, ballot("no", 0.8, "by another")));
+    let models = vec![("a".to_owned(), stubborn("a", "yes").model.unwrap()), ("b".to_owned(), other)];
+    let going_on = PanelResume { models, ..PanelResume::default() };
+    let answer = runtime.resume_panel("broken", going_on).unwrap();
+    assert_eq!((answer.status, answer.ballots.len(), first.warnings.len()), (Status::Done, 2, 0));
+    assert_eq!(answer.warnings.len(), 1, "{:?}", answer.warnings);
+    assert!(answer.warnings[0].contains("'b'") && answer.warnings[0].contains("scripted:another"));
+    assert_eq!(runtime.run("broken").unwrap().panel().unwrap().warnings, answer.warnings);
+}
+
+#[test]
+fn where_only_those_answer_whom_the_seed_questions_gave_no_weight_nothing_is_decided() {
+    let expert = |id: &'static str| {
+        member(id, move |request| match asked(request).as_str() {
+            "seeds" if id == "weighed" => {
+                let of = |i: i32| {
+                    let (middle, odd) = (f64::from(i) * 10.0, if i % 2 == 0 { 1.0 } else { -1.0 });
+                    json!({"q05": middle - 4.0, "q50": middle + odd, "q95": middle + 4.0})
+                };
+                json!({"answers": (1..=30).map(of).collect::<Vec<Value>>()})
+            }
+            "ballot" if id != "weighed" => ballot("no", 0.8, "so it is"),
+            _ => json!({"refusal": "not today"}),
+        })
+    };
+    let seeds =
+        (1..=30).map(|i| SeedQuestion { question: format!("{i} x 10?"), answer: f64::from(i) * 10.0 });
+    let options = PanelOptions {
+        seeds: seeds.collect(),
+        quorum: 0.5,
+        ..options(PanelKind::Parallel, vec![expert("weighed"), expert("not")])
+    };
+    let answer = runtime().panel("Is it?", options).unwrap();
+    assert_eq!((answer.members[0].counts, answer.members[1].counts), (1.0, 0.0));
+    assert_eq!((answer.status, answer.stopped_by.as_deref()), (Status::NoConsensus, Some("quorum_missed")));
+    assert!(answer.score.is_none());
+}
+
+#[test]
+fn a_judge_that_does_not_answer_has_not_said_that_it_is_a_tie() {
+    let options = PanelOptions {
+        judge: Some(model("scripted:judge", |_| json!({"refusal": "I would rather not."}))),
+        ..options(PanelKind::Debate, vec![stubborn("a", "yes"), stubborn("b", "no")])
+    };
+    let answer = runtime().panel("Is it?", options).unwrap();
+    assert!(answer.verdict.as_ref().unwrap().winner.is_none());
+    let page = answer.report_html().unwrap();
+    assert!(!page.contains("a tie") && !page.contains("said the same"), "{page}");
+    assert!(page.contains("no verdict"));
 }

@@ -15,7 +15,7 @@ use quorate_state::{Entry, Run};
 use serde_json::Value;
 
 use super::event::Events;
-use super::fact::{Outcome, PanelFact, Place};
+use super::fact::{Outcome, PanelFact, PanelSpec, Place};
 use super::grouping;
 use super::machine::{Due, Forms, Grouping, Machine};
 use super::offline;
@@ -36,6 +36,22 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) struct Models {
     pub(crate) seats: Vec<Option<Model>>,
     pub(crate) judge: Option<Model>,
+}
+
+impl Models {
+    /// Who is answered for by another model than when the panel was opened, and by which.
+    pub(crate) fn others(&self, spec: &PanelSpec) -> Vec<(String, String)> {
+        let seats = spec.seats.iter().map(|seat| (seat.id.as_str(), seat.model.as_str()));
+        let judge = spec.judge.iter().map(|(model, _)| ("judge", model.as_str()));
+        let given = self.seats.iter().map(Option::as_ref).chain([self.judge.as_ref()]);
+        seats
+            .chain(judge)
+            .zip(given)
+            .filter_map(|((id, before), model)| Some((id, before, model?.id())))
+            .filter(|(_, before, model)| before != model)
+            .map(|(id, _, model)| (id.to_owned(), model.to_owned()))
+            .collect()
+    }
 }
 
 /// A panel that is under way.

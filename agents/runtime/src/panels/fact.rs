@@ -20,7 +20,11 @@ pub(crate) enum PanelFact {
     /// The panel begins, and this is what was asked for.
     Opened(Box<PanelSpec>),
     /// Somebody goes on with it.
-    Resumed,
+    Resumed {
+        /// Who is answered for by another model than before, and by which.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<(String, String)>,
+    },
     /// What was found for the question.
     Retrieved {
         /// The passages.

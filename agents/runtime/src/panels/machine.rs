@@ -62,6 +62,8 @@ pub(crate) struct Machine {
     spec: Option<Box<PanelSpec>>,
     pub(crate) passages: Option<Vec<Passage>>,
     names: Option<Arc<Names>>,
+    /// Who was answered for by another model once the panel went on, and by which.
+    pub(crate) others: Vec<(String, String)>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) prompts: Vec<Vec<Option<Vec<String>>>>,
     pub(crate) spent: Spent,
@@ -89,6 +91,7 @@ impl Machine {
             spec: None,
             passages: None,
             names: None,
+            others: Vec::new(),
             stages: Vec::new(),
             prompts: Vec::new(),
             spent: Spent::default(),
@@ -139,7 +142,7 @@ impl Machine {
 
     /// Takes a fact that happened at `time`, in seconds. Errors: `corrupt`.
     pub(crate) fn apply(&mut self, fact: &PanelFact, time: f64) -> Result<()> {
-        if let (Some(before), false) = (self.last_time, matches!(fact, PanelFact::Resumed)) {
+        if let (Some(before), false) = (self.last_time, matches!(fact, PanelFact::Resumed { .. })) {
             self.seconds += (time - before).max(0.0);
         }
         self.last_time = Some(time);
@@ -148,7 +151,7 @@ impl Machine {
                 self.spec = Some(spec.clone());
                 self.names = self.find_names();
             }
-            PanelFact::Resumed => {}
+            PanelFact::Resumed { others } => self.others.extend(others.iter().cloned()),
             PanelFact::Retrieved { passages } => {
                 self.passages = Some(passages.clone());
                 self.names = self.find_names();
@@ -439,14 +442,16 @@ impl Machine {
         }
         let voters = self.voters().len();
         let needed = (spec.quorum * voters as f64 - 1e-9).ceil().max(1.0) as usize;
-        let given = self.given();
+        let (given, counts) = (self.given(), self.counts());
         let mut rounds: Vec<u32> = last.asks.iter().map(|ask| ask.round).collect();
         rounds.dedup();
         rounds.into_iter().any(|round| {
             let asked = self.asked_in(round);
             let got = given.iter().filter(|one| one.round == round).count();
+            // Seed questions may leave those who answer without a weight.
+            let weighs = self.standing(&given, round).iter().any(|one| counts[one.seat] > 0.0);
             // Of a round in which members speak one after the other, once all have been asked.
-            asked >= voters && got < needed
+            asked >= voters && (got < needed || !weighs)
         })
     }
 

@@ -191,6 +191,7 @@ impl Runtime {
         // What is only to be ended needs nothing.
         let ends = going_on.cancel.is_cancelled();
         let models = if ends { Models::default() } else { self.models_of(&spec, &going_on)? };
+        let others = models.others(&spec);
         let ledger = Ledger::new(spec.budget.clone(), machine.spent.clone());
         if !ends {
             self.all_priced(&models, &ledger)?;
@@ -198,7 +199,7 @@ impl Runtime {
         let seq = entries.last().map_or(0, |entry| entry.seq);
         let mut drive =
             Drive::new(Arc::clone(inner), machine, run, seq, models, ledger, going_on.cancel, listener);
-        drive.note(PanelFact::Resumed)?;
+        drive.note(PanelFact::Resumed { others })?;
         self.drive_panel(drive)
     }
 

@@ -302,6 +302,12 @@ impl Machine {
 
     fn warnings(&self, spec: &PanelSpec) -> Vec<String> {
         let mut out = spec.warnings.clone();
+        out.extend(self.others.iter().map(|(id, model)| {
+            format!(
+                "'{id}' is answered for by another model ({model}) since the panel goes on; which members share a model, and whether \
+                 the judge is of another family, was settled before"
+            )
+        }));
         if !spec.seeds.is_empty() && self.last_round() > 0 && protocol::cooke(self, spec).is_none() {
             out.push(
                 "the seed questions could not weigh the members (no answers of the form asked for, or nobody calibrated): the \
