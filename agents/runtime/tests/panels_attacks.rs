@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use panel::{answer, asked, ballot, can_object, is_blind, member, model, options, runtime, stubborn};
+use quorate_agents::Agent;
 use quorate_core::Cancel;
 use quorate_models::{Model, ModelOptions, ScriptedModel};
 use quorate_runtime::{
     Aggregate, BallotForm, Budget, Member, PanelAnswer, PanelKind, PanelOptions, PanelResume, Role, Runtime,
-    SeedQuestion, Status,
+    RuntimeOptions, SeedQuestion, Status,
 };
 use serde_json::{Value, json};
 
@@ -337,4 +338,33 @@ fn a_judge_that_does_not_answer_has_not_said_that_it_is_a_tie() {
     let page = answer.report_html().unwrap();
     assert!(!page.contains("a tie") && !page.contains("said the same"), "{page}");
     assert!(page.contains("no verdict"));
+}
+
+#[test]
+fn no_prompt_after_the_blind_one_tells_a_name_that_stands_in_a_definition() {
+    let registry = panel::empty_registry();
+    let agent = |id: &str, name: &str| Agent {
+        instructions: Some(format!("You are {name}. Sign as {id}.")),
+        ..Agent::new(id, name, format!("{name} knows the kidneys."))
+    };
+    registry.add(agent("dr-kidney", "Nora Nephron")).unwrap();
+    registry.add(agent("dr-heart", "Carl Cardio")).unwrap();
+    let runtime = Runtime::new(RuntimeOptions {
+        registry: Some(registry),
+        model: Some(model("scripted:runtime", |request| answer(request, ballot("yes", 0.5, "x")))),
+        ..RuntimeOptions::default()
+    })
+    .unwrap();
+    let members = vec![Member::new("dr-kidney"), Member::new("dr-heart")];
+    let answer = runtime.panel("Is it?", options(PanelKind::Sequential, members)).unwrap();
+    let shown = |blind: bool| {
+        let of = answer.log.iter().filter(move |entry| (entry.round == 1) == blind);
+        of.filter_map(|entry| entry.prompt.clone()).collect::<Vec<String>>()
+    };
+    assert!(shown(true).iter().all(|text| text.contains("Nora Nephron") || text.contains("Carl Cardio")));
+    assert_eq!(shown(false).len(), 4);
+    for text in shown(false) {
+        let told = ["Nora", "Carl", "dr-kidney", "dr-heart"].iter().any(|name| text.contains(name));
+        assert!(!told && text.contains("knows the kidneys"), "{text}");
+    }
 }

@@ -526,10 +526,10 @@ impl Machine {
     pub(crate) fn shown(&self, ask: &Ask) -> Vec<String> {
         let Some(spec) = self.spec() else { return Vec::new() };
         let blind = ask.round <= 1 && matches!(ask.what, What::Ballot | What::Seeds);
-        let named = blind || !spec.anonymous;
+        let hidden = self.names().filter(|_| !blind);
         let sources = self.sources() > 0 && ask.what != What::Seeds;
         let system = match ask.who {
-            Who::Judge => prompt::system("judge", None, false, sources),
+            Who::Judge => prompt::system("judge", None, hidden, sources),
             Who::Seat(seat) => {
                 let chairs = matches!(ask.what, What::Proposal | What::Question(_) | What::Synthesis);
                 let of = &spec.seats[seat];
@@ -538,7 +538,7 @@ impl Machine {
                     What::Remark => "observer",
                     _ => "expert",
                 };
-                prompt::system(role, of.agent.as_deref(), named, sources)
+                prompt::system(role, of.agent.as_deref(), hidden, sources)
             }
         };
         vec![system, ask.task.clone()]

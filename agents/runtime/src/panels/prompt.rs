@@ -211,14 +211,16 @@ pub(crate) fn write(name: &str, values: impl Serialize) -> String {
     written.unwrap_or_default().trim().to_owned()
 }
 
-/// The system message; `named`: whether it says the member's own name, as only that of the blind round does.
-pub(crate) fn system(role: &str, agent: Option<&Agent>, named: bool, sources: bool) -> String {
+/// The system message. `hidden`: names that it does not tell, not even the member its own; only that of the blind round does.
+pub(crate) fn system(role: &str, agent: Option<&Agent>, hidden: Option<&Names>, sources: bool) -> String {
+    let plain = |text: &str| hidden.map_or_else(|| text.to_owned(), |names| names.hide(text));
+    let named = hidden.is_none();
     let values = context! {
         role => role,
         name => agent.filter(|_| named).map(|agent| agent.name.as_str()),
-        summary => agent.map(|agent| agent.summary.as_str()),
+        summary => agent.map(|agent| plain(&agent.summary)),
         capabilities => agent.map(|agent| &agent.capabilities),
-        instructions => agent.map(|agent| instructions(agent, named)),
+        instructions => agent.map(|agent| plain(&instructions(agent, named))),
         sources => sources,
     };
     write("system", values)
@@ -388,11 +390,11 @@ mod tests {
             instructions: Some("{{ name }} names the regulation.".into()),
             ..Agent::new("fda", "FDA adviser", "Knows devices.")
         };
-        let first = system("expert", Some(&agent), true, true);
+        let first = system("expert", Some(&agent), None, true);
         assert!(first.starts_with("You are FDA adviser,") && first.contains("FDA adviser names"), "{first}");
-        let later = system("expert", Some(&agent), false, true);
+        let later = system("expert", Some(&agent), Some(&Names::default()), true);
         assert!(!later.contains("FDA adviser") && later.contains("Knows devices."), "{later}");
-        assert!(system("judge", None, true, false).contains("judge"));
+        assert!(system("judge", None, None, false).contains("judge"));
     }
 
     #[test]

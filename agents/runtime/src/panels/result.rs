@@ -43,7 +43,7 @@ impl Machine {
             ballot: spec.form,
             status: self.status(),
             stopped_by: self.stopped_by.clone().or_else(|| self.rule.map(str::to_owned)),
-            minority: minority(spec, score.as_ref(), &ballots),
+            minority: minority(score.as_ref(), &ballots),
             score,
             baseline,
             members: members(spec, &counts),
@@ -363,13 +363,8 @@ fn members(spec: &PanelSpec, counts: &[f64]) -> Vec<PanelMember> {
     spec.seats.iter().enumerate().map(one).collect()
 }
 
-fn minority(
-    spec: &PanelSpec,
-    score: Option<&quorate_consensus::panel::PanelScore>,
-    ballots: &[PanelBallot],
-) -> Vec<Minority> {
+fn minority(score: Option<&quorate_consensus::panel::PanelScore>, ballots: &[PanelBallot]) -> Vec<Minority> {
     let Some(score) = score else { return Vec::new() };
-    let _ = spec;
     let of = |voter: &str| ballots.iter().rfind(|ballot| ballot.member == voter && ballot.counted).cloned();
     let each = score.minority.minorities.iter().map(|faction| Minority {
         position: faction.position.clone(),

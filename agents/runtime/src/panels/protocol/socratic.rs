@@ -68,7 +68,7 @@ pub(super) fn next(machine: &Machine, spec: &PanelSpec) -> Result<Next> {
     let round = done as u32 + 2;
     let names = machine.names();
     if last == QUESTION {
-        return Ok(Next::Stage(answers(machine, spec, round)));
+        return Ok(Next::Stage(answers(machine, round)));
     }
     let covered = done >= KINDS.len() && new_claims(machine) == 0;
     let shown = shown(machine, names);
@@ -84,11 +84,11 @@ pub(super) fn next(machine: &Machine, spec: &PanelSpec) -> Result<Next> {
             let what = What::Question(done % KINDS.len());
             Ok(Next::Stage(Stage::new(QUESTION, vec![other(round, Who::Seat(chair), what, task)])))
         }
-        None => Ok(Next::Stage(answers(machine, spec, round))),
+        None => Ok(Next::Stage(answers(machine, round))),
     }
 }
 
-fn answers(machine: &Machine, spec: &PanelSpec, round: u32) -> Stage {
+fn answers(machine: &Machine, round: u32) -> Stage {
     let kind = (round as usize - 2) % KINDS.len();
     let names = machine.names();
     let question = question(machine, round);
@@ -98,7 +98,6 @@ fn answers(machine: &Machine, spec: &PanelSpec, round: u32) -> Stage {
         question => prompt::fenced(&question, names),
     };
     let task = prompt::write("answer", values);
-    let _ = spec;
     let ask = |seat| other(round, Who::Seat(seat), What::Answer(kind), task.clone());
     Stage::new(ANSWERS, machine.voters().into_iter().map(ask).collect())
 }
