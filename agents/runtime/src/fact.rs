@@ -7,6 +7,7 @@ use quorate_agents::Agent;
 use quorate_core::{Code, Error, Result};
 use quorate_models::{Finish, Message, Reply, Usage};
 use quorate_state::Entry;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -388,32 +389,43 @@ fn is_deeper(value: &Value, than: usize) -> bool {
 }
 
 impl Fact {
-    /// The fact as an entry of a journal. Errors: `invalid_argument` for one that nobody could read again.
+    /// The fact as an entry of a journal. Errors: as [`written`].
     pub(crate) fn entry(&self, seq: u64, time: f64) -> Result<Entry> {
-        let broken =
-            |e: serde_json::Error| Error::new(Code::Internal, format!("a fact cannot be written: {e}"));
-        let mut data = serde_json::to_value(self).map_err(broken)?;
-        let kind = match data.as_object_mut().and_then(|object| object.remove("kind")) {
-            Some(Value::String(kind)) => kind,
-            _ => return Err(Error::new(Code::Internal, "a fact has no kind")),
-        };
-        if is_deeper(&data, MOST_DEPTH) {
-            let message = format!("'{kind}': lists and objects within one another, over {MOST_DEPTH} deep");
-            return Err(Error::invalid(message));
-        }
-        Ok(Entry { seq, time, kind, data })
+        written(self, "", seq, time)
     }
 
     /// Reads an entry. Errors: `corrupt`.
     pub(crate) fn of(entry: &Entry) -> Result<Fact> {
-        let mut data = entry.data.clone();
-        if let Value::Object(object) = &mut data {
-            object.insert("kind".to_owned(), Value::String(entry.kind.clone()));
-        }
-        serde_json::from_value(data).map_err(|e| {
-            Error::new(Code::Corrupt, format!("entry {} of the journal cannot be read: {e}", entry.seq))
-        })
+        read(entry, "")
     }
+}
+
+/// A fact of a run or a panel as an entry, whose kind begins with `prefix`. Errors: `invalid_argument` for one that nobody could
+/// read again.
+pub(crate) fn written(fact: &impl Serialize, prefix: &str, seq: u64, time: f64) -> Result<Entry> {
+    let broken = |e: serde_json::Error| Error::new(Code::Internal, format!("a fact cannot be written: {e}"));
+    let mut data = serde_json::to_value(fact).map_err(broken)?;
+    let kind = match data.as_object_mut().and_then(|object| object.remove("kind")) {
+        Some(Value::String(kind)) => format!("{prefix}{kind}"),
+        _ => return Err(Error::new(Code::Internal, "a fact has no kind")),
+    };
+    if is_deeper(&data, MOST_DEPTH) {
+        let message = format!("'{kind}': lists and objects within one another, over {MOST_DEPTH} deep");
+        return Err(Error::invalid(message));
+    }
+    Ok(Entry { seq, time, kind, data })
+}
+
+/// Reads what [`written`] has made. Errors: `corrupt`.
+pub(crate) fn read<T: DeserializeOwned>(entry: &Entry, prefix: &str) -> Result<T> {
+    let mut data = entry.data.clone();
+    let kind = entry.kind.strip_prefix(prefix).unwrap_or_default();
+    if let Value::Object(object) = &mut data {
+        object.insert("kind".to_owned(), Value::String(kind.to_owned()));
+    }
+    serde_json::from_value(data).map_err(|e| {
+        Error::new(Code::Corrupt, format!("entry {} of the journal cannot be read: {e}", entry.seq))
+    })
 }
 
 #[cfg(test)]

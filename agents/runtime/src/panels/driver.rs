@@ -15,7 +15,7 @@ use quorate_state::{Entry, Run};
 use serde_json::Value;
 
 use super::event::Events;
-use super::fact::{Outcome, PanelFact, Place};
+use super::fact::{Outcome, PanelFact, PanelSpec, Place};
 use super::grouping;
 use super::machine::{Due, Forms, Grouping, Machine};
 use super::offline;
@@ -36,6 +36,22 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) struct Models {
     pub(crate) seats: Vec<Option<Model>>,
     pub(crate) judge: Option<Model>,
+}
+
+impl Models {
+    /// Who is answered for by another model than when the panel was opened, and by which.
+    pub(crate) fn others(&self, spec: &PanelSpec) -> Vec<(String, String)> {
+        let seats = spec.seats.iter().map(|seat| (seat.id.as_str(), seat.model.as_str()));
+        let judge = spec.judge.iter().map(|(model, _)| ("judge", model.as_str()));
+        let given = self.seats.iter().map(Option::as_ref).chain([self.judge.as_ref()]);
+        seats
+            .chain(judge)
+            .zip(given)
+            .filter_map(|((id, before), model)| Some((id, before, model?.id())))
+            .filter(|(_, before, model)| before != model)
+            .map(|(id, _, model)| (id.to_owned(), model.to_owned()))
+            .collect()
+    }
 }
 
 /// A panel that is under way.
@@ -64,6 +80,13 @@ struct Under {
     budgets: bool,
     reserved: Option<Reserved>,
     prompt: Vec<String>,
+}
+
+/// Whatever ends the panel, nobody goes on asking.
+impl Drop for Under {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
 }
 
 /// What a thread brings back.
@@ -213,10 +236,12 @@ impl Drive {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             if self.watched.cancelled()? {
-                under.drain(..).for_each(|one| {
-                    given_up(one);
-                });
-                return self.note(PanelFact::Cancelled);
+                self.note(PanelFact::Cancelled)?;
+                for one in under.drain(..) {
+                    let message = "the panel was cancelled before it had answered".to_owned();
+                    self.unanswered(one, "cancelled", message)?;
+                }
+                return Ok(());
             }
             while let Some(at) = under.iter().position(|one| one.begun.elapsed() >= one.limit) {
                 let one = under.remove(at);
@@ -326,7 +351,8 @@ impl Drive {
                 (Outcome::None { reason: reason.to_owned(), message }, settled.unwrap_or_default())
             }
         };
-        self.note(PanelFact::Said { at, prompt: one.prompt, said, spent, seconds })
+        let prompt = std::mem::take(&mut one.prompt);
+        self.note(PanelFact::Said { at, prompt, said, spent, seconds })
     }
 
     /// What a reply is: an answer of the form asked for, or none.
@@ -347,10 +373,16 @@ impl Drive {
     }
 
     fn late(&mut self, one: Under) -> Result<()> {
-        let (at, prompt, seconds) = (one.at, one.prompt.clone(), one.begun.elapsed().as_secs_f64());
         let message = format!("it did not answer within {:.1} s", one.limit.as_secs_f64());
+        self.unanswered(one, "late", message)
+    }
+
+    /// Ends an ask that is not waited for, and writes down what it may have used.
+    fn unanswered(&mut self, mut one: Under, reason: &str, message: String) -> Result<()> {
+        let (at, prompt) = (one.at, std::mem::take(&mut one.prompt));
+        let seconds = one.begun.elapsed().as_secs_f64();
         let spent = given_up(one);
-        let said = Outcome::None { reason: "late".to_owned(), message };
+        let said = Outcome::None { reason: reason.to_owned(), message };
         self.note(PanelFact::Said { at, prompt, said, spent, seconds })
     }
 
@@ -392,7 +424,6 @@ impl Drive {
 
 /// Ends an ask that is not waited for; what it used is not known, so that the worst is counted.
 fn given_up(mut one: Under) -> Spent {
-    one.cancel.cancel();
     let worst = |reserved: Reserved| {
         let sent = reserved.request.most_billed.unwrap_or(1);
         reserved.settle(&Reply { attempts: sent, unknown: sent, cost: None, ..Reply::default() })

@@ -51,10 +51,10 @@ impl Events {
         };
         let Some(spec) = after.spec() else { return Ok(()) };
         match fact {
-            PanelFact::Opened(_) | PanelFact::Resumed => {
+            PanelFact::Opened(_) | PanelFact::Resumed { .. } => {
                 let session = after.session("running");
                 let members = session.map(|session| session.members);
-                let resumed = matches!(fact, PanelFact::Resumed);
+                let resumed = matches!(fact, PanelFact::Resumed { .. });
                 let data = json!({"mode": "panel", "panel": spec.kind, "question": spec.question, "members": members, "resumed": resumed});
                 push(self, "run_start", None, None, data);
             }

@@ -2,7 +2,7 @@
 //!
 //! As for runs: each fact is an entry of the journal, and facts tell only what came from outside.
 
-use quorate_core::{Code, Error, Result};
+use quorate_core::Result;
 use quorate_state::Entry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use super::options::{Aggregate, BallotForm, PanelKind, SeedQuestion, Weighting};
 use super::seat::Seat;
 use crate::budget::{Budget, Spent};
 use crate::evidence::Passage;
-use crate::fact::Status;
+use crate::fact::{self, Status};
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,11 @@ pub(crate) enum PanelFact {
     /// The panel begins, and this is what was asked for.
     Opened(Box<PanelSpec>),
     /// Somebody goes on with it.
-    Resumed,
+    Resumed {
+        /// Who is answered for by another model than before, and by which.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<(String, String)>,
+    },
     /// What was found for the question.
     Retrieved {
         /// The passages.
@@ -135,29 +139,17 @@ pub(crate) struct PanelSpec {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Those of other runs have their own names.
+const PREFIX: &str = "panel_";
+
 impl PanelFact {
-    /// The fact as an entry of a journal.
+    /// The fact as an entry of a journal. Errors: as [`fact::written`].
     pub(crate) fn entry(&self, seq: u64, time: f64) -> Result<Entry> {
-        let broken =
-            |e: serde_json::Error| Error::new(Code::Internal, format!("a fact cannot be written: {e}"));
-        let mut data = serde_json::to_value(self).map_err(broken)?;
-        let kind = match data.as_object_mut().and_then(|object| object.remove("kind")) {
-            Some(Value::String(kind)) => kind,
-            _ => return Err(Error::new(Code::Internal, "a fact has no kind")),
-        };
-        // Those of other runs have their own names.
-        Ok(Entry { seq, time, kind: format!("panel_{kind}"), data })
+        fact::written(self, PREFIX, seq, time)
     }
 
     /// Reads an entry. Errors: `corrupt`.
     pub(crate) fn of(entry: &Entry) -> Result<PanelFact> {
-        let mut data = entry.data.clone();
-        let kind = entry.kind.strip_prefix("panel_").unwrap_or_default();
-        if let Value::Object(object) = &mut data {
-            object.insert("kind".to_owned(), Value::String(kind.to_owned()));
-        }
-        serde_json::from_value(data).map_err(|e| {
-            Error::new(Code::Corrupt, format!("entry {} of the journal cannot be read: {e}", entry.seq))
-        })
+        fact::read(entry, PREFIX)
     }
 }

@@ -4,6 +4,7 @@
 //! answer decides nothing: what was said is read in the order of the asks.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use quorate_consensus::panel::PanelScore;
 use quorate_core::{Code, Error, Result};
@@ -60,6 +61,9 @@ pub(crate) struct Machine {
     pub(crate) run_id: String,
     spec: Option<Box<PanelSpec>>,
     pub(crate) passages: Option<Vec<Passage>>,
+    names: Option<Arc<Names>>,
+    /// Who was answered for by another model once the panel went on, and by which.
+    pub(crate) others: Vec<(String, String)>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) prompts: Vec<Vec<Option<Vec<String>>>>,
     pub(crate) spent: Spent,
@@ -86,6 +90,8 @@ impl Machine {
             run_id: run_id.into(),
             spec: None,
             passages: None,
+            names: None,
+            others: Vec::new(),
             stages: Vec::new(),
             prompts: Vec::new(),
             spent: Spent::default(),
@@ -136,14 +142,20 @@ impl Machine {
 
     /// Takes a fact that happened at `time`, in seconds. Errors: `corrupt`.
     pub(crate) fn apply(&mut self, fact: &PanelFact, time: f64) -> Result<()> {
-        if let (Some(before), false) = (self.last_time, matches!(fact, PanelFact::Resumed)) {
+        if let (Some(before), false) = (self.last_time, matches!(fact, PanelFact::Resumed { .. })) {
             self.seconds += (time - before).max(0.0);
         }
         self.last_time = Some(time);
         match fact {
-            PanelFact::Opened(spec) => self.spec = Some(spec.clone()),
-            PanelFact::Resumed => {}
-            PanelFact::Retrieved { passages } => self.passages = Some(passages.clone()),
+            PanelFact::Opened(spec) => {
+                self.spec = Some(spec.clone());
+                self.names = self.find_names();
+            }
+            PanelFact::Resumed { others } => self.others.extend(others.iter().cloned()),
+            PanelFact::Retrieved { passages } => {
+                self.passages = Some(passages.clone());
+                self.names = self.find_names();
+            }
             PanelFact::Said { at, prompt, said, spent, .. } => {
                 self.spent.add(spent);
                 let cost = spent.cost.unwrap_or_default();
@@ -430,14 +442,16 @@ impl Machine {
         }
         let voters = self.voters().len();
         let needed = (spec.quorum * voters as f64 - 1e-9).ceil().max(1.0) as usize;
-        let given = self.given();
+        let (given, counts) = (self.given(), self.counts());
         let mut rounds: Vec<u32> = last.asks.iter().map(|ask| ask.round).collect();
         rounds.dedup();
         rounds.into_iter().any(|round| {
             let asked = self.asked_in(round);
             let got = given.iter().filter(|one| one.round == round).count();
+            // Seed questions may leave those who answer without a weight.
+            let weighs = self.standing(&given, round).iter().any(|one| counts[one.seat] > 0.0);
             // Of a round in which members speak one after the other, once all have been asked.
-            asked >= voters && got < needed
+            asked >= voters && (got < needed || !weighs)
         })
     }
 
@@ -450,14 +464,20 @@ impl Machine {
     // What is shown.
 
     /// The names that nobody is to read.
-    pub(crate) fn names(&self) -> Option<Names> {
+    pub(crate) fn names(&self) -> Option<&Names> {
+        self.names.as_deref()
+    }
+
+    /// The same, found anew: where the question or the sources are, which everybody reads.
+    fn find_names(&self) -> Option<Arc<Names>> {
         let spec = self.spec().filter(|spec| spec.anonymous)?;
         let of = spec.seats.iter().flat_map(|seat| [seat.id.as_str(), seat.name(), seat.model.as_str()]);
         let judge = spec.judge.iter().map(|(model, _)| model.as_str());
+        let models = spec.seats.iter().map(|seat| seat.model.as_str()).chain(judge.clone());
         let mut anyway: Vec<&str> = vec![&spec.question];
         anyway.extend(spec.options.iter().map(String::as_str));
         anyway.extend(self.passages.iter().flatten().map(|passage| passage.text.as_str()));
-        Some(Names::new(of.chain(judge), &anyway))
+        Some(Arc::new(Names::new(of.chain(judge).chain(models.filter_map(prompt::bare)), &anyway)))
     }
 
     /// An ask for a ballot.
@@ -499,17 +519,17 @@ impl Machine {
         let own = given.iter().rfind(|one| one.seat == seat && one.round <= known && one.round < round)?;
         let (reasons, citations) = own.reasons().unwrap_or_default();
         let text = format!("{} {reasons} {}", own.said.stance.words(), citations.concat());
-        Some(prompt::fenced(text.trim(), self.names().as_ref()))
+        Some(prompt::fenced(text.trim(), self.names()))
     }
 
     /// What an ask shows beside the sources and the question: the system message, and the task.
     pub(crate) fn shown(&self, ask: &Ask) -> Vec<String> {
         let Some(spec) = self.spec() else { return Vec::new() };
         let blind = ask.round <= 1 && matches!(ask.what, What::Ballot | What::Seeds);
-        let named = blind || !spec.anonymous;
+        let hidden = self.names().filter(|_| !blind);
         let sources = self.sources() > 0 && ask.what != What::Seeds;
         let system = match ask.who {
-            Who::Judge => prompt::system("judge", None, false, sources),
+            Who::Judge => prompt::system("judge", None, hidden, sources),
             Who::Seat(seat) => {
                 let chairs = matches!(ask.what, What::Proposal | What::Question(_) | What::Synthesis);
                 let of = &spec.seats[seat];
@@ -518,7 +538,7 @@ impl Machine {
                     What::Remark => "observer",
                     _ => "expert",
                 };
-                prompt::system(role, of.agent.as_deref(), named, sources)
+                prompt::system(role, of.agent.as_deref(), hidden, sources)
             }
         };
         vec![system, ask.task.clone()]

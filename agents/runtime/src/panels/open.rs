@@ -166,17 +166,24 @@ impl Runtime {
                 format!("run '{}' is no panel; go on with it by resume", quorate_core::shorten(run_id));
             return Err(Error::invalid(message));
         }
-        if quorate_state::FINAL.contains(&row.status.as_str()) {
-            let entries = inner.store.entries(inner.tenant.as_deref(), run_id, 1)?;
-            let machine = replayed(run_id, &entries)?;
-            if let (Some(listener), Some(last)) = (&listener, events(run_id, &entries)?.pop()) {
+        let stands = |machine: &Machine, entries: &[Entry]| {
+            if let (Some(listener), Some(last)) = (&listener, events(run_id, entries)?.pop()) {
                 listener(crate::Event { seq: 1, ..last });
             }
-            return finished(&machine);
+            finished(machine)
+        };
+        if quorate_state::FINAL.contains(&row.status.as_str()) {
+            let entries = inner.store.entries(inner.tenant.as_deref(), run_id, 1)?;
+            return stands(&replayed(run_id, &entries)?, &entries);
         }
         let run = inner.store.take(inner.tenant.as_deref(), run_id)?;
         let entries = run.entries()?;
         let machine = replayed(run_id, &entries)?;
+        if machine.ended().is_some() {
+            // It has ended meanwhile; whoever is shown how may take it at once.
+            drop(run);
+            return stands(&machine, &entries);
+        }
         let Some(spec) = machine.spec().cloned() else {
             let message = format!("panel '{run_id}' ended before its question was written down; ask again");
             return Err(Error::new(Code::UnknownId, message));
@@ -184,6 +191,7 @@ impl Runtime {
         // What is only to be ended needs nothing.
         let ends = going_on.cancel.is_cancelled();
         let models = if ends { Models::default() } else { self.models_of(&spec, &going_on)? };
+        let others = models.others(&spec);
         let ledger = Ledger::new(spec.budget.clone(), machine.spent.clone());
         if !ends {
             self.all_priced(&models, &ledger)?;
@@ -191,7 +199,7 @@ impl Runtime {
         let seq = entries.last().map_or(0, |entry| entry.seq);
         let mut drive =
             Drive::new(Arc::clone(inner), machine, run, seq, models, ledger, going_on.cancel, listener);
-        drive.note(PanelFact::Resumed)?;
+        drive.note(PanelFact::Resumed { others })?;
         self.drive_panel(drive)
     }
 

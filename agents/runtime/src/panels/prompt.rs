@@ -3,6 +3,7 @@
 //! Templates (minijinja). What others have said stands between `<statement>` marks (`crate::fence`), and without anything that
 //! tells who has said it, unless the panel is not anonymous.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use minijinja::{Environment, UndefinedBehavior, context};
@@ -13,6 +14,8 @@ use crate::fence;
 
 /// Tokens of one statement that others read; of a longer one, head and tail.
 const SHOWN_TOKENS: usize = 500;
+/// Tokens of the position that a statement speaks for.
+const POSITION_TOKENS: usize = 200;
 /// What stands in the place of a name.
 const SOMEBODY: &str = "[a member]";
 /// Names shorter than this are not looked for in what is said.
@@ -208,14 +211,16 @@ pub(crate) fn write(name: &str, values: impl Serialize) -> String {
     written.unwrap_or_default().trim().to_owned()
 }
 
-/// The system message; `named`: whether it says the member's own name, as only that of the blind round does.
-pub(crate) fn system(role: &str, agent: Option<&Agent>, named: bool, sources: bool) -> String {
+/// The system message. `hidden`: names that it does not tell, not even the member its own; only that of the blind round does.
+pub(crate) fn system(role: &str, agent: Option<&Agent>, hidden: Option<&Names>, sources: bool) -> String {
+    let plain = |text: &str| hidden.map_or_else(|| text.to_owned(), |names| names.hide(text));
+    let named = hidden.is_none();
     let values = context! {
         role => role,
         name => agent.filter(|_| named).map(|agent| agent.name.as_str()),
-        summary => agent.map(|agent| agent.summary.as_str()),
+        summary => agent.map(|agent| plain(&agent.summary)),
         capabilities => agent.map(|agent| &agent.capabilities),
-        instructions => agent.map(|agent| instructions(agent, named)),
+        instructions => agent.map(|agent| plain(&instructions(agent, named))),
         sources => sources,
     };
     write("system", values)
@@ -250,53 +255,103 @@ pub(crate) struct Statement<'a> {
 }
 
 /// Names that what is said must not tell.
+#[derive(Debug, Default)]
 pub(crate) struct Names {
-    names: Vec<String>,
+    /// By the first letter as a small one; the longer ones first, since some hold others.
+    names: HashMap<char, Vec<Name>>,
+}
+
+#[derive(Debug)]
+struct Name {
+    letters: Vec<char>,
+    /// Only as it is written: otherwise it is a word that everybody reads anyway.
+    exact: bool,
 }
 
 impl Names {
-    /// Those among `names` that the texts, which everybody reads anyway, do not have.
+    /// Those among `names` that the texts, which everybody reads anyway, do not have. What has no letter is a number, and what
+    /// is short and has no digit may be any word.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>, read_anyway: &[&str]) -> Self {
-        let mut names: Vec<String> = names
-            .filter(|name| name.chars().count() >= SHORTEST_NAME)
-            .filter(|name| !read_anyway.iter().any(|text| has_word(text, name).is_some()))
-            .map(str::to_owned)
-            .collect();
-        // The longer ones first, since some hold others.
-        names.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
-        names.dedup();
-        Names { names }
-    }
-
-    /// The text without the names.
-    pub(crate) fn hide(&self, text: &str) -> String {
-        let mut out = text.to_owned();
-        for name in &self.names {
-            let mut from = 0;
-            while let Some(at) = has_word(&out[from..], name) {
-                let at = from + at;
-                out.replace_range(at..at + name.len(), SOMEBODY);
-                from = at + SOMEBODY.len();
+        let mut out = Names::default();
+        for name in names {
+            let least = if name.contains(char::is_numeric) { SHORTEST_NAME - 1 } else { SHORTEST_NAME };
+            let letters: Vec<char> = name.chars().collect();
+            if let Some(first) = letters.first().copied()
+                && letters.len() >= least
+                && name.contains(char::is_alphabetic)
+            {
+                out.names.entry(small(first)).or_default().push(Name { letters, exact: false });
+            }
+        }
+        for names in out.names.values_mut() {
+            names.sort_by(|a, b| {
+                b.letters.len().cmp(&a.letters.len()).then_with(|| a.letters.cmp(&b.letters))
+            });
+            names.dedup_by(|a, b| a.letters == b.letters);
+        }
+        for text in read_anyway {
+            for (at, c) in words_of(text) {
+                let Some(names) = out.names.get_mut(&small(c)) else { continue };
+                names.retain(|name| name.at_start(&text[at..], true).is_none());
+                for name in names {
+                    name.exact |= name.at_start(&text[at..], false).is_some();
+                }
             }
         }
         out
     }
+
+    /// The text without the names.
+    pub(crate) fn hide(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut written = 0;
+        for (at, c) in words_of(text).filter(|(_, c)| self.names.contains_key(&small(*c))) {
+            let names = self.names.get(&small(c)).into_iter().flatten();
+            let found = names.filter_map(|name| name.at_start(&text[at..], name.exact)).next();
+            if let Some(length) = found.filter(|_| at >= written) {
+                out.push_str(&text[written..at]);
+                out.push_str(SOMEBODY);
+                written = at + length;
+            }
+        }
+        out.push_str(&text[written..]);
+        out
+    }
 }
 
-/// Where a name stands in a text as a word of its own.
-fn has_word(text: &str, name: &str) -> Option<usize> {
-    let mut from = 0;
-    while let Some(at) = text[from..].find(name) {
-        let at = from + at;
-        let before = text[..at].chars().next_back();
-        let after = text[at + name.len()..].chars().next();
-        let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        if !part(before) && !part(after) {
-            return Some(at);
+impl Name {
+    /// Bytes of the name where the text begins with it and does not go on with its last word.
+    fn at_start(&self, text: &str, exact: bool) -> Option<usize> {
+        let alike = |a: char, b: char| a == b || (!exact && a.to_lowercase().eq(b.to_lowercase()));
+        let mut letters = text.chars();
+        let mut length = 0;
+        for letter in &self.letters {
+            let other = letters.next().filter(|other| alike(*letter, *other))?;
+            length += other.len_utf8();
         }
-        from = at + name.chars().next().map_or(1, char::len_utf8);
+        (!letters.next().is_some_and(in_word)).then_some(length)
     }
-    None
+}
+
+/// Where a word may begin, with its first letter.
+fn words_of(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut before = false;
+    text.char_indices().filter(move |(_, c)| !std::mem::replace(&mut before, in_word(*c)))
+}
+
+fn in_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn small(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
+}
+
+/// What a model is called without who serves it, as models call themselves; `None` where that may be any word.
+pub(crate) fn bare(model: &str) -> Option<&str> {
+    let (host, name) = model.split_once(':')?;
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    (host != "scripted" && name.contains(|c: char| !c.is_alphabetic())).then_some(name)
 }
 
 /// Statements in their fences, one below the other.
@@ -306,7 +361,8 @@ pub(crate) fn statements<'a>(all: impl Iterator<Item = Statement<'a>>, names: Op
     let mut out = Vec::new();
     for one in all {
         let by = one.by.map(|by| format!(" by=\"{}\"", line(by))).unwrap_or_default();
-        let of = one.of.map(|of| format!(" for=\"{}\"", line(&hidden(of)))).unwrap_or_default();
+        let of = |of: &str| format!(" for=\"{}\"", line(&fence::cut(&hidden(of), POSITION_TOKENS)));
+        let of = one.of.map(of).unwrap_or_default();
         let cited =
             if one.citations.is_empty() { String::new() } else { format!(" {}", one.citations.concat()) };
         let text = fence::cut(&fence::fenced(&hidden(one.text)), SHOWN_TOKENS);
@@ -334,11 +390,11 @@ mod tests {
             instructions: Some("{{ name }} names the regulation.".into()),
             ..Agent::new("fda", "FDA adviser", "Knows devices.")
         };
-        let first = system("expert", Some(&agent), true, true);
+        let first = system("expert", Some(&agent), None, true);
         assert!(first.starts_with("You are FDA adviser,") && first.contains("FDA adviser names"), "{first}");
-        let later = system("expert", Some(&agent), false, true);
+        let later = system("expert", Some(&agent), Some(&Names::default()), true);
         assert!(!later.contains("FDA adviser") && later.contains("Knows devices."), "{later}");
-        assert!(system("judge", None, true, false).contains("judge"));
+        assert!(system("judge", None, None, false).contains("judge"));
     }
 
     #[test]
@@ -357,5 +413,17 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("<source>") && text.contains("agrees [1]"), "{text}");
+    }
+
+    #[test]
+    fn names_are_hidden_however_they_are_written_and_numbers_are_none() {
+        let names = ["m1", "Nora Nephron", "500", "Kidney", "no", "Dr. Ÿ"];
+        let names = Names::new(names.into_iter(), &["Is the kidney hurt?"]);
+        let hidden =
+            names.hide("M1, NORA NEPHRON and nora nephron: 500 mg, no; Kidney and kidney, m12 xm1, DR. ÿ");
+        let who = SOMEBODY;
+        assert_eq!(hidden, format!("{who}, {who} and {who}: 500 mg, no; {who} and kidney, m12 xm1, {who}"));
+        assert_eq!(bare("openai:org/gpt-4o"), Some("gpt-4o"));
+        assert_eq!((bare("openai:test"), bare("scripted:m-1"), bare("extractive")), (None, None, None));
     }
 }

@@ -43,7 +43,7 @@ impl Machine {
             ballot: spec.form,
             status: self.status(),
             stopped_by: self.stopped_by.clone().or_else(|| self.rule.map(str::to_owned)),
-            minority: minority(spec, score.as_ref(), &ballots),
+            minority: minority(score.as_ref(), &ballots),
             score,
             baseline,
             members: members(spec, &counts),
@@ -302,6 +302,12 @@ impl Machine {
 
     fn warnings(&self, spec: &PanelSpec) -> Vec<String> {
         let mut out = spec.warnings.clone();
+        out.extend(self.others.iter().map(|(id, model)| {
+            format!(
+                "'{id}' is answered for by another model ({model}) since the panel goes on; which members share a model, and whether \
+                 the judge is of another family, was settled before"
+            )
+        }));
         if !spec.seeds.is_empty() && self.last_round() > 0 && protocol::cooke(self, spec).is_none() {
             out.push(
                 "the seed questions could not weigh the members (no answers of the form asked for, or nobody calibrated): the \
@@ -357,13 +363,8 @@ fn members(spec: &PanelSpec, counts: &[f64]) -> Vec<PanelMember> {
     spec.seats.iter().enumerate().map(one).collect()
 }
 
-fn minority(
-    spec: &PanelSpec,
-    score: Option<&quorate_consensus::panel::PanelScore>,
-    ballots: &[PanelBallot],
-) -> Vec<Minority> {
+fn minority(score: Option<&quorate_consensus::panel::PanelScore>, ballots: &[PanelBallot]) -> Vec<Minority> {
     let Some(score) = score else { return Vec::new() };
-    let _ = spec;
     let of = |voter: &str| ballots.iter().rfind(|ballot| ballot.member == voter && ballot.counted).cloned();
     let each = score.minority.minorities.iter().map(|faction| Minority {
         position: faction.position.clone(),

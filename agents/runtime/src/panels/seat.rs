@@ -120,14 +120,13 @@ pub(crate) fn counts(
         sorted.sort_by(f64::total_cmp);
         (sorted.iter().sum::<f64>(), sorted.len())
     };
-    let (total, voters) = total_of(&raw);
-    let capped: Vec<f64> = raw
-        .iter()
-        .map(|weight| match voters {
-            0 | 1 => *weight,
-            n => weight.min(CAP * (total - weight) / (n - 1) as f64),
-        })
-        .collect();
+    let (_, voters) = total_of(&raw);
+    let capped = |(i, weight): (usize, &f64)| match voters {
+        0 | 1 => *weight,
+        // Summed without it, and not less it: beside a weight that is far greater the others would be nothing.
+        n => weight.min(CAP * total_of(&[&raw[..i], &raw[i + 1..]].concat()).0 / (n - 1) as f64),
+    };
+    let capped: Vec<f64> = raw.iter().enumerate().map(capped).collect();
     let (total, voters) = total_of(&capped);
     capped.iter().map(|weight| weight * voters as f64 / total).collect()
 }
@@ -171,6 +170,9 @@ mod tests {
         assert_eq!(of(&[1.0, 1.0]), [1.0, 1.0]);
         assert_eq!(of(&[0.0, 5.0]), [0.0, 1.0]);
         assert_eq!(of(&[1e300, 1e300]), [1.0, 1.0]);
+        // However far apart they are, the greater one counts for more.
+        assert_eq!(of(&[1.0, 1e-30]), [1.5, 0.5]);
+        assert_eq!(of(&[1e-30, 1.0, 1e-30]), [0.6, 1.8, 0.6]);
         let observer = Seat { role: Role::Observer, ..seat(9.0) };
         assert_eq!(counts(&[observer, seat(1.0)], Weighting::Declared, None, None), [0.0, 1.0]);
     }

@@ -75,7 +75,7 @@ pub(super) fn next(machine: &Machine) -> Result<Next> {
     let score = machine.score_of(&counted.iter().collect::<Vec<_>>())?;
     let values = context! {
         positions => written(machine, spec, &held, &spec.seats[chair].key, round),
-        decision => score.as_ref().and_then(tally::decided).map(|decision| prompt::fenced(&decision, machine.names().as_ref())),
+        decision => score.as_ref().and_then(tally::decided).map(|decision| prompt::fenced(&decision, machine.names())),
         remarks => remarks(machine),
         missing => missing,
         marks => marks.join(", "),
@@ -153,14 +153,14 @@ fn written(machine: &Machine, spec: &PanelSpec, held: &[Held], reader: &str, rou
     let mut out = String::new();
     let names = machine.names();
     for one in held {
-        let _ = writeln!(out, "{} {}", one.mark, prompt::fenced(&one.position, names.as_ref()));
+        let _ = writeln!(out, "{} {}", one.mark, prompt::fenced(&one.position, names));
         let mut ballots: Vec<&Given> = one.ballots.iter().collect();
         ballots.sort_by_key(|given| order_of(spec, "synthesis", round, reader, given));
         let reasons: Vec<(String, Vec<String>)> =
             ballots.iter().filter_map(|given| given.reasons()).collect();
         let statements =
             reasons.iter().map(|(text, citations)| Statement { by: None, of: None, text, citations });
-        let _ = writeln!(out, "{}", prompt::statements(statements, names.as_ref()));
+        let _ = writeln!(out, "{}", prompt::statements(statements, names));
     }
     out
 }
@@ -172,15 +172,30 @@ fn remarks(machine: &Machine) -> String {
         .filter_map(|value| value["text"].as_str())
         .collect();
     let statements = texts.iter().map(|text| Statement { by: None, of: None, text, citations: &[] });
-    prompt::statements(statements, machine.names().as_ref())
+    prompt::statements(statements, machine.names())
 }
 
-/// The text with the positions in the place of their marks.
+/// The text with the positions in the place of their marks. What stands in a position is a member's own: a mark in it is left as
+/// it is.
 fn spelt_out(text: &str, held: &[Held]) -> String {
-    // From the last one, since `[P1]` is no part of `[P12]` but readers of this line may wonder.
-    held.iter()
-        .rev()
-        .fold(text.to_owned(), |text, one| text.replace(&one.mark, &format!("\"{}\"", one.position)))
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('[') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match held.iter().find(|one| rest.starts_with(&one.mark)) {
+            Some(one) => {
+                let _ = write!(out, "\"{}\"", one.position);
+                rest = &rest[one.mark.len()..];
+            }
+            None => {
+                out.push('[');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// A synthesis that is made of the ballots.

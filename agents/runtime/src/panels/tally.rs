@@ -75,8 +75,9 @@ fn opinions(spec: &PanelSpec, counts: &[f64], ballots: &[&Given]) -> Result<Opti
             // Confidence on what is held; the rest is even.
             stance => {
                 let held = stance.tops();
-                let confidence = given.said.confidence.max(even);
                 let tops = held.len().max(1);
+                // What is held is never below what is not.
+                let confidence = given.said.confidence.max(even * tops as f64);
                 let rest = (options.len() - tops).max(1) as f64;
                 let of = |option: &String| match held.contains(option) {
                     true if tops == options.len() => even,

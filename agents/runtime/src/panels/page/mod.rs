@@ -283,24 +283,29 @@ fn kinds(page: &mut String, answer: &Answer) {
         }
     }
     if let Some(verdict) = &answer.verdict {
+        // A verdict has a reason.
+        let silent = verdict.reasons.iter().any(String::is_empty);
         let _ = writeln!(
             page,
             "<h2>Verdict</h2>\n<p>{} against {}: {}. The judge ({}{}) {}.</p>",
             escaped(&verdict.sides[0]),
             escaped(&verdict.sides[1]),
-            verdict
-                .winner
-                .as_deref()
-                .map_or("a tie".to_owned(), |winner| format!("{} wins", escaped(winner))),
+            match &verdict.winner {
+                Some(winner) => format!("{} wins", escaped(winner)),
+                None if silent => "no verdict".to_owned(),
+                None => "a tie".to_owned(),
+            },
             escaped(&verdict.model),
             if verdict.independent { "" } else { ", of the family of a member's model" },
-            if verdict.flipped {
+            if silent {
+                "did not answer in both orders"
+            } else if verdict.flipped {
                 "changed its mind when the sides changed places"
             } else {
                 "said the same in both orders"
             }
         );
-        for reason in &verdict.reasons {
+        for reason in verdict.reasons.iter().filter(|reason| !reason.is_empty()) {
             let _ = writeln!(page, "<blockquote>{}</blockquote>", escaped(reason));
         }
     }

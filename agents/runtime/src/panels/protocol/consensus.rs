@@ -50,7 +50,7 @@ pub(super) fn next(machine: &Machine, spec: &PanelSpec) -> Result<Next> {
         let task = prompt::write(
             "consensus",
             context! {
-                proposal => prompt::fenced(&proposal, names.as_ref()),
+                proposal => prompt::fenced(&proposal, names),
                 objections => listed(machine, spec, &against, key, round),
                 statements => reasons(machine, spec, &standing, key, round, true, false),
             },
@@ -67,7 +67,7 @@ fn proposing(machine: &Machine, spec: &PanelSpec, given: &[Given], round: u32, c
     let task = prompt::write(
         "propose",
         context! {
-            before => before.map(|before| prompt::fenced(&before, machine.names().as_ref())),
+            before => before.map(|before| prompt::fenced(&before, machine.names())),
             objections => listed(machine, spec, &objections(machine, round - 1), key, round),
             statements => reasons(machine, spec, &standing, key, round, true, false),
         },
@@ -113,9 +113,11 @@ pub(crate) fn proposal(machine: &Machine) -> Option<String> {
     (round >= 2).then(|| proposal_of(machine, spec, &given, round).ok()).flatten()
 }
 
-/// The objections of a round, with their members.
+/// The objections that stand after a round, with their members: who is late or fails has not withdrawn its own.
 pub(crate) fn objections(machine: &Machine, round: u32) -> Vec<Given> {
-    machine.given().into_iter().filter(|one| one.round == round && one.said.objection.is_some()).collect()
+    let given = machine.given();
+    let standing = machine.standing(&given, round).into_iter();
+    standing.filter(|one| one.said.objection.is_some()).cloned().collect()
 }
 
 /// Objections as others read them.
@@ -128,7 +130,7 @@ fn listed(machine: &Machine, spec: &PanelSpec, all: &[Given], reader: &str, roun
         text: given.said.objection.as_deref().unwrap_or_default(),
         citations: &[],
     });
-    prompt::statements(statements, machine.names().as_ref())
+    prompt::statements(statements, machine.names())
 }
 
 /// Whether no voter has gone over to another position in a round.

@@ -115,8 +115,8 @@ fn speech(
     };
     let values = context! {
         turn => turn + 1,
-        side => prompt::fenced(&sides.names[side], names.as_ref()),
-        other => prompt::fenced(&sides.names[1 - side], names.as_ref()),
+        side => prompt::fenced(&sides.names[side], names),
+        other => prompt::fenced(&sides.names[1 - side], names),
         statements => statements,
         words => SPEECH_WORDS,
     };
@@ -126,8 +126,8 @@ fn speech(
 fn judge(machine: &Machine, sides: &Sides, first: usize, round: u32) -> Ask {
     let names = machine.names();
     let values = context! {
-        first => prompt::fenced(&sides.names[first], names.as_ref()),
-        second => prompt::fenced(&sides.names[1 - first], names.as_ref()),
+        first => prompt::fenced(&sides.names[first], names),
+        second => prompt::fenced(&sides.names[1 - first], names),
         statements => transcript(machine, sides, first, Some(["first", "second"])),
     };
     other(round, Who::Judge, What::Verdict(first), prompt::write("judge", values))
@@ -146,7 +146,7 @@ fn transcript(machine: &Machine, sides: &Sides, first: usize, called: Option<[&s
         }
     }
     let all = said.iter().map(|(of, text, citations)| Statement { by: None, of: Some(of), text, citations });
-    prompt::statements(all, machine.names().as_ref())
+    prompt::statements(all, machine.names())
 }
 
 /// What the judge has said; `None` where there is none, or it was not asked.

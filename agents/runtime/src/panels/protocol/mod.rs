@@ -46,7 +46,7 @@ pub(crate) fn next(machine: &Machine) -> Result<Next> {
 pub(crate) fn counted(machine: &Machine, given: &[Given]) -> Vec<Given> {
     let last: Vec<Given> = machine.standing(given, u32::MAX).into_iter().cloned().collect();
     match machine.spec().map(|spec| spec.kind) {
-        Some(PanelKind::Sequential) => sequential::counted(machine, given, last),
+        Some(PanelKind::Sequential) => sequential::counted(given, last),
         Some(PanelKind::Socratic) => socratic::counted(given, last),
         _ => last,
     }
@@ -124,7 +124,7 @@ pub(crate) fn reasons(
         shown.push((by, of, text, citations));
     }
     let all = shown.iter().map(|(by, of, text, citations)| Statement { by: *by, of: *of, text, citations });
-    prompt::statements(all, machine.names().as_ref())
+    prompt::statements(all, machine.names())
 }
 
 /// The leading positions and the others, the heaviest first; level ones in an order that the seed draws.

@@ -49,29 +49,16 @@ pub(super) fn next(machine: &Machine, spec: &PanelSpec) -> Result<Next> {
     Ok(Next::Stage(Stage::new("pass", vec![ask(0), ask(1)])))
 }
 
-/// Ballots that are the same in both passes; else the blind one.
-pub(super) fn counted(machine: &Machine, given: &[Given], last: Vec<Given>) -> Vec<Given> {
+/// Ballots that are the same in both passes; else the blind one. Who has none, and differs with the order, decides nothing.
+pub(super) fn counted(given: &[Given], last: Vec<Given>) -> Vec<Given> {
     let of = |seat: usize, round: u32| given.iter().find(|one| one.seat == seat && one.round == round);
-    let one = |last: Given| {
-        let (forward, reversed) = (of(last.seat, PASSES[0]), of(last.seat, PASSES[1]));
-        match (forward, reversed, of(last.seat, 1)) {
-            (Some(a), Some(b), _) if a.holds == b.holds => a.clone(),
-            (Some(a), Some(b), None) => mean(a, b).unwrap_or(last),
-            (_, _, Some(blind)) => blind.clone(),
-            _ => last,
-        }
+    let one = |last: Given| match (of(last.seat, PASSES[0]), of(last.seat, PASSES[1]), of(last.seat, 1)) {
+        (Some(a), Some(b), _) if a.holds == b.holds => Some(a.clone()),
+        (_, _, Some(blind)) => Some(blind.clone()),
+        (Some(_), Some(_), None) => None,
+        _ => Some(last),
     };
-    let _ = machine;
-    last.into_iter().map(one).collect()
-}
-
-/// The mean of two numbers.
-fn mean(a: &Given, b: &Given) -> Option<Given> {
-    let (Stance::Number(x), Stance::Number(y)) = (&a.said.stance, &b.said.stance) else { return None };
-    let mut out = a.clone();
-    out.said.stance = Stance::Number(x / 2.0 + y / 2.0);
-    out.holds = out.said.stance.holds();
-    Some(out)
+    last.into_iter().filter_map(one).collect()
 }
 
 /// The paired randomisation test of both passes (Fisher 1935): under no effect of the order each member's two ballots might as

@@ -68,10 +68,10 @@ pub(super) fn next(machine: &Machine, spec: &PanelSpec) -> Result<Next> {
     let round = done as u32 + 2;
     let names = machine.names();
     if last == QUESTION {
-        return Ok(Next::Stage(answers(machine, spec, round)));
+        return Ok(Next::Stage(answers(machine, round)));
     }
     let covered = done >= KINDS.len() && new_claims(machine) == 0;
-    let shown = shown(machine, names.as_ref());
+    let shown = shown(machine, names);
     if covered || round >= spec.rounds {
         let task = prompt::write("after_questions", context! { claims => shown });
         let asks = machine.voters().into_iter().map(|seat| machine.ballot(spec, round, seat, &task, false));
@@ -84,21 +84,20 @@ pub(super) fn next(machine: &Machine, spec: &PanelSpec) -> Result<Next> {
             let what = What::Question(done % KINDS.len());
             Ok(Next::Stage(Stage::new(QUESTION, vec![other(round, Who::Seat(chair), what, task)])))
         }
-        None => Ok(Next::Stage(answers(machine, spec, round))),
+        None => Ok(Next::Stage(answers(machine, round))),
     }
 }
 
-fn answers(machine: &Machine, spec: &PanelSpec, round: u32) -> Stage {
+fn answers(machine: &Machine, round: u32) -> Stage {
     let kind = (round as usize - 2) % KINDS.len();
     let names = machine.names();
     let question = question(machine, round);
     let values = context! {
-        claims => shown(machine, names.as_ref()),
+        claims => shown(machine, names),
         kind => KINDS[kind].0,
-        question => prompt::fenced(&question, names.as_ref()),
+        question => prompt::fenced(&question, names),
     };
     let task = prompt::write("answer", values);
-    let _ = spec;
     let ask = |seat| other(round, Who::Seat(seat), What::Answer(kind), task.clone());
     Stage::new(ANSWERS, machine.voters().into_iter().map(ask).collect())
 }
