@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -475,9 +474,6 @@ class Runtime:
             "output": None if wanted is None else wanted.schema,
             "budget": None if budget is None else budget._options(),
         }
-        watched = sys.modules.get("quorate.telemetry")
-        if watched is not None:
-            request["trace_parent"] = watched._trace_parent()
         asked = Asked(loop)
         return asked, (request, talk), wanted, self._host(tools, approve, asked)
 
