@@ -191,6 +191,36 @@ def test_a_nested_run_lies_in_the_call_that_asked_it(otel):
     assert (tool, "invoke_agent Doses") in tree(exporter.get_finished_spans())
 
 
+def test_a_run_that_a_function_asks_lies_in_its_call(otel):
+    provider, exporter, _ = otel
+    inner = runtime("5 mg", "5 mg", tools=[])
+
+    @quorate.tool(name="lookup")
+    def asks(code: str) -> str:
+        """What a code means."""
+        return inner.ask("Which dose?").text
+
+    with provider.get_tracer("host").start_as_current_span("host"):
+        runtime(CALL, "5 mg.", tools=[asks]).ask("Which dose?")
+    settled(lambda: sum(span.name == "invoke_agent" for span in exporter.get_finished_spans()) == 2)
+    assert tree(exporter.get_finished_spans()) == [
+        ("", "host"),
+        ("execute_tool lookup", "invoke_agent"),
+        ("host", "invoke_agent"),
+        *[("invoke_agent", "chat list")] * 3,
+        ("invoke_agent", "execute_tool lookup"),
+    ]
+    exporter.clear()
+
+    def member(request):
+        inner.ask("Which dose?")
+        return votes(request)
+
+    quorate.Runtime(model=quorate.ScriptedModel(member)).panel("Is it?", members=["ann"], options=["yes", "no"])
+    settled(lambda: sum(span.name == "invoke_agent" for span in exporter.get_finished_spans()) == 2)
+    assert ("chat function", "invoke_agent") in tree(exporter.get_finished_spans())
+
+
 def test_spans_and_metrics_reach_a_collector():
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

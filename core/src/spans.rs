@@ -74,6 +74,12 @@ pub fn listens() -> bool {
     LISTENS.load(Ordering::Acquire)
 }
 
+/// Work that another thread does for this one: it lies in the span that this one is in.
+pub fn carried<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let span = tracing::Span::current();
+    move || span.in_scope(work)
+}
+
 /// A span that is open.
 struct Open {
     metadata: &'static Metadata<'static>,

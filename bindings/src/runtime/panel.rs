@@ -273,7 +273,17 @@ mod tests {
             (json!({"chair": {"id": "ann", "weight": -1}}), Code::InvalidArgument, "the weight of 'ann'"),
             (json!({"weights": "equal"}), Code::InvalidArgument, "weights"),
             (json!({"aggregate": "ants"}), Code::InvalidArgument, "aggregate"),
-            (json!({"seeds": ["x"]}), Code::InvalidArgument, "seeds"),
+            (
+                json!({"options": ["a", "b", 1, "c", null]}),
+                Code::InvalidArgument,
+                "options[2] is 1; a list of texts",
+            ),
+            (json!({"seeds": ["x"]}), Code::InvalidArgument, "seeds[0] is \"x\""),
+            (
+                json!({"seeds": [{"question": "q", "answer": 1}, {"question": "q"}]}),
+                Code::InvalidArgument,
+                "seeds[1]",
+            ),
             (json!({"seeds": [{"question": " ", "answer": 1}]}), Code::EmptyInput, "seeds[0]"),
             (json!({"rho": 2}), Code::InvalidArgument, "rho"),
             (json!({"minorityThreshold": -1}), Code::InvalidArgument, "minorityThreshold"),
