@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use quorate::core::spare;
+use quorate::core::{spans, spare};
 use quorate::{Cancel, Code, Error, Result};
 
 use crate::bell::Bell;
@@ -183,8 +183,9 @@ fn wait<T: Send + 'static>(work: impl FnOnce(&Host) -> Result<T> + Send + 'stati
     let host = Host { cancel: Cancel::new(), raised: Arc::default(), desk: Some(desk.clone()) };
     let outcome = Arc::new(Mutex::new(None));
     let (theirs, place) = (host.clone(), Arc::clone(&outcome));
+    let work = spans::carried(move || contain(|| work(&theirs)));
     spare::run(move || {
-        let result = contain(|| work(&theirs));
+        let result = work();
         *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         // Nobody waits any more for work that was given up.
         let _ = desk.send(Message::Done);

@@ -50,14 +50,14 @@ static COURIER: AtomicU64 = AtomicU64::new(0);
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     events::collect(send_later);
     module.add_function(wrap_pyfunction!(listen_to_spans, module)?)?;
+    module.add_function(wrap_pyfunction!(take_spans, module)?)?;
     module.add_function(wrap_pyfunction!(deliver_last, module)?)
 }
 
 /// Hands over what was said. What a handler raises is the call's exception.
 pub fn deliver(py: Python<'_>) -> PyResult<()> {
     if spans::waiting() {
-        let marks: Vec<_> = spans::take().into_iter().map(|mark| told(py, mark)).collect::<PyResult<_>>()?;
-        py.import("quorate.telemetry")?.getattr("_deliver")?.call1((marks,))?;
+        py.import("quorate.telemetry")?.call_method0("_deliver")?;
     }
     if !events::waiting() {
         return Ok(());
@@ -68,6 +68,21 @@ pub fn deliver(py: Python<'_>) -> PyResult<()> {
         give.call1((event.level.as_str(), event.target, text, event.message, event.fields))?;
     }
     Ok(())
+}
+
+/// The span of the host in which this thread asks, as a W3C `traceparent`: its spans belong to that, whoever hands them over.
+pub fn trace_parent(py: Python<'_>) -> Option<String> {
+    if !spans::listens() {
+        return None;
+    }
+    let found = py.import("quorate.telemetry").and_then(|module| module.call_method0("_trace_parent"));
+    found.and_then(|found| found.extract()).unwrap_or_default()
+}
+
+/// The marks that wait, oldest first.
+#[pyfunction]
+fn take_spans<'py>(py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+    spans::take().into_iter().map(|mark| told(py, mark)).collect()
 }
 
 /// A mark as Python takes it: number, parent, name, attributes, nanoseconds, whether it is the end.
@@ -101,7 +116,9 @@ fn send_later() {
     let courier = thread::Builder::new().name("quorate-log".to_owned()).spawn(|| {
         for _ in 0..PATIENCE {
             thread::sleep(PAUSE);
-            if CALLS.load(Ordering::Acquire) == 0 || !(events::waiting() || spans::waiting()) {
+            // Of more spans than wait at most some would be lost in a call that takes long.
+            let idle = CALLS.load(Ordering::Acquire) == 0 || !(events::waiting() || spans::waiting());
+            if idle || spans::many() {
                 break;
             }
         }

@@ -10,6 +10,7 @@ use quorate_bindings::runtime::{self, PanelModels, Run};
 use crate::convert::from_json;
 use crate::door::{CancelToken, blocking};
 use crate::errors::OrRaise;
+use crate::log::trace_parent;
 use crate::models::{LanguageModel, ModelFlow};
 use crate::runtime::{Runtime, flow, options, raised};
 use crate::scalar::scalar;
@@ -50,13 +51,13 @@ fn asked(given: &Bound<'_, PyDict>, models: Models<'_>, cancel: &CancelToken) ->
         chair: model(chair),
     };
     let asked = runtime::panel_options(HOST, options(given, "a panel's options")?, models).or_raise()?;
-    Ok(PanelOptions { cancel: cancel.0.clone(), ..asked })
+    Ok(PanelOptions { trace_parent: trace_parent(given.py()), cancel: cancel.0.clone(), ..asked })
 }
 
-fn going_on(models: Given<'_>, cancel: &CancelToken) -> PanelResume {
+fn going_on(py: Python<'_>, models: Given<'_>, cancel: &CancelToken) -> PanelResume {
     let (members, judge) = models;
     let models = members.into_iter().map(|(id, model)| (id, model.model())).collect();
-    PanelResume { models, judge: model(judge), cancel: cancel.0.clone() }
+    PanelResume { models, judge: model(judge), trace_parent: trace_parent(py), cancel: cancel.0.clone() }
 }
 
 #[pyfunction]
@@ -99,7 +100,7 @@ fn resume_panel<'py>(
     models: Given<'py>,
     cancel: &CancelToken,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let given = going_on(models, cancel);
+    let given = going_on(py, models, cancel);
     let experts = experts.0.clone();
     let found = blocking(py, move |host| {
         let _wake = host.cancel.when_raised(raised(&given.cancel));
@@ -111,13 +112,14 @@ fn resume_panel<'py>(
 /// The events of a panel that goes on; the last alone with `whole`.
 #[pyfunction]
 fn resume_panel_flow(
+    py: Python<'_>,
     experts: &Runtime,
     #[pyo3(from_py_with = scalar)] run_id: String,
     models: Given<'_>,
     cancel: &CancelToken,
     whole: bool,
 ) -> ModelFlow {
-    let given = going_on(models, cancel);
+    let given = going_on(py, models, cancel);
     flow(whole, &experts.0, Run::ResumePanel(run_id, Box::new(given)))
 }
 

@@ -21,6 +21,7 @@ use crate::door::{CancelToken, Held, blocking, quick};
 use crate::errors::{OrRaise, invalid};
 use crate::functions::{HostApprove, HostTool, checked};
 use crate::kb::{KnowledgeBase, telling};
+use crate::log::trace_parent;
 use crate::metadata::object;
 use crate::models::{LanguageModel, ModelFlow};
 use crate::scalar::scalar;
@@ -166,6 +167,7 @@ fn asked(
         runtime::question(HOST, question, options(given, "a question's options")?).or_raise()?;
     question.talk = talk.map(|talk| (*talk.0).clone());
     question.cancel = cancel.clone();
+    question.trace_parent = trace_parent(given.py());
     question.check_output = check.map(checked);
     question.tools = Some(tools_of(tools)?);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
@@ -256,8 +258,8 @@ impl Runtime {
             tools: Some(tools_of(tools)?),
             approve,
             check_output: check.map(checked),
+            trace_parent: trace_parent(decisions.py()),
             cancel: cancel.0.clone(),
-            ..Resume::default()
         };
         Ok(flow(whole, &self.0, Run::Resume(run_id, Box::new(going_on))))
     }
@@ -276,9 +278,10 @@ impl Runtime {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
         let (decisions, tools) = (decided(decisions)?, Some(tools_of(tools)?));
         let (experts, cancel, check_output) = (self.0.clone(), cancel.0.clone(), check.map(checked));
+        let trace_parent = trace_parent(py);
         let answer = blocking(py, move |host| {
             let _wake = host.cancel.when_raised(raised(&cancel));
-            let going_on = Resume { decisions, tools, approve, check_output, cancel, ..Resume::default() };
+            let going_on = Resume { decisions, tools, approve, check_output, trace_parent, cancel };
             runtime::resumed(HOST, &experts, &run_id, going_on)
         })?;
         from_json(py, &answer)
@@ -351,6 +354,7 @@ impl Runtime {
         let judges = judges.into_iter().map(judge).collect::<PyResult<Vec<_>>>()?;
         let how = runtime::evaluation(HOST, options(given, "an evaluation's options")?, judges).or_raise()?;
         let experts = self.with(tools, approve)?;
+        let how = EvaluateOptions { trace_parent: trace_parent(py), ..how };
         let report = blocking(py, move |host| {
             let tasks = runtime::tasks(HOST, &tasks["tasks"])?;
             let progress = progress.map(|function| telling(host, function));
@@ -373,6 +377,7 @@ impl Runtime {
         let change = options(given, "a replay's options")?;
         let change = runtime::change(HOST, change, model.map(LanguageModel::model)).or_raise()?;
         let (experts, run_id) = (self.with(tools, approve)?, run_id);
+        let change = Change { trace_parent: trace_parent(py), ..change };
         let found = blocking(py, move |host| {
             let change = Change { cancel: host.cancel.clone(), ..change };
             runtime::replayed(HOST, &experts.replay(&run_id, change)?)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import quorate
@@ -190,6 +191,36 @@ def test_a_nested_run_lies_in_the_call_that_asked_it(otel):
     assert (tool, "invoke_agent Doses") in tree(exporter.get_finished_spans())
 
 
+def test_a_run_that_a_function_asks_lies_in_its_call(otel):
+    provider, exporter, _ = otel
+    inner = runtime("5 mg", "5 mg", tools=[])
+
+    @quorate.tool(name="lookup")
+    def asks(code: str) -> str:
+        """What a code means."""
+        return inner.ask("Which dose?").text
+
+    with provider.get_tracer("host").start_as_current_span("host"):
+        runtime(CALL, "5 mg.", tools=[asks]).ask("Which dose?")
+    settled(lambda: sum(span.name == "invoke_agent" for span in exporter.get_finished_spans()) == 2)
+    assert tree(exporter.get_finished_spans()) == [
+        ("", "host"),
+        ("execute_tool lookup", "invoke_agent"),
+        ("host", "invoke_agent"),
+        *[("invoke_agent", "chat list")] * 3,
+        ("invoke_agent", "execute_tool lookup"),
+    ]
+    exporter.clear()
+
+    def member(request):
+        inner.ask("Which dose?")
+        return votes(request)
+
+    quorate.Runtime(model=quorate.ScriptedModel(member)).panel("Is it?", members=["ann"], options=["yes", "no"])
+    settled(lambda: sum(span.name == "invoke_agent" for span in exporter.get_finished_spans()) == 2)
+    assert ("chat function", "invoke_agent") in tree(exporter.get_finished_spans())
+
+
 def test_spans_and_metrics_reach_a_collector():
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -256,5 +287,318 @@ assert [span.name for span in heard] == ["chat", "invoke_agent"], heard
 if child == 0:
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], check=True, timeout=60)
+
+
+def settled(done, seconds=5.0):
+    """Waits for what quorate's own threads hand over."""
+    until = time.monotonic() + seconds
+    while not done() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert done()
+
+
+def votes(request):
+    return '{"choice": "yes", "confidence": 0.9}'
+
+
+def asked_as_panel(way, experts):
+    given = {"members": ["ann", "bob"], "options": ["yes", "no"]}
+    if way == "panel":
+        return experts.panel("SECRET?", **given)
+    if way == "stream":
+        with experts.stream.panel("SECRET?", **given) as stream:
+            return stream.result()
+
+    async def main():
+        return await experts.aio.panel("SECRET?", **given)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("way", ["panel", "stream", "aio"])
+def test_a_panel_is_a_span_with_the_requests_to_its_members(otel, way):
+    provider, exporter, _ = otel
+    experts = quorate.Runtime(model=quorate.ScriptedModel(votes))
+    with provider.get_tracer("host").start_as_current_span("host"):
+        panel = asked_as_panel(way, experts)
+    assert panel.status == "done"
+    settled(lambda: len(exporter.get_finished_spans()) == 4)
+    spans = exporter.get_finished_spans()
+    assert tree(spans) == [("", "host"), ("host", "invoke_agent"), *[("invoke_agent", "chat function")] * 2]
+    chats = [span for span in spans if span.name == "chat function"]
+    assert sorted(span.attributes["quorate.panel.member"] for span in chats) == ["ann", "bob"]
+    assert all(span.attributes["gen_ai.usage.output_tokens"] > 0 for span in chats)
+    assert all(span.attributes["gen_ai.response.finish_reasons"] == ("stop",) for span in chats)
+    assert all("SECRET" not in span.to_json() and "traceparent" not in span.attributes for span in spans)
+
+
+def test_a_member_that_hangs_does_not_hold_the_span_of_its_panel():
+    heard, gone = [], threading.Event()
+    telemetry.listen(heard.append)
+    try:
+        hangs = quorate.Member("bob", model=quorate.ScriptedModel(lambda request: gone.wait(20) and votes(request)))
+        experts = quorate.Runtime(model=quorate.ScriptedModel(votes))
+        panel = experts.panel("Is it?", members=["ann", hangs], options=["yes", "no"], member_seconds=0.3, quorum=0.5)
+        assert [one["reason"] for one in panel.dropped] == ["late"]
+        settled(lambda: "invoke_agent" in [span.name for span in heard])
+        assert next(span for span in heard if span.name == "invoke_agent").seconds < 10
+    finally:
+        gone.set()
+        telemetry.listen(None)
+
+
+def test_a_call_that_is_not_waited_for_does_not_hold_the_span_of_its_run():
+    heard, gone = [], threading.Event()
+
+    @quorate.tool(name="lookup", timeout=0.3)
+    def hangs(code: str) -> str:
+        """What a code means."""
+        gone.wait(20)
+        return "late"
+
+    telemetry.listen(heard.append)
+    try:
+        assert runtime(CALL, "Nobody knows.", tools=[hangs]).ask("What?").status == "done"
+        settled(lambda: [span.name for span in heard] == ["chat", "chat", "invoke_agent"])
+        assert heard[-1].seconds < 10
+        gone.set()
+        settled(lambda: len(heard) == 4)
+        assert (heard[-1].name, heard[-1].parent) == ("execute_tool", heard[2].id)
+    finally:
+        gone.set()
+        telemetry.listen(None)
+
+
+def test_no_span_lies_in_that_of_another_caller(otel):
+    """Whoever hands spans over may be another thread, within another span."""
+    provider, exporter, _ = otel
+    tracer, hosts, lock = provider.get_tracer("host"), {}, threading.Lock()
+    together = threading.Barrier(12)
+
+    def ask(i):
+        def slow(request):
+            time.sleep(0.02)
+            return votes(request)
+
+        experts = quorate.Runtime(model=quorate.ScriptedModel(slow))
+        together.wait()
+
+        def once():
+            if i % 2:
+                return experts.panel("Is it?", members=["ann", "bob"], options=["yes", "no"]).run_id
+            return experts.ask("Is it?").run_id
+
+        for _ in range(5):
+            if i % 3 == 0:
+                found, host = once(), None
+            else:
+                with tracer.start_as_current_span("host") as span:
+                    found, host = once(), span.context.span_id
+            with lock:
+                hosts[found] = host
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(12)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    settled(lambda: sum(span.name == "invoke_agent" for span in exporter.get_finished_spans()) == 60)
+    runs = [span for span in exporter.get_finished_spans() if span.name == "invoke_agent"]
+    found = {span.attributes["quorate.run.id"]: None if span.parent is None else span.parent.span_id for span in runs}
+    assert found == hosts
+
+
+@quorate.tool(name="lookup", effect="write")
+def writes(code: str) -> str:
+    """What a code means."""
+    return "done"
+
+
+@pytest.mark.parametrize("way", ["resume", "stream", "aio", "replay", "evaluate"])
+def test_what_goes_on_or_is_asked_again_lies_in_the_span_of_who_asks(otel, way):
+    provider, exporter, _ = otel
+    experts = runtime(CALL, "Done.", tools=[writes])
+    waits = experts.ask("What?")
+    assert waits.status == "waiting"
+    settled(lambda: any(span.name == "invoke_agent" for span in exporter.get_finished_spans()))
+    exporter.clear()
+    found = []
+
+    def go_on():
+        decisions = {"c1": "approve"}
+        if way == "resume":
+            experts.resume(waits.run_id, decisions)
+        elif way == "stream":
+            experts.stream.resume(waits.run_id, decisions).result()
+        elif way == "aio":
+            asyncio.run(experts.aio.resume(waits.run_id, decisions))
+        elif way == "replay":
+            plain = runtime("5 mg", "5 mg")
+            plain.replay(plain.ask("Which dose?").run_id)
+        else:
+            task = {"id": "dose", "question": "Which dose?", "expect": {"exact": "5 mg"}}
+            quorate.evaluate_agents(runtime("5 mg", "5 mg"), [task], repeat=2, threads=2)
+        found.append(True)
+
+    # Somebody else hands over meanwhile.
+    stop = threading.Event()
+
+    def others():
+        while not stop.is_set():
+            experts.runs()
+
+    other = threading.Thread(target=others)
+    other.start()
+    try:
+        with provider.get_tracer("host").start_as_current_span("host") as host:
+            go_on()
+    finally:
+        stop.set()
+        other.join()
+    runs = 2 if way in ("replay", "evaluate") else 1
+    settled(lambda: sum(span.name == "invoke_agent" for span in exporter.get_finished_spans()) == runs)
+    parents = [span.parent and span.parent.span_id for span in exporter.get_finished_spans() if span.name == "invoke_agent"]
+    assert found and parents == [host.context.span_id] * runs
+
+
+def test_no_span_is_lost_among_many_threads():
+    heard, interval = [], sys.getswitchinterval()
+    telemetry.listen(heard.append)
+    sys.setswitchinterval(1e-5)
+
+    def ask():
+        experts = quorate.Runtime(model=quorate.ScriptedModel(lambda request: "5 mg"))
+        for _ in range(50):
+            experts.ask("Which dose?")
+
+    try:
+        threads = [threading.Thread(target=ask) for _ in range(24)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        sys.setswitchinterval(interval)
+        settled(lambda: len(heard) == 2400)
+        runs = {span.id for span in heard if span.name == "invoke_agent"}
+        assert len(runs) == 1200 and {span.parent for span in heard if span.name == "chat"} == runs
+        assert not telemetry._begun
+    finally:
+        sys.setswitchinterval(interval)
+        telemetry.listen(None)
+
+
+def test_no_span_of_a_call_that_takes_long_is_lost():
+    """One call with more spans than wait."""
+    heard = []
+    telemetry.listen(heard.append)
+    try:
+        experts = quorate.Runtime(model=quorate.ScriptedModel(lambda request: "5 mg"))
+        task = {"id": "dose", "question": "Which dose?", "expect": {"exact": "5 mg"}}
+        quorate.evaluate_agents(experts, [task], repeat=10_000)
+        settled(lambda: len(heard) == 20_000)
+    finally:
+        telemetry.listen(None)
+
+
+class Breaks(TracerProvider):
+    """A provider whose tracers, or processors, fail."""
+
+    def get_tracer(self, *args, **kwargs):
+        class Tracer:
+            def start_span(self, *args, **kwargs):
+                raise RuntimeError("there is no room for spans")
+
+        return Tracer()
+
+
+def test_a_tracer_that_fails_takes_no_answer(caplog):
+    telemetry.instrument(tracer_provider=Breaks())
+    heard = []
+    telemetry.listen(heard.append)
+    try:
+        assert runtime("5 mg").ask("Which dose?").text == "5 mg"
+        assert "the tracer or the meter has failed" in caplog.text
+        assert [span.name for span in heard] == ["chat", "invoke_agent"]
+    finally:
+        telemetry.listen(None)
+        telemetry.uninstrument()
+
+
+def test_a_tracer_that_asks_itself_does_not_wait_for_itself():
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    asked = []
+
+    class Asks(SpanProcessor):
+        def on_end(self, span):
+            if len(asked) < 3:
+                asked.append(runtime("5 mg").ask("Which dose?").text)
+                telemetry.listen(None)
+
+    provider = TracerProvider()
+    provider.add_span_processor(Asks())
+    telemetry.instrument(tracer_provider=provider)
+    try:
+        thread = threading.Thread(target=lambda: runtime("5 mg").ask("Which dose?"), daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive() and asked == ["5 mg"] * 3
+    finally:
+        telemetry.uninstrument()
+
+
+def test_a_run_that_fails_without_a_reason_is_an_error(otel):
+    _, exporter, _ = otel
+
+    def fails(request):
+        raise RuntimeError("SECRET")
+
+    experts = quorate.Runtime(model=quorate.ScriptedModel(fails))
+    panel = experts.panel("Is it?", members=["ann"], options=["yes", "no"])
+    assert panel.status == "no_consensus"
+    chat = next(span for span in exporter.get_finished_spans() if span.name.startswith("chat"))
+    assert chat.status.status_code is StatusCode.ERROR and "SECRET" not in chat.to_json()
+    run = next(span for span in exporter.get_finished_spans() if span.name == "invoke_agent")
+    assert run.attributes["quorate.run.stopped_by"] == "quorum_missed"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_while_another_thread_hands_over_leaves_the_child_free():
+    code = """
+import os, threading, time, quorate
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from quorate import telemetry
+
+begun, go = threading.Event(), threading.Event()
+
+class Slow(SpanProcessor):
+    def on_start(self, span, parent_context=None):
+        begun.set()
+        go.wait(30)
+
+provider = TracerProvider()
+provider.add_span_processor(Slow())
+telemetry.instrument(tracer_provider=provider)
+ask = lambda: quorate.Runtime(model=quorate.ScriptedModel(["a"])).ask("b?")
+other = threading.Thread(target=ask)
+other.start()
+assert begun.wait(20)
+child = os.fork()
+go.set()
+if child == 0:
+    heard = []
+    telemetry.uninstrument()
+    telemetry.listen(heard.append)
+    ask()
+    os._exit(0 if [span.name for span in heard] == ["chat", "invoke_agent"] else 1)
+until = time.monotonic() + 20
+while time.monotonic() < until:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        break
+    time.sleep(0.05)
+else:
+    os.kill(child, 9)
+    raise SystemExit("the child hangs")
+other.join()
+assert status == 0, status
 """
     subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], check=True, timeout=60)

@@ -49,7 +49,10 @@ impl Options {
     /// The option as a value of this type; none when it is missing. Errors: `invalid_argument`.
     pub fn take<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Result<Option<T>> {
         let Some(value) = self.value(name) else { return Ok(None) };
-        T::deserialize(&value).map(Some).map_err(|_| self.refuse(name, &value, expected))
+        T::deserialize(&value).map(Some).map_err(|_| match wrong_item::<T>(&value) {
+            Some((i, item)) => self.refuse_at(&format!("{}[{i}]", self.host.name(name)), item, expected),
+            None => self.refuse(name, &value, expected),
+        })
     }
 
     /// A time in seconds. Errors: `invalid_argument`.
@@ -69,7 +72,11 @@ impl Options {
 
     /// An error that says what an option is and what is expected.
     pub fn refuse(&self, name: &str, value: &Value, expected: &str) -> Error {
-        Error::invalid(format!("{} is {}; {expected} is expected", self.host.name(name), describe(value)))
+        self.refuse_at(&self.host.name(name), value, expected)
+    }
+
+    fn refuse_at(&self, at: &str, value: &Value, expected: &str) -> Error {
+        Error::invalid(format!("{at} is {}; {expected} is expected", describe(value)))
     }
 
     /// Errors: `invalid_argument` when an option was not taken: it does not exist, or is misspelt.
@@ -80,6 +87,22 @@ impl Options {
             Some(name) => Err(Error::invalid(format!("{} have no '{}'", self.what, shorten(name)))),
         }
     }
+}
+
+/// The first item of a list that makes it none of this type: with all that come before it is one.
+fn wrong_item<T: DeserializeOwned>(value: &Value) -> Option<(usize, &Value)> {
+    let items = value.as_array()?;
+    let fits = |n: usize| T::deserialize(&Value::Array(items[..n].to_vec())).is_ok();
+    // A pair is none with fewer items either.
+    if !fits(0) {
+        return None;
+    }
+    let (mut good, mut bad) = (0, items.len());
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) { good = middle } else { bad = middle }
+    }
+    items.get(good).map(|item| (good, item))
 }
 
 /// A number of seconds.

@@ -19,7 +19,10 @@ use tracing::span::{Attributes, Id, Record};
 use crate::fork::PerProcess;
 
 /// How many marks wait at most; beyond it the oldest are dropped.
-pub const MAX_WAITING: usize = 8192;
+pub const MAX_WAITING: usize = 32_768;
+
+/// From how many on somebody is to take them soon.
+const MANY: usize = MAX_WAITING / 16;
 
 /// The beginning or the end of a span. A beginning comes before those of the spans within it, an end after theirs.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +62,22 @@ pub fn take() -> Vec<Mark> {
 /// Whether marks wait; costs one load.
 pub fn waiting() -> bool {
     WAITING.load(Ordering::Acquire) > 0
+}
+
+/// Whether so many wait that somebody is to take them soon; costs one load.
+pub fn many() -> bool {
+    WAITING.load(Ordering::Acquire) >= MANY
+}
+
+/// Whether anybody wants spans; costs one load.
+pub fn listens() -> bool {
+    LISTENS.load(Ordering::Acquire)
+}
+
+/// Work that another thread does for this one: it lies in the span that this one is in.
+pub fn carried<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let span = tracing::Span::current();
+    move || span.in_scope(work)
 }
 
 /// A span that is open.

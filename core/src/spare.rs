@@ -21,8 +21,8 @@ const MOMENT: Duration = Duration::from_micros(100);
 /// At most so many threads stay awake at once: of many that wait, each would take the others' time.
 const MOST_AWAKE: usize = 3;
 
-/// The threads that stay awake.
-static AWAKE: AtomicUsize = AtomicUsize::new(0);
+/// The threads that stay awake; those of the parent are not in a child of a fork.
+static AWAKE: PerProcess<AtomicUsize> = PerProcess::new();
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -95,26 +95,29 @@ fn start(number: u64, waiting: Arc<Mutex<Waiting>>, first: Work) -> io::Result<(
 /// Waits for what another thread sends, for at most `limit`. What comes within the time that waking a sleeping core takes is
 /// waited for awake, while others have their turn.
 pub fn recv<T>(receiver: &Receiver<T>, limit: Duration) -> Result<T, RecvTimeoutError> {
-    struct Awake;
-    impl Drop for Awake {
+    struct Awake<'a>(&'a AtomicUsize);
+    impl Drop for Awake<'_> {
         fn drop(&mut self) {
-            AWAKE.fetch_sub(1, Ordering::Relaxed);
+            self.0.fetch_sub(1, Ordering::Relaxed);
         }
     }
-    if AWAKE.fetch_add(1, Ordering::Relaxed) < MOST_AWAKE {
-        let _awake = Awake;
-        let begun = Instant::now();
-        while begun.elapsed() < MOMENT {
+    let begun = Instant::now();
+    let awake = AWAKE.get(|| Ok(AtomicUsize::new(0))).ok();
+    let one_more = |awake: &&AtomicUsize| {
+        let more = |n: usize| (n < MOST_AWAKE).then_some(n + 1);
+        awake.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    };
+    if let Some(awake) = awake.filter(one_more) {
+        let _awake = Awake(awake);
+        while begun.elapsed() < MOMENT.min(limit) {
             match receiver.try_recv() {
                 Ok(found) => return Ok(found),
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 Err(TryRecvError::Empty) => thread::yield_now(),
             }
         }
-    } else {
-        AWAKE.fetch_sub(1, Ordering::Relaxed);
     }
-    receiver.recv_timeout(limit)
+    receiver.recv_timeout(limit.saturating_sub(begun.elapsed()))
 }
 
 fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {

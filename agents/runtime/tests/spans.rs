@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-use quorate_models::{Model, ScriptedModel};
-use quorate_runtime::{FunctionTool, Question, Runtime, RuntimeOptions, ToolCard};
+use quorate_core::Cancel;
+use quorate_models::{Model, Request, ScriptedModel};
+use quorate_runtime::{FunctionTool, Member, PanelOptions, Question, Runtime, RuntimeOptions, ToolCard};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -50,9 +51,9 @@ impl Subscriber for Collects {
 
 #[test]
 fn a_run_is_a_span_with_its_requests_and_calls() {
-    let spans: Spans = Arc::default();
+    let all: Spans = Arc::default();
     // For all threads, since tools run on others.
-    tracing::subscriber::set_global_default(Collects(Arc::clone(&spans))).unwrap();
+    tracing::subscriber::set_global_default(Collects(Arc::clone(&all))).unwrap();
     let call = json!({"tool_calls": [{"id": "c1", "name": "lookup", "arguments": {"code": "SECRET"}}]});
     let replies =
         [call, json!("It is a SECRET.")].map(|reply| ScriptedModel::reply_from_json(&reply).unwrap());
@@ -62,7 +63,7 @@ fn a_run_is_a_span_with_its_requests_and_calls() {
     let options =
         RuntimeOptions { model: Some(model), tools: vec![Arc::new(tool.unwrap())], ..Default::default() };
     let answer = Runtime::new(options).unwrap().ask(Question::new("What is SECRET?")).unwrap();
-    let spans = spans.lock().unwrap();
+    let spans = all.lock().unwrap();
     let names: Vec<&str> = spans.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["invoke_agent", "chat", "execute_tool", "chat"]);
     let (run, chat, tool) = (&spans[0].1, &spans[3].1, &spans[2].1);
@@ -77,5 +78,38 @@ fn a_run_is_a_span_with_its_requests_and_calls() {
     );
     assert_eq!(chat["gen_ai.response.finish_reasons"], "stop");
     assert_eq!((tool["gen_ai.tool.name"].as_str(), tool["gen_ai.tool.call.id"].as_str()), ("lookup", "c1"));
+    assert!(!format!("{spans:?}").contains("SECRET"), "{spans:?}");
+    drop(spans);
+    a_panel_is_a_span_with_the_requests_to_its_members(&all);
+}
+
+fn a_panel_is_a_span_with_the_requests_to_its_members(spans: &Spans) {
+    spans.lock().unwrap().clear();
+    let votes =
+        |_: &Request, _: &Cancel| ScriptedModel::reply_from_json(&json!({"text": r#"{"choice": "SECRET"}"#}));
+    let model = Model::new(ScriptedModel::of_function(votes).named("scripted:m"), Default::default());
+    let options = RuntimeOptions { model: Some(model.unwrap()), ..Default::default() };
+    let members = ["ann", "bob"].map(Member::new).into();
+    let asked = PanelOptions {
+        members: Some(members),
+        options: vec!["SECRET".into(), "no".into()],
+        trace_parent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        ..PanelOptions::default()
+    };
+    let answer = Runtime::new(options).unwrap().panel("What is SECRET?", asked).unwrap();
+    let spans = spans.lock().unwrap();
+    let names: Vec<&str> = spans.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["invoke_agent", "chat", "chat"]);
+    let panel = &spans[0].1;
+    assert_eq!(panel["quorate.run.id"], answer.run_id);
+    assert_eq!(
+        (panel["quorate.panel.type"].as_str(), panel["quorate.run.status"].as_str()),
+        ("parallel", "done")
+    );
+    assert!(panel["traceparent"].contains("b7ad6b7169203331"), "{panel:?}");
+    let asked: Vec<&str> =
+        spans[1..].iter().map(|(_, fields)| fields["quorate.panel.member"].as_str()).collect();
+    assert_eq!(asked, ["ann", "bob"]);
+    assert!(spans[1..].iter().all(|(_, fields)| fields["gen_ai.request.model"] == "m"), "{spans:?}");
     assert!(!format!("{spans:?}").contains("SECRET"), "{spans:?}");
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._agents import AgentRegistry, Agents, AgentVersion, AgentVersions, Matches, agent_schema
 from ._answer import Answer, AnswerCitation, Check, PanelEvent, RunEvent, RunInfo, Step
+from ._budget import Budget
 from ._context import Citation, Citations, Context
 from ._documents import Documents
 from ._errors import (
@@ -72,7 +73,9 @@ from ._quorate import (
     __version__,
 )
 from ._record import Coverage, Explanation, Record
-from ._runtime import Budget, PanelStream, Run, Runtime, RunStream, StateStore
+from ._run import PanelStream, Run, RunStream
+from ._runtime import Runtime
+from ._store import StateStore
 from ._talk import Conversation, Memory
 from ._tools import Tool, ToolContext, agent_tool, kb_tool, tool
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from . import _evaluate, _listen
 from ._answer import Answer, PanelEvent, RunEvent, T
 from ._await import Face, run_on, running_loop, twin_of
+from ._budget import Budget
 from ._errors import InvalidInput
 from ._models import Model, ModelEvent, ModelStream, Reply, Tool
 from ._panel import PanelAnswer, PanelOptions
-from ._runtime import Approve, Budget, PanelStream, Run, Runtime, RunStream, Talk, Tools
+from ._run import PanelStream, Run, RunStream
+from ._runtime import Approve, Runtime, Talk, Tools
 from ._talk import Conversation, Memory
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import _quorate
 from ._answer import Answer, answer_of
+from ._budget import Budget, budget_options
 from ._errors import InvalidInput
 from ._models import Model
 from ._progress import Progress, telling
 from ._record import Record, record
 from ._report import Report, to_json
-from ._runtime import Budget, Runtime
+from ._runtime import Runtime
 from ._tools import Asked
 
 if TYPE_CHECKING:
@@ -173,15 +174,13 @@ def evaluated(
     """The same, where coroutine functions among the tools run on ``loop``."""
     if not isinstance(runtime, Runtime):
         raise InvalidInput("invalid_argument", f"runtime is of type {type(runtime).__name__}; a Runtime is expected")
-    if budget is not None and not isinstance(budget, Budget):
-        raise InvalidInput("invalid_argument", f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
     if isinstance(scorers, (str, bytes, Mapping)) or not isinstance(scorers, Iterable):
         raise InvalidInput("invalid_argument", f"scorers are of type {type(scorers).__name__}; a list of names and judges is expected")
     scorers = list(scorers)
     judges = [(one.model._native, one._options()) for one in scorers if isinstance(one, Judge)]
     given = {
         **how,
-        "budget": None if budget is None else budget._options(),
+        "budget": budget_options(budget),
         "scorers": [one for one in scorers if not isinstance(one, Judge)],
     }
     asked: Any = os.fspath(tasks) if isinstance(tasks, (str, os.PathLike)) else None

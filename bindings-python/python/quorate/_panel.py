@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from . import _quorate
+from ._budget import Budget, budget_options
 from ._errors import InvalidInput
 from ._models import Model, Usage
 from ._record import Record, record
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from ._answer import AnswerCitation, Status
     from ._kb import Where
-    from ._runtime import Budget
     from .consensus import PanelScore
 
 PanelType: TypeAlias = Literal["parallel", "sequential", "consensus", "debate", "socratic", "delphi"]
@@ -289,8 +289,6 @@ class Wanted:
     """A panel as the native half takes it."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        from ._runtime import Budget
-
         request = dict(given)
         members, judge, chair, budget = (request.pop(name) for name in ("members", "judge", "chair", "budget"))
         self.keep: list[Model | None] = [judge]
@@ -307,12 +305,10 @@ class Wanted:
         if chair is not None:
             request["chair"], chairs = _member(chair, "chair")
             self.keep.append(chairs)
-        if budget is not None and not isinstance(budget, Budget):
-            raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
         for name in ("options", "seeds", "scale"):
             if request[name] is not None and not isinstance(request[name], (str, bytes, Mapping)) and isinstance(request[name], Iterable):
                 request[name] = list(request[name])
-        request["budget"] = None if budget is None else budget._options()
+        request["budget"] = budget_options(budget)
         self.request = request
         self.models = (models, _native(judge, "judge"), None if chairs is None else chairs._native)
 

@@ -1,4 +1,4 @@
-"""How are experts asked, and what did they do?
+"""How are experts asked?
 
 >>> from quorate import ScriptedModel
 >>> runtime = Runtime(model=ScriptedModel(["5 mg daily."]))
@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex, TypeAlias, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, TypedDict, TypeVar, overload
 
 from . import _quorate
 from ._agents import AgentRegistry
-from ._answer import LAST, Answer, PanelEvent, RunEvent, RunInfo, Status, T, answer_of, event_of
-from ._errors import Cancelled, InvalidInput
-from ._given import path_or_none, text, text_or_none
+from ._answer import Answer, RunInfo, Status, answer_of
+from ._budget import Budget, budget_options
+from ._errors import InvalidInput
+from ._given import text, text_or_none
 from ._kb import KnowledgeBase, Where
-from ._models import Model, ModelStream, Reply
+from ._models import Model, Reply
 from ._panel import (
     Aggregate,
     BallotForm,
@@ -37,7 +36,9 @@ from ._panel import (
     panel_of,
 )
 from ._record import Record, record
+from ._run import PanelStream, Run, RunStream
 from ._schema import Form, check_of, form
+from ._store import StateStore
 from ._talk import Conversation, Memory
 from ._tools import Asked, Tool, tools_in
 
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ._asking import AsyncRun, AsyncRuntime
+    from ._asking import AsyncRuntime
     from ._evaluate import Replayed
 
 Approve: TypeAlias = Callable[[Record], Any] | None
@@ -75,172 +76,6 @@ class Resuming(TypedDict, total=False):
 
     tools: Tools | None
     approve: Approve
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a run may spend, with all that it starts. None is no limit. Codes: ``invalid_argument``, ``not_finite``."""
-
-    max_cost: float | None = None
-    """US dollars."""
-    max_tokens: int | None = None
-    """Tokens that models read and write."""
-    max_seconds: float | None = None
-    """Seconds; time in which a run waits for a decision does not count."""
-    max_steps: int | None = 20
-    """Requests to models."""
-    max_tool_calls: int | None = None
-    """Calls of tools."""
-    unpriced: Literal["refuse", "allow"] = "refuse"
-    """What a budget of money does where the price of a model is unknown."""
-
-    def __post_init__(self) -> None:
-        _quorate.check_budget(self._options())
-
-    def _options(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)}
-
-
-class StateStore:
-    """Where runs are kept: a folder, or None for memory, in which the newest 1,000 that ended stay.
-
-    Several processes of a machine may share a folder. What is acknowledged is on the disk. Codes: ``corrupt``, ``format_version``,
-    ``io``, ``permission_denied``.
-    """
-
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, tenant: str | None = None) -> None:
-        self._path = path_or_none(path, "path")
-        self._native = _quorate.open_store(path, text_or_none(tenant, "tenant"))
-        self.tenant = tenant
-        """On whose behalf the runtimes that are given this store ask, where they name nobody else."""
-
-    def __repr__(self) -> str:
-        where = None if self._path is None else os.fspath(self._path)
-        return f"StateStore({where!r}{'' if self.tenant is None else f', tenant={self.tenant!r}'})"
-
-
-class Run:
-    """A run, as its journal tells it."""
-
-    def __init__(self, runtime: Runtime, info: RunInfo) -> None:
-        self._runtime = runtime
-        self.info = info
-        """What lists show of it."""
-
-    @property
-    def run_id(self) -> str:
-        """Its id."""
-        return self.info.run_id
-
-    @property
-    def status(self) -> Status:
-        """How it stood when it was looked up."""
-        return self.info.status
-
-    def events(self) -> list[RunEvent]:
-        """What it showed, without the pieces of texts."""
-        return [event_of(found, None) for found in self._runtime._native.events(self.run_id)]
-
-    @overload
-    def answer(self, *, output: type[_F]) -> Answer[_F]: ...
-
-    @overload
-    def answer(self, *, output: Any = None) -> Answer[Any]: ...
-
-    def answer(self, *, output: Any = None) -> Answer[Any]:
-        """Its answer, as far as there is one; its output is read as the type ``output``. Of a panel it is what :meth:`panel` gives.
-        Codes: the one by which the run failed."""
-        return answer_of(self._runtime._native.answer(self.run_id), None if output is None else form(output))
-
-    def panel(self) -> PanelAnswer:
-        """What a panel came to, as far as it has come. Codes: the one by which it failed; ``invalid_argument`` for a run that is no panel."""
-        if self.info.kind != "panel":
-            raise _invalid(f"run '{self.run_id}' is no panel; read it by answer()")
-        return panel_of(self._runtime._native.answer(self.run_id))
-
-    @property
-    def aio(self) -> AsyncRun:
-        """The same calls for asyncio."""
-        from ._asking import AsyncRun
-
-        return AsyncRun(self)
-
-    def __repr__(self) -> str:
-        return f"Run({self.run_id!r}, {self.status})"
-
-    def _repr_html_(self) -> str:
-        return self.info._repr_html_()
-
-
-class RunStream(ModelStream, Generic[T]):
-    """The events of a run, as they come: an iterator, and a context manager that cancels the run when it is left before its end."""
-
-    def __init__(self, native: _quorate.ModelFlow, wanted: Form | None, asked: Asked, runtime: Runtime) -> None:
-        # The runtime has what its tools and its model are made of.
-        self._asked = asked
-        super().__init__(native, wanted, runtime)
-
-    def __iter__(self) -> RunStream[T]:
-        return self
-
-    def __next__(self) -> RunEvent:  # type: ignore[override]
-        return super().__next__()  # type: ignore[return-value]
-
-    def _take(self) -> RunEvent:  # type: ignore[override]
-        event = event_of(self._events.popleft(), self._form)
-        if event.type in LAST:
-            self._last = event  # type: ignore[assignment]
-            self._asked.close()
-            self._asked.settle()
-        return event
-
-    def close(self) -> None:
-        """Lets go of the run, which is cancelled: no event comes any more."""
-        super().close()
-        self._asked.close()
-
-    def __repr__(self) -> str:
-        return f"<stream of a run, {'under way' if self._last is None else 'over'}>"
-
-    def __del__(self) -> None:
-        # Where it is forgotten, the run is cancelled, and nobody waits for its loop.
-        self._asked.close(0)
-
-    def __enter__(self) -> RunStream[T]:
-        return self
-
-    def result(self) -> Answer[T]:  # type: ignore[override]
-        """Reads what is left, and gives the answer. Codes: those of :meth:`Runtime.ask`."""
-        for _ in self:
-            pass
-        last: Any = self._last
-        if last is None:
-            raise Cancelled("cancelled", "the stream was closed before its end")
-        if last.type == "error":
-            raise last.error
-        result: Answer[T] = last.result
-        return result
-
-
-class PanelStream(RunStream[Any]):
-    """The events of a panel, as they come. See :class:`RunStream`."""
-
-    def __iter__(self) -> PanelStream:
-        return self
-
-    def __next__(self) -> PanelEvent:  # type: ignore[override]
-        return super().__next__()  # type: ignore[return-value]
-
-    def _take(self) -> PanelEvent:  # type: ignore[override]
-        return PanelEvent(super()._take())
-
-    def __enter__(self) -> PanelStream:
-        return self
-
-    def result(self) -> PanelAnswer:  # type: ignore[override]
-        """Reads what is left, and gives what the panel came to. Codes: those of :meth:`Runtime.panel`."""
-        found: Any = super().result()
-        return found  # type: ignore[no-any-return]
 
 
 class _Stream:
@@ -381,8 +216,6 @@ class Runtime:
         for name, given, kind in (("registry", registry, AgentRegistry), ("kb", kb, KnowledgeBase), ("model", model, Model)):
             if given is not None and not isinstance(given, kind):
                 raise _invalid(f"{name} is of type {type(given).__name__}; a {kind.__name__} is expected")
-        if budget is not None and not isinstance(budget, Budget):
-            raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
         text_or_none(tenant, "tenant")
         if store is not None and not isinstance(store, StateStore):
             store = StateStore(store)
@@ -402,7 +235,7 @@ class Runtime:
             None if model is None else model._native,
             None if store is None else store._native,
             tenant,
-            (budget or Budget())._options(),
+            budget_options(budget) or Budget()._options(),
             *self._kept(),
         )
 
@@ -460,8 +293,6 @@ class Runtime:
     ) -> tuple[Asked, tuple[dict[str, Any], _quorate.Conversation | None], Form | None, tuple[Any, Any]]:
         """A question as the native half takes it, the form of its answer, and the host's part."""
         wanted = None if output is None else form(output)
-        if budget is not None and not isinstance(budget, Budget):
-            raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
         talk = None
         if isinstance(conversation, Conversation):
             talk, conversation = conversation._native, None
@@ -473,11 +304,8 @@ class Runtime:
             **given,
             "conversation": conversation,
             "output": None if wanted is None else wanted.schema,
-            "budget": None if budget is None else budget._options(),
+            "budget": budget_options(budget),
         }
-        watched = sys.modules.get("quorate.telemetry")
-        if watched is not None:
-            request["trace_parent"] = watched._trace_parent()
         asked = Asked(loop)
         return asked, (request, talk), wanted, self._host(tools, approve, asked)
 
@@ -667,9 +495,7 @@ class Runtime:
         model, budget = given.pop("model", None), given.pop("budget", None)
         if model is not None and not isinstance(model, Model):
             raise _invalid(f"model is of type {type(model).__name__}; a Model is expected")
-        if budget is not None and not isinstance(budget, Budget):
-            raise _invalid(f"budget is of type {type(budget).__name__}; a quorate.Budget is expected")
-        given |= {"live": live, "budget": None if budget is None else budget._options()}
+        given |= {"live": live, "budget": budget_options(budget)}
         native = None if model is None else model._native
         with Asked(loop) as asked:
             found = self._native.replay(text(run_id, "run_id"), given, native, *self._host(None, None, asked))

@@ -18,17 +18,17 @@ request to a model and ``execute_tool`` for each call of a tool. What was asked 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _quorate
 from ._errors import InvalidInput
 from ._report import Report
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span as OtelSpan
     from opentelemetry.trace import TracerProvider
@@ -60,7 +60,12 @@ class Span(Report):
     """What is known of it, by OpenTelemetry's names and ``quorate.*``."""
 
 
-_lock = threading.Lock()
+# A beginning or an end: number, parent, name, attributes, nanoseconds since 1970, whether it is the end.
+_Mark: TypeAlias = tuple[int, int | None, str, dict[str, Any], int, bool]
+
+_lock = threading.RLock()
+# The thread that delivers.
+_delivering: int | None = None
 _listener: Callable[[Span], object] | None = None
 _bridge: _Bridge | None = None
 # Spans that have begun: when, for the listener.
@@ -70,7 +75,8 @@ _MOST_OPEN = 100_000
 
 
 def listen(function: Callable[[Span], object] | None) -> None:
-    """Calls ``function`` with each span once it has ended: after the call that it belongs to, on that call's thread. None: no more.
+    """Calls ``function`` with each span once it has ended: after the call that it belongs to, or during it where it takes long, on a
+    thread that calls quorate or on one of quorate's own. What it raises is logged. None: no more.
 
     Code: ``invalid_argument``.
     """
@@ -147,39 +153,82 @@ def _settle() -> None:
 
 
 def _trace_parent() -> str | None:
-    """The caller's span, where there is one, as a W3C traceparent."""
+    """The caller's span, where there is one, as a W3C traceparent; called by the native half."""
     bridge = _bridge
-    return None if bridge is None else bridge.trace_parent()
+    if bridge is None:
+        return None
+    try:
+        return bridge.trace_parent()
+    except Exception:
+        _complain("the caller's span could not be read")
+        return None
 
 
-def _deliver(marks: list[tuple[int, int | None, str, dict[str, Any], int, bool]]) -> None:
-    """Takes beginnings and ends of spans in their order; called by the native half."""
+def _deliver() -> None:
+    """Takes beginnings and ends of spans in their order; called by the native half, on any thread."""
+    global _delivering
+    me = threading.get_ident()
+    if _delivering == me:
+        # A tracer that asks: whoever delivers goes on until nothing waits.
+        return
+    ended: list[Span] = []
     with _lock:
-        listener, bridge = _listener, _bridge
-        ended = []
-        for number, parent, name, attributes, time, ends in marks:
-            if not ends:
-                while len(_begun) >= _MOST_OPEN:
-                    _begun.pop(next(iter(_begun)))
-                _begun[number] = time
-                if bridge is not None:
-                    bridge.begin(number, parent, name, dict(attributes), time)
-                continue
-            # Of a span that began before anybody listened nothing is told.
-            begun = _begun.pop(number, None)
-            if begun is None:
-                continue
-            attributes.pop("traceparent", None)
-            if bridge is not None:
-                bridge.end(number, name, attributes, begun, time)
-            ended.append(Span(name, number, parent, begun / 1e9, (time - begun) / 1e9, attributes))
+        _delivering = me
+        try:
+            listener, bridge = _listener, _bridge
+            # They are taken by who holds the lock: else the end of a span could overtake its beginning.
+            while marks := _quorate.take_spans():
+                for mark in marks:
+                    _take(mark, bridge, ended)
+        finally:
+            _delivering = None
     if listener is not None:
         for span in ended:
             try:
                 listener(span)
             except Exception:
                 # Whoever watches must not take the answer from who has asked.
-                logging.getLogger("quorate.telemetry").exception("a listener of spans has failed")
+                _complain("a listener of spans has failed")
+
+
+def _take(mark: _Mark, bridge: _Bridge | None, ended: list[Span]) -> None:
+    number, parent, name, attributes, time, ends = mark
+    if not ends:
+        while len(_begun) >= _MOST_OPEN:
+            _begun.pop(next(iter(_begun)))
+        _begun[number] = time
+    # Of a span that began before anybody listened nothing is told.
+    begun = _begun.pop(number, None) if ends else time
+    if begun is None:
+        return
+    try:
+        if bridge is not None and ends:
+            bridge.end(number, name, dict(attributes), begun, time)
+        elif bridge is not None:
+            bridge.begin(number, parent, name, dict(attributes), time)
+    except Exception:
+        _complain("the tracer or the meter has failed")
+    if ends:
+        attributes.pop("traceparent", None)
+        ended.append(Span(name, number, parent, begun / 1e9, (time - begun) / 1e9, attributes))
+
+
+def _complain(message: str) -> None:
+    logging.getLogger("quorate.telemetry").exception(message)
+
+
+def _forget() -> None:
+    """In the child of a fork: whoever held the lock is not there, and what is open is the parent's."""
+    global _lock, _delivering
+    _lock = threading.RLock()
+    _delivering = None
+    _begun.clear()
+    if _bridge is not None:
+        _bridge.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 class _Bridge:
@@ -187,7 +236,7 @@ class _Bridge:
 
     def __init__(self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
         try:
-            from opentelemetry import metrics, trace
+            from opentelemetry import context, metrics, trace
             from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
         except ImportError as error:
             raise _missing("instrument", "opentelemetry-api") from error
@@ -211,7 +260,12 @@ class _Bridge:
         )
         self._runs = histogram("quorate.run.duration", "s", "How long a run took", explicit_bucket_boundaries_advisory=_SECONDS)
         self._tools = histogram("quorate.tool.duration", "s", "How long a call of a tool took", explicit_bucket_boundaries_advisory=_SECONDS)
+        self._nobodys = context.Context()
         self._open: dict[int, OtelSpan] = {}
+
+    def forget(self) -> None:
+        """Spans that are open are another process's."""
+        self._open.clear()
 
     def trace_parent(self) -> str | None:
         carrier: dict[str, str] = {}
@@ -220,19 +274,47 @@ class _Bridge:
 
     def begin(self, number: int, parent: int | None, name: str, attributes: dict[str, Any], time: int) -> None:
         given = attributes.pop("traceparent", None)
-        context: Context | None = None
+        # Never that of the thread that delivers, which may be another caller's.
+        context = self._nobodys
         if parent in self._open:
-            context = self._trace.set_span_in_context(self._open[parent])
+            context = self._trace.set_span_in_context(self._open[parent], context)
         elif given is not None:
-            context = self._w3c.extract({"traceparent": given})
+            context = self._w3c.extract({"traceparent": given}, context)
         kind = self._trace.SpanKind.CLIENT if name == "chat" else self._trace.SpanKind.INTERNAL
         while len(self._open) >= _MOST_OPEN:
             self._open.pop(next(iter(self._open)))
         self._open[number] = self._tracer.start_span(name, context, kind, attributes, start_time=time)
 
     def end(self, number: int, name: str, attributes: dict[str, Any], begun: int, time: int) -> None:
-        seconds = (time - begun) / 1e9
-        about = {key: attributes[key] for key in _ABOUT[name] if key in attributes}
+        span = self._open.pop(number, None)
+        attributes.pop("traceparent", None)
+        if span is not None:
+            self._finish(span, name, dict(attributes), time)
+        self._measure(name, attributes, (time - begun) / 1e9)
+
+    def _finish(self, span: OtelSpan, name: str, attributes: dict[str, Any], time: int) -> None:
+        if name != "execute_tool":
+            # The conventions' names of spans: the operation, and what it is about.
+            target = attributes.get("gen_ai.request.model") or attributes.get("gen_ai.agent.name")
+        else:
+            target = attributes.get("gen_ai.tool.name")
+        if target:
+            span.update_name(f"{name} {target}")
+        reasons = "gen_ai.response.finish_reasons"
+        if attributes.get(reasons):
+            # A list, by the conventions: one of each answer.
+            attributes[reasons] = [attributes[reasons]]
+        span.set_attributes(attributes)
+        failed = attributes.get("error.type")
+        if failed is None and attributes.get("quorate.run.status") == "failed":
+            failed = attributes.get("quorate.run.stopped_by", "_OTHER")
+        if failed is not None:
+            span.set_attribute("error.type", failed)
+            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, str(failed)))
+        span.end(time)
+
+    def _measure(self, name: str, attributes: dict[str, Any], seconds: float) -> None:
+        about = {key: attributes[key] for key in _ABOUT.get(name, ()) if key in attributes}
         if name == "chat":
             self._duration.record(seconds, about)
             for kind in ("input", "output"):
@@ -243,22 +325,6 @@ class _Bridge:
             self._runs.record(seconds, about)
         elif name == "execute_tool":
             self._tools.record(seconds, about)
-        span = self._open.pop(number, None)
-        if span is None:
-            return
-        if name != "execute_tool":
-            # The conventions' names of spans: the operation, and what it is about.
-            target = attributes.get("gen_ai.request.model") or attributes.get("gen_ai.agent.name")
-        else:
-            target = attributes.get("gen_ai.tool.name")
-        if target:
-            span.update_name(f"{name} {target}")
-        span.set_attributes(attributes)
-        failed = attributes.get("error.type") or (attributes.get("quorate.run.stopped_by") if attributes.get("quorate.run.status") == "failed" else None)
-        if failed is not None:
-            span.set_attribute("error.type", failed)
-            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, str(failed)))
-        span.end(time)
 
 
 # What metrics are told apart by: nothing that has many values.

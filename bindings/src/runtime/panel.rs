@@ -169,7 +169,11 @@ pub(super) fn going_on(runtime: &Runtime, run_id: &str, given: Resume) -> Result
         return Ok(GoingOn::Asked(given));
     }
     match given.decisions.first() {
-        None => Ok(GoingOn::Panel(PanelResume { cancel: given.cancel, ..PanelResume::default() })),
+        None => Ok(GoingOn::Panel(PanelResume {
+            trace_parent: given.trace_parent,
+            cancel: given.cancel,
+            ..PanelResume::default()
+        })),
         Some((id, _)) => {
             let shown = (shorten(run_id), shorten(id));
             let message = format!("run '{}' is a panel: '{}' does not wait for a decision", shown.0, shown.1);
@@ -265,9 +269,21 @@ mod tests {
             (json!({"quorum": "most"}), Code::InvalidArgument, "quorum"),
             (json!({"anonymous": "yes"}), Code::InvalidArgument, "anonymous"),
             (json!({"chair": 1}), Code::InvalidArgument, "chair"),
+            (json!({"chair": " "}), Code::InvalidArgument, "chair has an id"),
+            (json!({"chair": {"id": "ann", "weight": -1}}), Code::InvalidArgument, "the weight of 'ann'"),
             (json!({"weights": "equal"}), Code::InvalidArgument, "weights"),
             (json!({"aggregate": "ants"}), Code::InvalidArgument, "aggregate"),
-            (json!({"seeds": ["x"]}), Code::InvalidArgument, "seeds"),
+            (
+                json!({"options": ["a", "b", 1, "c", null]}),
+                Code::InvalidArgument,
+                "options[2] is 1; a list of texts",
+            ),
+            (json!({"seeds": ["x"]}), Code::InvalidArgument, "seeds[0] is \"x\""),
+            (
+                json!({"seeds": [{"question": "q", "answer": 1}, {"question": "q"}]}),
+                Code::InvalidArgument,
+                "seeds[1]",
+            ),
             (json!({"seeds": [{"question": " ", "answer": 1}]}), Code::EmptyInput, "seeds[0]"),
             (json!({"rho": 2}), Code::InvalidArgument, "rho"),
             (json!({"minorityThreshold": -1}), Code::InvalidArgument, "minorityThreshold"),

@@ -100,14 +100,13 @@ impl Drive {
                 asks: Arc::clone(&context.asks),
             });
             let sender = sender.clone();
-            let within = tracing::Span::current();
+            let span = spans::tool(&call, &context);
             spare::run(move || {
-                let span = spans::tool(&within, &call, &context);
                 let outcome = span.in_scope(|| run(&*tool, call.arguments, &context));
                 if let Err(error) = &outcome {
                     span.record("error.type", error.code().as_str());
                 }
-                drop((span, within));
+                drop(span);
                 // Nobody waits for it any more when its time was over.
                 let _ = sender.send(Came::Result(call.id, outcome));
             })?;

@@ -9,7 +9,7 @@ mod calls;
 mod decide;
 mod reserve;
 mod sources;
-mod spans;
+pub(crate) mod spans;
 pub(crate) mod watch;
 
 pub(crate) use ask::priced;

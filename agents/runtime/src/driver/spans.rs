@@ -47,7 +47,7 @@ pub(super) fn ended(span: &Span, machine: &Machine) {
 }
 
 /// A request to a model.
-pub(super) fn chat(model: &Model, request: &Request) -> Span {
+pub(crate) fn chat(model: &Model, request: &Request) -> Span {
     let (provider, name) = model.id().split_once(':').unwrap_or(("", model.id()));
     info_span!(
         target: "quorate",
@@ -60,23 +60,24 @@ pub(super) fn chat(model: &Model, request: &Request) -> Span {
         gen_ai.response.finish_reasons = Empty,
         gen_ai.usage.input_tokens = Empty,
         gen_ai.usage.output_tokens = Empty,
+        quorate.panel.member = Empty,
         "error.type" = Empty,
     )
 }
 
 /// What came of a request.
-pub(super) fn answered(span: &Span, reply: &Reply) {
+pub(crate) fn answered(span: &Span, reply: &Reply) {
     span.record("gen_ai.response.model", reply.model.as_str());
     span.record("gen_ai.response.finish_reasons", reply.finish.map_or("", |finish| finish.as_str()));
     span.record("gen_ai.usage.input_tokens", reply.usage.input);
     span.record("gen_ai.usage.output_tokens", reply.usage.output);
 }
 
-/// A call of a tool, on whichever thread, within the span of the run.
-pub(super) fn tool(run: &Span, call: &ToolCall, context: &ToolContext) -> Span {
+/// A call of a tool, within the span of the run. It is made on the run's thread and ends on the call's: a call that hangs must not
+/// hold the span of a run that is over.
+pub(super) fn tool(call: &ToolCall, context: &ToolContext) -> Span {
     info_span!(
         target: "quorate",
-        parent: run,
         "execute_tool",
         gen_ai.operation.name = "execute_tool",
         gen_ai.tool.name = call.name.as_str(),

@@ -45,6 +45,8 @@ pub struct Change {
     /// Whether what is not in the journal is looked up and called now, by the runtime's knowledge base and tools. Calls
     /// that need approval then need it.
     pub live: bool,
+    /// The host's span that the new run's spans belong to, as a W3C `traceparent`.
+    pub trace_parent: Option<String>,
     /// Ends the run.
     pub cancel: Cancel,
 }
@@ -146,6 +148,7 @@ impl Runtime {
             change.cancel.clone(),
             None,
         );
+        drive.trace_parent.clone_from(&change.trace_parent);
         drive.note(Fact::Started(Box::new(spec)))?;
         if let Some(matched) = matched {
             drive.note(matched)?;

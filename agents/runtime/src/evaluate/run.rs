@@ -44,6 +44,8 @@ pub struct EvaluateOptions {
     pub scorers: Vec<Scorer>,
     /// Trials at once, 1 to 256. Default 1, in which the trials take place in one order.
     pub threads: usize,
+    /// The host's span that the spans of all trials belong to, as a W3C `traceparent`.
+    pub trace_parent: Option<String>,
     /// Ends the evaluation; the report has what was done by then.
     pub cancel: Cancel,
     /// Is told how many trials of how many are done.
@@ -58,6 +60,7 @@ impl Default for EvaluateOptions {
             budget: None,
             scorers: Vec::new(),
             threads: 1,
+            trace_parent: None,
             cancel: Cancel::new(),
             progress: None,
         }
@@ -256,6 +259,7 @@ impl Evaluation<'_> {
             autonomous: task.autonomous,
             budget: Some(budget),
             seed,
+            trace_parent: self.options.trace_parent.clone(),
             cancel: self.options.cancel.clone(),
             ..Question::new(task.question.as_str())
         };

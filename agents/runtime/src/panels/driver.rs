@@ -22,7 +22,7 @@ use super::offline;
 use super::stage::{What, Who};
 use crate::budget::{Ledger, Spent};
 use crate::driver::watch::Watched;
-use crate::driver::{Listener, Reserved, now, reserve};
+use crate::driver::{Listener, Reserved, now, reserve, spans};
 use crate::evidence::Wanted;
 use crate::extractive::EXTRACTIVE;
 use crate::fact::Status;
@@ -303,13 +303,29 @@ impl Drive {
         };
         let sender = sender.clone();
         match model {
-            Some(model) => spare::run(move || {
-                let begun = Instant::now();
-                let asked = || model.complete_or_used(&request, &cancel);
-                let said = caught(asked);
-                // Nobody waits for it any more when its time was over.
-                let _ = sender.send((at, said, begun.elapsed().as_secs_f64()));
-            })?,
+            Some(model) => {
+                // Within the panel's span, which a member that hangs does not hold.
+                let span = spans::chat(&model, &request);
+                if let (Who::Seat(seat), Some(spec)) = (ask.who, self.machine.spec())
+                    && let Some(seat) = spec.seats.get(seat)
+                {
+                    span.record("quorate.panel.member", seat.id.as_str());
+                }
+                spare::run(move || {
+                    let begun = Instant::now();
+                    let asked = || model.complete_or_used(&request, &cancel);
+                    let said = span.in_scope(|| caught(asked));
+                    match &said {
+                        Ok(reply) => spans::answered(&span, reply),
+                        Err(broken) => {
+                            span.record("error.type", broken.0.code().as_str());
+                        }
+                    }
+                    drop(span);
+                    // Nobody waits for it any more when its time was over.
+                    let _ = sender.send((at, said, begun.elapsed().as_secs_f64()));
+                })?;
+            }
             None => {
                 // With all that was said, which nobody else changes meanwhile.
                 let (machine, ask) = (self.machine.clone(), ask.clone());

@@ -32,6 +32,8 @@ pub struct PanelResume {
     pub models: Vec<(String, Model)>,
     /// The judge of a debate, where it is not the runtime's model.
     pub judge: Option<Model>,
+    /// The host's span that the panel's spans belong to, as a W3C `traceparent`. It is in no journal.
+    pub trace_parent: Option<String>,
     /// Ends the panel.
     pub cancel: Cancel,
 }
@@ -134,7 +136,7 @@ impl Runtime {
         let inner = Arc::clone(&self.0);
         let mut drive = Drive::new(inner, machine, run, 1, models, ledger, options.cancel, listener);
         drive.take_in(&opened, time)?;
-        self.drive_panel(drive)
+        self.drive_panel(drive, options.trace_parent.as_deref())
     }
 
     /// The panel that a key has begun before.
@@ -148,6 +150,7 @@ impl Runtime {
         let going_on = PanelResume {
             models: members.filter_map(|member| Some((member.id, member.model?))).collect(),
             judge: options.judge,
+            trace_parent: options.trace_parent,
             cancel: options.cancel,
         };
         self.panel_on(&row.id, going_on, listener)
@@ -200,7 +203,7 @@ impl Runtime {
         let mut drive =
             Drive::new(Arc::clone(inner), machine, run, seq, models, ledger, going_on.cancel, listener);
         drive.note(PanelFact::Resumed { others })?;
-        self.drive_panel(drive)
+        self.drive_panel(drive, going_on.trace_parent.as_deref())
     }
 
     /// Ends a panel that nobody goes on with.
@@ -210,14 +213,17 @@ impl Runtime {
         self.panel_on(run_id, PanelResume { cancel, ..PanelResume::default() }, None).map(drop)
     }
 
-    fn drive_panel(&self, mut drive: Drive) -> Result<PanelAnswer> {
+    fn drive_panel(&self, mut drive: Drive, trace_parent: Option<&str>) -> Result<PanelAnswer> {
         let id = drive.machine.run_id.clone();
         if let Some(mut live) = self.0.live.take() {
             live.insert(id.clone(), drive.cancel.clone());
         }
-        let span = span(&drive.machine);
+        let span = span(&drive.machine, trace_parent);
         let outcome = span.in_scope(|| drive.go());
         span.record("quorate.run.status", drive.machine.status().as_str());
+        if let Some(by) = &drive.machine.stopped_by {
+            span.record("quorate.run.stopped_by", by.as_str());
+        }
         span.record("gen_ai.usage.input_tokens", drive.machine.spent.usage.input);
         span.record("gen_ai.usage.output_tokens", drive.machine.spent.usage.output);
         if let Some(mut live) = self.0.live.take() {
@@ -350,7 +356,7 @@ impl Runtime {
 }
 
 /// What a subscriber of `tracing` sees of a panel; nothing of what was said.
-fn span(machine: &Machine) -> tracing::Span {
+fn span(machine: &Machine, trace_parent: Option<&str>) -> tracing::Span {
     tracing::info_span!(
         target: "quorate",
         "invoke_agent",
@@ -360,6 +366,8 @@ fn span(machine: &Machine) -> tracing::Span {
         quorate.run.id = machine.run_id.as_str(),
         quorate.panel.type = machine.spec().map_or("", |spec| spec.kind.as_str()),
         quorate.run.status = tracing::field::Empty,
+        quorate.run.stopped_by = tracing::field::Empty,
+        traceparent = trace_parent,
     )
 }
 

@@ -137,6 +137,19 @@ impl Member {
     pub fn with(id: impl Into<String>, model: Model) -> Self {
         Member { model: Some(model), ..Member::new(id) }
     }
+
+    /// Errors: `invalid_argument`. `what`: where it stands among the options.
+    fn check(&self, what: &str) -> Result<()> {
+        let most = quorate_agents::MAX_ID_BYTES;
+        if self.id.trim().is_empty() || self.id.len() > most {
+            return Err(Error::invalid(format!("panel: {what} has an id of 0 or over {most} bytes")));
+        }
+        if !(self.weight.is_finite() && self.weight >= 0.0) {
+            let message = format!("panel: the weight of '{}' is {}", self.id, self.weight);
+            return Err(Error::invalid(format!("{message}, expected 0 or more")));
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Member {
@@ -305,6 +318,8 @@ pub struct PanelOptions {
     pub title: Option<String>,
     /// Asking again with the same key gives the panel that there is.
     pub idempotency_key: Option<String>,
+    /// The host's span that the panel's spans belong to, as a W3C `traceparent`. It is in no journal.
+    pub trace_parent: Option<String>,
     /// Ends the panel.
     pub cancel: Cancel,
 }
@@ -336,6 +351,7 @@ impl Default for PanelOptions {
             seed: 0,
             title: None,
             idempotency_key: None,
+            trace_parent: None,
             cancel: Cancel::default(),
         }
     }
@@ -396,6 +412,9 @@ impl PanelOptions {
     }
 
     fn check_members(&self) -> Result<()> {
+        if let Some(chair) = &self.chair {
+            chair.check("chair")?;
+        }
         let Some(members) = &self.members else { return Ok(()) };
         if members.is_empty() {
             return Err(Error::new(Code::EmptyInput, "panel: there are no members"));
@@ -405,19 +424,10 @@ impl PanelOptions {
             return Err(Error::new(Code::TooLarge, message));
         }
         for (i, member) in members.iter().enumerate() {
-            if member.id.trim().is_empty() || member.id.len() > quorate_agents::MAX_ID_BYTES {
-                let most = quorate_agents::MAX_ID_BYTES;
-                return Err(Error::invalid(format!(
-                    "panel: members[{i}] has an id of 0 or over {most} bytes"
-                )));
-            }
+            member.check(&format!("members[{i}]"))?;
             if members[..i].iter().any(|other| other.id == member.id) {
                 let message = format!("panel: member '{}' is named twice", quorate_core::shorten(&member.id));
                 return Err(Error::new(Code::DuplicateId, message));
-            }
-            if !(member.weight.is_finite() && member.weight >= 0.0) {
-                let message = format!("panel: the weight of '{}' is {}", member.id, member.weight);
-                return Err(Error::invalid(format!("{message}, expected 0 or more")));
             }
         }
         if !members.iter().any(|member| member.role == Role::Expert && member.weight > 0.0) {
