@@ -24,8 +24,8 @@ use crate::family::Nested;
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
 use crate::prompt;
-use crate::question::same_question;
 pub use crate::question::{CheckOutput, Question, Resume};
+use crate::question::{same_question, was_decided};
 use crate::tool::{Tool, check_tools};
 use crate::view::{RunView, STATUSES, finished, no_panel, replayed, seen, stands};
 
@@ -306,6 +306,7 @@ impl Runtime {
         no_panel(run_id, &entries)?;
         let machine = replayed(run_id, &entries)?;
         if machine.ended().is_some() {
+            was_decided(run_id, decisions, &entries)?;
             self.keep_turn(&machine)?;
             // Whoever is shown how it ended may take it at once.
             drop(run);
