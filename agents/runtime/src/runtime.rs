@@ -225,7 +225,7 @@ impl Runtime {
         drive.check_output = question.check_output;
         drive.trace_parent.clone_from(&question.trace_parent);
         drive.take_in(&started, time)?;
-        self.drive(drive, nested.as_ref(), question.talk.as_ref())
+        self.drive(drive, nested, question.talk.as_ref())
     }
 
     /// The run that a key has begun before.
@@ -374,7 +374,7 @@ impl Runtime {
             let message = "the answer's data is held against its schema alone: what else it was to fit is not here any more";
             drive.note(Fact::Warned { code: None, message: message.to_owned() })?;
         }
-        self.drive(drive, nested.as_ref(), talk.as_ref())
+        self.drive(drive, nested, talk.as_ref())
     }
 
     /// The conversation that a run belongs to.
@@ -415,22 +415,15 @@ impl Runtime {
     }
 
     /// Drives a run as far as it goes; what it has said is kept in its conversation before anybody is told of its end.
-    fn drive(
-        &self,
-        mut drive: Drive,
-        nested: Option<&Nested>,
-        talk: Option<&Conversation>,
-    ) -> Result<Answer> {
+    fn drive(&self, mut drive: Drive, nested: Option<Nested>, talk: Option<&Conversation>) -> Result<Answer> {
         let id = drive.machine.run_id.clone();
+        drive.nested = nested;
         if let Some(mut live) = self.0.live.take() {
             live.insert(id.clone(), drive.cancel.clone());
         }
         let outcome = drive.go();
         if let Some(mut live) = self.0.live.take() {
             live.remove(&id);
-        }
-        if let Some(nested) = nested {
-            nested.tell(&drive.machine.spent);
         }
         if drive.machine.status() == Status::Waiting
             && let (Some(check), Some(mut checks)) = (drive.check_output.take(), self.0.checks.take())

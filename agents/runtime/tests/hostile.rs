@@ -4,14 +4,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use quorate_agents::{Agent, AgentRegistry, RegistryOptions};
 use quorate_core::embed::{Embedder, EmbedderOptions};
 use quorate_core::{Cancel, Code, Error};
 use quorate_models::{Model, ModelOptions, Price, Request, ScriptedModel};
 use quorate_runtime::{
-    Answer, Conversation, ConversationOptions, Decision, Effect, FunctionTool, Keep, Question, Resume,
-    Runtime, RuntimeOptions, Status, Tool, ToolCard, agent_tool,
+    Answer, Budget, Conversation, ConversationOptions, Decision, Effect, FunctionTool, Keep, Question,
+    Resume, Runtime, RuntimeOptions, Status, Tool, ToolCard, agent_tool,
 };
 use quorate_state::StateStore;
 use serde_json::{Map, Value, json};
@@ -138,6 +139,80 @@ fn a_decision_that_a_run_never_waited_for_is_unknown_once_it_has_ended_too() {
     // The same once more changes nothing.
     assert_eq!(house.decide(&waiting.run_id, &[("s", Decision::Deny)]).unwrap().text, "done");
     assert!(house.log().is_empty());
+}
+
+#[test]
+fn what_a_started_run_had_spent_counts_when_the_run_is_cancelled() {
+    let store = StateStore::memory();
+    let hangs = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&hangs);
+    let house = House::of(&store, move |request, cancel| {
+        Ok(match (is(request, "Boss"), results(request)) {
+            (true, 0) => json!({"tool_calls": [call("c", "ask_helper", json!({"question": "beds?"}))]}),
+            (false, 0) => json!({"tool_calls": [call("r", "read", json!({"x": 1}))]}),
+            (false, _) => {
+                flag.store(true, Ordering::SeqCst);
+                while !cancel.is_cancelled() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                cancel.check()?;
+                json!("never")
+            }
+            _ => json!("done"),
+        })
+    });
+    let cancel = Cancel::new();
+    let raise = cancel.clone();
+    std::thread::spawn(move || {
+        while !hangs.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        raise.cancel();
+    });
+    let answer = house.runtime.ask(Question { cancel, ..house.question() }).unwrap();
+    assert_eq!(answer.status, Status::Cancelled);
+    let rows = store.runs(None, None).unwrap();
+    let begun = Instant::now();
+    let inner = loop {
+        let inner = house.runtime.run(&rows[1].id).unwrap().answer().unwrap();
+        if inner.status == Status::Cancelled {
+            break inner;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let own = answer.steps.iter().filter(|step| step.kind == "model").count();
+    assert_eq!(own, 1);
+    // One request of its own, one of helper's that was answered, one that was not.
+    assert_eq!((answer.usage.output > inner.usage.output, answer.cost), (true, None), "{answer:?}");
+    assert!(answer.usage.input > inner.usage.input + 50, "{:?} with {:?}", answer.usage, inner.usage);
+}
+
+#[test]
+fn what_a_started_run_had_spent_counts_when_it_is_not_waited_for() {
+    let says = |request: &Request, _: &Cancel| {
+        Ok(match (is(request, "Boss"), results(request)) {
+            (true, 0) => json!({"tool_calls": [call("c", "ask_helper", json!({"question": "beds?"}))]}),
+            (false, 0) => json!({"tool_calls": [call("r", "read", json!({"x": 1}))]}),
+            (false, _) => {
+                // It does not look at the flag.
+                std::thread::sleep(Duration::from_secs(2));
+                json!("never")
+            }
+            _ => json!("done"),
+        })
+    };
+    let budget = Some(Budget { max_seconds: Some(0.8), ..Budget::default() });
+    let house = House::of(&StateStore::memory(), says);
+    let answer = house.runtime.ask(Question { budget, ..house.question() }).unwrap();
+    assert_eq!(answer.text, "done");
+    // Each request reads more than a hundred tokens: two of boss's, and helper's first.
+    let own = answer.steps.iter().filter(|step| step.kind == "model").count();
+    let entries = house.runtime.run(&answer.run_id).unwrap().entries().unwrap();
+    let replied = entries.iter().filter(|entry| entry.kind == "replied");
+    let read: u64 = replied.map(|entry| entry.data["reply"]["usage"]["input"].as_u64().unwrap()).sum();
+    assert_eq!(own, 2);
+    assert!(answer.usage.input > read + 100, "{:?}, of that {read}", answer.usage);
 }
 
 fn talk(runtime: &Runtime, keep: Keep) -> Conversation {
