@@ -183,6 +183,12 @@ impl Runtime {
             None => Ledger::new(spec.budget.clone(), Spent::default()),
         };
         priced(self.0.model.as_ref(), &ledger)?;
+        if let (Some(_), Some(key)) = (&question.talk, &question.idempotency_key)
+            && let Some(row) = self.0.store.keyed(self.0.tenant.as_deref(), KIND, key)?
+        {
+            // To find out what would be taken along may cost something.
+            return self.known(&row, question, &spec, listener, nested);
+        }
         if let Some(talk) = &question.talk {
             let taken = talk.take(&question.text, Some(&ledger), &question.cancel)?;
             spec.conversation.splice(0..0, taken.messages);

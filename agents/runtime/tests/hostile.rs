@@ -314,6 +314,32 @@ fn a_summary_that_could_not_be_made_is_made_later() {
 }
 
 #[test]
+fn a_key_that_is_asked_again_costs_nothing() {
+    let store = StateStore::memory();
+    let summed: Log = Log::default();
+    let count = Arc::clone(&summed);
+    let house = House::of(&store, move |request, _| {
+        let said = request.messages.last().unwrap().text();
+        if said.starts_with("Sum up") {
+            count.lock().unwrap().push(said);
+            return Ok(json!("a summary"));
+        }
+        Ok(json!(format!("It is noted, {}", LONG.repeat(20))))
+    });
+    let talk = talk(&house.runtime, Keep::Summary);
+    let ask = |key: &str| {
+        let (talk, idempotency_key) = (Some(talk.clone()), Some(key.to_owned()));
+        house.runtime.ask(Question { talk, idempotency_key, ..Question::to("Which dose?", "boss") }).unwrap()
+    };
+    let first = ask("k");
+    ask("l");
+    ask("m");
+    let so_many = summed.lock().unwrap().len();
+    assert_eq!(ask("k").text, first.text);
+    assert_eq!(summed.lock().unwrap().len(), so_many);
+}
+
+#[test]
 fn a_call_that_cannot_be_made_says_why_by_its_code() {
     let house = House::of(&StateStore::memory(), |request, _| {
         Ok(match results(request) {
