@@ -4,6 +4,8 @@
 //! asked, so that a turn whose process ended before it was written is missed, and made up from the run's journal. A window in tokens is made of whole turns, so that no call
 //! is parted from its result; what lies before it is summed up, or recalled where the question is about it.
 
+use std::collections::HashSet;
+
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::{Message, Request, tokens};
 use serde::{Deserialize, Serialize};
@@ -141,14 +143,18 @@ impl Conversation {
 
     /// All turns, the oldest first. Errors: those of the store.
     pub fn turns(&self) -> Result<Vec<Turn>> {
-        let inner = &self.runtime.0;
-        let kept = inner.store.list(inner.tenant.as_deref(), &self.space())?;
         let mut turns = Vec::new();
-        for (_, value) in kept.into_iter().filter(|(key, _)| key != SUMMARY_KEY) {
-            let turn = self.read(value)?;
+        for turn in self.kept()? {
             turns.extend(if turn.is_open() { self.made_up(&turn)? } else { Some(turn) });
         }
         Ok(turns)
+    }
+
+    /// The turns as they are in the store, with the places of those that have no answer yet.
+    fn kept(&self) -> Result<Vec<Turn>> {
+        let inner = &self.runtime.0;
+        let kept = inner.store.list(inner.tenant.as_deref(), &self.space())?;
+        kept.into_iter().filter(|(key, _)| key != SUMMARY_KEY).map(|(_, value)| self.read(value)).collect()
     }
 
     fn read(&self, value: Value) -> Result<Turn> {
@@ -207,11 +213,10 @@ impl Conversation {
         for turn in &turns {
             inner.store.remove(tenant, &space, &turn.id)?;
         }
-        for id in which.unwrap_or_default() {
-            // A question that is not answered yet leaves no turn then.
-            if let Some(open) = self.open_turn(id)? {
-                self.drop_open(&open)?;
-            }
+        for open in self.kept()?.iter().filter(|turn| turn.is_open() && named(turn)) {
+            // A question that is not answered yet leaves no turn then, whoever goes on with its run.
+            inner.store.put(tenant, &self.unwanted(), &open.run_id, &Value::Null)?;
+            self.drop_open(open)?;
         }
         if !turns.is_empty() || which.is_none() {
             // It may say what was to be forgotten.
@@ -229,6 +234,11 @@ impl Conversation {
         format!("conversation:{}", self.id)
     }
 
+    /// Where the runs are named whose question was forgotten before it was answered.
+    fn unwanted(&self) -> String {
+        format!("forgotten:{}", self.id)
+    }
+
     fn put(&self, run_id: String, messages: Vec<Message>) -> Result<()> {
         self.write(&Turn { id: fresh_id(), run_id, time: now(), messages })
     }
@@ -238,10 +248,12 @@ impl Conversation {
         inner.store.put(inner.tenant.as_deref(), &self.space(), &turn.id, &json!(turn))
     }
 
-    /// Takes the place of the turn of a run that goes on, where it has none.
+    /// Takes the place of the turn of a run that goes on, where it has none and was not forgotten.
     pub(crate) fn expect(&self, run_id: &str) -> Result<()> {
-        let inner = &self.runtime.0;
-        if inner.store.get(inner.tenant.as_deref(), &self.space(), run_id)?.is_some() {
+        let (store, tenant) = (&self.runtime.0.store, self.runtime.0.tenant.as_deref());
+        if store.get(tenant, &self.space(), run_id)?.is_some()
+            || store.get(tenant, &self.unwanted(), run_id)?.is_some()
+        {
             return Ok(());
         }
         let (id, run_id) = (run_id.to_owned(), run_id.to_owned());
@@ -250,10 +262,14 @@ impl Conversation {
 
     /// Keeps a question and its answer in the place of its turn, once; nothing where that was forgotten meanwhile.
     pub(crate) fn keep(&self, question: &str, answer: &Answer) -> Result<()> {
-        match self.open_turn(&answer.run_id)? {
-            Some(open) => self.close_open(&open, question, answer).map(drop),
-            None => Ok(()),
+        if let Some(open) = self.open_turn(&answer.run_id)? {
+            return self.close_open(&open, question, answer).map(drop);
         }
+        let (store, tenant) = (&self.runtime.0.store, self.runtime.0.tenant.as_deref());
+        if answer.status.is_final() && store.get(tenant, &self.unwanted(), &answer.run_id)?.is_some() {
+            store.remove(tenant, &self.unwanted(), &answer.run_id)?;
+        }
+        Ok(())
     }
 
     fn open_turn(&self, run_id: &str) -> Result<Option<Turn>> {
@@ -391,18 +407,28 @@ impl Conversation {
             }
         });
         let (said, spent) = asked.unwrap_or_else(|| (None, Spent::default()));
-        let text = said.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| {
+        let said = said.filter(|text| !text.trim().is_empty());
+        // What a model could not sum up now it may later; until then the turns' beginnings stand for them.
+        let keeps = ledger.is_some() && (said.is_some() || inner.model.is_none());
+        let text = said.unwrap_or_else(|| {
             let firsts = new.iter().map(|turn| first_sentences(turn)).collect::<Vec<_>>().join("\n");
             format!("{}\n{firsts}", known.text).trim().to_owned()
         });
         let text = fence::cut(&text, most);
         let through = older.last().map(|turn| turn.id.clone()).unwrap_or_default();
-        if ledger.is_none() {
-            return Ok((text, spent));
+        let summed = || all.iter().filter(|turn| turn.id <= through);
+        // Somebody may forget meanwhile what was summed up: then nobody keeps it.
+        let is_whole = || -> Result<bool> {
+            let there: HashSet<String> = self.kept()?.into_iter().map(|turn| turn.id).collect();
+            Ok(summed().all(|turn| there.contains(&turn.id)))
+        };
+        if keeps && is_whole()? {
+            let summed = Summed { turns: summed().count(), through: through.clone(), text: text.clone() };
+            inner.store.put(tenant, &space, SUMMARY_KEY, &json!(summed))?;
+            if !is_whole()? {
+                inner.store.remove(tenant, &space, SUMMARY_KEY)?;
+            }
         }
-        let turns = all.iter().filter(|turn| turn.id <= through).count();
-        let summed = Summed { through, text: text.clone(), turns };
-        inner.store.put(tenant, &space, SUMMARY_KEY, &json!(summed))?;
         Ok((text, spent))
     }
 }

@@ -112,6 +112,9 @@ pub(crate) enum Fact {
     Used {
         /// What.
         spent: Spent,
+        /// Whether it was one of a run that this one has started.
+        #[serde(default, skip_serializing_if = "is_false")]
+        below: bool,
     },
     /// Somebody decided about a call, or the plan.
     Decided {

@@ -21,9 +21,14 @@ pub(crate) struct Nested {
     pub(crate) parent: String,
     pub(crate) depth: u32,
     pub(crate) ledger: Ledger,
-    pub(crate) spent: Arc<Mutex<Spent>>,
     pub(crate) again: Again,
+    below: Below,
+    /// What was told of it so far.
+    told: Mutex<Spent>,
 }
+
+/// What the runs have spent so far that a call has started; none where there are none.
+pub(crate) type Below = Arc<Mutex<Option<Spent>>>;
 
 /// What a call brings along that starts a run, or goes on with the one that it has started before.
 #[derive(Default)]
@@ -34,10 +39,18 @@ pub(crate) struct Again {
 }
 
 impl Nested {
-    /// Tells who has started the run what it has spent, beyond what was told before.
+    pub(crate) fn new(parent: String, depth: u32, ledger: Ledger, below: Below, again: Again) -> Self {
+        let told = Mutex::new(again.begun.spent.clone());
+        Nested { parent, depth, ledger, again, below, told }
+    }
+
+    /// Tells who has started the run what it has spent so far, beyond what was told before.
     pub(crate) fn tell(&self, spent: &Spent) {
-        let more = spent.since(&self.again.begun.spent);
-        self.spent.lock().unwrap_or_else(PoisonError::into_inner).add(&more);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = spent.since(&told);
+        told.clone_from(spent);
+        let mut below = self.below.lock().unwrap_or_else(PoisonError::into_inner);
+        below.get_or_insert_default().add(&more);
     }
 
     /// Counts in the shared budget what the run has spent that is not in the journal of who has started it.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::Message;
+use quorate_state::Entry;
 use serde_json::Value;
 
 use crate::approve::Approve;
 use crate::budget::Budget;
 use crate::conversation::Conversation;
-use crate::fact::{Decision, Spec};
+use crate::fact::{Decision, Fact, Spec};
 use crate::tool::Tool;
 
 /// What the data of an answer has to fit beside its schema, in the words of the host where it does not. It may be called on
@@ -116,4 +117,23 @@ pub(crate) fn same_question(key: &str, before: &Spec, now: &Spec) -> Result<()> 
             differs.join(", ")
         ),
     ))
+}
+
+/// Errors: `unknown_id` for a decision that was not taken so before the run ended; saying the same once more changes nothing.
+pub(crate) fn was_decided(run_id: &str, decisions: &[(String, Decision)], entries: &[Entry]) -> Result<()> {
+    let mut taken = Vec::new();
+    if !decisions.is_empty() {
+        for entry in entries {
+            if let Fact::Decided { id, decision } = Fact::of(entry)? {
+                taken.push((id, decision));
+            }
+        }
+    }
+    match decisions.iter().find(|decision| !taken.contains(decision)) {
+        None => Ok(()),
+        Some((id, _)) => {
+            let message = format!("run '{run_id}' has ended, and '{id}' was not decided so in it");
+            Err(Error::new(Code::UnknownId, message))
+        }
+    }
 }

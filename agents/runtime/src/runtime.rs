@@ -24,8 +24,8 @@ use crate::family::Nested;
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
 use crate::prompt;
-use crate::question::same_question;
 pub use crate::question::{CheckOutput, Question, Resume};
+use crate::question::{same_question, was_decided};
 use crate::tool::{InUse, Tool, check_tools};
 use crate::view::{RunView, STATUSES, finished, no_panel, replayed, seen, stands};
 
@@ -183,6 +183,12 @@ impl Runtime {
             None => Ledger::new(spec.budget.clone(), Spent::default()),
         };
         priced(self.0.model.as_ref(), &ledger)?;
+        if let (Some(_), Some(key)) = (&question.talk, &question.idempotency_key)
+            && let Some(row) = self.0.store.keyed(self.0.tenant.as_deref(), KIND, key)?
+        {
+            // To find out what would be taken along may cost something.
+            return self.known(&row, question, &spec, listener, nested);
+        }
         if let Some(talk) = &question.talk {
             let taken = talk.take(&question.text, Some(&ledger), &question.cancel)?;
             spec.conversation.splice(0..0, taken.messages);
@@ -225,7 +231,7 @@ impl Runtime {
         drive.check_output = question.check_output;
         drive.trace_parent.clone_from(&question.trace_parent);
         drive.take_in(&started, time)?;
-        self.drive(drive, nested.as_ref(), question.talk.as_ref())
+        self.drive(drive, nested, question.talk.as_ref())
     }
 
     /// The run that a key has begun before.
@@ -306,6 +312,7 @@ impl Runtime {
         no_panel(run_id, &entries)?;
         let machine = replayed(run_id, &entries)?;
         if machine.ended().is_some() {
+            was_decided(run_id, decisions, &entries)?;
             self.keep_turn(&machine)?;
             // Whoever is shown how it ended may take it at once.
             drop(run);
@@ -373,7 +380,7 @@ impl Runtime {
             let message = "the answer's data is held against its schema alone: what else it was to fit is not here any more";
             drive.note(Fact::Warned { code: None, message: message.to_owned() })?;
         }
-        self.drive(drive, nested.as_ref(), talk.as_ref())
+        self.drive(drive, nested, talk.as_ref())
     }
 
     /// The conversation that a run belongs to.
@@ -414,22 +421,15 @@ impl Runtime {
     }
 
     /// Drives a run as far as it goes; what it has said is kept in its conversation before anybody is told of its end.
-    fn drive(
-        &self,
-        mut drive: Drive,
-        nested: Option<&Nested>,
-        talk: Option<&Conversation>,
-    ) -> Result<Answer> {
+    fn drive(&self, mut drive: Drive, nested: Option<Nested>, talk: Option<&Conversation>) -> Result<Answer> {
         let id = drive.machine.run_id.clone();
+        drive.nested = nested;
         if let Some(mut live) = self.0.live.take() {
             live.insert(id.clone(), drive.cancel.clone());
         }
         let outcome = drive.go();
         if let Some(mut live) = self.0.live.take() {
             live.remove(&id);
-        }
-        if let Some(nested) = nested {
-            nested.tell(&drive.machine.spent);
         }
         if drive.machine.status() == Status::Waiting
             && let (Some(check), Some(mut checks)) = (drive.check_output.take(), self.0.checks.take())

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::approve::Approve;
-use crate::budget::{Ledger, Spent};
+use crate::budget::Ledger;
+use crate::family::Below;
 use crate::machine::{Begun, Pending, within};
 use crate::runtime::Inner;
 
@@ -217,8 +218,8 @@ pub struct ToolContext {
     pub(crate) runtime: Weak<Inner>,
     pub(crate) filter: Option<Value>,
     pub(crate) approve: Option<Arc<dyn Approve>>,
-    /// What runs that the tool started have spent.
-    pub(crate) spent: Arc<std::sync::Mutex<Spent>>,
+    /// What runs that the tool has started have spent.
+    pub(crate) below: Below,
     /// What the run may use: what it starts may use no more.
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     /// What a run that this call has started before needs in order to go on.

@@ -150,6 +150,12 @@ impl Memory {
         Ok(Begun::New(Run(Held::Memory(Journal::lease(&journal, self)?))))
     }
 
+    pub(crate) fn keyed(&self, tenant: Option<&str>, kind: &str, key: &str) -> Option<RunRow> {
+        let tables = lock(&self.0);
+        let number = tables.keys.get(&(scope(tenant), kind.to_owned(), key.to_owned()));
+        number.and_then(|number| tables.runs.get(number)).map(|journal| journal.row())
+    }
+
     pub(crate) fn take(self: &Arc<Self>, tenant: Option<&str>, id: &str) -> Result<MemoryRun> {
         let mut tables = lock(&self.0);
         let journal = Arc::clone(tables.find(tenant, id)?);

@@ -106,6 +106,15 @@ impl StateStore {
         }
     }
 
+    /// The run of this kind that a key has begun; none where it has begun none. Errors: `corrupt`, `io`.
+    pub fn keyed(&self, tenant: Option<&str>, kind: &str, key: &str) -> Result<Option<RunRow>> {
+        let _section = gate::enter()?;
+        match &self.0 {
+            Place::Disk(disk) => disk.keyed(tenant, kind, key),
+            Place::Memory(memory) => Ok(memory.keyed(tenant, kind, key)),
+        }
+    }
+
     /// The runs of a tenant, newest last; with `status`, those that are listed with it. Errors: `corrupt`, `io`.
     pub fn runs(&self, tenant: Option<&str>, status: Option<&str>) -> Result<Vec<RunRow>> {
         let _section = gate::enter()?;

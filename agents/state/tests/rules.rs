@@ -147,8 +147,13 @@ fn a_key_begins_one_run() {
             NewRun { kind: "panel", ..new },
             NewRun { key: Some("l"), ..new },
         ] {
+            let kept = |new: &NewRun<'_>| store.keyed(new.tenant, new.kind, new.key.unwrap()).unwrap();
+            assert!(kept(&other).is_none());
             assert!(matches!(store.begin(&other, &[]).unwrap(), Begun::New(_)));
+            assert!(kept(&other).is_some_and(|row| row.id != *ids.first().unwrap()));
         }
+        let known = store.keyed(Some("t"), "agent", "k").unwrap().unwrap();
+        assert_eq!((known.id.as_str(), known.entries), (*ids.first().unwrap(), 1));
     });
 }
 

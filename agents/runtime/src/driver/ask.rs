@@ -65,7 +65,7 @@ impl Drive {
                 }
                 if error.code() == Code::Cancelled {
                     if let Some(spent) = spent {
-                        self.note(Fact::Used { spent })?;
+                        self.note(Fact::Used { spent, below: false })?;
                     }
                     return Ok(match self.watched.cancelled()? {
                         true => Fact::Cancelled,
@@ -78,7 +78,7 @@ impl Drive {
                 if let (Some(by), Code::OutputInvalid) = (capped, error.code()) {
                     // There was too little left for an answer in its form; the rest of the budget may do.
                     if let Some(spent) = spent {
-                        self.note(Fact::Used { spent })?;
+                        self.note(Fact::Used { spent, below: false })?;
                     }
                     return Ok(Fact::Refused { id: None, by: by.to_owned() });
                 }

@@ -1,6 +1,7 @@
 //! How are tools run, several at once, each within its time?
 
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::collections::HashSet;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use super::{Drive, spans};
 use crate::budget::Spent;
 use crate::fact::Fact;
+use crate::family::Below;
 use crate::machine::Action;
 use crate::tool::{Asking, Tool, ToolCard, ToolContext, written};
 
@@ -18,6 +20,9 @@ use crate::tool::{Asking, Tool, ToolCard, ToolContext, written};
 const TOGETHER: Duration = Duration::from_millis(10);
 /// The longest that results are waited for at once.
 const LONG: Duration = Duration::from_secs(1);
+
+/// How long a run that a call has started is waited for once it is told to end, so that what it has used is counted.
+const SETTLES: Duration = Duration::from_millis(50);
 
 /// Most calls that run at once; each has a thread of its own.
 const AT_ONCE: usize = 64;
@@ -30,8 +35,21 @@ struct Under {
     limit: Duration,
     /// Whether the limit is the budget's.
     budgets: bool,
-    spent: Arc<Mutex<Spent>>,
+    below: Below,
     asks: Arc<Mutex<Option<Asking>>>,
+}
+
+impl Under {
+    /// Whether it has started a run.
+    fn has_started(&self) -> bool {
+        self.below.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// What runs have spent so far that it has started; none where that is nothing.
+    fn spent(&self) -> Option<Spent> {
+        let spent = self.below.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        spent.filter(|spent| *spent != Spent::default())
+    }
 }
 
 /// What comes while tools run.
@@ -96,7 +114,7 @@ impl Drive {
                 begun: Instant::now(),
                 limit,
                 budgets: limit < own,
-                spent: Arc::clone(&context.spent),
+                below: Arc::clone(&context.below),
                 asks: Arc::clone(&context.asks),
             });
             let sender = sender.clone();
@@ -116,30 +134,25 @@ impl Drive {
             let next = under.iter().map(|one| one.limit.saturating_sub(now - one.begun)).min();
             let next = next.unwrap_or_default().min(if self.is_written() { LONG } else { TOGETHER });
             match spare::recv(&results, next) {
-                Ok(Came::Cancelled) => {}
-                // The host of the tool is gone, or the run that it started is another's: nobody knows how the call ended.
-                Ok(Came::Result(_, Err(error))) if error.code() == Code::StaleWrite => {
-                    under.iter().for_each(|one| one.cancel.cancel());
-                    self.flush(None)?;
-                    return Err(error);
-                }
-                Ok(Came::Result(id, outcome)) => {
-                    if let Some(at) = under.iter().position(|one| one.id == id) {
-                        let one = under.remove(at);
-                        self.returned(one, outcome)?;
-                    }
-                }
+                Ok(came) => self.take_result(came, &mut under)?,
                 // What has come is durable although others are still under way: they may end this process.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => self.flush(None)?,
             }
             if self.watched.cancelled()? {
-                under.iter().for_each(|one| one.cancel.cancel());
-                self.note(Fact::Cancelled)?;
-                return Ok(());
+                return self.stop(under, &results);
             }
             while let Some(at) = under.iter().position(|one| one.begun.elapsed() >= one.limit) {
                 let one = under.remove(at);
                 one.cancel.cancel();
+                let until = Instant::now() + SETTLES;
+                while one.has_started()
+                    && let Ok(came) = results.recv_timeout(until.saturating_duration_since(Instant::now()))
+                {
+                    if matches!(&came, Came::Result(id, _) if *id == one.id) {
+                        break;
+                    }
+                    self.take_result(came, &mut under)?;
+                }
                 if one.budgets {
                     self.note(Fact::Refused { id: Some(one.id.clone()), by: "max_seconds".to_owned() })?;
                     let message = "it was not waited for: the budget's limit 'max_seconds' is reached";
@@ -152,6 +165,44 @@ impl Drive {
             }
         }
         Ok(())
+    }
+
+    fn take_result(&mut self, came: Came, under: &mut Vec<Under>) -> Result<()> {
+        match came {
+            Came::Cancelled => Ok(()),
+            // The host of the tool is gone, or the run that it started is another's: nobody knows how the call ended.
+            Came::Result(_, Err(error)) if error.code() == Code::StaleWrite => {
+                under.iter().for_each(|one| one.cancel.cancel());
+                self.flush(None)?;
+                Err(error)
+            }
+            Came::Result(id, outcome) => match under.iter().position(|one| one.id == id) {
+                Some(at) => {
+                    let one = under.remove(at);
+                    self.returned(one, outcome)
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// The run is cancelled: ends what is under way, and counts what runs have spent that it has started.
+    fn stop(&mut self, mut under: Vec<Under>, results: &Receiver<Came>) -> Result<()> {
+        under.iter().for_each(|one| one.cancel.cancel());
+        under.retain(Under::has_started);
+        let mut waiting: HashSet<String> = under.iter().map(|one| one.id.clone()).collect();
+        let until = Instant::now() + SETTLES;
+        while !waiting.is_empty()
+            && let Ok(came) = results.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            if let Came::Result(id, _) = came {
+                waiting.remove(&id);
+            }
+        }
+        for spent in under.iter().filter_map(Under::spent) {
+            self.note(Fact::Used { spent, below: true })?;
+        }
+        self.note(Fact::Cancelled)
     }
 
     /// Whether the tool at hand is still the one that the call was checked and decided for: whoever goes on with a run may
@@ -181,7 +232,7 @@ impl Drive {
             runtime: Arc::downgrade(&self.inner),
             filter: self.machine.spec.filter.clone(),
             approve: self.approve.clone(),
-            spent: Arc::default(),
+            below: Arc::default(),
             tools: self.tools.clone(),
             begun: self.machine.begun(&call.id),
             asks: Arc::default(),
@@ -191,8 +242,7 @@ impl Drive {
 
     fn returned(&mut self, one: Under, outcome: Result<Value>) -> Result<()> {
         let seconds = one.begun.elapsed().as_secs_f64();
-        let spent = one.spent.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let spent = (spent != Spent::default()).then_some(spent);
+        let spent = one.spent();
         let asks = one.asks.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(asks), Err(_)) = (asks, &outcome) {
             let pending = asks.named(&one.id);

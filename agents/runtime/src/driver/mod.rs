@@ -27,6 +27,7 @@ use crate::approve::Approve;
 use crate::budget::Ledger;
 use crate::event::{Event, LAST_KINDS, Sketch, events_of};
 use crate::fact::{Fact, Status};
+use crate::family::Nested;
 use crate::machine::{Action, Machine};
 use crate::runtime::{CheckOutput, Inner};
 use crate::tool::{InUse, Tool, ToolNews};
@@ -65,6 +66,8 @@ pub(crate) struct Drive {
     /// Calls that the ledger has counted, and what waits in runs that they have started, since this goes on.
     counted: HashSet<String>,
     told: HashSet<String>,
+    /// Who has started the run, and is told what it spends while it goes on.
+    pub(crate) nested: Option<Nested>,
 }
 
 impl Drop for Drive {
@@ -112,6 +115,7 @@ impl Drive {
             shown: 0,
             counted: HashSet::new(),
             told: HashSet::new(),
+            nested: None,
         }
     }
 
@@ -234,6 +238,9 @@ impl Drive {
     /// Takes a fact into the run that is in the journal, or will be.
     pub(crate) fn take_in(&mut self, fact: &Fact, time: f64) -> Result<()> {
         self.machine.apply(fact, time)?;
+        if let Some(nested) = &self.nested {
+            nested.tell(&self.machine.spent);
+        }
         if self.listener.is_some() {
             let sketches = events_of(fact, &self.machine);
             self.unshown.extend(sketches.into_iter().map(|sketch| (sketch, time)));

@@ -19,10 +19,10 @@ use super::score::{Score, Scorer};
 use super::seed_of;
 use super::task::{self, Task};
 use crate::answer::Answer;
-use crate::budget::{Budget, Ledger, Spent};
+use crate::budget::{Budget, Ledger};
 use crate::driver::priced;
 use crate::fact::Status;
-use crate::family::{Again, Nested};
+use crate::family::{Again, Below, Nested};
 use crate::names::fresh_id;
 use crate::runtime::{Question, Runtime};
 
@@ -245,15 +245,9 @@ impl Evaluation<'_> {
         let max_steps = own.max_steps.into_iter().chain(most).min();
         let budget = Budget { max_steps, ..own.clone() };
         let ledger = self.ledger.below(budget.clone());
-        let spent = Arc::new(Mutex::new(Spent::default()));
+        let spent = Below::default();
         let parent = format!("{}/{at}/{trial}", self.id);
-        let nested = Nested {
-            parent: parent.clone(),
-            depth: 0,
-            ledger: ledger.clone(),
-            spent: Arc::clone(&spent),
-            again: Again::default(),
-        };
+        let nested = Nested::new(parent.clone(), 0, ledger.clone(), Arc::clone(&spent), Again::default());
         let question = Question {
             agent: task.agent.clone(),
             autonomous: task.autonomous,
@@ -267,7 +261,7 @@ impl Evaluation<'_> {
         let asked = catch_unwind(AssertUnwindSafe(|| self.runtime.ask_with(question, None, Some(nested))));
         let asked = asked.unwrap_or_else(|_| Err(panicked()));
         let seconds = begun.elapsed().as_secs_f64();
-        let spent = spent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let spent = spent.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
         let mut out = Trial {
             task: task.id.clone(),
             trial,

@@ -258,7 +258,12 @@ impl Machine {
                     round.asks(id, pending, spent.as_ref());
                 }
             }
-            Fact::Used { spent } => self.spent.add(spent),
+            Fact::Used { spent, below } => {
+                self.spent.add(spent);
+                if *below {
+                    self.spent_below.add(spent);
+                }
+            }
             Fact::Warned { .. } => {}
             Fact::Decided { id, decision } => self.decided(id, decision),
             Fact::Waiting { .. } => self.waiting = true,

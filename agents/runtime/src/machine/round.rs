@@ -67,7 +67,8 @@ enum State {
     Asks,
     Has {
         content: String,
-        error: bool,
+        /// The code of its failure.
+        error: Option<String>,
     },
 }
 
@@ -81,6 +82,8 @@ impl Machine {
         let mut numbers: HashMap<String, u32> = HashMap::new();
         for part in &mut message.content {
             let Part::ToolCall(call) = part else { continue };
+            // What waits in a run that a call has started is named with a slash.
+            call.id = call.id.replace(BELOW, "_");
             let base = if call.id.is_empty() { "call".to_owned() } else { call.id.clone() };
             while call.id.is_empty() || used.contains(&call.id) {
                 let number = numbers.entry(base.clone()).or_insert(1);
@@ -108,47 +111,46 @@ impl Machine {
             for item in &mut items {
                 let content =
                     format!("not run: '{name}' was called {MOST_REPEATS} times with the same arguments");
-                item.state = State::Has { content, error: true };
+                item.state = failed("not_run", content);
             }
             self.stopped_by = Some("repeated_call".to_owned());
         }
         self.round = Some(Round(items));
-        let refused: Vec<(String, String)> = self
+        let refused: Vec<(String, String, Option<String>)> = self
             .round
             .iter()
             .flat_map(|round| &round.0)
             .filter_map(|item| match &item.state {
-                State::Has { content, .. } => Some((item.call.name.clone(), line(content))),
+                State::Has { content, error } => Some((item.call.name.clone(), line(content), error.clone())),
                 _ => None,
             })
             .collect();
-        for (name, why) in refused {
-            self.step("tool", &name, why, 0.0, Some("not_run"));
+        for (name, why, error) in refused {
+            self.step("tool", &name, why, 0.0, error.as_deref());
         }
     }
 
     fn state_of(&self, call: &ToolCall) -> State {
-        let failed = |content: String| State::Has { content, error: true };
         let Some(card) = self.spec.tools.iter().find(|card| card.name == call.name) else {
             let names: Vec<&str> = self.spec.tools.iter().map(|card| card.name.as_str()).collect();
-            return failed(format!(
-                "tool_unknown: there is no tool '{}'; there are: {}",
-                call.name,
-                names.join(", ")
-            ));
+            let content =
+                format!("tool_unknown: there is no tool '{}'; there are: {}", call.name, names.join(", "));
+            return failed("tool_unknown", content);
         };
         if let Some(broken) = &call.broken {
             let broken = quorate_core::shorten(broken);
-            return failed(format!("tool_arguments: the arguments are no complete JSON object: {broken}"));
+            let content = format!("tool_arguments: the arguments are no complete JSON object: {broken}");
+            return failed("tool_arguments", content);
         }
         if let Err(error) = check_arguments(&card.spec(), &Value::Object(call.arguments.clone())) {
-            return failed(format!("tool_arguments: {}", error.message()));
+            return failed("tool_arguments", format!("tool_arguments: {}", error.message()));
         }
         if !card.needs_approval() {
             return State::Ready;
         }
         if (self.spec.autonomous || self.spec.unattended) && !self.spec.approver {
-            return failed("approval_required: denied, since nobody is there to approve it".to_owned());
+            let content = "approval_required: denied, since nobody is there to approve it";
+            return failed("approval_required", content.to_owned());
         }
         State::Waits
     }
@@ -186,9 +188,17 @@ impl Machine {
     }
 }
 
+/// Stands between the name of a call and that of what waits in the run that it has started; in no call's own name.
+const BELOW: &str = "/";
+
 /// What the decision about a call is named in the run that has started the call's run.
 pub(crate) fn within(outer: &str, inner: &str) -> String {
-    format!("{outer}/{inner}")
+    format!("{outer}{BELOW}{inner}")
+}
+
+/// A call that has failed by an error with this code.
+fn failed(code: &str, content: String) -> State {
+    State::Has { content, error: Some(code.to_owned()) }
 }
 
 impl Round {
@@ -237,7 +247,7 @@ impl Round {
             } else {
                 let content = "tool_failed: the process ended while it ran; whether it took effect is not known, and it \
                                was not made again";
-                State::Has { content: content.to_owned(), error: true }
+                failed("tool_failed", content.to_owned())
             };
         }
     }
@@ -255,9 +265,7 @@ impl Round {
         let Some(item) = self.get_mut(id).filter(|item| item.state == State::Waits) else { return };
         item.state = match decision {
             Decision::Approve => State::Ready,
-            Decision::Deny => {
-                State::Has { content: "approval_required: it was denied".to_owned(), error: true }
-            }
+            Decision::Deny => failed("approval_required", "approval_required: it was denied".to_owned()),
             Decision::Arguments(arguments) => {
                 item.call.arguments.clone_from(arguments);
                 State::Ready
@@ -270,7 +278,8 @@ impl Round {
         if let Some(item) = self.get_mut(id)
             && !matches!(item.state, State::Has { .. })
         {
-            item.state = State::Has { content: content.to_owned(), error: error.is_some() };
+            let error = error.map(str::to_owned);
+            item.state = State::Has { content: content.to_owned(), error };
         }
     }
 
@@ -309,7 +318,7 @@ impl Round {
             let most =
                 tools.iter().find(|card| card.name == item.call.name).map(|card| card.max_result_tokens);
             let (content, error) = match item.state {
-                State::Has { content, error } => (content, error),
+                State::Has { content, error } => (content, error.is_some()),
                 _ => (String::new(), true),
             };
             let content = most.map_or_else(|| content.clone(), |most| fence::cut(&content, most));

@@ -83,13 +83,9 @@ impl Tool for AgentTool {
             cancel: context.cancel.clone(),
             ..Question::to(text, &self.id)
         };
-        let nested = Nested {
-            parent: context.run_id.clone(),
-            depth,
-            ledger: context.ledger.clone(),
-            spent: Arc::clone(&context.spent),
-            again: Again { begun: context.begun.clone(), unattended: context.unattended },
-        };
+        let again = Again { begun: context.begun.clone(), unattended: context.unattended };
+        let (ledger, below) = (context.ledger.clone(), Arc::clone(&context.below));
+        let nested = Nested::new(context.run_id.clone(), depth, ledger, below, again);
         let answer = Runtime(inner).ask_with(question, None, Some(nested))?;
         match answer.status {
             Status::Cancelled => Err(Error::new(Code::Cancelled, "the expert was cancelled")),

@@ -25,6 +25,10 @@ fn name_of(tenant: Option<&str>, id: &str) -> [u8; 16] {
     digest("quorate-state run by tenant and id", &[tenant, Some(id)])
 }
 
+fn keyed_of(tenant: Option<&str>, kind: &str, key: &str) -> [u8; 16] {
+    digest("quorate-state run by tenant, kind and key", &[tenant, Some(kind), Some(key)])
+}
+
 fn scope_of(tenant: Option<&str>) -> [u8; 16] {
     digest("quorate-state tenant", &[tenant])
 }
@@ -276,6 +280,12 @@ impl Disk {
         found.map(|record| local.shown(record)).ok_or_else(|| check::unknown(id))
     }
 
+    pub(crate) fn keyed(&self, tenant: Option<&str>, kind: &str, key: &str) -> Result<Option<RunRow>> {
+        let local = self.local()?;
+        let found = local.read(|connection| local.keyed(connection, &keyed_of(tenant, kind, key)))?;
+        Ok(found.map(|record| local.shown(record)))
+    }
+
     pub(crate) fn runs(&self, tenant: Option<&str>, status: Option<&str>) -> Result<Vec<RunRow>> {
         let local = self.local()?;
         let scope = scope_of(tenant);
@@ -352,6 +362,12 @@ impl Local {
         )
     }
 
+    fn keyed(&self, connection: &Connection, keyed: &[u8; 16]) -> Result<Option<Record>> {
+        let sql = format!("{ROW} WHERE r.keyed = ?1");
+        let known = connection.prepare_cached(&sql).and_then(|mut q| q.query_row([keyed], record).optional());
+        known.map_err(|e| self.failed(e))
+    }
+
     fn begin(
         &self,
         connection: &Connection,
@@ -362,16 +378,11 @@ impl Local {
     ) -> Result<Outcome> {
         let bad = |e| self.failed(e);
         let tenant = row.tenant.as_deref();
-        let keyed = row.key.as_deref().map(|key| {
-            digest("quorate-state run by tenant, kind and key", &[tenant, Some(&row.kind), Some(key)])
-        });
-        if let Some(keyed) = keyed {
-            let sql = format!("{ROW} WHERE r.keyed = ?1");
-            let known =
-                connection.prepare_cached(&sql).and_then(|mut q| q.query_row([keyed], record).optional());
-            if let Some(known) = known.map_err(bad)? {
-                return Ok(Outcome::Known(Box::new(known)));
-            }
+        let keyed = row.key.as_deref().map(|key| keyed_of(tenant, &row.kind, key));
+        if let Some(keyed) = &keyed
+            && let Some(known) = self.keyed(connection, keyed)?
+        {
+            return Ok(Outcome::Known(Box::new(known)));
         }
         if self.find(connection, name)?.is_some() {
             return Err(check::duplicate(&row.id));
