@@ -377,6 +377,16 @@ test('sentences of the knowledge base answer, cited', () =>
     }
     const filtered = await new Runtime({ kb }).ask('What is the maximum dose of metformin per day?', { where: { year: 2024 } });
     assert.ok(filtered.citations.every((one) => one.docId === 'metformin'));
+    // How sure it must be can be chosen, and holds in runs too.
+    for (const [minConfidence, ...statuses] of [[1, 'abstained', 'abstained'], [0, 'done', 'done'], [null, 'done', 'abstained']]) {
+      const runtime = new Runtime({ model: new Model('extractive', { kb, minConfidence }) });
+      const asked = ['What is the maximum dose of metformin per day?', 'Who won the football championship in Brazil?'];
+      for (const [i, question] of asked.entries()) assert.equal((await runtime.ask(question)).status, statuses[i], `${minConfidence} ${question}`);
+    }
+    for (const minConfidence of [-0.1, 1.1, NaN, 'high']) {
+      assert.throws(() => new Model('extractive', { kb, minConfidence }), (error) => error instanceof InvalidInput && /minConfidence|min_confidence/.test(error.message));
+    }
+    assert.throws(() => new Model('openai:m', { minConfidence: 0.5 }), fails(InvalidInput, 'invalid_argument', /minConfidence/));
     assert.throws(() => new Model('extractive'), fails(InvalidInput, 'invalid_argument', /kb/));
     assert.throws(() => new Model('openai:m', { kb }), fails(InvalidInput, 'invalid_argument', /kb/));
     assert.throws(() => new Model('extractive', { kb, apiKey: 'x' }), fails(InvalidInput, 'invalid_argument'));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::models::{MESSAGE_SCHEMA, Model, Recording, Request, ScriptedModel};
-use quorate::runtime::{ExtractOptions, ExtractiveModel, Retrieve, Wanted};
+use quorate::runtime::Retrieve;
 use quorate::{Cancel, Code, Result, Sources};
 use quorate_bindings::models;
 use quorate_bindings::{Flow, Host};
@@ -146,11 +146,9 @@ impl NativeLanguageModel {
         fallback: &NativeFallback,
     ) -> Result<NativeLanguageModel, Thrown> {
         let sources = Sources::of(kb.handle());
-        let provider =
-            ExtractiveModel::new(Arc::clone(&sources) as _, Wanted::default(), ExtractOptions::default());
         let options = arg(&env, &options, "options", json)?;
         let fallback = lock(&fallback.0).clone();
-        let model = models::provided(HOST, provider.or_throw()?, options, fallback).or_throw()?;
+        let model = models::extractive(HOST, Arc::clone(&sources) as _, options, fallback).or_throw()?;
         Ok(NativeLanguageModel { model, sources: Some(sources) })
     }
 

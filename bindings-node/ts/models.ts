@@ -166,6 +166,8 @@ export interface ModelOptions extends CommonModelOptions {
   threads?: number | null;
   /** The knowledge base of the model `extractive`. */
   kb?: KnowledgeBase | null;
+  /** How likely it must be, 0 to 1, that the sentences of `kb` answer; below it `extractive` says that they do not. Default .5. */
+  minConfidence?: number | null;
 }
 
 /** The options of a question. */
@@ -228,7 +230,7 @@ function extractive(name: string, given: ModelOptions): [opened: Native.Language
     throw invalid("the model 'extractive' is opened with kb, a knowledge base; other models have none");
   }
   if ([baseUrl, apiKey, outputWay, threads].some((option) => option !== undefined && option !== null)) {
-    throw invalid('the extractive model takes resilience, price and kb alone');
+    throw invalid('the extractive model takes resilience, price, kb and minConfidence alone');
   }
   const [options, fallback, others] = common(rest);
   const base = halfOf(bases, kb, 'kb', 'a KnowledgeBase');

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use quorate::models::{MESSAGE_SCHEMA, Model, Recording as Session, Request, ScriptedModel};
-use quorate::runtime::{ExtractOptions, ExtractiveModel, Retrieve, Wanted};
+use quorate::runtime::Retrieve;
 use quorate::{Cancel, Code, Error, Sources};
 use quorate_bindings::models;
 use quorate_bindings::{Flow, Host};
@@ -110,10 +110,8 @@ fn extractive_model(
     fallback: &Bound<'_, PyAny>,
 ) -> PyResult<LanguageModel> {
     let sources = Sources::of(kb.handle());
-    let provider = ExtractiveModel::new(Arc::clone(&sources), Wanted::default(), ExtractOptions::default())
-        .or_raise()?;
     let given = options(given, "a model's options")?;
-    let model = models::provided(HOST, provider, given, fallbacks(fallback)?).or_raise()?;
+    let model = models::extractive(HOST, Arc::clone(&sources), given, fallbacks(fallback)?).or_raise()?;
     Ok(LanguageModel { model, sources: Some(sources) })
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -299,6 +300,16 @@ def test_sentences_of_the_sources_answer_without_a_model():
     for bad in (lambda: quorate.Model("extractive"), lambda: quorate.Model("openai:x", kb=kb), lambda: Runtime()):
         with pytest.raises(quorate.InvalidInput):
             bad()
+    # How sure it must be can be chosen, and holds in runs too.
+    for least, statuses in [(1.0, ["abstained", "abstained"]), (0.0, ["done", "done"]), (None, ["done", "abstained"])]:
+        runtime = Runtime(model=quorate.Model("extractive", kb=kb, min_confidence=least))
+        questions = ("What is the starting dose of metformin?", "Who won the football world cup in 1998?")
+        assert [runtime.ask(question).status for question in questions] == statuses
+    for least in (-0.1, 1.1, math.nan, "high"):
+        with pytest.raises(quorate.InvalidInput, match="min_confidence"):
+            quorate.Model("extractive", kb=kb, min_confidence=least)
+    with pytest.raises(quorate.InvalidInput, match="min_confidence"):
+        quorate.Model("openai:x", min_confidence=0.5)
 
 
 def test_statements_of_a_model_are_checked():

@@ -16,7 +16,10 @@ use crate::{Code, Error};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// At most so many threads wait.
 const MOST: usize = 16;
-/// How long a thread stays awake for what may come in a moment.
+/// How long a thread stays awake for what may come in a moment. Measured on two idle cores: a run of two model calls and a tool
+/// takes 37 us, and without this 85; the whole example (`agents/runtime/examples/run_speed`) takes 6.5 s of the processors' time and
+/// without this 6.2. From Python, where two threads wait for one another, a run takes 290 us for 411, and 560 us of the
+/// processors' time for 240.
 const MOMENT: Duration = Duration::from_micros(100);
 /// At most so many threads stay awake at once: of many that wait, each would take the others' time.
 const MOST_AWAKE: usize = 3;

@@ -189,7 +189,7 @@ class Model:
     ``name``: ``WIRE:NAME``. ``openai:NAME`` speaks the chat-completions interface (OpenAI, and every server that speaks it,
     by ``base_url``), ``anthropic:NAME`` the messages interface. ``local:PATH`` is a GGUF file, or a folder with safetensors,
     that runs in this process on so many ``threads`` (None: as many as other work of quorate has). ``extractive`` is no language model: it answers by sentences of the knowledge base
-    ``kb``, cited, or says that they are not in the sources. ``api_key``: None takes it from the environment
+    ``kb``, cited, or says that they are not in the sources: where it is less likely than ``min_confidence`` that they answer (None: .5). ``api_key``: None takes it from the environment
     (``OPENAI_API_KEY``, ``ANTHROPIC_API_KEY``); it shows in no repr, log, error or recording. ``price``: US dollars per
     million tokens, ``{"input", "output", "cached", "cache_written", "cache_written_1h", "reasoning"}``; None takes it from
     the file that ships, and where it is not there a cost is None. ``output_way``: how answers in a given form are asked for,
@@ -213,16 +213,17 @@ class Model:
         output_way: Literal["native", "tool", "prompt"] | None = None,
         threads: int | None = None,
         kb: KnowledgeBase | None = None,
+        min_confidence: float | None = None,
     ) -> None:
         options, fallback = _common(resilience, price)
         self._resilience = resilience
         if name == "extractive" and kb is not None:
             if base_url or api_key or output_way or threads:
-                raise _invalid("the extractive model takes resilience, price and kb alone")
-            self._native = _quorate.extractive_model(kb._native, options, fallback)
+                raise _invalid("the extractive model takes resilience, price, kb and min_confidence alone")
+            self._native = _quorate.extractive_model(kb._native, options | {"min_confidence": min_confidence}, fallback)
             return
-        if name == "extractive" or kb is not None:
-            raise _invalid('the model "extractive" is opened with kb, a knowledge base; other models have none')
+        if name == "extractive" or kb is not None or min_confidence is not None:
+            raise _invalid('the model "extractive" is opened with kb, a knowledge base, and may have min_confidence; other models have neither')
         options |= {"base_url": base_url, "output_way": output_way, "api_key": api_key, "threads": threads}
         self._native = _quorate.open_model(name, options, fallback)
 

@@ -10,8 +10,11 @@ pub use request::request;
 pub use scripted::{scripted_list, scripted_reply};
 pub use stream::stream;
 
+use std::sync::Arc;
+
 use quorate_core::{Error, Result};
 use quorate_models::{BreakerOptions, Model, ModelOptions, OutputWay, Price, Provider, Rate, Resilience};
+use quorate_runtime::{ExtractOptions, ExtractiveModel, Retrieve, Wanted};
 use serde_json::{Map, Value, json};
 
 use crate::options::seconds;
@@ -43,6 +46,22 @@ pub fn provided(
     let common = common(host, &mut options, fallback)?;
     options.done()?;
     Model::new(provider, common)
+}
+
+/// The model whose answers are sentences of `sources`. `options`: `min_confidence`, `resilience`, `price`. Errors: as of [`open`].
+pub fn extractive(
+    host: Host,
+    sources: Arc<dyn Retrieve>,
+    options: Value,
+    fallback: Vec<Model>,
+) -> Result<Model> {
+    let mut options = Options::new(host, "options of a model", options)?;
+    let defaults = ExtractOptions::default();
+    let given = options.take("min_confidence", "a number from 0 to 1")?;
+    let extract = ExtractOptions { min_confidence: given.unwrap_or(defaults.min_confidence), ..defaults };
+    let common = common(host, &mut options, fallback)?;
+    options.done()?;
+    Model::new(ExtractiveModel::new(sources, Wanted::default(), extract)?, common)
 }
 
 /// What every kind of model takes.
