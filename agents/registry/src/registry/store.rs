@@ -463,6 +463,33 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_without_all_of_its_vectors_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.redb");
+        let mut agent = Agent::new("kidney", "Nephrologist", "Treats diseases of the kidney.");
+        agent.topics = vec!["metformin".into(), "dialysis".into()];
+        agent.skills = vec![crate::Skill::new("dosing", ["Which drugs harm the kidney?"])];
+        let whole =
+            Vectors { dim: 2, description: vec![1.0; 2], examples: vec![0.5; 2], topics: vec![0.25; 4] };
+        let (store, contents) = Store::open(Some(&path)).unwrap();
+        let read = |vectors: &Vectors| {
+            let batch =
+                Batch { meta: &contents.meta, put: vec![(&agent, vectors)], remove: vec![], outside: None };
+            store.commit(&batch).unwrap();
+            store.read().map(|contents| contents.agents.len()).map_err(|error| error.code())
+        };
+        assert_eq!(read(&whole), Ok(1));
+        for damaged in [
+            Vectors { topics: vec![0.25; 2], ..whole.clone() },
+            Vectors { topics: vec![], ..whole.clone() },
+            Vectors { examples: vec![0.5; 4], ..whole.clone() },
+            Vectors { examples: vec![], ..whole.clone() },
+        ] {
+            assert_eq!(read(&damaged), Err(Code::Corrupt), "{damaged:?}");
+        }
+    }
+
+    #[test]
     fn a_second_handle_is_told_that_the_file_is_locked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.redb");
