@@ -66,5 +66,8 @@ if [ "$(cat "$cache/venv-agents/wanted" 2>/dev/null)" != "$wanted" ]; then
 fi
 run runs "$cache/venv-agents/bin/python" benches/compare/runs.py
 run runs-rust "$bin/run_speed"
+run runs-node scripts/compare_node.sh runs
+run panels "$cache/venv-agents/bin/python" benches/compare/panels.py
+run panels-rust "$bin/panel_speed"
 run node scripts/compare_node.sh search
 "$python" scripts/results.py "$out" benches/RESULTS.md

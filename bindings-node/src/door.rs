@@ -11,9 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null_mut, with_exposed_provenance_mut};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use napi::Env;
 use napi::bindgen_prelude::{ToNapiValue, TypeName, Unknown, retain_current_module_for_unload_safety};
@@ -27,9 +26,6 @@ pub use crate::held::Held;
 pub use crate::pool::Lane;
 use crate::pool::{submit, waiting};
 use crate::value::{Given, read};
-
-/// How often work that waits for a callback looks whether it is cancelled.
-const POLL: Duration = Duration::from_millis(20);
 
 /// A Promise that a native function returns.
 pub struct Promised(napi_value);
@@ -419,35 +415,36 @@ impl Callback {
 
     fn ask(&self, arguments: Vec<Out>, cancel: &Cancel, rest: Option<Rest>) -> Result<Given> {
         let (sender, receiver) = sync_channel(1);
-        let (id, resting) = (self.id, rest.clone());
+        let sender = Arc::new(sender);
+        // Whoever raises the flag tells, also before the function is called, and before the cancelled call can be settled: else
+        // its Promise would be let go of twice, or a process end that has only its news to wait for.
+        let (way, rested) = (Arc::clone(&self.way), rest.clone());
+        let (flag, waits) = (cancel.clone(), Arc::downgrade(&sender));
+        let _wake = cancel.when_raised(move || {
+            if let Some(rest) = &rested {
+                rouse(&way, rest);
+            }
+            if let (Some(sender), Err(error)) = (waits.upgrade(), flag.check()) {
+                let _ = sender.try_send(Err(error));
+            }
+        });
+        let (id, resting, flag) = (self.id, rest.clone(), cancel.clone());
         self.way.send(Box::new(move |env| {
-            sleep(env, resting.as_ref());
-            if let Err(error) = call(env, id, arguments, sender.clone(), resting.clone()) {
+            if !flag.is_cancelled() {
+                sleep(env, resting.as_ref());
+            }
+            if let Err(error) = call(env, id, arguments, Arc::clone(&sender), resting.clone()) {
                 wake(env, resting.as_ref());
                 let _ = sender.try_send(Err(ended(env).unwrap_or(error)));
             }
         }));
-        // Before the call that is cancelled can be settled: else its Promise would be let go of twice.
-        let (way, rested) = (Arc::clone(&self.way), rest.clone());
-        let _wake = cancel.when_raised(move || {
-            if let Some(rest) = rested.clone() {
-                way.send(Box::new(move |env| wake(env, Some(&rest))));
-            }
-        });
-        let answer = waiting(|| {
-            loop {
-                match receiver.recv_timeout(POLL) {
-                    Ok(answer) => return answer,
-                    Err(RecvTimeoutError::Timeout) => cancel.check()?,
-                    Err(RecvTimeoutError::Disconnected) => {
-                        let given_up = "the callback was given up without an answer";
-                        return Err(self.way.gone().unwrap_or_else(|| Error::new(Code::Callback, given_up)));
-                    }
-                }
-            }
-        });
-        if rest.is_some() && answer.is_err() {
-            self.way.send(Box::new(move |env| wake(env, rest.as_ref())));
+        let given_up = |_| {
+            let given_up = "the callback was given up without an answer";
+            Err(self.way.gone().unwrap_or_else(|| Error::new(Code::Callback, given_up)))
+        };
+        let answer = waiting(|| receiver.recv().unwrap_or_else(given_up));
+        if let Some(rest) = rest.filter(|_| answer.is_err()) {
+            rouse(&self.way, &rest);
         }
         answer
     }
@@ -488,6 +485,18 @@ fn wake(env: napi_env, rest: Option<&Rest>) {
     }
 }
 
+/// The same from any thread: at once on the thread of JavaScript, whose process might end before a message is read.
+fn rouse(way: &Arc<Way>, rest: &Rest) {
+    let here = DOORS.with_borrow(|doors| doors.iter().find(|door| Arc::ptr_eq(&door.way, way)).cloned());
+    match here {
+        Some(door) => wake(door.env, Some(rest)),
+        None => {
+            let rest = Arc::clone(rest);
+            way.send(Box::new(move |env| wake(env, Some(&rest))));
+        }
+    }
+}
+
 impl Drop for Callback {
     fn drop(&mut self) {
         let id = self.id;
@@ -506,7 +515,7 @@ fn call(
     env: napi_env,
     id: u64,
     arguments: Vec<Out>,
-    sender: SyncSender<Result<Given>>,
+    sender: Arc<SyncSender<Result<Given>>>,
     rest: Option<Rest>,
 ) -> Result<()> {
     let reply = Reply { sender: Mutex::new(Some(sender)), rest };
@@ -547,7 +556,7 @@ fn invoke(env: napi_env, id: u64, mut values: Vec<napi_value>, arguments: Vec<Ou
 /// Where a callback puts its answer.
 #[napi]
 pub struct Reply {
-    sender: Mutex<Option<SyncSender<Result<Given>>>>,
+    sender: Mutex<Option<Arc<SyncSender<Result<Given>>>>>,
     rest: Option<Rest>,
 }
 
