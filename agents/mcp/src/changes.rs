@@ -24,20 +24,42 @@ impl McpChanges {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
     }
 
-    /// The changes as a sentence.
+    /// The changes as a sentence, of many of a kind the first.
     pub(crate) fn said(&self, server: &str) -> String {
         let mut parts = Vec::new();
         if !self.added.is_empty() {
-            parts.push(format!("came: {}", self.added.join(", ")));
+            parts.push(format!("came: {}", first(self.added.iter().cloned(), self.added.len())));
         }
         if !self.removed.is_empty() {
-            parts.push(format!("went: {}", self.removed.join(", ")));
+            parts.push(format!("went: {}", first(self.removed.iter().cloned(), self.removed.len())));
         }
         if !self.changed.is_empty() {
-            let changed: Vec<String> =
-                self.changed.iter().map(|(name, what)| format!("{name} ({what})")).collect();
-            parts.push(format!("changed, and refused until the host accepts it: {}", changed.join(", ")));
+            let changed = self.changed.iter().map(|(name, what)| format!("{name} ({what})"));
+            let changed = first(changed, self.changed.len());
+            parts.push(format!("changed, and refused until the host accepts it: {changed}"));
         }
         format!("the tools of the MCP server '{server}' have changed; {}", parts.join("; "))
+    }
+}
+
+/// How many names are said of each kind.
+const SAID: usize = 20;
+
+/// The first of `all` names.
+fn first(names: impl Iterator<Item = String>, all: usize) -> String {
+    let said = names.take(SAID).collect::<Vec<_>>().join(", ");
+    if all > SAID { format!("{said} and {} more", all - SAID) } else { said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_changes_the_first_are_said() {
+        let names = |n: usize| (0..n).map(|i| format!("t{i}")).collect::<Vec<_>>();
+        let changes = McpChanges { added: names(2_000), removed: names(20), changed: Vec::new() };
+        let said = changes.said("s");
+        assert!(said.contains("t19 and 1980 more; went: t0") && said.ends_with("t19"), "{said}");
     }
 }

@@ -4,14 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use quorate_core::http::Secret;
 use quorate_core::runtime::block_on;
 use quorate_core::{Cancel, Code, Error, Result, forks, spare};
 use rmcp::RoleClient;
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig, ErrorCode,
-    Implementation, JsonRpcMessage, ProtocolVersion, ServerNotification, SubscriptionFilter,
+    ErrorData, Implementation, JsonRpcMessage, ProtocolVersion, ServerNotification, SubscriptionFilter,
 };
 use rmcp::service::{
     ClientInitializeError, ClientLifecycleMode, Peer, RunningService, RxJsonRpcMessage, ServiceError,
@@ -22,11 +21,13 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use crate::definition::Definition;
+use crate::http;
+use crate::http::Trouble;
+use crate::keys::Keys;
 use crate::listing::{Unread, list};
 use crate::options::McpOptions;
 use crate::process::{GRACE, Process};
 use crate::stdio::{Garbage, Stdio};
-use crate::{http, text};
 
 /// How often a raised flag is noticed.
 const TICK: Duration = Duration::from_millis(10);
@@ -47,7 +48,9 @@ struct Live {
     child: Option<Arc<Process>>,
     garbage: Arc<Garbage>,
     signals: Arc<Signals>,
-    secrets: Vec<Secret>,
+    keys: Keys,
+    /// What an error of the way means.
+    trouble: fn(&(dyn std::error::Error + 'static)) -> Trouble,
 }
 
 /// Why a call gave nothing.
@@ -58,6 +61,10 @@ pub(crate) enum Failed {
     Cancelled,
     /// The server, or the way to it, is gone.
     Gone(String),
+    /// The server has forgotten the session, and has done nothing.
+    Forgotten(String),
+    /// The server could not be asked now, and is there nevertheless; whether it has done something is not known.
+    Away(String),
     /// The server refused, or said something that is no result.
     Refused(Code, String),
 }
@@ -69,9 +76,29 @@ pub(crate) struct Signals {
     read: AtomicU64,
     over: AtomicBool,
     wake: Notify,
+    /// Whether the greeting is over.
+    greeted: AtomicBool,
+    /// What the server has said that ended the connection.
+    complaint: Mutex<Option<(i32, String)>>,
 }
 
 impl Signals {
+    /// What an error ends that belongs to no request: over HTTP the request that it answers would wait for ever, and a server
+    /// that has forgotten a session may say so in this way.
+    fn complains(&self, error: &ErrorData) -> bool {
+        if !self.greeted.load(Ordering::Acquire) {
+            return false;
+        }
+        let said = (error.code.0, error.message.to_string());
+        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
+        true
+    }
+
+    fn complaint(&self, keys: &Keys) -> Option<String> {
+        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        complaint.as_ref().map(|(code, said)| format!("error {code}: {}", keys.clean(said, SAID)))
+    }
+
     fn change(&self) {
         self.changed.fetch_add(1, Ordering::AcqRel);
         self.wake.notify_one();
@@ -112,6 +139,8 @@ impl Signals {
 struct Watched<T> {
     way: T,
     signals: Arc<Signals>,
+    /// Whether each request has an answer of its own, to which an error without a number belongs.
+    http: bool,
 }
 
 impl<T: Transport<RoleClient>> Transport<RoleClient> for Watched<T> {
@@ -125,17 +154,30 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Watched<T> {
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        let message = self.way.receive().await;
-        match &message {
-            None => self.signals.end(),
-            Some(JsonRpcMessage::Notification(one))
-                if matches!(one.notification, ServerNotification::ToolListChangedNotification(_)) =>
-            {
-                self.signals.change();
+        loop {
+            let message = self.way.receive().await;
+            match &message {
+                None => self.signals.end(),
+                Some(JsonRpcMessage::Notification(one)) => match one.notification {
+                    ServerNotification::ToolListChangedNotification(_) => self.signals.change(),
+                    // Nobody here hears these; what a server writes into its log is not written into that of the host.
+                    ServerNotification::LoggingMessageNotification(_)
+                    | ServerNotification::ProgressNotification(_)
+                    | ServerNotification::ResourceUpdatedNotification(_)
+                    | ServerNotification::ResourceListChangedNotification(_)
+                    | ServerNotification::PromptListChangedNotification(_) => continue,
+                    _ => {}
+                },
+                Some(JsonRpcMessage::Error(one))
+                    if self.http && one.id.is_none() && self.signals.complains(&one.error) =>
+                {
+                    self.signals.end();
+                    return None;
+                }
+                Some(_) => {}
             }
-            Some(_) => {}
+            return message;
         }
-        message
     }
 
     async fn close(&mut self) -> std::result::Result<(), T::Error> {
@@ -204,19 +246,19 @@ impl Connection {
         limit: Duration,
         cancel: &Cancel,
     ) -> std::result::Result<(Connection, Vec<Definition>), (Error, bool)> {
-        let secrets = options.secrets();
-        let (signals, garbage) = (Arc::new(Signals::default()), Arc::new(Garbage::default()));
+        let keys = Keys::of(options);
+        let (signals, garbage) = (Arc::new(Signals::default()), Arc::new(Garbage::new(keys.clone())));
         let shown = options.shown();
         let fail = |code: Code, said: String| {
-            let said = secrets.iter().fold(said, |said, secret| secret.scrub(&said));
-            Error::new(code, format!("the MCP server '{shown}': {said}"))
+            Error::new(code, format!("the MCP server '{shown}': {}", keys.scrub(&said)))
         };
         cancel.check().map_err(|error| (error, false))?;
+        let trouble = http::trouble();
         let (outcome, child) = match &options.url {
             Some(url) => {
                 let fields = http::headers(options).map_err(|error| (error, false))?;
                 let watched = Arc::clone(&signals);
-                let way = move || Watched { way: http::transport(url, fields), signals: watched };
+                let way = move || Watched { way: http::transport(url, fields), signals: watched, http: true };
                 (greet(way, mode, limit, cancel), None)
             }
             None => {
@@ -224,9 +266,11 @@ impl Connection {
                 let (child, pipes) = started.map_err(|e| {
                     (fail(Code::ToolFailed, format!("'{}' cannot be started: {e}", options.shown())), false)
                 })?;
-                let way = Stdio::new(Arc::clone(&child), pipes, Arc::clone(&garbage));
-                let way = way.map_err(|error| (error, false))?;
-                let way = Watched { way, signals: Arc::clone(&signals) };
+                let way = Stdio::new(Arc::clone(&child), pipes, Arc::clone(&garbage)).map_err(|error| {
+                    child.end(Duration::ZERO);
+                    (error, false)
+                })?;
+                let way = Watched { way, signals: Arc::clone(&signals), http: false };
                 (greet(move || way, mode, limit, cancel), Some(child))
             }
         };
@@ -234,8 +278,9 @@ impl Connection {
         let (failed, newer) = match outcome {
             Ok((service, offered)) => {
                 let peer = service.peer().clone();
+                signals.greeted.store(true, Ordering::Release);
                 let live =
-                    Live { service: Mutex::new(Some(service)), peer, child, garbage, signals, secrets };
+                    Live { service: Mutex::new(Some(service)), peer, child, garbage, signals, keys, trouble };
                 let connection = Connection { process: forks(), live: Arc::new(live) };
                 connection.subscribe();
                 return Ok((connection, offered));
@@ -256,7 +301,7 @@ impl Connection {
             Err(Unopened::Greeting(error)) => {
                 let newer = matches!(&*error, ClientInitializeError::JsonRpcError(data)
                     if matches!(data.code, ErrorCode::METHOD_NOT_FOUND | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION));
-                words.push(of_greeting(&error));
+                words.push(of_greeting(&error, &keys));
                 (Code::ToolFailed, newer)
             }
             Err(Unopened::List(Unread::Odd(said))) => {
@@ -264,8 +309,13 @@ impl Connection {
                 (Code::ToolFailed, false)
             }
             Err(Unopened::List(Unread::Service(error))) => {
-                words.push(match of_service(error) {
-                    Failed::Gone(said) | Failed::Refused(_, said) => format!("its list of tools: {said}"),
+                words.push(match of_service(error, &keys, trouble) {
+                    Failed::Gone(said)
+                    | Failed::Forgotten(said)
+                    | Failed::Away(said)
+                    | Failed::Refused(_, said) => {
+                        format!("its list of tools: {said}")
+                    }
                     Failed::Late | Failed::Cancelled => "its list of tools did not come".to_owned(),
                 });
                 (Code::ToolFailed, false)
@@ -274,7 +324,7 @@ impl Connection {
         if let Some(child) = &child {
             let late = failed == Code::ToolTimeout;
             child.end(if late { Duration::ZERO } else { GRACE });
-            words.push(if late { String::new() } else { child.last_words(&secrets) });
+            words.push(if late { String::new() } else { child.last_words(&keys) });
         }
         words.extend(garbage.said());
         words.retain(|said| !said.is_empty());
@@ -312,7 +362,7 @@ impl Connection {
         let listed = in_time(within(limit, cancel, list(&self.live.peer)))??;
         let listed = listed.map_err(|unread| match unread {
             Unread::Odd(said) => Failed::Refused(Code::ToolFailed, said),
-            Unread::Service(error) => self.explained(of_service(error)),
+            Unread::Service(error) => self.failed(error),
         })?;
         self.live.signals.was_read(changed);
         Ok(listed)
@@ -339,15 +389,19 @@ impl Connection {
                 let message = "it answers by a task for later, which is not waited for";
                 Err(Failed::Refused(Code::ToolFailed, message.to_owned()))
             }
-            Err(error) => Err(self.explained(of_service(error))),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
-    /// The same with how the process of the server has ended, and what else it wrote.
-    fn explained(&self, failed: Failed) -> Failed {
+    /// What an error of the protocol means; of a server that is gone with how its process has ended, and what else it wrote.
+    fn failed(&self, error: ServiceError) -> Failed {
+        let failed = of_service(error, &self.live.keys, self.live.trouble);
         let Failed::Gone(mut said) = failed else { return failed };
+        if let Some(complaint) = self.live.signals.complaint(&self.live.keys) {
+            said = complaint;
+        }
         if let Some(child) = &self.live.child {
-            said = child.last_words(&self.live.secrets);
+            said = child.last_words(&self.live.keys);
         }
         if let Some(garbage) = self.live.garbage.said() {
             said = format!("{said}; {garbage}");
@@ -447,42 +501,54 @@ fn in_time<T: Send>(work: impl Future<Output = T> + Send) -> std::result::Result
         .map_err(|error| Failed::Refused(error.code(), error.message().to_owned()))
 }
 
-fn of_greeting(error: &ClientInitializeError) -> String {
+fn of_greeting(error: &ClientInitializeError, keys: &Keys) -> String {
     match error {
         ClientInitializeError::ConnectionClosed(_) => {
             "it closed the connection before it said what it is".to_owned()
         }
         ClientInitializeError::JsonRpcError(data) => {
-            format!("it refused to begin: error {}: {}", data.code.0, text::clean(&data.message, SAID))
+            format!("it refused to begin: error {}: {}", data.code.0, keys.clean(&data.message, SAID))
         }
-        ClientInitializeError::TransportError { error, .. } => chain(error.error.as_ref()),
+        ClientInitializeError::TransportError { error, .. } => chain(error.error.as_ref(), keys),
         other => {
-            format!("its greeting is not what the protocol says: {}", text::clean(&other.to_string(), 300))
+            format!("its greeting is not what the protocol says: {}", keys.clean(&other.to_string(), 300))
         }
     }
 }
 
-fn of_service(error: ServiceError) -> Failed {
+fn of_service(
+    error: ServiceError,
+    keys: &Keys,
+    trouble: fn(&(dyn std::error::Error + 'static)) -> Trouble,
+) -> Failed {
     match error {
         ServiceError::McpError(data) => {
             let code = match data.code {
                 ErrorCode::INVALID_PARAMS => Code::ToolArguments,
                 _ => Code::ToolFailed,
             };
-            Failed::Refused(code, format!("error {}: {}", data.code.0, text::clean(&data.message, SAID)))
+            Failed::Refused(code, format!("error {}: {}", data.code.0, keys.clean(&data.message, SAID)))
         }
-        ServiceError::TransportSend(error) => Failed::Gone(chain(error.error.as_ref())),
+        ServiceError::TransportSend(error) => {
+            let said = chain(error.error.as_ref(), keys);
+            match trouble(error.error.as_ref()) {
+                Trouble::Gone => Failed::Gone(said),
+                Trouble::Forgotten => Failed::Forgotten(said),
+                Trouble::Away => Failed::Away(said),
+                Trouble::Refused => Failed::Refused(Code::ToolFailed, said),
+            }
+        }
         ServiceError::TransportClosed => Failed::Gone("the connection was closed".to_owned()),
         ServiceError::UnexpectedResponse => Failed::Refused(
             Code::ToolFailed,
             "it answered with something that is no result of a call".to_owned(),
         ),
-        other => Failed::Refused(Code::ToolFailed, text::clean(&other.to_string(), SAID)),
+        other => Failed::Refused(Code::ToolFailed, keys.clean(&other.to_string(), SAID)),
     }
 }
 
 /// What an error and its causes say, without URLs, which may hold keys.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+fn chain(error: &(dyn std::error::Error + 'static), keys: &Keys) -> String {
     let mut said = Vec::<String>::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -498,5 +564,5 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         }
         next = error.source();
     }
-    text::clean(&said.join(": "), SAID)
+    keys.clean(&said.join(": "), SAID)
 }

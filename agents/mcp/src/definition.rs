@@ -14,6 +14,13 @@ const SCHEMA_BYTES: usize = 128 << 10;
 const SCHEMA_DEPTH: usize = 60;
 /// The longest name of a tool.
 const NAME: usize = 64;
+/// The most that the tools of one list may have together, in bytes: each question writes them down.
+pub(crate) const LIST_BYTES: usize = 4 << 20;
+/// The most work that it may be to read the schemas of one list: the sum of the squares of how many values they have. About a
+/// quarter of a second.
+const LIST_WORK: u64 = 100_000_000;
+/// What a tool costs beside its texts, in bytes.
+const OVERHEAD: usize = 256;
 
 /// A tool as its server defines it. Two that differ in anything that a model or the runtime goes by are different tools.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,9 +49,17 @@ impl Definition {
         }
     }
 
+    /// How much it is to keep, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let schema: usize = self.schema.iter().map(|(name, value)| name.len() + written(value)).sum();
+        OVERHEAD + self.name.len() + length(&self.title) + length(&self.description) + schema
+    }
+
     /// Why two are not the same, in words.
     pub(crate) fn differs(&self, other: &Definition) -> String {
         let parts = [
+            ("name", self.name == other.name),
             ("description", self.description == other.description && self.title == other.title),
             ("schema", self.schema == other.schema),
             (
@@ -68,8 +83,9 @@ impl Definition {
         }
         let said = self.description.as_deref().filter(|said| !said.trim().is_empty());
         let description = text::clean(said.or(self.title.as_deref()).unwrap_or_default(), text::DESCRIPTION);
-        let hinted = match self.read_only {
-            Some(true) => Effect::Read,
+        // Hints that contradict one another are no reason to trust.
+        let hinted = match (self.read_only, self.destructive) {
+            (Some(true), None | Some(false)) => Effect::Read,
             _ => Effect::Write,
         };
         let effect = options.effects.get(&self.name).copied().unwrap_or(hinted);
@@ -92,6 +108,27 @@ pub(crate) fn shown(prefix: &str, name: &str) -> String {
     prefix.chars().chain(name.chars().map(plain)).take(NAME).collect()
 }
 
+/// About how many bytes a value has as JSON.
+fn written(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| written(item) + 1).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(name, item)| name.len() + written(item) + 4).sum::<usize>() + 2
+        }
+        _ => 5,
+    }
+}
+
+/// How many values there are in one.
+fn values(value: &Value) -> u64 {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(values).sum::<u64>(),
+        Value::Object(fields) => 1 + fields.values().map(values).sum::<u64>(),
+        _ => 1,
+    }
+}
+
 fn is_deeper(value: &Value, than: usize) -> bool {
     match value {
         Value::Array(items) => than == 0 || items.iter().any(|item| is_deeper(item, than - 1)),
@@ -112,11 +149,20 @@ pub(crate) struct Listed {
 pub(crate) fn taken(offered: Vec<Definition>, options: &McpOptions) -> (Vec<Listed>, Vec<(String, String)>) {
     let mut names = HashSet::new();
     let (mut taken, mut left_out) = (Vec::new(), Vec::new());
+    let (mut bytes, mut work) = (0usize, 0u64);
     for definition in offered {
         if !options.wants(&definition.name) {
             continue;
         }
         let called = text::label(&definition.name);
+        let more =
+            (definition.bytes(), definition.schema.values().map(values).sum::<u64>().saturating_pow(2));
+        if bytes + more.0 > LIST_BYTES || work.saturating_add(more.1) > LIST_WORK {
+            let why = "with its schema and description, the list would be more than is read of one server; include chooses tools";
+            left_out.push((called, why.to_owned()));
+            continue;
+        }
+        (bytes, work) = (bytes + more.0, work + more.1);
         match definition.card(options) {
             Ok(card) if !names.insert(card.name.clone()) => {
                 left_out.push((called, format!("another tool of the server is called '{}' too", card.name)));

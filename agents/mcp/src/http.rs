@@ -7,7 +7,9 @@ use http::{HeaderName, HeaderValue};
 use quorate_core::{Error, Result};
 use rmcp::RoleClient;
 use rmcp::transport::common::client_side_sse::FixedInterval;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_client::{
+    StreamableHttpClient, StreamableHttpClientTransportConfig, StreamableHttpError,
+};
 use rmcp::transport::{StreamableHttpClientTransport, Transport};
 
 use crate::options::McpOptions;
@@ -50,11 +52,52 @@ pub(crate) fn transport(
         .max_sse_event_size(MAX_MESSAGE)
         .max_json_response_size(MAX_MESSAGE)
         .max_error_response_size(4 << 10)
-        .reinit_on_expired_session(true);
+        // A session that begins anew is a connection of its own: its list of tools is read, and compared, first.
+        .reinit_on_expired_session(false);
     config.allow_stateless = true;
     // A stream of announcements that broke is opened again for as long as the connection is used.
     let mut again = FixedInterval::default();
     again.duration = Duration::from_secs(1);
     config.retry_config = std::sync::Arc::new(again);
     StreamableHttpClientTransport::from_config(config)
+}
+
+/// What an error of the way means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// There is nobody at the other end.
+    Gone,
+    /// The server does not know the session any more: it has done nothing.
+    Forgotten,
+    /// The server, or what stands before it, could not answer now.
+    Away,
+    /// The server has answered that it does not do this, or something that is no answer.
+    Refused,
+}
+
+/// What tells what an error means. The client that rmcp uses has no name here: it is that of [`transport`].
+pub(crate) fn trouble() -> fn(&(dyn std::error::Error + 'static)) -> Trouble {
+    fn of<C: StreamableHttpClient>(
+        _: fn(StreamableHttpClientTransportConfig) -> StreamableHttpClientTransport<C>,
+    ) -> fn(&(dyn std::error::Error + 'static)) -> Trouble {
+        means::<C>
+    }
+    of(StreamableHttpClientTransport::from_config)
+}
+
+fn means<C: StreamableHttpClient>(error: &(dyn std::error::Error + 'static)) -> Trouble {
+    match error.downcast_ref::<StreamableHttpError<C::Error>>() {
+        Some(StreamableHttpError::SessionExpired) => Trouble::Forgotten,
+        Some(StreamableHttpError::HttpStatus(_)) => Trouble::Away,
+        Some(
+            StreamableHttpError::UnexpectedServerResponse(_)
+            | StreamableHttpError::ResponseBodyTooLarge { .. }
+            | StreamableHttpError::UnexpectedContentType(_)
+            | StreamableHttpError::Deserialize(_)
+            | StreamableHttpError::AuthRequired(_)
+            | StreamableHttpError::InsufficientScope(_)
+            | StreamableHttpError::ReservedHeaderConflict(_),
+        ) => Trouble::Refused,
+        _ => Trouble::Gone,
+    }
 }

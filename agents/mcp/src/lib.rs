@@ -10,6 +10,7 @@ mod changes;
 mod connection;
 mod definition;
 mod http;
+mod keys;
 mod listing;
 mod options;
 mod process;

@@ -10,6 +10,8 @@ use crate::definition::Definition;
 /// The most pages of a list, and the most tools.
 const PAGES: usize = 200;
 const TOOLS: usize = 2_000;
+/// The most bytes of a list, in MiB.
+const MIB: usize = 16;
 
 /// Why a list could not be read.
 pub(crate) enum Unread {
@@ -24,6 +26,7 @@ pub(crate) async fn list(peer: &Peer<RoleClient>) -> Result<Vec<Definition>, Unr
     let mut found = Vec::new();
     let mut cursors = HashSet::new();
     let mut cursor: Option<String> = None;
+    let mut bytes = 0;
     for _ in 0..PAGES {
         let page = PaginatedRequestParams::default().with_cursor(cursor);
         let request = ListToolsRequest { params: Some(page), ..ListToolsRequest::default() };
@@ -47,7 +50,15 @@ pub(crate) async fn list(peer: &Peer<RoleClient>) -> Result<Vec<Definition>, Unr
             }
             Err(error) => return Err(Unread::Service(error)),
         };
-        found.extend(page.tools.into_iter().map(Definition::of));
+        for tool in page.tools {
+            let definition = Definition::of(tool);
+            bytes += definition.bytes();
+            found.push(definition);
+        }
+        bytes += page.next_cursor.as_ref().map_or(0, String::len);
+        if bytes > MIB << 20 {
+            return Err(Unread::Odd(format!("its list of tools has over {MIB} MiB")));
+        }
         if found.len() > TOOLS {
             return Err(Unread::Odd(format!("it offers over {TOOLS} tools")));
         }

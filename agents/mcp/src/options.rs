@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use quorate_core::http::{Address, Secret};
+use quorate_core::http::Address;
 use quorate_core::{Error, Result};
 use quorate_runtime::Effect;
 use serde::Deserialize;
@@ -184,20 +184,6 @@ impl McpOptions {
         Duration::from_secs_f64(self.start_timeout)
     }
 
-    /// What must not show: the values of header fields, and those of variables whose names say that they are keys.
-    pub(crate) fn secrets(&self) -> Vec<Secret> {
-        let of_env = self.env.iter().filter(|(name, _)| {
-            let name = name.to_ascii_uppercase();
-            ["KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"].iter().any(|word| name.contains(word))
-        });
-        let whole = self.headers.values().chain(of_env.map(|(_, value)| value));
-        // A field is a scheme and a key: the key may come back alone.
-        let keys = self.headers.values().filter_map(|value| value.rsplit_once(' ')).map(|(_, key)| key);
-        let mut all: Vec<&str> = whole.map(String::as_str).chain(keys).collect();
-        all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        all.into_iter().map(|secret| Secret::new(secret.to_owned())).collect()
-    }
-
     /// Whether the host wants the tool with this name of the server.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.include.as_ref().is_none_or(|wanted| wanted.iter().any(|one| one == name))
@@ -254,9 +240,7 @@ mod tests {
             ..McpOptions::url("https://me:pass@host/mcp?key=abcdefgh")
         };
         assert_eq!(format!("{options:?}"), "McpOptions { server: \"https://host/mcp\", .. }");
-        let said =
-            options.secrets().iter().fold("key abcdefgh is bad".to_owned(), |said, one| one.scrub(&said));
-        assert_eq!(said, "key [key] is bad");
+        assert_eq!(crate::keys::Keys::of(&options).scrub("key abcdefgh is bad"), "key [key] is bad");
         assert_eq!(McpOptions::command(["/usr/bin/python3", "server.py", "--key=abc"]).shown(), "python3");
     }
 }

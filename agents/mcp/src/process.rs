@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use quorate_core::http::Secret;
 use quorate_core::{Hold, forks};
+use tokio::sync::Notify;
 
+use crate::keys::Keys;
 use crate::options::McpOptions;
 use crate::text;
 
@@ -27,8 +28,10 @@ const TICK: Duration = Duration::from_millis(5);
 const AT_EXIT: Duration = Duration::from_millis(300);
 /// How long an ended process's last words are waited for.
 const LISTENS: Duration = Duration::from_millis(100);
-/// How much is kept of what a process wrote to its standard error, in bytes.
-const LAST_WORDS: usize = 2_000;
+/// How much is kept of what a process wrote to its standard error, in bytes, and how much of it is shown: less, so that what is
+/// shown does not begin within a key.
+const LAST_WORDS: usize = 16 << 10;
+const SHOWN: usize = 2_000;
 
 /// The variables of this process that a server sees: those by which programs find their way, and none that may hold a key.
 const INHERITED: [&str; 27] = [
@@ -71,6 +74,28 @@ pub(crate) struct Process {
     /// Whether all of them were heard.
     heard: Arc<AtomicBool>,
     how: Mutex<Option<String>>,
+    over: Arc<Over>,
+}
+
+/// Whether a process has ended.
+#[derive(Default)]
+pub(crate) struct Over {
+    is: AtomicBool,
+    wake: Notify,
+}
+
+impl Over {
+    fn tell(&self) {
+        self.is.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Waits for it; there is one who does.
+    pub(crate) async fn wait(&self) {
+        while !self.is.load(Ordering::Acquire) {
+            self.wake.notified().await;
+        }
+    }
 }
 
 /// The two ends of a process's talk.
@@ -115,6 +140,7 @@ impl Process {
             last_words,
             heard: Arc::default(),
             how: Mutex::new(None),
+            over: Arc::default(),
         });
         let (Some(input), Some(output), Some(mut errors)) = (input, output, errors) else {
             started.end(Duration::ZERO);
@@ -136,6 +162,7 @@ impl Process {
             // What it has started may keep its output open; without it nobody writes there any more that counts.
             watched.wait();
             watched.end(Duration::ZERO);
+            watched.over.tell();
         };
         let thread = |work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name("quorate-mcp".to_owned()).spawn(work).map(drop)
@@ -145,6 +172,11 @@ impl Process {
             return Err(error);
         }
         Ok((started, Pipes { input, output }))
+    }
+
+    /// Where its end is told.
+    pub(crate) fn over(&self) -> Arc<Over> {
+        Arc::clone(&self.over)
     }
 
     /// Waits until it has ended.
@@ -184,13 +216,13 @@ impl Process {
     }
 
     /// How it ended, where it has, and what it wrote to its standard error at last; in words for an error.
-    pub(crate) fn last_words(&self, secrets: &[Secret]) -> String {
+    pub(crate) fn last_words(&self, keys: &Keys) -> String {
         let how = match &*lock(&self.how) {
             Some(how) => format!("the server has ended ({how})"),
             None => "the server has closed its output".to_owned(),
         };
-        let words = String::from_utf8_lossy(&lock(&self.last_words)).into_owned();
-        let words = secrets.iter().fold(text::clean(&words, LAST_WORDS), |said, secret| secret.scrub(&said));
+        let words = keys.scrub(&String::from_utf8_lossy(&lock(&self.last_words)));
+        let words = text::clean(&words[words.ceil_char_boundary(words.len().saturating_sub(SHOWN))..], SHOWN);
         if words.is_empty() { how } else { format!("{how}; its last words: {words}") }
     }
 
@@ -363,7 +395,8 @@ mod tests {
         let (process, pipes) = start("echo 'bad key abcdefgh' >&2; exit 3");
         drop(pipes);
         process.end(Duration::from_secs(5));
-        let said = process.last_words(&[Secret::new("abcdefgh".to_owned())]);
+        let env = [("A_KEY".to_owned(), "abcdefgh".to_owned())].into();
+        let said = process.last_words(&Keys::of(&McpOptions { env, ..McpOptions::command(["s"]) }));
         assert_eq!(said, "the server has ended (exit status: 3); its last words: bad key [key]");
     }
 

@@ -4,11 +4,20 @@ use quorate_core::{Code, Error};
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use serde_json::Value;
 
+use crate::keys::Keys;
 use crate::text;
+
+/// The most characters of what a tool says about its failure.
+const FAILURE: usize = 8_000;
 
 /// What the call gave: a text, or the structured value where the text only repeats it. Errors: `tool_failed` with what the
 /// tool said, where it says that it failed.
-pub(crate) fn read(result: CallToolResult, server: &str, name: &str) -> quorate_core::Result<Value> {
+pub(crate) fn read(
+    result: CallToolResult,
+    server: &str,
+    name: &str,
+    keys: &Keys,
+) -> quorate_core::Result<Value> {
     let blocks: Vec<String> = result.content.into_iter().map(block).collect();
     let said = blocks.join("\n");
     if result.is_error == Some(true) {
@@ -17,6 +26,7 @@ pub(crate) fn read(result: CallToolResult, server: &str, name: &str) -> quorate_
             (true, None) => "it did not say why".to_owned(),
             (false, _) => said,
         };
+        let said = keys.clean(&said, FAILURE);
         return Err(Error::new(
             Code::ToolFailed,
             format!("the tool '{name}' of the MCP server '{server}' failed: {said}"),
@@ -92,7 +102,7 @@ mod tests {
     use super::*;
 
     fn of(value: Value) -> quorate_core::Result<Value> {
-        read(serde_json::from_value(value).unwrap(), "s", "t")
+        read(serde_json::from_value(value).unwrap(), "s", "t", &Keys::default())
     }
 
     fn text(text: &str) -> Value {
@@ -138,5 +148,7 @@ mod tests {
         assert_eq!(error.message(), "the tool 't' of the MCP server 's' failed: no such code");
         let error = of(json!({"content": [], "structuredContent": {"why": 1}, "isError": true})).unwrap_err();
         assert!(error.message().ends_with("failed: {\"why\":1}"));
+        let error = of(json!({"content": [text(&"no ".repeat(100_000))], "isError": true})).unwrap_err();
+        assert!(error.message().len() < FAILURE + 100 && error.message().ends_with("[...]"));
     }
 }

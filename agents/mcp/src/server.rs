@@ -12,26 +12,32 @@ use serde_json::{Map, Value};
 
 use crate::changes::McpChanges;
 use crate::connection::{Connection, Failed};
-use crate::definition::{Definition, Listed, taken};
+use crate::definition::{Definition, LIST_BYTES, Listed, taken};
+use crate::keys::Keys;
 use crate::listing::list;
 use crate::options::McpOptions;
-use crate::result;
+use crate::{result, text};
 
 /// How long a list may take that a server has announced, and how soon after it the next is read.
 const LISTING: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
+/// The same of a server that announces one list after the other. Less than [`SETTLING`], so that a call still knows the last.
+const LONG_PAUSE: Duration = Duration::from_millis(800);
 /// How long the answer of a call waits for a list that was announced before it.
 const SETTLING: Duration = Duration::from_secs(1);
 /// How much sooner than its time a call ends, so that what is said of it names the server; at most a tenth of its time.
 const SOONER: Duration = Duration::from_millis(500);
 /// How many sentences about changes are kept.
-const NEWS: usize = 100;
+const NEWS: usize = 20;
+/// The most that is kept of tools that a server has had, in bytes: what comes back is compared with it.
+const KNOWN: usize = 2 * LIST_BYTES;
 
 /// A server, whether or not it is connected just now.
 pub(crate) struct Server {
     pub(crate) options: McpOptions,
     /// What errors call it.
     pub(crate) shown: String,
+    keys: Keys,
     state: Hold<State>,
     /// Held by whoever starts it.
     starting: Hold<()>,
@@ -57,7 +63,14 @@ struct State {
 impl State {
     /// Takes a list that the server has given; where `accept` holds, changed tools too.
     fn offer(&mut self, offered: Vec<Definition>, options: &McpOptions, accept: bool) -> McpChanges {
-        let (offered, left_out) = taken(offered, options);
+        let (offered, mut left_out) = taken(offered, options);
+        let bytes = |one: &Listed| one.definition.bytes();
+        let mut known: usize = self.accepted.values().map(bytes).sum();
+        if accept && known > LIST_BYTES {
+            // The host starts anew with what there is now.
+            self.accepted.retain(|name, _| offered.iter().any(|one| one.card.name == *name));
+            known = self.accepted.values().map(bytes).sum();
+        }
         let before: Vec<String> = self.listed.iter().map(|one| one.card.name.clone()).collect();
         let mut changes = McpChanges::default();
         let mut listed = Vec::new();
@@ -75,7 +88,14 @@ impl State {
                 Some(known) if known.definition != one.definition => {
                     changes.changed.push((name.clone(), known.definition.differs(&one.definition)));
                 }
-                _ => {}
+                Some(_) => {}
+                None if !accept && known + bytes(&one) > KNOWN => {
+                    let why =
+                        "the server has had more tools than are kept in mind; refresh() takes those of now";
+                    left_out.push((text::label(&one.definition.name), why.to_owned()));
+                    continue;
+                }
+                None => known += bytes(&one),
             }
             if !before.contains(&name) {
                 changes.added.push(name.clone());
@@ -86,6 +106,8 @@ impl State {
         }
         changes.removed =
             before.into_iter().filter(|name| listed.iter().all(|one| one.card.name != *name)).collect();
+        // One that is gone is compared with what was accepted when it comes back.
+        self.refused.retain(|name, _| listed.iter().any(|one| one.card.name == *name));
         self.left_out = left_out;
         self.listed = listed;
         changes
@@ -105,7 +127,9 @@ impl Server {
     pub(crate) fn open(options: McpOptions) -> Result<Arc<Self>> {
         options.validate()?;
         let shown = options.shown();
-        let server = Server { options, shown, state: Hold::new(State::default()), starting: Hold::new(()) };
+        let keys = Keys::of(&options);
+        let (state, starting) = (Hold::new(State::default()), Hold::new(()));
+        let server = Server { options, shown, keys, state, starting };
         let server = Arc::new(server);
         let limit = server.options.start_limit();
         let (connection, offered) = Connection::open(&server.options, limit, &Cancel::current())?;
@@ -117,7 +141,7 @@ impl Server {
                     "include: the MCP server '{}' has no tool '{}'; it has: {}",
                     server.shown,
                     quorate_core::shorten(wanted),
-                    crate::text::clean(&names.join(", "), 1_000)
+                    text::clean(&names.join(", "), 1_000)
                 )));
             }
         }
@@ -142,6 +166,7 @@ impl Server {
         let me: Weak<Server> = Arc::downgrade(self);
         block_on(async move {
             tokio::spawn(async move {
+                let mut pause = PAUSE;
                 while let Some(change) = signals.next_change().await {
                     let listed = tokio::time::timeout(LISTING, list(&peer)).await;
                     let Some(server) = me.upgrade() else { return };
@@ -154,7 +179,8 @@ impl Server {
                     drop(server);
                     signals.was_read(change);
                     // A server that announces without end is not asked without end.
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(pause).await;
+                    pause = if signals.is_settled() { PAUSE } else { LONG_PAUSE.min(pause * 2) };
                 }
             });
             Ok(())
@@ -228,7 +254,7 @@ impl Server {
         let offered = match live {
             Some(connection) => match connection.list(limit, &cancel) {
                 Ok(offered) => offered,
-                Err(Failed::Gone(_)) => self.start(limit, &cancel)?.1,
+                Err(Failed::Gone(_) | Failed::Forgotten(_)) => self.start(limit, &cancel)?.1,
                 Err(failed) => return Err(self.failed(failed, "its list of tools", limit)),
             },
             None => self.start(limit, &cancel)?.1,
@@ -264,9 +290,10 @@ impl Server {
         Ok((self.keep(connection)?, offered))
     }
 
-    /// Lets go of a connection that has failed.
-    fn forget(&self, connection: &Arc<Connection>) {
-        if let Ok(mut state) = self.state()
+    /// Lets go of a connection that a call has shown to be of no use any more.
+    fn let_go<T>(&self, connection: &Arc<Connection>, outcome: &std::result::Result<T, Failed>) {
+        if matches!(outcome, Err(Failed::Gone(_) | Failed::Forgotten(_)))
+            && let Ok(mut state) = self.state()
             && state.connection.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, connection))
         {
             let gone = state.connection.take();
@@ -277,12 +304,18 @@ impl Server {
     }
 
     /// A connection for a call, started again where the server is gone; others that come meanwhile wait for it.
-    fn restarted(self: &Arc<Self>, limit: Duration, cancel: &Cancel) -> Result<Arc<Connection>> {
+    fn restarted(self: &Arc<Self>, until: Instant, cancel: &Cancel) -> Result<Arc<Connection>> {
         let _one_at_a_time = self.starting.take();
         if let (Some(connection), _) = self.live()? {
             return Ok(connection);
         }
-        let (connection, offered) = self.start(limit.min(self.options.start_limit()), cancel)?;
+        // Whoever has waited for somebody else's start in vain does not begin another one.
+        cancel.check()?;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(self.failed(Failed::Late, "its start", self.options.limit()));
+        }
+        let (connection, offered) = self.start(left.min(self.options.start_limit()), cancel)?;
         self.announced(offered);
         Ok(connection)
     }
@@ -323,47 +356,53 @@ impl Server {
         arguments: Map<String, Value>,
         cancel: &Cancel,
     ) -> Result<Value> {
-        let begun = Instant::now();
         let limit = self.options.limit();
         // Sooner than the run gives up, which does not know of servers.
-        let own = limit - SOONER.min(limit / 10);
-        let left = || own.saturating_sub(begun.elapsed());
+        let until = Instant::now() + (limit - SOONER.min(limit / 10));
+        let left = || until.saturating_duration_since(Instant::now());
         let (name, repeats) = (&listed.card.name, listed.card.may_repeat());
         self.permit(listed)?;
-        let connection = match self.live()? {
+        let restarted = || {
+            let connection = self.restarted(until, cancel)?;
+            self.permit(listed)?;
+            Ok::<_, Error>(connection)
+        };
+        let mut used = match self.live()? {
             (Some(connection), _) => connection,
-            (None, true) if !repeats => {
+            // What it knew is lost with it; a session is no more than a way to the same server.
+            (None, true) if !repeats && self.options.url.is_none() => {
                 let message = format!(
                     "the MCP server '{}' has ended, and '{name}' is no call for which it is started again; refresh() starts it",
                     self.shown
                 );
                 return Err(Error::new(Code::ToolFailed, message));
             }
-            (None, _) => {
-                let connection = self.restarted(left(), cancel)?;
-                self.permit(listed)?;
-                connection
-            }
+            (None, _) => restarted()?,
         };
         let asked = &listed.definition.name;
-        let mut used = Arc::clone(&connection);
-        let mut called = connection.call(asked, arguments.clone(), left(), cancel);
-        if let Err(Failed::Gone(why)) = &called {
-            self.forget(&connection);
-            if !repeats {
-                let message = format!(
-                    "the MCP server '{}': {why}; whether the call of '{name}' was carried out is not known",
-                    self.shown
-                );
-                return Err(Error::new(Code::ToolFailed, message));
+        let mut called = used.call(asked, arguments.clone(), left(), cancel);
+        let again = match &called {
+            Err(Failed::Forgotten(why)) => Some(why.clone()),
+            Err(Failed::Gone(why) | Failed::Away(why)) if repeats => Some(why.clone()),
+            _ => None,
+        };
+        self.let_go(&used, &called);
+        if let Some(why) = again {
+            tracing::warn!(server = %self.shown, "asked again: {why}");
+            if !matches!(called, Err(Failed::Away(_))) {
+                used = restarted()?;
             }
-            tracing::warn!(server = %self.shown, "started again: {why}");
-            used = self.restarted(left(), cancel)?;
-            self.permit(listed)?;
             called = used.call(asked, arguments, left(), cancel);
-            if matches!(called, Err(Failed::Gone(_))) {
-                self.forget(&used);
-            }
+            self.let_go(&used, &called);
+        }
+        if let Err(Failed::Gone(why) | Failed::Away(why)) = &called
+            && !repeats
+        {
+            let message = format!(
+                "the MCP server '{}': {why}; whether the call of '{name}' was carried out is not known",
+                self.shown
+            );
+            return Err(self.scrubbed(Error::new(Code::ToolFailed, message)));
         }
         let given = called.map_err(|failed| {
             let error = self.failed(failed, name, limit);
@@ -377,7 +416,7 @@ impl Server {
         while !used.signals().is_settled() && !cancel.is_cancelled() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));
         }
-        result::read(given, &self.shown, name).map_err(|error| self.scrubbed(error))
+        result::read(given, &self.shown, name, &self.keys)
     }
 
     fn failed(&self, failed: Failed, what: &str, limit: Duration) -> Error {
@@ -391,7 +430,7 @@ impl Server {
                 Error::new(Code::ToolTimeout, message)
             }
             Failed::Cancelled => Error::new(Code::Cancelled, format!("the call of '{what}' was cancelled")),
-            Failed::Gone(said) => {
+            Failed::Gone(said) | Failed::Forgotten(said) | Failed::Away(said) => {
                 Error::new(Code::ToolFailed, format!("the MCP server '{server}': '{what}': {said}"))
             }
             Failed::Refused(code, said) => {
@@ -403,11 +442,7 @@ impl Server {
 
     /// The error without keys of the host.
     fn scrubbed(&self, error: Error) -> Error {
-        let said = self
-            .options
-            .secrets()
-            .iter()
-            .fold(error.message().to_owned(), |said, secret| secret.scrub(&said));
+        let said = self.keys.scrub(error.message());
         Error::new(error.code(), said)
     }
 }
@@ -469,7 +504,29 @@ mod tests {
         let mut state = State::default();
         state.offer(tools(&[("a/b", "one")]), &options, true);
         let changes = state.offer(tools(&[("a.b", "one")]), &options, false);
-        assert_eq!(changes.changed.len(), 1);
+        assert_eq!(changes.changed, [("a_b".to_owned(), "name".to_owned())]);
         assert_eq!(state.listed[0].definition.name, "a/b");
+    }
+
+    #[test]
+    fn a_server_that_renames_its_tools_for_ever_fills_no_memory() {
+        let options = McpOptions::command(["s"]);
+        let mut state = State::default();
+        let long = "x".repeat(3_000);
+        for round in 0..50 {
+            let names: Vec<String> = (0..100).map(|i| format!("t{round}_{i}")).collect();
+            let given: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
+            state.offer(tools(&given), &options, round == 0);
+        }
+        let kept: usize = state.accepted.values().map(|one| one.definition.bytes()).sum();
+        assert!(kept <= KNOWN && state.accepted.len() > 2_000, "{kept} {}", state.accepted.len());
+        assert!(state.listed.is_empty() && state.left_out.len() == 100 && state.refused.is_empty());
+        assert!(state.left_out[0].1.contains("refresh()"));
+        // One that it had before is still known, and refused where it is another one.
+        let changes = state.offer(tools(&[("t0_0", "other")]), &options, false);
+        assert_eq!(changes.changed.len(), 1);
+        let changes = state.offer(tools(&[("t49_0", "new"), ("t0_0", "other")]), &options, true);
+        assert_eq!((changes.added, names(&state).len()), (vec!["t49_0".to_owned()], 2));
+        assert!(state.left_out.is_empty() && state.accepted.len() == 2);
     }
 }

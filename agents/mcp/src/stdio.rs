@@ -10,7 +10,7 @@ use std::process::{ChildStdin, ChildStdout};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as threads;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_core::{Error, Result};
 use rmcp::RoleClient;
@@ -20,32 +20,40 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::http::MAX_MESSAGE;
-use crate::process::{Pipes, Process};
+use crate::keys::Keys;
+use crate::process::{Over, Pipes, Process};
 use crate::text;
 
 /// Messages that wait to be taken; the server is not read further while there are more.
 const QUEUE: usize = 64;
 /// Bytes that wait to be written, at most.
 const UNWRITTEN: usize = 64 << 20;
-/// How long a server that has closed its output has to end.
+/// How long a server that has closed its output or its input has to end, and how long what it wrote before its end is read where
+/// something that it has started holds its output open.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What a server wrote that is no message: how many lines, and the start of the first.
-#[derive(Default)]
-pub(crate) struct Garbage(Mutex<(usize, String)>);
+/// What a server wrote that is no message: how many lines, and the start of the first, without keys.
+pub(crate) struct Garbage {
+    keys: Keys,
+    lines: Mutex<(usize, String)>,
+}
 
 impl Garbage {
+    pub(crate) fn new(keys: Keys) -> Self {
+        Garbage { keys, lines: Mutex::default() }
+    }
+
     fn add(&self, line: &[u8]) {
-        let mut garbage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut garbage = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         garbage.0 += 1;
         if garbage.0 == 1 {
-            garbage.1 = text::label(&String::from_utf8_lossy(&line[..line.len().min(800)]));
+            garbage.1 = text::label(&self.keys.scrub(&String::from_utf8_lossy(line)));
         }
     }
 
     /// In words for an error; nothing where there was none.
     pub(crate) fn said(&self) -> Option<String> {
-        let garbage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let garbage = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         (garbage.0 > 0).then(|| {
             format!(
                 "it wrote {} lines to its standard output that are no messages, the first: {}",
@@ -61,6 +69,9 @@ pub(crate) struct Stdio {
     to: Option<threads::Sender<Vec<u8>>>,
     unwritten: Arc<AtomicUsize>,
     from: Receiver<RxJsonRpcMessage<RoleClient>>,
+    over: Arc<Over>,
+    /// Until when is read what an ended process wrote.
+    until: Option<Instant>,
 }
 
 /// Why a message was not sent.
@@ -82,15 +93,20 @@ impl Stdio {
         let (sender, from) = channel(QUEUE);
         let unwritten = Arc::new(AtomicUsize::new(0));
         let Pipes { input, output } = pipes;
-        let left = Arc::clone(&unwritten);
-        start(move || write(input, &messages, &left))?;
+        let (left, over, written_to) = (Arc::clone(&unwritten), process.over(), Arc::clone(&process));
+        start(move || {
+            if write(input, &messages, &left).is_err() {
+                // Whoever hears nothing will answer nothing.
+                written_to.end(PATIENCE);
+            }
+        })?;
         start(move || {
             read(output, &sender, &garbage);
             // Before it is known that nothing comes any more: whoever waits is told how it ended.
             process.end(PATIENCE);
             drop(sender);
         })?;
-        Ok(Stdio { to: Some(to), unwritten, from })
+        Ok(Stdio { to: Some(to), unwritten, from, over, until: None })
     }
 }
 
@@ -101,14 +117,17 @@ fn start(work: impl FnOnce() + Send + 'static) -> Result<()> {
     })
 }
 
-fn write(mut input: ChildStdin, messages: &threads::Receiver<Vec<u8>>, unwritten: &AtomicUsize) {
+fn write(
+    mut input: ChildStdin,
+    messages: &threads::Receiver<Vec<u8>>,
+    unwritten: &AtomicUsize,
+) -> std::io::Result<()> {
     while let Ok(message) = messages.recv() {
         let written = input.write_all(&message).and_then(|()| input.flush());
         unwritten.fetch_sub(message.len(), Ordering::AcqRel);
-        if written.is_err() {
-            return;
-        }
+        written?;
     }
+    Ok(())
 }
 
 fn read(output: ChildStdout, sender: &Sender<RxJsonRpcMessage<RoleClient>>, garbage: &Garbage) {
@@ -183,7 +202,15 @@ impl Transport<RoleClient> for Stdio {
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        self.from.recv().await
+        if self.until.is_none() {
+            tokio::select! {
+                biased;
+                message = self.from.recv() => return message,
+                () = self.over.wait() => self.until = Some(Instant::now() + PATIENCE),
+            }
+        }
+        let left = self.until?.saturating_duration_since(Instant::now());
+        tokio::time::timeout(left, self.from.recv()).await.unwrap_or(None)
     }
 
     async fn close(&mut self) -> std::result::Result<(), NotSent> {

@@ -153,3 +153,100 @@ fn a_changed_list_is_announced_over_the_stream() {
     );
     assert_eq!(calls(&runtime, &[("extra", json!({}))])[0].content, "done extra");
 }
+
+#[test]
+fn a_session_that_begins_anew_has_its_tools_compared() {
+    let log = Log::new();
+    let server = Http::start("json", &log, 0);
+    let tools = McpTools::open(server.options()).unwrap();
+    let runtime = runtime(vec![tools.set()]);
+    std::fs::write(log.path().with_extension("rug"), "").unwrap();
+    std::fs::write(log.path().with_extension("expire"), "").unwrap();
+    let called = calls(&runtime, &[("lookup", json!({"code": "C17"})), ("send", json!({}))]);
+    assert_eq!((called[0].code(), called[1].code()), ("approval_required", "none"), "{}", called[0].content);
+    assert!(
+        called[0].content.contains("changed the description of its tool 'lookup'"),
+        "{}",
+        called[0].content
+    );
+    assert!(called[0].warnings()[0].contains("lookup (description)"), "{:?}", called[0].warnings());
+    assert_eq!(log.entries("call").iter().filter(|call| call["tool"] == "lookup").count(), 0);
+}
+
+#[test]
+fn an_error_that_belongs_to_no_request_ends_none_by_its_time() {
+    let log = Log::new();
+    let server = Http::start("vague", &log, 0);
+    let tools = McpTools::open(server.options()).unwrap();
+    let runtime = runtime(vec![tools.set()]);
+    let begun = Instant::now();
+    std::fs::write(log.path().with_extension("expire"), "").unwrap();
+    let called = calls(&runtime, &[("lookup", json!({"code": "C17"}))]).remove(0);
+    assert_eq!((called.content.as_str(), called.code()), ("C17 means catheter", "none"));
+    // A call that writes is not made twice; the next one finds the server again.
+    std::fs::write(log.path().with_extension("expire"), "").unwrap();
+    let called = calls(&runtime, &[("send", json!({})), ("send", json!({"again": 1}))]);
+    assert_eq!((called[0].code(), called[1].code()), ("tool_failed", "none"), "{}", called[1].content);
+    assert!(called[0].content.contains("no valid session") && called[0].content.contains("is not known"));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_server_that_is_busy_is_asked_once_more_and_keeps_its_session() {
+    let log = Log::new();
+    let server = Http::start("busy", &log, 0);
+    let tools = McpTools::open(server.options()).unwrap();
+    let runtime = runtime(vec![tools.set()]);
+    let busy = |times: &str| std::fs::write(log.path().with_extension("busy"), times).unwrap();
+    busy("1");
+    assert_eq!(calls(&runtime, &[("lookup", json!({"code": "C17"}))])[0].code(), "none");
+    busy("2");
+    let called = calls(&runtime, &[("lookup", json!({"code": "C17"})), ("lookup", json!({"code": "C18"}))]);
+    assert_eq!((called[0].code(), called[1].code()), ("tool_failed", "none"));
+    assert!(called[0].content.contains("503"), "{}", called[0].content);
+    busy("1");
+    let called = calls(&runtime, &[("send", json!({})), ("send", json!({"again": 1}))]);
+    assert_eq!((called[0].code(), called[1].code()), ("tool_failed", "none"), "{}", called[1].content);
+    assert!(called[0].content.contains("is not known"), "{}", called[0].content);
+    assert_eq!(log.entries("call").iter().filter(|call| call["tool"] == "send").count(), 1);
+    assert_eq!(log.entries("initialize").len(), 1);
+}
+
+#[test]
+fn events_that_end_without_an_answer_end_the_call() {
+    let log = Log::new();
+    let server = Http::start("truncated", &log, 0);
+    let tools = McpTools::open(server.options()).unwrap();
+    let begun = Instant::now();
+    let called = call(&tools, "lookup", json!({"code": "C17"}));
+    assert_eq!(called.code(), "tool_failed", "{}", called.content);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_refusal_that_repeats_the_address_shows_no_key() {
+    let log = Log::new();
+    let server = Http::start("echo", &log, 0);
+    let mut options = McpOptions::url(format!("http://127.0.0.1:{}/mcp?api_key=ijklmnop", server.port));
+    options.headers.insert("Authorization".to_owned(), "Bearer abcdefgh".to_owned());
+    let error = McpTools::open(options).unwrap_err();
+    assert_eq!(error.code(), Code::ToolFailed, "{error}");
+    assert!(error.message().contains("403") && error.message().contains("[key]"), "{error}");
+    assert!(!error.message().contains("ijklmnop") && !error.message().contains("abcdefgh"), "{error}");
+}
+
+#[test]
+fn a_server_behind_tls_is_spoken_to_by_tls() {
+    // One that says what came first: 0x16 begins a greeting of TLS.
+    let listening = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/mcp", listening.local_addr().unwrap());
+    let first = std::thread::spawn(move || {
+        let (mut stream, _) = listening.accept().unwrap();
+        let mut byte = [0];
+        std::io::Read::read_exact(&mut stream, &mut byte).unwrap();
+        byte[0]
+    });
+    let error = McpTools::open(McpOptions { start_timeout: 5.0, ..McpOptions::url(url) }).unwrap_err();
+    assert_eq!(error.code(), Code::ToolFailed, "{error}");
+    assert_eq!(first.join().unwrap(), 0x16);
+}
