@@ -33,6 +33,8 @@ use crate::stdio::{Garbage, Stdio};
 const TICK: Duration = Duration::from_millis(10);
 /// How long the protocol's own farewell may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long after announcements have ended they are asked for again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// The most characters of what a server said in an error.
 const SAID: usize = 1_500;
 
@@ -421,11 +423,26 @@ impl Connection {
         if !newer {
             return;
         }
+        let signals = Arc::clone(&self.live.signals);
         let _ = block_on(async move {
             tokio::spawn(async move {
-                let wanted = SubscriptionFilter::builder().tools_list_changed().build();
-                if let Ok(mut announced) = peer.listen(wanted).await {
-                    while let Ok(Some(_)) = announced.next().await {}
+                let mut heard = false;
+                while !signals.over.load(Ordering::Acquire) {
+                    let wanted = SubscriptionFilter::builder().tools_list_changed().build();
+                    match peer.listen(wanted).await {
+                        Ok(mut announced) => {
+                            // What has changed while nobody listened was not heard.
+                            if heard {
+                                signals.change();
+                            }
+                            heard = true;
+                            while let Ok(Some(_)) = announced.next().await {}
+                        }
+                        // It announces nothing.
+                        Err(_) if !heard => return,
+                        Err(_) => {}
+                    }
+                    tokio::time::sleep(AGAIN).await;
                 }
             });
             Ok(())

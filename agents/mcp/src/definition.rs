@@ -18,7 +18,7 @@ const NAME: usize = 64;
 pub(crate) const LIST_BYTES: usize = 4 << 20;
 /// The most work that it may be to read the schemas of one list: the sum of the squares of how many values they have. About a
 /// quarter of a second.
-const LIST_WORK: u64 = 100_000_000;
+const LIST_WORK: u64 = 400_000_000;
 /// What a tool costs beside its texts, in bytes.
 const OVERHEAD: usize = 256;
 
@@ -72,7 +72,8 @@ impl Definition {
         parts.join(" and ")
     }
 
-    /// The card of the tool. What the server says of it is cleaned and bounded; its schema stays as it is.
+    /// The card of the tool. What the server says of it is cleaned and bounded; its schema stays as it is but for the hidden
+    /// characters of its descriptions.
     /// Errors: `invalid_argument` where no tool can have that name or schema.
     pub(crate) fn card(&self, options: &McpOptions) -> Result<ToolCard> {
         let schema = Value::Object(self.schema.clone());
@@ -95,7 +96,7 @@ impl Definition {
             // Only what is said to be harmless when it is repeated is.
             idempotent: Some(effect == Effect::Read || self.idempotent == Some(true)),
             max_result_tokens: options.max_result_tokens,
-            ..ToolCard::new(shown(&options.prefix, &self.name), description, schema)
+            ..ToolCard::new(shown(&options.prefix, &self.name), description, told(schema))
         };
         card.validate()?;
         Ok(card)
@@ -106,6 +107,31 @@ impl Definition {
 pub(crate) fn shown(prefix: &str, name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
     prefix.chars().chain(name.chars().map(plain)).take(NAME).collect()
+}
+
+/// Words of a schema that are for readers, and those below which there are values and no schemas.
+const ANNOTATIONS: [&str; 3] = ["description", "title", "$comment"];
+const VALUES: [&str; 4] = ["const", "default", "enum", "examples"];
+
+/// The schema without what hides in what it says to readers.
+fn told(schema: Value) -> Value {
+    match schema {
+        Value::Object(fields) => {
+            let field = |(name, value): (String, Value)| {
+                let value = match value {
+                    Value::String(said) if ANNOTATIONS.contains(&name.as_str()) => {
+                        Value::String(text::seen(&said))
+                    }
+                    value if VALUES.contains(&name.as_str()) => value,
+                    value => told(value),
+                };
+                (name, value)
+            };
+            Value::Object(fields.into_iter().map(field).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(told).collect()),
+        value => value,
+    }
 }
 
 /// About how many bytes a value has as JSON.
@@ -212,6 +238,11 @@ mod tests {
         let card = given.card(&McpOptions::command(["s"])).unwrap();
         assert_eq!((card.name.as_str(), &card.schema), ("a_b_c", &schema));
         assert_eq!(card.description, format!("{} [...]", "x".repeat(text::DESCRIPTION)));
+        let hidden = json!({"type": "object", "properties": {"description": {"type": "string", "description": "A\u{e0041}B", "const": {"title": "\u{200b}"}}}});
+        let card =
+            tool(json!({"name": "a", "inputSchema": hidden})).card(&McpOptions::command(["s"])).unwrap();
+        let seen = json!({"type": "object", "properties": {"description": {"type": "string", "description": "AB", "const": {"title": "\u{200b}"}}}});
+        assert_eq!(card.schema, seen);
         let titled = tool(json!({"name": "a", "title": "T", "description": " ", "inputSchema": {}}));
         assert_eq!(titled.card(&McpOptions::command(["s"])).unwrap().description, "T");
     }

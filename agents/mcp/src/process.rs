@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -247,8 +247,19 @@ fn found(program: &str, options: &McpOptions) -> PathBuf {
     }
     let path = options.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
     let path = path.unwrap_or_default();
-    let there = |place: &PathBuf| place.is_absolute() && place.is_file();
+    let there = |place: &PathBuf| place.is_absolute() && is_program(place);
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(there).unwrap_or(named)
+}
+
+/// Whether a file can be run: others of the same name do not hide it.
+fn is_program(place: &Path) -> bool {
+    #[cfg(unix)]
+    let runs = |found: &std::fs::Metadata| {
+        std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o111 != 0
+    };
+    #[cfg(not(unix))]
+    let runs = |_: &std::fs::Metadata| true;
+    std::fs::metadata(place).is_ok_and(|found| found.is_file() && runs(&found))
 }
 
 /// Whether it has ended in time. It is not waited for: its number stays its own.
@@ -398,6 +409,19 @@ mod tests {
         let env = [("A_KEY".to_owned(), "abcdefgh".to_owned())].into();
         let said = process.last_words(&Keys::of(&McpOptions { env, ..McpOptions::command(["s"]) }));
         assert_eq!(said, "the server has ended (exit status: 3); its last words: bad key [key]");
+    }
+
+    #[test]
+    fn a_file_that_is_no_program_hides_none() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(first.path().join("serve"), "").unwrap();
+        std::os::unix::fs::symlink("/bin/sh", second.path().join("serve")).unwrap();
+        let path = std::env::join_paths([first.path(), second.path()]).unwrap().into_string().unwrap();
+        let env = [("PATH".to_owned(), path)].into();
+        let options = McpOptions { env, ..McpOptions::command(["serve", "-c", "echo 5"]) };
+        let (process, mut pipes) = Process::start(&options).unwrap();
+        assert_eq!(number(&mut pipes), 5);
+        process.end(GRACE);
     }
 
     #[test]

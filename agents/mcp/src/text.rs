@@ -17,7 +17,12 @@ pub(crate) fn clean(text: &str, most: usize) -> String {
     out.trim().to_owned()
 }
 
-/// The same on one line.
+/// The text without what hides from readers, as long as it is.
+pub(crate) fn seen(text: &str) -> String {
+    text.chars().filter(|c| !is_hidden(*c)).collect()
+}
+
+/// The same as [`clean`], on one line.
 pub(crate) fn label(text: &str) -> String {
     clean(&text.split_whitespace().collect::<Vec<_>>().join(" "), LABEL)
 }

@@ -154,6 +154,13 @@ fn a_server_of_the_newer_protocol_alone_is_understood() {
     let log = Log::new();
     let tools = McpTools::open(stdio("newer", &log)).unwrap();
     assert_eq!(call(&tools, "lookup", json!({"code": "C17"})).content, "C17 means catheter");
+    // It announces on request, and ends that after each announcement; what nobody heard is found out.
+    log.wait("listen");
+    call(&tools, "grow", json!({}));
+    assert!(tools.names().contains(&"extra".to_owned()));
+    call(&tools, "rug", json!({}));
+    wait("the change that nobody heard", || (!tools.refused().is_empty()).then_some(()));
+    assert!(log.entries("listen").len() >= 2);
 }
 
 #[test]

@@ -53,8 +53,22 @@ class Newer(Server):
         if method == "server/discover":
             return {"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {"listChanged": True}},
                     "ttlMs": 0, "cacheScope": "private"}
+        if method == "subscriptions/listen":
+            self.log(event="listen")
+            self.listens = {"io.modelcontextprotocol/subscriptionId": number}
+            self.send({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
+                       "params": {"_meta": self.listens, "notifications": {"toolsListChanged": True}}})
+            return None
         assert params["_meta"]["io.modelcontextprotocol/protocolVersion"] == "2026-07-28", params
         return super().result(method, params, number)
+
+
+    def changed(self):
+        """Announces a change, and ends the announcements."""
+        listens, self.listens = self.listens, None
+        if listens:
+            self.send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {"_meta": listens}})
+            self.send({"jsonrpc": "2.0", "id": listens["io.modelcontextprotocol/subscriptionId"], "result": {"resultType": "complete", "_meta": listens}})
 
 
 class Circle(Server):
