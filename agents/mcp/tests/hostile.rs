@@ -185,19 +185,3 @@ fn a_run_that_goes_on_without_its_server_is_told_so() {
     }
     assert!(log.entries("call").is_empty());
 }
-
-#[test]
-fn calls_that_wait_for_a_start_in_vain_begin_no_other() {
-    let log = Log::new();
-    let tools = McpTools::open(McpOptions { timeout: 3.0, ..hostile("once", &log) }).unwrap();
-    let runtime = runtime(vec![tools.set()]);
-    std::thread::scope(|scope| {
-        let asked: Vec<_> = (0..10)
-            .map(|_| scope.spawn(|| calls(&runtime, &[("die", json!({}))]).remove(0).error.unwrap()))
-            .collect();
-        asked.into_iter().for_each(|one| assert_eq!(one.join().unwrap(), "tool_timeout"));
-    });
-    std::thread::sleep(Duration::from_secs(5));
-    let started = log.entries("started").len();
-    assert!(started <= 3, "{started}");
-}

@@ -250,3 +250,52 @@ fn a_server_behind_tls_is_spoken_to_by_tls() {
     assert_eq!(error.code(), Code::ToolFailed, "{error}");
     assert_eq!(first.join().unwrap(), 0x16);
 }
+
+#[test]
+fn many_calls_of_a_session_that_is_forgotten_are_made_once_each() {
+    let log = Log::new();
+    let server = Http::start("json", &log, 0);
+    let tools = McpTools::open(server.options()).unwrap();
+    let runtime = runtime(vec![tools.set()]);
+    for round in 0..3 {
+        std::fs::write(log.path().with_extension("expire"), "").unwrap();
+        std::thread::scope(|scope| {
+            let one = |i: usize| {
+                let runtime = &runtime;
+                let name = if i.is_multiple_of(2) { "send" } else { "lookup" };
+                move || calls(runtime, &[(name, json!({"code": format!("{round} {i}")}))]).remove(0)
+            };
+            let asked: Vec<_> = (0..20).map(|i| scope.spawn(one(i))).collect();
+            for asked in asked {
+                let called = asked.join().unwrap();
+                assert_eq!(called.code(), "none", "{}", called.content);
+            }
+        });
+    }
+    let mut made: Vec<String> = log
+        .entries("call")
+        .iter()
+        .map(|call| call["arguments"]["code"].as_str().unwrap().to_owned())
+        .collect();
+    made.sort();
+    assert_eq!(made.len(), 60);
+    made.dedup();
+    assert_eq!(made.len(), 60);
+    // The others of a forgotten session use the new one.
+    assert_eq!(log.entries("initialize").len(), 4);
+}
+
+#[test]
+fn addresses_that_are_none_are_errors_without_keys() {
+    for url in [
+        "http://127.0.0.1:99999/mcp?api_key=ijklmnop",
+        "http://[::1/mcp?api_key=ijklmnop",
+        "http://a b/mcp?api_key=ijklmnop",
+        "https://user:ijklmnop@/mcp",
+        "http://127.0.0.1:1/mcp#ijklmnop",
+    ] {
+        let error = McpTools::open(McpOptions { start_timeout: 5.0, ..McpOptions::url(url) }).unwrap_err();
+        assert!(matches!(error.code(), Code::ToolFailed | Code::InvalidArgument), "{url}: {error}");
+        assert!(!error.message().contains("ijklmnop"), "{url}: {error}");
+    }
+}

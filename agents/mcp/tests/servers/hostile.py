@@ -53,7 +53,7 @@ class Hostile(Server):
         super().__init__(log, send)
         self.tools = LISTS[mode]() if mode in LISTS else [
             read("daemon"), read("error"), read("leak"), tool("leak_and_die", "Leaks."), read("chatter"), read("requests"), 
-            read("pid"), read("deaf"), read("die"),
+            read("pid"), read("deaf"),
         ]
         self.count = 0
         self.is_deaf = False
@@ -132,9 +132,6 @@ class Hostile(Server):
 
 
 server = Hostile(log, send)
-server.log(event="started")
-if mode == "once" and server.logged("died"):
-    time.sleep(60)
 for line in sys.stdin:
     message = json.loads(line)
 
