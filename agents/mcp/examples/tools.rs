@@ -2,6 +2,8 @@
 //!
 //! Run: `cargo run --release -p quorate-mcp --example tools -- python3 server.py`, or with a URL in the place of the command.
 
+#![allow(clippy::print_stdout)] // an example
+
 use quorate_mcp::{McpOptions, McpTools};
 
 fn main() -> quorate_core::Result<()> {

@@ -261,7 +261,7 @@ impl Connection {
                 let fields = http::headers(options).map_err(|error| (error, false))?;
                 let watched = Arc::clone(&signals);
                 let way = move || Watched { way: http::transport(url, fields), signals: watched, http: true };
-                (greet(way, mode, limit, cancel), None)
+                (greet(way, mode, &signals, limit, cancel), None)
             }
             None => {
                 let started = Process::start(options);
@@ -273,14 +273,13 @@ impl Connection {
                     (error, false)
                 })?;
                 let way = Watched { way, signals: Arc::clone(&signals), http: false };
-                (greet(move || way, mode, limit, cancel), Some(child))
+                (greet(move || way, mode, &signals, limit, cancel), Some(child))
             }
         };
         let mut words = Vec::new();
         let (failed, newer) = match outcome {
             Ok((service, offered)) => {
                 let peer = service.peer().clone();
-                signals.greeted.store(true, Ordering::Release);
                 let live =
                     Live { service: Mutex::new(Some(service)), peer, child, garbage, signals, keys, trouble };
                 let connection = Connection { process: forks(), live: Arc::new(live) };
@@ -328,6 +327,7 @@ impl Connection {
             child.end(if late { Duration::ZERO } else { GRACE });
             words.push(if late { String::new() } else { child.last_words(&keys) });
         }
+        words.extend(signals.complaint(&keys));
         words.extend(garbage.said());
         words.retain(|said| !said.is_empty());
         Err((fail(failed, words.join("; ")), newer))
@@ -378,6 +378,13 @@ impl Connection {
         limit: Duration,
         cancel: &Cancel,
     ) -> std::result::Result<CallToolResult, Failed> {
+        // What would be cancelled at once is not sent.
+        if cancel.is_cancelled() {
+            return Err(Failed::Cancelled);
+        }
+        if limit.is_zero() {
+            return Err(Failed::Late);
+        }
         let params = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
         let called = in_time(within(limit, cancel, self.live.peer.call_tool_once(params)))??;
         match called {
@@ -500,12 +507,14 @@ enum Unopened {
 fn greet<T: Transport<RoleClient> + 'static>(
     way: impl FnOnce() -> T + Send,
     mode: ClientLifecycleMode,
+    signals: &Signals,
     limit: Duration,
     cancel: &Cancel,
 ) -> std::result::Result<(RunningService<RoleClient, Client>, Vec<Definition>), Unopened> {
     let talk = async {
         let service = serve_client_with_lifecycle(Client, way(), mode).await;
         let service = service.map_err(|error| Unopened::Greeting(Box::new(error)))?;
+        signals.greeted.store(true, Ordering::Release);
         let offered = list(service.peer()).await.map_err(Unopened::List)?;
         Ok((service, offered))
     };

@@ -188,6 +188,11 @@ fn an_error_that_belongs_to_no_request_ends_none_by_its_time() {
     let called = calls(&runtime, &[("send", json!({})), ("send", json!({"again": 1}))]);
     assert_eq!((called[0].code(), called[1].code()), ("tool_failed", "none"), "{}", called[1].content);
     assert!(called[0].content.contains("no valid session") && called[0].content.contains("is not known"));
+    // One that forgets its session at once.
+    std::fs::write(log.path().with_extension("expire"), "").unwrap();
+    let error = McpTools::open(server.options()).unwrap_err();
+    assert_eq!(error.code(), Code::ToolFailed, "{error}");
+    assert!(error.message().contains("no valid session"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
