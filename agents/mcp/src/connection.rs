@@ -10,7 +10,8 @@ use rmcp::RoleClient;
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig, ErrorCode,
-    ErrorData, Implementation, JsonRpcMessage, ProtocolVersion, ServerNotification, SubscriptionFilter,
+    ErrorData, Implementation, JsonRpcMessage, ProtocolVersion, RequestId, ServerNotification,
+    SubscriptionFilter,
 };
 use rmcp::service::{
     ClientInitializeError, ClientLifecycleMode, Peer, RunningService, RxJsonRpcMessage, ServiceError,
@@ -171,7 +172,7 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Watched<T> {
                     _ => {}
                 },
                 Some(JsonRpcMessage::Error(one))
-                    if self.http && one.id.is_none() && self.signals.complains(&one.error) =>
+                    if self.http && is_nobodys(one.id.as_ref()) && self.signals.complains(&one.error) =>
                 {
                     self.signals.end();
                     return None;
@@ -185,6 +186,15 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Watched<T> {
     async fn close(&mut self) -> std::result::Result<(), T::Error> {
         self.signals.end();
         self.way.close().await
+    }
+}
+
+/// Whether an error's number is none of a request of this side, which are numbers: some servers write a word of their own.
+fn is_nobodys(id: Option<&RequestId>) -> bool {
+    match id {
+        None => true,
+        Some(RequestId::Number(_)) => false,
+        Some(RequestId::String(id)) => id.parse::<i64>().is_err(),
     }
 }
 

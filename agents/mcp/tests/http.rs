@@ -175,25 +175,27 @@ fn a_session_that_begins_anew_has_its_tools_compared() {
 
 #[test]
 fn an_error_that_belongs_to_no_request_ends_none_by_its_time() {
-    let log = Log::new();
-    let server = Http::start("vague", &log, 0);
-    let tools = McpTools::open(server.options()).unwrap();
-    let runtime = runtime(vec![tools.set()]);
-    let begun = Instant::now();
-    std::fs::write(log.path().with_extension("expire"), "").unwrap();
-    let called = calls(&runtime, &[("lookup", json!({"code": "C17"}))]).remove(0);
-    assert_eq!((called.content.as_str(), called.code()), ("C17 means catheter", "none"));
-    // A call that writes is not made twice; the next one finds the server again.
-    std::fs::write(log.path().with_extension("expire"), "").unwrap();
-    let called = calls(&runtime, &[("send", json!({})), ("send", json!({"again": 1}))]);
-    assert_eq!((called[0].code(), called[1].code()), ("tool_failed", "none"), "{}", called[1].content);
-    assert!(called[0].content.contains("no valid session") && called[0].content.contains("is not known"));
-    // One that forgets its session at once.
-    std::fs::write(log.path().with_extension("expire"), "").unwrap();
-    let error = McpTools::open(server.options()).unwrap_err();
-    assert_eq!(error.code(), Code::ToolFailed, "{error}");
-    assert!(error.message().contains("no valid session"), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    for mode in ["vague", "wordy"] {
+        let log = Log::new();
+        let server = Http::start(mode, &log, 0);
+        let tools = McpTools::open(server.options()).unwrap();
+        let runtime = runtime(vec![tools.set()]);
+        let begun = Instant::now();
+        std::fs::write(log.path().with_extension("expire"), "").unwrap();
+        let called = calls(&runtime, &[("lookup", json!({"code": "C17"}))]).remove(0);
+        assert_eq!((called.content.as_str(), called.code()), ("C17 means catheter", "none"));
+        // A call that writes is not made twice; the next one finds the server again.
+        std::fs::write(log.path().with_extension("expire"), "").unwrap();
+        let called = calls(&runtime, &[("send", json!({})), ("send", json!({"again": 1}))]);
+        assert_eq!((called[0].code(), called[1].code()), ("tool_failed", "none"), "{}", called[1].content);
+        assert!(called[0].content.contains("no valid session") && called[0].content.contains("is not known"));
+        // One that forgets its session at once.
+        std::fs::write(log.path().with_extension("expire"), "").unwrap();
+        let error = McpTools::open(server.options()).unwrap_err();
+        assert_eq!(error.code(), Code::ToolFailed, "{error}");
+        assert!(error.message().contains("no valid session"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
 }
 
 #[test]
