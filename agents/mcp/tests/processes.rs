@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Log, call, gone, runs, stdio, wait};
-use quorate_mcp::McpTools;
+use common::{Http, Log, call, gone, runs, stdio, wait};
+use quorate_mcp::{McpOptions, McpTools};
 use serde_json::json;
 
 /// The process of the server, and one that it has started.
@@ -68,6 +68,9 @@ fn a_server_that_has_ended_leaves_nothing_behind() {
 fn host() {
     let Ok(end) = std::env::var("QUORATE_MCP_HOST") else { return };
     let log = Log::new();
+    if end == "cycles" {
+        return cycles(&log);
+    }
     let tools = McpTools::open(stdio("stubborn", &log)).unwrap();
     let (server, started) = pids(&tools, &log);
     println!("pids {server} {started}");
@@ -78,6 +81,45 @@ fn host() {
         "exit" => std::process::exit(0),
         _ => drop(tools),
     }
+}
+
+/// Opens servers and ends them in each way, and says what is left.
+fn cycles(log: &Log) {
+    let entries = |place: &str| std::fs::read_dir(place).unwrap().count();
+    let left = || entries("/proc/self/fd") + entries("/proc/self/task");
+    let round = || {
+        let tools = McpTools::open(stdio("normal", log)).unwrap();
+        assert_eq!(call(&tools, "die", json!({})).code(), "none");
+        tools.close();
+        drop(McpTools::open(stdio("normal", log)).unwrap());
+        assert!(McpTools::open(stdio("exit", log)).is_err());
+        let server = Http::start("sse", log, 0);
+        let tools = McpTools::open(server.options()).unwrap();
+        assert_eq!(call(&tools, "lookup", json!({"code": "C17"})).code(), "none");
+        tools.close();
+        drop(McpTools::open(server.options()).unwrap());
+        drop(server);
+        assert!(McpTools::open(McpOptions { start_timeout: 0.3, ..stdio("deaf", log) }).is_err());
+    };
+    round();
+    let until = Instant::now() + Duration::from_secs(20);
+    // What waits for more work goes after some seconds.
+    std::thread::sleep(Duration::from_secs(6));
+    let before = left();
+    (0..8).for_each(|_| round());
+    while left() > before && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!("left {}", left().saturating_sub(before));
+    std::io::stdout().flush().unwrap();
+}
+
+#[test]
+fn nothing_is_left_of_servers_that_have_ended() {
+    let mut host = Command::new(std::env::current_exe().unwrap());
+    host.args(["--exact", "host", "--nocapture"]).env("QUORATE_MCP_HOST", "cycles");
+    let said = String::from_utf8(host.output().unwrap().stdout).unwrap();
+    assert!(said.contains("left 0"), "{said}");
 }
 
 #[test]
