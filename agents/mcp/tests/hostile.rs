@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::{Log, call, calls, question, runtime, script, stdio};
 use quorate_core::Code;
 use quorate_mcp::{McpOptions, McpTools};
-use quorate_runtime::{Decision, Resume};
+use quorate_runtime::{Decision, Effect, Resume};
 use serde_json::json;
 
 const KEY: &str = "sk-0123456789-abcdef";
@@ -184,4 +184,26 @@ fn a_run_that_goes_on_without_its_server_is_told_so() {
         assert!(result.data["content"].as_str().unwrap().contains(said), "{end}: {result:?}");
     }
     assert!(log.entries("call").is_empty());
+}
+
+#[test]
+fn a_handle_that_is_closed_during_a_call_ends_it() {
+    let log = Log::new();
+    for effect in [Effect::Read, Effect::Write] {
+        let options = McpOptions { effects: [("slow".to_owned(), effect)].into(), ..stdio("normal", &log) };
+        let tools = McpTools::open(options).unwrap();
+        let runtime = runtime(vec![tools.set()]);
+        let before = log.entries("call").len();
+        let asked =
+            std::thread::spawn(move || calls(&runtime, &[("slow", json!({"seconds": 30}))]).remove(0));
+        common::wait("the call", || (log.entries("call").len() > before).then_some(()));
+        let begun = Instant::now();
+        tools.close();
+        let called = asked.join().unwrap();
+        assert_eq!(called.code(), "tool_failed", "{}", called.content);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        let said = if effect == Effect::Read { "has been closed" } else { "is not known" };
+        assert!(called.content.contains(said), "{}", called.content);
+        assert_eq!(log.entries("call").len(), before + 1);
+    }
 }
