@@ -306,3 +306,20 @@ fn addresses_that_are_none_are_errors_without_keys() {
         assert!(!error.message().contains("ijklmnop"), "{url}: {error}");
     }
 }
+
+#[test]
+fn calls_that_are_given_up_make_room_for_others() {
+    let log = Log::new();
+    let server = Http::start("stuck", &log, 0);
+    let tools = McpTools::open(McpOptions { timeout: 2.0, ..server.options() }).unwrap();
+    let runtime = runtime(vec![tools.set()]);
+    // More than are under way at once over one session.
+    std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            (0..40).map(|_| scope.spawn(|| calls(&runtime, &[("hang", json!({}))]).remove(0))).collect();
+        asked.into_iter().for_each(|one| assert_eq!(one.join().unwrap().code(), "tool_timeout"));
+    });
+    let begun = Instant::now();
+    assert_eq!(calls(&runtime, &[("lookup", json!({"code": "C17"}))])[0].code(), "none");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}

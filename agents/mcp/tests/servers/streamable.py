@@ -1,10 +1,10 @@
 """A scripted server of streamable HTTP on loopback: ``streamable.py MODE LOG``; its first line says the port.
 
-Modes: ``json`` answers calls as JSON, ``sse`` as events; ``stateless`` has no sessions; ``guarded`` wants a key; ``expiring`` forgets its
-session when the file ``LOG.expire`` is there (as all do; ``vague`` says so by an error without a number, ``wordy`` by one with a word), and has another tool then where
-``LOG.rug`` is there; ``away`` leads elsewhere; ``failing`` answers 500; ``page`` answers HTML; ``busy`` answers as many calls by 503 as
-``LOG.busy`` says; ``truncated`` ends the events of a call without an answer; ``echo`` refuses, and
-says for whom.
+Modes: ``json`` answers calls as JSON, ``sse`` as events; ``stateless`` has no sessions; ``guarded`` wants a key; ``away`` leads elsewhere;
+``failing`` answers 500; ``page`` answers HTML; ``busy`` answers as many calls by 503 as ``LOG.busy`` says; ``stuck`` does not even begin an
+answer that never comes; ``truncated`` ends the events of a call without an answer; ``echo`` refuses, and says for whom. Those with sessions
+forget them when the file ``LOG.expire`` is there, ``vague`` by an error without a number, ``wordy`` by one with a word, and have another tool
+from then on where ``LOG.rug`` is there.
 """
 
 import json
@@ -103,6 +103,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(202)
         if answer is None:
             # It never answers: the connection stays open until the other side goes.
+            if mode == "stuck":
+                threading.Event().wait(30)
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Connection", "close")
