@@ -315,9 +315,11 @@ impl Server {
         if left.is_zero() {
             return Err(self.failed(Failed::Late, "its start", self.options.limit()));
         }
-        let (connection, offered) = self.start(left.min(self.options.start_limit()), cancel)?;
+        let limit = left.min(self.options.start_limit());
+        let (connection, offered) = Connection::open(&self.options, limit, cancel)?;
+        // Before anybody else uses it.
         self.announced(offered);
-        Ok(connection)
+        self.keep(connection)
     }
 
     /// Whether a tool may be called as it was listed for a run. Errors: `approval_required`, `tool_failed`, `closed`.
