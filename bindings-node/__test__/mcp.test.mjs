@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { Worker } from 'node:worker_threads';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -140,6 +141,52 @@ test('the exit of the host ends its servers', { skip: process.platform !== 'linu
   await wait(() => !runs(pid));
 });
 
+/** Has a program of its own run; gives how long it took, in milliseconds. */
+function host(script, options = {}) {
+  const begun = Date.now();
+  execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: here('..'), timeout: 60_000, ...options });
+  return Date.now() - begun;
+}
+
+const opened = (log, timeout = 30) => `
+  import { Runtime, ScriptedModel, mcpTools } from 'quorate';
+  const tools = await mcpTools({ command: ['python3', ${JSON.stringify(SCRIPTED)}, 'stubborn', ${JSON.stringify(log)}], timeout: ${timeout} });
+  const slow = [{ toolCalls: [{ id: 'a', name: 'slow', arguments: { seconds: 60 } }] }, 'end'];
+  const runtime = new Runtime({ model: new ScriptedModel(slow), tools: [tools] });`;
+
+test('an open server holds no process, and neither does a call under way', { skip: process.platform !== 'linux' }, async () => {
+  const idle = newLog();
+  assert.ok(host(`${opened(idle)}\n await new Runtime({ model: new ScriptedModel([{ toolCalls: [{ id: 'a', name: 'store', arguments: {} }] }, 'end']), tools: [tools], approve: () => 'approve' }).ask('go');`) < 15_000);
+  const busy = newLog();
+  const until = `
+    import { existsSync, readFileSync } from 'node:fs';
+    ${opened(busy)}
+    const log = ${JSON.stringify(busy)};
+    runtime.ask('go').catch(() => {});
+    while (!(existsSync(log) && readFileSync(log, 'utf8').includes('"call"'))) await new Promise((done) => setTimeout(done, 10));
+    process.exit(0);`;
+  assert.ok(host(until) < 15_000);
+  for (const log of [idle, busy]) {
+    const [{ pid }] = entries(log, 'call');
+    await wait(() => !runs(pid));
+  }
+});
+
+test('a worker that is ended takes its server with it, and nothing else', { skip: process.platform !== 'linux' }, async () => {
+  const [log, mine] = [newLog(), newLog()];
+  const tools = await scripted(mine);
+  // A call that is under way ends by its time.
+  const work = `${opened(log, 4)}\n runtime.ask('go').catch(() => {});`.replace("'quorate'", JSON.stringify(import.meta.resolve('quorate')));
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(work)}`));
+  await wait(() => entries(log, 'call').length);
+  const [{ pid }] = entries(log, 'call');
+  await worker.terminate();
+  await wait(() => !runs(pid));
+  const { came } = await results([tools], [['lookup', { code: 'C17' }]]);
+  assert.deepEqual(came, [['C17 means catheter', null]]);
+  await tools.close();
+});
+
 async function official(tools) {
   const { came } = await results([tools], [['lookup', { code: 'C17' }], ['codes', {}], ['broken', {}], ['send', { to: 'ann' }]]);
   assert.deepEqual([came[0], came[1], came[3]], [['C17 means catheter', null], ['{"C17":2}', null], ['sent to ann', null]]);
@@ -157,10 +204,23 @@ test('the official SDK over stdio', async () => {
 });
 
 test('the official SDK over HTTP', async () => {
-  const server = spawn(process.execPath, [OFFICIAL, 'http'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const start = (port) => spawn(process.execPath, [OFFICIAL, 'http', port], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const says = async (server) => (await once(createInterface(server.stdout), 'line'))[0];
+  let server = start('0');
   try {
-    const [port] = await once(createInterface(server.stdout), 'line');
+    const port = await says(server);
     await official(await mcpTools({ url: `http://127.0.0.1:${port}/mcp` }));
+    const tools = await mcpTools({ url: `http://127.0.0.1:${port}/mcp`, timeout: 20 });
+    // Another process at the same place knows nothing of the session, and says so in a way of its own.
+    server.kill();
+    await once(server, 'exit');
+    server = start(port);
+    await says(server);
+    const begun = Date.now();
+    const { came } = await results([tools], [['lookup', { code: 'C17' }], ['send', { to: 'ann' }]]);
+    assert.deepEqual(came, [['C17 means catheter', null], ['sent to ann', null]]);
+    assert.ok(Date.now() - begun < 10_000);
+    await tools.close();
   } finally {
     server.kill();
   }

@@ -192,6 +192,93 @@ def test_a_forked_child_has_a_server_of_its_own(log):
         assert pids[0] == pids[2] != pids[1]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_the_interpreter_ends_while_a_call_is_under_way(log):
+    script = (
+        "import quorate, sys, threading, time\n"
+        f"tools = quorate.mcp_tools([sys.executable, {str(SCRIPTED)!r}, 'stubborn', {str(log)!r}])\n"
+        "reply = {'tool_calls': [{'name': 'slow', 'arguments': {'seconds': 60}}]}\n"
+        "rt = quorate.Runtime(model=quorate.ScriptedModel([reply, 'end']), tools=[tools])\n"
+        "threading.Thread(target=rt.ask, args=('go',), daemon=True).start()\n"
+        f"while '\"call\"' not in open({str(log)!r}).read(): time.sleep(0.01)\n"
+    )
+    begun = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", script], timeout=60, capture_output=True, text=True)
+    assert ended.returncode == 0 and not ended.stderr, ended.stderr
+    assert time.monotonic() - begun < 15
+    [call] = entries(log, "call")
+    wait(lambda: not runs(call["pid"]))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_pool_that_forks_uses_servers_of_its_own(log):
+    multiprocessing = pytest.importorskip("multiprocessing")
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("there is no fork")
+    with scripted(log) as tools:
+        assert results([tools], ("lookup", {"code": "C17"}))[0][0][1] is None
+        global POOLED
+        POOLED = tools
+        try:
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                assert pool.map(pooled, range(4)) == [("C17 means catheter", None)] * 4
+                pool.close()
+                pool.join()
+        finally:
+            POOLED = None
+        here = entries(log, "call")[0]["pid"]
+        others = {entry["pid"] for entry in entries(log, "call")} - {here}
+        assert runs(here) and others
+        wait(lambda: not any(map(runs, others)))
+        assert results([tools], ("lookup", {"code": "C17"}))[0] == [("C17 means catheter", None)]
+
+
+POOLED = None
+
+
+def pooled(_):
+    return results([POOLED], ("lookup", {"code": "C17"}))[0][0]
+
+
+def test_runtimes_share_a_server_and_threads_a_handle(log):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with scripted(log, timeout=20) as tools:
+        runtimes = [quorate.Runtime(model=asks(("slow", {"seconds": 0.3})), tools=[tools], tenant=name) for name in ("a", "b")]
+        begun = time.monotonic()
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda i: runtimes[i % 2].ask("go").status, range(16)))
+        assert answers == ["done"] * 16 and time.monotonic() - begun < 10
+        assert len({entry["pid"] for entry in entries(log, "call")}) == 1
+
+
+def test_budgets_and_limits_reach_the_server(log):
+    with scripted(log) as tools:
+        rt = quorate.Runtime(model=asks(("slow", {"seconds": 30})), tools=[tools])
+        begun = time.monotonic()
+        a = rt.ask("go", budget=quorate.Budget(max_seconds=2))
+        assert time.monotonic() - begun < 8 and a.stopped_by == "max_seconds"
+        wait(lambda: entries(log, "stopped"))
+
+
+def test_async_with_and_paths(log):
+    async def main():
+        async with scripted(log) as tools:
+            assert "lookup" in tools.names
+        assert tools.closed
+
+    asyncio.run(main())
+    with quorate.mcp_tools((Path(sys.executable), SCRIPTED, "normal", log), cwd=log.parent) as tools:
+        assert "lookup" in tools.names
+
+
+def test_keys_show_nowhere(log):
+    with scripted(log, env={"API_KEY": "abcdefgh"}, timeout=2) as tools:
+        came, _ = results([tools], ("invalid", {}))
+        assert "the key is [key]" in came[0][0]
+        assert "abcdefgh" not in repr(tools) + repr(tools.aio) + repr([*tools]) + str(vars(tools))
+
+
 def official(tools):
     came, _ = results([tools], ("lookup", {"code": "C17"}), ("codes", {}), ("years", {}), ("broken", {}), ("send", {"to": "ann"}))
     assert [content for content, error in came if error is None] == ["C17 of 2025 means catheter", '{"C17":2,"C18":1}', "[2024,2025]", "sent to ann"]
@@ -212,7 +299,8 @@ def test_the_official_sdk_over_http():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, str(OFFICIAL), "http", str(port)])
+    start = [sys.executable, str(OFFICIAL), "http", str(port)]
+    server = subprocess.Popen(start)
 
     def reached():
         try:
@@ -223,6 +311,14 @@ def test_the_official_sdk_over_http():
     try:
         with wait(reached, 60) as tools:
             official(tools)
+            # Another process at the same place knows nothing of the session.
+            server.kill()
+            server.wait()
+            server = subprocess.Popen(start)
+            wait(lambda: (other := reached()) and (other.close() or True), 60)
+            for name, given, said in [("send", {"to": "ann"}, "sent to ann"), ("lookup", {"code": "C17"}, "C17 of 2025 means catheter")]:
+                assert results([tools], (name, given))[0] == [(said, None)]
+            assert "fresh" not in tools.names
     finally:
         server.kill()
         server.wait()

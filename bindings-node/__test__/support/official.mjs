@@ -50,7 +50,7 @@ if (process.argv[2] === 'http') {
     }
     await transport.handleRequest(request, response);
   });
-  listening.listen(0, '127.0.0.1', () => console.log(listening.address().port));
+  listening.listen(Number(process.argv[3] ?? 0), '127.0.0.1', () => console.log(listening.address().port));
 } else {
   await made().connect(new StdioServerTransport());
 }

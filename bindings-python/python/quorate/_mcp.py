@@ -19,7 +19,7 @@ class McpTools(Tool):
     """The tools of a server; made by :func:`mcp_tools`.
 
     ``Runtime(tools=[tools])``: each question has the tools that the server has when it is asked. ``Runtime(tools=[*tools])``: those of
-    now. Closed by :meth:`close`, at the end of a ``with`` block, or when neither it nor one of its tools is used any more.
+    now. Closed by :meth:`close`, at the end of a ``with`` or ``async with`` block, or when neither it nor one of its tools is used any more.
     """
 
     def __init__(self, native: _quorate.McpServer) -> None:
@@ -97,12 +97,24 @@ class McpTools(Tool):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
+    async def __aenter__(self) -> McpTools:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aio.close()
+
     def __repr__(self) -> str:
         return f"<tools of {self.server}: {', '.join(self.names)}>"
 
 
+def _path(given: Any) -> Any:
+    return os.fspath(given) if isinstance(given, os.PathLike) else given
+
+
 def mcp_tools(
-    command: Sequence[str] | None = None,
+    command: Sequence[str | os.PathLike[str]] | None = None,
     *,
     url: str | None = None,
     headers: Mapping[str, str] | None = None,
@@ -131,11 +143,11 @@ def mcp_tools(
     ``invalid_argument``, those two.
     """
     given: dict[str, Any] = {
-        "command": command,
+        "command": [_path(part) for part in command] if isinstance(command, (list, tuple)) else command,
         "url": url,
         "headers": headers,
         "env": env,
-        "cwd": os.fspath(cwd) if isinstance(cwd, os.PathLike) else cwd,
+        "cwd": _path(cwd),
         "name": name,
         "prefix": prefix,
         "include": include,
