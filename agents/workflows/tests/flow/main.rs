@@ -1,0 +1,8 @@
+//! Do workflows do what their files say, through crashes, early signals, late timers and several workers?
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests
+
+mod definitions;
+mod people;
+mod runs;
+mod support;
