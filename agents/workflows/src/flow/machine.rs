@@ -17,6 +17,8 @@ use super::plan::{Plan, PlanThen, Work};
 use super::state::{Names, Phase, State};
 
 mod letters;
+#[cfg(test)]
+mod tests;
 mod undo;
 
 /// What happened.

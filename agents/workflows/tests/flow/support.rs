@@ -55,23 +55,18 @@ pub fn tools(log: &Log) -> Vec<Arc<dyn HostTool>> {
 pub struct Rig {
     pub engine: Engine,
     pub log: Log,
-    pub store: StateStore,
     pub clock: ManualClock,
 }
 
 pub fn rig() -> Rig {
-    rig_on(StateStore::memory())
-}
-
-pub fn rig_on(store: StateStore) -> Rig {
     let (log, clock) = (Log::default(), ManualClock::new(1_000_000.0));
     let options = EngineOptions {
         tools: tools(&log),
         clock: Some(Arc::new(clock.clone()) as Arc<dyn Clock>),
         ..EngineOptions::default()
     };
-    let engine = Engine::new(store.clone(), options).unwrap();
-    Rig { engine, log, store, clock }
+    let engine = Engine::new(StateStore::memory(), options).unwrap();
+    Rig { engine, log, clock }
 }
 
 /// A workflow of these steps.
