@@ -13,6 +13,7 @@ use super::plan::{Plan, Work, hash_of};
 use super::problem::Problem;
 use super::schema::{self, Fault};
 use super::source::{Files, Kind, Reader, kind_of, text};
+use super::templates::shipped;
 
 /// A definition that can be run: its rendered form and what follows from it.
 #[derive(Clone, Debug)]
@@ -294,10 +295,19 @@ impl Library {
         }
     }
 
-    /// Errors: `unknown_id` with what there is.
+    /// One of these.
+    pub(crate) fn own(&self, id: &str, version: Option<&str>) -> Option<Definition> {
+        self.by_id.contains_key(id).then(|| self.get(id, version).ok()).flatten()
+    }
+
+    /// One of these, or of those that come with the library. Errors: `unknown_id` with what there is.
     pub(crate) fn get(&self, id: &str, version: Option<&str>) -> Result<Definition> {
         let Some(versions) = self.by_id.get(id) else {
-            let near: Vec<&str> = self.by_id.keys().map(String::as_str).take(20).collect();
+            if let Some(shipped) = shipped().own(id, version) {
+                return Ok(shipped);
+            }
+            let near: Vec<&str> =
+                self.by_id.keys().chain(shipped().by_id.keys()).map(String::as_str).take(40).collect();
             let message = format!(
                 "no workflow has the id '{}'; there are {}",
                 quorate_core::shorten(id),
@@ -326,9 +336,10 @@ impl Library {
         })
     }
 
-    /// The newest of each id.
+    /// The newest of each id, with those that come with the library.
     pub(crate) fn list(&self) -> Vec<Definition> {
-        self.by_id.keys().filter_map(|id| self.get(id, None).ok()).collect()
+        let ids: BTreeSet<&String> = self.by_id.keys().chain(shipped().by_id.keys()).collect();
+        ids.into_iter().filter_map(|id| self.get(id, None).ok()).collect()
     }
 
     pub(crate) fn versions(&self, id: &str) -> Vec<String> {

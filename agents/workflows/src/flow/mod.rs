@@ -23,6 +23,7 @@ mod review;
 mod schema;
 mod source;
 mod state;
+mod templates;
 mod tools;
 mod types;
 
@@ -35,4 +36,5 @@ pub use library::Definition;
 pub use problem::Problem;
 pub use review::Review;
 pub use schema::workflow_schema;
+pub use templates::{Template, templates};
 pub use tools::{Clock, FnTool, HostTool, ManualClock, StepContext, SystemClock};

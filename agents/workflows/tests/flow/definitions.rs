@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use quorate_state::StateStore;
-use quorate_workflows::flow::{Definition, Engine, EngineOptions, Problem};
+use quorate_workflows::flow::{Engine, EngineOptions, Problem};
 
 use crate::support::{code, flow, rig};
 
@@ -140,7 +140,8 @@ fn unreadable_files_are_told_and_keep_nobody_out() {
         [("broken.yaml", "unreadable"), ("latin.yaml", "unreadable"), ("twice.yaml", "unreadable")]
     );
     assert!(problems[0].line > 0 && problems[2].line == 3);
-    assert_eq!(rig.engine.list().iter().map(Definition::id).collect::<Vec<_>>(), ["test.flow"]);
+    assert!(rig.engine.list().iter().any(|definition| definition.id() == "test.flow"));
+    assert_eq!(rig.engine.list().len(), 18, "with those that come along");
     assert_eq!(code(rig.engine.load(folder.path().join("nowhere"), &[])), "not_found");
 }
 
@@ -226,5 +227,5 @@ fn the_form_of_the_documentation_is_one_that_can_be_run() {
     let definition = engine.add(text).unwrap();
     assert_eq!(definition.id(), "regulatory.fda_510k_submission");
     let unknown: BTreeSet<&str> = engine.validate().iter().map(|problem| problem.code).collect();
-    assert_eq!(unknown, BTreeSet::from(["unknown_tool", "unknown_workflow"]));
+    assert_eq!(unknown, BTreeSet::from(["unknown_tool"]));
 }

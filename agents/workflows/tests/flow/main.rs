@@ -6,4 +6,5 @@ mod crashes;
 mod definitions;
 mod people;
 mod runs;
+mod shipped;
 mod support;
