@@ -179,7 +179,10 @@ impl State {
                     } else {
                         std::mem::take(&mut old.last)
                     };
-                    let (visit, deciders) = (old.visit + 1, std::mem::take(&mut old.deciders));
+                    // What was not come to keeps its number.
+                    let come_to = old.phase != Phase::Pending || old.began.is_some();
+                    let visit = old.visit + u32::from(come_to);
+                    let deciders = std::mem::take(&mut old.deciders);
                     *old = StepState { visit, last, deciders, ..StepState::default() };
                 }
             }

@@ -107,6 +107,7 @@ fn check(plan: &Plan, facts: &[Fact]) {
     let mut tries: BTreeMap<(String, u32), u32> = BTreeMap::new();
     let mut phase: BTreeMap<&str, &str> = BTreeMap::new();
     let mut taken = BTreeSet::new();
+    let mut retried: BTreeSet<&str> = BTreeSet::new();
     let (mut cancelled, mut over, mut paused, mut undoing) = (false, false, false, false);
     let (mut done, mut undone): (Vec<(usize, &str)>, Vec<usize>) = (Vec::new(), Vec::new());
     for fact in facts {
@@ -143,7 +144,9 @@ fn check(plan: &Plan, facts: &[Fact]) {
             Fact::StepRetried { step, visit } => {
                 tries.remove(&(step.clone(), *visit));
                 settled.remove(&(step.clone(), *visit));
-                phase.insert(step, "pending");
+                if phase.insert(step, "pending").is_some() {
+                    retried.insert(step.as_str());
+                }
             }
             Fact::StepBlocked { step, .. } => drop(phase.insert(step, "blocked")),
             Fact::StepCompleted { step, visit, taken: signal, .. } => {
@@ -181,8 +184,10 @@ fn check(plan: &Plan, facts: &[Fact]) {
                 };
                 assert!(*count <= max.unwrap(), "{from} led back {count} times");
                 for step in steps {
-                    *visits.entry(plan.steps[plan.find(step).unwrap()].id.as_str()).or_insert(1) += 1;
-                    phase.insert(plan.steps[plan.find(step).unwrap()].id.as_str(), "pending");
+                    let step = plan.steps[plan.find(step).unwrap()].id.as_str();
+                    let come_to = phase.get(step).is_some_and(|is| *is != "pending") || retried.remove(step);
+                    *visits.entry(step).or_insert(1) += u32::from(come_to);
+                    phase.insert(step, "pending");
                 }
             }
             Fact::Paused { .. } => paused = true,
