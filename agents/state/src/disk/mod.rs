@@ -7,6 +7,7 @@ mod holder;
 mod journal;
 mod local;
 mod payload;
+mod row;
 mod schema;
 mod work;
 

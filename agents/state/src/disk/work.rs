@@ -8,8 +8,9 @@ use quorate_core::Result;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
-use super::journal::{Claim, Outcome, ROW, Record, Stored, name_of, record, scope_of};
+use super::journal::{Claim, Outcome, name_of, scope_of};
 use super::local::{Lease, Local};
+use super::row::{ROW, Record, Stored, record};
 use super::{Disk, DiskRun, digest, new_id};
 use crate::entry::now;
 use crate::run::Held;

@@ -26,7 +26,15 @@ const SOON: f64 = 0.25;
 const LOOK_AFTER: f64 = 5.0;
 
 /// What is being done, by what it is done for: the step or what is undone, visit, attempt.
-type Key = (bool, usize, u32, u32);
+pub(crate) type Key = (bool, usize, u32, u32);
+
+/// What a run that goes on is told.
+pub(crate) enum Told {
+    /// Something is done.
+    Done(Key, Attempt),
+    /// A letter may have come.
+    Letter,
+}
 
 /// A run that goes on here.
 pub(crate) struct Drive {
@@ -34,7 +42,7 @@ pub(crate) struct Drive {
     run: Run,
     machine: Machine,
     working: HashMap<Key, Cancel>,
-    results: (Sender<(Key, Attempt)>, Receiver<(Key, Attempt)>),
+    results: (Sender<Told>, Receiver<Told>),
     /// Runs that were started for steps of this one, as far as is known here.
     children: HashSet<String>,
     /// The status that was written.
@@ -71,12 +79,14 @@ impl Drive {
     pub(crate) fn open(inner: &Arc<Inner>, run: Run) -> Result<Drive> {
         let machine = replayed(inner, run.id(), &run.entries()?)?;
         let status = machine.status().as_str().to_owned();
+        let results = channel();
+        inner.listen(run.id(), Some(results.0.clone()));
         Ok(Drive {
             inner: Arc::clone(inner),
             run,
             machine,
             working: HashMap::new(),
-            results: channel(),
+            results,
             children: HashSet::new(),
             status,
         })
@@ -117,6 +127,16 @@ impl Drive {
 
     /// Goes on as far as it goes without waiting long. Errors: those of the store; the journal has what happened.
     pub(crate) fn go(mut self) -> Result<()> {
+        let gone = self.go_on();
+        self.inner.listen(self.run.id(), None);
+        // Whatever is still being done here is not this run's any more.
+        self.working.values().for_each(Cancel::cancel);
+        let let_go = self.run.finish();
+        self.inner.moved();
+        gone.and(let_go)
+    }
+
+    fn go_on(&mut self) -> Result<()> {
         self.take_over();
         loop {
             self.hear()?;
@@ -126,8 +146,7 @@ impl Drive {
             self.stop_what_ended();
             if let Some(outcome) = self.machine.state.ended.clone() {
                 self.tell(&outcome);
-                self.inner.moved();
-                return self.run.finish();
+                return Ok(());
             }
             if self.waits_for_unknown() {
                 continue;
@@ -143,8 +162,7 @@ impl Drive {
                     _ => {
                         // What it waits for is written beside it; a letter that came meanwhile keeps it.
                         if self.rest()? {
-                            self.inner.moved();
-                            return self.run.finish();
+                            return Ok(());
                         }
                         continue;
                     }
@@ -169,7 +187,8 @@ impl Drive {
         };
         let mut all = vec![first];
         all.extend(self.results.1.try_iter());
-        for (key, result) in all {
+        for told in all {
+            let Told::Done(key, result) = told else { continue };
             self.working.remove(&key);
             let (undo, place, visit, attempt) = key;
             match undo {
@@ -262,11 +281,11 @@ impl Drive {
         let spawned = std::thread::Builder::new().name("quorate-step".to_owned()).spawn(move || {
             let done = job.run();
             // Whoever asked may not wait any more.
-            let _ = results.send((key, done));
+            let _ = results.send(Told::Done(key, done));
         });
         if let Err(error) = spawned {
             let failed = Err((Code::Io.as_str().to_owned(), format!("no thread could be started: {error}")));
-            let _ = self.results.0.send((key, failed));
+            let _ = self.results.0.send(Told::Done(key, failed));
         }
     }
 
@@ -349,7 +368,10 @@ impl Drive {
         match started {
             Ok(_) => Ok(None),
             Err(error) => Ok(Some(Outcome::Failed {
-                code: error.code().as_str().to_owned(),
+                code: match error.code() {
+                    Code::UnknownId => "workflow_unknown".to_owned(),
+                    code => code.as_str().to_owned(),
+                },
                 message: error.message().to_owned(),
                 step: None,
                 cause: None,

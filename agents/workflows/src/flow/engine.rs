@@ -3,30 +3,32 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quorate_agents::AgentRegistry;
 use quorate_core::{Code, Error, Result};
 use quorate_runtime::Runtime;
 use quorate_state::{Enqueued, StateStore};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::breaker::Breakers;
-use super::drive::{Drive, Queueing, new_run, spec_of};
+use super::drive::{Queueing, Told, new_run, spec_of};
 use super::expr::Template;
 use super::fact::{Fact, Spec, Status};
+use super::files::Files;
 use super::form::{COMMON, KINDS};
 use super::handle::WorkflowRun;
 use super::library::{Definition, Known, Library, load};
+use super::options::{EngineOptions, StartOptions};
 use super::plan::{Plan, is_name};
 use super::problem::Problem;
 use super::review::{Review, listed};
 use super::schema;
-use super::source::Files;
 use super::state::Names;
 use super::tools::{Clock, HostTool, SystemClock};
+use super::worker::dispatch;
 
 /// What journals of workflows are called in the store.
 pub(crate) const KIND: &str = "workflow";
@@ -34,51 +36,8 @@ pub(crate) const KIND: &str = "workflow";
 pub(crate) const REVIEWS: &str = "workflow.review";
 /// Where definitions are kept, by hash.
 const DEFINITIONS: &str = "workflow.definition";
-/// How often work of other processes is looked for.
-const LOOK: Duration = Duration::from_millis(25);
 /// How many definitions of runs are kept ready.
 const MAX_PLANS: usize = 256;
-
-/// What an engine is made of.
-#[derive(Clone, Default)]
-pub struct EngineOptions {
-    /// The experts that answer; `None`: only tools, people and signals.
-    pub runtime: Option<Runtime>,
-    /// Where experts are looked for by what a step requires.
-    pub registry: Option<AgentRegistry>,
-    /// What steps may have done.
-    pub tools: Vec<Arc<dyn HostTool>>,
-    /// What time it is; `None`: the computer's clock.
-    pub clock: Option<Arc<dyn Clock>>,
-    /// On whose behalf: runs of other tenants do not exist for it.
-    pub tenant: Option<String>,
-    /// How many runs go on here at once; 0: none, and somebody else works on them. Default 8.
-    pub concurrency: Option<usize>,
-    /// The queues whose runs go on here; `None`: all.
-    pub queues: Option<Vec<String>>,
-}
-
-/// How a run is started.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StartOptions {
-    /// Its id; `None`: one is made.
-    pub id: Option<String>,
-    /// The version of the workflow; `None`: the newest.
-    pub version: Option<String>,
-    /// Higher goes first; `None`: as the workflow says, and else 0.
-    pub priority: Option<i64>,
-    /// Of those who start a run with the same word, one does; the others are given that run.
-    pub dedup: Option<String>,
-    /// When it has to be over, in seconds since 1970.
-    pub deadline: Option<f64>,
-    /// Who starts it.
-    pub starter: Option<String>,
-    /// Whether stand-ins take the place of the world: stated answers, the extractive model, scripted reviews.
-    pub offline: bool,
-    /// Of an offline run: what stands in in the place of what the workflow states, by step; of a list, the first time the first, and so on.
-    pub stand_ins: BTreeMap<String, Value>,
-}
 
 /// Workflows that run. Cheap to clone; it can be used from many threads. It works until [`Engine::close`], or until its last
 /// clone and the last handle of a run of it are gone.
@@ -111,7 +70,7 @@ pub struct StartOptions {
 pub struct Engine(Arc<Hold>);
 
 /// The engine as its holders have it: with the last one, the work ends.
-struct Hold(Arc<Inner>);
+pub(crate) struct Hold(pub(crate) Arc<Inner>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -132,7 +91,7 @@ pub(crate) struct Inner {
     plans: Mutex<HashMap<String, Arc<Plan>>>,
     draining: AtomicBool,
     closed: AtomicBool,
-    active: AtomicUsize,
+    pub(crate) active: AtomicUsize,
     workers: AtomicUsize,
     /// Counts what has moved, for those who wait here.
     moves: Mutex<u64>,
@@ -140,6 +99,8 @@ pub(crate) struct Inner {
     /// What went wrong in going on with a run, the newest last.
     faults: Mutex<Vec<(String, String)>>,
     pub(crate) breakers: Breakers,
+    /// Who goes on with which run here.
+    listeners: Mutex<HashMap<String, Sender<Told>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -149,6 +110,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Inner {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire) || self.closed.load(Ordering::Acquire)
+    }
+
+    /// Who is told that a letter may have come; none any more.
+    pub(crate) fn listen(&self, run: &str, who: Option<Sender<Told>>) {
+        match who {
+            Some(who) => drop(lock(&self.listeners).insert(run.to_owned(), who)),
+            None => drop(lock(&self.listeners).remove(run)),
+        }
+    }
+
+    /// Tells whoever goes on with a run here that a letter has come, and everybody that there is work.
+    pub(crate) fn nudge(&self, run: &str) {
+        if let Some(who) = lock(&self.listeners).get(run) {
+            // It may have ended just now.
+            let _ = who.send(Told::Letter);
+        }
+        self.moved();
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Vec<(String, String)>> {
+        lock(&self.faults)
     }
 
     /// Wakes those who wait for a run, or for work.
@@ -355,6 +337,7 @@ impl Engine {
             wakes: Condvar::new(),
             faults: Mutex::default(),
             breakers: Breakers::default(),
+            listeners: Mutex::default(),
         });
         let engine = Engine(Arc::new(Hold(inner)));
         let concurrency = options.concurrency.unwrap_or(8);
@@ -519,7 +502,7 @@ impl Engine {
             options.dedup.as_deref(),
             options.priority,
         )? {
-            Enqueued::New(id) => Ok(WorkflowRun::new(Arc::clone(inner), id)),
+            Enqueued::New(id) => Ok(WorkflowRun::new(&self.0, id)),
             Enqueued::Known(row) => {
                 let before = spec_of(&row.id, &inner.store.entries(inner.tenant.as_deref(), &row.id, 1)?)?;
                 if before.workflow != asked || before.input != wanted {
@@ -533,7 +516,7 @@ impl Engine {
                         ),
                     ));
                 }
-                Ok(WorkflowRun::new(Arc::clone(inner), row.id))
+                Ok(WorkflowRun::new(&self.0, row.id))
             }
         }
     }
@@ -544,7 +527,7 @@ impl Engine {
         if row.kind != KIND {
             return Err(Error::new(Code::UnknownId, format!("the run '{id}' is no workflow's")));
         }
-        Ok(WorkflowRun::new(Arc::clone(self.inner()), row.id))
+        Ok(WorkflowRun::new(&self.0, row.id))
     }
 
     /// The runs, the oldest first; those with a status. Errors: those of the store.
@@ -552,18 +535,18 @@ impl Engine {
         let rows = self.inner().store.runs(self.inner().tenant.as_deref(), None)?;
         let rows = rows.into_iter().filter(|row| row.kind == KIND);
         let rows = rows.filter(|row| status.is_none_or(|status| Status::of(&row.status) == Some(status)));
-        Ok(rows.map(|row| WorkflowRun::new(Arc::clone(self.inner()), row.id)).collect())
+        Ok(rows.map(|row| WorkflowRun::new(&self.0, row.id)).collect())
     }
 
     /// The reviews that are open, the oldest run first; of a role, of a run. Errors: `unknown_id` for the run; those of the store.
     pub fn reviews(&self, role: Option<&str>, run: Option<&str>) -> Result<Vec<Review>> {
-        listed(self.inner(), role, run)
+        listed(&self.0, role, run)
     }
 
     /// A review that is open, by its id. Errors: `unknown_id`.
     pub fn review(&self, id: &str) -> Result<Review> {
         let run = id.rsplitn(3, '.').nth(2).unwrap_or_default();
-        let all = match listed(self.inner(), None, Some(run)) {
+        let all = match listed(&self.0, None, Some(run)) {
             Err(error) if error.code() == Code::UnknownId => Vec::new(),
             other => other?,
         };
@@ -594,83 +577,5 @@ impl Engine {
     /// read. Such a run stays as it is, and is tried again.
     pub fn faults(&self) -> Vec<(String, String)> {
         lock(&self.inner().faults).clone()
-    }
-}
-
-/// Goes on with what is due, until the engine is drained or closed.
-fn dispatch(inner: &Arc<Inner>, queues: Option<&[String]>, concurrency: usize) {
-    let queues: Option<Vec<&str>> = queues.map(|queues| queues.iter().map(String::as_str).collect());
-    let mine = Arc::new(AtomicUsize::new(0));
-    // Runs that could not be gone on with are left alone for a while.
-    let resting: Arc<Mutex<HashMap<String, (Instant, u32)>>> = Arc::default();
-    while !inner.is_draining() {
-        let seen = inner.moves();
-        let free = concurrency.saturating_sub(mine.load(Ordering::Acquire));
-        if free > 0 {
-            match inner.store.claim(inner.tenant.as_deref(), KIND, queues.as_deref(), inner.clock.now(), free)
-            {
-                Ok(runs) => {
-                    let busy = !runs.is_empty();
-                    for run in runs {
-                        let rests =
-                            lock(&resting).get(run.id()).is_some_and(|(until, _)| *until > Instant::now());
-                        if !rests {
-                            go_on(inner, run, &mine, &resting);
-                        }
-                    }
-                    if busy {
-                        std::thread::yield_now();
-                    }
-                }
-                Err(error) => fault(inner, "", &error),
-            }
-        }
-        inner.wait_moved(seen, LOOK);
-    }
-}
-
-fn fault(inner: &Inner, run: &str, error: &Error) {
-    let mut faults = lock(&inner.faults);
-    if faults.len() >= 100 {
-        faults.remove(0);
-    }
-    faults.push((run.to_owned(), error.to_string()));
-}
-
-fn go_on(
-    inner: &Arc<Inner>,
-    run: quorate_state::Run,
-    mine: &Arc<AtomicUsize>,
-    resting: &Arc<Mutex<HashMap<String, (Instant, u32)>>>,
-) {
-    let id = run.id().to_owned();
-    mine.fetch_add(1, Ordering::AcqRel);
-    inner.active.fetch_add(1, Ordering::AcqRel);
-    let (worker, counted, rests) = (Arc::clone(inner), Arc::clone(mine), Arc::clone(resting));
-    let name = id.clone();
-    let spawned = std::thread::Builder::new().name("quorate-run".to_owned()).spawn(move || {
-        let gone = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            Drive::open(&worker, run).and_then(Drive::go)
-        }));
-        let gone =
-            gone.unwrap_or_else(|_| Err(Error::new(Code::Internal, "going on with a run has panicked")));
-        match gone {
-            Ok(()) => drop(lock(&rests).remove(&name)),
-            Err(error) => {
-                fault(&worker, &name, &error);
-                let mut rests = lock(&rests);
-                let times = rests.get(&name).map_or(0, |(_, times)| *times) + 1;
-                let wait = Duration::from_millis(100 << times.min(8));
-                rests.insert(name, (Instant::now() + wait, times));
-            }
-        }
-        counted.fetch_sub(1, Ordering::AcqRel);
-        worker.active.fetch_sub(1, Ordering::AcqRel);
-        worker.moved();
-    });
-    if let Err(error) = spawned {
-        mine.fetch_sub(1, Ordering::AcqRel);
-        inner.active.fetch_sub(1, Ordering::AcqRel);
-        fault(inner, &id, &Error::new(Code::Io, format!("no thread could be started: {error}")));
     }
 }

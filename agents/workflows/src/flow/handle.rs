@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::drive::{commit, replayed, spec_of, step};
-use super::engine::Inner;
+use super::engine::{Hold, Inner};
 use super::fact::{Fact, Outcome, Spec, Status, Waiting};
 use super::library::Definition;
 use super::machine::{Event, Machine};
@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct WorkflowRun {
     inner: Arc<Inner>,
+    /// The engine works as long as somebody has a run of it.
+    hold: Arc<Hold>,
     id: String,
 }
 
@@ -87,8 +89,8 @@ impl From<Entry> for JournalEntry {
 }
 
 impl WorkflowRun {
-    pub(crate) fn new(inner: Arc<Inner>, id: String) -> WorkflowRun {
-        WorkflowRun { inner, id }
+    pub(crate) fn new(hold: &Arc<Hold>, id: String) -> WorkflowRun {
+        WorkflowRun { inner: Arc::clone(&hold.0), hold: Arc::clone(hold), id }
     }
 
     /// Its id.
@@ -208,7 +210,7 @@ impl WorkflowRun {
                 return Err(Error::new(Code::RunConflict, message));
             }
         };
-        self.inner.moved();
+        self.inner.nudge(&self.id);
         self.heard(number, before + 1)
     }
 
@@ -278,7 +280,7 @@ impl WorkflowRun {
         let named = id.map(|id| format!("signal/{id}"));
         match self.inner.store.post(self.tenant(), &self.id, "signal", &letter, named.as_deref())? {
             Posted::New(_) | Posted::Known => {
-                self.inner.moved();
+                self.inner.nudge(&self.id);
                 Ok(())
             }
             Posted::Ended => {
@@ -400,7 +402,7 @@ impl WorkflowRun {
         let definition =
             Definition { rendered: Arc::new(rendered.unwrap_or_default()), plan: Arc::clone(plan) };
         let id = self.inner.fork(&definition, spec, facts)?;
-        Ok(WorkflowRun::new(Arc::clone(&self.inner), id))
+        Ok(WorkflowRun::new(&self.hold, id))
     }
 
     /// A diagram of its steps with how far each is, in the language of mermaid.js. Errors: those of the store.

@@ -8,11 +8,12 @@ use quorate_core::{Code, Error, Result};
 use semver::Version;
 use serde_json::Value;
 
+use super::files::Files;
 use super::form::KINDS;
 use super::plan::{Plan, Work, hash_of};
 use super::problem::Problem;
 use super::schema::{self, Fault};
-use super::source::{Files, Kind, Reader, kind_of, text};
+use super::source::{Kind, Reader, kind_of, text};
 use super::templates::shipped;
 
 /// A definition that can be run: its rendered form and what follows from it.

@@ -35,6 +35,12 @@ pub(crate) struct Job {
 impl Job {
     /// Does it; what the host's code panics at is a failure of the step.
     pub(crate) fn run(self) -> Attempt {
+        let expert = matches!(self.plan.steps[self.step].work, Work::Agent { .. } | Work::Panel { .. });
+        if expert && !self.undo && !self.offline && self.inner.runtime.is_none() {
+            let message =
+                "the engine has no runtime, so that no expert can answer; give it one, and retry the step";
+            return Err(("runtime_missing".to_owned(), message.to_owned()));
+        }
         let done = catch_unwind(AssertUnwindSafe(|| self.attempt()));
         match done {
             Ok(Ok(output)) => Ok(output),

@@ -6,7 +6,7 @@ use quorate_core::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::engine::{Inner, REVIEWS};
+use super::engine::{Hold, REVIEWS};
 use super::fact::{Fact, Waiting};
 use super::handle::WorkflowRun;
 use super::state::Phase;
@@ -52,14 +52,15 @@ impl std::fmt::Debug for Review {
     }
 }
 
-pub(crate) fn listed(inner: &Arc<Inner>, role: Option<&str>, run: Option<&str>) -> Result<Vec<Review>> {
+pub(crate) fn listed(hold: &Arc<Hold>, role: Option<&str>, run: Option<&str>) -> Result<Vec<Review>> {
+    let inner = &hold.0;
     let found = inner.store.listed(inner.tenant.as_deref(), REVIEWS, role, run)?;
     let mut reviews = Vec::with_capacity(found.len());
     for one in found {
         let Fact::StepWaits { step, wait: Waiting::Review(asked), .. } = Fact::of(&one.entry)? else {
             continue;
         };
-        let run = WorkflowRun::new(Arc::clone(inner), one.run_id.clone());
+        let run = WorkflowRun::new(hold, one.run_id.clone());
         // Claims, votes and escalations stand in later entries.
         let machine = run.machine()?;
         let Some(i) = machine.plan.find(&step) else { continue };

@@ -59,6 +59,8 @@ pub(crate) struct StepState {
     pub(crate) attempt: u32,
     /// Of them, those before somebody had it tried again.
     pub(crate) before: u32,
+    /// How often somebody had to take this attempt over.
+    pub(crate) crashes: u32,
     pub(crate) output: Value,
     /// What the visit before came to.
     pub(crate) last: Value,
@@ -253,11 +255,15 @@ impl State {
                 state.args = args.clone();
                 state.key.clone_from(key);
                 state.until = *until;
+                state.crashes = 0;
                 state.retry_at = None;
                 state.began = state.began.or(Some(time));
                 self.any_began = true;
             }
-            Fact::StepResumed { until, .. } => state.until = *until,
+            Fact::StepResumed { until, .. } => {
+                state.until = *until;
+                state.crashes += 1;
+            }
             Fact::StepWaits { wait, .. } => {
                 state.phase = Phase::Waiting;
                 state.wait = Some(wait.clone());

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use super::files::Files;
 use super::library::{Definition, Library, load};
-use super::source::Files;
 
 /// A workflow that comes with the library: every engine knows it, and it runs offline as it is.
 #[derive(Clone, Debug)]

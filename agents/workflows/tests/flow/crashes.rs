@@ -101,6 +101,17 @@ fn in_another_process() {
             }
             engine.close().unwrap();
         }
+        "deadly" => {
+            let store = StateStore::open(folder.join("store")).unwrap();
+            // SAFETY: raises a signal against this process alone.
+            let tool =
+                FnTool::new("t", |_, _| Ok(json!(unsafe { libc::kill(libc::getpid(), libc::SIGKILL) })));
+            let options = EngineOptions { tools: vec![Arc::new(tool)], ..EngineOptions::default() };
+            let engine = Engine::new(store, options).unwrap();
+            engine.add(&flow("steps: {a: {integration: {tool: t}}}")).unwrap();
+            let run = one(&engine);
+            run.wait_for(MOST, |status| status == Status::Blocked).unwrap();
+        }
         other => panic!("{other}"),
     }
 }
@@ -400,4 +411,36 @@ fn slots_and_priorities_hold_over_workers() {
     for engine in [first, second] {
         engine.close().unwrap();
     }
+}
+
+#[test]
+fn a_step_that_kills_its_process_is_blocked_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let killed = (0..20).take_while(|_| !other("deadly", folder.path(), 0).wait().unwrap().success()).count();
+    assert_eq!(killed, 6, "the first time, and five times more");
+    let engine = engine(folder.path(), 0);
+    let run = engine.get("r").unwrap();
+    assert_eq!(run.status().unwrap(), Status::Blocked);
+    assert_eq!(crate::support::step(&run, "a").code.as_deref(), Some("crash_loop"));
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_told_and_left_as_it_is() {
+    let store = StateStore::memory();
+    let engine = Engine::new(store.clone(), EngineOptions::default()).unwrap();
+    let place = quorate_state::Work { queue: "default", priority: 0, slot: None, at: 0.0 };
+    let new = quorate_state::NewRun { id: Some("odd"), kind: "workflow", title: "t", ..Default::default() };
+    let entry = quorate_state::Entry::new(1, "started", json!({"workflow": "w"}));
+    store.enqueue(&new, &[entry], "running", &place).unwrap();
+    let patience = Instant::now();
+    while engine.faults().is_empty() {
+        assert!(patience.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(engine.faults()[0].1.contains("corrupt"), "{:?}", engine.faults());
+    assert_eq!(code(engine.get("odd").unwrap().steps()), "corrupt");
+    assert_eq!(store.entries(None, "odd", 1).unwrap().len(), 1);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(engine.faults().len(), 1, "it is not tried again and again");
+    engine.close().unwrap();
 }

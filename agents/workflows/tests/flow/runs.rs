@@ -501,3 +501,29 @@ fn hosts_add_kinds_of_steps() {
     let taken = quorate_workflows::flow::FnTool::new("wait", |_, _| Ok(Value::Null));
     assert_eq!(code(rig.engine.step_type(std::sync::Arc::new(taken), None)), "invalid_argument");
 }
+
+#[test]
+fn what_an_engine_lacks_blocks_the_run_and_says_why() {
+    let rig = rig();
+    let run = rig.start("steps: {a: {agent_task: {prompt: Why?}}, b: {workflow: {id: no.such}}}", json!({}));
+    is(&run, Status::Blocked);
+    let why = |id: &str| step(&run, id).code.unwrap();
+    assert_eq!((why("a").as_str(), why("b").as_str()), ("runtime_missing", "workflow_unknown"));
+    rig.engine
+        .add("apiVersion: quorate/v1\nkind: Workflow\nid: no.such\nversion: 1.0.0\nsteps: {x: {wait: {for: 0s}}}\n")
+        .unwrap();
+    run.retry(Some("b")).unwrap();
+    run.skip("a").unwrap();
+    is(&run, Status::Completed);
+}
+
+#[test]
+fn the_work_goes_on_as_long_as_somebody_has_a_run_of_it() {
+    let rig = rig();
+    let run =
+        rig.start("steps: {a: {wait: {signal: s}}, b: {needs: [a], integration: {tool: t.ok}}}", json!({}));
+    until(&run, "a", "waiting");
+    drop(rig.engine);
+    run.signal("s", json!(1), None).unwrap();
+    is(&run, Status::Completed);
+}

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::flow::fact::Spec;
 use crate::flow::library::Definition;
+use crate::flow::plan::PlanThen;
 
 /// Chance that is the same for the same seed (SplitMix64, Steele et al. 2014).
 struct Chance(u64);

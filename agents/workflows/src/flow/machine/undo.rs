@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Attempt, Machine, Moment, is_worth, wait};
+use super::ends::{is_worth, wait};
+use super::{Attempt, Machine, Moment};
 use crate::flow::fact::{Fact, Outcome};
 use crate::flow::state::{Names, Phase};
 
