@@ -15,6 +15,7 @@ pub use quorate_models as models;
 pub use quorate_rag as rag;
 pub use quorate_runtime as runtime;
 pub use quorate_state as state;
+pub use quorate_workflows as workflows;
 
 pub use quorate_core::embed::{
     CachedEmbedder, CallbackEmbedder, CrossEncoder, CrossEncoderOptions, Embed, Embedder, EmbedderOptions,
@@ -38,4 +39,6 @@ mod book {
     struct Filters;
     #[doc = include_str!("../docs/models-local.md")]
     struct ModelsLocal;
+    #[doc = include_str!("../docs/workflows.md")]
+    struct Workflows;
 }

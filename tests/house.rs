@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CRATES: [&str; 13] = [
+const CRATES: [&str; 14] = [
     "src",
     "core",
     "rag",
@@ -14,6 +14,7 @@ const CRATES: [&str; 13] = [
     "agents/models",
     "agents/state",
     "agents/runtime",
+    "agents/workflows",
     "agents/mcp",
     "bindings",
     "bindings-python",
@@ -21,7 +22,7 @@ const CRATES: [&str; 13] = [
 ];
 
 /// Third-party names, and the only places that may speak them.
-const NAMES: [(&str, &[&str]); 12] = [
+const NAMES: [(&str, &[&str]); 13] = [
     ("candle_", &["core/src/embed/", "agents/models/src/local/"]),
     ("lancedb", &["rag/store/"]),
     ("lance", &["rag/store/"]),
@@ -32,6 +33,7 @@ const NAMES: [(&str, &[&str]); 12] = [
     ("rmcp", &["agents/mcp/"]),
     ("reqwest", &["core/src/http"]),
     ("rusqlite", &["agents/state/"]),
+    ("cel", &["agents/workflows/src/flow/"]),
     ("pyo3", &["bindings-python/"]),
     ("napi", &["bindings-node/"]),
 ];
@@ -55,7 +57,7 @@ const UNSAFE: [&str; 14] = [
 ];
 
 /// Which crates of the house each crate may build on.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("core", &[]),
     ("consensus", &["quorate-core"]),
     ("rag", &["quorate-core", "quorate-store"]),
@@ -68,6 +70,10 @@ const LAYERS: [(&str, &[&str]); 10] = [
         &["quorate-core", "quorate-consensus", "quorate-agents", "quorate-models", "quorate-state"],
     ),
     // The models are those of its tests.
+    (
+        "agents/workflows",
+        &["quorate-core", "quorate-agents", "quorate-runtime", "quorate-state", "quorate-models"],
+    ),
     ("agents/mcp", &["quorate-core", "quorate-runtime", "quorate-models"]),
     (
         "bindings",

@@ -2,7 +2,7 @@
 
 use quorate_core::{Code, Error, Result, shorten};
 
-use crate::{Entry, FINAL, INTERRUPTED, NewRun};
+use crate::{Advance, Entry, FINAL, INTERRUPTED, NewRun, Wake, Work};
 
 /// The longest name (id, kind, status, key, space, tenant), in bytes.
 const MAX_NAME_BYTES: usize = 512;
@@ -75,6 +75,47 @@ pub(crate) fn entries(given: &[Entry]) -> Result<()> {
         Some(pair) => Err(does_not_follow(pair[1].seq, pair[0].seq)),
         None => Ok(()),
     }
+}
+
+/// Errors: `invalid_argument`, `not_finite`, `too_large`.
+pub(crate) fn work(given: &Work<'_>) -> Result<()> {
+    name("the queue", given.queue)?;
+    if let Some((key, slots)) = given.slot {
+        name("the key of a slot", key)?;
+        if slots == 0 {
+            return Err(Error::invalid(format!("'{}' has 0 slots; give 1 or more", shorten(key))));
+        }
+    }
+    time("a run is due at", given.at)
+}
+
+/// Errors: those of what it writes.
+pub(crate) fn advance(given: &Advance<'_>) -> Result<()> {
+    entries(given.entries)?;
+    status(given.status)?;
+    for listing in given.listings {
+        name("the space", listing.space)?;
+        name("the label", listing.label)?;
+    }
+    match given.wake {
+        Wake::At(at) => time("a run is due at", at),
+        Wake::Keep | Wake::Never => Ok(()),
+    }
+}
+
+fn time(what: &str, given: f64) -> Result<()> {
+    if given.is_finite() {
+        return Ok(());
+    }
+    Err(Error::new(Code::NotFinite, format!("{what} {given}; give seconds since 1970")))
+}
+
+/// The error of a run that is no work.
+pub(crate) fn no_work(id: &str) -> Error {
+    Error::invalid(format!(
+        "the run '{}' was begun, and not enqueued; it gets no letters",
+        shorten(id).escape_debug()
+    ))
 }
 
 /// The error of an entry that is not the one after `last`.

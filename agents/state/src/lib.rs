@@ -37,18 +37,20 @@ mod gate;
 mod memory;
 mod run;
 mod store;
+mod work;
 
 pub use entry::Entry;
 pub use run::{Begun, NewRun, Run, RunRow};
 pub use store::StateStore;
+pub use work::{Advance, Enqueued, Letter, Listed, Listing, Posted, Wake, Work};
 
 /// The largest data of an entry, or value, that stands in the database itself, in bytes of JSON (64 KiB). What is larger
 /// has a file of its own.
 pub const MAX_INLINE_BYTES: usize = 64 << 10;
 
 /// Statuses of a run that has ended. Any other status is one of a run that somebody may go on with.
-pub const FINAL: [&str; 7] =
-    ["done", "partial", "cancelled", "refused", "abstained", "no_consensus", "failed"];
+pub const FINAL: [&str; 8] =
+    ["done", "partial", "cancelled", "refused", "abstained", "no_consensus", "failed", "completed"];
 
 /// The status of a run that a holder is going on with.
 pub const RUNNING: &str = "running";

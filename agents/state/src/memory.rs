@@ -1,6 +1,6 @@
 //! How is state kept that need not survive the process?
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,10 @@ use serde_json::Value;
 
 use crate::entry::now;
 use crate::run::Held;
-use crate::{Begun, Entry, INTERRUPTED, NewRun, RUNNING, Run, RunRow, check, disk};
+use crate::{
+    Advance, Begun, Enqueued, Entry, INTERRUPTED, Letter, Listed, NewRun, Posted, RUNNING, Run, RunRow, Wake,
+    Work, check, disk,
+};
 
 /// How many runs that have ended are known.
 const MAX_FINISHED: usize = 1_000;
@@ -48,6 +51,19 @@ struct Inner {
     lease: Option<u64>,
     leases: u64,
     deleted: bool,
+    work: Option<Queued>,
+}
+
+/// How a run stands in a queue.
+struct Queued {
+    queue: String,
+    priority: i64,
+    slot: Option<(String, u32)>,
+    wake: Option<f64>,
+    letters: Vec<Letter>,
+    names: HashSet<String>,
+    /// Space, entry, label.
+    listed: BTreeMap<(String, u64), String>,
 }
 
 /// Nothing panics while it holds a lock here, and a fork waits for whoever has one (see `gate`).
@@ -139,7 +155,8 @@ impl Memory {
             updated: created,
             entries: 0,
         };
-        let inner = Inner { row, entries: entries.to_vec(), lease: None, leases: 0, deleted: false };
+        let inner =
+            Inner { row, entries: entries.to_vec(), lease: None, leases: 0, deleted: false, work: None };
         let cancelled = AtomicBool::new(false);
         let journal = Arc::new(Journal { number, id: id.clone(), cancelled, inner: Mutex::new(inner) });
         tables.ids.insert((scope, id), number);
@@ -148,6 +165,141 @@ impl Memory {
         }
         tables.runs.insert(number, Arc::clone(&journal));
         Ok(Begun::New(Run(Held::Memory(Journal::lease(&journal, self)?))))
+    }
+
+    pub(crate) fn enqueue(
+        self: &Arc<Self>,
+        new: &NewRun<'_>,
+        entries: &[Entry],
+        status: &str,
+        work: &Work<'_>,
+    ) -> Result<Enqueued> {
+        match self.begin(new, entries)? {
+            Begun::Known(row) => Ok(Enqueued::Known(row)),
+            Begun::New(run) => {
+                let id = run.id().to_owned();
+                let journal = Arc::clone(lock(&self.0).find(new.tenant, &id)?);
+                let mut inner = lock(&journal.inner);
+                status.clone_into(&mut inner.row.status);
+                inner.work = Some(Queued {
+                    queue: work.queue.to_owned(),
+                    priority: work.priority,
+                    slot: work.slot.map(|(key, slots)| (key.to_owned(), slots)),
+                    wake: Some(work.at),
+                    letters: Vec::new(),
+                    names: HashSet::new(),
+                    listed: BTreeMap::new(),
+                });
+                drop(inner);
+                drop(run);
+                Ok(Enqueued::New(id))
+            }
+        }
+    }
+
+    pub(crate) fn claim(
+        self: &Arc<Self>,
+        tenant: Option<&str>,
+        kind: &str,
+        queues: Option<&[&str]>,
+        now: f64,
+        most: usize,
+    ) -> Vec<Run> {
+        let mut tables = lock(&self.0);
+        let mut due: Vec<(std::cmp::Reverse<i64>, u64)> = Vec::new();
+        let mut taken: HashMap<String, u32> = HashMap::new();
+        for (number, journal) in &tables.runs {
+            let inner = lock(&journal.inner);
+            let Some(work) = &inner.work else { continue };
+            if inner.row.kind != kind || inner.row.tenant.as_deref() != tenant {
+                continue;
+            }
+            if let (Some((key, _)), Some(_)) = (&work.slot, inner.lease) {
+                *taken.entry(key.clone()).or_default() += 1;
+            }
+            let here = queues.is_none_or(|queues| queues.contains(&work.queue.as_str()));
+            let free = inner.lease.is_none() && !check::is_final(&inner.row.status);
+            if here && free && work.wake.is_some_and(|wake| wake <= now) {
+                due.push((std::cmp::Reverse(work.priority), *number));
+            }
+        }
+        due.sort_unstable();
+        let mut claimed = Vec::new();
+        for (_, number) in due {
+            if claimed.len() == most {
+                break;
+            }
+            let Some(journal) = tables.runs.get(&number).map(Arc::clone) else { continue };
+            let slot = lock(&journal.inner).work.as_ref().and_then(|work| work.slot.clone());
+            if let Some((key, slots)) = slot {
+                let held = taken.entry(key).or_default();
+                if *held >= slots {
+                    continue;
+                }
+                *held += 1;
+            }
+            if let Ok(run) = Journal::lease(&journal, self) {
+                tables.finished.retain(|finished| *finished != number);
+                claimed.push(Run(Held::Memory(run)));
+            }
+        }
+        claimed
+    }
+
+    pub(crate) fn post(
+        &self,
+        tenant: Option<&str>,
+        run: &str,
+        kind: &str,
+        data: &Value,
+        name: Option<&str>,
+    ) -> Result<Posted> {
+        let journal = Arc::clone(lock(&self.0).find(tenant, run)?);
+        let mut inner = lock(&journal.inner);
+        let ended = check::is_final(&inner.row.status);
+        let Some(work) = &mut inner.work else { return Err(check::no_work(run)) };
+        if name.is_some_and(|name| work.names.contains(name)) {
+            return Ok(Posted::Known);
+        }
+        if ended {
+            return Ok(Posted::Ended);
+        }
+        work.names.extend(name.map(str::to_owned));
+        let number = work.letters.len() as u64 + 1;
+        work.letters.push(Letter { number, time: now(), kind: kind.to_owned(), data: data.clone() });
+        work.wake = Some(work.wake.unwrap_or(0.0).min(0.0));
+        Ok(Posted::New(number))
+    }
+
+    pub(crate) fn listed(
+        &self,
+        tenant: Option<&str>,
+        space: &str,
+        label: Option<&str>,
+        run: Option<&str>,
+    ) -> Result<Vec<Listed>> {
+        let journals: Vec<Arc<Journal>> = match run {
+            Some(id) => vec![Arc::clone(lock(&self.0).find(tenant, id)?)],
+            None => lock(&self.0).runs.values().cloned().collect(),
+        };
+        let mut listed = Vec::new();
+        for journal in journals {
+            let inner = lock(&journal.inner);
+            let Some(work) = inner.work.as_ref().filter(|_| inner.row.tenant.as_deref() == tenant) else {
+                continue;
+            };
+            for ((_, seq), _) in work
+                .listed
+                .iter()
+                .filter(|((of, _), under)| of == space && label.is_none_or(|label| under.as_str() == label))
+            {
+                let at = usize::try_from(seq - 1).unwrap_or(usize::MAX);
+                if let Some(entry) = inner.entries.get(at) {
+                    listed.push(Listed { run_id: journal.id.clone(), entry: entry.clone() });
+                }
+            }
+        }
+        Ok(listed)
     }
 
     pub(crate) fn keyed(&self, tenant: Option<&str>, kind: &str, key: &str) -> Option<RunRow> {
@@ -248,7 +400,10 @@ impl MemoryRun {
     pub(crate) fn append(&self, entries: &[Entry], status: Option<&str>) -> Result<()> {
         check::entries(entries)?;
         check::status(status)?;
-        let mut inner = lock(&self.journal.inner);
+        self.append_to(&mut lock(&self.journal.inner), entries, status)
+    }
+
+    fn append_to(&self, inner: &mut Inner, entries: &[Entry], status: Option<&str>) -> Result<()> {
         if inner.lease != Some(self.lease) || inner.deleted {
             return Err(check::lost(&self.journal.id));
         }
@@ -264,6 +419,44 @@ impl MemoryRun {
             status.clone_into(&mut inner.row.status);
         }
         Ok(())
+    }
+
+    pub(crate) fn advance(&self, step: &Advance<'_>) -> Result<bool> {
+        check::advance(step)?;
+        let mut inner = lock(&self.journal.inner);
+        self.append_to(&mut inner, &[], None)?;
+        match &inner.work {
+            None => return Err(check::no_work(&self.journal.id)),
+            Some(work) if work.letters.len() as u64 > step.read => return Ok(false),
+            Some(_) => {}
+        }
+        self.append_to(&mut inner, step.entries, step.status)?;
+        let ended = step.status.is_some_and(check::is_final);
+        if let Some(work) = &mut inner.work {
+            match step.wake {
+                _ if ended => work.wake = None,
+                Wake::Keep => {}
+                Wake::At(at) => work.wake = Some(at),
+                Wake::Never => work.wake = None,
+            }
+            for one in step.listings {
+                let at = (one.space.to_owned(), one.seq);
+                match one.listed {
+                    true => drop(work.listed.insert(at, one.label.to_owned())),
+                    false => drop(work.listed.remove(&at)),
+                }
+            }
+            if ended {
+                work.listed.clear();
+            }
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn letters(&self, after: u64) -> Result<Vec<Letter>> {
+        let inner = lock(&self.journal.inner);
+        let letters = inner.work.iter().flat_map(|work| &work.letters);
+        Ok(letters.filter(|letter| letter.number > after).cloned().collect())
     }
 
     pub(crate) fn entries(&self) -> Result<Vec<Entry>> {

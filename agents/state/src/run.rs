@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::DiskRun;
 use crate::memory::MemoryRun;
-use crate::{Entry, gate};
+use crate::{Advance, Entry, Letter, gate};
 
 /// What a run is begun with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,6 +98,27 @@ impl Run {
         match &self.0 {
             Held::Disk(run) => run.append(entries, status),
             Held::Memory(run) => run.append(entries, status),
+        }
+    }
+
+    /// Writes a step of a run that was enqueued: entries, status, when somebody looks again, what is listed. It is on the disk
+    /// when this returns true; false: there are letters that were not read, and nothing was written.
+    ///
+    /// Errors: those of [`Run::append`]; `invalid_argument` for a run that was not enqueued.
+    pub fn advance(&self, step: &Advance<'_>) -> Result<bool> {
+        let _section = gate::enter()?;
+        match &self.0 {
+            Held::Disk(run) => run.advance(step),
+            Held::Memory(run) => run.advance(step),
+        }
+    }
+
+    /// The letters after number `after`, in their order. Errors: `unknown_id` when the run was deleted, `corrupt`, `io`.
+    pub fn letters(&self, after: u64) -> Result<Vec<Letter>> {
+        let _section = gate::enter()?;
+        match &self.0 {
+            Held::Disk(run) => run.letters(after),
+            Held::Memory(run) => run.letters(after),
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::disk::Disk;
 use crate::memory::Memory;
 use crate::run::Held;
-use crate::{Begun, Entry, NewRun, Run, RunRow, check, gate};
+use crate::{Begun, Enqueued, Entry, Listed, NewRun, Posted, Run, RunRow, Work, check, gate};
 
 /// Runs and small durable values, in a folder or in memory. Clones are the same store. It may be used from any thread,
 /// and in the children of a fork.
@@ -145,6 +145,87 @@ impl StateStore {
         match &self.0 {
             Place::Disk(disk) => disk.delete(tenant, id),
             Place::Memory(memory) => memory.delete(tenant, id),
+        }
+    }
+
+    /// Puts a run into a queue with its first entries, whose numbers begin at 1, in one transaction. Nobody holds it, and its
+    /// status is `status`. It is on the disk when this returns.
+    ///
+    /// Errors: those of [`StateStore::begin`].
+    pub fn enqueue(
+        &self,
+        new: &NewRun<'_>,
+        entries: &[Entry],
+        status: &str,
+        work: &Work<'_>,
+    ) -> Result<Enqueued> {
+        let _section = gate::enter()?;
+        check::new_run(new)?;
+        check::entries(entries)?;
+        check::status(Some(status))?;
+        check::work(work)?;
+        if let Some(first) = entries.first()
+            && first.seq != 1
+        {
+            return Err(check::does_not_follow(first.seq, 0));
+        }
+        match &self.0 {
+            Place::Disk(disk) => disk.enqueue(new, entries, status, work),
+            Place::Memory(memory) => memory.enqueue(new, entries, status, work),
+        }
+    }
+
+    /// Takes work of this kind that is due at `now` and that nobody holds, at most so much, the most urgent first; of the
+    /// named queues, or of any. Limits of slots hold whoever claims. Errors: `corrupt`, `io`, `locked`.
+    pub fn claim(
+        &self,
+        tenant: Option<&str>,
+        kind: &str,
+        queues: Option<&[&str]>,
+        now: f64,
+        most: usize,
+    ) -> Result<Vec<Run>> {
+        let _section = gate::enter()?;
+        match &self.0 {
+            Place::Disk(disk) => disk.claim(tenant, kind, queues, now, most),
+            Place::Memory(memory) => Ok(memory.claim(tenant, kind, queues, now, most)),
+        }
+    }
+
+    /// Posts a letter to a run that was enqueued, and makes it due. Of letters with one `name`, the first counts.
+    /// It is on the disk when this returns.
+    ///
+    /// Errors: `unknown_id`; `invalid_argument`, `too_large`; `locked`, `io`, `disk_full`.
+    pub fn post(
+        &self,
+        tenant: Option<&str>,
+        run: &str,
+        kind: &str,
+        data: &Value,
+        name: Option<&str>,
+    ) -> Result<Posted> {
+        let _section = gate::enter()?;
+        check::name("the kind of a letter", kind)?;
+        name.map_or(Ok(()), |name| check::name("the name of a letter", name))?;
+        match &self.0 {
+            Place::Disk(disk) => disk.post(tenant, run, kind, data, name),
+            Place::Memory(memory) => memory.post(tenant, run, kind, data, name),
+        }
+    }
+
+    /// The entries that are listed in a space, under a label or under any, the oldest run first; of one run or of all.
+    /// Errors: `unknown_id` for the run, `corrupt`, `io`.
+    pub fn listed(
+        &self,
+        tenant: Option<&str>,
+        space: &str,
+        label: Option<&str>,
+        run: Option<&str>,
+    ) -> Result<Vec<Listed>> {
+        let _section = gate::enter()?;
+        match &self.0 {
+            Place::Disk(disk) => disk.listed(tenant, space, label, run),
+            Place::Memory(memory) => memory.listed(tenant, space, label, run),
         }
     }
 

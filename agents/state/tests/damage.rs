@@ -44,9 +44,15 @@ fn a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     written(folder.path());
     let path = folder.path().join("state.db");
-    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1000").unwrap();
+    let version = |set: i64| {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let before: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        connection.execute_batch(&format!("PRAGMA user_version = {set}")).unwrap();
+        before
+    };
+    let ours = version(1000);
     is(StateStore::open(folder.path()), Code::FormatVersion);
-    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1").unwrap();
+    version(ours);
     let store = StateStore::open(folder.path()).unwrap();
     assert_eq!(store.entries(None, "r", 1).unwrap().len(), 201);
 }

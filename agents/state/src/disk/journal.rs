@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use quorate_core::{Code, Error, Result, forks};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 
-use super::local::{Holding, Lease, Local, lock};
-use super::payload::{self, Body};
-use super::{Disk, blank, checksum, digest, new_id};
+use super::local::{Lease, Local, lock};
+use super::payload;
+use super::row::{Found, ROW, Record, Stored, record, sum_of};
+use super::{Disk, blank, digest, new_id};
 use crate::entry::now;
 use crate::run::Held;
 use crate::{Begun, Entry, INTERRUPTED, NewRun, RUNNING, Run, RunRow, check};
@@ -17,11 +18,7 @@ use crate::{Begun, Entry, INTERRUPTED, NewRun, RUNNING, Run, RunRow, check};
 /// How often reading begins again when a payload was removed meanwhile.
 const ATTEMPTS: usize = 3;
 
-const ROW: &str =
-    "SELECT r.n, l.id, l.kind, l.tenant, l.title, l.parent, l.key, r.status, r.cancel, r.created,
-    r.updated, r.entries, r.fence, r.holder, r.machine, r.beat FROM runs r JOIN labels l ON l.n = r.n";
-
-fn name_of(tenant: Option<&str>, id: &str) -> [u8; 16] {
+pub(super) fn name_of(tenant: Option<&str>, id: &str) -> [u8; 16] {
     digest("quorate-state run by tenant and id", &[tenant, Some(id)])
 }
 
@@ -29,90 +26,19 @@ fn keyed_of(tenant: Option<&str>, kind: &str, key: &str) -> [u8; 16] {
     digest("quorate-state run by tenant, kind and key", &[tenant, Some(kind), Some(key)])
 }
 
-fn scope_of(tenant: Option<&str>) -> [u8; 16] {
+pub(super) fn scope_of(tenant: Option<&str>) -> [u8; 16] {
     digest("quorate-state tenant", &[tenant])
 }
 
-/// A row with who holds it.
-struct Record {
-    row: RunRow,
-    holding: Holding,
-}
-
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let holding = Holding {
-        n: row.get(0)?,
-        fence: row.get(12)?,
-        holder: row.get(13)?,
-        machine: row.get(14)?,
-        beat: row.get(15)?,
-    };
-    let row = RunRow {
-        id: row.get(1)?,
-        kind: row.get(2)?,
-        tenant: row.get(3)?,
-        title: row.get(4)?,
-        parent: row.get(5)?,
-        key: row.get(6)?,
-        status: row.get(7)?,
-        cancelled: row.get(8)?,
-        created: row.get(9)?,
-        updated: row.get(10)?,
-        entries: row.get::<_, i64>(11)?.unsigned_abs(),
-    };
-    Ok(Record { row, holding })
-}
-
-/// An entry as it is stored.
-struct Stored {
-    seq: i64,
-    time: f64,
-    kind: String,
-    body: Body,
-    sum: i64,
-}
-
-impl Stored {
-    fn of(run: &[u8; 16], entry: &Entry) -> Result<Stored> {
-        let seq = i64::try_from(entry.seq)
-            .map_err(|_| Error::new(Code::StaleWrite, format!("no run has an entry {}", entry.seq)))?;
-        let (body, kind) = (Body::of(&entry.data), entry.kind.clone());
-        let sum = sum_of(run, seq, entry.time, &kind, &body.text, body.name());
-        Ok(Stored { seq, time: entry.time, kind, body, sum })
-    }
-}
-
-fn sum_of(run: &[u8; 16], seq: i64, time: f64, kind: &str, text: &str, payload: Option<&str>) -> i64 {
-    // SQLite has no negative zero.
-    let time = (time + 0.0).to_bits().to_le_bytes();
-    checksum(&[
-        run,
-        &seq.to_le_bytes(),
-        &time,
-        kind.as_bytes(),
-        text.as_bytes(),
-        payload.unwrap_or_default().as_bytes(),
-    ])
-}
-
-/// An entry as it was read, before its payload.
-struct Found {
-    seq: i64,
-    time: f64,
-    kind: String,
-    text: String,
-    payload: Option<String>,
-}
-
 impl Local {
-    fn find(&self, connection: &Connection, name: &[u8; 16]) -> Result<Option<Record>> {
+    pub(super) fn find(&self, connection: &Connection, name: &[u8; 16]) -> Result<Option<Record>> {
         let sql = format!("{ROW} WHERE r.name = ?1");
         let found = connection.prepare_cached(&sql).and_then(|mut q| q.query_row([name], record).optional());
         found.map_err(|e| self.failed(e))
     }
 
     /// The row as it is listed.
-    fn shown(&self, record: Record) -> RunRow {
+    pub(super) fn shown(&self, record: Record) -> RunRow {
         let mut row = record.row;
         if row.status == RUNNING && !self.is_alive(&record.holding) {
             INTERRUPTED.clone_into(&mut row.status);
@@ -120,7 +46,7 @@ impl Local {
         row
     }
 
-    fn insert(&self, connection: &Connection, run: i64, entries: &[Stored]) -> Result<()> {
+    pub(super) fn insert(&self, connection: &Connection, run: i64, entries: &[Stored]) -> Result<()> {
         let sql = "INSERT INTO entries (run, seq, time, kind, data, payload, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let mut insert = connection.prepare_cached(sql).map_err(|e| self.failed(e))?;
         for entry in entries {
@@ -134,7 +60,7 @@ impl Local {
     }
 
     /// Writes payload files, which nothing names yet.
-    fn write_payloads(&self, entries: &[Stored]) -> Result<bool> {
+    pub(super) fn write_payloads(&self, entries: &[Stored]) -> Result<bool> {
         for entry in entries {
             entry.body.write(&self.paths.payloads)?;
         }
@@ -149,7 +75,7 @@ impl Local {
         result
     }
 
-    fn hold(&self, n: i64, lease: &Arc<Lease>) {
+    pub(super) fn hold(&self, n: i64, lease: &Arc<Lease>) {
         let mut held = lock(&self.held);
         if held.len() == held.capacity() {
             // Before it grows.
@@ -158,7 +84,7 @@ impl Local {
         held.insert(n, Arc::downgrade(lease));
     }
 
-    fn forget(&self, n: i64, lease: &Arc<Lease>) {
+    pub(super) fn forget(&self, n: i64, lease: &Arc<Lease>) {
         let mut held = lock(&self.held);
         if held.get(&n).is_some_and(|there| std::ptr::eq(there.as_ptr(), Arc::as_ptr(lease))) {
             held.remove(&n);
@@ -167,7 +93,7 @@ impl Local {
 }
 
 /// What came of a transaction that begins a run.
-enum Outcome {
+pub(super) enum Outcome {
     New(i64),
     Known(Box<Record>),
 }
@@ -248,10 +174,21 @@ impl Disk {
 
     fn entries_of(&self, name: &[u8; 16], id: &str, from_seq: u64) -> Result<Vec<Entry>> {
         let local = self.local()?;
+        let found = self.whole(id, &|connection| local.entries(connection, name, id, from_seq))?;
+        Ok(found.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// What was found, with its payloads, under the numbers that it stands under.
+    pub(super) fn whole(
+        &self,
+        id: &str,
+        find: &dyn Fn(&Connection) -> Result<Vec<Found>>,
+    ) -> Result<Vec<(i64, Entry)>> {
+        let local = self.local()?;
         let payloads = &local.paths.payloads;
         let mut gone = None;
         for _ in 0..ATTEMPTS {
-            let found = local.read(|connection| local.entries(connection, name, id, from_seq))?;
+            let found = local.read(find)?;
             let read = found.into_iter().map(|found| {
                 let text = match &found.payload {
                     None => found.text,
@@ -264,7 +201,8 @@ impl Disk {
                     },
                 };
                 let data = serde_json::from_str(&text).map_err(|_| local.damaged(id, found.seq))?;
-                Ok(Some(Entry { seq: found.seq.unsigned_abs(), time: found.time, kind: found.kind, data }))
+                let entry = Entry { seq: found.seq.unsigned_abs(), time: found.time, kind: found.kind, data };
+                Ok(Some((found.seq, entry)))
             });
             if let Some(entries) = read.collect::<Result<Option<Vec<_>>>>()? {
                 return Ok(entries);
@@ -354,7 +292,7 @@ impl Disk {
 }
 
 impl Local {
-    fn damaged(&self, id: &str, seq: i64) -> Error {
+    pub(super) fn damaged(&self, id: &str, seq: i64) -> Error {
         let file = self.paths.database.display();
         Error::new(
             Code::Corrupt,
@@ -368,7 +306,7 @@ impl Local {
         known.map_err(|e| self.failed(e))
     }
 
-    fn begin(
+    pub(super) fn begin(
         &self,
         connection: &Connection,
         name: &[u8; 16],
@@ -414,8 +352,13 @@ impl Local {
 
     fn take(&self, connection: &Connection, name: &[u8; 16], id: &str) -> Result<(i64, Arc<Lease>)> {
         let found = self.find(connection, name)?.ok_or_else(|| check::unknown(id))?;
-        let (n, fence) = (found.holding.n, found.holding.fence + 1);
         self.check_free(&found, id)?;
+        self.seize(connection, &found)
+    }
+
+    /// Takes a run that nobody holds.
+    pub(super) fn seize(&self, connection: &Connection, found: &Record) -> Result<(i64, Arc<Lease>)> {
+        let (n, fence) = (found.holding.n, found.holding.fence + 1);
         let sql = "UPDATE runs SET fence = ?2, holder = ?3, machine = ?4, beat = ?5 WHERE n = ?1";
         let mut take = connection.prepare_cached(sql).map_err(|e| self.failed(e))?;
         take.execute((n, fence, &self.holder.id, &self.machine, now())).map_err(|e| self.failed(e))?;
@@ -443,10 +386,25 @@ impl Local {
         let run = self.find(connection, name)?.ok_or_else(|| check::unknown(id))?;
         let (n, last) = (run.holding.n, run.row.entries);
         let sql = "SELECT seq, time, kind, data, payload, sum FROM entries WHERE run = ?1 AND seq >= ?2 ORDER BY seq";
+        let from = i64::try_from(from_seq.max(1)).unwrap_or(i64::MAX);
+        let found = self.found(connection, sql, (name, id, n), from)?;
+        let follow = found.iter().zip(from..).all(|(entry, seq)| entry.seq == seq);
+        if !follow || found.len() as u64 != (last + 1).saturating_sub(from.unsigned_abs()) {
+            return Err(self.damaged(id, found.last().map_or(0, |entry| entry.seq)));
+        }
+        Ok(found)
+    }
+
+    /// Entries of a run, each as it was written.
+    pub(super) fn found(
+        &self,
+        connection: &Connection,
+        sql: &str,
+        (name, id, n): (&[u8; 16], &str, i64),
+        bound: i64,
+    ) -> Result<Vec<Found>> {
         let mut query = connection.prepare_cached(sql).map_err(|e| self.failed(e))?;
-        let from = from_seq.max(1);
-        let mut rows =
-            query.query((n, i64::try_from(from).unwrap_or(i64::MAX))).map_err(|e| self.failed(e))?;
+        let mut rows = query.query((n, bound)).map_err(|e| self.failed(e))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
             let read = || {
@@ -462,14 +420,10 @@ impl Local {
             let (entry, sum) = read().map_err(|e| self.failed(e))?;
             let made =
                 sum_of(name, entry.seq, entry.time, &entry.kind, &entry.text, entry.payload.as_deref());
-            let follows = entry.seq.unsigned_abs() == from + found.len() as u64;
-            if made != sum || !follows {
+            if made != sum {
                 return Err(self.damaged(id, entry.seq));
             }
             found.push(entry);
-        }
-        if found.len() as u64 != (last + 1).saturating_sub(from) {
-            return Err(self.damaged(id, i64::try_from(last).unwrap_or(i64::MAX)));
         }
         Ok(found)
     }
@@ -495,12 +449,14 @@ impl Local {
             columns(&["id", "kind", "tenant", "title", "parent", "key"])
         );
         connection.execute(&sql, [n]).map_err(bad)?;
-        connection.execute("DELETE FROM runs WHERE n = ?1", [n]).map_err(bad)?;
+        for table in ["runs WHERE n", "works WHERE run", "letters WHERE run", "listed WHERE run"] {
+            connection.execute(&format!("DELETE FROM {table} = ?1"), [n]).map_err(bad)?;
+        }
         self.add_waste(connection, waste + 256)?;
         Ok(payloads)
     }
 
-    fn append(
+    pub(super) fn append(
         &self,
         connection: &Connection,
         run: &Claim,
@@ -529,22 +485,22 @@ impl Local {
 }
 
 /// What a holder says of itself when it writes.
-struct Claim {
-    id: String,
-    n: i64,
-    fence: i64,
+pub(super) struct Claim {
+    pub(super) id: String,
+    pub(super) n: i64,
+    pub(super) fence: i64,
 }
 
 /// The lease of a run in a folder.
 pub(crate) struct DiskRun {
-    disk: Arc<Disk>,
-    id: String,
-    name: [u8; 16],
-    n: i64,
+    pub(super) disk: Arc<Disk>,
+    pub(super) id: String,
+    pub(super) name: [u8; 16],
+    pub(super) n: i64,
     /// The process that took it, counted in forks: this one, or one that it comes from.
-    process: u64,
-    lease: Arc<Lease>,
-    released: AtomicBool,
+    pub(super) process: u64,
+    pub(super) lease: Arc<Lease>,
+    pub(super) released: AtomicBool,
 }
 
 impl DiskRun {
@@ -553,7 +509,7 @@ impl DiskRun {
     }
 
     /// What this process has open, where it is the one that took the run.
-    fn local(&self) -> Result<Arc<Local>> {
+    pub(super) fn local(&self) -> Result<Arc<Local>> {
         if self.process == forks() { self.disk.local() } else { Err(check::lost(&self.id)) }
     }
 

@@ -7,7 +7,9 @@ mod holder;
 mod journal;
 mod local;
 mod payload;
+mod row;
 mod schema;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -48,7 +50,7 @@ impl Disk {
     }
 
     /// What this process has open; in a forked child, made there when it is first needed.
-    fn local(&self) -> Result<Arc<Local>> {
+    pub(in crate::disk) fn local(&self) -> Result<Arc<Local>> {
         let mut slot = lock(&self.local);
         if let Some(local) = slot.as_ref().filter(|local| local.process == forks()) {
             return Ok(Arc::clone(local));

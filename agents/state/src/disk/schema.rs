@@ -16,7 +16,8 @@ use super::connection::failed;
 const APPLICATION: i64 = 0x7172_7374;
 
 /// What brings a database of each version to the next one, from nothing on. A step that was published never changes.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO meta VALUES ('waste', 0);
 
@@ -71,7 +72,33 @@ const STEPS: [&str; 1] = ["
     );
     CREATE INDEX facts_of ON facts (space);
     CREATE INDEX facts_payload ON facts (payload) WHERE payload IS NOT NULL;
-"];
+",
+    WORKS,
+];
+
+/// Runs that wait in queues. Letters stand among the entries of their run, under negative numbers.
+const WORKS: &str = "
+    CREATE TABLE works (
+        run INTEGER PRIMARY KEY,
+        scope BLOB NOT NULL,
+        kind BLOB NOT NULL,
+        queue BLOB NOT NULL,
+        priority INTEGER NOT NULL,
+        slot BLOB,
+        slots INTEGER,
+        wake REAL,
+        letters INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX works_due ON works (scope, kind, wake) WHERE wake IS NOT NULL;
+    CREATE INDEX works_slot ON works (slot) WHERE slot IS NOT NULL;
+    CREATE TABLE letters (run INTEGER NOT NULL, name BLOB NOT NULL, PRIMARY KEY (run, name)) WITHOUT ROWID;
+    CREATE TABLE listed (
+        space BLOB NOT NULL, label BLOB NOT NULL, run INTEGER NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (space, run, seq)
+    ) WITHOUT ROWID;
+    CREATE INDEX listed_by ON listed (space, label, run, seq);
+    CREATE INDEX listed_run ON listed (run);
+";
 
 /// The version of the tables here.
 const VERSION: usize = STEPS.len();
@@ -136,6 +163,24 @@ mod tests {
         migrate(&connection, path).unwrap();
         migrate(&connection, path).unwrap();
         assert_eq!(check(&connection, path).unwrap(), VERSION);
+    }
+
+    #[test]
+    fn a_database_of_each_older_version_gets_what_it_lacks() {
+        for older in 1..VERSION {
+            let connection = Connection::open_in_memory().unwrap();
+            for step in &STEPS[..older] {
+                connection.execute_batch(step).unwrap();
+            }
+            connection
+                .execute_batch(&format!(
+                    "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {older}"
+                ))
+                .unwrap();
+            migrate(&connection, Path::new("x")).unwrap();
+            assert_eq!(check(&connection, Path::new("x")).unwrap(), VERSION);
+            connection.execute_batch("INSERT INTO letters VALUES (1, x'00')").unwrap();
+        }
     }
 
     #[test]

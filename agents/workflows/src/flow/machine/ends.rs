@@ -1,0 +1,252 @@
+//! How do steps and runs end, well or badly, and where does a loop lead?
+
+use std::sync::Arc;
+
+use quorate_core::{Code, Kind};
+use serde_json::Value;
+
+use super::{LACKS, Machine, Moment};
+use crate::flow::fact::{Fact, Outcome};
+use crate::flow::form::{Jitter, Join, OnError, Retry};
+use crate::flow::plan::Work;
+use crate::flow::state::Phase;
+
+impl Machine {
+    pub(crate) fn complete(&mut self, step: usize, output: Value, at: &mut Moment<'_>) {
+        let (id, visit) = (self.id(step), self.state.steps[step].visit);
+        self.note(
+            Fact::StepCompleted { step: id, visit, output, signal: None, taken: None, copied: false },
+            at,
+        );
+    }
+
+    /// An attempt has failed; it is tried again where that is worth it.
+    pub(super) fn fail(&mut self, step: usize, code: String, message: String, at: &mut Moment<'_>) {
+        let plan = Arc::clone(&self.plan);
+        let retry = &plan.steps[step].retry;
+        let state = &self.state.steps[step];
+        let nth = state.attempt.saturating_sub(state.before);
+        if nth < retry.max_attempts && is_worth(retry, &code) {
+            let retry_at = Some(at.now + wait(retry, nth, (at.draw)()));
+            let (step, visit, attempt) = (self.id(step), state.visit, state.attempt);
+            self.note(Fact::StepFailed { step, visit, attempt, code, message, retry_at }, at);
+        } else {
+            self.fail_for_good(step, code, message, at);
+        }
+    }
+
+    pub(super) fn fail_for_good(&mut self, step: usize, code: String, message: String, at: &mut Moment<'_>) {
+        let (id, state) = (self.id(step), &self.state.steps[step]);
+        let (visit, attempt) = (state.visit, state.attempt);
+        let planned = &self.plan.steps[step];
+        if planned.on_error == OnError::Block || LACKS.contains(&code.as_str()) {
+            self.stop_within(step, at);
+            self.note(Fact::StepBlocked { step: id, visit, code, why: message }, at);
+            return;
+        }
+        let goes_on = planned.on_error == OnError::Continue || planned.parent.is_some();
+        self.stop_within(step, at);
+        let (said, told) = (code.clone(), message.clone());
+        self.note(Fact::StepFailed { step: id, visit, attempt, code, message, retry_at: None }, at);
+        if !goes_on {
+            self.fail_run(&said, told, Some(step), at);
+        }
+    }
+
+    pub(super) fn fail_run(&mut self, code: &str, message: String, step: Option<usize>, at: &mut Moment<'_>) {
+        let step = step.map(|step| self.id(step));
+        self.finish(Outcome::Failed { code: code.to_owned(), message, step, cause: None }, at);
+    }
+
+    pub(super) fn cancel_step(&mut self, step: usize, at: &mut Moment<'_>) {
+        self.stop_within(step, at);
+        let (id, visit) = (self.id(step), self.state.steps[step].visit);
+        self.note(Fact::StepCancelled { step: id, visit }, at);
+    }
+
+    /// Ends what goes on within a step.
+    pub(super) fn stop_within(&mut self, step: usize, at: &mut Moment<'_>) {
+        let plan = Arc::clone(&self.plan);
+        if let Work::Parallel { children, .. } = &plan.steps[step].work {
+            for child in children {
+                if !self.state.steps[*child].phase.is_settled() {
+                    self.cancel_step(*child, at);
+                }
+            }
+        }
+    }
+
+    /// Ends everything that goes on; then what was done is undone, or the run is over.
+    pub(super) fn finish(&mut self, outcome: Outcome, at: &mut Moment<'_>) {
+        if self.over() {
+            return;
+        }
+        for step in 0..self.state.steps.len() {
+            if self.state.steps[step].phase.is_active() {
+                self.cancel_step(step, at);
+            }
+        }
+        let wanted = match (&outcome, &self.state.cancel) {
+            (Outcome::Completed { .. }, _) => false,
+            (_, Some((_, compensate))) => *compensate,
+            _ => true,
+        };
+        if wanted && !self.state.done.is_empty() {
+            self.note(Fact::Compensating { why: outcome }, at);
+        } else {
+            self.note(Fact::Ended(outcome), at);
+        }
+    }
+
+    /// Parallel steps that are over.
+    pub(super) fn joins(&mut self, at: &mut Moment<'_>) {
+        let plan = Arc::clone(&self.plan);
+        for (step, planned) in plan.steps.iter().enumerate() {
+            let Work::Parallel { join, tolerate, children } = &planned.work else { continue };
+            if self.over() || self.state.steps[step].phase != Phase::Waiting {
+                continue;
+            }
+            let count = |phase: Phase, of: &[usize]| {
+                of.iter().filter(|child| self.state.steps[**child].phase == phase).count() as u32
+            };
+            let failed = children.iter().copied().find(|child| {
+                self.state.steps[*child].phase == Phase::Failed
+                    && plan.steps[*child].on_error != OnError::Continue
+            });
+            let failures = children
+                .iter()
+                .filter(|child| {
+                    self.state.steps[**child].phase == Phase::Failed
+                        && plan.steps[**child].on_error != OnError::Continue
+                })
+                .count() as u32;
+            let ends = plan.ends(children);
+            let open = |of: &[usize]| of.iter().any(|child| !self.state.steps[*child].phase.is_settled());
+            let (met, missed) = match join {
+                Join::All => (!open(children), failures > *tolerate),
+                Join::Any | Join::AtLeast(_) => {
+                    let least = if let Join::AtLeast(least) = join { *least } else { 1 };
+                    let completed = count(Phase::Completed, &ends);
+                    let hopeful =
+                        ends.iter().filter(|child| !self.state.steps[**child].phase.is_settled()).count()
+                            as u32;
+                    let idle = count(Phase::Skipped, &ends) == ends.len() as u32;
+                    let short = completed + hopeful < least;
+                    (
+                        completed >= least || (*join == Join::Any && idle),
+                        short && !(*join == Join::Any && idle),
+                    )
+                }
+            };
+            if missed {
+                let (code, message) = match failed {
+                    Some(child) => {
+                        let (code, message) = self.state.steps[child].error.clone().unwrap_or_default();
+                        (code, format!("'{}' within it: {message}", plan.steps[child].id))
+                    }
+                    None => (
+                        "join_missed".to_owned(),
+                        "fewer steps within it have done their work than it needs".to_owned(),
+                    ),
+                };
+                self.fail_for_good(step, code, message, at);
+            } else if met {
+                self.stop_within(step, at);
+                let outputs = children
+                    .iter()
+                    .map(|child| (plan.steps[*child].id.clone(), self.state.steps[*child].output.clone()));
+                let output = Value::Object(outputs.collect());
+                self.complete(step, output, at);
+            }
+        }
+    }
+
+    /// The run is over when all its steps are.
+    pub(super) fn ends(&mut self, at: &mut Moment<'_>) {
+        if self.over() || self.state.cancel.is_some() {
+            return;
+        }
+        let plan = Arc::clone(&self.plan);
+        let open = plan
+            .steps
+            .iter()
+            .zip(&self.state.steps)
+            .any(|(planned, state)| planned.parent.is_none() && !state.phase.is_settled());
+        if open {
+            return;
+        }
+        let output = match &plan.output {
+            Some(output) => output.render(&self.names(None)),
+            None => {
+                let last = plan
+                    .last()
+                    .map(|step| (plan.steps[step].id.clone(), self.state.steps[step].output.clone()));
+                Ok(Value::Object(last.collect()))
+            }
+        };
+        match output {
+            Ok(output) => self.finish(Outcome::Completed { output }, at),
+            Err(message) => self.fail_run("expression_failed", format!("output: {message}"), None, at),
+        }
+    }
+
+    /// From a step on, everything is done again.
+    pub(super) fn go_back(&mut self, from: usize, to: usize, route: &str, max: u32, at: &mut Moment<'_>) {
+        let count = self.state.counts.get(&(from, route.to_owned())).copied().unwrap_or(0) + 1;
+        if count > max {
+            let message = format!(
+                "'{}' has led back to '{}' {max} times, and no more is allowed",
+                self.id(from),
+                self.id(to)
+            );
+            self.fail_run("loop_limit", message, Some(from), at);
+            return;
+        }
+        let mut again: Vec<usize> = self.plan.steps[to].after.iter().copied().collect();
+        again.push(to);
+        let mut within = vec![to];
+        while let Some(outer) = within.pop() {
+            if let Work::Parallel { children, .. } = &self.plan.steps[outer].work {
+                again.extend(children);
+                within.extend(children);
+            }
+        }
+        again.sort_unstable();
+        again.dedup();
+        for step in again.clone() {
+            if self.state.steps[step].phase.is_active() {
+                self.cancel_step(step, at);
+            }
+        }
+        let steps = again.into_iter().map(|step| self.id(step)).collect();
+        let (from, to, route) = (self.id(from), self.id(to), route.to_owned());
+        self.note(Fact::WentBack { from, to, route, count, steps }, at);
+    }
+}
+
+/// Whether a failure is worth another attempt.
+pub(super) fn is_worth(retry: &Retry, code: &str) -> bool {
+    let family = Code::ALL.iter().find(|known| known.as_str() == code).map(|known| match known.kind() {
+        Kind::InvalidInput => "invalid_input",
+        Kind::NotFound => "not_found",
+        Kind::Conflict => "conflict",
+        Kind::Locked => "locked",
+        Kind::Corrupt => "corrupt",
+        Kind::Unavailable => "unavailable",
+        Kind::Cancelled => "cancelled",
+        Kind::Unsupported => "unsupported",
+        Kind::Internal => "internal",
+        _ => "other",
+    });
+    retry.retry_on.iter().any(|on| on == code || Some(on.as_str()) == family || on == "any")
+}
+
+/// How long is waited after so many attempts: exponential backoff with full jitter (Brooker 2015).
+pub(super) fn wait(retry: &Retry, attempts: u32, draw: f64) -> f64 {
+    let power = retry.factor.powi(i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX));
+    let most = (retry.backoff.checked() * power).min(retry.max_backoff.checked());
+    match retry.jitter {
+        Jitter::Full => most * draw.clamp(0.0, 1.0),
+        Jitter::None => most,
+    }
+}

@@ -1,0 +1,534 @@
+//! How do files become one definition: references, fragments, overlays?
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use quorate_agents::yaml::{Node, Value};
+use quorate_core::{Error, Result};
+
+use super::files::{Files, MAX_FILE};
+use super::problem::Problem;
+
+/// The most values of a file, and of a definition with all that it refers to.
+const MAX_VALUES: usize = 200_000;
+/// How deep references lead from file to file.
+const MAX_DEPTH: usize = 16;
+
+/// What a file is, by its `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Workflow,
+    Fragment,
+    Overlay,
+    Other,
+}
+
+/// The files of one load, read once each.
+pub(crate) struct Reader {
+    files: Files,
+    /// Names by number, as nodes have them.
+    names: Vec<String>,
+    read: BTreeMap<String, Option<Node>>,
+    pub(crate) problems: Vec<Problem>,
+    left: usize,
+}
+
+impl Reader {
+    pub(crate) fn new(files: Files) -> Reader {
+        Reader { files, names: Vec::new(), read: BTreeMap::new(), problems: Vec::new(), left: MAX_VALUES }
+    }
+
+    pub(crate) fn shown(&self, file: usize) -> String {
+        self.names.get(file).map_or_else(String::new, |name| self.files.shown(name))
+    }
+
+    pub(crate) fn problem(&mut self, file: usize, line: u64, at: &str, code: &'static str, message: String) {
+        let problem = Problem { path: self.shown(file), line, at: at.to_owned(), code, message };
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn number(&mut self, name: &str) -> usize {
+        match self.names.iter().position(|known| known == name) {
+            Some(number) => number,
+            None => {
+                self.names.push(name.to_owned());
+                self.names.len() - 1
+            }
+        }
+    }
+
+    /// A file as it stands; none, and a problem, where it cannot be read.
+    pub(crate) fn file(&mut self, name: &str) -> Option<Node> {
+        if let Some(known) = self.read.get(name) {
+            return known.clone();
+        }
+        let number = self.number(name);
+        let node = match self.files.read(name) {
+            Err(fault) => {
+                self.problem(number, 0, "", "unreadable", fault);
+                None
+            }
+            Ok(text) => match Node::parse(&text, number, MAX_VALUES, MAX_FILE as usize) {
+                Ok(node) => Some(node),
+                Err(error) => {
+                    let code = if error.too_large { "too_large" } else { "unreadable" };
+                    self.problem(number, error.line, "", code, error.message);
+                    None
+                }
+            },
+        };
+        self.read.insert(name.to_owned(), node.clone());
+        node
+    }
+
+    /// A text file beside the definitions.
+    pub(crate) fn text(&mut self, name: &str) -> std::result::Result<String, String> {
+        let name = inside("", name)?;
+        self.files.read(&name)
+    }
+
+    /// A file with what its references name in their places.
+    pub(crate) fn whole(&mut self, name: &str) -> Option<Node> {
+        let node = self.file(name)?;
+        self.left = MAX_VALUES;
+        Some(self.resolve(&node, &node, name, &mut Vec::new()))
+    }
+
+    fn resolve(&mut self, node: &Node, root: &Node, name: &str, above: &mut Vec<String>) -> Node {
+        if self.left == 0 {
+            return Node { file: node.file, line: node.line, value: Value::Null };
+        }
+        self.left -= 1;
+        if self.left == 0 {
+            let message = format!("with what its references name it has over {MAX_VALUES} values");
+            self.problem(node.file, node.line, "", "too_large", message);
+        }
+        let value = match &node.value {
+            Value::Map(members) => {
+                if let Some((_, Node { value: Value::Text(target), line, .. })) =
+                    members.iter().find(|(key, _)| key == "$ref")
+                {
+                    let Some(found) = self.referred(target, root, name, above, (node.file, *line)) else {
+                        return Node { file: node.file, line: node.line, value: Value::Null };
+                    };
+                    let others: Vec<(String, Node)> = members
+                        .iter()
+                        .filter(|(key, _)| key != "$ref")
+                        .map(|(key, member)| (key.clone(), self.resolve(member, root, name, above)))
+                        .collect();
+                    if others.is_empty() {
+                        return found;
+                    }
+                    let others = Node { file: node.file, line: node.line, value: Value::Map(others) };
+                    return merge(found, others);
+                }
+                Value::Map(
+                    members
+                        .iter()
+                        .map(|(key, member)| (key.clone(), self.resolve(member, root, name, above)))
+                        .collect(),
+                )
+            }
+            Value::List(items) => {
+                Value::List(items.iter().map(|item| self.resolve(item, root, name, above)).collect())
+            }
+            other => other.clone(),
+        };
+        Node { file: node.file, line: node.line, value }
+    }
+
+    fn referred(
+        &mut self,
+        target: &str,
+        root: &Node,
+        name: &str,
+        above: &mut Vec<String>,
+        (file, line): (usize, u64),
+    ) -> Option<Node> {
+        let (other, pointer) = target.split_once('#').unwrap_or((target, ""));
+        let bad = |reader: &mut Reader, code, message: String| {
+            reader.problem(file, line, "", code, message);
+            None
+        };
+        let (other, root) = if other.is_empty() {
+            (name.to_owned(), root.clone())
+        } else {
+            let other = match inside(name, other) {
+                Ok(other) => other,
+                Err(fault) => return bad(self, "ref_outside", fault),
+            };
+            if let Err(fault) = self.files.read(&other) {
+                return bad(self, "ref_missing", format!("$ref '{target}': {fault}"));
+            }
+            let root = self.file(&other)?;
+            (other, root)
+        };
+        let mark = format!("{other}#{pointer}");
+        if above.contains(&mark) || above.len() >= MAX_DEPTH {
+            return bad(self, "ref_cycle", format!("$ref '{target}' leads back to itself"));
+        }
+        let Some(found) = pointed(&root, pointer) else {
+            return bad(self, "ref_missing", format!("$ref '{target}': there is nothing at '{pointer}'"));
+        };
+        let found = found.clone();
+        above.push(mark);
+        let whole = self.resolve(&found, &root, &other, above);
+        above.pop();
+        Some(whole)
+    }
+
+    /// A definition with its fragments below and the overlays that mean it on top.
+    pub(crate) fn rendered(&mut self, name: &str, overlays: &[(String, Node)]) -> Option<Node> {
+        let mut node = self.whole(name)?;
+        let mut below: Option<Node> = None;
+        if let Some(extends) = take(&mut node, "extends") {
+            let Value::List(items) = &extends.value else {
+                let message = format!("extends is {}, expected a list of fragments", extends.kind());
+                self.problem(extends.file, extends.line, "extends", "wrong_type", message);
+                return Some(node);
+            };
+            for item in items {
+                if let Some(fragment) = self.fragment(item, &mut Vec::new()) {
+                    below = Some(match below {
+                        None => fragment,
+                        Some(below) => merge(below, fragment),
+                    });
+                }
+            }
+        }
+        if let Some(below) = below {
+            node = merge(below, node);
+        }
+        let id = node.get("id").and_then(text).unwrap_or_default().to_owned();
+        for (_, overlay) in overlays {
+            let means = match overlay.get("target").map(|target| &target.value) {
+                None => true,
+                Some(Value::Text(target)) => means(target, &id),
+                Some(Value::List(targets)) => {
+                    targets.iter().filter_map(text).any(|target| means(target, &id))
+                }
+                Some(_) => false,
+            };
+            if let Some(patch) = overlay.get("patch").filter(|_| means) {
+                node = merge(node, patch.clone());
+            }
+        }
+        Some(node)
+    }
+
+    fn fragment(&mut self, item: &Node, above: &mut Vec<String>) -> Option<Node> {
+        let named = text(item).map(|named| named.strip_prefix("fragment:").unwrap_or(named).to_owned());
+        let Some(id) = named else {
+            let message = format!("a fragment is {}, expected 'fragment:NAME'", item.kind());
+            self.problem(item.file, item.line, "extends", "wrong_type", message);
+            return None;
+        };
+        if above.contains(&id) {
+            let message = format!("fragment '{id}' extends itself");
+            self.problem(item.file, item.line, "extends", "ref_cycle", message);
+            return None;
+        }
+        let Some(name) = self.named(Kind::Fragment, "fragments", &id) else {
+            let message = format!(
+                "there is no fragment '{id}'; it is a file with kind: Fragment and this id, or fragments/{id}.yaml"
+            );
+            self.problem(item.file, item.line, "extends", "unknown_fragment", message);
+            return None;
+        };
+        let mut node = self.whole(&name)?;
+        above.push(id);
+        let mut below: Option<Node> = None;
+        if let Some(Node { value: Value::List(items), .. }) = take(&mut node, "extends") {
+            for item in &items {
+                if let Some(fragment) = self.fragment(item, above) {
+                    below = Some(match below {
+                        None => fragment,
+                        Some(below) => merge(below, fragment),
+                    });
+                }
+            }
+        }
+        above.pop();
+        for key in ["apiVersion", "kind", "id", "title", "description"] {
+            take(&mut node, key);
+        }
+        Some(match below {
+            None => node,
+            Some(below) => merge(below, node),
+        })
+    }
+
+    /// The file with a fragment or an overlay.
+    fn named(&mut self, kind: Kind, folder: &str, id: &str) -> Option<String> {
+        let names = self.files.names().ok()?;
+        let by_name = |prefix: &str| {
+            [".yaml", ".yml", ".json"]
+                .iter()
+                .map(|end| format!("{prefix}{id}{end}"))
+                .find(|name| names.contains(name))
+        };
+        if let Some(name) = by_name(&format!("{folder}/")).or_else(|| by_name("")) {
+            return Some(name);
+        }
+        names.into_iter().find(|name| {
+            let node = self.file(name);
+            node.is_some_and(|node| kind_of(&node) == kind && node.get("id").and_then(text) == Some(id))
+        })
+    }
+
+    /// Overlays by name, whole. Errors: `not_found`.
+    pub(crate) fn overlays(&mut self, ids: &[String]) -> Result<Vec<(String, Node)>> {
+        let mut overlays = Vec::new();
+        for id in ids {
+            let Some(name) = self.named(Kind::Overlay, "overlays", id) else {
+                return Err(Error::new(
+                    quorate_core::Code::NotFound,
+                    format!(
+                        "there is no overlay '{id}'; it is a file with kind: Overlay and this id, or overlays/{id}.yaml"
+                    ),
+                ));
+            };
+            let Some(node) = self.whole(&name) else { continue };
+            if kind_of(&node) != Kind::Overlay || node.get("patch").is_none() {
+                let message = "an overlay has kind: Overlay and patch".to_owned();
+                self.problem(node.file, node.line.max(1), "", "wrong_type", message);
+                continue;
+            }
+            overlays.push((id.clone(), node));
+        }
+        Ok(overlays)
+    }
+}
+
+pub(crate) fn kind_of(node: &Node) -> Kind {
+    match node.get("kind").and_then(text) {
+        Some("Workflow") => Kind::Workflow,
+        Some("Fragment") => Kind::Fragment,
+        Some("Overlay") => Kind::Overlay,
+        _ => Kind::Other,
+    }
+}
+
+pub(crate) fn text(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn means(target: &str, id: &str) -> bool {
+    match target.strip_suffix('*') {
+        Some(start) => id.starts_with(start),
+        None => target == id,
+    }
+}
+
+fn take(node: &mut Node, key: &str) -> Option<Node> {
+    let Value::Map(members) = &mut node.value else { return None };
+    let at = members.iter().position(|(name, _)| name == key)?;
+    Some(members.remove(at).1)
+}
+
+/// The name of a file that another one names, which must not lead out of the folder.
+fn inside(from: &str, name: &str) -> std::result::Result<String, String> {
+    if name.contains("://") || name.contains('\\') || Path::new(name).is_absolute() {
+        return Err(format!("'{name}' is no file beside this one; only those are read"));
+    }
+    // From the root, as files name each other wherever they stand; `./` and `../` from the file itself.
+    let start = if name.starts_with("./") || name.starts_with("../") {
+        from.rsplit_once('/').map_or("", |(f, _)| f)
+    } else {
+        ""
+    };
+    let mut parts: Vec<&str> = start.split('/').filter(|part| !part.is_empty()).collect();
+    for part in Path::new(name).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if parts.pop().is_none() {
+                    return Err(format!("'{name}' leads out of the folder"));
+                }
+            }
+            Component::Normal(part) => parts.push(part.to_str().unwrap_or_default()),
+            Component::RootDir | Component::Prefix(_) => {
+                return Err(format!("'{name}' is no file beside this one; only those are read"));
+            }
+        }
+    }
+    Ok(parts.join("/"))
+}
+
+/// What a JSON pointer (RFC 6901) leads to.
+fn pointed<'a>(root: &'a Node, pointer: &str) -> Option<&'a Node> {
+    let mut node = root;
+    if pointer.is_empty() {
+        return Some(node);
+    }
+    for step in pointer.strip_prefix('/')?.split('/') {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        node = match &node.value {
+            Value::List(items) => items.get(step.parse::<usize>().ok()?)?,
+            _ => node.get(&step)?,
+        };
+    }
+    Some(node)
+}
+
+/// Whether a node says that what it stands for is removed.
+fn deletes(node: &Node) -> bool {
+    matches!(node.get("$delete"), Some(Node { value: Value::Bool(true), .. }))
+}
+
+/// `patch` over `base`: mappings member by member, lists of what has ids by id, all else in its place.
+pub(crate) fn merge(base: Node, patch: Node) -> Node {
+    let (file, line) = (patch.file, patch.line);
+    match (base.value, patch.value) {
+        (Value::Map(mut members), Value::Map(patches)) => {
+            for (key, patch) in patches {
+                if key == "$delete" {
+                    let names: Vec<&str> = match &patch.value {
+                        Value::List(items) => items.iter().filter_map(text).collect(),
+                        Value::Text(name) => vec![name],
+                        _ => Vec::new(),
+                    };
+                    members.retain(|(name, _)| !names.contains(&name.as_str()));
+                    continue;
+                }
+                let at = members.iter().position(|(name, _)| *name == key);
+                match (at, deletes(&patch)) {
+                    (Some(at), true) => drop(members.remove(at)),
+                    (None, true) => {}
+                    (Some(at), false) => {
+                        let (_, old) = std::mem::replace(
+                            &mut members[at],
+                            (String::new(), Node { file, line, value: Value::Null }),
+                        );
+                        members[at] = (key, merge(old, patch));
+                    }
+                    (None, false) => members.push((key, patch)),
+                }
+            }
+            Node { file: base.file, line: base.line, value: Value::Map(members) }
+        }
+        (Value::List(mut items), Value::List(patches))
+            if !patches.is_empty() && items.iter().chain(&patches).all(|item| item.get("id").is_some()) =>
+        {
+            for patch in patches {
+                let id = patch.get("id").and_then(text).map(str::to_owned);
+                let at = items.iter().position(|item| item.get("id").and_then(text).map(str::to_owned) == id);
+                match (at, deletes(&patch)) {
+                    (Some(at), true) => drop(items.remove(at)),
+                    (None, true) => {}
+                    (Some(at), false) => {
+                        let old = items[at].clone();
+                        items[at] = merge(old, patch);
+                    }
+                    (None, false) => items.push(patch),
+                }
+            }
+            Node { file: base.file, line: base.line, value: Value::List(items) }
+        }
+        (_, value) => Node { file, line, value },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn merged(base: serde_json::Value, patch: serde_json::Value) -> serde_json::Value {
+        merge(Node::from_json(&base), Node::from_json(&patch)).to_json()
+    }
+
+    #[test]
+    fn patches_go_deep_by_name_and_by_id() {
+        let base =
+            json!({"a": {"b": 1, "c": 2}, "l": [{"id": "x", "v": 1}, {"id": "y"}], "n": [1, 2], "gone": 1});
+        let patch = json!({
+            "a": {"b": 9, "c": {"$delete": true}}, "l": [{"id": "x", "v": 2}, {"id": "y", "$delete": true}, {"id": "z"}],
+            "n": [3], "$delete": ["gone"], "new": {"k": 1}, "never": {"$delete": true},
+        });
+        let expected = json!({
+            "a": {"b": 9}, "l": [{"id": "x", "v": 2}, {"id": "z"}], "n": [3], "new": {"k": 1},
+        });
+        assert_eq!(merged(base, patch), expected);
+    }
+
+    fn pack(files: &[(&str, &str)]) -> Reader {
+        Reader::new(Files::Pack(files.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect()))
+    }
+
+    #[test]
+    fn references_are_local_and_end() {
+        let mut reader = pack(&[
+            (
+                "a.yaml",
+                "x: {$ref: s/one.json}\ny: {$ref: '#/x'}\nz: {$ref: s/one.json#/properties/n, title: N}\n",
+            ),
+            (
+                "s/one.json",
+                r##"{"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}, "m": {"$ref": "./two.json"}}, "$defs": {"n": {"type": "integer"}}}"##,
+            ),
+            ("s/two.json", r#"{"type": "string"}"#),
+        ]);
+        let whole = reader.whole("a.yaml").unwrap().to_json();
+        assert_eq!(whole["x"]["properties"]["n"], json!({"type": "integer"}));
+        assert_eq!(whole["y"]["properties"]["m"], json!({"type": "string"}));
+        assert_eq!(whole["z"], json!({"type": "integer", "title": "N"}));
+        assert!(reader.problems.is_empty(), "{:?}", reader.problems);
+        for (text, code) in [
+            ("x: {$ref: nowhere.json}", "ref_missing"),
+            ("x: {$ref: '#/nothing'}", "ref_missing"),
+            ("x: {$ref: ../out.json}", "ref_outside"),
+            ("x: {$ref: /etc/passwd}", "ref_outside"),
+            ("x: {$ref: 'https://example.org/s.json'}", "ref_outside"),
+            ("x: {$ref: '#/x'}", "ref_cycle"),
+            ("a: {$ref: '#/b'}\nb: {$ref: '#/a'}", "ref_cycle"),
+            ("x: {y: {$ref: '#/x'}}", "ref_cycle"),
+        ] {
+            let mut reader = pack(&[("a.yaml", text)]);
+            reader.whole("a.yaml");
+            let codes: Vec<&str> = reader.problems.iter().map(|p| p.code).collect();
+            assert!(codes.contains(&code), "{text}: {codes:?}");
+            assert!(reader.problems.iter().all(|problem| problem.line > 0 && problem.path == "a.yaml"));
+        }
+    }
+
+    #[test]
+    fn references_that_multiply_come_to_an_end() {
+        let mut text = String::from("a0: [1, 2, 3, 4, 5, 6, 7, 8]\n");
+        for i in 1..12 {
+            let items = vec![format!("{{$ref: '#/a{}'}}", i - 1); 8];
+            text.push_str(&format!("a{i}: [{}]\n", items.join(", ")));
+        }
+        let mut reader = pack(&[("a.yaml", &text)]);
+        reader.whole("a.yaml");
+        assert!(reader.problems.iter().any(|problem| problem.code == "too_large"));
+    }
+
+    #[test]
+    fn fragments_lie_below_and_overlays_above() {
+        let mut reader = pack(&[
+            ("w.yaml", "kind: Workflow\nid: reg.a\nextends: [fragment:reg/base]\ndefaults: {timeout: 5m}\n"),
+            (
+                "fragments/reg/base.yaml",
+                "kind: Fragment\nextends: [fragment:all]\ndefaults: {timeout: 1m, retry: {max_attempts: 4}}\n",
+            ),
+            ("f.yaml", "kind: Fragment\nid: all\nqueue: {name: slow}\n"),
+            ("env/prod.yaml", "kind: Overlay\nid: env/prod\ntarget: reg.*\npatch: {queue: {name: fast}}\n"),
+            ("env/other.yaml", "kind: Overlay\nid: env/other\ntarget: [x]\npatch: {queue: {name: none}}\n"),
+        ]);
+        let overlays = reader.overlays(&["env/prod".to_owned(), "env/other".to_owned()]).unwrap();
+        let made = reader.rendered("w.yaml", &overlays).unwrap().to_json();
+        let expected = json!({
+            "kind": "Workflow", "id": "reg.a", "queue": {"name": "fast"},
+            "defaults": {"timeout": "5m", "retry": {"max_attempts": 4}},
+        });
+        assert_eq!((made, reader.problems.len()), (expected, 0));
+        assert_eq!(reader.overlays(&["no".to_owned()]).unwrap_err().code().as_str(), "not_found");
+    }
+}

@@ -1,0 +1,10 @@
+//! Do workflows do what their files say, through crashes, early signals, late timers and several workers?
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests
+
+mod crashes;
+mod definitions;
+mod people;
+mod runs;
+mod shipped;
+mod support;
