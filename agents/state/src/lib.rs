@@ -31,6 +31,7 @@
 #![warn(missing_docs)]
 
 mod check;
+mod checkpoint;
 mod disk;
 mod entry;
 mod gate;
@@ -38,6 +39,10 @@ mod memory;
 mod run;
 mod store;
 
+pub use checkpoint::{
+    ChannelValue, Checkpoint, CheckpointQuery, Checkpoints, Guard, NewCheckpoint, NewWrite, NewWrites,
+    PendingWrite, Prune, Pruned, Removed, Render, ThreadRow, Written, nested,
+};
 pub use entry::Entry;
 pub use run::{Begun, NewRun, Run, RunRow};
 pub use store::StateStore;

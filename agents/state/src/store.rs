@@ -18,10 +18,10 @@ use crate::{Begun, Entry, NewRun, Run, RunRow, check, gate};
 /// Any number of processes may have one folder open. What a tenant has, no other tenant sees: every call names whose
 /// things it means.
 #[derive(Clone)]
-pub struct StateStore(Place);
+pub struct StateStore(pub(crate) Place);
 
 #[derive(Clone)]
-enum Place {
+pub(crate) enum Place {
     Disk(Arc<Disk>),
     Memory(Arc<Memory>),
 }

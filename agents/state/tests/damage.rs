@@ -44,9 +44,15 @@ fn a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     written(folder.path());
     let path = folder.path().join("state.db");
-    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1000").unwrap();
+    let ours: i64 = {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let ours = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        connection.execute_batch("PRAGMA user_version = 1000").unwrap();
+        ours
+    };
     is(StateStore::open(folder.path()), Code::FormatVersion);
-    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1").unwrap();
+    let back = format!("PRAGMA user_version = {ours}");
+    rusqlite::Connection::open(&path).unwrap().execute_batch(&back).unwrap();
     let store = StateStore::open(folder.path()).unwrap();
     assert_eq!(store.entries(None, "r", 1).unwrap().len(), 201);
 }

@@ -8,6 +8,7 @@ mod journal;
 mod local;
 mod payload;
 mod schema;
+mod threads;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;

@@ -11,12 +11,14 @@ use quorate_core::{Code, Error, Result};
 use rusqlite::Connection;
 
 use super::connection::failed;
+use super::threads;
 
 /// Says that a database is a state of quorate: "qrst".
 const APPLICATION: i64 = 0x7172_7374;
 
 /// What brings a database of each version to the next one, from nothing on. A step that was published never changes.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO meta VALUES ('waste', 0);
 
@@ -71,7 +73,9 @@ const STEPS: [&str; 1] = ["
     );
     CREATE INDEX facts_of ON facts (space);
     CREATE INDEX facts_payload ON facts (payload) WHERE payload IS NOT NULL;
-"];
+",
+    threads::tables::STEP,
+];
 
 /// The version of the tables here.
 const VERSION: usize = STEPS.len();
