@@ -47,6 +47,15 @@ pub use entry::Entry;
 pub use run::{Begun, NewRun, Run, RunRow};
 pub use store::StateStore;
 
+/// An id that nothing else has; later ones of a process sort after earlier ones.
+///
+/// ```
+/// assert_ne!(quorate_state::fresh_id(), quorate_state::fresh_id());
+/// ```
+pub fn fresh_id() -> String {
+    disk::new_id()
+}
+
 /// The largest data of an entry, or value, that stands in the database itself, in bytes of JSON (64 KiB). What is larger
 /// has a file of its own.
 pub const MAX_INLINE_BYTES: usize = 64 << 10;

@@ -189,6 +189,11 @@ impl StateStore {
         }
     }
 
+    /// Whether nothing of it is on a disk.
+    pub fn is_memory(&self) -> bool {
+        matches!(self.0, Place::Memory(_))
+    }
+
     /// How many transactions this process has written through this store; in memory none. Threads that write at the same
     /// time share one.
     pub fn commits(&self) -> u64 {

@@ -386,13 +386,19 @@ fn a_copy_has_everything_and_leaves_everything() {
 }
 
 #[test]
-fn a_fork_begins_with_what_had_ended_by_then() {
+fn a_fork_of_the_newest_begins_with_what_has_ended() {
     both(|open| {
         story(&open(), "t");
+        let large = json!("large ".repeat(MAX_INLINE_BYTES));
+        of(&open()).put_writes(&writes("t", "c3", "task#0", &[(0, "step", large)])).unwrap();
+        let inner = nested("", "c3", "task#0");
+        let inside =
+            NewCheckpoint { namespace: &inner, ..new("t", "j1", &[("a", "1", Some(json!("inner")))]) };
+        of(&open()).put(&inside).unwrap();
         let before = dump(&open(), "t");
-        let written = of(&open()).fork("t", "", "c2", "u").unwrap();
-        assert_eq!(written.id, "c2");
-        let expected: Vec<_> = before.iter().filter(|one| one.1 != "c1" && one.1 != "c3").cloned().collect();
+        let written = of(&open()).fork("t", "", "c3", "u").unwrap();
+        assert_eq!(written.id, "c3");
+        let expected: Vec<_> = before.iter().filter(|one| ["c3", "j1"].contains(&&*one.1)).cloned().collect();
         let sorted = |mut all: Vec<_>| {
             all.sort_by_key(|one: &(String, String, Value, Vec<String>)| one.1.clone());
             all
@@ -400,17 +406,28 @@ fn a_fork_begins_with_what_had_ended_by_then() {
         assert_eq!(sorted(dump(&open(), "u")), sorted(expected));
         assert_eq!(dump(&open(), "t"), before);
         // In its own thread it is the newest again, under another id.
-        let again = of(&open()).fork("t", "", "c2", "t").unwrap();
+        let again = of(&open()).fork("t", "", "c3", "t").unwrap();
         let head = of(&open()).get("t", "", None).unwrap().unwrap();
-        assert_eq!((&head.id, head.parent.as_deref()), (&again.id, Some("c2")));
-        assert_eq!((values(&head)["a"].clone(), head.writes.len()), (json!("two"), 2));
+        assert_eq!((&head.id, head.parent.as_deref()), (&again.id, Some("c3")));
+        assert_eq!((values(&head)["a"].clone(), head.writes.len()), (json!("three"), 1));
         let inner = of(&open()).get("t", &nested("", &again.id, "task#0"), None).unwrap().unwrap();
-        assert_eq!((inner.id.as_str(), values(&inner)), ("i2", json!({"a": "inner two"})));
+        assert_eq!((inner.id.as_str(), values(&inner)), ("j1", json!({"a": "inner"})));
         assert_eq!(of(&open()).fence("t").unwrap(), again.fence);
         assert!(again.fence > 0, "whoever was at the thread has lost it");
         is(of(&open()).fork("t", "", "c9", "v"), Code::UnknownId);
         is(of(&open()).fork("t", "", "c1", "u"), Code::DuplicateId);
         is(of(&open()).fork("t", "child:1", "c1", "v"), Code::InvalidArgument);
+    });
+}
+
+#[test]
+fn a_fork_of_an_older_one_does_again_what_came_after_it() {
+    both(|open| {
+        story(&open(), "t");
+        of(&open()).fork("t", "", "c2", "u").unwrap();
+        let head = of(&open()).get("u", "", None).unwrap().unwrap();
+        assert_eq!((values(&head)["a"].clone(), head.writes.len()), (json!("two"), 0));
+        assert_eq!(dump(&open(), "u").len(), 1);
     });
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Limit<'a> {
 #[derive(Debug)]
 pub(crate) struct Cut<'a> {
     way: Vec<(&'a str, Limit<'a>)>,
+    /// What came after the checkpoint is done again: it is not the newest one of its namespace.
+    again: bool,
 }
 
 impl<'a> Cut<'a> {
@@ -37,7 +39,22 @@ impl<'a> Cut<'a> {
             at += nested("", checkpoint, task).len();
         }
         way.push((namespace, Limit { checkpoint: id, task: None }));
-        Ok(Cut { way })
+        Ok(Cut { way, again: false })
+    }
+
+    /// The same with what is known of the checkpoint: whether it is the newest one of its namespace.
+    pub(crate) fn newest(self, newest: bool) -> Cut<'a> {
+        Cut { again: !newest, ..self }
+    }
+
+    /// Whether the writes beside the last checkpoint of a namespace on the way come along.
+    pub(crate) fn has_writes(&self, namespace: &str) -> bool {
+        !(self.again && namespace == self.deepest())
+    }
+
+    /// The checkpoint of each namespace on the way.
+    pub(crate) fn way(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.way.iter().map(|(namespace, limit)| (*namespace, limit.checkpoint))
     }
 
     /// The checkpoint of the root.
@@ -73,6 +90,9 @@ impl<'a> Cut<'a> {
         let Some((checkpoint, task)) = namespace[on.len()..].split_once('/') else { return false };
         let task = task.split_once('>').map_or(task, |(task, _)| task);
         if checkpoint == limit.checkpoint {
+            if !self.has_writes(on) {
+                return false;
+            }
             // Where the fork goes on in a task, what lies in that task is on the way, or was begun later.
             return limit.task != Some(task);
         }
@@ -103,6 +123,10 @@ mod tests {
         assert!(cut.is_kept(&nested(&inner, "d1", "b#0"), order), "an earlier one");
         assert!(!cut.is_kept(&nested(&inner, "d3", "b#0"), order), "a later one");
         assert!(cut.is_kept(&nested(&deep, "e3", "x#0"), order), "what had begun in it");
+        let cut = cut.newest(false);
+        assert!(!cut.is_kept(&nested(&deep, "e3", "x#0"), order), "it is done again");
+        assert!(cut.is_kept(&nested("", "c1", "other#0"), order));
+        assert!(!cut.has_writes(&deep) && cut.has_writes(&inner));
         assert!(Cut::of("child:1", "x").is_err());
     }
 }

@@ -149,9 +149,11 @@ impl Checkpoints {
         either!(self, copy(from, to))
     }
 
-    /// Makes a checkpoint the beginning of a new thread, or, in its own thread, the newest one again, under a new id. What
-    /// tasks have written beside it, and the namespaces nested in it, come along, so that what had ended by then has ended
-    /// there too. A checkpoint of a nested namespace is forked with those around it; what came after it is left out.
+    /// Makes a checkpoint the beginning of a new thread, or, in its own thread, the newest one again, under a new id.
+    ///
+    /// Of the newest checkpoint of a namespace, what tasks have written beside it and the namespaces nested in it come along,
+    /// so that what has ended has ended there too. Of an older one they do not: what came after it is done again. A
+    /// checkpoint of a nested namespace is forked with those around it.
     ///
     /// Errors: `unknown_id`; `duplicate_id` when `to` is another thread that has checkpoints; `corrupt`; those of
     /// [`Checkpoints::put`].

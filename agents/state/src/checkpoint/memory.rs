@@ -294,7 +294,8 @@ impl Threads {
                 }
             }
         }
-        found.sort_by(|a, b| b.0.cmp(&a.0));
+        // Copies have the same place.
+        found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
         found.truncate(query.limit.unwrap_or(usize::MAX));
         Ok(found.into_iter().map(|(_, thread, name, space, kept)| space.read(thread, name, kept)).collect())
     }
@@ -374,7 +375,13 @@ impl Threads {
     ) -> Result<Written> {
         let mut all = lock(&self.0);
         let source = all.thread(tenant, from).ok_or_else(|| unknown_checkpoint(from, id))?;
-        let cut = Cut::of(namespace, id)?;
+        let newest = source.spaces.get(namespace).and_then(Space::head).is_some_and(|head| *head.id == *id);
+        let cut = Cut::of(namespace, id)?.newest(newest);
+        for (on, checkpoint) in cut.way() {
+            if source.spaces.get(on).and_then(|space| space.find(checkpoint)).is_none() {
+                return Err(unknown_checkpoint(from, checkpoint));
+            }
+        }
         let fresh = new_id();
         let fresh = if from == to { &fresh } else { cut.root() };
         let mut spaces = BTreeMap::new();
@@ -399,15 +406,15 @@ impl Threads {
             let gone: HashSet<String> = gone.map(|(_, kept)| kept.id.to_string()).collect();
             part.remove(&gone);
             part.tidy();
+            if !cut.has_writes(name) {
+                part.writes.remove(limit.checkpoint);
+            }
             if let (Some(task), Some(writes)) = (limit.task, part.writes.get_mut(limit.checkpoint)) {
                 writes.retain(|(of, _), _| of != task);
             }
             spaces.insert(copied, part);
         }
         let Some(root) = spaces.get_mut("") else { return Err(unknown_checkpoint(from, cut.root())) };
-        if cut.deepest() != "" && !source.spaces.contains_key(cut.deepest()) {
-            return Err(unknown_checkpoint(from, id));
-        }
         // The root's only checkpoint gets the new id.
         let (old, writes) = (cut.root().to_owned(), root.writes.remove(cut.root()));
         let kept = root.find(&old).cloned().ok_or_else(|| unknown_checkpoint(from, &old))?;

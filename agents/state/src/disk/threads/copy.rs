@@ -62,9 +62,12 @@ impl Threads<'_> {
             let spaces = inside.spaces(connection, "WHERE thread = ?1 AND gone = 0", [found.n])?;
             let orders = inside.orders(connection, &spaces, &cut)?;
             let order = |namespace: &str, id: &str| orders.get(namespace)?.get(id).copied();
-            if order(cut.deepest(), &id).is_none() {
-                return Err(unknown_checkpoint(&from, &id));
+            if let Some((_, missing)) = cut.way().find(|(on, checkpoint)| order(on, checkpoint).is_none()) {
+                return Err(unknown_checkpoint(&from, missing));
             }
+            let newest = orders.get(cut.deepest()).and_then(|all| all.values().max()).copied();
+            let newest = newest == order(cut.deepest(), &id);
+            let cut = cut.newest(newest);
             if !same {
                 inside.free(connection, &place)?;
             }
@@ -80,6 +83,9 @@ impl Threads<'_> {
                     let last = order(&space.namespace, limit.checkpoint);
                     let last = last.ok_or_else(|| unknown_checkpoint(&from, limit.checkpoint))?;
                     inside.shorten(&mut part, space, last, limit.checkpoint, limit.task)?;
+                    if !cut.has_writes(&space.namespace) {
+                        part.writes.retain(|(_, id)| id != limit.checkpoint);
+                    }
                 }
                 if space.namespace.is_empty() {
                     for row in &mut part.checkpoints {

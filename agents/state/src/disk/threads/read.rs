@@ -110,7 +110,9 @@ impl Threads<'_> {
                     }
                 }
             }
-            found.sort_by(|a, b| b.1.place.cmp(&a.1.place));
+            // Copies have the same place.
+            let name = |at: usize| (&spaces[at].1.label, &spaces[at].1.namespace);
+            found.sort_by(|a, b| b.1.place.cmp(&a.1.place).then_with(|| name(a.0).cmp(&name(b.0))));
             found.truncate(limit);
             found.into_iter().map(|(at, row)| local.gather(connection, &spaces[at].1, row)).collect()
         })

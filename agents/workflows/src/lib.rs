@@ -1,0 +1,5 @@
+//! How is work done that takes longer than a process lives?
+
+#![warn(missing_docs)]
+
+pub mod graph;
