@@ -717,7 +717,10 @@ fn a_graph_within_a_graph_waits_forks_and_goes_on() {
         // A fork at the inner checkpoint asks anew, and does nothing else again.
         app.fork_within("t", &deep, Some(&at[0].checkpoint), "w").unwrap();
         let again = app.resume("w", HashMap::new()).unwrap();
-        assert_eq!((again.status, again.reviews.len(), calls.load(Ordering::SeqCst)), (Status::Waiting, 1, 1));
+        assert_eq!(
+            (again.status, again.reviews.len(), calls.load(Ordering::SeqCst)),
+            (Status::Waiting, 1, 1)
+        );
         let done = app.resume("w", answers(&[(&again.reviews[0].id, json!("other"))])).unwrap();
         assert_eq!((log(&done)[2], calls.load(Ordering::SeqCst)), ("other", 1));
         // One of an older step does all of it again.

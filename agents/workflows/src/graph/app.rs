@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use quorate_core::{Code, Error, Result, shorten};
 use quorate_state::{Checkpoint, CheckpointQuery, Checkpoints, Guard};
@@ -34,6 +35,8 @@ impl fmt::Debug for App {
 
 /// How often an update or a cancellation begins again when somebody else was quicker.
 const ATTEMPTS: usize = 1_000;
+/// How long a run that has lost its thread waits to see whether it was cancelled.
+const MOMENT: Duration = Duration::from_millis(250);
 
 impl App {
     pub(crate) fn new(plan: Arc<Plan>, checkpoints: Checkpoints) -> App {
@@ -350,17 +353,28 @@ impl App {
                 checkpoint: ended.checkpoint,
                 steps: ended.steps,
             }),
-            Err(error) if error.code() == Code::StaleWrite => {
-                let head = self.checkpoints.get(&run.thread, "", None)?;
-                let cancelled = head.filter(|head| {
-                    head.data["status"] == Status::Cancelled.as_str() && head.metadata["run_id"] == *run.id
-                });
-                match cancelled {
-                    Some(head) => Ok(outcome(self.snapshot(&head)?)),
-                    None => Err(error),
-                }
-            }
+            Err(error) if error.code() == Code::StaleWrite => match self.cancelled(run)? {
+                Some(head) => Ok(outcome(self.snapshot(&head)?)),
+                None => Err(error),
+            },
             Err(error) => Err(error),
+        }
+    }
+
+    /// The checkpoint of the cancellation that has taken a run's thread. Whoever cancels claims the thread first, and writes a
+    /// moment later.
+    fn cancelled(&self, run: &Run) -> Result<Option<Checkpoint>> {
+        let begun = Instant::now();
+        loop {
+            let head = self.checkpoints.get(&run.thread, "", None)?;
+            let Some(head) = head.filter(|head| head.metadata["run_id"] == *run.id) else { return Ok(None) };
+            if head.data["status"] == Status::Cancelled.as_str() {
+                return Ok(Some(head));
+            }
+            if !is_due(&head) || begun.elapsed() > MOMENT {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
