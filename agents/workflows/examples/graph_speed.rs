@@ -20,9 +20,20 @@ fn main() -> Result<()> {
     let memory = StateStore::memory();
     let keep = RunOptions { keep: Some(4), ..RunOptions::default() };
     let chain = chain(&memory)?;
-    report("chain of three nodes, in memory", 2_000, &|thread| run(&chain, thread, &keep));
     let wide = wide(&memory)?;
-    report("fan-out of five, in memory", 1_000, &|thread| run(&wide, thread, &keep));
+    report("chain of three nodes", 4_000, &|_| once(&chain, &keep));
+    report("fan-out of five", 2_000, &|_| once(&wide, &keep));
+    let alone = RunOptions { parallel: 1, ..RunOptions::default() };
+    report("fan-out of five, on one thread", 2_000, &|_| once(&wide, &alone));
+    let delete = |thread: &str| drop(memory.checkpoints(None).unwrap().delete(thread));
+    report("chain, with checkpoints in memory", 2_000, &|thread| {
+        run(&chain, thread, &keep);
+        delete(thread);
+    });
+    report("fan-out, with checkpoints in memory", 1_000, &|thread| {
+        run(&wide, thread, &keep);
+        delete(thread);
+    });
     let folder = tempfile::tempdir().map_err(|e| quorate_core::Error::io("a temporary folder", e))?;
     let store = StateStore::open(folder.path())?;
     let steps = steps(&store, 50)?;
@@ -37,7 +48,11 @@ fn main() -> Result<()> {
     for _ in 0..50 {
         store.put(None, "speed", "one", &json!(1))?;
     }
-    println!("{:<40} {:>9.2} ms", "durable value, for comparison", begun.elapsed().as_secs_f64() * 1e3 / 50.0);
+    println!(
+        "{:<40} {:>9.2} ms",
+        "durable value, for comparison",
+        begun.elapsed().as_secs_f64() * 1e3 / 50.0
+    );
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for at in 0..64 {
@@ -50,12 +65,17 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+fn once(app: &App, options: &RunOptions) {
+    let done = app.run_once(json!({"text": "in"}), options).unwrap();
+    assert_eq!(done.error, None);
+}
+
 fn run(app: &App, thread: &str, options: &RunOptions) {
     let done = app.run_with(json!({"text": "in"}), thread, options).unwrap();
     assert_eq!(done.error, None);
 }
 
-/// Runs on threads of their own, so that each begins with nothing.
+/// Measures runs, each with a name of its own for a thread that begins with nothing.
 fn report(what: &str, count: usize, run: &dyn Fn(&str)) {
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|round| {
@@ -93,6 +113,7 @@ fn wide(store: &StateStore) -> Result<App> {
 }
 
 fn steps(store: &StateStore, count: i64) -> Result<App> {
-    let more = move |state: &State| Ok(if state["n"].as_i64() < Some(count) { "a".into() } else { END.into() });
+    let more =
+        move |state: &State| Ok(if state["n"].as_i64() < Some(count) { "a".into() } else { END.into() });
     graph().node("a", one).edge(START, "a").edges_if("a", more, ["a", END]).compile(store)
 }

@@ -879,6 +879,38 @@ fn a_stream_that_nobody_reads_any_more_stops_its_run() {
 }
 
 #[test]
+fn a_run_without_a_thread_leaves_nothing() {
+    both(|store| {
+        let options = RunOptions { keep: Some(1), ..RunOptions::default() };
+        let before = store.commits();
+        let done = chain(store).run_once(json!({"log": ["in"]}), &options).unwrap();
+        assert_eq!((done.status, log(&done)), (Status::Done, vec!["in", "a", "b", "c"]));
+        let inner = graph().node("x", says("x")).edge(START, "x");
+        let failing = graph()
+            .subgraph("in", inner)
+            .node("a", |_: &State, context: &Context| {
+                let once = context.step("once", || Ok(json!("a")))?;
+                if context.cancelled() {
+                    return Err(Error::new(Code::Cancelled, "?"));
+                }
+                Ok(json!({"log": once}).into())
+            })
+            .node("bad", |_: &State, context: &Context| Ok(json!({"log": context.ask(json!("?"))?}).into()))
+            .edge(START, "in")
+            .edge(START, "a")
+            .edge("a", "bad")
+            .compile(store)
+            .unwrap();
+        let failed = failing.run_once(json!({}), &options).unwrap();
+        assert_eq!((failed.status, log(&failed)), (Status::Failed, vec!["a", "x"]));
+        assert!(failed.error.unwrap().message.contains("without a thread"));
+        assert!(store.checkpoints(None).unwrap().threads().unwrap().is_empty());
+        assert_eq!(store.commits(), before);
+        is(chain(store).run(json!({}), ""), Code::InvalidArgument);
+    });
+}
+
+#[test]
 fn tenants_have_their_own_threads() {
     both(|store| {
         let make =

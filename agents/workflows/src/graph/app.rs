@@ -25,6 +25,8 @@ pub struct App {
     checkpoints: Checkpoints,
     names: Arc<Names>,
     cached: Arc<Cached>,
+    /// The run id of runs without a thread.
+    nobody: Arc<str>,
 }
 
 impl fmt::Debug for App {
@@ -40,7 +42,7 @@ const MOMENT: Duration = Duration::from_millis(250);
 
 impl App {
     pub(crate) fn new(plan: Arc<Plan>, checkpoints: Checkpoints) -> App {
-        App { plan, checkpoints, names: Arc::new(Names::new()), cached: Arc::default() }
+        App { plan, checkpoints, names: Arc::new(Names::new()), cached: Arc::default(), nobody: "".into() }
     }
 
     /// The hash of the plan: the same for the same nodes, edges, reducers and schema.
@@ -86,9 +88,25 @@ impl App {
         sink: Option<Sink>,
     ) -> Result<Outcome> {
         options.validate()?;
+        if thread.is_empty() {
+            return Err(Error::invalid(
+                "the name of the thread is empty; give one, or run the graph without a thread",
+            ));
+        }
         let head = self.checkpoints.get(thread, "", None)?;
         let run = self.claim(thread, self.names.next().into(), options, HashMap::new(), sink);
         let level = Level::begin(&run, &self.plan, head.as_ref(), input)?;
+        self.finish(&run, level.go())
+    }
+
+    /// Runs the graph without a thread: nothing of it is kept, and where it fails or reaches its limit it cannot be resumed. A
+    /// node that asks fails. For work that is over in a moment.
+    ///
+    /// Errors: those of [`App::run`], except those of the store.
+    pub fn run_once(&self, input: Value, options: &RunOptions) -> Result<Outcome> {
+        options.validate()?;
+        let run = self.claim("", Arc::clone(&self.nobody), options, HashMap::new(), None);
+        let level = Level::begin(&run, &self.plan, None, input)?;
         self.finish(&run, level.go())
     }
 

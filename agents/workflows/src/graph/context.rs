@@ -1,6 +1,5 @@
 //! What may a node do beside writing to channels?
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -168,7 +167,7 @@ pub(crate) struct Inner {
     pub(crate) closed: AtomicBool,
     asked: AtomicUsize,
     /// Steps that are being done.
-    busy: Mutex<HashSet<String>>,
+    busy: Mutex<Vec<String>>,
     pub(crate) waits: AtomicBool,
 }
 
@@ -194,7 +193,7 @@ impl Context {
             stop,
             closed: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
-            busy: Mutex::new(HashSet::new()),
+            busy: Mutex::default(),
             waits: AtomicBool::new(false),
         }))
     }
@@ -214,11 +213,15 @@ impl Context {
             return Ok(value);
         }
         self.go_on()?;
-        if !lock(&inner.busy).insert(name.to_owned()) {
-            let name = shorten(name).escape_debug().to_string();
-            return Err(Error::invalid(format!(
-                "the step '{name}' is being done; give each step a name of its own"
-            )));
+        {
+            let mut busy = lock(&inner.busy);
+            if busy.iter().any(|other| other == name) {
+                let name = shorten(name).escape_debug().to_string();
+                return Err(Error::invalid(format!(
+                    "the step '{name}' is being done; give each step a name of its own"
+                )));
+            }
+            busy.push(name.to_owned());
         }
         let _done = Busy(inner, name);
         let value = f()?;
@@ -238,6 +241,9 @@ impl Context {
     /// order.
     pub fn ask(&self, question: Value) -> Result<Value> {
         let inner = &self.0;
+        if !inner.run.keeps {
+            return Err(Error::invalid("a run without a thread cannot wait for an answer; give it a thread"));
+        }
         let number = inner.asked.fetch_add(1, Ordering::AcqRel);
         let mut memo = lock(&inner.memo);
         if let Some((_, answer)) = memo.answers.iter().find(|(other, _)| *other == number) {
@@ -307,6 +313,6 @@ struct Busy<'a>(&'a Inner, &'a str);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        lock(&self.0.busy).remove(self.1);
+        lock(&self.0.busy).retain(|other| other != self.1);
     }
 }

@@ -238,9 +238,12 @@ impl Level {
 
     /// Makes a checkpoint of what is there, and stores it, except where it is kept until the end.
     fn save(&mut self, guard: Guard<'_>, claim: bool) -> Result<()> {
-        self.checkpoint = self.run.names.next().into();
         self.memos.clear();
         self.fresh = true;
+        if !self.run.keeps {
+            return Ok(());
+        }
+        self.checkpoint = self.run.names.next().into();
         let at_exit = self.run.options.durability == Durability::Exit;
         if at_exit && !claim {
             return Ok(());
@@ -289,7 +292,7 @@ impl Level {
 
     /// Stores what was kept until the end.
     fn flush(&mut self) -> Result<()> {
-        if self.stored.as_deref() == Some(&*self.checkpoint) {
+        if !self.run.keeps || self.stored.as_deref() == Some(&*self.checkpoint) {
             return Ok(());
         }
         self.store(Guard::Fence(self.run.fence()), false, true)
@@ -410,6 +413,7 @@ impl Level {
         self.save(Guard::Fence(self.run.fence()), false)?;
         self.tell_values();
         if let Some(keep) = self.run.options.keep
+            && self.run.keeps
             && self.namespace.is_empty()
             && self.steps % keep == 0
         {
@@ -430,8 +434,10 @@ impl Level {
             return Err(Error::new(error.code(), error.message()));
         }
         self.flush()?;
-        for (at, done) in done.iter().enumerate() {
-            shared.keep(at, done)?;
+        if self.run.keeps {
+            for (at, done) in done.iter().enumerate() {
+                shared.keep(at, done)?;
+            }
         }
         if let Some(error) = over {
             return Err(error);
@@ -457,6 +463,9 @@ impl Level {
     /// What the tasks of a step have written does not fit together: they are done again when the thread is resumed.
     fn take_back(&mut self, shared: &Shared, failure: &Failure) -> Result<()> {
         self.flush()?;
+        if !self.run.keeps {
+            return Ok(());
+        }
         for at in 0..shared.tasks.len() {
             let spot = shared.spot(at);
             let write = |index, channel: &str, value: Value| NewWrite {

@@ -101,6 +101,8 @@ pub(crate) struct Run {
     pub(crate) answers: HashMap<String, Value>,
     pub(crate) sink: Option<Sink>,
     pub(crate) in_memory: bool,
+    /// Whether anything is kept: a run without a thread is over with its call.
+    pub(crate) keeps: bool,
     pub(crate) fence: AtomicU64,
     pub(crate) lost: AtomicBool,
     polled: Mutex<Option<Instant>>,
@@ -126,6 +128,7 @@ impl Run {
     ) -> Run {
         Run {
             in_memory: checkpoints.store().is_memory(),
+            keeps: !thread.is_empty(),
             checkpoints: checkpoints.clone(),
             thread: thread.to_owned(),
             id,
@@ -152,7 +155,7 @@ impl Run {
     /// Whether what tasks have done is stored only where their step does not come to its end: in memory it would be lost with
     /// the process all the same.
     pub(crate) fn lazy(&self) -> bool {
-        self.in_memory || self.options.durability == Durability::Exit
+        self.in_memory || !self.keeps || self.options.durability == Durability::Exit
     }
 
     /// Passes a result of the store on; one that says that somebody else has the thread is remembered.
@@ -168,6 +171,9 @@ impl Run {
     pub(crate) fn is_lost(&self) -> bool {
         if self.lost.load(Ordering::Acquire) {
             return true;
+        }
+        if !self.keeps {
+            return false;
         }
         {
             let mut polled = lock(&self.polled);
