@@ -15,6 +15,7 @@ pub use quorate_models as models;
 pub use quorate_rag as rag;
 pub use quorate_runtime as runtime;
 pub use quorate_state as state;
+pub use quorate_workflows as workflows;
 
 pub use quorate_core::embed::{
     CachedEmbedder, CallbackEmbedder, CrossEncoder, CrossEncoderOptions, Embed, Embedder, EmbedderOptions,
@@ -36,6 +37,8 @@ mod book {
     struct Index;
     #[doc = include_str!("../docs/filters.md")]
     struct Filters;
+    #[doc = include_str!("../docs/graphs.md")]
+    struct Graphs;
     #[doc = include_str!("../docs/models-local.md")]
     struct ModelsLocal;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CRATES: [&str; 13] = [
+const CRATES: [&str; 14] = [
     "src",
     "core",
     "rag",
@@ -14,6 +14,7 @@ const CRATES: [&str; 13] = [
     "agents/models",
     "agents/state",
     "agents/runtime",
+    "agents/workflows",
     "agents/mcp",
     "bindings",
     "bindings-python",
@@ -55,7 +56,7 @@ const UNSAFE: [&str; 14] = [
 ];
 
 /// Which crates of the house each crate may build on.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("core", &[]),
     ("consensus", &["quorate-core"]),
     ("rag", &["quorate-core", "quorate-store"]),
@@ -67,6 +68,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
         "agents/runtime",
         &["quorate-core", "quorate-consensus", "quorate-agents", "quorate-models", "quorate-state"],
     ),
+    ("agents/workflows", &["quorate-core", "quorate-state"]),
     // The models are those of its tests.
     ("agents/mcp", &["quorate-core", "quorate-runtime", "quorate-models"]),
     (
