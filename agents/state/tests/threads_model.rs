@@ -72,7 +72,7 @@ fn apply(store: &Checkpoints, number: usize, step: &Step) -> String {
                 versions.retain(|(other, _)| *other != channel);
                 versions.push((Arc::clone(&channel), Arc::clone(&version)));
                 values.retain(|other: &ChannelValue| other.channel != channel);
-                let value = (number % 5 != 0).then(|| Arc::new(json!({"at": number})));
+                let value = (!number.is_multiple_of(5)).then(|| Arc::new(json!({"at": number})));
                 values.push(ChannelValue { channel, version, value });
             }
             let known = head.map(|head| head.id);
@@ -90,7 +90,7 @@ fn apply(store: &Checkpoints, number: usize, step: &Step) -> String {
                 versions,
                 values,
                 guard,
-                claim: number % 4 == 0,
+                claim: number.is_multiple_of(4),
                 durable: false,
                 ..NewCheckpoint::new(&thread)
             };

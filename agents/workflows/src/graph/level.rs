@@ -415,7 +415,7 @@ impl Level {
         if let Some(keep) = self.run.options.keep
             && self.run.keeps
             && self.namespace.is_empty()
-            && self.steps % keep == 0
+            && self.steps.is_multiple_of(keep)
         {
             self.run.checkpoints.trim(&self.run.thread, keep)?;
         }

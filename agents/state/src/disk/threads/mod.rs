@@ -290,7 +290,7 @@ impl Local {
         match known.map_err(|e| self.failed(e))? {
             Some(place) => {
                 row.place = place;
-                replaced.extend(self.blank_where(connection, "checkpoints", "name", &row.name)?);
+                replaced.extend(self.blank_where(connection, "checkpoints", "name", row.name)?);
             }
             None => row.place = order_of(&row.id, self.next_checkpoint(connection)?),
         }
@@ -324,7 +324,7 @@ impl Local {
                 // Its file may have been damaged.
                 return row.body.as_ref().map_or(Ok(()), |body| body.ensure(&self.paths.payloads));
             }
-            replaced.extend(self.blank_where(connection, "channels", "name", &row.name)?);
+            replaced.extend(self.blank_where(connection, "channels", "name", row.name)?);
         }
         match &row.body {
             Some(body) => self.insert_value(connection, space, row, body),
@@ -347,7 +347,7 @@ impl Local {
             if row.index >= 0 {
                 return Ok(());
             }
-            replaced.extend(self.blank_where(connection, "writes", "name", &row.name)?);
+            replaced.extend(self.blank_where(connection, "writes", "name", row.name)?);
         }
         self.insert_write(connection, space, row)
     }
