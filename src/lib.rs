@@ -37,6 +37,8 @@ mod book {
     struct Index;
     #[doc = include_str!("../docs/filters.md")]
     struct Filters;
+    #[doc = include_str!("../docs/graphs.md")]
+    struct Graphs;
     #[doc = include_str!("../docs/models-local.md")]
     struct ModelsLocal;
     #[doc = include_str!("../docs/workflows.md")]

@@ -69,7 +69,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
         "agents/runtime",
         &["quorate-core", "quorate-consensus", "quorate-agents", "quorate-models", "quorate-state"],
     ),
-    // The models are those of its tests.
+    // The models are those of its tests, here and below.
     (
         "agents/workflows",
         &["quorate-core", "quorate-agents", "quorate-runtime", "quorate-state", "quorate-models"],

@@ -31,6 +31,7 @@
 #![warn(missing_docs)]
 
 mod check;
+mod checkpoint;
 mod disk;
 mod entry;
 mod gate;
@@ -39,10 +40,23 @@ mod run;
 mod store;
 mod work;
 
+pub use checkpoint::{
+    ChannelValue, Checkpoint, CheckpointQuery, Checkpoints, Guard, NewCheckpoint, NewWrite, NewWrites,
+    PendingWrite, Prune, Pruned, Removed, Render, ThreadRow, Written, nested,
+};
 pub use entry::Entry;
 pub use run::{Begun, NewRun, Run, RunRow};
 pub use store::StateStore;
 pub use work::{Advance, Enqueued, Letter, Listed, Listing, Posted, Wake, Work};
+
+/// An id that nothing else has; later ones of a process sort after earlier ones.
+///
+/// ```
+/// assert_ne!(quorate_state::fresh_id(), quorate_state::fresh_id());
+/// ```
+pub fn fresh_id() -> String {
+    disk::new_id()
+}
 
 /// The largest data of an entry, or value, that stands in the database itself, in bytes of JSON (64 KiB). What is larger
 /// has a file of its own.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quorate_core::Result;
 use serde_json::Value;
 
+use crate::checkpoint::Threads;
 use crate::entry::now;
 use crate::run::Held;
 use crate::{
@@ -20,7 +21,7 @@ const MAX_FINISHED: usize = 1_000;
 /// What one tenant has (none: what nobody has).
 type Scope = Option<String>;
 
-pub(crate) struct Memory(Mutex<Tables>);
+pub(crate) struct Memory(Mutex<Tables>, Threads);
 
 #[derive(Default)]
 struct Tables {
@@ -123,7 +124,11 @@ impl Tables {
 
 impl Memory {
     pub(crate) fn new() -> Memory {
-        Memory(Mutex::new(Tables::default()))
+        Memory(Mutex::new(Tables::default()), Threads::default())
+    }
+
+    pub(crate) fn threads(&self) -> &Threads {
+        &self.1
     }
 
     pub(crate) fn begin(self: &Arc<Self>, new: &NewRun<'_>, entries: &[Entry]) -> Result<Begun> {

@@ -18,10 +18,10 @@ use crate::{Begun, Enqueued, Entry, Listed, NewRun, Posted, Run, RunRow, Work, c
 /// Any number of processes may have one folder open. What a tenant has, no other tenant sees: every call names whose
 /// things it means.
 #[derive(Clone)]
-pub struct StateStore(Place);
+pub struct StateStore(pub(crate) Place);
 
 #[derive(Clone)]
-enum Place {
+pub(crate) enum Place {
     Disk(Arc<Disk>),
     Memory(Arc<Memory>),
 }
@@ -268,6 +268,11 @@ impl StateStore {
             Place::Disk(disk) => disk.list(tenant, space),
             Place::Memory(memory) => memory.list(tenant, space),
         }
+    }
+
+    /// Whether nothing of it is on a disk.
+    pub fn is_memory(&self) -> bool {
+        matches!(self.0, Place::Memory(_))
     }
 
     /// How many transactions this process has written through this store; in memory none. Threads that write at the same

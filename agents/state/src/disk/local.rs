@@ -18,6 +18,7 @@ use super::connection::{self, PATIENCE, failed, spoils};
 use super::group::{Group, Work};
 use super::holder::{self, Holder};
 use super::payload;
+use super::threads;
 use crate::entry::now;
 
 /// How long a holder on another machine is taken to live without a sign, in seconds.
@@ -271,6 +272,16 @@ impl Local {
         })
     }
 
+    /// Does something in a transaction that is taken back. Errors: those of `work`, `locked`, `io`.
+    pub(crate) fn rehearse<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.with_writer(|connection| {
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.failed(e))?;
+            let made = work(connection);
+            connection.execute_batch("ROLLBACK").map_err(|e| self.failed(e))?;
+            made
+        })
+    }
+
     /// Removes those of the payload files that no row names any more. What cannot be removed is left to the next who opens
     /// the folder. Errors: `io`, `permission_denied`, `locked`.
     pub(crate) fn collect(&self, names: &[String]) -> Result<()> {
@@ -302,10 +313,12 @@ impl Local {
             }
             let place = if size > MAX_IN_MEMORY { "FILE" } else { "MEMORY" };
             // The counter is last: until then, whoever deletes something has the file rewritten again.
+            let tables = ["entries", "labels", "facts"].into_iter().chain(threads::tables::LEFT_OVER);
+            let delete: String =
+                tables.map(|table| format!("DELETE FROM {table} WHERE gone = 1; ")).collect();
             connection
                 .execute_batch(&format!(
-                    "BEGIN IMMEDIATE; DELETE FROM entries WHERE gone = 1; DELETE FROM labels WHERE gone = 1;
-                     DELETE FROM facts WHERE gone = 1; COMMIT;
+                    "BEGIN IMMEDIATE; {delete} COMMIT;
                      PRAGMA temp_store = {place}; VACUUM; PRAGMA temp_store = MEMORY;
                      UPDATE meta SET value = 0 WHERE name = 'waste';"
                 ))

@@ -9,6 +9,7 @@ mod local;
 mod payload;
 mod row;
 mod schema;
+mod threads;
 mod work;
 
 use std::path::{Path, PathBuf};

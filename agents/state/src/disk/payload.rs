@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::connection::failed;
 use super::holder::{hex, is_old, unique};
+use super::threads;
 use crate::MAX_INLINE_BYTES;
 
 /// Data as it is stored: in the row, or in a file.
@@ -129,9 +130,10 @@ pub(crate) fn collect(
 }
 
 fn is_named(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
-    let sql =
-        "SELECT 1 FROM entries WHERE payload = ?1 UNION ALL SELECT 1 FROM facts WHERE payload = ?1 LIMIT 1";
-    let found = connection.prepare_cached(sql)?.query_row([name], |_| Ok(())).optional()?;
+    let tables = ["entries", "facts"].into_iter().chain(threads::tables::NAMING);
+    let each: Vec<String> = tables.map(|table| format!("SELECT 1 FROM {table} WHERE payload = ?1")).collect();
+    let sql = format!("{} LIMIT 1", each.join(" UNION ALL "));
+    let found = connection.prepare_cached(&sql)?.query_row([name], |_| Ok(())).optional()?;
     Ok(found.is_some())
 }
 

@@ -1,0 +1,82 @@
+//! Where do threads, their namespaces, checkpoints, values and writes stand?
+//!
+//! As in `schema`: texts stand in tables that grow at their end, and whatever is looked up by a text has a hash for it.
+
+/// The tables of checkpoints.
+pub(crate) const STEP: &str = "
+    CREATE TABLE threads (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        name BLOB NOT NULL UNIQUE,
+        scope BLOB NOT NULL,
+        fence INTEGER NOT NULL,
+        created REAL NOT NULL,
+        updated REAL NOT NULL
+    );
+    CREATE INDEX threads_of ON threads (scope, n);
+
+    CREATE TABLE spaces (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        gone INTEGER NOT NULL DEFAULT 0,
+        name BLOB NOT NULL UNIQUE,
+        thread INTEGER NOT NULL,
+        label TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        sum INTEGER NOT NULL
+    );
+    CREATE INDEX spaces_of ON spaces (thread);
+
+    CREATE TABLE checkpoints (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        gone INTEGER NOT NULL DEFAULT 0,
+        name BLOB NOT NULL UNIQUE,
+        space INTEGER NOT NULL,
+        place BLOB NOT NULL,
+        time REAL NOT NULL,
+        id TEXT NOT NULL,
+        parent TEXT,
+        versions TEXT NOT NULL,
+        data TEXT NOT NULL,
+        payload TEXT,
+        sum INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX checkpoints_at ON checkpoints (space, place);
+    CREATE INDEX checkpoints_payload ON checkpoints (payload) WHERE payload IS NOT NULL;
+
+    CREATE TABLE channels (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        gone INTEGER NOT NULL DEFAULT 0,
+        name BLOB NOT NULL UNIQUE,
+        space INTEGER NOT NULL,
+        channel TEXT NOT NULL,
+        version TEXT NOT NULL,
+        data TEXT NOT NULL,
+        payload TEXT,
+        sum INTEGER NOT NULL
+    );
+    CREATE INDEX channels_of ON channels (space);
+    CREATE INDEX channels_payload ON channels (payload) WHERE payload IS NOT NULL;
+
+    CREATE TABLE writes (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        gone INTEGER NOT NULL DEFAULT 0,
+        name BLOB NOT NULL UNIQUE,
+        space INTEGER NOT NULL,
+        checkpoint BLOB NOT NULL,
+        task TEXT NOT NULL,
+        path TEXT NOT NULL,
+        place INTEGER NOT NULL,
+        channel TEXT NOT NULL,
+        data TEXT NOT NULL,
+        payload TEXT,
+        sum INTEGER NOT NULL
+    );
+    CREATE INDEX writes_of ON writes (checkpoint);
+    CREATE INDEX writes_in ON writes (space);
+    CREATE INDEX writes_payload ON writes (payload) WHERE payload IS NOT NULL;
+";
+
+/// The tables here whose rows may be left over.
+pub(crate) const LEFT_OVER: [&str; 4] = ["spaces", "checkpoints", "channels", "writes"];
+
+/// The tables here whose rows may name payloads.
+pub(crate) const NAMING: [&str; 3] = ["checkpoints", "channels", "writes"];

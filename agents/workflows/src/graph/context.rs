@@ -1,0 +1,318 @@
+//! What may a node do beside writing to channels?
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quorate_core::{Cancel, Code, Error, Result, shorten};
+use quorate_state::{Guard, NewWrite, NewWrites, PendingWrite};
+use serde_json::{Value, json};
+
+use super::outcome::{Event, Failure, Mode, Review};
+use super::run::Run;
+
+/// The channels of the writes that stand beside a checkpoint.
+const STEP: &str = "step:";
+const ASK: &str = "ask:";
+const ANSWER: &str = "answer:";
+pub(crate) const RESULT: &str = "result";
+pub(crate) const ERROR: &str = "error";
+/// The places of what is replaced.
+pub(crate) const ERROR_AT: i64 = -1;
+pub(crate) const RESULT_AT: i64 = -2;
+
+/// Nothing panics while it holds a lock here.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a task stands, so that what belongs to it is found again.
+#[derive(Clone, Debug)]
+pub(crate) struct Spot {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) checkpoint: Arc<str>,
+    pub(crate) task: Arc<str>,
+    pub(crate) node: Arc<str>,
+    pub(crate) step: u64,
+}
+
+impl Spot {
+    /// The id of the task's question with this number. It says nothing of the thread, so that a fork asks the same.
+    fn review(&self, number: usize) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for part in [&*self.namespace, &*self.checkpoint, &*self.task, &number.to_string()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+}
+
+/// What is known of a task: what it has done before it was stopped.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memo {
+    steps: Vec<(String, Arc<Value>)>,
+    asked: Vec<(usize, Arc<Value>)>,
+    answers: Vec<(usize, Arc<Value>)>,
+    pub(crate) result: Option<Arc<Value>>,
+    pub(crate) error: Option<Arc<Value>>,
+    /// Where its next write stands.
+    next: i64,
+    /// What is not stored yet.
+    unsaved: Vec<NewWrite>,
+}
+
+impl Memo {
+    /// Takes in a write that stands beside the checkpoint.
+    pub(crate) fn add(&mut self, write: &PendingWrite) {
+        self.next = self.next.max(write.index + 1);
+        self.learn(&write.channel, Arc::clone(&write.value));
+    }
+
+    fn learn(&mut self, channel: &str, value: Arc<Value>) {
+        let number = |text: &str| text.parse().ok();
+        if let Some(name) = channel.strip_prefix(STEP) {
+            self.steps.push((name.to_owned(), value));
+        } else if let Some(number) = channel.strip_prefix(ASK).and_then(number) {
+            self.asked.push((number, value));
+        } else if let Some(number) = channel.strip_prefix(ANSWER).and_then(number) {
+            self.answers.push((number, value));
+        } else if channel == RESULT {
+            self.result = Some(value);
+        } else if channel == ERROR {
+            self.error = Some(value);
+        }
+    }
+
+    /// Adds a write that is to be stored.
+    fn write(&mut self, channel: String, value: Arc<Value>) {
+        self.learn(&channel, Arc::clone(&value));
+        self.unsaved.push(NewWrite { index: self.next, channel, value });
+        self.next += 1;
+    }
+
+    /// The questions that have no answer.
+    pub(crate) fn open(&self, spot: &Spot) -> Vec<Review> {
+        let open =
+            self.asked.iter().filter(|(number, _)| !self.answers.iter().any(|(other, _)| other == number));
+        let review = |(number, question): &(usize, Arc<Value>)| Review {
+            id: spot.review(*number),
+            node: spot.node.to_string(),
+            namespace: spot.namespace.to_string(),
+            task: spot.task.to_string(),
+            question: (**question).clone(),
+        };
+        open.map(review).collect()
+    }
+
+    /// Takes in those of the answers that are for this task; whether there are any.
+    pub(crate) fn answer(&mut self, spot: &Spot, answers: &std::collections::HashMap<String, Value>) -> bool {
+        let open: Vec<usize> = self
+            .asked
+            .iter()
+            .map(|(number, _)| *number)
+            .filter(|number| !self.answers.iter().any(|(other, _)| other == number))
+            .collect();
+        let mut any = false;
+        for number in open {
+            if let Some(answer) = answers.get(&spot.review(number)) {
+                self.write(format!("{ANSWER}{number}"), Arc::new(answer.clone()));
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Says that the task has ended, or failed; to be stored with [`Memo::save`].
+    pub(crate) fn conclude(&mut self, at: i64, channel: &str, value: Value) {
+        self.unsaved.push(NewWrite { index: at, channel: channel.to_owned(), value: Arc::new(value) });
+    }
+
+    pub(crate) fn fail(&mut self, failure: &Failure) {
+        self.conclude(ERROR_AT, ERROR, json!(failure));
+    }
+
+    /// Stores what is not stored yet. Errors: `stale_write` when somebody else goes on with the thread; those of the store.
+    pub(crate) fn save(&mut self, run: &Run, spot: &Spot) -> Result<()> {
+        if self.unsaved.is_empty() {
+            return Ok(());
+        }
+        let new = NewWrites {
+            thread: &run.thread,
+            namespace: &spot.namespace,
+            checkpoint: &spot.checkpoint,
+            task: &spot.task,
+            path: "",
+            writes: self.unsaved.clone(),
+            guard: Guard::Fence(run.fence()),
+            durable: run.durable(),
+        };
+        run.heard(run.checkpoints.put_writes(&new))?;
+        self.unsaved.clear();
+        Ok(())
+    }
+}
+
+/// What a node may do beside writing to channels. A clone is the same, so that a node may give it to threads of its own.
+#[derive(Clone)]
+pub struct Context(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) run: Arc<Run>,
+    pub(crate) spot: Spot,
+    pub(crate) memo: Arc<Mutex<Memo>>,
+    pub(crate) attempt: u32,
+    pub(crate) stop: Cancel,
+    /// The attempt counts no more: it took too long.
+    pub(crate) closed: AtomicBool,
+    asked: AtomicUsize,
+    /// Steps that are being done.
+    busy: Mutex<Vec<String>>,
+    pub(crate) waits: AtomicBool,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("spot", &self.0.spot).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    pub(crate) fn new(
+        run: &Arc<Run>,
+        spot: &Spot,
+        memo: &Arc<Mutex<Memo>>,
+        attempt: u32,
+        stop: Cancel,
+    ) -> Context {
+        Context(Arc::new(Inner {
+            run: Arc::clone(run),
+            spot: spot.clone(),
+            memo: Arc::clone(memo),
+            attempt,
+            stop,
+            closed: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
+            busy: Mutex::default(),
+            waits: AtomicBool::new(false),
+        }))
+    }
+
+    /// Does `f` once, and gives what it gave whenever the node comes here again: after a question was answered, in another
+    /// try, in another process. `name` is unique in the node. What `f` does outside may happen twice only where the process
+    /// is killed between its end and the moment that its result is stored.
+    ///
+    /// Errors: those of `f`, which is then done again; `invalid_argument` when the step is being done by another thread;
+    /// `stale_write`, `cancelled` and those of the store.
+    pub fn step(&self, name: &str, f: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let inner = &self.0;
+        let known = |memo: &Memo| {
+            memo.steps.iter().find(|(other, _)| other == name).map(|(_, value)| (**value).clone())
+        };
+        if let Some(value) = known(&lock(&inner.memo)) {
+            return Ok(value);
+        }
+        self.go_on()?;
+        {
+            let mut busy = lock(&inner.busy);
+            if busy.iter().any(|other| other == name) {
+                let name = shorten(name).escape_debug().to_string();
+                return Err(Error::invalid(format!(
+                    "the step '{name}' is being done; give each step a name of its own"
+                )));
+            }
+            busy.push(name.to_owned());
+        }
+        let _done = Busy(inner, name);
+        let value = f()?;
+        let mut memo = lock(&inner.memo);
+        if inner.closed.load(Ordering::Acquire) {
+            return Err(Error::new(Code::Timeout, "the node took too long, and what it does counts no more"));
+        }
+        memo.write(format!("{STEP}{name}"), Arc::new(value.clone()));
+        if !inner.run.lazy() {
+            memo.save(&inner.run, &inner.spot)?;
+        }
+        Ok(value)
+    }
+
+    /// Asks somebody, and gives the answer. While there is none, this is an error that the node lets pass: the run ends with
+    /// the status `waiting`, and the node begins again when there is an answer. The questions of a node are known by their
+    /// order.
+    pub fn ask(&self, question: Value) -> Result<Value> {
+        let inner = &self.0;
+        if !inner.run.keeps {
+            return Err(Error::invalid("a run without a thread cannot wait for an answer; give it a thread"));
+        }
+        let number = inner.asked.fetch_add(1, Ordering::AcqRel);
+        let mut memo = lock(&inner.memo);
+        if let Some((_, answer)) = memo.answers.iter().find(|(other, _)| *other == number) {
+            return Ok((**answer).clone());
+        }
+        if inner.closed.load(Ordering::Acquire) {
+            return Err(Error::new(Code::Timeout, "the node took too long, and what it does counts no more"));
+        }
+        if !memo.asked.iter().any(|(other, _)| *other == number) {
+            memo.write(format!("{ASK}{number}"), Arc::new(question));
+        }
+        inner.waits.store(true, Ordering::Release);
+        Err(Error::new(
+            Code::ApprovalRequired,
+            format!(
+                "the run waits for the answer to the review '{}'; let this error pass, and resume the thread with it",
+                inner.spot.review(number)
+            ),
+        ))
+    }
+
+    /// Tells something to whoever streams the run.
+    pub fn emit(&self, data: Value) {
+        let spot = &self.0.spot;
+        self.0.run.tell(Mode::Custom, || Event {
+            mode: Mode::Custom,
+            namespace: spot.namespace.to_string(),
+            step: spot.step,
+            node: Some(spot.node.to_string()),
+            task: Some(spot.task.to_string()),
+            data,
+        });
+    }
+
+    /// Whether the run was cancelled or stopped, somebody else goes on with the thread, or this try took too long. Other
+    /// processes are heard at most 20 ms late.
+    pub fn cancelled(&self) -> bool {
+        self.0.stop.is_cancelled() || self.0.run.is_lost()
+    }
+
+    /// The run: the same until the thread is run with another input.
+    pub fn run_id(&self) -> &str {
+        &self.0.run.id
+    }
+
+    /// The thread.
+    pub fn thread(&self) -> &str {
+        &self.0.run.thread
+    }
+
+    /// The number of this try, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+
+    fn go_on(&self) -> Result<()> {
+        if self.0.closed.load(Ordering::Acquire) {
+            return Err(Error::new(Code::Timeout, "the node took too long, and what it does counts no more"));
+        }
+        self.0.stop.check()?;
+        self.0.run.check()
+    }
+}
+
+/// A step that is being done.
+struct Busy<'a>(&'a Inner, &'a str);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.busy).retain(|other| other != self.1);
+    }
+}

@@ -1,0 +1,663 @@
+//! How does a graph go from step to step?
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use quorate_core::{Code, Error, Result, shorten, spare};
+use quorate_state::{ChannelValue, Checkpoint, Guard, NewCheckpoint, NewWrite, NewWrites};
+use serde_json::{Value, json};
+
+use super::context::{Memo, RESULT_AT, lock};
+use super::control::{Control, Meta, Shown};
+use super::options::Durability;
+use super::outcome::{Event, Failure, Mode, Review, Status};
+use super::plan::{Aim, Plan};
+use super::reducer::Reducer;
+use super::run::Run;
+use super::state::{State, Values};
+use super::task::{Done, Shared};
+
+/// What came of a graph's steps.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: Status,
+    pub(crate) values: Arc<Values>,
+    pub(crate) reviews: Vec<Review>,
+    pub(crate) error: Option<Failure>,
+    pub(crate) checkpoint: String,
+    pub(crate) steps: usize,
+}
+
+/// A graph, or one within another, at one checkpoint.
+#[derive(Debug)]
+pub(crate) struct Level {
+    pub(crate) run: Arc<Run>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) namespace: Arc<str>,
+    pub(crate) values: Arc<Values>,
+    /// The version of each channel that has one.
+    versions: Vec<Option<Arc<str>>>,
+    /// Which channels have changed since they were stored.
+    changed: Vec<bool>,
+    pub(crate) control: Control,
+    /// The checkpoint, and the newest that is stored.
+    checkpoint: Arc<str>,
+    stored: Option<Arc<str>>,
+    source: &'static str,
+    /// What tasks have done beside the checkpoint before.
+    memos: HashMap<String, Memo>,
+    fresh: bool,
+    steps: usize,
+}
+
+impl Level {
+    /// A graph at nothing.
+    fn new(run: &Arc<Run>, plan: &Arc<Plan>, namespace: &str) -> Level {
+        let count = plan.channels.0.len();
+        let values = plan.channels.initial();
+        Level {
+            run: Arc::clone(run),
+            plan: Arc::clone(plan),
+            namespace: namespace.into(),
+            changed: values.iter().map(Option::is_some).collect(),
+            values: Arc::new(values),
+            versions: vec![None; count],
+            control: Control::new(plan),
+            checkpoint: "".into(),
+            stored: None,
+            source: "input",
+            memos: HashMap::new(),
+            fresh: true,
+            steps: 0,
+        }
+    }
+
+    /// A graph at a checkpoint.
+    pub(crate) fn at(run: &Arc<Run>, plan: &Arc<Plan>, checkpoint: &Checkpoint) -> Result<Level> {
+        let mut level = Level::new(run, plan, &checkpoint.namespace);
+        level.control = Control::from_json(plan, &checkpoint.thread, &checkpoint.data)?;
+        let values = Arc::make_mut(&mut level.values);
+        for (channel, value) in &checkpoint.values {
+            if let Some(at) = plan.channels.find(channel) {
+                values[at] = Some(Arc::clone(value));
+                level.changed[at] = false;
+            }
+        }
+        for (channel, version) in &checkpoint.versions {
+            if let Some(at) = plan.channels.find(channel) {
+                level.versions[at] = Some(Arc::clone(version));
+            }
+        }
+        for write in &checkpoint.writes {
+            level.memos.entry(write.task.clone()).or_default().add(write);
+        }
+        level.checkpoint = checkpoint.id.as_str().into();
+        level.stored = Some(Arc::clone(&level.checkpoint));
+        level.fresh = false;
+        Ok(level)
+    }
+
+    /// The same, before anything of the thread is stored.
+    pub(crate) fn unstored(mut self) -> Level {
+        self.stored = None;
+        self.changed = self.values.iter().map(Option::is_some).collect();
+        self
+    }
+
+    /// A graph at the newest checkpoint of its namespace; none where there is none.
+    pub(crate) fn load(run: &Arc<Run>, plan: &Arc<Plan>, namespace: &str) -> Result<Option<Level>> {
+        let found = run.checkpoints.get(&run.thread, namespace, None)?;
+        found.map(|found| Level::at(run, plan, &found)).transpose()
+    }
+
+    /// A graph that begins within another.
+    pub(crate) fn within(run: &Arc<Run>, plan: &Arc<Plan>, namespace: &str, outer: &State) -> Result<Level> {
+        let mut level = Level::new(run, plan, namespace);
+        let values = Arc::make_mut(&mut level.values);
+        for (at, channel) in plan.channels.0.iter().enumerate() {
+            if let Some(value) = outer.get(&channel.name) {
+                values[at] = Some(Arc::new(value.clone()));
+                level.changed[at] = true;
+            }
+        }
+        level.start()?;
+        level.save(Guard::Fence(run.fence()), false)?;
+        Ok(level)
+    }
+
+    /// A graph that begins with an input, after the newest checkpoint of the thread, where there is one.
+    pub(crate) fn begin(
+        run: &Arc<Run>,
+        plan: &Arc<Plan>,
+        head: Option<&Checkpoint>,
+        input: Value,
+    ) -> Result<Level> {
+        let mut level = match head {
+            None => Level::new(run, plan, ""),
+            Some(head) => {
+                let mut level = Level::at(
+                    run,
+                    plan,
+                    &Checkpoint { data: Control::new(plan).to_json(plan), ..head.clone() },
+                )?;
+                level.control.step = head.data["step"].as_u64().map_or(0, |step| step + 1);
+                level
+            }
+        };
+        level.memos.clear();
+        level.fresh = true;
+        level.source = "input";
+        let writes = level.writes(input)?;
+        level.write([(super::node::START, writes)])?;
+        level.start()?;
+        let known = head.map(|head| head.id.as_str());
+        level.save(Guard::Head(known), true)?;
+        Ok(level)
+    }
+
+    /// Writes by channel out of an object. Errors: `invalid_argument`.
+    pub(crate) fn writes(&self, given: Value) -> Result<Vec<(usize, Value)>> {
+        let given = match given {
+            Value::Object(given) => given,
+            Value::Null => serde_json::Map::new(),
+            other => {
+                let other = shorten(&other.to_string()).escape_debug().to_string();
+                return Err(Error::invalid(format!(
+                    "a graph takes an object of what is written to its state, and not {other}"
+                )));
+            }
+        };
+        let channels = &self.plan.channels;
+        let find = |name: &str| {
+            channels.find(name).ok_or_else(|| {
+                let there: Vec<&str> = channels.0.iter().map(|channel| &*channel.name).collect();
+                let (name, there) = (shorten(name).escape_debug().to_string(), there.join(", "));
+                Error::invalid(format!("the state has no '{name}'; its schema has {there}"))
+            })
+        };
+        given.into_iter().map(|(name, value)| Ok((find(&name)?, value))).collect()
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let plan = Arc::clone(&self.plan);
+        let state = State::shared(&plan.channels, &self.values);
+        let aims = plan.route(&plan.start, super::node::START, &state)?;
+        self.control.follow(&plan, [(None, &plan.start, aims)]);
+        Ok(())
+    }
+
+    /// Applies what nodes have written in one step, in this order. Errors: `invalid_argument` when it does not fit the
+    /// schema, or two of them have written what takes one write; those of reducers. Nothing is applied then.
+    pub(crate) fn write<'a>(
+        &mut self,
+        all: impl IntoIterator<Item = (&'a str, Vec<(usize, Value)>)>,
+    ) -> Result<()> {
+        let plan = Arc::clone(&self.plan);
+        // By channel: what it will hold, and who wrote it.
+        let mut fresh: Vec<Option<(Arc<Value>, &str)>> = vec![None; self.values.len()];
+        for (writer, writes) in all {
+            for (at, value) in writes {
+                let channel = &plan.channels.0[at];
+                let said = |error: Error| {
+                    error.context(format!("the channel '{}', written by '{writer}'", channel.name))
+                };
+                let there = match &fresh[at] {
+                    Some((_, other)) if matches!(channel.reducer, Reducer::Last) => {
+                        return Err(said(Error::invalid(format!(
+                            "'{other}' wrote it in the same step; give it a reducer, or put the nodes in a row"
+                        ))));
+                    }
+                    Some((value, _)) => Some(value),
+                    None => self.values[at].as_ref(),
+                };
+                let value = channel.reducer.reduce(there, value, writer, &channel.writers).map_err(said)?;
+                fresh[at] = Some((Arc::new(value), writer));
+            }
+        }
+        for (at, (value, writer)) in
+            fresh.iter().enumerate().filter_map(|(at, one)| Some((at, one.as_ref()?)))
+        {
+            let channel = &plan.channels.0[at];
+            let checked = channel.check.check(value);
+            let checked =
+                checked.and_then(|()| channel.validator.as_ref().map_or(Ok(()), |check| check(value)));
+            checked.map_err(|error| {
+                error.context(format!("the channel '{}', written by '{writer}'", channel.name))
+            })?;
+        }
+        let values = Arc::make_mut(&mut self.values);
+        for (at, one) in fresh.into_iter().enumerate() {
+            if let Some((value, _)) = one {
+                values[at] = Some(value);
+                self.changed[at] = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a checkpoint of what is there, and stores it, except where it is kept until the end.
+    fn save(&mut self, guard: Guard<'_>, claim: bool) -> Result<()> {
+        self.memos.clear();
+        self.fresh = true;
+        if !self.run.keeps {
+            return Ok(());
+        }
+        self.checkpoint = self.run.names.next().into();
+        let at_exit = self.run.options.durability == Durability::Exit;
+        if at_exit && !claim {
+            return Ok(());
+        }
+        self.store(guard, claim, !at_exit && self.run.durable())
+    }
+
+    fn store(&mut self, guard: Guard<'_>, claim: bool, durable: bool) -> Result<()> {
+        let mut values = Vec::new();
+        for (at, channel) in self.plan.channels.0.iter().enumerate() {
+            if std::mem::take(&mut self.changed[at]) {
+                let (version, value) = (Arc::clone(&self.checkpoint), self.values[at].clone());
+                values.push(ChannelValue { channel: Arc::clone(&channel.name), version, value });
+                self.versions[at] = Some(Arc::clone(&self.checkpoint));
+            }
+        }
+        let versions = self.plan.channels.0.iter().zip(&self.versions);
+        let versions =
+            versions.filter_map(|(channel, version)| Some((Arc::clone(&channel.name), version.clone()?)));
+        let parent = self.stored.take();
+        let new = NewCheckpoint {
+            thread: &self.run.thread,
+            namespace: &self.namespace,
+            id: Some(&self.checkpoint),
+            parent: parent.as_deref(),
+            data: Arc::new(Shown { plan: Arc::clone(&self.plan), control: self.control.clone() }),
+            metadata: Arc::new(Meta {
+                source: self.source,
+                step: self.control.step,
+                run: Arc::clone(&self.run.id),
+                plan: Arc::clone(&self.plan),
+            }),
+            versions: versions.collect(),
+            values,
+            guard,
+            claim,
+            durable,
+        };
+        let written = self.run.heard(self.run.checkpoints.put(&new))?;
+        if claim {
+            self.run.fence.store(written.fence, Ordering::Release);
+        }
+        self.stored = Some(Arc::clone(&self.checkpoint));
+        Ok(())
+    }
+
+    /// Stores what was kept until the end.
+    fn flush(&mut self) -> Result<()> {
+        if !self.run.keeps || self.stored.as_deref() == Some(&*self.checkpoint) {
+            return Ok(());
+        }
+        self.store(Guard::Fence(self.run.fence()), false, true)
+    }
+
+    /// Stores a checkpoint that does not come of a step.
+    pub(crate) fn store_as(&mut self, source: &'static str, guard: Guard<'_>) -> Result<String> {
+        self.source = source;
+        self.checkpoint = self.run.names.next().into();
+        self.store(guard, true, true)?;
+        Ok(self.checkpoint.to_string())
+    }
+
+    /// Goes on until nothing is due, or it cannot go on.
+    pub(crate) fn go(mut self) -> Result<Ended> {
+        self.tell_values();
+        loop {
+            if self.control.next.is_empty() {
+                let status = self.control.status();
+                if self.namespace.is_empty() {
+                    self.flush()?;
+                }
+                return Ok(self.ended(status, Vec::new(), None));
+            }
+            if let Err(error) = self.run.check() {
+                self.flush_after(&error)?;
+                return Err(error);
+            }
+            if self.steps >= self.run.options.step_limit {
+                self.flush()?;
+                return Ok(self.ended(Status::StepLimit, Vec::new(), None));
+            }
+            let shared = self.shared();
+            let mut done = self.known(&shared)?;
+            perform(&shared, &mut done);
+            let done: Vec<Done> = done
+                .into_iter()
+                .map(|done| done.unwrap_or_else(|| Done::Over(Error::new(Code::Internal, "a task was lost"))))
+                .collect();
+            if let Some(ended) = self.advance(shared, done)? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    fn flush_after(&mut self, error: &Error) -> Result<()> {
+        if error.code() == Code::Cancelled { self.flush() } else { Ok(()) }
+    }
+
+    fn shared(&mut self) -> Arc<Shared> {
+        let tasks = self.control.next.clone();
+        let memos = tasks
+            .iter()
+            .map(|task| Arc::new(Mutex::new(self.memos.remove(&*task.key).unwrap_or_default())))
+            .collect();
+        Arc::new(Shared {
+            run: Arc::clone(&self.run),
+            plan: Arc::clone(&self.plan),
+            namespace: Arc::clone(&self.namespace),
+            checkpoint: Arc::clone(&self.checkpoint),
+            step: self.control.step + 1,
+            values: Arc::clone(&self.values),
+            tasks,
+            memos,
+            fresh: self.fresh,
+        })
+    }
+
+    /// What is known of the tasks before anything is done: those that have ended, and those that wait for an answer that is
+    /// not here. Answers that are here are stored.
+    fn known(&self, shared: &Shared) -> Result<Vec<Option<Done>>> {
+        if self.fresh {
+            return Ok(shared.tasks.iter().map(|_| None).collect());
+        }
+        let mut known = Vec::with_capacity(shared.tasks.len());
+        for (at, memo) in shared.memos.iter().enumerate() {
+            let (mut memo, spot) = (lock(memo), shared.spot(at));
+            if let Some(result) = memo.result.clone() {
+                known.push(Some(shared.known(&result)?));
+                continue;
+            }
+            let answered = memo.answer(&spot, &self.run.answers);
+            if answered {
+                memo.save(&self.run, &spot)?;
+            }
+            let open = memo.open(&spot);
+            known.push((!open.is_empty() && !answered).then_some(Done::Waits(open)));
+        }
+        Ok(known)
+    }
+
+    /// Takes in what came of a step: where all of its tasks have ended, the next one is due; else this is the end for now.
+    fn advance(&mut self, shared: Arc<Shared>, done: Vec<Done>) -> Result<Option<Ended>> {
+        let complete = done.iter().all(|done| matches!(done, Done::Ended(..)));
+        if !complete {
+            return self.pause(&shared, done).map(Some);
+        }
+        let plan = Arc::clone(&self.plan);
+        let mut followed = Vec::with_capacity(done.len());
+        let mut written = Vec::with_capacity(done.len());
+        for (task, done) in shared.tasks.iter().zip(done) {
+            let Done::Ended(writes, aims) = done else { continue };
+            let step = &plan.nodes[task.node];
+            followed.push((Some(task.node), &step.edges, aims));
+            written.push((&*step.name, writes));
+        }
+        self.tell_updates(&shared, &written);
+        if let Err(error) = self.write(written) {
+            let failure = Failure::of(None, &error, 1);
+            self.take_back(&shared, &failure)?;
+            return Ok(Some(self.ended(Status::Failed, Vec::new(), Some(failure))));
+        }
+        self.control.follow(&plan, followed);
+        self.control.step += 1;
+        self.steps += 1;
+        self.source = "loop";
+        drop(shared);
+        self.save(Guard::Fence(self.run.fence()), false)?;
+        self.tell_values();
+        if let Some(keep) = self.run.options.keep
+            && self.run.keeps
+            && self.namespace.is_empty()
+            && self.steps.is_multiple_of(keep)
+        {
+            self.run.checkpoints.trim(&self.run.thread, keep)?;
+        }
+        Ok(None)
+    }
+
+    /// Keeps what tasks of a step have done that goes on later.
+    fn pause(&mut self, shared: &Shared, done: Vec<Done>) -> Result<Ended> {
+        let over = done.iter().find_map(|done| match done {
+            Done::Over(error) => Some(Error::new(error.code(), error.message())),
+            _ => None,
+        });
+        if let Some(error) = &over
+            && error.code() != Code::Cancelled
+        {
+            return Err(Error::new(error.code(), error.message()));
+        }
+        self.flush()?;
+        if self.run.keeps {
+            for (at, done) in done.iter().enumerate() {
+                shared.keep(at, done)?;
+            }
+        }
+        if let Some(error) = over {
+            return Err(error);
+        }
+        let mut reviews = Vec::new();
+        let (mut failure, mut limit) = (None, false);
+        for done in done {
+            match done {
+                Done::Waits(more) => reviews.extend(more),
+                Done::Failed(one) => failure = failure.or(Some(one)),
+                Done::Limit => limit = true,
+                Done::Ended(..) | Done::Over(_) => {}
+            }
+        }
+        let status = match (&failure, limit) {
+            (Some(_), _) => Status::Failed,
+            (None, true) => Status::StepLimit,
+            (None, false) => Status::Waiting,
+        };
+        Ok(self.ended(status, reviews, failure))
+    }
+
+    /// What the tasks of a step have written does not fit together: they are done again when the thread is resumed.
+    fn take_back(&mut self, shared: &Shared, failure: &Failure) -> Result<()> {
+        self.flush()?;
+        if !self.run.keeps {
+            return Ok(());
+        }
+        for at in 0..shared.tasks.len() {
+            let spot = shared.spot(at);
+            let write = |index, channel: &str, value: Value| NewWrite {
+                index,
+                channel: channel.to_owned(),
+                value: Arc::new(value),
+            };
+            let writes = vec![
+                write(RESULT_AT, "void", Value::Null),
+                write(super::context::ERROR_AT, super::context::ERROR, json!(failure)),
+            ];
+            let new = NewWrites {
+                thread: &self.run.thread,
+                namespace: &spot.namespace,
+                checkpoint: &spot.checkpoint,
+                task: &spot.task,
+                path: "",
+                writes,
+                guard: Guard::Fence(self.run.fence()),
+                durable: true,
+            };
+            self.run.heard(self.run.checkpoints.put_writes(&new))?;
+        }
+        Ok(())
+    }
+
+    fn ended(&self, status: Status, reviews: Vec<Review>, error: Option<Failure>) -> Ended {
+        Ended {
+            status,
+            values: Arc::clone(&self.values),
+            reviews,
+            error,
+            checkpoint: self.checkpoint.to_string(),
+            steps: self.steps,
+        }
+    }
+
+    fn tell_values(&self) {
+        self.run.tell(Mode::Values, || Event {
+            mode: Mode::Values,
+            namespace: self.namespace.to_string(),
+            step: self.control.step,
+            node: None,
+            task: None,
+            data: self.plan.channels.object(&self.values),
+        });
+    }
+
+    fn tell_updates(&self, shared: &Shared, written: &[(&str, Vec<(usize, Value)>)]) {
+        if !self.run.listens(Mode::Updates) {
+            return;
+        }
+        for (task, (node, writes)) in shared.tasks.iter().zip(written) {
+            let name = |at: usize| self.plan.channels.0[at].name.to_string();
+            let data = writes.iter().map(|(at, value)| (name(*at), value.clone())).collect();
+            self.run.tell(Mode::Updates, || Event {
+                mode: Mode::Updates,
+                namespace: self.namespace.to_string(),
+                step: shared.step,
+                node: Some((*node).to_owned()),
+                task: Some(task.key.to_string()),
+                data: Value::Object(data),
+            });
+        }
+    }
+
+    /// Takes in those results of the next step's tasks that are stored, as far as they write: what is written after that is
+    /// written by somebody else.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        let shared = self.shared();
+        let plan = Arc::clone(&self.plan);
+        let mut written = Vec::new();
+        for (at, memo) in shared.memos.iter().enumerate() {
+            let result = lock(memo).result.clone();
+            if let Some(result) = result
+                && let Done::Ended(writes, _) = shared.known(&result)?
+            {
+                written.push((&*plan.nodes[shared.tasks[at].node].name, writes));
+            }
+        }
+        self.write(written)
+    }
+
+    /// Sets what follows a node that has written something from outside.
+    pub(crate) fn follow_as(&mut self, node: &str) -> Result<()> {
+        let plan = Arc::clone(&self.plan);
+        self.control.step += 1;
+        self.control.cancelled = false;
+        if node == super::node::END {
+            self.control.next.clear();
+            return Ok(());
+        }
+        let (at, edges) = plan.edges_of(node)?;
+        let state = State::shared(&plan.channels, &self.values);
+        let aims: Vec<Aim> = plan.route(edges, node, &state)?;
+        self.control.follow(&plan, [(at, edges, aims)]);
+        Ok(())
+    }
+
+    /// How the tasks of the next step stand.
+    pub(crate) fn tasks(&mut self) -> Vec<(super::context::Spot, usize, Memo)> {
+        let shared = self.shared();
+        let each = shared.memos.iter().enumerate();
+        each.map(|(at, memo)| (shared.spot(at), shared.tasks[at].node, lock(memo).clone())).collect()
+    }
+}
+
+/// Does the tasks of a step of which nothing is known, several at once. This thread works too.
+fn perform(shared: &Arc<Shared>, done: &mut [Option<Done>]) {
+    let due: Vec<usize> =
+        done.iter().enumerate().filter(|(_, done)| done.is_none()).map(|(at, _)| at).collect();
+    if let [at] = due[..] {
+        let made = shared.work(at);
+        // The step comes to its end with it, or is kept as a whole.
+        done[at] = Some(made);
+        return;
+    }
+    if due.is_empty() {
+        return;
+    }
+    let batch = Arc::new(Batch {
+        shared: Arc::clone(shared),
+        results: due.iter().map(|_| Mutex::new(None)).collect(),
+        next: AtomicUsize::new(0),
+        open: AtomicUsize::new(due.len()),
+        left: Mutex::new(due.len()),
+        all: Condvar::new(),
+        due,
+    });
+    let helpers = shared.run.options.parallel.min(batch.due.len()) - 1;
+    batch.call(helpers);
+    batch.work();
+    let mut left = lock(&batch.left);
+    while *left > 0 {
+        left = batch.all.wait(left).unwrap_or_else(PoisonError::into_inner);
+    }
+    for (at, result) in batch.due.iter().zip(&batch.results) {
+        done[*at] = lock(result).take();
+    }
+}
+
+/// Tasks that several threads do.
+struct Batch {
+    shared: Arc<Shared>,
+    due: Vec<usize>,
+    results: Vec<Mutex<Option<Done>>>,
+    /// The task that is begun next.
+    next: AtomicUsize,
+    /// Tasks that have not ended.
+    open: AtomicUsize,
+    /// Tasks without a result.
+    left: Mutex<usize>,
+    all: Condvar,
+}
+
+impl Batch {
+    /// Has another thread help, which calls the next one: waking all of them at once would cost this one more than short
+    /// tasks take.
+    fn call(self: &Arc<Self>, helpers: usize) {
+        if helpers == 0 || self.next.load(Ordering::Acquire) >= self.due.len() {
+            return;
+        }
+        let batch = Arc::clone(self);
+        // Where there is no thread, those that there are do it all.
+        let _ = spare::run(move || {
+            if batch.next.load(Ordering::Acquire) < batch.due.len() {
+                batch.call(helpers - 1);
+                batch.work();
+            }
+        });
+    }
+
+    fn work(&self) {
+        loop {
+            let at = self.next.fetch_add(1, Ordering::AcqRel);
+            let Some(task) = self.due.get(at) else { return };
+            let mut done = self.shared.work(*task);
+            let last = self.open.fetch_sub(1, Ordering::AcqRel) == 1;
+            // The last one is stored with the step, where it comes to its end.
+            if !last
+                && !self.shared.run.lazy()
+                && matches!(done, Done::Ended(..))
+                && let Err(error) = self.shared.keep(*task, &done)
+            {
+                done = Done::Over(error);
+            }
+            *lock(&self.results[at]) = Some(done);
+            let mut left = lock(&self.left);
+            *left -= 1;
+            if *left == 0 {
+                self.all.notify_all();
+            }
+        }
+    }
+}
