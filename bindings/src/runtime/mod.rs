@@ -2,8 +2,8 @@
 
 mod answer;
 mod evaluate;
-mod panel;
 mod mcp;
+mod panel;
 mod run;
 mod talk;
 
@@ -12,8 +12,8 @@ pub use evaluate::{
     agent_comparison, agent_report, agent_report_of, agent_rows, change, evaluation, golden, judge, replayed,
     task, tasks, verdict,
 };
-pub use panel::{PanelModels, answer_of, check_member, page, panel, panel_options, resumed, rows, session};
 pub use mcp::{mcp_changes, mcp_options, mcp_state};
+pub use panel::{PanelModels, answer_of, check_member, page, panel, panel_options, resumed, rows, session};
 pub use run::{Run, flow, flow_when, whole};
 pub use talk::{conversation_options, facts, forgotten, said, turns};
 
