@@ -31,6 +31,10 @@ const SPREAD: f64 = 0.35;
 const VOTES: f64 = 0.6;
 const BROUGHT: f64 = 0.4;
 
+/// What a generalist gains where all that fit best work in fields below its own, and how many the best are.
+const GENERALIST: f64 = 0.2;
+const BEST: usize = 8;
+
 /// Why a member sits in a panel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seat {
@@ -110,8 +114,32 @@ impl<'a> Consulted<'a> {
         let brought = subjects.brought(&self.fit, tenant);
         self.fit.iter_mut().zip(brought).for_each(|(fit, brought)| *fit += BROUGHT * brought);
         self.said = subjects.said;
+        let most = self.fit.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let general = self.generalists(tenant);
+        self.fit.iter_mut().zip(general).for_each(|(fit, share)| *fit += GENERALIST * most * share);
         self.scale();
         self
+    }
+
+    /// For each agent the share of the best, by the square of their fit, whose field of work lies below its own: a
+    /// strategist for all of `regulatory` is asked beside those for its parts.
+    fn generalists(&self, tenant: Option<&str>) -> Vec<f64> {
+        let mut best: Vec<usize> = (0..self.fit.len()).collect();
+        best.sort_by(|&a, &b| self.fit[b].total_cmp(&self.fit[a]).then_with(|| a.cmp(&b)));
+        best.truncate(BEST);
+        let square = |i: usize| self.fit[i] * self.fit[i];
+        let all = best.iter().map(|&i| square(i)).sum::<f64>().max(f64::MIN_POSITIVE);
+        let below = |agent: &Agent, other: &Agent| {
+            let own = agent.tenant.is_none() || agent.tenant.as_deref() == tenant;
+            let rest = other.domain.strip_prefix(agent.domain.as_str());
+            !agent.domain.is_empty()
+                && (own || agent.tenant == other.tenant)
+                && rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let share = |agent: &&Agent| {
+            best.iter().filter(|&&i| below(agent, self.agents[i])).map(|&i| square(i)).sum::<f64>() / all
+        };
+        self.agents.iter().map(share).collect()
     }
 
     /// Brings the fits to 0 to 1, that of the best match to 1.
@@ -252,6 +280,26 @@ mod tests {
         assert_eq!(found.seat(2, &[0]).why, "works with a: c with a");
         assert_eq!(found.seat(1, &[0]).by, SeatBy::Match);
         assert_eq!(found.seat(0, &[0]).by, SeatBy::Match);
+    }
+
+    #[test]
+    fn a_generalist_is_asked_beside_those_of_its_field() {
+        let of_field = |id: &str, domain: &str| Agent { domain: domain.into(), ..agent(id, &[], &[]) };
+        let mut pushy = of_field("pushy", "law");
+        (pushy.tenant, pushy.visibility) = (Some("t".into()), Visibility::Public);
+        let agents = [
+            (of_field("a", "law/tax"), 1.0),
+            (of_field("b", "law/trade"), 0.5),
+            (of_field("all of law", "law"), 0.25),
+            (of_field("lawn", "la"), 0.25),
+            (pushy, 0.25),
+            (of_field("nobody", ""), 0.0),
+        ];
+        let squares = 1.0 + 0.25 + 3.0 * 0.0625;
+        let share = 1.25 / squares;
+        assert_eq!(of(&agents, None).generalists(None), [0.0, 0.0, share, 0.0, 0.0, 0.0]);
+        assert_eq!(of(&agents, Some("t")).generalists(Some("t")), [0.0, 0.0, share, 0.0, share, 0.0]);
+        assert!(of(&[], None).generalists(None).is_empty());
     }
 
     #[test]
