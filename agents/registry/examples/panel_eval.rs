@@ -2,10 +2,10 @@
 //!
 //! Asks the questions of `tests/fixtures/panels.json`, or of another file of its form, and prints one JSON object: for
 //! each half the share of acceptable agents among the five best matches, among panels of five, and among panels that
-//! may be smaller, with their mean size. `list` prints who sits in each panel, and why.
+//! may be smaller, with their mean size. With the name of a half also who sits in each of its panels, and why.
 //!
 //! ```text
-//! cargo run --release -p quorate-agents --example panel_eval -- MODEL [MIN_FIT [FILE [list]]]
+//! cargo run --release -p quorate-agents --example panel_eval -- MODEL [MIN_FIT [FILE [HALF]]]
 //! ```
 //!
 //! `MODEL` is `builtin` or the folder of a model; `MIN_FIT` is .75 where it is not given.
@@ -48,7 +48,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let min_fit: f64 = argument(1).unwrap_or("0.75").parse()?;
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/panels.json");
     let questions = questions(argument(2).map_or(fixture.as_path(), Path::new))?;
-    let list = argument(3) == Some("list");
+    let shown = argument(3);
     let registry = AgentRegistry::open(None, RegistryOptions::new(model.clone()))?;
     let mut out = std::io::stdout().lock();
     let mut halves: BTreeMap<&str, Half> = BTreeMap::new();
@@ -59,7 +59,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let five = registry.select_panel(&asked.question, &PanelOptions::default())?;
         let options = PanelOptions { min_fit, ..PanelOptions::default() };
         let smaller = registry.select_panel(&asked.question, &options)?;
-        if list {
+        if shown == Some(asked.half.as_str()) {
             writeln!(out, "{} [{:.2}]", asked.question, share(&ids(&five)))?;
             for member in &five.members {
                 let id = member.matched.agent.id.as_str();

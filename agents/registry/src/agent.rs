@@ -24,7 +24,7 @@ pub const MAX_AGENT_BYTES: usize = 1 << 20;
 pub const MAX_CARD_BYTES: usize = 1 << 16;
 
 /// Most [`Agent::topics`].
-pub const MAX_TOPICS: usize = 128;
+pub const MAX_TOPICS: usize = 512;
 
 /// Longest topic, in bytes.
 pub const MAX_TOPIC_BYTES: usize = 200;

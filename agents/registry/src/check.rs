@@ -278,7 +278,7 @@ mod tests {
         agent.topics = (0..=MAX_TOPICS).map(|i| format!("topic {i}")).collect();
         agent.works_with = (0..=MAX_PARTNERS).map(|i| Partner::new(format!("p{i}"), "why")).collect();
         let message = agent.validate().unwrap_err().message().to_owned();
-        assert!(message.contains("129, 128 are possible") && message.contains("65, 64 are possible"));
+        assert!(message.contains("513, 512 are possible") && message.contains("65, 64 are possible"));
         agent.topics.pop();
         agent.works_with.pop();
         assert!(agent.validate().is_ok());

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Agent;
+use crate::subjects::Subjects;
 
 /// Scores that lie closer than this are told apart by less than the whole scale: where all are about equal, all fit
 /// about as well. Of the order of the differences within a pool of 32 of the healthcare catalogue.
@@ -25,6 +26,14 @@ const REFERS: f64 = 0.5;
 /// `tests/fixtures/panels.json`, where they lie on a plateau.
 const NEIGHBOURS: usize = 3;
 const SPREAD: f64 = 0.35;
+
+/// What votes of topics count, and what agents with the same topics bring.
+const VOTES: f64 = 0.6;
+const BROUGHT: f64 = 0.4;
+
+/// What a generalist gains where all that fit best work in fields below its own, and how many the best are.
+const GENERALIST: f64 = 0.2;
+const BEST: usize = 8;
 
 /// Why a member sits in a panel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +76,9 @@ pub(crate) struct Consulted<'a> {
     links: Vec<Vec<Link>>,
     /// Fit of each by its definition alone, 0 to 1.
     own: Vec<f64>,
+    /// What the topics near to the question add for each, and the one that says most.
+    heard: Vec<f64>,
+    said: Vec<Option<&'a str>>,
     /// Fit of each, 0 to 1; 1 for the best match.
     pub(crate) fit: Vec<f64>,
 }
@@ -89,12 +101,59 @@ impl<'a> Consulted<'a> {
             links.truncate(NEIGHBOURS);
             *fit += SPREAD * links.iter().map(worth).sum::<f64>();
         }
-        let most = fit.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-        fit.iter_mut().for_each(|fit| *fit /= most);
-        if let Some(first) = fit.first_mut() {
+        let (heard, said) = (vec![0.0; agents.len()], vec![None; agents.len()]);
+        let mut made = Consulted { agents, links, own, heard, said, fit };
+        made.scale();
+        made
+    }
+
+    /// The same, when it is heard too what the topics say of the question, those of the same agents in their order.
+    pub(crate) fn hearing(mut self, subjects: Subjects<'a>, tenant: Option<&str>) -> Self {
+        self.heard = subjects.votes.iter().map(|vote| VOTES * vote).collect();
+        self.fit.iter_mut().zip(&self.heard).for_each(|(fit, heard)| *fit += heard);
+        let brought = subjects.brought(&self.fit, tenant);
+        self.fit.iter_mut().zip(brought).for_each(|(fit, brought)| *fit += BROUGHT * brought);
+        self.said = subjects.said;
+        let most = self.fit.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let general = self.generalists(tenant);
+        self.fit.iter_mut().zip(general).for_each(|(fit, share)| *fit += GENERALIST * most * share);
+        self.scale();
+        self
+    }
+
+    /// For each agent the share of the best, by the square of their fit, whose field of work lies below its own: a
+    /// strategist for all of `regulatory` is asked beside those for its parts.
+    fn generalists(&self, tenant: Option<&str>) -> Vec<f64> {
+        let mut best: Vec<usize> = (0..self.fit.len()).collect();
+        best.sort_by(|&a, &b| self.fit[b].total_cmp(&self.fit[a]).then_with(|| a.cmp(&b)));
+        best.truncate(BEST);
+        let square = |i: usize| self.fit[i] * self.fit[i];
+        let all = best.iter().map(|&i| square(i)).sum::<f64>().max(f64::MIN_POSITIVE);
+        let below = |agent: &Agent, other: &Agent| {
+            let own = agent.tenant.is_none() || agent.tenant.as_deref() == tenant;
+            let rest = other.domain.strip_prefix(agent.domain.as_str());
+            !agent.domain.is_empty()
+                && (own || agent.tenant == other.tenant)
+                && rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let share = |agent: &&Agent| {
+            best.iter().filter(|&&i| below(agent, self.agents[i])).map(|&i| square(i)).sum::<f64>() / all
+        };
+        self.agents.iter().map(share).collect()
+    }
+
+    /// Brings the fits to 0 to 1, that of the best match to 1.
+    fn scale(&mut self) {
+        let most = self.fit.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        self.fit.iter_mut().for_each(|fit| *fit /= most);
+        if let Some(first) = self.fit.first_mut() {
             *first = 1.0;
         }
-        Consulted { agents, links, own, fit }
+    }
+
+    /// The topic that speaks most for an agent.
+    pub(crate) fn said(&self, i: usize) -> Option<&'a str> {
+        self.said[i]
     }
 
     /// The places of the agents, best fit first; the best match comes before all others.
@@ -113,7 +172,7 @@ impl<'a> Consulted<'a> {
         let inside = links().filter(|link| members.contains(&link.to));
         let best = inside.max_by(|a, b| worth(a).total_cmp(&worth(b)).then_with(|| b.to.cmp(&a.to)));
         match best.or_else(|| links().next()) {
-            Some(link) if worth(&link) > self.own[i] && i > 0 => self.consulted(i, link),
+            Some(link) if worth(&link) > self.own[i] + self.heard[i] && i > 0 => self.consulted(i, link),
             _ => Seat { by: SeatBy::Match, agent: None, why: "matched".into() },
         }
     }
@@ -221,6 +280,26 @@ mod tests {
         assert_eq!(found.seat(2, &[0]).why, "works with a: c with a");
         assert_eq!(found.seat(1, &[0]).by, SeatBy::Match);
         assert_eq!(found.seat(0, &[0]).by, SeatBy::Match);
+    }
+
+    #[test]
+    fn a_generalist_is_asked_beside_those_of_its_field() {
+        let of_field = |id: &str, domain: &str| Agent { domain: domain.into(), ..agent(id, &[], &[]) };
+        let mut pushy = of_field("pushy", "law");
+        (pushy.tenant, pushy.visibility) = (Some("t".into()), Visibility::Public);
+        let agents = [
+            (of_field("a", "law/tax"), 1.0),
+            (of_field("b", "law/trade"), 0.5),
+            (of_field("all of law", "law"), 0.25),
+            (of_field("lawn", "la"), 0.25),
+            (pushy, 0.25),
+            (of_field("nobody", ""), 0.0),
+        ];
+        let squares = 1.0 + 0.25 + 3.0 * 0.0625;
+        let share = 1.25 / squares;
+        assert_eq!(of(&agents, None).generalists(None), [0.0, 0.0, share, 0.0, 0.0, 0.0]);
+        assert_eq!(of(&agents, Some("t")).generalists(Some("t")), [0.0, 0.0, share, 0.0, share, 0.0]);
+        assert!(of(&[], None).generalists(None).is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod matching;
 mod objective;
 mod panel;
 mod registry;
+mod subjects;
 mod taxonomies;
 mod taxonomy;
 mod text;

@@ -269,8 +269,10 @@ pub(crate) fn select(
         let Some(matched) = matched(i) else { continue };
         let mut seat = consulted.seat(places[i], &seated);
         let known = matched.explain();
+        let nearest = known.best_topic.as_ref().or(known.best_example.as_ref());
+        let nearest = consulted.said(places[i]).or(nearest.map(|(what, _)| what.as_str()));
         if seat.agent.is_none()
-            && let Some((what, _)) = known.best_topic.as_ref().or(known.best_example.as_ref())
+            && let Some(what) = nearest
         {
             seat.why = format!("matched, nearest by \"{what}\"");
         }

@@ -120,6 +120,24 @@ fn every_agent_has_topics_and_partners_of_its_own() {
     assert!(named.len() * 10 >= ids.len() * 9, "{} of {} are somebody's partner", named.len(), ids.len());
 }
 
+/// What the catalogue writes once for several agents.
+#[test]
+fn shared_topics_say_whom_a_question_is_put_to() {
+    let catalog = Catalog::healthcare().unwrap();
+    let mut having: BTreeMap<&str, usize> = BTreeMap::new();
+    catalog.agents.iter().flat_map(|a| &a.topics).for_each(|t| *having.entry(t).or_default() += 1);
+    let text = include_str!("../catalog/healthcare/shared-topics.yaml");
+    let bare = Catalog::problems(text, "shared-topics.yaml");
+    // Alone the file names agents that nobody defines: each is told once, all of them are in the catalogue.
+    let named: BTreeSet<&str> = catalog.agents.iter().map(|a| a.id.as_str()).collect();
+    assert_eq!(bare.len(), named.len(), "everybody shares a topic");
+    assert!(bare.iter().all(|p| named.iter().any(|id| p.message.ends_with(&format!("'{id}'")))));
+    let shared = having.values().filter(|count| **count >= 3).count();
+    assert!(shared > 1000, "{shared}");
+    let most = catalog.agents.iter().map(|a| a.topics.len()).max().unwrap();
+    assert!(most <= 300, "{most} topics are too many to tell an agent by");
+}
+
 #[test]
 fn every_capability_is_somebodys() {
     let catalog = Catalog::healthcare().unwrap();

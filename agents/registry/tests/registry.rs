@@ -755,6 +755,34 @@ fn nothing_is_learnt_from_a_vector_that_is_none() {
     }
 }
 
+#[test]
+fn a_text_that_several_agents_have_is_embedded_once() {
+    let words = Words::named("words");
+    let registry = AgentRegistry::open(None, RegistryOptions::empty(words.clone())).unwrap();
+    let with = |id: &str, summary: &str, topics: &[&str]| {
+        let mut agent = Agent::new(id, id, summary);
+        agent.topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        agent
+    };
+    let before = words.calls.load(Ordering::Relaxed);
+    let topics = ["kidney stones", "kidney", "dialysis"];
+    registry.add_all(vec![with("a", "kidney", &topics), with("b", "stones", &topics[..2])]).unwrap();
+    // Two names, two summaries, three topics, one of which is a summary too.
+    assert_eq!(words.calls.load(Ordering::Relaxed) - before, 6);
+    // Each has the vectors of its own texts: alone they match the same.
+    let alone = AgentRegistry::open(None, RegistryOptions::empty(Words::named("words"))).unwrap();
+    alone.add(with("a", "kidney", &topics)).unwrap();
+    alone.add(with("b", "stones", &topics[..2])).unwrap();
+    let ask = |registry: &AgentRegistry| {
+        let found = registry.match_agents("dialysis for stones", &MatchOptions::default()).unwrap();
+        found
+            .iter()
+            .map(|m| (m.agent.id.clone(), m.score, m.explain().best_topic.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&registry), ask(&alone));
+}
+
 /// In a large segment the words that many use are looked up later than the others: that decides nothing about what all of them add up to.
 #[test]
 fn equals_in_segments_of_any_size_are_equal() {

@@ -2,6 +2,7 @@
 
 mod read;
 mod schema;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,7 @@ const HEALTHCARE: &[(&str, &str)] = &[
     ("catalog.yaml", include_str!("../../catalog/healthcare/catalog.yaml")),
     ("taxonomy.yaml", include_str!("../../catalog/healthcare/taxonomy.yaml")),
     ("out-of-scope.yaml", include_str!("../../catalog/healthcare/out-of-scope.yaml")),
+    ("shared-topics.yaml", include_str!("../../catalog/healthcare/shared-topics.yaml")),
     ("regulatory-us-devices.yaml", include_str!("../../catalog/healthcare/regulatory-us-devices.yaml")),
     ("regulatory-us-drugs.yaml", include_str!("../../catalog/healthcare/regulatory-us-drugs.yaml")),
     ("regulatory-international.yaml", include_str!("../../catalog/healthcare/regulatory-international.yaml")),
@@ -53,6 +55,8 @@ type Files = &'static [(&'static str, &'static str)];
 /// * `defaults`: fields for each agent of this file that does not give them itself;
 /// * `agents`: definitions, with the fields of [`Agent`];
 /// * `tenants`: by name, a tenant's own `capabilities` and `out_of_scope`, beside those of all;
+/// * `shared_topics`: by topic, the ids of the agents that have it beside their own topics: whom questions on it are
+///   put to together;
 /// * `overlays`: changes to agents that are defined anywhere: an `id` (and `tenant`, when it has one), and the
 ///   fields to replace; `null` takes a field back to its default. Overlays apply in the order of reading, after all
 ///   agents.
@@ -121,8 +125,8 @@ impl Catalog {
     ///
     /// Errors carry the code of the first problem and list every problem with its file and line: `not_found`,
     /// `load_failed` (not YAML, or no regular file), `include_cycle`, `format_version`, `invalid_argument` (a field),
-    /// `duplicate_id`, `unknown_capability`, `unknown_id` (an overlay of nothing, a partner in `works_with` that no file
-    /// defines), `too_large`.
+    /// `duplicate_id`, `unknown_capability`, `unknown_id` (an overlay of nothing, a partner in `works_with` or an agent in
+    /// `shared_topics` that no file defines), `too_large`.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::load_onto(path.as_ref(), Base::default())
     }

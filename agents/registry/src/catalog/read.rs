@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use quorate_core::{Code, Error};
 
 use super::TenantCatalog;
+use super::shared::Shared;
 use super::{Catalog, Problem, schema};
 use crate::agent::SCHEMA_VERSION;
 use crate::check::{check_id, check_tenant};
@@ -34,13 +35,14 @@ pub(super) const MAX_BYTES: usize = 256 << 20;
 const MAX_VALUES: usize = 20_000_000;
 
 /// The members of a catalogue file.
-const MEMBERS: [&str; 8] = [
+const MEMBERS: [&str; 9] = [
     "schema_version",
     "include",
     "capabilities",
     "defaults",
     "agents",
     "overlays",
+    "shared_topics",
     "out_of_scope",
     "tenants",
 ];
@@ -79,6 +81,13 @@ struct Named {
     partner: String,
 }
 
+/// Something wrong that is not yet a problem of a file.
+pub(super) struct Found {
+    pub(super) at: Node,
+    pub(super) code: Code,
+    pub(super) what: String,
+}
+
 struct Reader<'a> {
     files: &'a Files,
     /// Paths as shown, by index.
@@ -98,6 +107,7 @@ struct Reader<'a> {
     tenants: BTreeMap<String, TenantCatalog>,
     agents: Vec<Node>,
     overlays: Vec<Node>,
+    shared: Shared,
     out_of_scope: Vec<String>,
     problems: Vec<Problem>,
 }
@@ -117,6 +127,7 @@ impl<'a> Reader<'a> {
             tenants: BTreeMap::new(),
             agents: Vec::new(),
             overlays: Vec::new(),
+            shared: Shared::default(),
             out_of_scope: Vec::new(),
             problems: Vec::new(),
         }
@@ -243,6 +254,11 @@ impl<'a> Reader<'a> {
                 ("defaults", Value::Map(fields)) => defaults = fields,
                 ("agents", Value::List(items)) => agents = items,
                 ("overlays", Value::List(items)) => self.overlays.extend(items),
+                ("shared_topics", Value::Map(topics)) => {
+                    let mut found = Vec::new();
+                    self.shared.read(topics, &mut found);
+                    self.report_all(found);
+                }
                 ("out_of_scope", Value::List(items)) => {
                     let mut questions = std::mem::take(&mut self.out_of_scope);
                     self.questions(items, &mut questions);
@@ -252,7 +268,7 @@ impl<'a> Reader<'a> {
                 ("include" | "agents" | "overlays" | "out_of_scope", _) => {
                     self.expected_kind(&name, "a list", &place, kind)
                 }
-                ("capabilities" | "defaults" | "tenants", _) => {
+                ("capabilities" | "defaults" | "tenants" | "shared_topics", _) => {
                     self.expected_kind(&name, "a mapping", &place, kind)
                 }
                 _ => {
@@ -386,6 +402,7 @@ impl<'a> Reader<'a> {
         let mut agents = Vec::with_capacity(self.agents.len());
         let mut places: BTreeMap<(Option<String>, String), (usize, u64)> = BTreeMap::new();
         let mut named: Vec<Named> = Vec::new();
+        let shared = std::mem::take(&mut self.shared);
         for mut node in std::mem::take(&mut self.agents) {
             let known = shown(node.get("id").and_then(Node::text).unwrap_or("?"));
             let mut found: Vec<(usize, u64, String)> = Vec::new();
@@ -403,7 +420,7 @@ impl<'a> Reader<'a> {
             // What is missing has been reported; stand-ins let the rest be checked too.
             let nameless = node.get("id").is_none();
             node.fill(schema::AGENT.iter().filter(|f| f.required).map(|f| f.name), "unnamed");
-            let agent = match agent_of(&node) {
+            let mut agent = match agent_of(&node) {
                 Ok(agent) => agent,
                 Err(what) => {
                     if !wrong_form {
@@ -412,6 +429,9 @@ impl<'a> Reader<'a> {
                     continue;
                 }
             };
+            if agent.tenant.is_none() || agent.tenant == self.tenant {
+                shared.give(&mut agent);
+            }
             if let Some(what) = agent.oversize() {
                 self.report(&node, Code::TooLarge, format!("agent '{known}': {what}"));
             }
@@ -459,6 +479,14 @@ impl<'a> Reader<'a> {
             }
         }
         self.check_partners(&named, &agents);
+        let ids: HashSet<&str> = agents
+            .iter()
+            .filter(|agent| agent.tenant.is_none() || agent.tenant == self.tenant)
+            .map(|agent| agent.id.as_str())
+            .collect();
+        let mut found = Vec::new();
+        shared.unknown(|id| ids.contains(id), &mut found);
+        self.report_all(found);
         if self.problems.is_empty() {
             let Reader { taxonomy, out_of_scope, tenants, .. } = self;
             Ok(Catalog { taxonomy, agents, out_of_scope, tenants })
@@ -527,6 +555,10 @@ impl<'a> Reader<'a> {
 
     fn expected_kind(&mut self, name: &str, what: &str, at: &Node, kind: &str) {
         self.report(at, Code::InvalidArgument, format!("{name}: expected {what}, found {kind}"));
+    }
+
+    fn report_all(&mut self, found: Vec<Found>) {
+        found.into_iter().for_each(|Found { at, code, what }| self.report(&at, code, what));
     }
 
     fn report(&mut self, at: &Node, code: Code, message: String) {

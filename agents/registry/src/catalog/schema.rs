@@ -161,7 +161,7 @@ fn check_field(name: &str, node: &mut Node, kind: &Kind, report: &mut dyn FnMut(
 
 impl Node {
     /// A node of nothing at the same place.
-    fn clone_place(&self) -> Node {
+    pub(super) fn clone_place(&self) -> Node {
         Node { file: self.file, line: self.line, value: Value::Null }
     }
 }

@@ -215,6 +215,75 @@ fn questions_out_of_scope_are_read_and_written() {
 }
 
 #[test]
+fn shared_topics_are_given_to_those_who_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "more.yaml", "shared_topics: {\"dialysis, at home\": [a, b]}");
+    let text = "
+include: [more.yaml]
+shared_topics:
+  kidney: [a, b, a]
+  Liver: [b]
+agents:
+  - {id: a, name: A, summary: s, topics: [heart, Kidney]}
+  - {id: b, name: B, summary: s}
+  - {id: b, name: B, summary: s, tenant: t}
+  - {id: c, name: C, summary: s}
+overlays:
+  - {id: a, topics: [bones]}
+";
+    let root = write(folder.path(), "root.yaml", text);
+    let catalog = Catalog::load(&root).unwrap();
+    let topics: Vec<&[String]> = catalog.agents.iter().map(|agent| agent.topics.as_slice()).collect();
+    assert_eq!(topics[0], ["bones", "dialysis, at home", "kidney"]);
+    assert_eq!(topics[1], ["dialysis, at home", "kidney", "Liver"]);
+    assert!(topics[2].is_empty() && topics[3].is_empty(), "{topics:?}");
+    // Written out they stand with each agent.
+    assert_eq!(Catalog::parse(&catalog.to_yaml().unwrap(), "x.yaml").unwrap(), catalog);
+    let own = "agents: [{id: a, name: A, summary: s, topics: [Kidney ]}]\nshared_topics: {kidney: [a]}";
+    assert_eq!(Catalog::parse(own, "x.yaml").unwrap().agents[0].topics, ["Kidney"]);
+}
+
+#[test]
+fn wrong_shared_topics_have_their_line() {
+    let text = format!(
+        "agents: [{{id: a, name: A, summary: s}}]
+shared_topics:
+  kidney: [a, gone,
+    lost]
+  liver: a
+  heart: [a, 3]
+  ' ': [a]
+  {}: [a]
+  bone: [gone]
+",
+        "x".repeat(201)
+    );
+    let found: Vec<(u64, Code, String)> =
+        Catalog::problems(&text, "x.yaml").into_iter().map(|p| (p.line, p.code, p.message)).collect();
+    let said = |line: u64, code: Code, what: &str| (line, code, format!("shared_topics: {what}"));
+    let wrong = Code::InvalidArgument;
+    assert_eq!(
+        found,
+        [
+            said(5, wrong, "'liver': expected a list of ids, found a string"),
+            said(6, wrong, "'heart': expected an id, found a number"),
+            said(7, wrong, "a topic has 1 to 200 bytes, found 1"),
+            said(8, wrong, "a topic has 1 to 200 bytes, found 201"),
+            said(3, Code::UnknownId, "there is no agent 'gone'"),
+            said(4, Code::UnknownId, "there is no agent 'lost'"),
+        ]
+    );
+    assert_eq!(Catalog::problems("shared_topics: [a]", "x.yaml")[0].code, wrong);
+    assert!(Catalog::parse("shared_topics:", "x.yaml").is_ok());
+    // However many a file has, an agent takes one more than it may have, and that is said.
+    let many: String = (0..2000).map(|i| format!("  topic {i}: [a]\n")).collect();
+    let many = format!("agents: [{{id: a, name: A, summary: s}}]\nshared_topics:\n{many}");
+    let found = Catalog::problems(&many, "x.yaml");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.ends_with("topics: there are 513, 512 are possible"), "{found:?}");
+}
+
+#[test]
 fn partners_are_known() {
     let text = "agents:
   - id: a

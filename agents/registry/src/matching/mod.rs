@@ -19,8 +19,9 @@ mod words;
 pub(crate) use bandit::{Arm, Projection};
 pub use bandit::{LinearBandit, Policy};
 pub use confidence::{Calibration, Evidence, Labelled};
-pub(crate) use lexical::hash;
+pub(crate) use lexical::{ByTerm, Term, each_term, hash, idf};
 pub(crate) use search::{Learnt, Ranking, rank, search};
+pub(crate) use topics::Asked;
 
 use std::sync::Arc;
 

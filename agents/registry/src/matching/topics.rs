@@ -5,7 +5,7 @@
 
 use quorate_core::vector::{dot, hamming, sign_bits};
 
-use super::lexical::{Term, terms};
+use super::lexical::{Term, hash, terms};
 
 /// The topics of one agent, in the form in which they meet a question.
 #[derive(Default)]
@@ -16,6 +16,8 @@ pub(crate) struct Topics {
     sizes: Vec<u16>,
     /// Signs of the vectors, one after the other.
     signs: Vec<u64>,
+    /// A hash of each topic in lower case: equal topics of several agents have the same.
+    keys: Vec<Term>,
 }
 
 /// A question's vector and its signs.
@@ -47,6 +49,7 @@ impl Topics {
             own.sort_unstable();
             own.dedup();
             made.sizes.push(own.len().try_into().unwrap_or(u16::MAX));
+            made.keys.push(hash(&topic.to_lowercase()));
             made.terms.extend(own.into_iter().map(|term| (term, number)));
         }
         made.terms.sort_unstable();
@@ -90,7 +93,26 @@ impl Topics {
         Some((best, dot(asked.vector, vectors.get(best * dim..(best + 1) * dim)?)))
     }
 
-    fn with(&self, term: Term) -> &[(Term, u16)] {
+    /// Calls `each` with the number of each topic and how many signs of its vector are other than the question's.
+    pub(crate) fn each_distance(&self, asked: &Asked<'_>, mut each: impl FnMut(u16, u32)) {
+        let width = asked.signs.len().max(1);
+        for (number, signs) in (0u16..).zip(self.signs.chunks_exact(width)) {
+            each(number, hamming(&asked.signs, signs));
+        }
+    }
+
+    /// What equal topics of several agents have in common, in the order of the topics.
+    pub(crate) fn keys(&self) -> &[Term] {
+        &self.keys
+    }
+
+    /// The number of different terms of a topic.
+    pub(crate) fn size(&self, topic: u16) -> u16 {
+        self.sizes.get(usize::from(topic)).copied().unwrap_or(0)
+    }
+
+    /// A term with the number of each topic that has it.
+    pub(crate) fn with(&self, term: Term) -> &[(Term, u16)] {
         let first = self.terms.partition_point(|(t, _)| *t < term);
         let count = self.terms[first..].iter().take_while(|(t, _)| *t == term).count();
         &self.terms[first..first + count]

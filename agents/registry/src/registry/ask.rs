@@ -12,6 +12,7 @@ use crate::cover::MAX_SUBSETS_OF;
 use crate::matching::{Arm, Learnt, Ranking, rank, search};
 use crate::objective::Candidate;
 use crate::panel::{MAX_PANEL, Panel, PanelOptions, Pool, held, select, too_many};
+use crate::subjects::Subjects;
 use crate::{Agent, MAX_MATCHES, Match, MatchOptions};
 
 impl AgentRegistry {
@@ -122,7 +123,11 @@ impl AgentRegistry {
         let found = ranking.iter().flat_map(|ranking| {
             (0..ranking.len()).map(move |i| (&*ranking.entry(i).agent, ranking.score(i)))
         });
-        let consulted = Consulted::new(found, pool.tenant.as_deref());
+        let mut consulted = Consulted::new(found, pool.tenant.as_deref());
+        if let Some(ranking) = &ranking {
+            let entries = (0..ranking.len()).map(|i| &**ranking.entry(i)).collect();
+            consulted = consulted.hearing(Subjects::new(entries, question, whole), pool.tenant.as_deref());
+        }
         let considered = match &ranking {
             Some(ranking) => considered(ranking, consulted.order(), &required, options.pool),
             None => Vec::new(),

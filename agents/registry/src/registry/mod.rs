@@ -618,7 +618,8 @@ impl AgentRegistry {
 
     /// A finite vector for each text.
     fn embed_texts(&self, texts: &[String]) -> Result<Matrix> {
-        embed_texts(&self.inner.options.embedder, texts, &self.cancel)
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        embed_texts(&self.inner.options.embedder, &texts, &self.cancel)
     }
 
     /// The entry that an id means to this handle.
@@ -711,21 +712,29 @@ impl Inner {
     }
 }
 
-/// The vectors of each agent.
+/// The vectors of each agent. A text that several have is embedded once.
 fn embed_agents(embedder: &Arc<dyn Embed>, agents: &[&Agent], cancel: &Cancel) -> Result<Vec<Vectors>> {
-    let mut texts: Vec<String> = Vec::new();
-    for agent in agents {
-        texts.extend(description_of(agent));
-        texts.extend(agent.examples().map(str::to_owned));
-        texts.extend(agent.topics.iter().cloned());
+    let described: Vec<[String; 2]> = agents.iter().map(|agent| description_of(agent)).collect();
+    let mut texts: Vec<&str> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    // The place of each text among the different ones, in the order in which the vectors are taken.
+    let mut order: Vec<usize> = Vec::new();
+    for (agent, described) in agents.iter().zip(&described) {
+        let described = described.iter().map(String::as_str);
+        for text in described.chain(agent.examples()).chain(agent.topics.iter().map(String::as_str)) {
+            order.push(*places.entry(text).or_insert_with(|| {
+                texts.push(text);
+                texts.len() - 1
+            }));
+        }
     }
     let matrix = embed_texts(embedder, &texts, cancel)?;
     let dim = embedder.dim();
-    let mut rest = matrix.as_slice();
-    let mut take = |count: usize| {
-        let (head, tail) = rest.split_at(count * dim);
+    let mut rest = order.as_slice();
+    let mut take = |count: usize| -> Vec<f32> {
+        let (head, tail) = rest.split_at(count);
         rest = tail;
-        head.to_vec()
+        head.iter().flat_map(|&place| matrix.row(place)).copied().collect()
     };
     let made = agents.iter().map(|agent| {
         let (summary, name) = (take(1), take(1));
@@ -737,10 +746,9 @@ fn embed_agents(embedder: &Arc<dyn Embed>, agents: &[&Agent], cancel: &Cancel) -
 }
 
 /// A finite vector for each text.
-fn embed_texts(embedder: &Arc<dyn Embed>, texts: &[String], cancel: &Cancel) -> Result<Matrix> {
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+fn embed_texts(embedder: &Arc<dyn Embed>, texts: &[&str], cancel: &Cancel) -> Result<Matrix> {
     cancel.check()?;
-    let matrix = embedder.embed(&texts, cancel)?;
+    let matrix = embedder.embed(texts, cancel)?;
     let dim = embedder.dim();
     if matrix.rows() != texts.len() || (matrix.cols() != dim && !texts.is_empty()) {
         return Err(Error::new(
