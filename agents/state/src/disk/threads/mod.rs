@@ -376,7 +376,7 @@ mod tests {
         connection
             .execute_batch(
                 "DROP TABLE threads; DROP TABLE spaces; DROP TABLE checkpoints; DROP TABLE channels;
-                 DROP TABLE writes; PRAGMA user_version = 2;",
+                 DROP TABLE writes; DROP TABLE works; DROP TABLE letters; DROP TABLE listed; PRAGMA user_version = 1;",
             )
             .unwrap();
         drop(connection);
