@@ -142,6 +142,8 @@ export declare class EmbeddingCache {
 export declare class Evaluation {
   /** All of it, as JSON. */
   found(): string
+  /** Some lines that say what was found. */
+  summary(): string
   /** A row for each trial and scorer, as JSON. */
   rows(): string
   /** What differs between two, as JSON. */
@@ -170,6 +172,10 @@ export declare class Helpers {
   add(tool: NativeTool): void
   /** Who decides about calls that wait. */
   approvedBy(decide: unknown): void
+  /** By which number tools are told who asks. */
+  askedBy(number: number): void
+  /** The host's span that the run belongs to which goes on, as a W3C traceparent. */
+  traced(parent: unknown): void
   /** The conversation that the question belongs to. */
   within(conversation: Conversation): void
 }
@@ -284,7 +290,10 @@ export declare class LanguageModel {
   static extractive(kb: KnowledgeBase, options: unknown, fallback: Fallback): LanguageModel
   /** A model of tests that gives these replies in their order. */
   static script(replies: unknown, id: string | undefined | null, options: unknown, fallback: Fallback): LanguageModel
-  /** A model of tests that answers with a function of JavaScript, `answer(reply, request)`, called on its thread. */
+  /**
+   * A model of tests that answers with a function of JavaScript, `answer(reply, request, span)`, called on its thread. `span`: the
+   * number of the span that it is asked in, where somebody hears spans.
+   */
   static callback(answer: unknown, id: string | undefined | null, options: unknown, fallback: Fallback): LanguageModel
   /** The whole answer, as JSON. */
   complete(request: unknown, check?: unknown | undefined | null, cancel?: Cancel | undefined | null): Promise<string>
@@ -354,6 +363,8 @@ export declare class PanelModels {
   member(at: number, model: LanguageModel): void
   /** Who answers for the member of this id. */
   named(id: unknown, model: LanguageModel): void
+  /** The host's span that the panel belongs to which goes on, as a W3C traceparent. */
+  traced(parent: unknown): void
   /** Who judges a debate. */
   judge(model: LanguageModel): void
   /** Who answers for the chair. */
@@ -422,6 +433,8 @@ export declare class Scorers {
   constructor()
   /** A model that judges. */
   judge(model: LanguageModel, options: unknown): void
+  /** By which number tools are told who asks. */
+  askedBy(number: number): void
   /** A function of JavaScript. */
   own(name: unknown, score: unknown): void
 }
@@ -481,6 +494,12 @@ export declare function functionTool(card: unknown, call: unknown, stop: unknown
 
 /** The tasks that ship, as JSON. */
 export declare function goldenTasks(): string
+
+/** Calls `tell(marks)` with what happens to spans from now on, as JSON. The number by which this environment takes them itself. */
+export declare function hearSpans(tell: unknown, main: boolean): number
+
+/** Ends that. */
+export declare function leaveSpans(id: number): void
 
 /**
  * Calls `listener(level, target, text, message, fields)` with each event from now on; `fields` are JSON. Whether it is so: not
@@ -544,6 +563,12 @@ export declare function resumePanelFlow(experts: Runtime, runId: unknown, models
 
 /** A tool that searches a knowledge base. */
 export declare function searchTool(kb: KnowledgeBase): NativeTool
+
+/** Which version of the conventions names spans and metrics, and the metrics, as JSON. */
+export declare function spanMetrics(): string
+
+/** What has happened to spans and was not told yet, as JSON, for who hears; else nothing. */
+export declare function takeSpans(id: number): string | null
 
 /** The version of the package. */
 export declare function version(): string

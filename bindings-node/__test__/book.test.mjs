@@ -65,6 +65,7 @@ for (const page of withJs) {
       cpSync(join(ROOT, 'examples', 'files'), join(folder, 'files'), { recursive: true });
       mkdirSync(join(folder, 'node_modules'));
       symlinkSync(PACKAGE, join(folder, 'node_modules', 'quorate'));
+      symlinkSync(join(PACKAGE, 'node_modules', '@opentelemetry'), join(folder, 'node_modules', '@opentelemetry'));
       if (page === 'docs/models-local.md') {
         const weights = process.env.QUORATE_TEST_LLM ?? '';
         if (!existsSync(weights)) return t.skip("the weights of the local model are not here; 'make weights' puts them into the cache");

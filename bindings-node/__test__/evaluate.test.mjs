@@ -106,6 +106,29 @@ test('a report keeps large seeds, counts of codes, and tokens of an hour', async
   assert.deepEqual(failing.trials.map((one) => [one.error, one.status, one.passed]), Array(2).fill(['remote_failed', 'failed', false]));
 });
 
+test('failures are paid for too', async () => {
+  const said = ['5 mg', '10 mg', '5 mg', '10 mg'];
+  const dear = { price: { input: 1000, output: 1000 } };
+  const report = await evaluateAgents(says(() => said.shift(), dear), TASKS.slice(0, 1), { repeat: 4 });
+  const { totals, trials } = report;
+  const sum = (some) => some.reduce((sum, trial) => sum + trial.cost, 0);
+  const near = (found, expected) => assert.ok(Math.abs(found - expected) < 1e-9 && expected > 0, `${found} ${expected}`);
+  near(totals.costPerTask, sum(trials));
+  near(totals.costPerPass, sum(trials) / 2);
+  near(totals.failedCost, sum(trials.filter((trial) => !trial.passed)));
+  const lines = report.summary().split('\n');
+  assert.deepEqual(lines.slice(0, 2), ['1 task, 4 of 4 trials', 'all: 2 of 4 pass, 0.500 [0.150, 0.850]']);
+  assert.ok(report.summary().includes(`$${totals.costPerPass.toFixed(4)} for each trial that passes`));
+  assert.ok((await report.html()).includes('for each that passes'));
+  const none = await evaluateAgents(says(() => '10 mg', dear), TASKS.slice(0, 1), { repeat: 2 });
+  assert.equal(none.totals.costPerPass, null);
+  near(none.totals.failedCost, none.totals.cost);
+  // A report that was kept before there were these.
+  const kept = JSON.parse(JSON.stringify(report));
+  for (const name of ['costPerTask', 'costPerPass', 'failedCost']) delete kept.totals[name];
+  assert.equal(AgentReport.fromJSON(kept).totals.costPerPass, null);
+});
+
 test('functions look at answers, sync and async', async () => {
   const seen = [];
   const task = { ...TASKS[0], tags: ['a'], expect: { jsonPath: { '$.dose_mg': { value_a: 5 } }, exact: ['5 mg'] } };

@@ -14,7 +14,7 @@ import { inFolder } from './support/kb.mjs';
 test('the table of calls is what the package declares, and what it exports', () => {
   const table = JSON.parse(readFileSync(TABLE, 'utf8')).node;
   assert.equal(JSON.stringify(table), JSON.stringify(surface()), 'run: node bindings-node/scripts/surface.mjs');
-  for (const [entry, module] of [['quorate', quorate], ['quorate/consensus', quorate.consensus]]) {
+  for (const [entry, module] of [['quorate', quorate], ['quorate/consensus', quorate.consensus], ['quorate/telemetry', quorate.telemetry]]) {
     assert.deepEqual(Object.keys(table[entry]).sort(), exported(module), entry);
   }
 });

@@ -41,6 +41,8 @@ test('the packed package works beside the one of its platform', () =>
     const program = `
       import { open, version } from 'quorate';
       import { majorityVote } from 'quorate/consensus';
+      import { listen } from 'quorate/telemetry';
+      listen(null);
       const kb = await open(null);
       await kb.add([{ id: 'a', text: 'Metformin lowers glucose.' }]);
       const [hit] = await kb.search('metformin');

@@ -169,6 +169,27 @@ test('a tool that settles after its time changes nothing', async () => {
   assert.deepEqual(settled, [true, true]);
 });
 
+test('tools of another runtime, whose expert is asked, see the AsyncLocalStorage of who asks', async () => {
+  const store = new AsyncLocalStorage();
+  const registry = await AgentRegistry.open({ catalog: null });
+  await registry.add({ id: 'helper', name: 'Helper', summary: 'Counts the beds.' });
+  const seen = [];
+  const look = tool({ name: 'look', run: async () => (await pause(1), seen.push(store.getStore())) });
+  const send = tool({ name: 'send', effect: 'write', run: () => 'sent' });
+  const first = (...names) => (request) =>
+    request.messages.some((message) => message.role === 'tool') ? 'done' : { toolCalls: names.map((name) => ({ id: name, name, arguments: name.startsWith('ask') ? { question: 'q' } : {} })) };
+  const other = new Runtime({ registry, model: new ScriptedModel(first('look')), tools: [look] });
+  const ask = await agentTool(other, 'helper');
+  const runtime = new Runtime({ model: new ScriptedModel(first(ask.name)), tools: [ask] });
+  await Promise.all(Array.from({ length: 10 }, (_, i) => store.run(i, () => runtime.ask('q'))));
+  await store.run(10, () => runtime.stream.ask('q').result());
+  await store.run(11, () => evaluateAgents(runtime, [{ id: 'a', question: 'q', expect: { exact: 'done' } }], { repeat: 1 }));
+  const waits = new Runtime({ model: new ScriptedModel(first('send', ask.name)), tools: [ask, send] });
+  const { runId } = await waits.ask('q');
+  await store.run(12, () => waits.resume(runId, { send: 'approve' }));
+  assert.deepEqual(seen.sort((a, b) => a - b), Array.from({ length: 13 }, (_, i) => i));
+});
+
 test('functions of the host see the AsyncLocalStorage of who asks', async () => {
   const store = new AsyncLocalStorage();
   const seen = [];
@@ -474,6 +495,10 @@ test('each failure of a run has its code', async () => {
   const read = relayed(await new Runtime({ model: relay(['fails'], ['slow'], ['strict'], ['missing']), tools }).ask('q'));
   const codes = Object.values(read).map((content) => content.split(':')[0]);
   assert.deepEqual(codes, ['tool_failed', 'tool_timeout', 'tool_arguments', 'tool_unknown']);
+  // Those of calls that cannot run, too.
+  assert.deepEqual(await told(new Runtime({ model: relay(['missing'], ['strict']), tools })), ['tool_unknown', 'tool_arguments']);
+  const { steps } = await new Runtime({ model: relay(['missing'], ['strict']), tools }).ask('q');
+  assert.deepEqual(steps.filter((step) => step.kind === 'tool').map((step) => step.error), ['tool_unknown', 'tool_arguments']);
   const long = tool({ name: 'long', timeout: 20, run: never });
   assert.deepEqual(await told(new Runtime({ model: relay(['long']), tools: [long] }), { budget: { maxSeconds: 1 } }), ['budget_exceeded']);
   const registry = await AgentRegistry.open({ catalog: null });

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::runtime::{
-    AgentReport, Answer, Change, CustomScorer, EvaluateOptions, Judge, Scorer, Task,
+    AgentReport, Answer, Change, CustomScorer, EvaluateOptions, HostContext, Judge, Scorer, Task,
     evaluate_agents as evaluate, load_tasks as load,
 };
 use quorate::{Cancel, Code, Error, Result};
 use quorate_bindings::{Host, runtime};
 use serde_json::Value;
 
+use crate::asker::asker;
 use crate::convert::{Out, arg, marked, text, whole};
 use crate::door::{Callback, Lane, NativeCancel, Promised, flag, promise, quick};
 use crate::errors::{OrThrow, Thrown};
@@ -31,6 +32,7 @@ pub struct NativeScorers(Mutex<Scorers>);
 struct Scorers {
     judges: Vec<Judge>,
     own: Vec<Scorer>,
+    asker: Option<HostContext>,
 }
 
 /// What an evaluation found.
@@ -82,6 +84,12 @@ impl NativeScorers {
         Ok(())
     }
 
+    /// By which number tools are told who asks.
+    #[napi]
+    pub fn asked_by(&self, number: u32) {
+        self.lock().asker = Some(asker(number));
+    }
+
     /// A function of JavaScript.
     #[napi]
     pub fn own(&self, env: Env, name: Unknown<'_>, score: Unknown<'_>) -> Result<(), Thrown> {
@@ -108,6 +116,7 @@ pub fn evaluate_agents(
     let more = scorers.lock().clone();
     let mut how = runtime::evaluation(HOST, options, more.judges).or_throw()?;
     how.scorers.extend(more.own);
+    how.host = more.asker;
     how.validate().or_throw()?;
     let progress = progress.map(|function| Callback::new(&env, &function)).transpose()?;
     let cancel = flag(cancel);
@@ -160,6 +169,12 @@ impl NativeEvaluation {
     #[napi]
     pub fn found(&self) -> Result<String, Thrown> {
         quick(|| Ok(marked(runtime::agent_report(HOST, &self.0)?).to_string()))
+    }
+
+    /// Some lines that say what was found.
+    #[napi]
+    pub fn summary(&self) -> Result<String, Thrown> {
+        quick(|| Ok(self.0.summary()))
     }
 
     /// A row for each trial and scorer, as JSON.

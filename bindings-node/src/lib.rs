@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod agents;
+mod asker;
 mod consensus;
 mod convert;
 mod documents;
@@ -21,6 +22,7 @@ mod panel;
 mod pool;
 mod retrieve;
 mod runtime;
+mod telemetry;
 mod value;
 
 use napi_derive::napi;

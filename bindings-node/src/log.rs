@@ -3,7 +3,7 @@
 //! One environment of the process listens, the one that asked last. What is said during a call is told before its Promise is
 //! settled, because both take the same way.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use napi::{Env, Unknown};
 use napi_derive::napi;
@@ -12,6 +12,7 @@ use quorate::core::events;
 use crate::convert::Out;
 use crate::door::Listener;
 use crate::errors::Thrown;
+use crate::telemetry;
 
 static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
 
@@ -21,11 +22,24 @@ static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
 pub fn listen(env: Env, listener: Unknown<'_>) -> Result<bool, Thrown> {
     let listener = Listener::new(&env, &listener)?;
     *LISTENER.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
-    static COLLECTS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    Ok(*COLLECTS.get_or_init(|| events::collect(tell)))
+    Ok(collects())
+}
+
+/// Collects events and spans from now on, unless the process has a subscriber of tracing already. Whether it is so.
+pub fn collects() -> bool {
+    static COLLECTS: OnceLock<bool> = OnceLock::new();
+    *COLLECTS.get_or_init(|| {
+        events::collect(|| {
+            telemetry::tell();
+            tell();
+        })
+    })
 }
 
 fn tell() {
+    if !events::waiting() {
+        return;
+    }
     let listener = LISTENER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(listener) = &*listener {
         listener.tell(|| events::take().into_iter().map(arguments).collect());

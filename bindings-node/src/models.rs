@@ -7,8 +7,7 @@ use napi_derive::napi;
 use quorate::models::{MESSAGE_SCHEMA, Model, Recording, Request, ScriptedModel};
 use quorate::runtime::Retrieve;
 use quorate::{Cancel, Code, Result, Sources};
-use quorate_bindings::models;
-use quorate_bindings::{Flow, Host};
+use quorate_bindings::{Flow, Host, models, telemetry};
 use serde_json::Value;
 
 use crate::convert::{self, Out, arg, list, marked, text, texts};
@@ -177,7 +176,8 @@ impl NativeLanguageModel {
         )
     }
 
-    /// A model of tests that answers with a function of JavaScript, `answer(reply, request)`, called on its thread.
+    /// A model of tests that answers with a function of JavaScript, `answer(reply, request, span)`, called on its thread. `span`: the
+    /// number of the span that it is asked in, where somebody hears spans.
     #[napi(factory)]
     pub fn callback(
         env: Env,
@@ -188,7 +188,9 @@ impl NativeLanguageModel {
     ) -> Result<NativeLanguageModel, Thrown> {
         let host = Callback::new(&env, &answer)?;
         let answer = move |request: &Request, cancel: &Cancel| {
-            let given = host.call(vec![Out::Text(marked(request.to_json()).to_string())], cancel)?;
+            let mut given = vec![Out::Text(marked(request.to_json()).to_string())];
+            given.extend(telemetry::inner().map(|span| Out::Number(span as f64)));
+            let given = host.call(given, cancel)?;
             models::scripted_reply(&json(given, "what the model's function gave")?)
         };
         NativeLanguageModel::scripted(&env, ScriptedModel::of_function(answer), id, &options, fallback)

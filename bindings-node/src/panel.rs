@@ -28,6 +28,8 @@ struct Models {
     asked: PanelModels,
     /// Those of members by their ids, for a panel that goes on.
     named: Vec<(String, Model)>,
+    /// The host's span that a panel which goes on belongs to.
+    trace_parent: Option<String>,
 }
 
 impl NativePanelModels {
@@ -42,8 +44,8 @@ impl NativePanelModels {
     }
 
     fn going_on(&self) -> PanelResume {
-        let Models { asked, named } = self.lock().clone();
-        PanelResume { models: named, judge: asked.judge, ..PanelResume::default() }
+        let Models { asked, named, trace_parent } = self.lock().clone();
+        PanelResume { models: named, judge: asked.judge, trace_parent, ..PanelResume::default() }
     }
 }
 
@@ -66,6 +68,13 @@ impl NativePanelModels {
     pub fn named(&self, env: Env, id: Unknown<'_>, model: &NativeLanguageModel) -> Result<(), Thrown> {
         let id = arg(&env, &id, "the id of a member", text)?;
         self.lock().named.push((id, model.model()));
+        Ok(())
+    }
+
+    /// The host's span that the panel belongs to which goes on, as a W3C traceparent.
+    #[napi]
+    pub fn traced(&self, env: Env, parent: Unknown<'_>) -> Result<(), Thrown> {
+        self.lock().trace_parent = Some(arg(&env, &parent, "traceParent", text)?);
         Ok(())
     }
 

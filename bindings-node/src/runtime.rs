@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::runtime::{
-    Approve, Conversation as Talk, Decision, Pending, Question, Resume, Runtime as Experts, RuntimeOptions,
-    Tool, ToolCard, ToolContext, agent_tool, sources_tool,
+    Approve, Conversation as Talk, Decision, HostContext, Pending, Question, Resume, Runtime as Experts,
+    RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, sources_tool,
 };
 use quorate::state::StateStore as Store;
 use quorate::{Cancel, Result, Sources};
 use quorate_bindings::runtime::{self, Run};
-use quorate_bindings::{Flow, Host, models};
+use quorate_bindings::{Flow, Host, models, telemetry};
 use serde_json::{Map, Value, json};
 
 use crate::agents::NativeAgentRegistry;
+use crate::asker::{asker, number_of};
 use crate::convert::{Out, arg, count, marked, text};
 use crate::door::{Callback, Held, Lane, Listener, NativeCancel, Promised, flag, promise};
 use crate::embed::Opening;
@@ -48,6 +49,9 @@ struct Helpers {
     tools: Option<Vec<Arc<dyn Tool>>>,
     approve: Option<Arc<Callback>>,
     talk: Option<Talk>,
+    /// The host's span that a run which goes on belongs to.
+    trace_parent: Option<String>,
+    asker: Option<HostContext>,
 }
 
 /// Experts that answer.
@@ -167,7 +171,7 @@ impl Tool for HostTool {
         let number = self.calls.fetch_add(1, Ordering::Relaxed) as f64;
         let about = json!({
             "runId": context.run_id, "callId": context.call_id, "idempotencyKey": context.idempotency_key,
-            "tenant": context.tenant,
+            "tenant": context.tenant, "span": telemetry::inner(), "asker": number_of(context),
         });
         let arguments = marked(Value::Object(arguments)).to_string();
         let given = vec![Out::Number(number), Out::Text(arguments), Out::Text(about.to_string())];
@@ -220,7 +224,7 @@ impl NativeHelpers {
         let helpers = self.lock().clone();
         let approve = helpers.approve(promised);
         let question = runtime::question(HOST, question, given).or_throw()?;
-        Ok(Question { tools: helpers.tools, approve, talk: helpers.talk, ..question })
+        Ok(Question { tools: helpers.tools, approve, talk: helpers.talk, host: helpers.asker, ..question })
     }
 
     fn resume(&self, env: &Env, decisions: &Unknown<'_>, promised: bool) -> Result<Resume, Thrown> {
@@ -228,7 +232,8 @@ impl NativeHelpers {
         let decisions = runtime::decisions(&decisions).or_throw()?;
         let helpers = self.lock().clone();
         let approve = helpers.approve(promised);
-        Ok(Resume { decisions, tools: helpers.tools, approve, ..Resume::default() })
+        let (trace_parent, host) = (helpers.trace_parent, helpers.asker);
+        Ok(Resume { decisions, tools: helpers.tools, approve, trace_parent, host, ..Resume::default() })
     }
 }
 
@@ -256,6 +261,19 @@ impl NativeHelpers {
     #[napi]
     pub fn approved_by(&self, env: Env, decide: Unknown<'_>) -> Result<(), Thrown> {
         self.lock().approve = Some(Arc::new(Callback::new(&env, &decide)?));
+        Ok(())
+    }
+
+    /// By which number tools are told who asks.
+    #[napi]
+    pub fn asked_by(&self, number: u32) {
+        self.lock().asker = Some(asker(number));
+    }
+
+    /// The host's span that the run belongs to which goes on, as a W3C traceparent.
+    #[napi]
+    pub fn traced(&self, env: Env, parent: Unknown<'_>) -> Result<(), Thrown> {
+        self.lock().trace_parent = Some(arg(&env, &parent, "traceParent", text)?);
         Ok(())
     }
 

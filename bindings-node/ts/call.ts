@@ -230,7 +230,7 @@ export type Hosting = <T>(call: () => T | PromiseLike<T>) => Promise<T>;
  */
 export function hosting(): Hosting {
   const within = AsyncLocalStorage.snapshot();
-  return <T>(call: () => T | PromiseLike<T>) =>
+  const host = <T>(call: () => T | PromiseLike<T>) =>
     new Promise<T>((resolve, reject) => within(() => {
       try {
         resolve(inside.run(true, call));
@@ -238,4 +238,23 @@ export function hosting(): Hosting {
         reject(error);
       }
     }));
+  return host;
+}
+
+/** Who asks, by number, as long as somebody holds it. */
+const askers = new Map<number, WeakRef<Hosting>>();
+const gone = new FinalizationRegistry((number: number) => askers.delete(number));
+let numbers = 0;
+
+/** @internal The number by which the native half tells tools who asks. */
+export function numbered(host: Hosting): number {
+  numbers = (numbers + 1) % 2 ** 32;
+  askers.set(numbers, new WeakRef(host));
+  gone.register(host, numbers);
+  return numbers;
+}
+
+/** @internal Who asks, by that number. */
+export function askerOf(number: number | null | undefined): Hosting | undefined {
+  return typeof number === 'number' ? askers.get(number)?.deref() : undefined;
 }

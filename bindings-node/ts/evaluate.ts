@@ -2,7 +2,7 @@
 
 import type * as Native from '../native.js';
 import type { Answer, RunStatus } from './answer.js';
-import { type Hosting, abortable, bounded, cancelled, options as checked, hosting, now, parse, place, settle, shown } from './call.js';
+import { type Hosting, abortable, bounded, cancelled, options as checked, hosting, now, numbered, parse, place, settle, shown } from './call.js';
 import type { Abortable } from './embed.js';
 import { invalid } from './errors.js';
 import { halfOf, holding, models } from './handles.js';
@@ -11,6 +11,7 @@ import { native } from './native.js';
 import { type ProgressFunction, explained, teller } from './progress.js';
 import type { Budget, Runtime } from './runtime.js';
 import { answered, runtimes } from './tools.js';
+import { traced } from './tracing.js';
 
 /** What a right answer must be like. What is missing expects nothing; of what is not, all must hold. One text may stand for a list of one. */
 export interface Expectation {
@@ -158,6 +159,12 @@ export interface AgentTotals {
   cost: number | null;
   /** US dollars of a trial that counts, on average. */
   meanCost: number | null;
+  /** US dollars of a task, on average: of all its trials that count together. */
+  costPerTask: number | null;
+  /** US dollars of all trials that count for each one that passes: those that do not are paid for too. Null where none passes. */
+  costPerPass: number | null;
+  /** Of that, US dollars of the trials that do not pass. */
+  failedCost: number | null;
   /** US dollars of all judges. */
   judgeCost: number | null;
   /** Tokens of all runs. */
@@ -332,6 +339,11 @@ export class AgentReport implements AgentReportData {
     return this.metrics.find((one) => one.scorer === scorer);
   }
 
+  /** Some lines: how many trials pass by each scorer, what they cost and those that do not pass, times, and how runs ended. */
+  summary(): string {
+    return now(() => half(this, 'this').summary());
+  }
+
   /** A row for each trial and scorer, for `console.table` and data frames. */
   rows(): AgentRow[] {
     return parse(now(() => half(this, 'this').rows()));
@@ -399,8 +411,9 @@ export async function evaluateAgents(
   const asked = tasksIn(tasks);
   const [names, more, functions] = scorersIn(scorers, signal);
   const told = teller(progress, 'trials');
+  const how = { ...given, ...traced(), scorers: names };
   const work = () =>
-    abortable(signal, false, (cancel) => native.evaluateAgents(experts, asked, { ...given, scorers: names }, more, told.call, cancel));
+    abortable(signal, false, (cancel) => native.evaluateAgents(experts, asked, how, more, told.call, cancel));
   const found = await explained(told, () => holding([runtime, scorers, functions, told], work));
   const report = new AgentReport(MADE, found);
   if (signal?.aborted && report.stoppedBy === 'cancelled') throw cancelled(signal, report);
@@ -418,6 +431,8 @@ function tasksIn(tasks: unknown): unknown {
 function scorersIn(given: readonly AgentScorer[] | null | undefined, signal: AbortSignal | null | undefined) {
   const [names, more, functions]: [string[], Native.Scorers, unknown[]] = [[], new native.Scorers(), []];
   const host = hosting();
+  functions.push(host);
+  more.askedBy(numbered(host));
   if (given === undefined || given === null) return [names, more, functions] as const;
   if (!Array.isArray(given)) throw invalid(`scorers are ${shown(given)}; an array of names, judges and functions is expected`);
   bounded(given as readonly AgentScorer[], 'scorers').forEach((one, i) => {
@@ -429,7 +444,7 @@ function scorersIn(given: readonly AgentScorer[] | null | undefined, signal: Abo
     } else {
       const { name, score } = typeof one === 'function' ? { name: one.name, score: one } : scorerIn(one, i);
       if (typeof name !== 'string' || name.trim() === '') throw invalid(`scorers[${i}] has no name; give { name, score }`);
-      functions.push(score, host);
+      functions.push(score);
       now(() => more.own(name, scoring(new WeakRef(score), new WeakRef(host), name, signal ?? new AbortController().signal)));
     }
   });
@@ -525,6 +540,7 @@ export async function replayed(of: Native.Runtime, keep: object, runId: string, 
   if (unknown !== undefined) throw invalid(`change has no ${shown(unknown)}; there are ${CHANGES.join(', ')}`);
   const { model, ...rest } = change ?? {};
   const other = model === undefined || model === null ? undefined : halfOf(models, model, 'change.model', 'a Model');
-  const work = () => abortable(signal, true, (cancel) => native.replayRun(of, runId, { ...rest, live }, other, cancel));
+  const given = { ...rest, ...traced(), live };
+  const work = () => abortable(signal, true, (cancel) => native.replayRun(of, runId, given, other, cancel));
   return parse(await holding([keep, change], work));
 }

@@ -3,6 +3,7 @@
 import { native } from './native.js';
 
 export * as consensus from './consensus/index.js';
+export * as telemetry from './telemetry.js';
 export * from './agents.js';
 export {
   type Abortable,

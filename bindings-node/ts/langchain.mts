@@ -47,7 +47,16 @@ type Names<T> = Record<keyof T, true>;
 
 const OF_EMBEDDINGS: Names<QuorateEmbeddingsParams> = { embedder: true, maxConcurrency: true, maxRetries: true, onFailedAttempt: true };
 const OF_STORES: Names<QuorateVectorStoreConfig> = { kb: true, folder: true, open: true, search: true };
-const OF_MODELS: Names<ModelOptions> = { baseUrl: true, apiKey: true, resilience: true, price: true, outputWay: true, threads: true, kb: true };
+const OF_MODELS: Names<ModelOptions> = {
+  baseUrl: true,
+  apiKey: true,
+  resilience: true,
+  price: true,
+  outputWay: true,
+  threads: true,
+  kb: true,
+  minConfidence: true,
+};
 const OF_CALLS: Names<Asked> = { temperature: true, maxTokens: true, seed: true, extra: true };
 const OF_LANGCHAIN: Names<BaseChatModelParams> = {
   cache: true,

@@ -34,19 +34,25 @@ export function onLog(given: ((event: LogEvent) => void) | null): void {
 /** @internal */
 export function listen(): void {
   native.listen((level: LogEvent['level'], target: string, text: string, message: string, fields: string) => {
-    if (listener === null) {
-      if (level === 'warn' || level === 'error') process.emitWarning(text, { type: 'QuorateWarning', code: target });
-      return;
-    }
-    try {
-      listener({ level, target, text, message, fields: JSON.parse(fields) as Record<string, string> });
-    } catch (error) {
-      // As with any other event's listener, nobody is there to catch it.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
+    tell({ level, target, text, message, fields: JSON.parse(fields) as Record<string, string> });
   });
+}
+
+/** @internal Tells whoever listens; without anybody, warnings and errors become those of the process. */
+export function tell(event: LogEvent): void {
+  const { level, target, text } = event;
+  if (listener === null) {
+    if (level === 'warn' || level === 'error') process.emitWarning(text, { type: 'QuorateWarning', code: target });
+    return;
+  }
+  try {
+    listener(event);
+  } catch (error) {
+    // As with any other event's listener, nobody is there to catch it.
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 
 if (builtin('node:worker_threads').isMainThread) listen();

@@ -10,6 +10,7 @@ import { neutral, isReply } from './messages.js';
 import { native } from './native.js';
 import { type JsonSchema, type StandardSchema, check, isStandard, schemaOf } from './schema.js';
 import { EventStream, ending } from './streams.js';
+import { within } from './tracing.js';
 
 /** What people, models and tools say to one another; {@link messageSchema} is its JSON Schema. */
 export interface Message {
@@ -369,11 +370,11 @@ export class ScriptedModel extends Model {
 }
 
 /** What the native half calls to have a request answered. It does not hold the function: the model does. */
-function answering(replies: WeakRef<Answerer>, hosts: WeakRef<Hosting>): (reply: Native.Reply, request: string) => void {
-  return (reply, request) => {
+function answering(replies: WeakRef<Answerer>, hosts: WeakRef<Hosting>): (reply: Native.Reply, request: string, span?: number) => void {
+  return (reply, request, span) => {
     const [answer, host] = [replies.deref(), hosts.deref()];
     if (!answer || !host) return reply.fail('the model is gone');
-    host(async () => scripted(await answer(parse(request)))).then(
+    host(() => within(span, async () => scripted(await answer(parse(request))))).then(
       (said) => reply.answer(said),
       (error: unknown) => {
         const known = codeOf(error);

@@ -22,8 +22,8 @@ function isMusl(): boolean {
   }
 }
 
-/** The folders where the addon may lie: beside the package, beside the bundle that the package was made part of. */
-function folders(): string[] {
+/** @internal The folders where the addon, and packages, may lie: beside the package, beside the bundle that the package was made part of. */
+export function folders(): string[] {
   const here = typeof __dirname === 'string' ? [join(__dirname, '..'), __dirname] : [];
   const main = process.argv[1] === undefined ? [] : [dirname(resolve(process.argv[1]))];
   return [...here, ...main];

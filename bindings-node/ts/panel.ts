@@ -12,6 +12,7 @@ import type { Model, Usage } from './models.js';
 import { native } from './native.js';
 import type { Budget } from './runtime.js';
 import { EventStream, ending } from './streams.js';
+import { traced } from './tracing.js';
 
 /** The six ways of asking. */
 export type PanelType = 'parallel' | 'sequential' | 'consensus' | 'debate' | 'socratic' | 'delphi';
@@ -474,7 +475,7 @@ function asked(options: AskPanelOptions | null | undefined) {
     ? bounded(members as readonly unknown[], 'members').map((one, i) => memberOf(one, `members[${i}]`, (model) => own.member(i, model), keep))
     : members;
   const chairs = chair === undefined || chair === null ? chair : memberOf(chair, 'chair', (model) => own.chair(model), keep);
-  return { signal, given: { ...rest, members: seated, chair: chairs }, own, keep };
+  return { signal, given: { ...rest, ...traced(), members: seated, chair: chairs }, own, keep };
 }
 
 function goingOn(options: ResumePanelOptions | null | undefined) {
@@ -494,6 +495,8 @@ function goingOn(options: ResumePanelOptions | null | undefined) {
     own.judge(halfOf(halves, judge, 'judge', 'a Model'));
     keep.push(judge);
   }
+  const { traceParent } = traced();
+  if (traceParent !== undefined) own.traced(traceParent);
   return { signal, own, keep };
 }
 

@@ -3,7 +3,7 @@
 import type * as Native from '../native.js';
 import { AgentRegistry } from './agents.js';
 import { type Answer, type OutputForm, type Pending, type RunEvent, type RunInfo, type RunStatus, RunStream, answerOf, eventOf } from './answer.js';
-import { type Hosting, abortable, bounded, hosting, isSignal, now, options as checked, parse, place, settle, shown } from './call.js';
+import { type Hosting, abortable, bounded, hosting, isSignal, now, numbered, options as checked, parse, place, settle, shown } from './call.js';
 import { Conversation, type ConversationOptions, Memory, conversations } from './conversation.js';
 import type { Abortable } from './embed.js';
 import { invalid } from './errors.js';
@@ -27,6 +27,7 @@ import {
 } from './panel.js';
 import { type JsonSchema, type StandardSchema, schemaOf } from './schema.js';
 import { type RuntimeTool, answered, nativeTool, runtimes } from './tools.js';
+import { traced } from './tracing.js';
 
 /** What a run may spend, with all that it starts. What is missing or null is no limit, but for `maxSteps`. */
 export interface Budget {
@@ -359,6 +360,7 @@ export class Runtime {
     const before = Array.isArray(conversation) ? bounded(conversation as Exclude<Messages, string>, 'conversation').map(neutral) : conversation;
     const given = {
       ...rest,
+      ...traced(),
       conversation: within ? undefined : before,
       output: output === undefined || output === null ? undefined : schemaOf(output, 'output'),
     };
@@ -367,7 +369,10 @@ export class Runtime {
 
   #resumed<T>(options: ResumeOptions<T> | null | undefined) {
     const { output, ...rest } = checked(options, ['signal', 'output', 'tools', 'approve']);
-    return { ...this.#helped(rest), output: formIn(output) };
+    const helped = this.#helped(rest);
+    const { traceParent } = traced();
+    if (traceParent !== undefined) helped.helpers.traced(traceParent);
+    return { ...helped, output: formIn(output) };
   }
 
   /** What the host adds: its functions are called for who asks. */
@@ -376,7 +381,9 @@ export class Runtime {
     const decide = approverIn(approve) ?? this.#approve;
     const own = tools === undefined || tools === null ? this.#tools : toolsIn(tools);
     const host = hosting();
-    return { signal, helpers: helpersOf(own, decide, host), keep: [own, decide, host] as unknown };
+    const helpers = helpersOf(own, decide, host);
+    helpers.askedBy(numbered(host));
+    return { signal, helpers, keep: [own, decide, host] as unknown };
   }
 
   /** Runs a call that may call functions of the host. */

@@ -1,13 +1,14 @@
 // What may a model have done?
 
 import type * as Native from '../native.js';
-import { type Hosting, bounded, hosting, jsonOf, now, options as checked, parse, reason, settle, shown } from './call.js';
+import { type Hosting, askerOf, bounded, hosting, jsonOf, now, options as checked, parse, reason, settle, shown } from './call.js';
 import { Cancelled, codeOf, invalid } from './errors.js';
 import { bases, halfOf, kept } from './handles.js';
 import type { KnowledgeBase } from './kb.js';
 import { native } from './native.js';
 import type { Runtime } from './runtime.js';
 import { type JsonSchema, type StandardSchema, check, isStandard, schemaOf } from './schema.js';
+import { within } from './tracing.js';
 
 /** What a tool does to the world: `read` only looks; each call of `write` waits for approval. */
 export type Effect = 'read' | 'write';
@@ -149,13 +150,16 @@ function calling(of: WeakRef<Definition>, asker?: WeakRef<Hosting>) {
     if (!definition) return reply.fail('the tool is gone');
     const abort = new AbortController();
     under.set(number, abort);
-    const made = (asker?.deref() ?? definition.host)(async () => {
+    const { span, asker: by, ...told } = parse<Omit<ToolContext, 'signal'> & { span: number | null; asker: number | null }>(about);
+    const work = async () => {
       const { run, schema } = definition;
       const read = parse<Record<string, unknown>>(given);
       const args = isStandard(schema) ? await check(schema, read, 'tool_arguments') : read;
-      const context = { ...parse<Omit<ToolContext, 'signal'>>(about), signal: abort.signal };
-      return written(await run(args as Record<string, unknown>, context));
-    });
+      return written(await run(args as Record<string, unknown>, { ...told, signal: abort.signal }));
+    };
+    // A tool of another runtime, whose expert is asked, is called for who asks all the same.
+    const host = askerOf(by) ?? asker?.deref() ?? definition.host;
+    const made = host(() => within(span, work));
     answered(made, reply, 'the tool').finally(() => under.delete(number));
   };
   const stop = (number: number): void => {

@@ -138,6 +138,12 @@ export interface AgentTotals {
     cost: number | null;
     /** US dollars of a trial that counts, on average. */
     meanCost: number | null;
+    /** US dollars of a task, on average: of all its trials that count together. */
+    costPerTask: number | null;
+    /** US dollars of all trials that count for each one that passes: those that do not are paid for too. Null where none passes. */
+    costPerPass: number | null;
+    /** Of that, US dollars of the trials that do not pass. */
+    failedCost: number | null;
     /** US dollars of all judges. */
     judgeCost: number | null;
     /** Tokens of all runs. */
@@ -301,6 +307,8 @@ export declare class AgentReport implements AgentReportData {
     readonly stoppedBy: string | null;
     /** The metric of a scorer, or of all together (`all`). */
     metric(scorer: string): AgentMetric | undefined;
+    /** Some lines: how many trials pass by each scorer, what they cost and those that do not pass, times, and how runs ended. */
+    summary(): string;
     /** A row for each trial and scorer, for `console.table` and data frames. */
     rows(): AgentRow[];
     /**

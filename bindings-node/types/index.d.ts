@@ -1,4 +1,5 @@
 export * as consensus from './consensus/index.js';
+export * as telemetry from './telemetry.js';
 export * from './agents.js';
 export { type Abortable, type CacheStats, CrossEncoder, type CrossEncoderOptions, CallbackEmbedder, type CallbackEmbedderOptions, type EmbedFunction, Embedder, type EmbedderOptions, EmbeddingCache, RemoteEmbedder, type RemoteEmbedderOptions, } from './embed.js';
 export { Cancelled, Conflict, Corrupt, ERROR_CODES, type ErrorCode, InvalidInput, Locked, NotFound, QuorateError, Unavailable, Unsupported, } from './errors.js';
@@ -11,6 +12,7 @@ export { Conversation, type ConversationOptions, type ConversationExport, Memory
 export { type LogEvent, onLog } from './log.js';
 export { type AskPanelOptions, type BallotForm, type BallotPosition, type Conformity, PanelAnswer, type PanelAnswerData, type PanelBallot, type PanelDelphiItem, type PanelEntry, type PanelEvent, type PanelMemberInput, type PanelMinority, type PanelReason, type PanelRole, type PanelRound, type PanelRow, type PanelSeat, type PanelSession, PanelStream, type PanelType, type PanelWeights, type ResumePanelOptions, } from './panel.js';
 export type { ProgressFunction } from './progress.js';
+export { type McpChanges, type McpOptions, McpTools, mcpTools } from './mcp.js';
 export * from './models.js';
 export * from './recording.js';
 export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams, StateStore } from './runtime.js';

@@ -178,6 +178,8 @@ export interface ModelOptions extends CommonModelOptions {
     threads?: number | null;
     /** The knowledge base of the model `extractive`. */
     kb?: KnowledgeBase | null;
+    /** How likely it must be, 0 to 1, that the sentences of `kb` answer; below it `extractive` says that they do not. Default .5. */
+    minConfidence?: number | null;
 }
 /** The options of a question. */
 export interface AskOptions<T = unknown> extends Abortable {

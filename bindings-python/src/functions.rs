@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use quorate::Cancel;
-use quorate::runtime::{Approve, CheckOutput, Decision, Effect, Pending, Tool, ToolCard, ToolContext};
+use quorate::runtime::{
+    Answer, Approve, CheckOutput, CustomScorer, Decision, Effect, HostContext, Pending, Task, Tool, ToolCard,
+    ToolContext,
+};
 use quorate_bindings::Host;
 use quorate_bindings::runtime;
 use serde_json::{Map, Value, json};
@@ -20,7 +23,8 @@ use crate::runtime::options;
 
 const HOST: Host = Host::Python;
 
-/// A tool that is a function: `function(arguments, context, cancel)` gives `{"result": ...}`.
+/// A tool that is a function: `function(arguments, context, cancel, asked)` gives `{"result": ...}`. `asked`: who asks the run that
+/// calls, or None.
 pub struct HostTool {
     card: ToolCard,
     function: Py<PyAny>,
@@ -48,6 +52,7 @@ impl Tool for HostTool {
     }
 
     fn run(&self, arguments: Map<String, Value>, context: &ToolContext) -> quorate::Result<Value> {
+        let asked = context.host.as_ref().and_then(|host| host.downcast_ref::<Asked>());
         let ran = guest::call_as(self.guest(context), |py| {
             let call = || {
                 let told = json!({
@@ -59,6 +64,7 @@ impl Tool for HostTool {
                     arguments,
                     from_json(py, &told)?,
                     CancelToken(context.cancel.clone()),
+                    asked.map(|asked| asked.0.clone_ref(py)),
                 ))?;
                 let given = given.cast::<PyDict>().map_err(|_| invalid("a tool's result is no dict"))?;
                 options(given, "a tool's result")
@@ -90,6 +96,48 @@ impl Approve for HostApprove {
         let mut given = guest::staying(given)?;
         runtime::decision(&given["decision"].take())
     }
+}
+
+/// What looks at answers, in Python: `function(answer, task, cancel)` gives `{"verdict": ...}`.
+pub struct HostScorer {
+    /// The name in reports.
+    pub name: String,
+    /// The function.
+    pub function: Py<PyAny>,
+}
+
+impl CustomScorer for HostScorer {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn score(
+        &self,
+        task: &Task,
+        answer: &Answer,
+        cancel: &Cancel,
+    ) -> quorate::Result<(Option<bool>, String)> {
+        let (answer, task) = (runtime::answer(HOST, answer)?, runtime::task(HOST, task));
+        let given = guest::call(|py| {
+            let call = || {
+                let given = (from_json(py, &answer)?, from_json(py, &task)?, CancelToken(cancel.clone()));
+                let given = self.function.bind(py).call1(given)?;
+                let given = given.cast::<PyDict>().map_err(|_| invalid("a verdict is no dict"))?;
+                options(given, "a verdict")
+            };
+            call().map_err(|raised| failed(py, raised, &format!("the scorer '{}'", self.name)))
+        });
+        let mut given = guest::staying(given)?;
+        runtime::verdict(HOST, given["verdict"].take())
+    }
+}
+
+/// Who asks, as Python knows it: where its functions run, and with which context variables.
+pub struct Asked(Py<PyAny>);
+
+/// What the tools of a run are told of who asks.
+pub fn host(asked: Option<Py<PyAny>>) -> Option<HostContext> {
+    asked.map(|asked| Arc::new(Asked(asked)) as HostContext)
 }
 
 /// What refuses data that fits its schema, as an exception.

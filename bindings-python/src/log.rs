@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
 use quorate::core::{events, forks, spans};
+use quorate_bindings::{Host, telemetry};
 
 use crate::convert::from_json;
 
@@ -51,6 +51,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     events::collect(send_later);
     module.add_function(wrap_pyfunction!(listen_to_spans, module)?)?;
     module.add_function(wrap_pyfunction!(take_spans, module)?)?;
+    module.add_function(wrap_pyfunction!(span_metrics, module)?)?;
     module.add_function(wrap_pyfunction!(deliver_last, module)?)
 }
 
@@ -79,25 +80,22 @@ pub fn trace_parent(py: Python<'_>) -> Option<String> {
     found.and_then(|found| found.extract()).unwrap_or_default()
 }
 
-/// The marks that wait, oldest first.
+/// What has happened to spans since the last call, oldest first, as [`telemetry::told`] tells it.
 #[pyfunction]
-fn take_spans<'py>(py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-    spans::take().into_iter().map(|mark| told(py, mark)).collect()
+fn take_spans<'py>(py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    telemetry::taken(Host::Python).iter().map(|told| from_json(py, told)).collect()
 }
 
-/// A mark as Python takes it: number, parent, name, attributes, nanoseconds, whether it is the end.
-fn told(py: Python<'_>, mark: spans::Mark) -> PyResult<Bound<'_, PyTuple>> {
-    let fields = PyDict::new(py);
-    for (name, value) in mark.fields {
-        fields.set_item(name, from_json(py, &value)?)?;
-    }
-    (mark.span, mark.parent, mark.name, fields, mark.time, mark.ends).into_pyobject(py)
+/// Which version of the conventions names spans and metrics, and the metrics.
+#[pyfunction]
+fn span_metrics(py: Python<'_>) -> PyResult<(&'static str, Bound<'_, PyAny>)> {
+    Ok((telemetry::SCHEMA_URL, from_json(py, &telemetry::instruments())?))
 }
 
 /// Notes spans from now on, or not any more.
 #[pyfunction]
 fn listen_to_spans(on: bool) {
-    spans::listen(on);
+    telemetry::listen(on);
 }
 
 /// Hands over what was said, for the last time: the interpreter ends.

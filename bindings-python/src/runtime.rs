@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use quorate::runtime::{
     AgentReport, Approve, Change, Conversation as Talk, Decision, EvaluateOptions, Question, Resume,
-    Runtime as Experts, RuntimeOptions, Tool, agent_tool, evaluate_agents, sources_tool,
+    Runtime as Experts, RuntimeOptions, Scorer, Tool, agent_tool, evaluate_agents, load_tasks as load,
+    sources_tool,
 };
 use quorate::state::StateStore as Store;
 use quorate::{Cancel, Code, Sources};
@@ -19,7 +20,7 @@ use crate::agents::AgentRegistry;
 use crate::convert::{from_json, sequence, text, texts, type_name};
 use crate::door::{CancelToken, Held, blocking, quick};
 use crate::errors::{OrRaise, invalid};
-use crate::functions::{HostApprove, HostTool, checked};
+use crate::functions::{HostApprove, HostScorer, HostTool, checked, host};
 use crate::kb::{KnowledgeBase, telling};
 use crate::log::trace_parent;
 use crate::metadata::object;
@@ -59,6 +60,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Conversation>()?;
     module.add_class::<Evaluation>()?;
     module.add_function(wrap_pyfunction!(golden_tasks, module)?)?;
+    module.add_function(wrap_pyfunction!(load_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(check_judge, module)?)?;
     module.add_function(wrap_pyfunction!(evaluation_of, module)?)?;
     module.add_function(wrap_pyfunction!(open_store, module)?)?;
@@ -120,7 +122,7 @@ fn check_budget(given: &Bound<'_, PyDict>) -> PyResult<()> {
     runtime::budget(HOST, options(given, "a budget's options")?).or_raise().map(|_| ())
 }
 
-/// A tool that is a function of Python: `function(arguments, context, cancel)` gives `{"result": ...}`.
+/// A tool that is a function of Python: `function(arguments, context, cancel, asked)` gives `{"result": ...}`.
 #[pyfunction]
 fn function_tool(card: &Bound<'_, PyDict>, function: Bound<'_, PyAny>) -> PyResult<NativeTool> {
     let card = runtime::card(HOST, options(card, "a tool's options")?).or_raise()?;
@@ -153,7 +155,8 @@ impl NativeTool {
     }
 }
 
-/// What the host adds to a question.
+/// What the host adds to a question. `who`: who asks, as Python knows it.
+#[expect(clippy::too_many_arguments, reason = "each is a part of the question; there are three callers")]
 fn asked(
     question: String,
     given: &Bound<'_, PyDict>,
@@ -162,6 +165,7 @@ fn asked(
     talk: Option<&Conversation>,
     cancel: &Cancel,
     check: Option<Py<PyAny>>,
+    who: Option<Py<PyAny>>,
 ) -> PyResult<Question> {
     let mut question =
         runtime::question(HOST, question, options(given, "a question's options")?).or_raise()?;
@@ -170,6 +174,7 @@ fn asked(
     question.trace_parent = trace_parent(given.py());
     question.check_output = check.map(checked);
     question.tools = Some(tools_of(tools)?);
+    question.host = host(who);
     question.approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
     Ok(question)
 }
@@ -213,8 +218,9 @@ impl Runtime {
         talk: Option<&Conversation>,
         cancel: &CancelToken,
         check: Option<Py<PyAny>>,
+        who: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, approve, talk, &cancel.0, check)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0, check, who)?;
         let experts = self.0.clone();
         let answer = blocking(py, move |host| {
             let _wake = host.cancel.when_raised(raised(&question.cancel));
@@ -234,9 +240,10 @@ impl Runtime {
         talk: Option<&Conversation>,
         cancel: &CancelToken,
         check: Option<Py<PyAny>>,
+        who: Option<Py<PyAny>>,
         whole: bool,
     ) -> PyResult<ModelFlow> {
-        let question = asked(question, given, tools, approve, talk, &cancel.0, check)?;
+        let question = asked(question, given, tools, approve, talk, &cancel.0, check, who)?;
         Ok(flow(whole, &self.0, Run::Ask(Box::new(question))))
     }
 
@@ -250,6 +257,7 @@ impl Runtime {
         approve: Option<Py<PyAny>>,
         cancel: &CancelToken,
         check: Option<Py<PyAny>>,
+        who: Option<Py<PyAny>>,
         whole: bool,
     ) -> PyResult<ModelFlow> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
@@ -259,6 +267,7 @@ impl Runtime {
             approve,
             check_output: check.map(checked),
             trace_parent: trace_parent(decisions.py()),
+            host: host(who),
             cancel: cancel.0.clone(),
         };
         Ok(flow(whole, &self.0, Run::Resume(run_id, Box::new(going_on))))
@@ -274,14 +283,16 @@ impl Runtime {
         approve: Option<Py<PyAny>>,
         cancel: &CancelToken,
         check: Option<Py<PyAny>>,
+        who: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let approve = approve.map(|approve| Arc::new(HostApprove(approve)) as Arc<dyn Approve>);
         let (decisions, tools) = (decided(decisions)?, Some(tools_of(tools)?));
         let (experts, cancel, check_output) = (self.0.clone(), cancel.0.clone(), check.map(checked));
-        let trace_parent = trace_parent(py);
+        let (trace_parent, host_context) = (trace_parent(py), host(who));
         let answer = blocking(py, move |host| {
             let _wake = host.cancel.when_raised(raised(&cancel));
-            let going_on = Resume { decisions, tools, approve, check_output, trace_parent, cancel };
+            let host = host_context;
+            let going_on = Resume { decisions, tools, approve, check_output, trace_parent, host, cancel };
             runtime::resumed(HOST, &experts, &run_id, going_on)
         })?;
         from_json(py, &answer)
@@ -335,7 +346,8 @@ impl Runtime {
         blocking(py, move |_| experts.cancel(&run_id))
     }
 
-    /// Asks tasks several times. `judges`: pairs of a model and its options.
+    /// Asks tasks several times. `judges`: pairs of a model and its options. `scorers`: pairs of a name and a function
+    /// `function(answer, task, cancel)`, which gives `{"verdict": ...}`.
     #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn evaluate(
         &self,
@@ -343,28 +355,37 @@ impl Runtime {
         tasks: &Bound<'_, PyDict>,
         given: &Bound<'_, PyDict>,
         judges: Vec<(PyRef<'_, LanguageModel>, Bound<'_, PyDict>)>,
+        scorers: Vec<(String, Py<PyAny>)>,
         tools: &Bound<'_, PyAny>,
         approve: Option<Py<PyAny>>,
         progress: Option<Py<PyAny>>,
+        cancel: &CancelToken,
+        who: Option<Py<PyAny>>,
     ) -> PyResult<Evaluation> {
         let tasks = options(tasks, "the tasks")?;
         let judge = |(model, given): (PyRef<'_, LanguageModel>, Bound<'_, PyDict>)| {
             runtime::judge(HOST, model.model(), options(&given, "a judge's options")?).or_raise()
         };
         let judges = judges.into_iter().map(judge).collect::<PyResult<Vec<_>>>()?;
-        let how = runtime::evaluation(HOST, options(given, "an evaluation's options")?, judges).or_raise()?;
-        let experts = self.with(tools, approve)?;
-        let how = EvaluateOptions { trace_parent: trace_parent(py), ..how };
+        let mut how =
+            runtime::evaluation(HOST, options(given, "an evaluation's options")?, judges).or_raise()?;
+        let own = |(name, function)| Scorer::Custom(Arc::new(HostScorer { name, function }));
+        how.scorers.extend(scorers.into_iter().map(own));
+        how.validate().or_raise()?;
+        let (experts, cancel) = (self.with(tools, approve)?, cancel.0.clone());
+        let how = EvaluateOptions { trace_parent: trace_parent(py), host: host(who), ..how };
         let report = blocking(py, move |host| {
             let tasks = runtime::tasks(HOST, &tasks["tasks"])?;
             let progress = progress.map(|function| telling(host, function));
-            let how = EvaluateOptions { cancel: host.cancel.clone(), progress, ..how };
+            let _wake = host.cancel.when_raised(raised(&cancel));
+            let how = EvaluateOptions { cancel, progress, ..how };
             evaluate_agents(&experts, &tasks, &how)
         })?;
         Ok(Evaluation(report))
     }
 
     /// Asks a recorded run again.
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it once")]
     fn replay<'py>(
         &self,
         py: Python<'py>,
@@ -373,11 +394,12 @@ impl Runtime {
         model: Option<&LanguageModel>,
         tools: &Bound<'py, PyAny>,
         approve: Option<Py<PyAny>>,
+        who: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let change = options(given, "a replay's options")?;
         let change = runtime::change(HOST, change, model.map(LanguageModel::model)).or_raise()?;
         let (experts, run_id) = (self.with(tools, approve)?, run_id);
-        let change = Change { trace_parent: trace_parent(py), ..change };
+        let change = Change { trace_parent: trace_parent(py), host: host(who), ..change };
         let found = blocking(py, move |host| {
             let change = Change { cancel: host.cancel.clone(), ..change };
             runtime::replayed(HOST, &experts.replay(&run_id, change)?)
@@ -451,7 +473,7 @@ impl Runtime {
         tools: &Bound<'py, PyAny>,
         talk: Option<&Conversation>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let question = asked(question, given, tools, None, talk, &Cancel::new(), None)?;
+        let question = asked(question, given, tools, None, talk, &Cancel::new(), None, None)?;
         let experts = self.0.clone();
         let messages =
             blocking(py, move |host| experts.prompt(Question { cancel: host.cancel.clone(), ..question }))?;
@@ -500,6 +522,16 @@ fn golden_tasks(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     from_json(py, &runtime::golden(HOST).or_raise()?)
 }
 
+/// The tasks of a file.
+#[pyfunction]
+fn load_tasks<'py>(
+    py: Python<'py>,
+    #[pyo3(from_py_with = scalar)] path: PathBuf,
+) -> PyResult<Bound<'py, PyAny>> {
+    let tasks = blocking(py, move |_| load(path))?;
+    from_json(py, &tasks.iter().map(|task| runtime::task(HOST, task)).collect::<Value>())
+}
+
 #[pyfunction]
 fn check_judge(model: &LanguageModel, given: &Bound<'_, PyDict>) -> PyResult<()> {
     runtime::judge(HOST, model.model(), options(given, "a judge's options")?).or_raise().map(|_| ())
@@ -523,6 +555,10 @@ impl Evaluation {
 
     fn html(&self) -> String {
         self.0.report_html()
+    }
+
+    fn summary(&self) -> String {
+        self.0.summary()
     }
 
     fn compare<'py>(

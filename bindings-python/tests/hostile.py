@@ -23,6 +23,7 @@ import numpy as np
 
 import quorate
 import quorate.aio
+import quorate.telemetry
 from quorate import consensus
 
 SECONDS = 10.0
@@ -163,6 +164,7 @@ class Host:
         (beir / "queries.jsonl").write_text('{"_id": "q", "text": "t"}\n')
         (beir / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
         self.registry.save(folder / "agents.yaml")
+        (folder / "tasks.json").write_text(json.dumps({"tasks": [{"id": "dose", "question": "Which dose?"}]}))
         self.model = quorate.ScriptedModel(lambda request: "5 mg")
         with quorate.record(folder / "case.jsonl"):
             self.model.complete("q")
@@ -274,7 +276,8 @@ BY_CALL = {
     "Runtime.resume_panel": {"run_id": lambda host: host.runtime.panel("What harms the kidney?").run_id},
     "resume_panel": {"run_id": lambda host: host.runtime.panel("What harms the kidney?").run_id},
     "mcp_tools": {"command": lambda host: [sys.executable, str(MCP_SERVER), "normal", str(host.folder / "mcp")]},
-    "evaluate_agents": {"repeat": 1}, "tool": {"function": lambda host: working},
+    "evaluate_agents": {"repeat": 1}, "load_tasks": {"path": lambda host: host.folder / "tasks.json"},
+    "Scorer": {"score": lambda host: working}, "tool": {"function": lambda host: working},
     "Model": {"name": "openai:m", "api_key": "key"}, "replay": {"path": lambda host: host.folder / "case.jsonl"},
 }
 
@@ -286,12 +289,14 @@ WORKS = {
 }
 MAKERS = {
     "AgentRegistry", "Embedder", "EmbeddingCache", "RemoteEmbedder", "CrossEncoder", "Model", "ScriptedModel", "Resilience",
-    "Runtime", "Budget", "Judge", "Member", "StateStore", "OnlineDawidSkene",
+    "Runtime", "Budget", "Judge", "Member", "Scorer", "StateStore", "OnlineDawidSkene",
 }
 SKIPPED = {
     "Events.get": "it waits for an event for as long as it is told to",
     "RemoteEmbedder": "it needs a server; tests of its own give it hostile answers",
     "CrossEncoder": "it needs the weights of a model",
+    "instrument": "what a provider of the host's does wrong is the host's own",
+    "otlp": "it sends to a collector",
     "record": "it begins the file anew that it is given",
 }
 

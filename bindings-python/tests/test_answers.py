@@ -174,6 +174,69 @@ def test_an_expert_that_is_asked_by_another_has_the_loop_and_the_variables_of_wh
     assert [name for _, name in seen] == ["thread"]
 
 
+@pytest.mark.parametrize("way", ["ask", "stream", "aio", "resume", "evaluate"])
+def test_an_expert_of_another_runtime_has_the_loop_and_the_variables_of_who_asked_too(way):
+    who = contextvars.ContextVar("who")
+    seen = []
+
+    @tool
+    async def look() -> str:
+        await asyncio.sleep(0)
+        seen.append((asyncio.get_running_loop(), who.get("nobody")))
+        return "x"
+
+    @tool
+    def note() -> str:
+        seen.append((None, who.get("nobody")))
+        return "x"
+
+    @tool(effect="write")
+    def send() -> str:
+        return "sent"
+
+    def called(*names):
+        return {"tool_calls": [{"id": f"c{i}", "name": name, "arguments": {"question": "q"} if name.startswith("ask") else {}} for i, name in enumerate(names)]}
+
+    def first(*names):
+        return lambda request: "done" if any(message["role"] == "tool" for message in request["messages"]) else called(*names)
+
+    registry = quorate.AgentRegistry(catalog=None)
+    registry.add({"id": "helper", "name": "Helper", "summary": "Works as helper in the clinic."})
+    other = Runtime(registry=registry, model=ScriptedModel(first("look", "note")), tools=[look, note])
+    ask = quorate.agent_tool(other, "helper")
+    names = ["send", "ask_helper"] if way == "resume" else ["ask_helper"]
+    runtime = Runtime(model=ScriptedModel(first(*names)), tools=[ask, send])
+
+    def asked(name):
+        who.set(name)
+        if way == "stream":
+            return runtime.stream.ask("q").result().status
+        if way == "resume":
+            return runtime.resume(runtime.ask("q").run_id, {"c0": "approve"}).status
+        if way == "evaluate":
+            report = quorate.evaluate_agents(runtime, [{"id": "a", "question": "q", "expect": {"exact": "done"}}], repeat=1)
+            return report.trials[0].status
+        return runtime.ask("q").status
+
+    if way == "aio":
+
+        async def one(name):
+            who.set(name)
+            assert (await runtime.aio.ask("q")).status == "done"
+
+        async def main():
+            await asyncio.gather(*(one(n) for n in range(10)))
+            return asyncio.get_running_loop()
+
+        loop = asyncio.run(main())
+        assert {at for at, _ in seen} == {loop, None} and sorted(name for _, name in seen) == sorted([*range(10)] * 2)
+        return
+    for name in ("ann", "bob"):
+        seen.clear()
+        assert contextvars.copy_context().run(asked, name) == "done"
+        assert [name for _, name in seen] == [name, name]
+
+
 def test_what_belongs_to_runs_shows_itself(tmp_path):
     @tool
     def look() -> str:

@@ -136,6 +136,30 @@ def test_errors_of_tools_go_back_named():
         assert said in seen[0], seen[0]
 
 
+def test_calls_that_cannot_run_say_why_in_steps_and_events():
+    def say(request):
+        if len(request["messages"]) < 3:
+            return calls(("nothing", {}), ("lookup", {"kode": 1}), ("lookup", {"code": "a"}))
+        return "mended"
+
+    runtime = Runtime(model=ScriptedModel(say), tools=[lookup])
+    events = list(runtime.stream.ask("go"))
+    answer = events[-1].result
+    steps = sorted((step.name, step.error or "") for step in answer.steps if step.kind == "tool")
+    assert steps == [("lookup", ""), ("lookup", "tool_arguments"), ("nothing", "tool_unknown")]
+    asked = [event.id for event in events if event.type == "tool_call"]
+    results = {event.id: event for event in events if event.type == "tool_result"}
+    assert [results[id].error for id in asked] == ["tool_unknown", "tool_arguments", None]
+    assert "nothing" in results[asked[0]].content and "lookup" in results[asked[0]].content
+    kept = [event.type for event in runtime.run(answer.run_id).events()]
+    assert kept == [event.type for event in events if event.type not in ("text", "tool_input", "step_start")]
+
+    again = Runtime(model=ScriptedModel(lambda request: calls(("lookup", {"code": "a"}), ("nothing", {}))), tools=[lookup])
+    repeated = again.ask("go")
+    assert repeated.stopped_by == "repeated_call"
+    assert [step.error for step in repeated.steps if step.kind == "tool"][-2:] == ["repeated_call", "tool_unknown"]
+
+
 def test_what_writes_waits_and_goes_on_with_decisions():
     sent = []
 

@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 
 import quorate
-from quorate import consensus
+from quorate import consensus, telemetry
 from quorate._record import Record
 from quorate._report import Report
 
@@ -27,6 +27,9 @@ TABLE = ROOT / "tests" / "surface" / "calls.json"
 
 # Names of columns of a table that the declarations of Node list as members of `data`.
 COLUMNS = {"item", "items", "rater", "task", "worker", "label", "value"}
+# The modules of Python and the entry points of Node, by the prefix of their calls in the table.
+MODULES = {"": quorate, "consensus.": consensus, "telemetry.": telemetry}
+ENTRIES = {"": "quorate", "consensus.": "quorate/consensus", "telemetry.": "quorate/telemetry"}
 # What ratings take further, which Python's signatures gather.
 RATINGS = {"raters", "values", "items", "weights", "duplicates", "domain", "form"}
 
@@ -53,9 +56,9 @@ def is_result(name, module):
 def python():
     """{call: {option: default}}"""
     out = {}
-    for module, prefix in (("quorate", ""), ("quorate.consensus", "consensus.")):
-        for name, parameters in FOUND["python"][module].items():
-            value = quorate if not prefix else consensus
+    for prefix, module in MODULES.items():
+        for name, parameters in FOUND["python"][module.__name__].items():
+            value = module
             for part in name.split("."):
                 value = inspect.getattr_static(value, part) if isinstance(value, type) else getattr(value, part)
             value = getattr(value, "__func__", value)
@@ -63,12 +66,12 @@ def python():
                 signature = inspect.signature(value).parameters
             except (TypeError, ValueError):
                 signature = {}
-            if is_result(name.split(".")[0], consensus if prefix else quorate):
+            if is_result(name.split(".")[0], module):
                 continue
             options = {}
             for parameter in parameters:
                 bare = parameter.lstrip("*")
-                if prefix and parameter == "**keywords":
+                if prefix == "consensus." and parameter == "**keywords":
                     options |= {name: None for name in sorted(RATINGS) if name not in options}
                     continue
                 default = signature[bare].default if bare in signature else inspect.Parameter.empty
@@ -81,17 +84,17 @@ def python():
 def node():
     """{call: {option}}"""
     out = {}
-    for module, prefix in (("quorate", ""), ("quorate/consensus", "consensus.")):
-        for name, parameters in FOUND["node"][module].items():
-            owner = name.split(".")[0]
-            if hasattr(consensus if prefix else quorate, owner) and is_result(owner, consensus if prefix else quorate):
+    for prefix, entry in ENTRIES.items():
+        for name, parameters in FOUND["node"][entry].items():
+            owner, module = name.split(".")[0], MODULES[prefix]
+            if hasattr(module, owner) and is_result(owner, module):
                 continue
             options = set()
             for parameter, members in parameters.items():
                 given = {snake(member) for member in members}
                 if parameter in ("agent", "definition"):
                     given = set()
-                elif prefix and "form" in given | ({"data_form"} & given) or parameter in ("data", "items", "raters", "values"):
+                elif prefix == "consensus." and "form" in given | ({"data_form"} & given) or parameter in ("data", "items", "raters", "values"):
                     given -= COLUMNS - {"items"}
                 if parameter != "options" and not (parameter == "which" and given):
                     options.add(snake(parameter))
@@ -141,7 +144,7 @@ def test_every_call_and_option_is_there_in_all_languages():
     options = Excused("options")
     wrong, table = [], {}
     for name in sorted(ours.keys() | theirs.keys()):
-        bare = name.removeprefix("consensus.")
+        bare = name.removeprefix("consensus.").removeprefix("telemetry.")
         has = {"rust": bare in core or f"{bare}.new" in core or f"{bare}.open" in core, "python": name in ours, "node": name in theirs}
         wrong += [f"{name} is not in {one}" for one, there in has.items() if not there and name not in without[one]]
         if has["python"] and has["node"]:

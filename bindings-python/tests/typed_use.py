@@ -125,7 +125,16 @@ async def asked_later(runtime: quorate.Runtime) -> None:
         assert_type(event.delta, str)
     assert_type((await stream.result()).output, Place)
     assert_type(await runtime.aio.memory.facts("u"), list[quorate._record.Record])
-    report = await quorate.aio.evaluate_agents(runtime, [{"id": "a", "question": "q"}])
+    def brief(answer: quorate.Answer[Any], task: dict[str, Any]) -> bool:
+        return len(answer.text) < 10
+
+    async def sure(answer: quorate.Answer[Any], task: dict[str, Any]) -> dict[str, Any]:
+        return {"passed": None, "detail": task["id"]}
+
+    long = quorate.Scorer("long", lambda answer, task: len(answer.text) > 100)
+    assert_type(quorate.load_tasks("tasks.yaml"), list[dict[str, Any]])
+    assert_type(quorate.evaluate_agents(runtime, quorate.load_tasks("tasks.yaml"), scorers=["exact", brief, sure, long]).summary(), str)
+    report = await quorate.aio.evaluate_agents(runtime, [{"id": "a", "question": "q"}], scorers=[brief, "cited"])
     assert_type(report, quorate.AgentReport)
 
 

@@ -1,6 +1,5 @@
 //! How is one connection to a server opened, used and closed?
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,24 +9,22 @@ use rmcp::RoleClient;
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig, ErrorCode,
-    ErrorData, Implementation, JsonRpcMessage, ProtocolVersion, RequestId, ServerNotification,
-    SubscriptionFilter,
+    Implementation, ProtocolVersion, SubscriptionFilter,
 };
 use rmcp::service::{
-    ClientInitializeError, ClientLifecycleMode, Peer, RunningService, RxJsonRpcMessage, ServiceError,
-    TxJsonRpcMessage, serve_client_with_lifecycle,
+    ClientInitializeError, ClientLifecycleMode, Peer, RunningService, ServiceError,
+    serve_client_with_lifecycle,
 };
 use rmcp::transport::Transport;
 use serde_json::{Map, Value};
-use tokio::sync::Notify;
 
 use crate::definition::Definition;
-use crate::http;
-use crate::http::Trouble;
+use crate::http::{self, Trouble};
 use crate::keys::Keys;
 use crate::listing::{Unread, list};
 use crate::options::McpOptions;
 use crate::process::{GRACE, Process};
+use crate::signals::{Signals, Watched};
 use crate::stdio::{Garbage, Stdio};
 
 /// How often a raised flag is noticed.
@@ -37,7 +34,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How long after announcements have ended they are asked for again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The most characters of what a server said in an error.
-const SAID: usize = 1_500;
+pub(crate) const SAID: usize = 1_500;
 
 /// A connection. In a forked child of the process that opened it, it is dead, and nothing of it is touched.
 pub(crate) struct Connection {
@@ -70,132 +67,6 @@ pub(crate) enum Failed {
     Away(String),
     /// The server refused, or said something that is no result.
     Refused(Code, String),
-}
-
-/// What came by on the way: that the list has changed, and that the connection is over.
-#[derive(Default)]
-pub(crate) struct Signals {
-    changed: AtomicU64,
-    read: AtomicU64,
-    over: AtomicBool,
-    wake: Notify,
-    /// Whether the greeting is over.
-    greeted: AtomicBool,
-    /// What the server has said that ended the connection.
-    complaint: Mutex<Option<(i32, String)>>,
-}
-
-impl Signals {
-    /// What an error ends that belongs to no request: over HTTP the request that it answers would wait for ever, and a server
-    /// that has forgotten a session may say so in this way.
-    fn complains(&self, error: &ErrorData) -> bool {
-        if !self.greeted.load(Ordering::Acquire) {
-            return false;
-        }
-        let said = (error.code.0, error.message.to_string());
-        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
-        true
-    }
-
-    fn complaint(&self, keys: &Keys) -> Option<String> {
-        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        complaint.as_ref().map(|(code, said)| format!("error {code}: {}", keys.clean(said, SAID)))
-    }
-
-    fn change(&self) {
-        self.changed.fetch_add(1, Ordering::AcqRel);
-        self.wake.notify_one();
-    }
-
-    fn end(&self) {
-        self.over.store(true, Ordering::Release);
-        self.wake.notify_one();
-    }
-
-    /// Waits for a change of the list that was not read yet, and gives its number; `None` once the connection is over.
-    pub(crate) async fn next_change(&self) -> Option<u64> {
-        loop {
-            if self.over.load(Ordering::Acquire) {
-                return None;
-            }
-            let changed = self.changed.load(Ordering::Acquire);
-            if changed > self.read.load(Ordering::Acquire) {
-                return Some(changed);
-            }
-            self.wake.notified().await;
-        }
-    }
-
-    /// The list was read as it was at least at this change.
-    pub(crate) fn was_read(&self, number: u64) {
-        self.read.fetch_max(number, Ordering::AcqRel);
-    }
-
-    /// Whether no change waits to be read.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.read.load(Ordering::Acquire) >= self.changed.load(Ordering::Acquire)
-            || self.over.load(Ordering::Acquire)
-    }
-}
-
-/// A way to a server that says what comes by, in its order: an announcement before the answer that follows it.
-struct Watched<T> {
-    way: T,
-    signals: Arc<Signals>,
-    /// Whether each request has an answer of its own, to which an error without a number belongs.
-    http: bool,
-}
-
-impl<T: Transport<RoleClient>> Transport<RoleClient> for Watched<T> {
-    type Error = T::Error;
-
-    fn send(
-        &mut self,
-        message: TxJsonRpcMessage<RoleClient>,
-    ) -> impl Future<Output = std::result::Result<(), T::Error>> + Send + 'static {
-        self.way.send(message)
-    }
-
-    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        loop {
-            let message = self.way.receive().await;
-            match &message {
-                None => self.signals.end(),
-                Some(JsonRpcMessage::Notification(one)) => match one.notification {
-                    ServerNotification::ToolListChangedNotification(_) => self.signals.change(),
-                    // Nobody here hears these; what a server writes into its log is not written into that of the host.
-                    ServerNotification::LoggingMessageNotification(_)
-                    | ServerNotification::ProgressNotification(_)
-                    | ServerNotification::ResourceUpdatedNotification(_)
-                    | ServerNotification::ResourceListChangedNotification(_)
-                    | ServerNotification::PromptListChangedNotification(_) => continue,
-                    _ => {}
-                },
-                Some(JsonRpcMessage::Error(one))
-                    if self.http && is_nobodys(one.id.as_ref()) && self.signals.complains(&one.error) =>
-                {
-                    self.signals.end();
-                    return None;
-                }
-                Some(_) => {}
-            }
-            return message;
-        }
-    }
-
-    async fn close(&mut self) -> std::result::Result<(), T::Error> {
-        self.signals.end();
-        self.way.close().await
-    }
-}
-
-/// Whether an error's number is none of a request of this side, which are numbers: some servers write a word of their own.
-fn is_nobodys(id: Option<&RequestId>) -> bool {
-    match id {
-        None => true,
-        Some(RequestId::Number(_)) => false,
-        Some(RequestId::String(id)) => id.parse::<i64>().is_err(),
-    }
 }
 
 /// What a server may ask of this side: nothing but whether it is there.
@@ -345,9 +216,7 @@ impl Connection {
 
     /// Whether it can be used here and now.
     pub(crate) fn is_alive(&self) -> bool {
-        self.is_mine()
-            && !self.live.signals.over.load(Ordering::Acquire)
-            && !self.live.peer.is_transport_closed()
+        self.is_mine() && !self.live.signals.is_over() && !self.live.peer.is_transport_closed()
     }
 
     /// Whether this process has opened it.
@@ -370,7 +239,7 @@ impl Connection {
         limit: Duration,
         cancel: &Cancel,
     ) -> std::result::Result<Vec<Definition>, Failed> {
-        let changed = self.live.signals.changed.load(Ordering::Acquire);
+        let changed = self.live.signals.changed();
         let listed = in_time(within(limit, cancel, list(&self.live.peer)))??;
         let listed = listed.map_err(|unread| match unread {
             Unread::Odd(said) => Failed::Refused(Code::ToolFailed, said),
@@ -444,7 +313,7 @@ impl Connection {
         let _ = block_on(async move {
             tokio::spawn(async move {
                 let mut heard = false;
-                while !signals.over.load(Ordering::Acquire) {
+                while !signals.is_over() {
                     let wanted = SubscriptionFilter::builder().tools_list_changed().build();
                     match peer.listen(wanted).await {
                         Ok(mut announced) => {
@@ -524,7 +393,7 @@ fn greet<T: Transport<RoleClient> + 'static>(
     let talk = async {
         let service = serve_client_with_lifecycle(Client, way(), mode).await;
         let service = service.map_err(|error| Unopened::Greeting(Box::new(error)))?;
-        signals.greeted.store(true, Ordering::Release);
+        signals.greeted();
         let offered = list(service.peer()).await.map_err(Unopened::List)?;
         Ok((service, offered))
     };

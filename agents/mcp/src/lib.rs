@@ -16,6 +16,7 @@ mod options;
 mod process;
 mod result;
 mod server;
+mod signals;
 mod stdio;
 mod text;
 mod tool;

@@ -23,9 +23,9 @@ fn tools_that_come_and_go_are_announced_and_known_to_the_next_question() {
     // The run keeps its list: what went is refused with its reason, what came is not known to it.
     assert_eq!(called[1].code(), "tool_failed");
     assert!(called[1].content.contains("no tool 'picture' any more"), "{}", called[1].content);
-    assert_eq!(called[2].code(), "not_run");
+    assert_eq!(called[2].code(), "tool_unknown");
     let called = calls(&runtime, &[("extra", json!({})), ("picture", json!({}))]);
-    assert_eq!((called[0].content.as_str(), called[1].code()), ("done extra", "not_run"));
+    assert_eq!((called[0].content.as_str(), called[1].code()), ("done extra", "tool_unknown"));
     assert!(called[0].warnings().is_empty());
     // What was announced is in the journal, with the same words.
     let first = &runtime.runs(None).unwrap()[0];

@@ -87,6 +87,9 @@ pub(crate) fn events_of(fact: &Fact, after: &Machine) -> Vec<Sketch> {
                 json!({"usage": reply.usage, "cost": reply.cost, "model": reply.model}),
             ));
             out.push(sketch("step_end", json!({"step": call, "text": reply.message.text()})));
+            out.extend(after.unrun.iter().map(|one| {
+                sketch("tool_result", json!({"id": one.id, "content": one.content, "error": one.error}))
+            }));
             if let Some(plan) = &after.plan {
                 out.push(sketch("plan", json!({"plan": plan})));
             }

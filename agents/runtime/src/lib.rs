@@ -55,7 +55,7 @@ pub use panels::{
     PanelMember, PanelOptions, PanelResume, PanelRound, PanelRow, PanelSession, Rate, Reason, Role,
     SeedQuestion, Spread, Stance, Weighting, panel_page, panel_part, panel_rows,
 };
-pub use question::{CheckOutput, Question, Resume};
+pub use question::{CheckOutput, HostContext, Question, Resume};
 pub use runtime::{MAX_QUESTION_BYTES, Runtime, RuntimeOptions};
 pub use standins::{offline_tool_names, offline_tools};
 pub use stream::RunStream;

@@ -1,5 +1,6 @@
 //! What is asked of an expert, and how does it go on?
 
+use std::any::Any;
 use std::sync::Arc;
 
 use quorate_core::{Cancel, Code, Error, Result};
@@ -16,6 +17,10 @@ use crate::tool::Tool;
 /// What the data of an answer has to fit beside its schema, in the words of the host where it does not. It may be called on
 /// any thread, and more than once.
 pub type CheckOutput = Arc<dyn Fn(&Value) -> std::result::Result<(), String> + Send + Sync>;
+
+/// What a host keeps of who asks, such as the variables of its context, for the tools that are functions of it: also for those of
+/// another runtime whose expert is asked. It is in no journal, and nobody else looks into it.
+pub type HostContext = Arc<dyn Any + Send + Sync>;
 
 /// What is asked of an expert.
 #[derive(Clone, Default)]
@@ -49,6 +54,8 @@ pub struct Question {
     pub idempotency_key: Option<String>,
     /// The host's span that the run's spans belong to, as a W3C `traceparent`. It is in no journal.
     pub trace_parent: Option<String>,
+    /// What tools are told of who asks, by the host and for it.
+    pub host: Option<HostContext>,
     /// Ends the run.
     pub cancel: Cancel,
 }
@@ -78,6 +85,8 @@ pub struct Resume {
     pub check_output: Option<CheckOutput>,
     /// As for a question.
     pub trace_parent: Option<String>,
+    /// As for a question.
+    pub host: Option<HostContext>,
     /// Ends the run.
     pub cancel: Cancel,
 }

@@ -24,7 +24,7 @@ use crate::family::Nested;
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
 use crate::prompt;
-pub use crate::question::{CheckOutput, Question, Resume};
+pub use crate::question::{CheckOutput, HostContext, Question, Resume};
 use crate::question::{same_question, was_decided};
 use crate::tool::{InUse, Tool, check_tools};
 use crate::view::{RunView, STATUSES, finished, no_panel, replayed, seen, stands};
@@ -229,7 +229,7 @@ impl Runtime {
             listener,
         );
         drive.check_output = question.check_output;
-        drive.trace_parent.clone_from(&question.trace_parent);
+        (drive.trace_parent, drive.host) = (question.trace_parent, question.host);
         drive.take_in(&started, time)?;
         self.drive(drive, nested, question.talk.as_ref())
     }
@@ -276,6 +276,7 @@ impl Runtime {
             approve: question.approve,
             check_output: question.check_output,
             trace_parent: question.trace_parent,
+            host: question.host,
             cancel: question.cancel,
         };
         self.go_on(&row.id, going_on, listener, nested)
@@ -359,7 +360,7 @@ impl Runtime {
             going_on.cancel,
             listener,
         );
-        drive.trace_parent = going_on.trace_parent;
+        (drive.trace_parent, drive.host) = (going_on.trace_parent, going_on.host);
         for (id, decision) in decisions {
             drive.validate(id, decision)?;
         }

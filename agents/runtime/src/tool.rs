@@ -12,7 +12,7 @@ use crate::approve::Approve;
 use crate::budget::Ledger;
 use crate::family::Below;
 use crate::machine::{Begun, Pending, within};
-use crate::runtime::Inner;
+use crate::runtime::{HostContext, Inner};
 
 /// What a tool does to the world.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,6 +211,8 @@ pub struct ToolContext {
     pub tenant: Option<String>,
     /// Raised when the run is cancelled, or the call's time is over.
     pub cancel: Cancel,
+    /// What the host keeps of who asks.
+    pub host: Option<HostContext>,
     pub(crate) ledger: Ledger,
     /// How many runs this one is within.
     pub(crate) depth: u32,

@@ -75,6 +75,37 @@ fn who_approves_for_a_question_approves_for_what_it_starts() {
 }
 
 #[test]
+fn tools_of_another_runtime_are_told_of_who_asks_too() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let send = FunctionTool::new(ToolCard::new("send", "", json!({"type": "object"})), move |_, context| {
+        let who = context.host.as_ref().and_then(|host| host.downcast_ref::<&str>().copied());
+        told.lock().unwrap().push(who);
+        Ok(json!("sent"))
+    });
+    let other = RuntimeOptions {
+        registry: registry(),
+        model: Some(model(says)),
+        tools: vec![Arc::new(send.unwrap())],
+        ..RuntimeOptions::default()
+    };
+    let other = Runtime::new(other).unwrap();
+    let options = RuntimeOptions {
+        registry: registry(),
+        model: Some(model(says)),
+        tools: vec![agent_tool(&other, "helper").unwrap()],
+        ..RuntimeOptions::default()
+    };
+    let runtime = Runtime::new(options).unwrap();
+    for host in [Some("ann"), None] {
+        let host = host.map(|who| Arc::new(who) as quorate_runtime::HostContext);
+        let question = Question { host, ..Question::to("How many?", "boss") };
+        assert_eq!(runtime.ask(question).unwrap().text, "done");
+    }
+    assert_eq!(*seen.lock().unwrap(), [Some("ann"), None]);
+}
+
+#[test]
 fn the_filter_of_a_question_holds_for_what_it_starts() {
     struct Sources(Arc<Mutex<Vec<bool>>>);
     impl Retrieve for Sources {

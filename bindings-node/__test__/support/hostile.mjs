@@ -23,7 +23,8 @@ const MOST_MESSAGE = 4000;
 /** A server of tools. */
 const MCP_SERVER = fileURLToPath(new URL('../../../agents/mcp/tests/servers/stdio.py', import.meta.url));
 
-const { consensus } = quorate;
+const { consensus, telemetry } = quorate;
+const ENTRIES = { quorate, 'quorate/consensus': consensus, 'quorate/telemetry': telemetry };
 
 /** What functions and objects of the host throw: it comes through as it is, or is the cause of code `callback`. */
 class Mine extends Error {}
@@ -324,7 +325,7 @@ const SKIPPED = {
 /** [name, what is called, what it is called on, parameters] of every call to be tried. */
 function* calls(table) {
   for (const [entry, its] of Object.entries(table)) {
-    const module = entry === 'quorate' ? quorate : consensus;
+    const module = ENTRIES[entry];
     for (const [name, parameters] of Object.entries(its)) {
       const [short, method] = name.split('.');
       const value = module[short];

@@ -26,7 +26,7 @@ from ._errors import (
     Unsupported,
 )
 from ._eval import BeirDataset, Comparison, compare, evaluate, load_beir, read_trec_run, write_trec_run
-from ._evaluate import AgentReport, Judge, Replayed, evaluate_agents, golden_tasks
+from ._evaluate import AgentReport, Judge, Replayed, Scorer, evaluate_agents, golden_tasks, load_tasks
 from ._hits import Hits
 from ._kb import (
     CopyReport,
@@ -150,6 +150,7 @@ __all__ = [
     "RunInfo",
     "RunStream",
     "Runtime",
+    "Scorer",
     "ScriptedModel",
     "StateStore",
     "Step",
@@ -176,6 +177,7 @@ __all__ = [
     "golden_tasks",
     "kb_tool",
     "load_beir",
+    "load_tasks",
     "mcp_tools",
     "message_schema",
     "open",

@@ -400,11 +400,11 @@ async def evaluate_agents(
     repeat: int = 5,
     seed: int = 0,
     budget: Budget | None = None,
-    scorers: Sequence[str | _evaluate.Judge] = (),
+    scorers: Sequence[str | _evaluate.Judge | _evaluate.Scorer | _evaluate.ScorerFunction] = (),
     threads: int = 1,
     progress: Progress = False,
 ) -> _evaluate.AgentReport:
-    """:func:`quorate.evaluate_agents`, awaited. Coroutine functions among the tools run on the loop, as does ``progress``."""
+    """:func:`quorate.evaluate_agents`, awaited. Coroutine functions among the tools and scorers run on the loop, as does ``progress``."""
     how = {"repeat": repeat, "seed": seed, "threads": threads}
     given = (runtime, tasks, how, budget, scorers, running_loop())
     return await run_on("ask", _evaluate.evaluated, given, {"progress": progress})

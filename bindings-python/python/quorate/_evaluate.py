@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _quorate
 from ._answer import Answer, answer_of
@@ -21,7 +23,7 @@ from ._errors import InvalidInput
 from ._models import Model
 from ._progress import Progress, telling
 from ._record import Record, record
-from ._report import Report, to_json
+from ._report import Report, plain, to_json
 from ._runtime import Runtime
 from ._tools import Asked
 
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     import pandas
 
 Tasks = str | os.PathLike[str] | Iterable[Mapping[str, Any] | str | os.PathLike[str]]
+
+# What a function says about an answer: whether it passes, and why; None: it cannot say.
+Verdict: TypeAlias = bool | Mapping[str, Any] | None
+ScorerFunction: TypeAlias = Callable[[Answer[Any], dict[str, Any]], Verdict | Awaitable[Verdict]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,28 @@ class Judge:
         return {"rubric": self.rubric, "orders": self.orders, "samples": self.samples, "name": self.name}
 
 
+@dataclass(frozen=True)
+class Scorer:
+    """A function that looks at answers, with a name for reports. A function that has a name of its own needs none of this.
+
+    Code: ``invalid_argument``.
+    """
+
+    name: str
+    """The name in reports, which no other scorer of an evaluation has."""
+    score: ScorerFunction
+    """Called with the answer and the task: True, False, None where it cannot say, or ``{"passed": ..., "detail": ...}``. It may be a
+    coroutine function. What it raises leaves the trial undecided, with the reason in its ``detail``."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise InvalidInput("invalid_argument", f"a scorer's name is of type {type(self.name).__name__}; a text is expected")
+        if not self.name.strip():
+            raise InvalidInput("invalid_argument", "the name of a scorer is empty")
+        if not callable(self.score):
+            raise InvalidInput("invalid_argument", f"the scorer '{self.name:.80}' is of type {type(self.score).__name__}; a function is expected")
+
+
 class AgentReport:
     """What an evaluation found."""
 
@@ -77,7 +105,8 @@ class AgentReport:
 
     @property
     def totals(self) -> Record:
-        """``planned``, ``trials``, ``cost``, ``mean_cost``, ``usage``, ``statuses``, ``errors`` and the like."""
+        """``planned``, ``trials``, ``cost``, ``mean_cost`` of a trial, ``cost_per_task``, ``cost_per_pass`` (of all trials for each that passes),
+        ``failed_cost`` (of those that do not pass), ``usage``, ``statuses``, ``errors`` and the like."""
         found: Record = record(self._found["totals"])
         return found
 
@@ -115,6 +144,10 @@ class AgentReport:
         with open(path, "w", encoding="utf-8") as file:
             file.write(self._native.html())
 
+    def summary(self) -> str:
+        """Some lines: how many trials pass by each scorer, what they cost and those that do not pass, times, and how runs ended."""
+        return self._native.summary()
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values; :meth:`from_dict` reads it again."""
         return self._native.found()
@@ -146,7 +179,7 @@ def evaluate_agents(
     repeat: int = 5,
     seed: int = 0,
     budget: Budget | None = None,
-    scorers: Sequence[str | Judge] = (),
+    scorers: Sequence[str | Judge | Scorer | ScorerFunction] = (),
     threads: int = 1,
     progress: Progress = False,
 ) -> AgentReport:
@@ -154,7 +187,8 @@ def evaluate_agents(
 
     ``tasks``: dicts with ``id``, ``question`` and ``expect`` (``exact``, ``regex``, ``contains``, ``not_contains``, ``cited``, ``json_path``, ``agent``,
     ``status``), or paths of YAML files of them; :func:`golden_tasks` has those that ship. ``scorers``: names of those that need no model (none
-    given: all), and judges. ``budget``: what all trials and judges together may spend. ``threads``: trials at once.
+    given: all), judges, and functions ``score(answer, task)``, whose name is that of the scorer, as of :class:`Scorer`; they may be coroutine
+    functions. ``budget``: what all trials and judges together may spend. ``threads``: trials at once.
     Codes: ``empty_input``, ``duplicate_id``, ``invalid_argument``, ``unknown_id``, ``budget_unpriced``, those of reading files.
     """
     how = {"repeat": repeat, "seed": seed, "threads": threads}
@@ -166,23 +200,21 @@ def evaluated(
     tasks: Tasks,
     how: dict[str, Any],
     budget: Budget | None,
-    scorers: Sequence[str | Judge],
+    scorers: Sequence[str | Judge | Scorer | ScorerFunction],
     loop: asyncio.AbstractEventLoop | None,
     *,
     progress: Progress = False,
 ) -> AgentReport:
-    """The same, where coroutine functions among the tools run on ``loop``."""
+    """The same, where coroutine functions among the tools and scorers run on ``loop``."""
     if not isinstance(runtime, Runtime):
         raise InvalidInput("invalid_argument", f"runtime is of type {type(runtime).__name__}; a Runtime is expected")
     if isinstance(scorers, (str, bytes, Mapping)) or not isinstance(scorers, Iterable):
-        raise InvalidInput("invalid_argument", f"scorers are of type {type(scorers).__name__}; a list of names and judges is expected")
+        raise InvalidInput("invalid_argument", f"scorers are of type {type(scorers).__name__}; a list of names, judges and functions is expected")
     scorers = list(scorers)
     judges = [(one.model._native, one._options()) for one in scorers if isinstance(one, Judge)]
-    given = {
-        **how,
-        "budget": budget_options(budget),
-        "scorers": [one for one in scorers if not isinstance(one, Judge)],
-    }
+    own = [_scorer(one, i) for i, one in enumerate(scorers) if isinstance(one, Scorer) or callable(one)]
+    named = [one for one in scorers if not isinstance(one, (Judge, Scorer)) and not callable(one)]
+    given = {**how, "budget": budget_options(budget), "scorers": named}
     asked: Any = os.fspath(tasks) if isinstance(tasks, (str, os.PathLike)) else None
     if asked is None:
         if isinstance(tasks, Mapping) or not isinstance(tasks, Iterable):
@@ -190,7 +222,43 @@ def evaluated(
         asked = [os.fspath(one) if isinstance(one, (str, os.PathLike)) else one for one in tasks]
     with telling(progress, "trials") as tell, Asked(loop) as question:
         tools, approve = runtime._host(None, None, question)
-        return AgentReport(runtime._native.evaluate({"tasks": asked}, given, judges, tools, approve, tell))
+        functions = [(one.name, functools.partial(_scored, one, question)) for one in own]
+        native = runtime._native.evaluate(
+            {"tasks": asked}, given, judges, functions, tools, approve, tell, question.cancel, question
+        )
+        return AgentReport(native)
+
+
+def _scorer(given: Any, i: int) -> Scorer:
+    """A function with its name."""
+    if isinstance(given, Scorer):
+        return given
+    name = getattr(given, "__name__", None)
+    if not isinstance(name, str) or not name.isidentifier():
+        raise InvalidInput("invalid_argument", f"scorers[{i}] has no name of its own: give Scorer(name, function)")
+    return Scorer(name, given)
+
+
+def _scored(
+    scorer: Scorer, asked: Asked, answer: dict[str, Any], task: dict[str, Any], cancel: _quorate.Cancel
+) -> dict[str, Any]:
+    """Calls a scorer on a thread of quorate; what can be awaited is."""
+    read: Answer[Any] = answer_of(answer, None)
+    said = plain(asked.run(lambda: scorer.score(read, task), cancel, f"the scorer '{scorer.name}'"))
+    if isinstance(said, Mapping):
+        return {"verdict": dict(said)}
+    if said is None or isinstance(said, (bool, str, int)) or (isinstance(said, float) and math.isfinite(said)):
+        return {"verdict": said}
+    expected = 'True, False, None or {"passed": ..., "detail": ...} is expected'
+    raise InvalidInput("invalid_argument", f"what a scorer gave is {said!r:.80}; {expected}")
+
+
+def load_tasks(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The tasks of a file, YAML or JSON. Every problem is named with its line.
+
+    Codes: ``not_found``, ``load_failed``, ``invalid_argument``, ``duplicate_id``, ``empty_input``, ``format_version``, ``too_large``.
+    """
+    return _quorate.load_tasks(path)
 
 
 def golden_tasks() -> dict[str, list[dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """The native half: the signatures of what the package calls."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar, final
 
 import numpy as np
@@ -429,7 +429,8 @@ class Online:
 
 def deliver_last() -> None: ...
 def listen_to_spans(on: bool) -> None: ...
-def take_spans() -> _list[tuple[int, int | None, str, dict[str, Any], int, bool]]: ...
+def take_spans() -> _list[dict[str, Any]]: ...
+def span_metrics() -> tuple[str, _list[dict[str, Any]]]: ...
 def open(place: Any, settings: Any) -> KnowledgeBase: ...
 def open_registry(path: str | None, embedder: Any, catalog: Any, given: dict[str, Any]) -> AgentRegistry: ...
 def agent_schema() -> dict[str, Any]: ...
@@ -504,6 +505,7 @@ class Runtime:
         talk: Conversation | None,
         cancel: Cancel,
         check: Callable[[Any], object] | None,
+        who: object | None,
     ) -> dict[str, Any]: ...
     def flow(
         self,
@@ -514,6 +516,7 @@ class Runtime:
         talk: Conversation | None,
         cancel: Cancel,
         check: Callable[[Any], object] | None,
+        who: object | None,
         whole: bool,
     ) -> ModelFlow: ...
     def conversation(self, id: str | None, given: dict[str, Any]) -> Conversation: ...
@@ -528,6 +531,7 @@ class Runtime:
         approve: Callable[..., Any] | None,
         cancel: Cancel,
         check: Callable[[Any], object] | None,
+        who: object | None,
     ) -> dict[str, Any]: ...
     def resume_flow(
         self,
@@ -537,6 +541,7 @@ class Runtime:
         approve: Callable[..., Any] | None,
         cancel: Cancel,
         check: Callable[[Any], object] | None,
+        who: object | None,
         whole: bool,
     ) -> ModelFlow: ...
     def runs(self, status: str | None) -> _list[dict[str, Any]]: ...
@@ -550,9 +555,12 @@ class Runtime:
         tasks: dict[str, Any],
         given: dict[str, Any],
         judges: _list[tuple[LanguageModel, dict[str, Any]]],
+        scorers: Sequence[tuple[str, Callable[..., dict[str, Any]]]],
         tools: Iterable[NativeTool],
         approve: Callable[..., Any] | None,
         progress: Callable[[int, int], object] | None,
+        cancel: Cancel,
+        who: object | None,
     ) -> Evaluation: ...
     def replay(
         self,
@@ -561,6 +569,7 @@ class Runtime:
         model: LanguageModel | None,
         tools: Iterable[NativeTool],
         approve: Callable[..., Any] | None,
+        who: object | None,
     ) -> dict[str, Any]: ...
     def prompt(
         self, question: str, given: dict[str, Any], tools: Iterable[NativeTool], talk: Conversation | None
@@ -595,9 +604,11 @@ class Evaluation:
     def found(self) -> dict[str, Any]: ...
     def rows(self) -> _list[dict[str, Any]]: ...
     def html(self) -> str: ...
+    def summary(self) -> str: ...
     def compare(self, other: Evaluation, seed: int) -> dict[str, Any]: ...
 
 def golden_tasks() -> dict[str, _list[dict[str, Any]]]: ...
+def load_tasks(path: str | os.PathLike[str]) -> _list[dict[str, Any]]: ...
 def check_judge(model: LanguageModel, given: dict[str, Any]) -> None: ...
 def evaluation_of(given: dict[str, Any]) -> Evaluation: ...
 

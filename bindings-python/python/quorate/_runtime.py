@@ -122,7 +122,7 @@ class _Stream:
         whole: bool = False,
     ) -> RunStream[Any]:
         asked, (request, talk), wanted, host = self._of._asked(given, conversation, output, tools, budget, approve, loop)
-        native = self._of._native.flow(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted), whole)
+        native = self._of._native.flow(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted), asked, whole)
         return RunStream(native, wanted, asked, self._of)
 
     @overload
@@ -160,7 +160,7 @@ class _Stream:
         asked = Asked(loop)
         host = self._of._host(tools, approve, asked)
         wanted = None if output is None else form(output)
-        native = self._of._native.resume_flow(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted), whole)
+        native = self._of._native.resume_flow(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted), asked, whole)
         return RunStream(native, wanted, asked, self._of)
 
     def panel(self, question: str, **given: Unpack[PanelOptions]) -> PanelStream:
@@ -278,7 +278,7 @@ class Runtime:
         given = {"agent": agent, "autonomous": autonomous, "where": where, "seed": seed, "idempotency_key": idempotency_key}
         asked, (request, talk), wanted, host = self._asked(given, conversation, output, tools, budget, approve, None)
         with asked:
-            found = self._native.ask(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted))
+            found = self._native.ask(text(question, "the question"), request, *host, talk, asked.cancel, check_of(wanted), asked)
         return answer_of(found, wanted)
 
     def _asked(
@@ -363,7 +363,7 @@ class Runtime:
         wanted = None if output is None else form(output)
         with Asked(None) as asked:
             host = self._host(tools, approve, asked)
-            found = self._native.resume(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted))
+            found = self._native.resume(text(run_id, "run_id"), _object(decisions, "decisions"), *host, asked.cancel, check_of(wanted), asked)
         return answer_of(found, wanted)
 
     def panel(
@@ -498,7 +498,7 @@ class Runtime:
         given |= {"live": live, "budget": budget_options(budget)}
         native = None if model is None else model._native
         with Asked(loop) as asked:
-            found = self._native.replay(text(run_id, "run_id"), given, native, *self._host(None, None, asked))
+            found = self._native.replay(text(run_id, "run_id"), given, native, *self._host(None, None, asked), asked)
         return replayed(found)
 
     def conversation(

@@ -249,6 +249,7 @@ def _call(
     arguments: dict[str, Any],
     told: Mapping[str, Any],
     cancel: _quorate.Cancel,
+    who: Asked | None,
 ) -> dict[str, Any]:
     """Calls on a thread of quorate; what gives a coroutine is awaited on the loop of who asks, or on one of the question's own."""
     given = read.read(arguments)
@@ -261,12 +262,18 @@ def _nobody(*given: Any) -> dict[str, Any]:
     raise InvalidInput("invalid_argument", "this tool has no function")
 
 
-def _if_there(tool: weakref.ref[Tool], arguments: dict[str, Any], told: Mapping[str, Any], cancel: _quorate.Cancel) -> dict[str, Any]:
+def _if_there(
+    tool: weakref.ref[Tool], arguments: dict[str, Any], told: Mapping[str, Any], cancel: _quorate.Cancel, who: Asked | None
+) -> dict[str, Any]:
+    """Calls a tool of another runtime than the one that is asked, on behalf of who asks that one."""
     found = tool()
     if found is None:
         raise InvalidInput("invalid_argument", "this tool is gone, and who had it")
+    if who is not None:
+        given: dict[str, Any] = found._call(who, arguments, told, cancel, who)
+        return given
     with Asked(None) as asked:
-        result: dict[str, Any] = found._call(asked, arguments, told, cancel)
+        result: dict[str, Any] = found._call(asked, arguments, told, cancel, asked)
     return result
 
 

@@ -35,13 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Span", "instrument", "listen", "otlp", "uninstrument"]
 
-SEMANTIC_CONVENTIONS = "https://opentelemetry.io/schemas/1.37.0"
-
-# The boundaries that the conventions advise for the two metrics, in tokens and in seconds.
-_TOKENS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864]
-_SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
-
-
 @dataclass(frozen=True, repr=False)
 class Span(Report):
     """A stretch of work that has ended."""
@@ -60,17 +53,15 @@ class Span(Report):
     """What is known of it, by OpenTelemetry's names and ``quorate.*``."""
 
 
-# A beginning or an end: number, parent, name, attributes, nanoseconds since 1970, whether it is the end.
-_Mark: TypeAlias = tuple[int, int | None, str, dict[str, Any], int, bool]
+# A beginning or an end of a span, as the native half tells it.
+_Mark: TypeAlias = dict[str, Any]
 
 _lock = threading.RLock()
 # The thread that delivers.
 _delivering: int | None = None
 _listener: Callable[[Span], object] | None = None
 _bridge: _Bridge | None = None
-# Spans that have begun: when, for the listener.
-_begun: dict[int, int] = {}
-# As many as may be open at once; of more the oldest are forgotten.
+# As many spans as may be open at once; of more the oldest are forgotten.
 _MOST_OPEN = 100_000
 
 
@@ -148,8 +139,6 @@ def _settle() -> None:
     """Has spans noted while somebody wants them. The lock is held."""
     wanted = _listener is not None or _bridge is not None
     _quorate.listen_to_spans(wanted)
-    if not wanted:
-        _begun.clear()
 
 
 def _trace_parent() -> str | None:
@@ -192,25 +181,15 @@ def _deliver() -> None:
 
 
 def _take(mark: _Mark, bridge: _Bridge | None, ended: list[Span]) -> None:
-    number, parent, name, attributes, time, ends = mark
-    if not ends:
-        while len(_begun) >= _MOST_OPEN:
-            _begun.pop(next(iter(_begun)))
-        _begun[number] = time
-    # Of a span that began before anybody listened nothing is told.
-    begun = _begun.pop(number, None) if ends else time
-    if begun is None:
-        return
     try:
-        if bridge is not None and ends:
-            bridge.end(number, name, dict(attributes), begun, time)
+        if bridge is not None and mark["ends"]:
+            bridge.end(mark)
         elif bridge is not None:
-            bridge.begin(number, parent, name, dict(attributes), time)
+            bridge.begin(mark, mark["time"])
     except Exception:
         _complain("the tracer or the meter has failed")
-    if ends:
-        attributes.pop("traceparent", None)
-        ended.append(Span(name, number, parent, begun / 1e9, (time - begun) / 1e9, attributes))
+    if mark["ends"]:
+        ended.append(Span(mark["name"], mark["span"], mark["parent"], mark["begun"] / 1e9, mark["seconds"], mark["attributes"]))
 
 
 def _complain(message: str) -> None:
@@ -222,7 +201,6 @@ def _forget() -> None:
     global _lock, _delivering
     _lock = threading.RLock()
     _delivering = None
-    _begun.clear()
     if _bridge is not None:
         _bridge.forget()
 
@@ -243,23 +221,15 @@ class _Bridge:
         self._trace = trace
         self._w3c = TraceContextTextMapPropagator()
         version = _quorate.__version__
-        self._tracer = trace.get_tracer("quorate", version, tracer_provider, SEMANTIC_CONVENTIONS)
-        meter = metrics.get_meter("quorate", version, meter_provider, SEMANTIC_CONVENTIONS)
-        histogram = meter.create_histogram
-        self._duration = histogram(
-            "gen_ai.client.operation.duration",
-            "s",
-            "How long a request to a model took",
-            explicit_bucket_boundaries_advisory=_SECONDS,
-        )
-        self._tokens = histogram(
-            "gen_ai.client.token.usage",
-            "{token}",
-            "Tokens that a request read and wrote",
-            explicit_bucket_boundaries_advisory=_TOKENS,
-        )
-        self._runs = histogram("quorate.run.duration", "s", "How long a run took", explicit_bucket_boundaries_advisory=_SECONDS)
-        self._tools = histogram("quorate.tool.duration", "s", "How long a call of a tool took", explicit_bucket_boundaries_advisory=_SECONDS)
+        schema, metered = _quorate.span_metrics()
+        self._tracer = trace.get_tracer("quorate", version, tracer_provider, schema)
+        meter = metrics.get_meter("quorate", version, meter_provider, schema)
+        self._metrics = {
+            one["name"]: meter.create_histogram(
+                one["name"], one["unit"], one["description"], explicit_bucket_boundaries_advisory=one["bounds"]
+            )
+            for one in metered
+        }
         self._nobodys = context.Context()
         self._open: dict[int, OtelSpan] = {}
 
@@ -272,64 +242,30 @@ class _Bridge:
         self._w3c.inject(carrier)
         return carrier.get("traceparent")
 
-    def begin(self, number: int, parent: int | None, name: str, attributes: dict[str, Any], time: int) -> None:
-        given = attributes.pop("traceparent", None)
+    def begin(self, mark: _Mark, time: int) -> OtelSpan:
         # Never that of the thread that delivers, which may be another caller's.
-        context = self._nobodys
-        if parent in self._open:
-            context = self._trace.set_span_in_context(self._open[parent], context)
-        elif given is not None:
-            context = self._w3c.extract({"traceparent": given}, context)
-        kind = self._trace.SpanKind.CLIENT if name == "chat" else self._trace.SpanKind.INTERNAL
+        context, parent = self._nobodys, self._open.get(mark["parent"])
+        if parent is not None:
+            context = self._trace.set_span_in_context(parent, context)
+        elif mark["traceparent"] is not None:
+            context = self._w3c.extract({"traceparent": mark["traceparent"]}, context)
+        kind = self._trace.SpanKind.CLIENT if mark["kind"] == "client" else self._trace.SpanKind.INTERNAL
+        span = self._tracer.start_span(mark["title"], context, kind, dict(mark["attributes"]), start_time=time)
         while len(self._open) >= _MOST_OPEN:
             self._open.pop(next(iter(self._open)))
-        self._open[number] = self._tracer.start_span(name, context, kind, attributes, start_time=time)
+        self._open[mark["span"]] = span
+        return span
 
-    def end(self, number: int, name: str, attributes: dict[str, Any], begun: int, time: int) -> None:
-        span = self._open.pop(number, None)
-        attributes.pop("traceparent", None)
-        if span is not None:
-            self._finish(span, name, dict(attributes), time)
-        self._measure(name, attributes, (time - begun) / 1e9)
-
-    def _finish(self, span: OtelSpan, name: str, attributes: dict[str, Any], time: int) -> None:
-        if name != "execute_tool":
-            # The conventions' names of spans: the operation, and what it is about.
-            target = attributes.get("gen_ai.request.model") or attributes.get("gen_ai.agent.name")
-        else:
-            target = attributes.get("gen_ai.tool.name")
-        if target:
-            span.update_name(f"{name} {target}")
-        reasons = "gen_ai.response.finish_reasons"
-        if attributes.get(reasons):
-            # A list, by the conventions: one of each answer.
-            attributes[reasons] = [attributes[reasons]]
-        span.set_attributes(attributes)
-        failed = attributes.get("error.type")
-        if failed is None and attributes.get("quorate.run.status") == "failed":
-            failed = attributes.get("quorate.run.stopped_by", "_OTHER")
-        if failed is not None:
-            span.set_attribute("error.type", failed)
-            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, str(failed)))
-        span.end(time)
-
-    def _measure(self, name: str, attributes: dict[str, Any], seconds: float) -> None:
-        about = {key: attributes[key] for key in _ABOUT.get(name, ()) if key in attributes}
-        if name == "chat":
-            self._duration.record(seconds, about)
-            for kind in ("input", "output"):
-                used = attributes.get(f"gen_ai.usage.{kind}_tokens")
-                if used is not None:
-                    self._tokens.record(used, {**about, "gen_ai.token.type": kind})
-        elif name == "invoke_agent":
-            self._runs.record(seconds, about)
-        elif name == "execute_tool":
-            self._tools.record(seconds, about)
-
-
-# What metrics are told apart by: nothing that has many values.
-_ABOUT = {
-    "chat": ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model", "error.type"),
-    "invoke_agent": ("gen_ai.operation.name", "gen_ai.agent.id", "quorate.run.status"),
-    "execute_tool": ("gen_ai.operation.name", "gen_ai.tool.name", "error.type"),
-}
+    def end(self, mark: _Mark) -> None:
+        for metric, value, about in mark["measures"]:
+            self._metrics[metric].record(value, about)
+        span = self._open.pop(mark["span"], None)
+        if span is None:
+            # It has begun before there was this bridge.
+            span = self.begin(mark, mark["begun"])
+            self._open.pop(mark["span"], None)
+        span.update_name(mark["title"])
+        span.set_attributes(mark["attributes"])
+        if mark["error"] is not None:
+            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, mark["error"]))
+        span.end(mark["time"])

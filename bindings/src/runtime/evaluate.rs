@@ -110,7 +110,7 @@ pub fn judge(host: Host, model: Model, given: Value) -> Result<Judge> {
     Ok(judge)
 }
 
-/// How tasks are asked: `repeat`, `seed`, `budget`, `scorers` (names), `threads`. Errors: `invalid_argument`.
+/// How tasks are asked: `repeat`, `seed`, `budget`, `scorers` (names), `threads`, `trace_parent`. Errors: `invalid_argument`.
 pub fn evaluation(host: Host, given: Value, judges: Vec<Judge>) -> Result<EvaluateOptions> {
     let mut options = Options::new(host, "options of an evaluation", given)?;
     let defaults = EvaluateOptions::default();
@@ -123,6 +123,7 @@ pub fn evaluation(host: Host, given: Value, judges: Vec<Judge>) -> Result<Evalua
         seed: options.take("seed", "a whole number from 0")?.unwrap_or(defaults.seed),
         budget: options.value("budget").map(|given| budget(host, given)).transpose()?,
         threads: options.take("threads", whole)?.unwrap_or(defaults.threads),
+        trace_parent: options.take("trace_parent", "a W3C traceparent")?,
         scorers,
         ..defaults
     };
@@ -160,7 +161,7 @@ pub fn agent_comparison(host: Host, comparison: &AgentComparison) -> Value {
     renamed(host, json!(comparison))
 }
 
-/// What is other than in a recorded run: `instructions`, `seed`, `budget`, `live`. Errors: `invalid_argument`.
+/// What is other than in a recorded run: `instructions`, `seed`, `budget`, `live`, `trace_parent`. Errors: `invalid_argument`.
 pub fn change(host: Host, given: Value, model: Option<Model>) -> Result<Change> {
     let mut options = Options::new(host, "options of a replay", given)?;
     let change = Change {
@@ -169,6 +170,7 @@ pub fn change(host: Host, given: Value, model: Option<Model>) -> Result<Change> 
         seed: options.take("seed", "a whole number from 0")?,
         budget: options.value("budget").map(|given| budget(host, given)).transpose()?,
         live: options.take("live", "true or false")?.unwrap_or(false),
+        trace_parent: options.take("trace_parent", "a W3C traceparent")?,
         ..Change::default()
     };
     options.done()?;

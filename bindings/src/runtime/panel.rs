@@ -30,7 +30,7 @@ const NAMES: [&str; 3] = ["minority_threshold", "member_seconds", "idempotency_k
 
 /// How a panel is asked: `type`, `members` (ids, or objects with `id`, `role`, `weight`), `size`, `rounds`, `options`, `scale`,
 /// `ballot`, `quorum`, `anonymous`, `chair`, `weights`, `aggregate`, `seeds`, `truth`, `rho`, `minority_threshold`, `similarity`,
-/// `member_seconds`, `where`, `budget`, `seed`, `title`, `idempotency_key`. Errors: `invalid_argument`, and those of
+/// `member_seconds`, `where`, `budget`, `seed`, `title`, `idempotency_key`, `trace_parent`. Errors: `invalid_argument`, and those of
 /// [`PanelOptions::validate`].
 ///
 /// ```
@@ -86,6 +86,7 @@ pub fn panel_options(host: Host, given: Value, models: PanelModels) -> Result<Pa
         seed: options.take("seed", "a whole number from 0")?.unwrap_or(plain.seed),
         title: options.take("title", "a text")?,
         idempotency_key: options.take("idempotency_key", "a text")?,
+        trace_parent: options.take("trace_parent", "a W3C traceparent")?,
         ..plain
     };
     options.done()?;

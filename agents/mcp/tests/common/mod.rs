@@ -167,12 +167,10 @@ pub fn calls(runtime: &Runtime, calls: &[(&str, Value)]) -> Vec<Called> {
     let shown = Arc::clone(&seen);
     runtime.ask_shown(question(calls), move |event| shown.lock().unwrap().push(event)).unwrap();
     let events = seen.lock().unwrap().clone();
-    // What the run does not know is not run, and has no result of its own.
     let called = |id: &Value| {
         let result = events.iter().find(|event| event.kind == "tool_result" && event.data["id"] == *id);
         let of = |name: &str| result.and_then(|result| result.data[name].as_str()).map(str::to_owned);
-        let error = if result.is_none() { Some("not_run".to_owned()) } else { of("error") };
-        Called { content: of("content").unwrap_or_default(), error, events: events.clone() }
+        Called { content: of("content").unwrap_or_default(), error: of("error"), events: events.clone() }
     };
     let asked: Vec<&Event> = events.iter().filter(|event| event.kind == "tool_call").collect();
     assert_eq!(asked.len(), calls.len(), "{events:#?}");

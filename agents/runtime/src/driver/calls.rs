@@ -232,6 +232,7 @@ impl Drive {
             runtime: Arc::downgrade(&self.inner),
             filter: self.machine.spec.filter.clone(),
             approve: self.approve.clone(),
+            host: self.host.clone(),
             below: Arc::default(),
             tools: self.tools.clone(),
             begun: self.machine.begun(&call.id),

@@ -29,7 +29,7 @@ use crate::event::{Event, LAST_KINDS, Sketch, events_of};
 use crate::fact::{Fact, Status};
 use crate::family::Nested;
 use crate::machine::{Action, Machine};
-use crate::runtime::{CheckOutput, Inner};
+use crate::runtime::{CheckOutput, HostContext, Inner};
 use crate::tool::{InUse, Tool, ToolNews};
 use watch::Watched;
 
@@ -53,6 +53,8 @@ pub(crate) struct Drive {
     pub(crate) watched: Arc<Watched>,
     /// The host's span that those of the run belong to.
     pub(crate) trace_parent: Option<String>,
+    /// What the tools of the host are told of who asks.
+    pub(crate) host: Option<HostContext>,
     /// What has happened and is not in the journal yet.
     unwritten: Vec<Entry>,
     unshown: Vec<(Sketch, f64)>,
@@ -107,6 +109,7 @@ impl Drive {
             listener,
             watched,
             trace_parent: None,
+            host: None,
             unwritten: Vec::new(),
             unshown: Vec::new(),
             last: None,

@@ -59,9 +59,11 @@ impl AgentReport {
         );
         let _ = writeln!(
             page,
-            "<p>Cost {} ({} a trial), judges {}. Seconds: median {}, 95% within {}. Tokens: {} read, {} written.</p>",
+            "<p>Cost {} ({} a trial, {} for each that passes, {} of trials that do not), judges {}. Seconds: median {}, 95% within {}. Tokens: {} read, {} written.</p>",
             money(totals.cost),
             money(totals.mean_cost),
+            money(totals.cost_per_pass),
+            money(totals.failed_cost),
             money(totals.judge_cost),
             number(totals.p50_seconds, 2),
             number(totals.p95_seconds, 2),

@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod score;
 pub(crate) mod statistics;
+mod summary;
 mod task;
 
 pub use compare::{AgentComparison, ChangedTask, ScorerComparison};

@@ -25,7 +25,7 @@ use crate::fact::{Decision, Fact, Spec, Status};
 use crate::machine::{Machine, PLAN_ID, Pending};
 use crate::names::title;
 use crate::prompt;
-use crate::runtime::{KIND, Runtime, RuntimeOptions};
+use crate::runtime::{HostContext, KIND, Runtime, RuntimeOptions};
 use crate::tool::{InUse, Tool, ToolCard, ToolContext};
 
 /// Recorded calls that an error shows.
@@ -47,6 +47,8 @@ pub struct Change {
     pub live: bool,
     /// The host's span that the new run's spans belong to, as a W3C `traceparent`.
     pub trace_parent: Option<String>,
+    /// What tools that are called now are told of who asks, by the host and for it.
+    pub host: Option<HostContext>,
     /// Ends the run.
     pub cancel: Cancel,
 }
@@ -149,6 +151,7 @@ impl Runtime {
             None,
         );
         drive.trace_parent.clone_from(&change.trace_parent);
+        drive.host.clone_from(&change.host);
         drive.note(Fact::Started(Box::new(spec)))?;
         if let Some(matched) = matched {
             drive.note(matched)?;

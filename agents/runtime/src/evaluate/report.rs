@@ -1,6 +1,6 @@
 //! What came of an evaluation?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::{Code, Error, Result};
 use quorate_models::Usage;
@@ -124,6 +124,16 @@ pub struct Totals {
     pub cost: Option<f64>,
     /// US dollars of a trial that counts, on average; `None` where a price is unknown or there is none.
     pub mean_cost: Option<f64>,
+    /// US dollars of a task, on average: of all its trials that count together.
+    #[serde(default)]
+    pub cost_per_task: Option<f64>,
+    /// US dollars of all trials that count for each one that passes, so that those that do not are paid for too; `None` where a
+    /// price is unknown or none passes.
+    #[serde(default)]
+    pub cost_per_pass: Option<f64>,
+    /// Of the costs of all trials that count, US dollars of those that do not pass.
+    #[serde(default)]
+    pub failed_cost: Option<f64>,
     /// US dollars of all judges; `None` where a price is unknown.
     pub judge_cost: Option<f64>,
     /// Tokens of all runs.
@@ -333,12 +343,18 @@ fn totals(planned: usize, trials: &[Trial]) -> Totals {
     seconds.sort_by(f64::total_cmp);
     let counted = seconds.len();
     let of_counted = sum(count().map(|trial| trial.cost));
+    let per = |number: usize| of_counted.filter(|_| number > 0).map(|cost| cost / number as f64);
+    let tasks: BTreeSet<&str> = count().map(|trial| trial.task.as_str()).collect();
+    let failed = count().filter(|trial| trial.passed == Some(false));
     let mut totals = Totals {
         planned,
         trials: counted,
         cut_off: trials.len() - counted,
         cost: sum(trials.iter().map(|trial| trial.cost)),
-        mean_cost: of_counted.filter(|_| counted > 0).map(|cost| cost / counted as f64),
+        mean_cost: per(counted),
+        cost_per_task: per(tasks.len()),
+        cost_per_pass: per(count().filter(|trial| trial.passed == Some(true)).count()),
+        failed_cost: sum(failed.map(|trial| trial.cost)),
         judge_cost: sum(trials.iter().map(|trial| trial.judge_cost)),
         p50_seconds: quantile(&seconds, 0.5),
         p95_seconds: quantile(&seconds, 0.95),

@@ -24,7 +24,7 @@ use crate::driver::priced;
 use crate::fact::Status;
 use crate::family::{Again, Below, Nested};
 use crate::names::fresh_id;
-use crate::runtime::{Question, Runtime};
+use crate::runtime::{HostContext, Question, Runtime};
 
 /// Trials of one task, trials at once.
 const MAX_REPEAT: usize = 10_000;
@@ -46,6 +46,8 @@ pub struct EvaluateOptions {
     pub threads: usize,
     /// The host's span that the spans of all trials belong to, as a W3C `traceparent`.
     pub trace_parent: Option<String>,
+    /// What tools are told of who asks, by the host and for it.
+    pub host: Option<HostContext>,
     /// Ends the evaluation; the report has what was done by then.
     pub cancel: Cancel,
     /// Is told how many trials of how many are done.
@@ -61,6 +63,7 @@ impl Default for EvaluateOptions {
             scorers: Vec::new(),
             threads: 1,
             trace_parent: None,
+            host: None,
             cancel: Cancel::new(),
             progress: None,
         }
@@ -254,6 +257,7 @@ impl Evaluation<'_> {
             budget: Some(budget),
             seed,
             trace_parent: self.options.trace_parent.clone(),
+            host: self.options.host.clone(),
             cancel: self.options.cancel.clone(),
             ..Question::new(task.question.as_str())
         };

@@ -27,7 +27,7 @@ pub use plan::{Plan, PlanStep};
 pub(crate) use request::ANSWER_TOKENS;
 pub use round::Pending;
 use round::Round;
-pub(crate) use round::{Begun, within};
+pub(crate) use round::{Begun, Unrun, within};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +131,8 @@ pub(crate) struct Machine {
     /// What was said after the question.
     thread: Vec<Message>,
     round: Option<Round>,
+    /// Calls of the last answer that cannot run.
+    pub(crate) unrun: Vec<Unrun>,
     /// How often each call was made.
     calls: BTreeMap<String, u32>,
     pub(crate) plan: Option<Plan>,
@@ -178,6 +180,7 @@ impl Machine {
             looked_up: HashSet::new(),
             thread: Vec::new(),
             round: None,
+            unrun: Vec::new(),
             calls: BTreeMap::new(),
             plan: None,
             plan_decided: false,

@@ -16,6 +16,7 @@ impl Machine {
     /// A model has answered.
     pub(super) fn replied(&mut self, call: u32, reply: &Answered) -> Result<()> {
         self.asked = self.asked.max(call);
+        self.unrun.clear();
         self.spent.steps += 1;
         self.spent.usage += reply.usage;
         self.spent.cost = self.spent.cost.zip(reply.cost).map(|(before, more)| before + more);

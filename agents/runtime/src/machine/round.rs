@@ -18,6 +18,9 @@ use crate::tool::{Effect, ToolCard};
 /// The same call for so many times ends the run.
 const MOST_REPEATS: u32 = 3;
 
+/// Why the run ends then, and none of its last calls has run.
+const REPEATED: &str = "repeated_call";
+
 /// A call, or the plan, that waits for a decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
@@ -44,6 +47,15 @@ pub(crate) struct Begun {
     pub(crate) decisions: Vec<(String, Decision)>,
     /// What it has spent as far as this run knows.
     pub(crate) spent: Spent,
+}
+
+/// A call that cannot run, with what the model reads in the place of its result, and the code of the failure.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Unrun {
+    pub(crate) id: String,
+    name: String,
+    pub(crate) content: String,
+    pub(crate) error: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -108,25 +120,28 @@ impl Machine {
             items.push(Item { call: (*call).clone(), state: self.state_of(call), asks, begun });
         }
         if let Some(name) = repeated {
-            for item in &mut items {
-                let content =
-                    format!("not run: '{name}' was called {MOST_REPEATS} times with the same arguments");
-                item.state = failed("not_run", content);
+            // What could not run in any case keeps its own reason.
+            for item in items.iter_mut().filter(|item| !matches!(item.state, State::Has { .. })) {
+                let content = format!(
+                    "{REPEATED}: not run, since '{name}' was called {MOST_REPEATS} times with the same arguments"
+                );
+                item.state = failed(REPEATED, content);
             }
-            self.stopped_by = Some("repeated_call".to_owned());
+            self.stopped_by = Some(REPEATED.to_owned());
         }
         self.round = Some(Round(items));
-        let refused: Vec<(String, String, Option<String>)> = self
-            .round
-            .iter()
-            .flat_map(|round| &round.0)
-            .filter_map(|item| match &item.state {
-                State::Has { content, error } => Some((item.call.name.clone(), line(content), error.clone())),
-                _ => None,
-            })
-            .collect();
-        for (name, why, error) in refused {
-            self.step("tool", &name, why, 0.0, error.as_deref());
+        let unrun = |item: &Item| match &item.state {
+            State::Has { content, error } => Some(Unrun {
+                id: item.call.id.clone(),
+                name: item.call.name.clone(),
+                content: content.clone(),
+                error: error.clone(),
+            }),
+            _ => None,
+        };
+        self.unrun = self.round.iter().flat_map(|round| &round.0).filter_map(unrun).collect();
+        for one in self.unrun.clone() {
+            self.step("tool", &one.name, line(&one.content), 0.0, one.error.as_deref());
         }
     }
 

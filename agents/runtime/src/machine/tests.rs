@@ -161,6 +161,14 @@ fn what_cannot_run_goes_back_to_the_model() {
     let text: Vec<String> = content.iter().map(|part| part.to_json()["content"].to_string()).collect();
     assert!(text[0].contains("tool_unknown") && text[0].contains("lookup, send"), "{text:?}");
     assert!(text[1].contains("tool_arguments") && text[2].contains("tool_arguments"), "{text:?}");
+    let codes = |machine: &Machine| -> Vec<String> {
+        machine.answer().steps.into_iter().filter_map(|step| step.error).collect()
+    };
+    assert_eq!(codes(&machine), ["tool_unknown", "tool_arguments", "tool_arguments"]);
+    assert_eq!(machine.unrun.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    // They are those of the last answer alone.
+    machine.apply(&said(2, "", vec![call("d", "lookup", "1")]), 1.0).unwrap();
+    assert!(machine.unrun.is_empty());
 }
 
 #[test]
@@ -179,6 +187,8 @@ fn the_third_identical_call_ends_the_run() {
     machine.apply(&said(4, "as far as I know", vec![]), 1.0).unwrap();
     assert_eq!(ends(&machine), Status::Partial);
     assert_eq!(machine.answer().stopped_by.as_deref(), Some("repeated_call"));
+    let failed = machine.answer().steps.into_iter().filter_map(|step| step.error);
+    assert_eq!(failed.collect::<Vec<_>>(), ["repeated_call"]);
 }
 
 #[test]

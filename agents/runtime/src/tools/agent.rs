@@ -80,6 +80,7 @@ impl Tool for AgentTool {
             tools: Some(self.tools(&inner, own.then_some(context.tools.as_slice()))?),
             // What was asked before a crash is found again, and goes on.
             idempotency_key: Some(context.idempotency_key.clone()),
+            host: context.host.clone(),
             cancel: context.cancel.clone(),
             ..Question::to(text, &self.id)
         };
