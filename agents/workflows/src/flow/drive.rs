@@ -45,6 +45,8 @@ pub(crate) struct Drive {
     results: (Sender<Told>, Receiver<Told>),
     /// Runs that were started for steps of this one, as far as is known here.
     children: HashSet<String>,
+    /// Whether a letter was heard since runs were last looked after.
+    heard: bool,
     /// The status that was written.
     status: String,
 }
@@ -88,6 +90,7 @@ impl Drive {
             working: HashMap::new(),
             results,
             children: HashSet::new(),
+            heard: false,
             status,
         })
     }
@@ -101,6 +104,7 @@ impl Drive {
     fn hear(&mut self) -> Result<()> {
         for letter in self.run.letters(self.machine.state.letter)? {
             self.step(Event::Letter(&letter));
+            self.heard = true;
         }
         Ok(())
     }
@@ -148,7 +152,8 @@ impl Drive {
                 self.tell(&outcome);
                 return Ok(());
             }
-            if self.waits_for_unknown() {
+            // What a letter says that came while it was written may be that another run is over.
+            if self.heard || self.waits_for_unknown() {
                 continue;
             }
             self.act();
@@ -310,6 +315,7 @@ impl Drive {
 
     /// Starts the runs that steps wait for, and sees whether they are over.
     fn look_after(&mut self) -> Result<()> {
+        self.heard = false;
         for action in self.machine.actions() {
             let Action::Child { step, visit, run } = action else { continue };
             // The journal must say that the step waits before what it waits for begins.
@@ -336,11 +342,13 @@ impl Drive {
         let tenant = self.inner.tenant.as_deref();
         match self.inner.store.run(tenant, run) {
             Ok(row) if quorate_state::FINAL.contains(&row.status.as_str()) => {
-                let entries = self.inner.store.entries(tenant, run, row.entries)?;
-                match entries.last().map(Fact::of).transpose()? {
-                    Some(Fact::Ended(outcome)) => return Ok(Some(outcome)),
-                    _ => return Err(Error::new(Code::Corrupt, format!("the run '{run}' has no end"))),
+                // A word that came too late may stand behind the end.
+                for entry in self.inner.store.entries(tenant, run, 1)?.iter().rev() {
+                    if let Fact::Ended(outcome) = Fact::of(entry)? {
+                        return Ok(Some(outcome));
+                    }
                 }
+                return Err(Error::new(Code::Corrupt, format!("the run '{run}' has no end")));
             }
             Ok(_) => return Ok(None),
             Err(error) if error.code() == Code::UnknownId => {}

@@ -310,6 +310,7 @@ impl State {
                 self.any_began = true;
             }
             Fact::StepFailed { code, message, retry_at, .. } => {
+                state.began = state.began.or(Some(time));
                 state.error = Some((code.clone(), message.clone()));
                 state.phase = if retry_at.is_some() { Phase::Backoff } else { Phase::Failed };
                 state.retry_at = *retry_at;
@@ -328,6 +329,7 @@ impl State {
                 state.ended = Some(time);
             }
             Fact::StepBlocked { code, why, .. } => {
+                state.began = state.began.or(Some(time));
                 state.phase = Phase::Blocked;
                 state.error = Some((code.clone(), why.clone()));
                 state.wait = None;

@@ -112,7 +112,7 @@ fn check(plan: &Plan, facts: &[Fact]) {
     let (mut cancelled, mut over, mut paused, mut undoing) = (false, false, false, false);
     let (mut done, mut undone): (Vec<(usize, &str)>, Vec<usize>) = (Vec::new(), Vec::new());
     for fact in facts {
-        assert!(!over || matches!(fact, Fact::Heard { .. }), "{fact:?} after the end");
+        assert!(!over || matches!(fact, Fact::Heard { .. } | Fact::Refused { .. }), "{fact:?} after the end");
         match fact {
             Fact::StepStarted { step, visit, .. } => {
                 assert!(!cancelled && !undoing && !paused, "{fact:?} begins after cancel, failure or pause");
@@ -168,11 +168,9 @@ fn check(plan: &Plan, facts: &[Fact]) {
                 settle(&mut settled, step, *visit, "cancelled");
                 phase.insert(step, "cancelled");
             }
-            Fact::StepFailed { step, visit, retry_at, .. } => {
-                if retry_at.is_none() {
-                    settle(&mut settled, step, *visit, "failed");
-                    phase.insert(step, "failed");
-                }
+            Fact::StepFailed { step, visit, retry_at: None, .. } => {
+                settle(&mut settled, step, *visit, "failed");
+                phase.insert(step, "failed");
             }
             Fact::WentBack { from, route, count, steps, .. } => {
                 let planned = &plan.steps[plan.find(from).unwrap()];
@@ -186,7 +184,8 @@ fn check(plan: &Plan, facts: &[Fact]) {
                 assert!(*count <= max.unwrap(), "{from} led back {count} times");
                 for step in steps {
                     let step = plan.steps[plan.find(step).unwrap()].id.as_str();
-                    let come_to = phase.get(step).is_some_and(|is| *is != "pending") || retried.remove(step);
+                    let again = retried.remove(step);
+                    let come_to = again || phase.get(step).is_some_and(|is| *is != "pending");
                     *visits.entry(step).or_insert(1) += u32::from(come_to);
                     phase.insert(step, "pending");
                 }
