@@ -269,6 +269,9 @@ impl State {
                 state.wait = Some(wait.clone());
                 state.asked_in = seq;
                 if let Waiting::Review(asked) = wait {
+                    // Nobody has it yet, also where it was asked before and is asked again.
+                    (state.claimed, state.escalated) = (None, 0);
+                    state.votes.clear();
                     self.open.insert(seq, (step, asked.role.clone()));
                 }
                 state.began = state.began.or(Some(time));
