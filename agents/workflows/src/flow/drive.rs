@@ -45,6 +45,8 @@ pub(crate) struct Drive {
     results: (Sender<Told>, Receiver<Told>),
     /// Runs that were started for steps of this one, as far as is known here.
     children: HashSet<String>,
+    /// Whether something that is due lacks what may still be added to the engine.
+    lacks: bool,
     /// Whether a letter was heard since runs were last looked after.
     heard: bool,
     /// The status that was written.
@@ -90,6 +92,7 @@ impl Drive {
             working: HashMap::new(),
             results,
             children: HashSet::new(),
+            lacks: false,
             heard: false,
             status,
         })
@@ -157,6 +160,10 @@ impl Drive {
                 continue;
             }
             self.act();
+            if std::mem::take(&mut self.lacks) && self.working.is_empty() && !self.inner.is_draining() {
+                std::thread::sleep(Duration::from_millis(10));
+                continue;
+            }
             if self.working.is_empty() {
                 let soon = self.machine.next_time().map(|time| time - self.inner.clock.now());
                 match soon {
@@ -235,8 +242,16 @@ impl Drive {
                 Action::Undo { index, attempt } => (true, *index, 0, *attempt),
                 Action::Child { .. } => continue,
             };
-            if !self.working.contains_key(&key) {
-                self.start(key);
+            if self.working.contains_key(&key) {
+                continue;
+            }
+            let own = |step: &usize| match &self.machine.plan.steps[*step].work {
+                Work::Own { kind, .. } => self.inner.kind(kind).is_none(),
+                _ => false,
+            };
+            match &action {
+                Action::Perform { step, .. } if own(step) && self.inner.is_young() => self.lacks = true,
+                _ => self.start(key),
             }
         }
     }
@@ -338,7 +353,7 @@ impl Drive {
             .any(|action| matches!(action, Action::Child { run, .. } if !self.children.contains(run)))
     }
 
-    fn child(&self, step: usize, visit: u32, run: &str) -> Result<Option<Outcome>> {
+    fn child(&mut self, step: usize, visit: u32, run: &str) -> Result<Option<Outcome>> {
         let tenant = self.inner.tenant.as_deref();
         match self.inner.store.run(tenant, run) {
             Ok(row) if quorate_state::FINAL.contains(&row.status.as_str()) => {
@@ -375,6 +390,10 @@ impl Drive {
         });
         match started {
             Ok(_) => Ok(None),
+            Err(error) if error.code() == Code::UnknownId && self.inner.is_young() => {
+                self.lacks = true;
+                Ok(None)
+            }
             Err(error) => Ok(Some(Outcome::Failed {
                 code: match error.code() {
                     Code::UnknownId => "workflow_unknown".to_owned(),

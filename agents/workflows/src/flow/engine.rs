@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_agents::AgentRegistry;
 use quorate_core::{Code, Error, Result, forks};
@@ -36,6 +36,9 @@ pub(crate) const KIND: &str = "workflow";
 pub(crate) const REVIEWS: &str = "workflow.review";
 /// Where definitions are kept, by hash.
 const DEFINITIONS: &str = "workflow.definition";
+/// Workflows and kinds of steps are added to an engine that works already: so long after it was made, what it lacks may
+/// still come.
+const YOUTH: Duration = Duration::from_secs(5);
 /// How many definitions of runs are kept ready.
 const MAX_PLANS: usize = 256;
 
@@ -105,6 +108,7 @@ pub(crate) struct Inner {
     pub(crate) breakers: Breakers,
     /// The process that the engine is of, counted in forks.
     process: u64,
+    made: Instant,
     /// Who goes on with which run here.
     listeners: Mutex<HashMap<String, Sender<Told>>>,
 }
@@ -126,6 +130,11 @@ impl Inner {
         let message =
             "the engine was made before this process was forked; make one in the child, over the same store";
         Err(Error::new(Code::Unsupported, message))
+    }
+
+    /// Whether what the engine lacks may still be added to it.
+    pub(crate) fn is_young(&self) -> bool {
+        self.made.elapsed() < YOUTH
     }
 
     /// The form of a definition that a run was begun with. Errors: those of the store.
@@ -359,6 +368,7 @@ impl Engine {
             faults: Mutex::default(),
             breakers: Breakers::default(),
             process: forks(),
+            made: Instant::now(),
             listeners: Mutex::default(),
         });
         let engine = Engine(Arc::new(Hold(inner)));
