@@ -45,6 +45,10 @@ pub(crate) struct Drive {
     results: (Sender<Told>, Receiver<Told>),
     /// Runs that were started for steps of this one, as far as is known here.
     children: HashSet<String>,
+    /// Whether something that is due lacks what may still be added to the engine.
+    lacks: bool,
+    /// Whether a letter was heard since runs were last looked after.
+    heard: bool,
     /// The status that was written.
     status: String,
 }
@@ -88,6 +92,8 @@ impl Drive {
             working: HashMap::new(),
             results,
             children: HashSet::new(),
+            lacks: false,
+            heard: false,
             status,
         })
     }
@@ -101,6 +107,7 @@ impl Drive {
     fn hear(&mut self) -> Result<()> {
         for letter in self.run.letters(self.machine.state.letter)? {
             self.step(Event::Letter(&letter));
+            self.heard = true;
         }
         Ok(())
     }
@@ -148,10 +155,15 @@ impl Drive {
                 self.tell(&outcome);
                 return Ok(());
             }
-            if self.waits_for_unknown() {
+            // What a letter says that came while it was written may be that another run is over.
+            if self.heard || self.waits_for_unknown() {
                 continue;
             }
             self.act();
+            if std::mem::take(&mut self.lacks) && self.working.is_empty() && !self.inner.is_draining() {
+                std::thread::sleep(Duration::from_millis(10));
+                continue;
+            }
             if self.working.is_empty() {
                 let soon = self.machine.next_time().map(|time| time - self.inner.clock.now());
                 match soon {
@@ -230,8 +242,16 @@ impl Drive {
                 Action::Undo { index, attempt } => (true, *index, 0, *attempt),
                 Action::Child { .. } => continue,
             };
-            if !self.working.contains_key(&key) {
-                self.start(key);
+            if self.working.contains_key(&key) {
+                continue;
+            }
+            let own = |step: &usize| match &self.machine.plan.steps[*step].work {
+                Work::Own { kind, .. } => self.inner.kind(kind).is_none(),
+                _ => false,
+            };
+            match &action {
+                Action::Perform { step, .. } if own(step) && self.inner.is_young() => self.lacks = true,
+                _ => self.start(key),
             }
         }
     }
@@ -310,6 +330,7 @@ impl Drive {
 
     /// Starts the runs that steps wait for, and sees whether they are over.
     fn look_after(&mut self) -> Result<()> {
+        self.heard = false;
         for action in self.machine.actions() {
             let Action::Child { step, visit, run } = action else { continue };
             // The journal must say that the step waits before what it waits for begins.
@@ -332,15 +353,17 @@ impl Drive {
             .any(|action| matches!(action, Action::Child { run, .. } if !self.children.contains(run)))
     }
 
-    fn child(&self, step: usize, visit: u32, run: &str) -> Result<Option<Outcome>> {
+    fn child(&mut self, step: usize, visit: u32, run: &str) -> Result<Option<Outcome>> {
         let tenant = self.inner.tenant.as_deref();
         match self.inner.store.run(tenant, run) {
             Ok(row) if quorate_state::FINAL.contains(&row.status.as_str()) => {
-                let entries = self.inner.store.entries(tenant, run, row.entries)?;
-                match entries.last().map(Fact::of).transpose()? {
-                    Some(Fact::Ended(outcome)) => return Ok(Some(outcome)),
-                    _ => return Err(Error::new(Code::Corrupt, format!("the run '{run}' has no end"))),
+                // A word that came too late may stand behind the end.
+                for entry in self.inner.store.entries(tenant, run, 1)?.iter().rev() {
+                    if let Fact::Ended(outcome) = Fact::of(entry)? {
+                        return Ok(Some(outcome));
+                    }
                 }
+                return Err(Error::new(Code::Corrupt, format!("the run '{run}' has no end")));
             }
             Ok(_) => return Ok(None),
             Err(error) if error.code() == Code::UnknownId => {}
@@ -367,6 +390,10 @@ impl Drive {
         });
         match started {
             Ok(_) => Ok(None),
+            Err(error) if error.code() == Code::UnknownId && self.inner.is_young() => {
+                self.lacks = true;
+                Ok(None)
+            }
             Err(error) => Ok(Some(Outcome::Failed {
                 code: match error.code() {
                     Code::UnknownId => "workflow_unknown".to_owned(),

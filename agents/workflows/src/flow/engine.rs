@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_agents::AgentRegistry;
-use quorate_core::{Code, Error, Result};
+use quorate_core::{Code, Error, Result, forks};
 use quorate_runtime::Runtime;
 use quorate_state::{Enqueued, StateStore};
 use serde_json::Value;
@@ -36,6 +36,9 @@ pub(crate) const KIND: &str = "workflow";
 pub(crate) const REVIEWS: &str = "workflow.review";
 /// Where definitions are kept, by hash.
 const DEFINITIONS: &str = "workflow.definition";
+/// Workflows and kinds of steps are added to an engine that works already: so long after it was made, what it lacks may
+/// still come.
+const YOUTH: Duration = Duration::from_secs(5);
 /// How many definitions of runs are kept ready.
 const MAX_PLANS: usize = 256;
 
@@ -74,6 +77,10 @@ pub(crate) struct Hold(pub(crate) Arc<Inner>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        // In a forked child the engine is the parent's.
+        if self.0.here().is_err() {
+            return;
+        }
         self.0.closed.store(true, Ordering::Release);
         self.0.moved();
     }
@@ -99,6 +106,9 @@ pub(crate) struct Inner {
     /// What went wrong in going on with a run, the newest last.
     faults: Mutex<Vec<(String, String)>>,
     pub(crate) breakers: Breakers,
+    /// The process that the engine is of, counted in forks.
+    process: u64,
+    made: Instant,
     /// Who goes on with which run here.
     listeners: Mutex<HashMap<String, Sender<Told>>>,
 }
@@ -110,6 +120,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Inner {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire) || self.closed.load(Ordering::Acquire)
+    }
+
+    /// Errors: `unsupported` in a forked child, where nobody works, and locks may be held for ever.
+    pub(crate) fn here(&self) -> Result<()> {
+        if self.process == forks() {
+            return Ok(());
+        }
+        let message =
+            "the engine was made before this process was forked; make one in the child, over the same store";
+        Err(Error::new(Code::Unsupported, message))
+    }
+
+    /// Whether what the engine lacks may still be added to it.
+    pub(crate) fn is_young(&self) -> bool {
+        self.made.elapsed() < YOUTH
+    }
+
+    /// The form of a definition that a run was begun with. Errors: those of the store.
+    pub(crate) fn rendered(&self, hash: &str) -> Result<Option<Value>> {
+        self.store.get(self.tenant.as_deref(), DEFINITIONS, hash)
     }
 
     /// Who is told that a letter may have come; none any more.
@@ -180,7 +210,7 @@ impl Inner {
         if let Some(plan) = lock(&self.plans).get(hash) {
             return Ok(Arc::clone(plan));
         }
-        let Some(kept) = self.store.get(self.tenant.as_deref(), DEFINITIONS, hash)? else {
+        let Some(kept) = self.rendered(hash)? else {
             return Err(Error::new(
                 Code::Corrupt,
                 format!("the definition {hash} of a run is not in the store any more"),
@@ -337,6 +367,8 @@ impl Engine {
             wakes: Condvar::new(),
             faults: Mutex::default(),
             breakers: Breakers::default(),
+            process: forks(),
+            made: Instant::now(),
             listeners: Mutex::default(),
         });
         let engine = Engine(Arc::new(Hold(inner)));
@@ -354,6 +386,7 @@ impl Engine {
     /// Goes on, in the background, with runs of these queues (`None`: of all), so many at once. Errors: `closed`, `io`.
     pub fn work(&self, queues: Option<Vec<String>>, concurrency: usize) -> Result<()> {
         let inner = Arc::clone(self.inner());
+        inner.here()?;
         if inner.closed.load(Ordering::Acquire) {
             return Err(Error::new(Code::Closed, "the engine is closed"));
         }
@@ -377,6 +410,7 @@ impl Engine {
     ///
     /// Errors: `not_found`, `permission_denied`, `io`.
     pub fn load(&self, path: impl AsRef<Path>, overlays: &[String]) -> Result<()> {
+        self.inner().here()?;
         let path = path.as_ref();
         let meta = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         let loaded = if meta.is_dir() {
@@ -393,6 +427,7 @@ impl Engine {
 
     /// Adds one workflow, given as YAML or JSON. Errors: `invalid_document` with every problem.
     pub fn add(&self, text: &str) -> Result<Definition> {
+        self.inner().here()?;
         let files = Files::Pack(BTreeMap::from([("workflow.yaml".to_owned(), text.to_owned())]));
         let loaded = load(files, Some("workflow.yaml"), &[])?;
         if !loaded.problems.is_empty() {
@@ -459,6 +494,7 @@ impl Engine {
     /// `duplicate_id`; `run_conflict` where the word of [`StartOptions::dedup`] was used for another workflow or input.
     pub fn start(&self, workflow: &str, input: Value, options: StartOptions) -> Result<WorkflowRun> {
         let inner = self.inner();
+        inner.here()?;
         let definition = inner.definition(workflow, options.version.as_deref())?;
         let form = &definition.plan.form;
         let input = match (&form.example, input.is_null() && options.offline) {
@@ -558,6 +594,9 @@ impl Engine {
     /// Begins nothing more here: what is being done is finished and written down, and the runs are left to others.
     pub fn drain(&self) {
         let inner = self.inner();
+        if inner.here().is_err() {
+            return;
+        }
         inner.draining.store(true, Ordering::Release);
         inner.moved();
         while inner.active.load(Ordering::Acquire) > 0 || inner.workers.load(Ordering::Acquire) > 0 {

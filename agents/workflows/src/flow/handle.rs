@@ -103,10 +103,12 @@ impl WorkflowRun {
     }
 
     fn row(&self) -> Result<RunRow> {
+        self.inner.here()?;
         self.inner.store.run(self.tenant(), &self.id)
     }
 
     fn entries(&self, from: u64) -> Result<Vec<Entry>> {
+        self.inner.here()?;
         self.inner.store.entries(self.tenant(), &self.id, from)
     }
 
@@ -132,6 +134,7 @@ impl WorkflowRun {
 
     /// The same, until it has such a status.
     pub fn wait_for(&self, timeout: Option<Duration>, is: impl Fn(Status) -> bool) -> Result<Status> {
+        self.inner.here()?;
         let begun = Instant::now();
         loop {
             let seen = self.inner.moves();
@@ -194,8 +197,8 @@ impl WorkflowRun {
     pub fn definition(&self) -> Result<Definition> {
         let spec = spec_of(&self.id, &self.entries(1)?)?;
         let plan = self.inner.plan(&spec.hash)?;
-        let rendered = serde_json::to_value(&plan.form).unwrap_or_default();
-        Ok(Definition { rendered: Arc::new(rendered), plan })
+        let rendered = self.inner.rendered(&spec.hash)?;
+        Ok(Definition { rendered: Arc::new(rendered.unwrap_or_default()), plan })
     }
 
     /// Posts a word to whoever holds the run, and waits until it was heard; where nobody does, it is heard here.
@@ -276,6 +279,7 @@ impl WorkflowRun {
     /// Sends a signal. One that comes before anything waits for it is kept, and each is taken once; of those with one `id`, the
     /// first counts. It is kept for good when this returns. Errors: `run_conflict` once the run is over; those of the store.
     pub fn signal(&self, name: &str, data: Value, id: Option<&str>) -> Result<()> {
+        self.inner.here()?;
         let letter = json!({"name": name, "data": data});
         let named = id.map(|id| format!("signal/{id}"));
         match self.inner.store.post(self.tenant(), &self.id, "signal", &letter, named.as_deref())? {
@@ -398,7 +402,7 @@ impl WorkflowRun {
             forked_from: Some((self.id.clone(), step.to_owned())),
             ..machine.state.spec.clone()
         };
-        let rendered = self.inner.store.get(self.tenant(), "workflow.definition", &plan.hash)?;
+        let rendered = self.inner.rendered(&plan.hash)?;
         let definition =
             Definition { rendered: Arc::new(rendered.unwrap_or_default()), plan: Arc::clone(plan) };
         let id = self.inner.fork(&definition, spec, facts)?;
@@ -447,6 +451,10 @@ impl Iterator for WorkflowStream {
             }
             if self.over {
                 return None;
+            }
+            if let Err(error) = self.run.inner.here() {
+                self.over = true;
+                return Some(Err(error));
             }
             let seen = self.run.inner.moves();
             let read = self.run.row().and_then(|row| Ok((row, self.run.entries(self.next)?)));

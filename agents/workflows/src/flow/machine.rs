@@ -126,7 +126,7 @@ impl Machine {
     pub(crate) fn step(&mut self, event: Event<'_>, at: &mut Moment<'_>) {
         if self.state.ended.is_some() {
             if let Event::Letter(letter) = event {
-                self.note(Fact::Heard { letter: letter.number }, at);
+                self.too_late(letter, at);
             }
             return;
         }

@@ -269,6 +269,9 @@ impl State {
                 state.wait = Some(wait.clone());
                 state.asked_in = seq;
                 if let Waiting::Review(asked) = wait {
+                    // Nobody has it yet, also where it was asked before and is asked again.
+                    (state.claimed, state.escalated) = (None, 0);
+                    state.votes.clear();
                     self.open.insert(seq, (step, asked.role.clone()));
                 }
                 state.began = state.began.or(Some(time));
@@ -310,6 +313,7 @@ impl State {
                 self.any_began = true;
             }
             Fact::StepFailed { code, message, retry_at, .. } => {
+                state.began = state.began.or(Some(time));
                 state.error = Some((code.clone(), message.clone()));
                 state.phase = if retry_at.is_some() { Phase::Backoff } else { Phase::Failed };
                 state.retry_at = *retry_at;
@@ -328,6 +332,7 @@ impl State {
                 state.ended = Some(time);
             }
             Fact::StepBlocked { code, why, .. } => {
+                state.began = state.began.or(Some(time));
                 state.phase = Phase::Blocked;
                 state.error = Some((code.clone(), why.clone()));
                 state.wait = None;

@@ -444,3 +444,25 @@ fn a_journal_that_cannot_be_read_is_told_and_left_as_it_is() {
     assert_eq!(engine.faults().len(), 1, "it is not tried again and again");
     engine.close().unwrap();
 }
+
+#[test]
+fn a_forked_child_is_told_to_make_an_engine_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path(), 1);
+    let run = one(&engine);
+    // SAFETY: the child only asks, and ends at once without running the parent's destructors.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let told = code(run.status()) == "unsupported"
+            && code(engine.start("test.flow", json!({}), StartOptions::default())) == "unsupported"
+            && code(run.wait(MOST)) == "unsupported";
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(i32::from(!told)) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child that was made above.
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    assert_eq!(status, 0);
+    is(&run, Status::Failed);
+    engine.close().unwrap();
+}

@@ -164,3 +164,18 @@ fn many_reviews_wait_without_anybody_and_each_is_answered_alone() {
     assert_eq!(rig.engine.reviews(Some("lead"), None).unwrap().len(), 39);
     assert_eq!(runs[8].status().unwrap(), Status::Waiting);
 }
+
+#[test]
+fn a_review_that_is_asked_again_is_nobodys() {
+    let rig = rig();
+    let run = started(&rig, "steps: {r: {human_review: {role: lead, due: 1d}, on_error: block}}");
+    one(&rig, "lead").claim("bob").unwrap();
+    rig.clock.advance(86_400.0);
+    is(&run, Status::Blocked);
+    assert!(rig.engine.reviews(None, None).unwrap().is_empty());
+    run.retry(None).unwrap();
+    let again = one(&rig, "lead");
+    assert_eq!(again.claimed_by, None);
+    again.decide("approve", "eve", None, Value::Null).unwrap();
+    is(&run, Status::Completed);
+}

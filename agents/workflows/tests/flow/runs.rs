@@ -527,3 +527,29 @@ fn the_work_goes_on_as_long_as_somebody_has_a_run_of_it() {
     run.signal("s", json!(1), None).unwrap();
     is(&run, Status::Completed);
 }
+
+#[test]
+fn what_is_added_after_the_engine_was_made_is_waited_for() {
+    let store = quorate_state::StateStore::memory();
+    let engine = |concurrency| {
+        let options =
+            quorate_workflows::flow::EngineOptions { concurrency: Some(concurrency), ..Default::default() };
+        quorate_workflows::flow::Engine::new(store.clone(), options).unwrap()
+    };
+    let kind = || std::sync::Arc::new(quorate_workflows::flow::FnTool::new("late", |_, _| Ok(json!("done"))));
+    let inner =
+        "apiVersion: quorate/v1\nkind: Workflow\nid: sub\nversion: 1.0.0\nsteps: {x: {wait: {for: 0s}}}\n";
+    let first = engine(0);
+    let steps = "steps: {a: {late: {}}, b: {workflow: {id: sub}}}";
+    first.step_type(kind(), None).unwrap();
+    first.add(&crate::support::flow(steps)).unwrap();
+    let id = first.start("test.flow", json!({}), StartOptions::default()).unwrap().id().to_owned();
+    let second = engine(2);
+    let run = second.get(&id).unwrap();
+    until(&run, "b", "waiting");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(status(&run, "a"), "running");
+    second.add(inner).unwrap();
+    second.step_type(kind(), None).unwrap();
+    is(&run, Status::Completed);
+}

@@ -22,6 +22,20 @@ impl Machine {
         }
     }
 
+    /// A letter that came when the run was over, and not yet written down as such.
+    pub(super) fn too_late(&mut self, letter: &Letter, at: &mut Moment<'_>) {
+        if letter.number <= self.state.letter {
+            return;
+        }
+        self.note(Fact::Heard { letter: letter.number }, at);
+        // What is only told changes nothing; who asks for something hears that it is too late.
+        if !["signal", "child"].contains(&letter.kind.as_str()) {
+            let (code, message) =
+                ("run_conflict".to_owned(), "the run is over, and stays as it is".to_owned());
+            self.note(Fact::Refused { letter: letter.number, code, message }, at);
+        }
+    }
+
     fn obey(&mut self, letter: &Letter, at: &mut Moment<'_>) -> Result<(), Refusal> {
         let text = |name: &str| letter.data.get(name).and_then(Value::as_str).map(str::to_owned);
         let needed = |name: &str| text(name).ok_or(("invalid_argument", format!("a letter lacks '{name}'")));
