@@ -97,3 +97,17 @@ fn announcements_without_end_hold_nobody() {
     assert!(begun.elapsed() < Duration::from_secs(10));
     wait("calm", || tools.refresh().is_ok().then_some(()));
 }
+
+#[test]
+fn a_tool_that_comes_with_the_name_of_another_takes_nothing_from_the_host() {
+    let log = Log::new();
+    let tools = McpTools::open(stdio("normal", &log)).unwrap();
+    let card = quorate_runtime::ToolCard::new("extra", "Mine.", json!({"type": "object"}));
+    let mine = quorate_runtime::FunctionTool::new(card, |_, _| Ok(json!("mine"))).unwrap();
+    // Whichever is given first.
+    let host = runtime(vec![tools.set(), std::sync::Arc::new(mine)]);
+    calls(&host, &[("grow", json!({}))]);
+    let called = calls(&host, &[("extra", json!({}))]).remove(0);
+    assert_eq!((called.content.as_str(), called.code()), ("mine", "none"));
+    assert!(called.warnings()[0].contains("'extra'"), "{:?}", called.warnings());
+}

@@ -517,7 +517,7 @@ impl Runtime {
     }
 
     fn in_use(&self, given: Option<&[Arc<dyn Tool>]>) -> InUse {
-        InUse::of(given.unwrap_or(&self.0.tools))
+        InUse::now(given.unwrap_or(&self.0.tools))
     }
 
     fn agent(&self, id: &str) -> Result<Agent> {

@@ -1,5 +1,6 @@
 //! What is a tool, and what must be known of it before it runs?
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -174,6 +175,8 @@ pub trait ToolNews: Send + Sync {
 pub(crate) struct InUse {
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) news: Vec<(Arc<dyn ToolNews>, u64)>,
+    /// What a run says of them at once.
+    pub(crate) said: Vec<String>,
 }
 
 impl InUse {
@@ -194,7 +197,33 @@ impl InUse {
                 None => tools.push(Arc::clone(tool)),
             }
         }
-        InUse { tools, news }
+        InUse { tools, news, said: Vec::new() }
+    }
+
+    /// The same for a question: who defines a set of tools may give one the name of another tool, which takes neither the
+    /// question nor that tool from the host. One that the host gives by itself stays; of two in sets neither does, since
+    /// nobody knows which is meant.
+    pub(crate) fn now(given: &[Arc<dyn Tool>]) -> Self {
+        let mut in_use = InUse::of(given);
+        if given.iter().map(Arc::as_ptr).eq(in_use.tools.iter().map(Arc::as_ptr)) {
+            return in_use;
+        }
+        let mut times: HashMap<String, usize> = HashMap::new();
+        for tool in &in_use.tools {
+            *times.entry(tool.card().name.clone()).or_default() += 1;
+        }
+        let is_own = |tool: &Arc<dyn Tool>| given.iter().any(|one| Arc::ptr_eq(one, tool));
+        let mut said = Vec::new();
+        in_use.tools.retain(|tool| {
+            let name = &tool.card().name;
+            let keeps = times.get(name) == Some(&1) || is_own(tool);
+            if !keeps {
+                said.push(format!("a tool of a set is left out, since another one is called '{name}' too"));
+            }
+            keeps
+        });
+        in_use.said = said;
+        in_use
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) struct Drive {
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     /// Where changes of the tools are told, and what of it is known.
     news: Vec<(Arc<dyn ToolNews>, u64)>,
+    said: Vec<String>,
     pub(crate) approve: Option<Arc<dyn Approve>>,
     /// What else than its schema the answer's data has to fit.
     pub(crate) check_output: Option<CheckOutput>,
@@ -102,6 +103,7 @@ impl Drive {
             run,
             tools: in_use.tools,
             news: in_use.news,
+            said: in_use.said,
             approve,
             check_output: None,
             ledger,
@@ -196,6 +198,9 @@ impl Drive {
 
     /// Says which tools have changed; the run keeps those that it has.
     fn announce(&mut self) -> Result<()> {
+        for message in std::mem::take(&mut self.said) {
+            self.note(Fact::Noticed { message })?;
+        }
         for at in 0..self.news.len() {
             let (told, seen) = &mut self.news[at];
             let (number, lines) = told.since(Some(*seen));

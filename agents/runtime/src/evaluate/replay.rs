@@ -144,7 +144,7 @@ impl Runtime {
             Machine::new(run.id()),
             run,
             0,
-            InUse { tools, news: Vec::new() },
+            InUse { tools, news: Vec::new(), said: Vec::new() },
             Some(approve),
             ledger,
             change.cancel.clone(),
