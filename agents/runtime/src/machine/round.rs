@@ -122,9 +122,8 @@ impl Machine {
         if let Some(name) = repeated {
             // What could not run in any case keeps its own reason.
             for item in items.iter_mut().filter(|item| !matches!(item.state, State::Has { .. })) {
-                let content = format!(
-                    "{REPEATED}: not run, since '{name}' was called {MOST_REPEATS} times with the same arguments"
-                );
+                let content =
+                    format!("not run: '{name}' was called {MOST_REPEATS} times with the same arguments");
                 item.state = failed(REPEATED, content);
             }
             self.stopped_by = Some(REPEATED.to_owned());
