@@ -382,6 +382,10 @@ fn every_problem_is_named_at_once() {
     assert_eq!(told.len(), 18, "{told:#?}");
     let error = is(bad.compile(&StateStore::memory()), Code::InvalidArgument);
     assert!(error.message().contains("18 problems"), "{error}");
+    let limited = NodeOptions { timeout: Some(Duration::from_secs(1)), ..NodeOptions::default() };
+    let inner = graph().node("x", says("x")).edge(START, "x");
+    let problems = graph().subgraph_with("inner", limited, inner).edge(START, "inner").problems();
+    assert_eq!(problems.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["bad_option"]);
     let apart = Graph::new(json!({"properties": {"q": {}}})).node("x", says("x")).edge(START, "x");
     let problems = graph().subgraph("inner", apart).edge(START, "inner").problems();
     assert_eq!(problems.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["no_shared_channel"]);
