@@ -107,7 +107,7 @@ def node():
 def rust():
     """The names of public functions, methods and types, as ``Type.method`` and bare."""
     names = set()
-    for folder in ("core", "rag", "consensus", "agents/registry", "agents/models", "agents/runtime", "agents/mcp", "agents/state"):
+    for folder in ("core", "rag", "consensus", "agents/registry", "agents/models", "agents/runtime", "agents/workflows", "agents/mcp", "agents/state"):
         for path in sorted((ROOT / folder / "src").rglob("*.rs")):
             owner = None
             for line in path.read_text().splitlines():

@@ -382,6 +382,10 @@ fn every_problem_is_named_at_once() {
     assert_eq!(told.len(), 18, "{told:#?}");
     let error = is(bad.compile(&StateStore::memory()), Code::InvalidArgument);
     assert!(error.message().contains("18 problems"), "{error}");
+    let limited = NodeOptions { timeout: Some(Duration::from_secs(1)), ..NodeOptions::default() };
+    let inner = graph().node("x", says("x")).edge(START, "x");
+    let problems = graph().subgraph_with("inner", limited, inner).edge(START, "inner").problems();
+    assert_eq!(problems.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["bad_option"]);
     let apart = Graph::new(json!({"properties": {"q": {}}})).node("x", says("x")).edge(START, "x");
     let problems = graph().subgraph("inner", apart).edge(START, "inner").problems();
     assert_eq!(problems.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["no_shared_channel"]);
@@ -876,6 +880,80 @@ fn a_stream_that_nobody_reads_any_more_stops_its_run() {
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(app.state("t", None).unwrap().step, steps);
     assert_eq!(app.state("t", None).unwrap().status, Status::Running, "it can be resumed");
+}
+
+#[test]
+fn whatever_panics_is_an_error() {
+    both(|store| {
+        let base = || {
+            graph()
+                .node("a", says("a"))
+                .node("b", says("b"))
+                .node("c", says("c"))
+                .edge(START, "b")
+                .edge(START, "c")
+        };
+        let panics = [
+            base().edge(START, "a").edges_if("a", |_: &State| panic!("oh"), ["c"]),
+            base().edge(START, "a").reducer("log", Reducer::custom(|_, _| panic!("oh"))),
+            base().edge(START, "a").validator("log", |value: &Value| {
+                assert!(value.as_array().unwrap().len() < 3, "oh");
+                Ok(())
+            }),
+        ];
+        for (at, graph) in panics.into_iter().enumerate() {
+            let done = graph.compile(store).unwrap().run(json!({}), &format!("t{at}")).unwrap();
+            assert_eq!(done.status, Status::Failed, "{at}");
+            assert!(done.error.unwrap().message.contains("oh"));
+        }
+        let start = graph().node("a", says("a")).edges_if(START, |_: &State| panic!("oh"), ["a"]);
+        is(start.compile(store).unwrap().run(json!({}), "u"), Code::Callback);
+    });
+}
+
+#[test]
+fn an_inner_graph_refuses_what_its_schema_refuses() {
+    let inner = Graph::new(json!({"properties": {"last": {"type": "integer"}}}))
+        .node("x", |_: &State, _: &Context| Ok(Output::none()))
+        .edge(START, "x");
+    let app = graph().subgraph("in", inner).edge(START, "in").compile(&StateStore::memory()).unwrap();
+    assert_eq!(app.run(json!({"last": 1}), "t").unwrap().status, Status::Done);
+    let error = app.run(json!({"last": "x"}), "t").unwrap().error.unwrap();
+    assert!(error.message.contains("'last' of the inner graph"), "{error:?}");
+}
+
+#[test]
+fn a_part_may_be_sent_to_a_graph() {
+    both(|store| {
+        let inner = graph()
+            .node("x", |state: &State, context: &Context| {
+                let answer = context.ask(json!({"of": state["last"]}))?;
+                Ok(json!({"log": [answer], "sum": 1}).into())
+            })
+            .edge(START, "x");
+        let app = graph()
+            .subgraph("in", inner)
+            .node("end", says("end"))
+            .edges_if(
+                START,
+                |_: &State| {
+                    Ok((0..3).map(|n| Send::new("in", json!({"last": n}))).collect::<Vec<_>>().into())
+                },
+                ["in"],
+            )
+            .edge("in", "end")
+            .compile(store)
+            .unwrap();
+        let mut waits = app.run(json!({}), "t").unwrap();
+        for left in (1..=3).rev() {
+            assert_eq!((waits.status, waits.reviews.len()), (Status::Waiting, left));
+            let review = &waits.reviews[left - 1];
+            let answer = json!(format!("part {}", review.question["of"]));
+            waits = app.resume("t", answers(&[(&review.id, answer)])).unwrap();
+        }
+        assert_eq!((waits.status, &waits.state["sum"]), (Status::Done, &json!(3)));
+        assert_eq!(log(&waits), ["part 0", "part 1", "part 2", "end"]);
+    });
 }
 
 #[test]

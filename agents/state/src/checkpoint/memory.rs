@@ -162,9 +162,6 @@ impl All {
 
 impl Thread {
     fn space(&mut self, namespace: &str) -> &mut Space {
-        if !self.spaces.contains_key(namespace) {
-            self.spaces.insert(namespace.to_owned(), Space::default());
-        }
         self.spaces.entry(namespace.to_owned()).or_default()
     }
 

@@ -290,8 +290,10 @@ impl App {
             level.settle()?;
         }
         let writes = level.writes(values)?;
-        level.write([(node.as_str(), writes)])?;
-        level.follow_as(&node)?;
+        super::task::caught(|| {
+            level.write([(node.as_str(), writes)])?;
+            level.follow_as(&node)
+        })?;
         level.store_as("update", Guard::Head(head.as_deref()))
     }
 

@@ -112,7 +112,7 @@ impl Graph {
         self.subgraph_with(name, NodeOptions::default(), graph)
     }
 
-    /// The same with options.
+    /// The same with options: `writes`, `goto` and `defer`; the others are those of its nodes.
     pub fn subgraph_with(mut self, name: impl Into<String>, options: NodeOptions, graph: Graph) -> Graph {
         self.nodes.push(Given { name: name.into(), body: GivenBody::Graph(Box::new(graph)), options });
         self

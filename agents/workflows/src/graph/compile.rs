@@ -33,6 +33,13 @@ pub(crate) fn compile(graph: &Graph) -> Result<Plan, Vec<Problem>> {
                     let message = "it has no channel in common with the graph around it; give both one of the same name";
                     problems.push(Problem::new("no_shared_channel", &given.name, message));
                 }
+                let options = &given.options;
+                if matches!(body, Body::Graph(_))
+                    && (options.retry.is_some() || options.timeout.is_some() || options.cache.is_some())
+                {
+                    let message = "a graph within a graph has no retry, timeout or cache of its own; give them to its nodes";
+                    problems.push(Problem::new("bad_option", &given.name, message));
+                }
                 bodies.insert(given.name.clone(), body);
             }
             Err(inner) => problems.extend(inner.into_iter().map(|problem| problem.inside(&given.name))),

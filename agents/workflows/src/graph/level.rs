@@ -1,13 +1,14 @@
 //! How does a graph go from step to step?
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
-use quorate_core::{Code, Error, Result, shorten, spare};
+use quorate_core::{Code, Error, Result, shorten};
 use quorate_state::{ChannelValue, Checkpoint, Guard, NewCheckpoint, NewWrite, NewWrites};
 use serde_json::{Value, json};
 
+use super::batch;
 use super::context::{Memo, RESULT_AT, lock};
 use super::control::{Control, Meta, Shown};
 use super::options::Durability;
@@ -117,6 +118,10 @@ impl Level {
         let values = Arc::make_mut(&mut level.values);
         for (at, channel) in plan.channels.0.iter().enumerate() {
             if let Some(value) = outer.get(&channel.name) {
+                let checked = channel.check.check(value);
+                checked.map_err(|error| {
+                    error.context(format!("the channel '{}' of the inner graph", channel.name))
+                })?;
                 values[at] = Some(Arc::new(value.clone()));
                 level.changed[at] = true;
             }
@@ -149,8 +154,10 @@ impl Level {
         level.fresh = true;
         level.source = "input";
         let writes = level.writes(input)?;
-        level.write([(super::node::START, writes)])?;
-        level.start()?;
+        super::task::caught(|| {
+            level.write([(super::node::START, writes)])?;
+            level.start()
+        })?;
         let known = head.map(|head| head.id.as_str());
         level.save(Guard::Head(known), true)?;
         Ok(level)
@@ -327,7 +334,7 @@ impl Level {
             }
             let shared = self.shared();
             let mut done = self.known(&shared)?;
-            perform(&shared, &mut done);
+            batch::perform(&shared, &mut done);
             let done: Vec<Done> = done
                 .into_iter()
                 .map(|done| done.unwrap_or_else(|| Done::Over(Error::new(Code::Internal, "a task was lost"))))
@@ -400,7 +407,7 @@ impl Level {
             written.push((&*step.name, writes));
         }
         self.tell_updates(&shared, &written);
-        if let Err(error) = self.write(written) {
+        if let Err(error) = super::task::caught(|| self.write(written)) {
             let failure = Failure::of(None, &error, 1);
             self.take_back(&shared, &failure)?;
             return Ok(Some(self.ended(Status::Failed, Vec::new(), Some(failure))));
@@ -570,94 +577,5 @@ impl Level {
         let shared = self.shared();
         let each = shared.memos.iter().enumerate();
         each.map(|(at, memo)| (shared.spot(at), shared.tasks[at].node, lock(memo).clone())).collect()
-    }
-}
-
-/// Does the tasks of a step of which nothing is known, several at once. This thread works too.
-fn perform(shared: &Arc<Shared>, done: &mut [Option<Done>]) {
-    let due: Vec<usize> =
-        done.iter().enumerate().filter(|(_, done)| done.is_none()).map(|(at, _)| at).collect();
-    if let [at] = due[..] {
-        let made = shared.work(at);
-        // The step comes to its end with it, or is kept as a whole.
-        done[at] = Some(made);
-        return;
-    }
-    if due.is_empty() {
-        return;
-    }
-    let batch = Arc::new(Batch {
-        shared: Arc::clone(shared),
-        results: due.iter().map(|_| Mutex::new(None)).collect(),
-        next: AtomicUsize::new(0),
-        open: AtomicUsize::new(due.len()),
-        left: Mutex::new(due.len()),
-        all: Condvar::new(),
-        due,
-    });
-    let helpers = shared.run.options.parallel.min(batch.due.len()) - 1;
-    batch.call(helpers);
-    batch.work();
-    let mut left = lock(&batch.left);
-    while *left > 0 {
-        left = batch.all.wait(left).unwrap_or_else(PoisonError::into_inner);
-    }
-    for (at, result) in batch.due.iter().zip(&batch.results) {
-        done[*at] = lock(result).take();
-    }
-}
-
-/// Tasks that several threads do.
-struct Batch {
-    shared: Arc<Shared>,
-    due: Vec<usize>,
-    results: Vec<Mutex<Option<Done>>>,
-    /// The task that is begun next.
-    next: AtomicUsize,
-    /// Tasks that have not ended.
-    open: AtomicUsize,
-    /// Tasks without a result.
-    left: Mutex<usize>,
-    all: Condvar,
-}
-
-impl Batch {
-    /// Has another thread help, which calls the next one: waking all of them at once would cost this one more than short
-    /// tasks take.
-    fn call(self: &Arc<Self>, helpers: usize) {
-        if helpers == 0 || self.next.load(Ordering::Acquire) >= self.due.len() {
-            return;
-        }
-        let batch = Arc::clone(self);
-        // Where there is no thread, those that there are do it all.
-        let _ = spare::run(move || {
-            if batch.next.load(Ordering::Acquire) < batch.due.len() {
-                batch.call(helpers - 1);
-                batch.work();
-            }
-        });
-    }
-
-    fn work(&self) {
-        loop {
-            let at = self.next.fetch_add(1, Ordering::AcqRel);
-            let Some(task) = self.due.get(at) else { return };
-            let mut done = self.shared.work(*task);
-            let last = self.open.fetch_sub(1, Ordering::AcqRel) == 1;
-            // The last one is stored with the step, where it comes to its end.
-            if !last
-                && !self.shared.run.lazy()
-                && matches!(done, Done::Ended(..))
-                && let Err(error) = self.shared.keep(*task, &done)
-            {
-                done = Done::Over(error);
-            }
-            *lock(&self.results[at]) = Some(done);
-            let mut left = lock(&self.left);
-            *left -= 1;
-            if *left == 0 {
-                self.all.notify_all();
-            }
-        }
     }
 }

@@ -11,6 +11,7 @@
 //! `stale_write` and writes no more.
 
 mod app;
+mod batch;
 mod builder;
 mod check;
 mod compile;

@@ -143,7 +143,7 @@ pub struct Snapshot {
     pub reviews: Vec<Review>,
     /// How many steps led here.
     pub step: u64,
-    /// What wrote it: `input`, `loop`, `update`, `fork` or `cancel`.
+    /// What wrote it: `input`, `loop`, `update` or `cancel`; a fork has that of the checkpoint that it was made of.
     pub source: String,
     /// The run that it belongs to.
     pub run_id: String,

@@ -10,7 +10,7 @@ pub struct Problem {
     /// Where: the name of a node or channel, or an edge as `a -> b`.
     pub at: String,
     /// What kind of problem it is: `bad_schema`, `unknown_channel`, `bad_name`, `duplicate_node`, `unknown_node`, `bad_edge`,
-    /// `no_start`, `unreachable`, `no_end`, `write_conflict`, `no_writer` or `no_shared_channel`.
+    /// `no_start`, `unreachable`, `no_end`, `write_conflict`, `no_writer`, `no_shared_channel` or `bad_option`.
     pub code: String,
     /// What to do about it.
     pub message: String,

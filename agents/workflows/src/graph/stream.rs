@@ -9,6 +9,7 @@ use super::context::lock;
 use super::options::RunOptions;
 use super::outcome::{Event, Mode, Outcome};
 use super::run::Sink;
+use super::task::caught;
 
 /// The events of a run, as they happen; then, by [`Stream::outcome`], what came of it.
 ///
@@ -37,7 +38,7 @@ impl Stream {
         let (inside, told) = (stop.clone(), Arc::clone(&outcome));
         spare::run(move || {
             let sink_of_run = sink;
-            let result = run(inside, sink_of_run.clone());
+            let result = caught(|| run(inside, sink_of_run.clone()));
             *lock(&told) = Some(result);
             // The stream ends when the last sender goes.
             drop(sink_of_run);

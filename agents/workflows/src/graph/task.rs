@@ -84,8 +84,12 @@ impl Shared {
         });
     }
 
-    /// Does a task.
+    /// Does a task. Whatever panics in it (a route, the key of a cache), it has a result.
     pub(crate) fn work(&self, at: usize) -> Done {
+        caught(|| Ok(self.do_task(at))).unwrap_or_else(|error| self.failed(at, &error, 1))
+    }
+
+    fn do_task(&self, at: usize) -> Done {
         if let Err(error) = self.run.check() {
             return Done::Over(error);
         }
@@ -338,13 +342,18 @@ impl Shared {
 
 /// Runs a node; a panic is an error.
 fn guarded(body: &Arc<dyn Node>, state: &State, context: &Context) -> Result<Output> {
-    catch_unwind(AssertUnwindSafe(|| body.run(state, context))).unwrap_or_else(|panic| {
+    caught(|| body.run(state, context))
+}
+
+/// Calls what a host has given; a panic is an error.
+pub(crate) fn caught<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
         let said = panic
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_default();
-        Err(Error::new(Code::Callback, format!("the node panicked: {}", shorten(&said))))
+        Err(Error::new(Code::Callback, format!("a function of the graph panicked: {}", shorten(&said))))
     })
 }
 

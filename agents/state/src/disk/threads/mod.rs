@@ -362,7 +362,7 @@ mod tests {
     use crate::{Begun, ChannelValue, Entry, NewCheckpoint, NewRun, StateStore};
 
     #[test]
-    fn a_state_of_the_first_version_gets_checkpoints_and_keeps_what_it_has() {
+    fn a_state_from_before_checkpoints_gets_them_and_keeps_what_it_has() {
         let folder = tempfile::tempdir().unwrap();
         {
             let store = StateStore::open(folder.path()).unwrap();
@@ -371,13 +371,15 @@ mod tests {
             run.append(&[], Some("done")).unwrap();
             store.put(None, "s", "k", &json!("kept too")).unwrap();
         }
-        // As the first version wrote it.
+        // As the version before this one wrote it.
         let connection = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
+        let ours: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
         connection
-            .execute_batch(
+            .execute_batch(&format!(
                 "DROP TABLE threads; DROP TABLE spaces; DROP TABLE checkpoints; DROP TABLE channels;
-                 DROP TABLE writes; DROP TABLE works; DROP TABLE letters; DROP TABLE listed; PRAGMA user_version = 1;",
-            )
+                 DROP TABLE writes; PRAGMA user_version = {};",
+                ours - 1
+            ))
             .unwrap();
         drop(connection);
         let store = StateStore::open(folder.path()).unwrap();
