@@ -76,7 +76,7 @@ pub struct Agent {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<Skill>,
     /// What the agent is asked about, in the words of who asks: drugs, conditions, organs, kinds of devices, documents,
-    /// authorities, laws, procedures; at most 128, each a word or a short phrase. Each is embedded for matching.
+    /// authorities, laws, procedures; at most 512, each a word or a short phrase. Each is embedded for matching.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
     /// What the agent does not answer, and who does.
