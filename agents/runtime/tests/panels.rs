@@ -10,8 +10,10 @@ use panel::{
     answer, asked, ballot, decision, is_blind, member, model, options, prompt, runtime, speak_for, stubborn,
     with_sources,
 };
+use quorate_agents::{AgentRegistry, RegistryOptions};
+use quorate_core::embed::StaticModel;
 use quorate_models::Request;
-use quorate_runtime::{BallotForm, Member, PanelKind, PanelOptions, Role, Status};
+use quorate_runtime::{BallotForm, Member, PanelKind, PanelOptions, Role, Runtime, RuntimeOptions, Status};
 use serde_json::json;
 
 #[test]
@@ -333,4 +335,25 @@ fn where_all_agree_one_side_speaks_against_it() {
     // One member alone argues both.
     let alone = options(PanelKind::Debate, vec![stubborn("a", "yes")]);
     assert_eq!(runtime().panel("Is it?", alone).unwrap().status, Status::Done);
+}
+
+#[test]
+fn where_nobody_is_named_to_lead_one_who_can_facilitate_does() {
+    let registry = AgentRegistry::open(None, RegistryOptions::new(StaticModel::builtin().unwrap())).unwrap();
+    let model = Some(model("scripted:all", |request| answer(request, ballot("yes", 0.8, "it is so"))));
+    let runtime =
+        Runtime::new(RuntimeOptions { registry: Some(registry), model, ..RuntimeOptions::default() })
+            .unwrap();
+    let ask = |kind| {
+        let wanted = PanelOptions { options: panel::yes_no(), ..PanelOptions::of(kind) };
+        runtime.panel("Is a 510(k) needed for our ECG app?", wanted).unwrap()
+    };
+    let led = ask(PanelKind::Consensus);
+    let leaders: Vec<&str> =
+        led.members.iter().filter(|seat| seat.role == Role::Moderator).map(|seat| seat.id.as_str()).collect();
+    assert_eq!(leaders, ["medical-affairs"]);
+    assert!(led.ballots.iter().all(|ballot| ballot.member != "medical-affairs"));
+    assert_eq!(led.members.iter().filter(|seat| seat.role == Role::Expert).count(), 5);
+    // Independent ballots need nobody to lead.
+    assert!(ask(PanelKind::Parallel).members.iter().all(|seat| seat.role == Role::Expert));
 }
