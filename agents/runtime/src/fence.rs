@@ -13,7 +13,7 @@ pub(crate) fn source(number: usize, title: &str, text: &str) -> String {
 }
 
 /// What a tool gave, as it stands in a prompt.
-pub(crate) fn tool_result(name: &str, text: &str) -> String {
+pub fn tool_result(name: &str, text: &str) -> String {
     // The model may ask for a tool that there is not, by whatever name.
     let name = fenced(name).replace(['"', '\n', '\r'], " ");
     format!("<tool_result tool=\"{name}\">\n{}\n</tool_result>", fenced(text))

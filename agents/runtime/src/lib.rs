@@ -47,6 +47,8 @@ pub use extractive::{
     NOT_IN_SOURCES, Sentence, SentenceKind, Signals, Verdict, check, extract, grounded, sentences,
 };
 pub use fact::{Candidate, Decision, Handover, Status};
+#[doc(hidden)]
+pub use fence::tool_result as fenced_result;
 pub use machine::{Pending, Plan, PlanStep, Step};
 pub use memory::{Fact, Memory};
 pub use panels::{

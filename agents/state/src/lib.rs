@@ -23,6 +23,24 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A run that is [enqueued](StateStore::enqueue) is work: whoever has hands [claims](StateStore::claim) it when it is due,
+//! hears the [letters](StateStore::post) that anybody has posted to it, and writes its steps with [`Run::advance`], which
+//! writes nothing while there are letters that were not read.
+//!
+//! ```
+//! use quorate_state::{Advance, Entry, NewRun, StateStore, Wake, Work};
+//! # fn main() -> quorate_core::Result<()> {
+//! let store = StateStore::memory();
+//! let new = NewRun { id: Some("order-1"), kind: "order", title: "An order", ..NewRun::default() };
+//! store.enqueue(&new, &[Entry::new(1, "placed", 1)], "pending", &Work { queue: "orders", ..Work::default() })?;
+//! let run = store.claim(None, "order", None, 0.0, 1)?.remove(0);
+//! store.post(None, "order-1", "cancel", &"changed my mind".into(), Some("once"))?;
+//! let ship = [Entry::new(2, "shipped", 1)];
+//! assert!(!run.advance(&Advance { entries: &ship, wake: Wake::Never, ..Advance::default() })?, "it was cancelled before");
+//! assert_eq!(run.letters(0)?[0].kind, "cancel");
+//! # Ok(()) }
+//! ```
+//!
 //! On the disk, a folder: `state.db` (SQLite), `payloads/` (what is too large for it, named by content) and `holders/` (a
 //! lock file of each open store, by which others see at once that its process has ended). While a process has a store open,
 //! nothing else in it may open `state.db`, not even to copy it: closing the file would let go of SQLite's locks. A backup is

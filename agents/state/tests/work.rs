@@ -175,3 +175,35 @@ fn what_was_enqueued_and_posted_outlives_the_process() {
     let run = store.claim(None, "work", None, 1.0, 1).unwrap().remove(0);
     assert_eq!(run.letters(0).unwrap()[0].data, "kept");
 }
+
+#[test]
+fn no_file_has_a_byte_of_a_letter_once_its_run_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = StateStore::open(folder.path()).unwrap();
+    enqueue(&store, "secret-run", &due(0, 0.0));
+    let words = ["a-secret-word".to_owned(), format!("{}-secret-word", "long".repeat(40_000))];
+    for word in &words {
+        store.post(None, "secret-run", "word", &json!(word), Some("secret-name")).unwrap();
+        store.post(None, "secret-run", "word", &json!(word), None).unwrap();
+    }
+    let found = |folder: &std::path::Path| -> Vec<String> {
+        let mut open = vec![folder.to_owned()];
+        let mut found = Vec::new();
+        while let Some(next) = open.pop() {
+            for path in std::fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    open.push(path);
+                } else if let Ok(bytes) = std::fs::read(&path)
+                    && bytes.windows(6).any(|window| window == b"secret")
+                {
+                    found.push(path.display().to_string());
+                }
+            }
+        }
+        found
+    };
+    assert!(found(folder.path()).len() >= 2, "in the database, and in a payload");
+    store.delete(None, "secret-run").unwrap();
+    assert_eq!(found(folder.path()), Vec::<String>::new());
+    assert!(store.claim(None, "work", None, 1e12, 9).unwrap().is_empty());
+}

@@ -4,6 +4,7 @@
 
 mod crashes;
 mod definitions;
+mod experts;
 mod people;
 mod runs;
 mod shipped;

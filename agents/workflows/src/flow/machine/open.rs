@@ -42,8 +42,8 @@ impl Machine {
             Work::Agent { .. } | Work::Panel { .. } | Work::Tool { .. } | Work::Own { .. } => {
                 let names = self.names(Some(step));
                 let args = match &planned.work {
-                    Work::Agent { prompt, .. } => json!({"prompt": prompt.text(&names)?}),
-                    Work::Panel { question, .. } => json!({"question": question.text(&names)?}),
+                    Work::Agent { prompt, .. } => json!({"prompt": prompt.prompt(&names)?}),
+                    Work::Panel { question, .. } => json!({"question": question.prompt(&names)?}),
                     Work::Tool { args, .. } => args.render(&names)?,
                     Work::Own { with, .. } => with.render(&names)?,
                     _ => Value::Null,
