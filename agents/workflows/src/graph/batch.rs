@@ -8,6 +8,9 @@ use quorate_core::spare;
 use super::context::lock;
 use super::task::{Done, Shared};
 
+/// How often a thread that has nothing to do looks whether the others have ended, before it sleeps: some microseconds.
+const SPINS: usize = 200;
+
 /// Does the tasks of a step of which nothing is known, several at once. This thread works too.
 pub(crate) fn perform(shared: &Arc<Shared>, done: &mut [Option<Done>]) {
     let due: Vec<usize> =
@@ -26,17 +29,15 @@ pub(crate) fn perform(shared: &Arc<Shared>, done: &mut [Option<Done>]) {
         results: due.iter().map(|_| Mutex::new(None)).collect(),
         next: AtomicUsize::new(0),
         open: AtomicUsize::new(due.len()),
-        left: Mutex::new(due.len()),
+        left: AtomicUsize::new(due.len()),
+        gate: Mutex::new(()),
         all: Condvar::new(),
         due,
     });
     let helpers = shared.run.options.parallel.min(batch.due.len()) - 1;
     batch.call(helpers);
     batch.work();
-    let mut left = lock(&batch.left);
-    while *left > 0 {
-        left = batch.all.wait(left).unwrap_or_else(PoisonError::into_inner);
-    }
+    batch.wait();
     for (at, result) in batch.due.iter().zip(&batch.results) {
         done[*at] = lock(result).take();
     }
@@ -52,7 +53,8 @@ struct Batch {
     /// Tasks that have not ended.
     open: AtomicUsize,
     /// Tasks without a result.
-    left: Mutex<usize>,
+    left: AtomicUsize,
+    gate: Mutex<()>,
     all: Condvar,
 }
 
@@ -73,6 +75,21 @@ impl Batch {
         });
     }
 
+    /// Waits until every task has a result.
+    fn wait(&self) {
+        // What another thread is at is often over in a moment.
+        for _ in 0..SPINS {
+            if self.left.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        let mut gate = lock(&self.gate);
+        while self.left.load(Ordering::Acquire) > 0 {
+            gate = self.all.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     fn work(&self) {
         loop {
             let at = self.next.fetch_add(1, Ordering::AcqRel);
@@ -88,9 +105,9 @@ impl Batch {
                 done = Done::Over(error);
             }
             *lock(&self.results[at]) = Some(done);
-            let mut left = lock(&self.left);
-            *left -= 1;
-            if *left == 0 {
+            if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                // Whoever waits has looked before, or looks after this.
+                drop(lock(&self.gate));
                 self.all.notify_all();
             }
         }
