@@ -18,6 +18,9 @@ for test in kill::nothing_acknowledged_is_lost kill_files:: model:: power_cut:: 
 done
 # Failures of the disk, which hold for the whole process.
 cargo test $flags --workspace --features quorate-rag/failpoints --test engine failpoints:: -- --test-threads 1
+# Workflows: killed after each entry of their journals, and in random worlds.
+cargo test $flags --workspace --test flow crashes:: -- --nocapture
+cargo test $flags --workspace --lib promises_hold_in_any_world -- --nocapture
 # Laws on inputs that are new each time.
 for _ in $(seq "${QUORATE_TORTURE_LAWS:-50}"); do
     cargo test $flags --workspace --test laws --quiet

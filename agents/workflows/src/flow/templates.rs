@@ -96,6 +96,83 @@ pub fn templates() -> Vec<Template> {
 mod tests {
     use super::*;
 
+    /// Files that are damaged at random give problems, and neither panics nor work without end.
+    #[test]
+    fn fuzz_definitions() {
+        let inputs = std::env::var("QUORATE_TORTURE_INPUTS").ok().and_then(|n| n.parse::<u64>().ok());
+        let words = [
+            "steps:",
+            "{",
+            "}",
+            "[",
+            "]",
+            "${",
+            "'",
+            "\"",
+            "null",
+            "goto: ",
+            "max: ",
+            "needs: [",
+            "&a ",
+            "*a",
+            "\t",
+            "- ",
+            ": ",
+            "#",
+            "$ref: '#/steps'",
+            "parallel: ",
+            "join: any",
+            "true",
+            "-1",
+            "1e999",
+            "P10D",
+            "((((",
+            "steps.a.output",
+            "<<: *a",
+            "\u{feff}",
+            "\0",
+            "é",
+            "extends: [fragment:healthcare]",
+            "when: 'true'",
+            "id: id",
+            "conditional: [",
+            "offline: ",
+        ];
+        let mut state = 42u64;
+        let mut draw = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % n.max(1)
+        };
+        for _ in 0..inputs.unwrap_or(400) {
+            let (name, text) = FILES[draw(FILES.len())];
+            let mut text = text.to_owned();
+            for _ in 0..1 + draw(6) {
+                let at = text.floor_char_boundary(draw(text.len()));
+                let end = text.ceil_char_boundary((at + draw(30)).min(text.len()));
+                match draw(3) {
+                    0 => text.insert_str(at, words[draw(words.len())]),
+                    1 => text.replace_range(at..end, words[draw(words.len())]),
+                    _ => text.replace_range(at..end, ""),
+                }
+            }
+            let mut files: BTreeMap<String, String> = FILES
+                .iter()
+                .filter(|(known, _)| known.starts_with("fragments/"))
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect();
+            files.insert(name.to_owned(), text.clone());
+            let loaded = load(Files::Pack(files), None, &[]).unwrap();
+            // What is not told to be wrong can be run.
+            for (definition, _) in &loaded.definitions {
+                let again = Definition::from_json(definition.rendered());
+                assert!(again.is_ok_and(|again| again.hash() == definition.hash()), "{text}");
+            }
+            assert!(
+                loaded.problems.iter().all(|problem| !problem.message.is_empty() && !problem.path.is_empty())
+            );
+        }
+    }
+
     #[test]
     fn nothing_is_wrong_with_what_comes_along() {
         assert_eq!(shipped().problems, []);

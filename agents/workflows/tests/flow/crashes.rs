@@ -466,3 +466,24 @@ fn a_forked_child_is_told_to_make_an_engine_of_its_own() {
     is(&run, Status::Failed);
     engine.close().unwrap();
 }
+
+#[test]
+fn a_signal_that_comes_as_a_run_lies_down_is_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path(), 4);
+    engine
+        .add(
+            &flow("steps: {a: {integration: {tool: t.do}}, w: {needs: [a], wait: {signal: s}}}\n")
+                .replace("test.flow", "test.race"),
+        )
+        .unwrap();
+    for round in 0..60 {
+        let run = engine.start("test.race", json!({}), StartOptions::default()).unwrap();
+        // Somewhere between its first step and its rest.
+        std::thread::sleep(Duration::from_micros(400 * round));
+        run.signal("s", json!(round), None).unwrap();
+        let status = run.wait(Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(status, Status::Completed, "round {round}: {:?}", run.steps());
+    }
+    engine.close().unwrap();
+}
