@@ -7,7 +7,8 @@ use quorate_models::Usage;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::options::{Aggregate, BallotForm, PanelKind, Role, Weighting};
+use super::member::Role;
+use super::options::{Aggregate, BallotForm, PanelKind, Weighting};
 use super::stance::{Reason, Stance};
 use crate::evidence::Citation;
 use crate::fact::Status;

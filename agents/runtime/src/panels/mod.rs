@@ -11,6 +11,7 @@ mod event;
 mod fact;
 mod grouping;
 mod machine;
+mod member;
 mod offline;
 mod open;
 mod options;
@@ -32,11 +33,11 @@ pub use answer::{
     OrderTest, PanelAnswer, PanelBallot, PanelMember, PanelRound, PanelSession, Rate, Spread,
 };
 pub(crate) use machine::Machine;
+pub use member::{Member, Role};
 pub use open::PanelResume;
 pub(crate) use open::{KIND, events, finished, replayed};
 pub use options::{
-    Aggregate, BallotForm, MAX_MEMBERS, MAX_OPTIONS, Member, PanelKind, PanelOptions, Role, SeedQuestion,
-    Weighting,
+    Aggregate, BallotForm, MAX_MEMBERS, MAX_OPTIONS, PanelKind, PanelOptions, SeedQuestion, Weighting,
 };
 pub use page::{panel_page, panel_part};
 pub use rows::{PanelRow, panel_rows};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::PanelAnswer;
-use super::options::Role;
+use super::member::Role;
 use super::view;
 
 /// A row for a data frame: one ballot, or one that is missing.

@@ -4,7 +4,8 @@ use quorate_agents::Agent;
 use quorate_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::options::{Role, Weighting};
+use super::member::Role;
+use super::options::Weighting;
 
 /// A member's weight is at most so many times the mean of the other voters'.
 pub(crate) const CAP: f64 = 3.0;

@@ -10,7 +10,7 @@ use quorate_core::Result;
 
 use super::fact::PanelSpec;
 use super::machine::{Machine, Next, order_of};
-use super::options::Role;
+use super::member::Role;
 use super::prompt::{self, Statement};
 use super::protocol::{other, speaking_chair};
 use super::stage::{Given, Stage, What, Who};

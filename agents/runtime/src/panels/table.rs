@@ -6,7 +6,8 @@ use quorate_agents::{Agent, MAX_MATCHES, MatchOptions, Tuning};
 use quorate_core::{Code, Error, Result};
 use quorate_models::Model;
 
-use super::options::{Member, PanelKind, PanelOptions, Role};
+use super::member::{Member, Role};
+use super::options::{PanelKind, PanelOptions};
 use super::seat::{Seat, key};
 use crate::extractive::EXTRACTIVE;
 use crate::prompt;

@@ -6,7 +6,7 @@ use quorate_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::options::Role;
+use super::member::Role;
 
 /// Errors: `invalid_argument` for what is no answer of a panel.
 pub(super) fn read(answer: &Value) -> Result<Answer> {
