@@ -5,7 +5,7 @@ use quorate_models::Model;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::member::Member;
+use super::member::{Member, Role};
 use crate::budget::Budget;
 
 /// Most members of a panel, as many as `select_panel` gives.
