@@ -543,6 +543,33 @@ test('a worker hears where the main thread does not, and the main thread again o
   assert.deepEqual(own.slice(2), ['chat', 'invoke_agent']);
 });
 
+test('a worker that is busy keeps no span from the main thread', async () => {
+  telemetry.uninstrument();
+  const program = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    const { telemetry } = require(${dist});
+    telemetry.listen(() => {});
+    parentPort.postMessage('hears');
+    setImmediate(() => Atomics.wait(workerData, 0, 0, 20_000));
+  `;
+  const busy = new Int32Array(new SharedArrayBuffer(4));
+  const worker = new Worker(program, { eval: true, workerData: busy });
+  await new Promise((resolve) => worker.once('message', resolve));
+  await pause(50);
+  try {
+    // The worker is told, and does not take it.
+    await runtime(['5 mg']).ask('Which dose?');
+    const own = [];
+    telemetry.listen((span) => own.push(span.name));
+    await runtime(['5 mg']).ask('Which dose?');
+    assert.deepEqual(own.slice(-2), ['chat', 'invoke_agent']);
+  } finally {
+    Atomics.store(busy, 0, 1);
+    Atomics.notify(busy, 0);
+    await worker.terminate();
+  }
+});
+
 test('what cannot be instrumented is refused', () => {
   const refused = (message) => fails(InvalidInput, 'invalid_argument', message);
   assert.throws(() => telemetry.instrument({ tracer: provider }), refused(/tracer/));
