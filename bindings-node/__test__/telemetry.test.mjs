@@ -408,6 +408,55 @@ test('what is under way when another tracer takes over is told it from then on',
   const [run] = called('invoke_agent');
   assert.equal(run.parentSpanContext.spanId, called('host')[0].spanContext().spanId);
   assert.ok(ns(called('chat')[0].startTime) >= ns(run.startTime));
+  // What the new tracer hears of lies in what was open.
+  const inner = tree().filter((line) => !line.includes('host')).map((line) => line.trim());
+  assert.deepEqual(inner, ['? > chat list', 'invoke_agent > chat list', 'invoke_agent > execute_tool lookup']);
+});
+
+test('a tracer that follows another has spans within those that are open', async () => {
+  const others = new InMemorySpanExporter();
+  const other = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(others)] });
+  const late = lookup(() => {
+    telemetry.instrument({ tracerProvider: other });
+    return 'SECRET';
+  });
+  await within(() => runtime([CALL, 'A catheter.'], [late]).ask('What?'));
+  assert.deepEqual(tree().map((line) => line.trim()), ['> host', 'host > invoke_agent', 'invoke_agent > chat list', 'invoke_agent > execute_tool lookup']);
+  const [chat, ...more] = others.getFinishedSpans();
+  assert.deepEqual([chat.name, more.length], ['chat list', 0]);
+  assert.equal(chat.parentSpanContext.spanId, called('invoke_agent')[0].spanContext().spanId);
+});
+
+test('a meter that fails takes no span, a tracer that fails no metric, and an API in parts no answer', async () => {
+  const told = [];
+  onLog((event) => told.push(event.message));
+  const metered = (record) => ({ getMeter: () => ({ createHistogram: (name) => ({ record: (value) => record(name, value) }) }) });
+  const broken = () => {
+    throw new Error('there is no room');
+  };
+  telemetry.instrument({ tracerProvider: provider, meterProvider: metered(broken) });
+  await runtime([CALL, 'A catheter.']).ask('What?');
+  assert.deepEqual(tree().map((line) => line.trim()), ['> invoke_agent', 'invoke_agent > chat list', 'invoke_agent > chat list', 'invoke_agent > execute_tool lookup']);
+  assert.deepEqual([...new Set(told)], ['the tracer or the meter has failed']);
+  const found = [];
+  telemetry.instrument({ tracerProvider: { getTracer: () => ({ startSpan: broken }) }, meterProvider: metered((name) => found.push(name)) });
+  await runtime([CALL, 'A catheter.']).ask('What?');
+  assert.deepEqual(found.filter((name) => name.endsWith('.duration')).length, 4);
+  const parts = { trace: { getTracer: () => ({ startSpan: broken }) } };
+  telemetry.instrument({ api: parts, meterProvider: metered(() => {}) });
+  assert.equal((await runtime([CALL, '5 mg.']).ask('Which dose?')).text, '5 mg.');
+  assert.ok(told.includes("the caller's span could not be read"));
+});
+
+test('what a listener that is asynchronous fails with ends no process', async () => {
+  const told = [];
+  onLog((event) => told.push([event.message, event.fields.error]));
+  telemetry.listen(async () => {
+    throw new Error('no room');
+  });
+  await runtime(['5 mg']).ask('Which dose?');
+  await settled(() => told.length === 2, 'what is told');
+  assert.deepEqual(told[0], ['a listener of spans has failed', 'Error: no room']);
 });
 
 const dist = JSON.stringify(new URL('../dist/index.js', import.meta.url).pathname);
@@ -492,6 +541,33 @@ test('a worker hears where the main thread does not, and the main thread again o
   telemetry.listen((span) => own.push(span.name));
   await runtime(['5 mg']).ask('Which dose?');
   assert.deepEqual(own.slice(2), ['chat', 'invoke_agent']);
+});
+
+test('a worker that is busy keeps no span from the main thread', async () => {
+  telemetry.uninstrument();
+  const program = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    const { telemetry } = require(${dist});
+    telemetry.listen(() => {});
+    parentPort.postMessage('hears');
+    setImmediate(() => Atomics.wait(workerData, 0, 0, 20_000));
+  `;
+  const busy = new Int32Array(new SharedArrayBuffer(4));
+  const worker = new Worker(program, { eval: true, workerData: busy });
+  await new Promise((resolve) => worker.once('message', resolve));
+  await pause(50);
+  try {
+    // The worker is told, and does not take it.
+    await runtime(['5 mg']).ask('Which dose?');
+    const own = [];
+    telemetry.listen((span) => own.push(span.name));
+    await runtime(['5 mg']).ask('Which dose?');
+    assert.deepEqual(own.slice(-2), ['chat', 'invoke_agent']);
+  } finally {
+    Atomics.store(busy, 0, 1);
+    Atomics.notify(busy, 0);
+    await worker.terminate();
+  }
 });
 
 test('what cannot be instrumented is refused', () => {

@@ -4,7 +4,7 @@
 //! asked, else the one that asked last. What is heard of a call is told before its Promise is settled, because both take the same
 //! way; and a function of the host that is called within a span may take what waits first.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use napi::{Env, Unknown};
@@ -28,15 +28,16 @@ struct Hearer {
 
 static HEARERS: Mutex<Vec<Hearer>> = Mutex::new(Vec::new());
 
-/// Whether a message is under way that takes what waits.
-static TOLD: AtomicBool = AtomicBool::new(false);
+/// Who is about to take what waits, since a message is under way; 0: nobody.
+static TOLD: AtomicU32 = AtomicU32::new(0);
 
-/// Says that the message is not under way any more, also when nobody has received it.
-struct Told;
+/// Says that the message to this one is not under way any more, also when nobody has received it.
+struct Told(u32);
 
 impl Drop for Told {
     fn drop(&mut self) {
-        TOLD.store(false, Ordering::Release);
+        // Another one may hear by now, and have a message of its own under way.
+        let _ = TOLD.compare_exchange(self.0, 0, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -102,14 +103,17 @@ pub fn tell() {
     }
     let hearers = hearers();
     let Some(one) = chosen(&hearers) else {
-        // Whoever had asked is gone.
+        // Whoever had asked is gone, and could not say so.
+        telemetry::listen(false);
         spans::take();
         return;
     };
-    if TOLD.swap(true, Ordering::AcqRel) {
+    let id = one.id;
+    // That an earlier one is still to take it, and perhaps never does, is no reason to wait.
+    if TOLD.swap(id, Ordering::AcqRel) == id {
         return;
     }
-    let (id, told) = (one.id, Told);
+    let told = Told(id);
     one.tell.tell(move || {
         // What comes from now on is for the next message.
         drop(told);

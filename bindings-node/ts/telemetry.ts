@@ -72,6 +72,10 @@ let hears: number | null = null;
 
 /** As many spans as may be open at once; of more the oldest are forgotten. */
 const MOST_OPEN = 100_000;
+/** How spans that are open began: a tracer that takes over makes those in which others lie. */
+const beginnings = new Map<number, Mark>();
+/** Whether a tracer is being told: what it does itself comes after that. */
+let telling = false;
 
 /**
  * Makes spans and metrics of runs those of OpenTelemetry. A run's span lies in the one that is active where it is asked for; functions of
@@ -85,6 +89,7 @@ const MOST_OPEN = 100_000;
  *
  * Metrics: `gen_ai.client.operation.duration` (seconds) and `gen_ai.client.token.usage` (tokens) of requests to models,
  * `quorate.run.duration` (seconds) of runs by status, `quorate.tool.duration` (seconds) of calls of tools.
+ * Called again, it is for what begins from then on; spans that are open end where they began.
  * Codes: `unsupported` without that package, `invalid_argument`.
  */
 export function instrument(options?: InstrumentOptions | null): void {
@@ -94,8 +99,10 @@ export function instrument(options?: InstrumentOptions | null): void {
   if (meterProvider && !able(meterProvider, 'getMeter')) throw invalid(`meterProvider is ${shown(meterProvider)} without a method getMeter`);
   if (api && !able((api as { trace?: unknown }).trace, 'getTracer')) throw invalid(`api is ${shown(api)}, and not the module @opentelemetry/api`);
   const module = (api ?? found()) as typeof Otel;
+  // Those that have ended are another tracer's.
+  drain();
   try {
-    bridge = new Bridge(module, tracerProvider, meterProvider);
+    bridge = new Bridge(module, tracerProvider, meterProvider, bridge);
   } catch (error) {
     throw invalid(`the providers cannot be used: ${reason(error)}`, { cause: error });
   }
@@ -105,19 +112,19 @@ export function instrument(options?: InstrumentOptions | null): void {
 
 /** Ends what {@link instrument} began; spans that are open then are not ended. */
 export function uninstrument(): void {
-  take(waiting());
+  drain();
   bridge = null;
   traceBy(null);
   settle();
 }
 
 /**
- * Has a function called with each span once it has ended, before the Promise of the call that it belongs to is settled. What it throws is
- * told to {@link onLog}. `null`: no more. One thread of the process hears, as for {@link instrument}. Code: `invalid_argument`.
+ * Has a function called with each span once it has ended, before the Promise of the call that it belongs to is settled. What it throws, or
+ * fails with where it is asynchronous, is told to {@link onLog}. `null`: no more. One thread of the process hears, as for {@link instrument}. Code: `invalid_argument`.
  */
 export function listen(given: ((span: Span) => void) | null): void {
   if (given !== null && typeof given !== 'function') throw invalid(`listen takes a function or null, not ${shown(given)}`);
-  take(waiting());
+  drain();
   listener = given;
   settle();
 }
@@ -127,13 +134,23 @@ function settle(): void {
   const wanted = listener !== null || bridge !== null;
   if (wanted && hears === null) {
     hears = now(() => native.hearSpans(take, isMainThread));
-    // What comes after the last Promise is told to who sends it at once.
-    process.on('exit', drain);
+    process.on('exit', last);
   } else if (!wanted && hears !== null) {
-    now(() => native.leaveSpans(hears as number));
-    hears = null;
-    process.off('exit', drain);
+    leave(hears);
+    process.off('exit', last);
   }
+}
+
+function leave(number: number): void {
+  now(() => native.leaveSpans(number));
+  hears = null;
+  beginnings.clear();
+}
+
+/** What comes after the last Promise is told to who sends it at once; a worker that has ended leaves no work to the others. */
+function last(): void {
+  drain();
+  if (hears !== null && !isMainThread) leave(hears);
 }
 
 /** What waits to be told. */
@@ -142,32 +159,52 @@ function waiting(): string {
 }
 
 function drain(): void {
-  take(waiting());
+  if (!telling) take(waiting());
 }
 
 /** Takes beginnings and ends of spans in their order. */
 function take(told: string): void {
   const ended: Span[] = [];
   for (const mark of JSON.parse(told) as (Mark | End)[]) {
+    const ends = 'measures' in mark;
+    if (!ends) remember(beginnings, mark.span, mark);
+    telling = true;
     try {
-      if ('measures' in mark) bridge?.end(mark);
-      else bridge?.begin(mark, mark.time);
+      if (ends) bridge?.end(mark);
+      else bridge?.begin(mark);
     } catch (error) {
       complain('the tracer or the meter has failed', error);
+    } finally {
+      telling = false;
     }
-    if ('measures' in mark) {
+    if (ends) {
+      beginnings.delete(mark.span);
       const { name, span: id, parent, begun, seconds, attributes } = mark;
       ended.push({ name, id, parent, begun: begun[0] + begun[1] / 1e9, seconds, attributes });
     }
   }
   for (const span of ended) {
     try {
-      listener?.(span);
+      const given: unknown = listener?.(span);
+      if (given instanceof Promise) given.catch(unheard);
     } catch (error) {
-      // Whoever watches must not take the answer from who has asked.
-      complain('a listener of spans has failed', error);
+      unheard(error);
     }
   }
+}
+
+/** Whoever watches must not take the answer from who has asked, nor end the process. */
+function unheard(error: unknown): void {
+  complain('a listener of spans has failed', error);
+}
+
+/** Keeps what belongs to an open span. */
+function remember<T>(open: Map<number, T>, span: number, what: T): void {
+  for (const oldest of open.keys()) {
+    if (open.size < MOST_OPEN) break;
+    open.delete(oldest);
+  }
+  open.set(span, what);
 }
 
 function complain(message: string, error: unknown): void {
@@ -204,10 +241,12 @@ class Bridge implements Tracing {
   readonly #tracer: Otel.Tracer;
   readonly #meters: Otel.MeterProvider | null | undefined;
   #metrics: { of: Otel.MeterProvider; histograms: Map<string, Otel.Histogram> } | undefined;
-  readonly #open = new Map<number, Otel.Span>();
+  readonly #open: Map<number, Otel.Span>;
 
-  constructor(api: typeof Otel, tracers: InstrumentOptions['tracerProvider'], meters: InstrumentOptions['meterProvider']) {
+  /** `before`: whose spans that are open go on, each with the tracer that made it. */
+  constructor(api: typeof Otel, tracers: InstrumentOptions['tracerProvider'], meters: InstrumentOptions['meterProvider'], before: Bridge | null) {
     this.#api = api;
+    this.#open = before ? before.#open : new Map<number, Otel.Span>();
     this.#about = JSON.parse(now(() => native.spanMetrics())) as About;
     const { schemaUrl } = this.#about;
     this.#tracer = ((tracers ?? api.trace) as Otel.TracerProvider).getTracer('quorate', native.version(), { schemaUrl });
@@ -217,41 +256,68 @@ class Bridge implements Tracing {
   }
 
   parent(): string | undefined {
-    const { trace, context, isSpanContextValid } = this.#api;
-    const span = trace.getSpanContext(context.active());
-    if (span === undefined || !isSpanContextValid(span)) return undefined;
-    return `00-${span.traceId}-${span.spanId}-${(span.traceFlags & 0xff).toString(16).padStart(2, '0')}`;
+    try {
+      const { trace, context, isSpanContextValid } = this.#api;
+      const span = trace.getSpanContext(context.active());
+      if (span === undefined || !isSpanContextValid(span)) return undefined;
+      return `00-${span.traceId}-${span.spanId}-${(span.traceFlags & 0xff).toString(16).padStart(2, '0')}`;
+    } catch (error) {
+      complain("the caller's span could not be read", error);
+      return undefined;
+    }
   }
 
   within<T>(number: number, work: () => T): T {
     // It has begun before its function is called, and perhaps nobody was told yet.
     drain();
-    const span = this.#open.get(number);
-    const { context, trace } = this.#api;
-    return span === undefined ? work() : context.with(trace.setSpan(context.active(), span), work);
+    const inner = this.#inside(number);
+    return inner === undefined ? work() : this.#api.context.with(inner, work);
   }
 
-  begin(mark: Mark, startTime: Moment): Otel.Span {
+  /** The context of what is done in a span. */
+  #inside(number: number): Otel.Context | undefined {
+    try {
+      const span = this.#spanBy(number);
+      const { context, trace } = this.#api;
+      return span && trace.setSpan(context.active(), span);
+    } catch (error) {
+      complain('the span of a call could not be set', error);
+      return undefined;
+    }
+  }
+
+  /** An open span; made now where it began before there was this bridge. */
+  #spanBy(number: number): Otel.Span | undefined {
+    const mark = this.#open.has(number) ? undefined : beginnings.get(number);
+    return mark ? this.begin(mark) : this.#open.get(number);
+  }
+
+  begin(mark: Mark): Otel.Span {
     const { trace, ROOT_CONTEXT, SpanKind } = this.#api;
-    const parent = mark.parent === null ? undefined : this.#open.get(mark.parent);
+    const startTime = mark.begun;
+    const parent = mark.parent === null ? undefined : this.#spanBy(mark.parent);
     const asked = spanOf(mark.traceparent);
     // Never the one that is active now, which may be another caller's.
     const context = parent ? trace.setSpan(ROOT_CONTEXT, parent) : asked ? trace.setSpanContext(ROOT_CONTEXT, asked) : ROOT_CONTEXT;
     const kind = mark.kind === 'client' ? SpanKind.CLIENT : SpanKind.INTERNAL;
     const span = this.#tracer.startSpan(mark.title, { kind, attributes: mark.attributes, startTime }, context);
-    for (const oldest of this.#open.keys()) {
-      if (this.#open.size < MOST_OPEN) break;
-      this.#open.delete(oldest);
-    }
-    this.#open.set(mark.span, span);
+    remember(this.#open, mark.span, span);
     return span;
   }
 
   end(mark: End): void {
-    const histograms = this.#histograms();
-    for (const [metric, value, about] of mark.measures) histograms.get(metric)?.record(value, about);
+    try {
+      this.#endSpan(mark);
+    } finally {
+      // A tracer that fails takes no metric, and a meter that fails no span.
+      const histograms = this.#histograms();
+      for (const [metric, value, about] of mark.measures) histograms.get(metric)?.record(value, about);
+    }
+  }
+
+  #endSpan(mark: End): void {
     // It may have begun before there was this bridge.
-    const span = this.#open.get(mark.span) ?? this.begin(mark, mark.begun);
+    const span = this.#open.get(mark.span) ?? this.begin(mark);
     this.#open.delete(mark.span);
     span.updateName(mark.title);
     span.setAttributes(mark.attributes);

@@ -42,13 +42,14 @@ export interface InstrumentOptions {
  *
  * Metrics: `gen_ai.client.operation.duration` (seconds) and `gen_ai.client.token.usage` (tokens) of requests to models,
  * `quorate.run.duration` (seconds) of runs by status, `quorate.tool.duration` (seconds) of calls of tools.
+ * Called again, it is for what begins from then on; spans that are open end where they began.
  * Codes: `unsupported` without that package, `invalid_argument`.
  */
 export declare function instrument(options?: InstrumentOptions | null): void;
 /** Ends what {@link instrument} began; spans that are open then are not ended. */
 export declare function uninstrument(): void;
 /**
- * Has a function called with each span once it has ended, before the Promise of the call that it belongs to is settled. What it throws is
- * told to {@link onLog}. `null`: no more. One thread of the process hears, as for {@link instrument}. Code: `invalid_argument`.
+ * Has a function called with each span once it has ended, before the Promise of the call that it belongs to is settled. What it throws, or
+ * fails with where it is asynchronous, is told to {@link onLog}. `null`: no more. One thread of the process hears, as for {@link instrument}. Code: `invalid_argument`.
  */
 export declare function listen(given: ((span: Span) => void) | null): void;

@@ -521,6 +521,99 @@ def test_a_tracer_that_fails_takes_no_answer(caplog):
         telemetry.uninstrument()
 
 
+class Meters:
+    """A meter that tells a function, which may fail."""
+
+    def __init__(self, record):
+        self._record = record
+
+    def get_meter(self, *args, **kwargs):
+        return self
+
+    def create_histogram(self, name, *args, **kwargs):
+        outer = self
+
+        class Histogram:
+            def record(self, value, about):
+                outer._record(name)
+
+        return Histogram()
+
+
+def test_a_meter_that_fails_takes_no_span_and_a_tracer_that_fails_no_metric(otel, caplog):
+    provider, exporter, _ = otel
+
+    def fails(name):
+        raise RuntimeError("there is no room for metrics")
+
+    telemetry.instrument(tracer_provider=provider, meter_provider=Meters(fails))
+    runtime(CALL, "A catheter.").ask("What?")
+    assert tree(exporter.get_finished_spans()) == [("", "invoke_agent"), *WITHIN[1:]]
+    assert "the tracer or the meter has failed" in caplog.text
+    names = []
+    telemetry.instrument(tracer_provider=Breaks(), meter_provider=Meters(names.append))
+    runtime(CALL, "A catheter.").ask("What?")
+    assert sum(name.endswith(".duration") for name in names) == 4
+
+
+def test_a_tracer_that_follows_another_has_spans_within_those_that_are_open(otel):
+    provider, exporter, _ = otel
+    others = InMemorySpanExporter()
+    other = TracerProvider()
+    other.add_span_processor(SimpleSpanProcessor(others))
+
+    @quorate.tool(name="lookup")
+    def late(code: str) -> str:
+        """What a code means."""
+        # It takes what waits, also during a call.
+        telemetry.instrument(tracer_provider=other)
+        return "SECRET"
+
+    with provider.get_tracer("host").start_as_current_span("host"):
+        runtime(CALL, "A catheter.", tools=[late]).ask("What?")
+    assert tree(exporter.get_finished_spans()) == sorted([("", "host"), *WITHIN[:2], WITHIN[3]])
+    (chat,) = others.get_finished_spans()
+    run = next(span for span in exporter.get_finished_spans() if span.name == "invoke_agent")
+    assert (chat.name, chat.parent.span_id) == ("chat list", run.context.span_id)
+
+
+def test_what_is_open_when_another_tracer_takes_over_is_the_parent_of_what_it_hears(otel):
+    provider, exporter, _ = otel
+
+    @quorate.tool(name="lookup")
+    def late(code: str) -> str:
+        """What a code means."""
+        telemetry.uninstrument()
+        telemetry.instrument(tracer_provider=provider)
+        return "SECRET"
+
+    telemetry.listen(lambda span: None)
+    try:
+        with provider.get_tracer("host").start_as_current_span("host"):
+            runtime(CALL, "A catheter.", tools=[late]).ask("What?")
+    finally:
+        telemetry.listen(None)
+    # The first request ended with the tracer before.
+    assert tree(exporter.get_finished_spans()) == sorted([("", "host"), WITHIN[0], ("?", "chat list"), *WITHIN[2:]])
+
+
+def test_what_waits_is_told_before_nobody_listens():
+    heard = []
+    telemetry.listen(heard.append)
+
+    @quorate.tool(name="lookup")
+    def stops(code: str) -> str:
+        """What a code means."""
+        telemetry.listen(None)
+        return "SECRET"
+
+    try:
+        runtime(CALL, "A catheter.", tools=[stops]).ask("What?")
+    finally:
+        telemetry.listen(None)
+    assert [span.name for span in heard] == ["chat"]
+
+
 def test_a_tracer_that_asks_itself_does_not_wait_for_itself():
     from opentelemetry.sdk.trace import SpanProcessor
 

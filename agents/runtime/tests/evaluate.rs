@@ -633,3 +633,25 @@ fn golden_tasks_are_eight_for_each_agent() {
     }
     assert_eq!(golden.len(), 9);
 }
+
+#[test]
+fn what_a_pass_costs_is_undefined_where_none_passes_and_known_of_earlier_reports() {
+    let never = Expect { exact: texts(&["10 mg"]), ..Expect::default() };
+    let sometimes = Expect { exact: texts(&["5 mg"]), ..Expect::default() };
+    let report =
+        evaluate_agents(&runtime(turns(&["5 mg"])), &[task("a", never.clone())], &options(2)).unwrap();
+    assert_eq!((report.totals.cost_per_pass, report.totals.failed_cost), (None, report.totals.cost));
+    let said = report.summary();
+    assert!(said.contains("undefined for each trial that passes") && !said.contains("unknown"), "{said}");
+    assert!(report.report_html().contains("undefined for each that passes"));
+
+    let report =
+        evaluate_agents(&runtime(turns(&["5 mg"])), &[task("a", never), task("b", sometimes)], &options(2))
+            .unwrap();
+    assert!(report.totals.cost_per_pass.unwrap() > report.totals.cost_per_task.unwrap() / 2.0);
+    let mut earlier = report.to_json().unwrap();
+    for name in ["cost_per_task", "cost_per_pass", "failed_cost"] {
+        earlier["totals"].as_object_mut().unwrap().remove(name).unwrap();
+    }
+    assert_eq!(AgentReport::from_json(&earlier).unwrap(), report);
+}

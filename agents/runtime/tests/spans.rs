@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use quorate_core::Cancel;
 use quorate_models::{Model, Request, ScriptedModel};
-use quorate_runtime::{FunctionTool, Member, PanelOptions, Question, Runtime, RuntimeOptions, ToolCard};
+use quorate_runtime::{
+    EvaluateOptions, Expect, FunctionTool, Judge, Member, PanelOptions, Question, Runtime, RuntimeOptions,
+    Scorer, Task, ToolCard, evaluate_agents,
+};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -81,6 +84,7 @@ fn a_run_is_a_span_with_its_requests_and_calls() {
     assert!(!format!("{spans:?}").contains("SECRET"), "{spans:?}");
     drop(spans);
     a_panel_is_a_span_with_the_requests_to_its_members(&all);
+    requests_to_judges_lie_in_the_span_of_who_evaluates(&all);
 }
 
 fn a_panel_is_a_span_with_the_requests_to_its_members(spans: &Spans) {
@@ -111,5 +115,38 @@ fn a_panel_is_a_span_with_the_requests_to_its_members(spans: &Spans) {
         spans[1..].iter().map(|(_, fields)| fields["quorate.panel.member"].as_str()).collect();
     assert_eq!(asked, ["ann", "bob"]);
     assert!(spans[1..].iter().all(|(_, fields)| fields["gen_ai.request.model"] == "m"), "{spans:?}");
+    assert!(!format!("{spans:?}").contains("SECRET"), "{spans:?}");
+}
+
+fn requests_to_judges_lie_in_the_span_of_who_evaluates(spans: &Spans) {
+    spans.lock().unwrap().clear();
+    let scripted = |name: &str, texts: [&str; 2]| {
+        Model::new(ScriptedModel::of_texts(texts).named(format!("scripted:{name}")), Default::default())
+            .unwrap()
+    };
+    let options = RuntimeOptions { model: Some(scripted("m", ["SECRET", ""])), ..Default::default() };
+    let passes = r#"{"reason": "SECRET", "passed": true}"#;
+    let judge = Judge { orders: 1, samples: 3, ..Judge::new(scripted("j", [passes, passes]), "SECRET") };
+    let asked = EvaluateOptions {
+        repeat: 1,
+        scorers: vec![Scorer::Judge(Arc::new(judge))],
+        trace_parent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        ..EvaluateOptions::default()
+    };
+    let task = Task { expect: Expect::default(), ..Task::new("t", "What is SECRET?") };
+    evaluate_agents(&Runtime::new(options).unwrap(), &[task], &asked).unwrap();
+    let spans = spans.lock().unwrap();
+    let judges: Vec<_> = spans
+        .iter()
+        .filter(|(_, fields)| fields.get("gen_ai.request.model").is_some_and(|m| m == "j"))
+        .collect();
+    assert_eq!(judges.len(), 3, "{spans:?}");
+    for (name, fields) in &judges {
+        assert!(name == "chat" && fields["traceparent"].contains("b7ad6b7169203331"), "{fields:?}");
+    }
+    // The last of the three finds nothing that is scripted.
+    let failed: Vec<bool> = judges.iter().map(|(_, fields)| fields.contains_key("error.type")).collect();
+    assert_eq!(failed, [false, false, true]);
+    assert!(judges[0].1.contains_key("gen_ai.usage.output_tokens"));
     assert!(!format!("{spans:?}").contains("SECRET"), "{spans:?}");
 }

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Span", "instrument", "listen", "otlp", "uninstrument"]
 
+
 @dataclass(frozen=True, repr=False)
 class Span(Report):
     """A stretch of work that has ended."""
@@ -63,6 +64,8 @@ _listener: Callable[[Span], object] | None = None
 _bridge: _Bridge | None = None
 # As many spans as may be open at once; of more the oldest are forgotten.
 _MOST_OPEN = 100_000
+# How spans that are open began: a tracer that takes over makes those in which others lie.
+_beginnings: dict[int, _Mark] = {}
 
 
 def listen(function: Callable[[Span], object] | None) -> None:
@@ -74,6 +77,7 @@ def listen(function: Callable[[Span], object] | None) -> None:
     global _listener
     if function is not None and not callable(function):
         raise InvalidInput("invalid_argument", f"listen is given a {type(function).__name__}; a function is expected")
+    _deliver()
     with _lock:
         _listener = function
         _settle()
@@ -84,11 +88,16 @@ def instrument(*, tracer_provider: TracerProvider | None = None, meter_provider:
 
     Metrics: ``gen_ai.client.operation.duration`` (seconds) and ``gen_ai.client.token.usage`` (tokens) of requests to models;
     ``quorate.run.duration`` (seconds) of runs by status, ``quorate.tool.duration`` (seconds) of calls of tools.
+    Called again, it is for what begins from then on; spans that are open end where they began.
     Needs the package ``opentelemetry-api``. Raises ``ImportError`` without it.
     """
     global _bridge
     bridge = _Bridge(tracer_provider, meter_provider)
+    # What has ended is another tracer's.
+    _deliver()
     with _lock:
+        if _bridge is not None:
+            bridge.go_on(_bridge)
         _bridge = bridge
         _settle()
 
@@ -96,6 +105,7 @@ def instrument(*, tracer_provider: TracerProvider | None = None, meter_provider:
 def uninstrument() -> None:
     """Ends what :func:`instrument` began; spans that are open then are not ended."""
     global _bridge
+    _deliver()
     with _lock:
         _bridge = None
         _settle()
@@ -139,6 +149,8 @@ def _settle() -> None:
     """Has spans noted while somebody wants them. The lock is held."""
     wanted = _listener is not None or _bridge is not None
     _quorate.listen_to_spans(wanted)
+    if not wanted:
+        _beginnings.clear()
 
 
 def _trace_parent() -> str | None:
@@ -181,15 +193,25 @@ def _deliver() -> None:
 
 
 def _take(mark: _Mark, bridge: _Bridge | None, ended: list[Span]) -> None:
+    if not mark["ends"]:
+        _remember(_beginnings, mark["span"], mark)
     try:
         if bridge is not None and mark["ends"]:
             bridge.end(mark)
         elif bridge is not None:
-            bridge.begin(mark, mark["time"])
+            bridge.begin(mark)
     except Exception:
         _complain("the tracer or the meter has failed")
     if mark["ends"]:
+        _beginnings.pop(mark["span"], None)
         ended.append(Span(mark["name"], mark["span"], mark["parent"], mark["begun"] / 1e9, mark["seconds"], mark["attributes"]))
+
+
+def _remember(open_ones: dict[int, Any], span: int, what: object) -> None:
+    """Keeps what belongs to an open span."""
+    while len(open_ones) >= _MOST_OPEN:
+        open_ones.pop(next(iter(open_ones)))
+    open_ones[span] = what
 
 
 def _complain(message: str) -> None:
@@ -201,6 +223,7 @@ def _forget() -> None:
     global _lock, _delivering
     _lock = threading.RLock()
     _delivering = None
+    _beginnings.clear()
     if _bridge is not None:
         _bridge.forget()
 
@@ -242,27 +265,43 @@ class _Bridge:
         self._w3c.inject(carrier)
         return carrier.get("traceparent")
 
-    def begin(self, mark: _Mark, time: int) -> OtelSpan:
+    def go_on(self, before: _Bridge) -> None:
+        """Spans that are open end with the tracer that made them."""
+        self._open = before._open
+
+    def _span(self, number: int | None) -> OtelSpan | None:
+        """An open span; made now where it began before there was this bridge."""
+        if number is None:
+            return None
+        known = self._open.get(number)
+        begun = _beginnings.get(number) if known is None else None
+        return known if begun is None else self.begin(begun)
+
+    def begin(self, mark: _Mark) -> OtelSpan:
         # Never that of the thread that delivers, which may be another caller's.
-        context, parent = self._nobodys, self._open.get(mark["parent"])
+        context, parent = self._nobodys, self._span(mark["parent"])
         if parent is not None:
             context = self._trace.set_span_in_context(parent, context)
         elif mark["traceparent"] is not None:
             context = self._w3c.extract({"traceparent": mark["traceparent"]}, context)
         kind = self._trace.SpanKind.CLIENT if mark["kind"] == "client" else self._trace.SpanKind.INTERNAL
-        span = self._tracer.start_span(mark["title"], context, kind, dict(mark["attributes"]), start_time=time)
-        while len(self._open) >= _MOST_OPEN:
-            self._open.pop(next(iter(self._open)))
-        self._open[mark["span"]] = span
+        span = self._tracer.start_span(mark["title"], context, kind, dict(mark["attributes"]), start_time=mark["begun"])
+        _remember(self._open, mark["span"], span)
         return span
 
     def end(self, mark: _Mark) -> None:
-        for metric, value, about in mark["measures"]:
-            self._metrics[metric].record(value, about)
+        try:
+            self._end_span(mark)
+        finally:
+            # A tracer that fails takes no metric, and a meter that fails no span.
+            for metric, value, about in mark["measures"]:
+                self._metrics[metric].record(value, about)
+
+    def _end_span(self, mark: _Mark) -> None:
         span = self._open.pop(mark["span"], None)
         if span is None:
             # It has begun before there was this bridge.
-            span = self.begin(mark, mark["begun"])
+            span = self.begin(mark)
             self._open.pop(mark["span"], None)
         span.update_name(mark["title"])
         span.set_attributes(mark["attributes"])

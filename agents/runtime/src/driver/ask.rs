@@ -33,7 +33,7 @@ impl Drive {
         let cancel = self.watched.begin(left);
         let capped = reserved.capped;
         let request = self.checked(std::mem::take(&mut reserved.request), &cancel);
-        let span = spans::chat(&model, &request);
+        let span = spans::chat(&model, &request, None);
         let _within = span.enter();
         let outcome = if self.listens() {
             self.show("step_start", json!({"step": call, "model": model.id()}), now());

@@ -46,8 +46,8 @@ pub(super) fn ended(span: &Span, machine: &Machine) {
     }
 }
 
-/// A request to a model.
-pub(crate) fn chat(model: &Model, request: &Request) -> Span {
+/// A request to a model. `trace_parent`: as for a run, where it is part of none.
+pub(crate) fn chat(model: &Model, request: &Request, trace_parent: Option<&str>) -> Span {
     let (provider, name) = model.id().split_once(':').unwrap_or(("", model.id()));
     info_span!(
         target: "quorate",
@@ -62,6 +62,7 @@ pub(crate) fn chat(model: &Model, request: &Request) -> Span {
         gen_ai.usage.output_tokens = Empty,
         quorate.panel.member = Empty,
         "error.type" = Empty,
+        traceparent = trace_parent,
     )
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::report::{AgentReport, Metric, Trial};
+use super::report::{AgentReport, Metric, Totals, Trial};
 use crate::fact::Status;
 
 /// Trials that did not pass, of which the page shows the answer.
@@ -61,8 +61,8 @@ impl AgentReport {
             page,
             "<p>Cost {} ({} a trial, {} for each that passes, {} of trials that do not), judges {}. Seconds: median {}, 95% within {}. Tokens: {} read, {} written.</p>",
             money(totals.cost),
-            money(totals.mean_cost),
-            money(totals.cost_per_pass),
+            price(totals.mean_cost, totals),
+            price(totals.cost_per_pass, totals),
             money(totals.failed_cost),
             money(totals.judge_cost),
             number(totals.p50_seconds, 2),
@@ -212,6 +212,14 @@ fn range(metric: &Metric) -> String {
 
 pub(crate) fn money(value: Option<f64>) -> String {
     value.map_or("unknown".to_owned(), |value| format!("${value:.4}"))
+}
+
+/// What one of some costs: undefined where all prices are known and there is none.
+pub(crate) fn price(value: Option<f64>, totals: &Totals) -> String {
+    match value {
+        None if totals.cost.is_some() => "undefined".to_owned(),
+        value => money(value),
+    }
 }
 
 fn number(value: Option<f64>, digits: usize) -> String {

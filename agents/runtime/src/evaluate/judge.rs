@@ -4,17 +4,18 @@
 //! first or last (Wang et al. 2023), and several times each, since they are not always of one mind (Zheng et al. 2023).
 //! More than half of its verdicts must be in favour.
 
-use quorate_core::{Cancel, Code, Error, Result};
+use quorate_core::{Code, Error, Result};
 use quorate_models::{Message, Model, Output, Request, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::run::EvaluateOptions;
 use super::seed_of;
 use super::task::Task;
 use crate::answer::Answer;
 use crate::budget::Ledger;
-use crate::driver::reserve;
 use crate::driver::watch::Watch;
+use crate::driver::{reserve, spans};
 use crate::fence::fenced;
 
 /// Most tokens of one verdict, its reason included.
@@ -112,9 +113,10 @@ impl Judge {
         seed: u64,
         ledger: &Ledger,
         watch: &Watch,
-        cancel: &Cancel,
+        options: &EvaluateOptions,
     ) -> (Judged, Option<Stopped>) {
         let rubric = self.rubric_for(task).unwrap_or_default();
+        let (cancel, trace_parent) = (&options.cancel, options.trace_parent.as_deref());
         let mut judged = Judged { cost: Some(0.0), ..Judged::default() };
         let watched = watch.watch(cancel.clone(), None);
         for order in 0..self.orders {
@@ -131,10 +133,12 @@ impl Judge {
                 };
                 let left = ledger.seconds_left(0.0, true);
                 let limited = watched.begin(left);
-                let reply = self.model.complete_or_used(&reserved.request, &limited);
+                let span = spans::chat(&self.model, &reserved.request, trace_parent);
+                let reply = span.in_scope(|| self.model.complete_or_used(&reserved.request, &limited));
                 watched.end();
                 let (passed, reason) = match reply {
                     Ok(reply) => {
+                        spans::answered(&span, &reply);
                         reserved.settle(&reply);
                         judged.usage += reply.usage;
                         judged.cost = judged.cost.zip(reply.cost).map(|(before, more)| before + more);
@@ -142,6 +146,7 @@ impl Judge {
                     }
                     Err(broken) => {
                         let (error, partial) = *broken;
+                        span.record("error.type", error.code().as_str());
                         // What has come to nothing may have to be paid for all the same.
                         if partial.unknown > 0 || partial.usage != Usage::default() {
                             let spent = reserved.settle(&partial);

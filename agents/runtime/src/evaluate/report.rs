@@ -323,7 +323,15 @@ impl AgentReport {
 
     /// A report that was kept, to compare with. Errors: `invalid_argument`.
     pub fn from_json(value: &Value) -> Result<Self> {
-        AgentReport::deserialize(value).map_err(|e| Error::invalid(format!("this is no report: {e}")))
+        let mut report =
+            AgentReport::deserialize(value).map_err(|e| Error::invalid(format!("this is no report: {e}")))?;
+        // An earlier version has not said this of its trials.
+        let known = totals(report.totals.planned, &report.trials);
+        let kept = &mut report.totals;
+        kept.cost_per_task = kept.cost_per_task.or(known.cost_per_task);
+        kept.cost_per_pass = kept.cost_per_pass.or(known.cost_per_pass);
+        kept.failed_cost = kept.failed_cost.or(known.failed_cost);
+        Ok(report)
     }
 }
 

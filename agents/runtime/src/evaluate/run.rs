@@ -334,8 +334,8 @@ impl Evaluation<'_> {
             let (passed, detail, judged) = match scorer {
                 Scorer::Judge(judge) => {
                     let watch = &self.runtime.0.watch;
-                    let cancel = &self.options.cancel;
-                    let (judged, stopped) = judge.judge(task, answer, out.seed, &self.ledger, watch, cancel);
+                    let (judged, stopped) =
+                        judge.judge(task, answer, out.seed, &self.ledger, watch, self.options);
                     out.judge_usage += judged.usage;
                     out.judge_cost = out.judge_cost.zip(judged.cost).map(|(before, more)| before + more);
                     if let Some(stopped) = stopped {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::html::money;
+use super::html::{money, price};
 use super::report::AgentReport;
 
 impl AgentReport {
@@ -43,9 +43,9 @@ impl AgentReport {
             out,
             "cost: {}; {} a trial, {} a task, {} for each trial that passes; trials that do not pass {}; judges {}",
             money(totals.cost),
-            money(totals.mean_cost),
-            money(totals.cost_per_task),
-            money(totals.cost_per_pass),
+            price(totals.mean_cost, totals),
+            price(totals.cost_per_task, totals),
+            price(totals.cost_per_pass, totals),
             money(totals.failed_cost),
             money(totals.judge_cost)
         );

@@ -305,7 +305,7 @@ impl Drive {
         match model {
             Some(model) => {
                 // Within the panel's span, which a member that hangs does not hold.
-                let span = spans::chat(&model, &request);
+                let span = spans::chat(&model, &request, None);
                 if let (Who::Seat(seat), Some(spec)) = (ask.who, self.machine.spec())
                     && let Some(seat) = spec.seats.get(seat)
                 {
