@@ -252,17 +252,3 @@ fn what_a_third_party_publishes_takes_nobodys_seat() {
     }
     assert_eq!(seated(&asked(0.5)), before, "{}", asked(0.5).explain());
 }
-
-/// However many agents share a topic, each is looked at once.
-#[test]
-fn a_topic_that_very_many_share_is_soon_heard() {
-    let registry =
-        AgentRegistry::open(None, RegistryOptions::empty(StaticModel::builtin().unwrap())).unwrap();
-    let agents = (0..100_000).map(|i| desk(&format!("a{i}"), "Desk.", &["kidney disease"])).collect();
-    registry.add_all(agents).unwrap();
-    let options = PanelOptions { pool: 200, ..PanelOptions::default() };
-    let started = std::time::Instant::now();
-    let panel = registry.select_panel("Is metformin safe in kidney disease?", &options).unwrap();
-    assert_eq!(panel.members.len(), 5);
-    assert!(started.elapsed().as_secs_f64() < 4.0, "{:?}", started.elapsed());
-}
