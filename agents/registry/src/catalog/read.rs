@@ -402,8 +402,6 @@ impl<'a> Reader<'a> {
         let mut agents = Vec::with_capacity(self.agents.len());
         let mut places: BTreeMap<(Option<String>, String), (usize, u64)> = BTreeMap::new();
         let mut named: Vec<Named> = Vec::new();
-        // Those of which it is said already that they cannot be read.
-        let mut unread: HashSet<String> = HashSet::new();
         let shared = std::mem::take(&mut self.shared);
         for mut node in std::mem::take(&mut self.agents) {
             let known = shown(node.get("id").and_then(Node::text).unwrap_or("?"));
@@ -428,7 +426,6 @@ impl<'a> Reader<'a> {
                     if !wrong_form {
                         self.report(&node, Code::InvalidArgument, format!("agent '{known}': {what}"));
                     }
-                    unread.extend(node.get("id").and_then(Node::text).map(str::to_owned));
                     continue;
                 }
             };
@@ -488,7 +485,7 @@ impl<'a> Reader<'a> {
             .map(|agent| agent.id.as_str())
             .collect();
         let mut found = Vec::new();
-        shared.unknown(|id| ids.contains(id) || unread.contains(id), &mut found);
+        shared.unknown(|id| ids.contains(id), &mut found);
         self.report_all(found);
         if self.problems.is_empty() {
             let Reader { taxonomy, out_of_scope, tenants, .. } = self;

@@ -349,24 +349,6 @@ fn hostile_files_are_refused() {
     assert!(error.message().len() < 3000, "{}", error.message().len());
 }
 
-/// An agent that cannot be read is there, and is not said to be missing too.
-#[test]
-fn an_agent_with_a_problem_is_not_missing_where_it_shares_a_topic() {
-    let text = "
-agents:
-  - {id: a, name: N, summary: S, weight: heavy}
-  - {id: b, name: N, summary: S, capabilities: [{name: 1, level: 2}]}
-shared_topics:
-  kidneys: [a, b, c]
-";
-    let missing: Vec<String> = Catalog::problems(text, "x.yaml")
-        .into_iter()
-        .map(|p| p.message)
-        .filter(|message| message.contains("there is no agent"))
-        .collect();
-    assert_eq!(missing, ["shared_topics: there is no agent 'c'"]);
-}
-
 /// Aliases of aliases lie as deep as lists of lists.
 #[test]
 fn chains_of_aliases_are_not_too_deep_for_the_stack() {
