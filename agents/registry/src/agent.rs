@@ -338,6 +338,11 @@ impl Agent {
         }
     }
 
+    /// Whether `tenant` takes the word of the agent's definition: it is shared, or the tenant's own.
+    pub(crate) fn is_trusted_by(&self, tenant: Option<&str>) -> bool {
+        self.tenant.is_none() || self.tenant.as_deref() == tenant
+    }
+
     /// The JSON Schema (draft 2020-12) of an agent, with [`SCHEMA_VERSION`] in its `$id`.
     pub fn json_schema() -> serde_json::Value {
         let mut schema = schemars::schema_for!(Agent).to_value();

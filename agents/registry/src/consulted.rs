@@ -81,18 +81,27 @@ pub(crate) struct Consulted<'a> {
     said: Vec<Option<&'a str>>,
     /// Fit of each, 0 to 1; 1 for the best match.
     pub(crate) fit: Vec<f64>,
+    /// Who is shared or the caller's own: by these fits are measured, unless nobody is.
+    trusted: Vec<bool>,
 }
 
 impl<'a> Consulted<'a> {
-    /// Of agents with their scores, best match first, on behalf of a tenant. What a definition says counts where it is
-    /// shared, the tenant's own, or of the same owner as the other: a public agent of a third party cannot bring itself
-    /// in by naming others.
+    /// Of agents with their scores, best match first, on behalf of a tenant. What a definition says of others counts
+    /// where it is shared or the tenant's own: public agents of a third party can bring in neither themselves nor each
+    /// other by naming others. Nor can one take the name of an agent that a shared definition names.
     pub(crate) fn new(found: impl Iterator<Item = (&'a Agent, f64)>, tenant: Option<&str>) -> Self {
         let (agents, scores): (Vec<&Agent>, Vec<f64>) = found.unzip();
-        let best = scores.first().copied().unwrap_or_default();
-        let worst = scores.iter().copied().fold(best, f64::min);
+        let mut trusted: Vec<bool> = agents.iter().map(|agent| agent.is_trusted_by(tenant)).collect();
+        if !trusted.contains(&true) {
+            trusted.fill(true);
+        }
+        let measures =
+            || scores.iter().zip(&trusted).filter(|(_, trusted)| **trusted).map(|(score, _)| *score);
+        let best = measures().next().unwrap_or_default();
+        let worst = measures().fold(best, f64::min);
         let span = (best - worst).max(LEAST_SPAN);
-        let own: Vec<f64> = scores.iter().map(|score| 1.0 - (best - score) / span).collect();
+        let own: Vec<f64> =
+            scores.iter().map(|score| (1.0 - (best - score) / span).clamp(0.0, 1.0)).collect();
         let mut links = links(&agents, tenant);
         let mut fit = own.clone();
         for (fit, links) in fit.iter_mut().zip(&mut links) {
@@ -102,7 +111,7 @@ impl<'a> Consulted<'a> {
             *fit += SPREAD * links.iter().map(worth).sum::<f64>();
         }
         let (heard, said) = (vec![0.0; agents.len()], vec![None; agents.len()]);
-        let mut made = Consulted { agents, links, own, heard, said, fit };
+        let mut made = Consulted { agents, links, own, heard, said, fit, trusted };
         made.scale();
         made
     }
@@ -114,7 +123,7 @@ impl<'a> Consulted<'a> {
         let brought = subjects.brought(&self.fit, tenant);
         self.fit.iter_mut().zip(brought).for_each(|(fit, brought)| *fit += BROUGHT * brought);
         self.said = subjects.said;
-        let most = self.fit.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let most = self.most();
         let general = self.generalists(tenant);
         self.fit.iter_mut().zip(general).for_each(|(fit, share)| *fit += GENERALIST * most * share);
         self.scale();
@@ -124,16 +133,16 @@ impl<'a> Consulted<'a> {
     /// For each agent the share of the best, by the square of their fit, whose field of work lies below its own: a
     /// strategist for all of `regulatory` is asked beside those for its parts.
     fn generalists(&self, tenant: Option<&str>) -> Vec<f64> {
-        let mut best: Vec<usize> = (0..self.fit.len()).collect();
+        let trusted = |i: &usize| self.agents[*i].is_trusted_by(tenant);
+        let mut best: Vec<usize> = (0..self.fit.len()).filter(trusted).collect();
         best.sort_by(|&a, &b| self.fit[b].total_cmp(&self.fit[a]).then_with(|| a.cmp(&b)));
         best.truncate(BEST);
         let square = |i: usize| self.fit[i] * self.fit[i];
         let all = best.iter().map(|&i| square(i)).sum::<f64>().max(f64::MIN_POSITIVE);
         let below = |agent: &Agent, other: &Agent| {
-            let own = agent.tenant.is_none() || agent.tenant.as_deref() == tenant;
             let rest = other.domain.strip_prefix(agent.domain.as_str());
             !agent.domain.is_empty()
-                && (own || agent.tenant == other.tenant)
+                && agent.is_trusted_by(tenant)
                 && rest.is_some_and(|rest| rest.starts_with('/'))
         };
         let share = |agent: &&Agent| {
@@ -142,10 +151,17 @@ impl<'a> Consulted<'a> {
         self.agents.iter().map(share).collect()
     }
 
-    /// Brings the fits to 0 to 1, that of the best match to 1.
+    /// The best fit of those by whom fits are measured.
+    fn most(&self) -> f64 {
+        let measures = self.fit.iter().zip(&self.trusted).filter(|(_, trusted)| **trusted);
+        measures.map(|(fit, _)| *fit).fold(f64::MIN_POSITIVE, f64::max)
+    }
+
+    /// Brings the fits to 0 to 1, that of the best match to 1. Nobody's fit is less because a public agent of a third
+    /// party fits better than all others.
     fn scale(&mut self) {
-        let most = self.fit.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-        self.fit.iter_mut().for_each(|fit| *fit /= most);
+        let most = self.most();
+        self.fit.iter_mut().for_each(|fit| *fit = (*fit / most).min(1.0));
         if let Some(first) = self.fit.first_mut() {
             *first = 1.0;
         }
@@ -217,9 +233,11 @@ fn links(agents: &[&Agent], tenant: Option<&str>) -> Vec<Vec<Link>> {
         }
     };
     for (by, agent) in agents.iter().enumerate() {
-        let trusted = |to: usize| {
-            agent.tenant.is_none() || agent.tenant.as_deref() == tenant || agents[to].tenant == agent.tenant
-        };
+        if !agent.is_trusted_by(tenant) {
+            continue;
+        }
+        // Whoever names a third party's agent in its own definitions means it; in a shared one another was meant.
+        let meant = |to: usize| agent.tenant.is_some() || agents[to].is_trusted_by(tenant);
         let partners = agent.works_with.iter().enumerate().map(|(at, p)| (at, p.agent.as_str(), true));
         let referred = agent
             .boundaries
@@ -227,7 +245,7 @@ fn links(agents: &[&Agent], tenant: Option<&str>) -> Vec<Vec<Link>> {
             .enumerate()
             .filter_map(|(at, boundary)| Some((at, boundary.refer_to.as_deref()?, false)));
         for (at, id, partner) in partners.chain(referred) {
-            let Some(to) = named(id, agent).filter(|&to| to != by && trusted(to)) else { continue };
+            let Some(to) = named(id, agent).filter(|&to| to != by && meant(to)) else { continue };
             let (there, back) = if partner { (NAMED, NAMES) } else { (REFERS, REFERS) };
             join(to, Link { to: by, weight: there, by, at, partner });
             join(by, Link { to, weight: back, by, at, partner });
@@ -295,9 +313,9 @@ mod tests {
             (pushy, 0.25),
             (of_field("nobody", ""), 0.0),
         ];
-        let squares = 1.0 + 0.25 + 3.0 * 0.0625;
-        let share = 1.25 / squares;
+        let share = 1.25 / (1.0 + 0.25 + 2.0 * 0.0625);
         assert_eq!(of(&agents, None).generalists(None), [0.0, 0.0, share, 0.0, 0.0, 0.0]);
+        let share = 1.25 / (1.0 + 0.25 + 3.0 * 0.0625);
         assert_eq!(of(&agents, Some("t")).generalists(Some("t")), [0.0, 0.0, share, 0.0, share, 0.0]);
         assert!(of(&[], None).generalists(None).is_empty());
     }
@@ -325,6 +343,27 @@ mod tests {
         assert!((of(&agents, None).fit[1] - 0.1).abs() < 1e-9);
         assert!((of(&agents, Some("u")).fit[1] - 0.1).abs() < 1e-9);
         assert!(of(&agents, Some("t")).fit[1] > 0.2);
+        // Nor its like, nor one that takes the name of a partner who is not there; but the tenant's own may name it.
+        let agents = [
+            (agent("a", &["gone"], &["gone"]), 1.0),
+            (mine(agent("gone", &[], &[]), "t"), 0.1),
+            (mine(agent("pushy", &["other"], &["other"]), "t"), 0.1),
+            (mine(agent("other", &["pushy"], &["pushy"]), "t"), 0.9),
+            (agent("last", &[], &[]), 0.0),
+        ];
+        let fit = of(&agents, Some("u")).fit;
+        assert!(fit.iter().zip([1.0, 0.1, 0.1, 0.9, 0.0]).all(|(a, b)| (a - b).abs() < 1e-9), "{fit:?}");
+        let own = [(mine(agent("a", &["gone"], &[]), "u"), 1.0), agents[1].clone(), agents[4].clone()];
+        assert!(of(&own, Some("u")).fit[1] > 0.2);
+        // One that matches better than all presses nobody down.
+        let mut agents =
+            vec![(agent("a", &["b"], &[]), 1.0), (agent("b", &[], &[]), 0.8), (agent("c", &[], &[]), 0.0)];
+        let before = of(&agents, Some("u")).fit;
+        agents.insert(0, (mine(agent("pushy", &[], &[]), "t"), 9.0));
+        agents.push((mine(agent("junk", &[], &[]), "t"), -9.0));
+        let after = of(&agents, Some("u")).fit;
+        assert_eq!(after[1..4], before);
+        assert_eq!((after[0], after[4]), (1.0, 0.0));
         // Of two with the same id the one of the same owner is meant.
         let agents = [
             (agent("a", &["b"], &[]), 1.0),

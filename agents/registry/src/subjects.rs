@@ -5,11 +5,11 @@
 //! the one is near to more topics than the other. So the nearest topic is taken out of the question, and what is left
 //! is heard again (matching pursuit, Mallat & Zhang 1993).
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry as Slot;
 
 use quorate_core::vector::dot;
 
-use crate::Agent;
 use crate::matching::entry::Entry;
 use crate::matching::{Asked, ByTerm, Term, each_term, idf};
 
@@ -26,7 +26,7 @@ const NEAREST: usize = 30;
 const TEMPERATURE: f32 = 0.1;
 
 /// What naming a topic whole adds to its cosine. These four were chosen on the choosing halves of
-/// `tests/fixtures/panels.json` and `panels-third.json` and on topics of the catalogue that several agents share, each
+/// `tests/fixtures/panels.json` and `panels-wide.json` and on topics of the catalogue that several agents share, each
 /// asked for while it was left out; they lie on a plateau.
 const NAMED: f32 = 0.4;
 
@@ -46,6 +46,8 @@ struct Subject<'a> {
     size: u16,
     /// The first agent that has it, and its number there.
     first: (usize, u16),
+    /// Whether that is one whose topics decide what a question is about.
+    heard: bool,
     /// Places of those that have it, in order.
     members: Vec<usize>,
     /// Numbers of the question's terms that it has.
@@ -75,40 +77,64 @@ pub(crate) struct Subjects<'a> {
 }
 
 impl<'a> Subjects<'a> {
-    /// Of the agents under consideration, in an order that does not change.
-    pub(crate) fn new(entries: Vec<&'a Entry>, question: &str, vector: &[f32]) -> Self {
+    /// Of the agents under consideration, in an order that does not change, on behalf of a tenant.
+    ///
+    /// What a question is about is said by the topics of shared agents and the tenant's own. A public agent of a third
+    /// party is voted for by the nearest of its topics alone, and takes no vote from others: however many it has, they
+    /// change nothing but whether it is asked itself. Where all are of third parties, the topics of all say it.
+    pub(crate) fn new(entries: Vec<&'a Entry>, question: &str, vector: &[f32], tenant: Option<&str>) -> Self {
         let mut terms: Vec<Term> = Vec::new();
         each_term(question, |term, _| {
             if terms.len() < MAX_WORDS && !terms.contains(&term) {
                 terms.push(term);
             }
         });
-        let (subjects, topics) = near_ones(&entries, &terms, vector);
+        let trusted: Vec<bool> = entries.iter().map(|entry| entry.agent.is_trusted_by(tenant)).collect();
+        let any = entries.iter().zip(&trusted).any(|(entry, own)| *own && !entry.topics.keys().is_empty());
+        let heard: Vec<bool> = trusted.iter().map(|own| *own || !any).collect();
+        let (subjects, topics) = near_ones(&entries, &heard, &terms, vector);
         let mut votes = vec![0.0; entries.len()];
         let mut said: Vec<Option<(f64, &str)>> = vec![None; entries.len()];
-        let mut weights: Vec<f32> = (0..terms.len())
-            .map(|term| idf(topics, subjects.iter().filter(|s| s.named.contains(&term)).count()))
-            .collect();
+        let mut having = vec![0usize; terms.len()];
+        subjects.iter().filter(|s| s.heard).flat_map(|s| &s.named).for_each(|&term| having[term] += 1);
+        let mut weights: Vec<f32> = having.into_iter().map(|having| idf(topics, having)).collect();
         let total: f32 = weights.iter().sum();
         let mut left = vector.to_vec();
         let mut counts = 1.0;
         for _ in 0..ROUNDS {
-            let mut found: Vec<(f32, &Subject<'a>)> =
-                subjects.iter().map(|s| (s.near(&left, &weights, total), s)).collect();
-            found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.first.cmp(&b.1.first)));
-            found.truncate(NEAREST);
+            let near = subjects.iter().map(|s| (s.near(&left, &weights, total), s));
+            let (mut found, others): (Vec<_>, Vec<_>) = near.partition(|(_, s)| s.heard);
+            let order = |a: &(f32, &Subject<'a>), b: &(f32, &Subject<'a>)| {
+                b.0.total_cmp(&a.0).then_with(|| a.1.first.cmp(&b.1.first))
+            };
+            if found.len() > NEAREST {
+                found.select_nth_unstable_by(NEAREST, order);
+                found.truncate(NEAREST);
+            }
+            found.sort_unstable_by(order);
             let Some(&(nearest, subject)) = found.first() else { break };
+            let least = found.get(NEAREST - 1).map_or(f32::NEG_INFINITY, |(near, _)| *near);
             let vote = |near: f32| f64::from(((near - nearest) / TEMPERATURE).exp());
             let all: f64 = found.iter().map(|(near, _)| vote(*near)).sum();
-            for (near, subject) in &found {
-                let vote = counts * vote(*near) / all;
+            let others = others.into_iter().filter(|(near, _)| *near >= least);
+            // By place of a third party: the most that one of its topics says.
+            let mut most: BTreeMap<usize, f64> = BTreeMap::new();
+            for (near, subject) in found.iter().copied().chain(others) {
+                let vote = counts * vote(near.min(nearest)) / all;
                 for &place in &subject.members {
-                    votes[place] += vote;
+                    match trusted[place] {
+                        true => votes[place] += vote,
+                        false => {
+                            let most = most.entry(place).or_default();
+                            *most = most.max(vote);
+                        }
+                    }
                     if said[place].is_none_or(|(most, _)| vote > most) {
                         said[place] = Some((vote, subject.text));
                     }
                 }
             }
+            most.into_iter().for_each(|(place, most)| votes[place] += most);
             let part = dot(&left, subject.vector);
             left.iter_mut().zip(subject.vector).for_each(|(x, s)| *x -= part * s);
             let norm = dot(&left, &left).sqrt();
@@ -124,12 +150,14 @@ impl<'a> Subjects<'a> {
     }
 
     /// What agents that fit bring to each other by topics that they share: the sum, over the best by `fit`, of the
-    /// square of their fit times the share of topics. A public agent of a third party cannot bring itself in.
+    /// square of their fit times the share of topics. Public agents of third parties bring nobody and are not brought:
+    /// whoever publishes many of one kind would bring them all.
     pub(crate) fn brought(&self, fit: &[f64], tenant: Option<&str>) -> Vec<f64> {
-        let most = fit.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-        let mut best: Vec<usize> = (0..fit.len()).collect();
+        let trusted = |place: &usize| self.entries[*place].agent.is_trusted_by(tenant);
+        let mut best: Vec<usize> = (0..fit.len()).filter(trusted).collect();
         best.sort_by(|&a, &b| fit[b].total_cmp(&fit[a]).then_with(|| a.cmp(&b)));
         best.truncate(BRINGING);
+        let most = best.first().map_or(f64::MIN_POSITIVE, |&first| fit[first].max(f64::MIN_POSITIVE));
         let mut having: ByTerm<u8> = ByTerm::default();
         for (bit, &place) in best.iter().enumerate() {
             for &key in self.entries[place].topics.keys() {
@@ -137,18 +165,16 @@ impl<'a> Subjects<'a> {
             }
         }
         let topics = |place: usize| self.entries[place].topics.keys().len() as f64 + MORE_TOPICS;
-        let trusted = |a: &Agent, b: &Agent| {
-            let own = |agent: &Agent| agent.tenant.is_none() || agent.tenant.as_deref() == tenant;
-            (own(a) && own(b)) || a.tenant == b.tenant
-        };
         let brought = |place: usize| {
+            if !trusted(&place) {
+                return 0.0;
+            }
             let mut shared = [0u32; BRINGING];
             for bits in self.entries[place].topics.keys().iter().filter_map(|key| having.get(key)) {
                 shared.iter_mut().enumerate().for_each(|(bit, n)| *n += u32::from(bits >> bit & 1));
             }
             let others = best.iter().zip(shared).filter(|&(&other, n)| other != place && n > 0);
             others
-                .filter(|(other, _)| trusted(&self.entries[place].agent, &self.entries[**other].agent))
                 .map(|(&other, n)| {
                     let fit = fit[other] / most;
                     fit * fit * f64::from(n) / (topics(place) * topics(other)).sqrt()
@@ -159,16 +185,22 @@ impl<'a> Subjects<'a> {
     }
 }
 
-/// The topics that are nearest to a question by signs or share a word with it, each once, and the number of all.
-fn near_ones<'a>(entries: &[&'a Entry], terms: &[Term], vector: &[f32]) -> (Vec<Subject<'a>>, usize) {
+/// The topics that are nearest to a question by signs or share a word with it, each once, and the number of all that
+/// are `heard`, by place. How near a topic must be is decided by these alone.
+fn near_ones<'a>(
+    entries: &[&'a Entry],
+    heard: &[bool],
+    terms: &[Term],
+    vector: &[f32],
+) -> (Vec<Subject<'a>>, usize) {
     let asked = Asked::new(vector);
-    let mut all: Vec<(u32, usize, u16)> = Vec::new();
-    for (place, entry) in entries.iter().enumerate() {
-        entry.topics.each_distance(&asked, |number, distance| all.push((distance, place, number)));
+    let dim = vector.len();
+    // How many topics have so many other signs: there are few different numbers, however many topics.
+    let mut counts = vec![0usize; dim + 2];
+    for (entry, _) in entries.iter().zip(heard).filter(|(_, heard)| **heard) {
+        entry.topics.each_distance(&asked, |_, distance| counts[(distance as usize).min(dim + 1)] += 1);
     }
-    let topics = all.len();
-    let mut counts = vec![0usize; vector.len() + 2];
-    all.iter().for_each(|&(distance, ..)| counts[(distance as usize).min(vector.len() + 1)] += 1);
+    let topics = counts.iter().sum();
     let mut within = 0;
     let last = counts.iter().take_while(|&&count| {
         let more = within < SCREENED;
@@ -176,9 +208,7 @@ fn near_ones<'a>(entries: &[&'a Entry], terms: &[Term], vector: &[f32]) -> (Vec<
         more
     });
     let last = last.count() as u32;
-    all.retain(|&(distance, ..)| distance < last);
 
-    let dim = vector.len();
     let mut subjects: Vec<Subject<'a>> = Vec::new();
     let mut known: ByTerm<usize> = ByTerm::default();
     let mut subject = |subjects: &mut Vec<Subject<'a>>, place: usize, number: u16| -> Option<usize> {
@@ -192,30 +222,43 @@ fn near_ones<'a>(entries: &[&'a Entry], terms: &[Term], vector: &[f32]) -> (Vec<
                     vector: entry.vectors.topics.get(at * dim..(at + 1) * dim)?,
                     size: entry.topics.size(number),
                     first: (place, number),
+                    heard: heard[place],
                     members: Vec::new(),
                     named: Vec::new(),
                 });
                 *free.insert(subjects.len() - 1)
             }
         };
-        if !subjects[i].members.contains(&place) {
+        if subjects[i].members.last() != Some(&place) {
             subjects[i].members.push(place);
         }
         Some(i)
     };
-    for (_, place, number) in all {
-        subject(&mut subjects, place, number);
-    }
-    for (place, entry) in entries.iter().enumerate() {
-        for (number, &term) in terms.iter().enumerate() {
-            for &(_, topic) in entry.topics.with(term) {
-                if let Some(i) = subject(&mut subjects, place, topic)
-                    && subjects[i].first == (place, topic)
-                {
-                    subjects[i].named.push(number);
+    // Those that are heard come first, so that a topic that others have too is theirs.
+    let (first, then): (Vec<usize>, Vec<usize>) = (0..entries.len()).partition(|&place| heard[place]);
+    for places in [first, then] {
+        for &place in &places {
+            entries[place].topics.each_distance(&asked, |number, distance| {
+                if distance < last {
+                    subject(&mut subjects, place, number);
+                }
+            });
+        }
+        for &place in &places {
+            for (number, &term) in terms.iter().enumerate() {
+                for &(_, topic) in entries[place].topics.with(term) {
+                    if let Some(i) = subject(&mut subjects, place, topic)
+                        && subjects[i].first == (place, topic)
+                    {
+                        subjects[i].named.push(number);
+                    }
                 }
             }
         }
+    }
+    for subject in &mut subjects {
+        subject.members.sort_unstable();
+        subject.members.dedup();
     }
     (subjects, topics)
 }
@@ -226,7 +269,7 @@ mod tests {
 
     use super::*;
     use crate::matching::entry::Vectors;
-    use crate::{Taxonomy, Tuning, Visibility};
+    use crate::{Agent, Taxonomy, Tuning, Visibility};
 
     /// Directions that have nothing in common.
     const CLAIM: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
@@ -248,7 +291,7 @@ mod tests {
     }
 
     fn of<'a>(entries: &'a [Entry], question: &str, vector: [f32; 4]) -> Subjects<'a> {
-        Subjects::new(entries.iter().collect(), question, &vector)
+        Subjects::new(entries.iter().collect(), question, &vector, None)
     }
 
     #[test]
@@ -316,9 +359,62 @@ mod tests {
         let far: Vec<(&str, [f32; 4])> = far.iter().map(|(text, vector)| (text.as_str(), *vector)).collect();
         let entries = [entry("far", &far, None), entry("near", &[("near", [0.5; 4])], None)];
         let asked = entries.iter().collect::<Vec<_>>();
-        let (subjects, topics) = near_ones(&asked, &[], &[0.5; 4]);
+        let (subjects, topics) = near_ones(&asked, &[true; 2], &[], &[0.5; 4]);
         assert_eq!(topics, 3 * SCREENED + 1);
         assert!(subjects.iter().any(|s| s.text == "near"));
-        assert!(Subjects::new(asked, "x", &[0.5; 4]).votes[1] > 0.5);
+        assert!(Subjects::new(asked, "x", &[0.5; 4], None).votes[1] > 0.5);
+    }
+
+    #[test]
+    fn many_topics_of_a_third_party_take_no_vote_from_others() {
+        let near: Vec<(String, [f32; 4])> =
+            (0..3 * SCREENED).map(|i| (format!("denied claims {i}"), CLAIM)).collect();
+        let near: Vec<(&str, [f32; 4])> =
+            near.iter().map(|(text, vector)| (text.as_str(), *vector)).collect();
+        let far = 0.5f32.sqrt();
+        let honest = || {
+            vec![
+                entry("appeals", &[("claims", [far, 0.0, far, 0.0]), ("rates", OTHER)], None),
+                entry("surgeon", &[("spine", SPINE)], None),
+                entry("mine", &[("denied claims 7", CLAIM)], Some("u")),
+            ]
+        };
+        let question = "denied claims for the spine";
+        let asked = |entries: &[Entry]| {
+            let vector = [0.8, 0.6, 0.0, 0.0];
+            let found = Subjects::new(entries.iter().collect(), question, &vector, Some("u"));
+            (found.votes, found.said.into_iter().map(|said| said.map(str::to_owned)).collect::<Vec<_>>())
+        };
+        let (votes, said) = asked(&honest());
+        for place in 0..4 {
+            let mut entries = honest();
+            entries.insert(place, entry("pushy", &near, Some("t")));
+            let (mut with, mut said_with) = asked(&entries);
+            let pushy = with.remove(place);
+            assert!(said_with.remove(place).is_some());
+            assert_eq!((&with, &said_with), (&votes, &said), "at {place}");
+            let best = votes.iter().copied().fold(0.0, f64::max);
+            assert!(pushy > 0.0 && pushy <= best + 1e-9, "{pushy} of {best}");
+        }
+        // Where nobody else is there, they say what it is about.
+        let alone = [entry("pushy", &near, Some("t")), entry("other", &[("spine", SPINE)], Some("v"))];
+        let (votes, _) = asked(&alone);
+        assert!(votes.iter().all(|vote| *vote > 0.0 && *vote <= 2.44 + 1e-9), "{votes:?}");
+    }
+
+    #[test]
+    fn clones_of_a_third_party_bring_nobody() {
+        let shared = [("one", CLAIM), ("two", SPINE)];
+        let entries: Vec<Entry> = (0..12)
+            .map(|i| entry(&format!("c{i}"), &shared, Some("t")))
+            .chain([entry("a", &shared, None), entry("b", &shared, None)])
+            .collect();
+        let found = of(&entries, "x", CLAIM);
+        let fit: Vec<f64> = (0..14).map(|i| if i < 12 { 9.0 } else { 0.5 }).collect();
+        let brought = found.brought(&fit, Some("u"));
+        assert_eq!(brought[..12], [0.0; 12]);
+        // What the two bring each other is what they would without the clones.
+        let share = 2.0 / (2.0 + MORE_TOPICS);
+        assert!((brought[12] - share).abs() < 1e-12 && (brought[13] - share).abs() < 1e-12);
     }
 }

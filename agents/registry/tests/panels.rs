@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use quorate_agents::{
-    Agent, AgentRegistry, MatchOptions, Panel, PanelOptions, Partner, RegistryOptions, SeatBy,
+    Agent, AgentRegistry, MatchOptions, Panel, PanelOptions, Partner, RegistryOptions, SeatBy, Visibility,
 };
 use quorate_core::embed::StaticModel;
 use serde::Deserialize;
@@ -202,4 +202,53 @@ fn partners_keep_to_their_tenants() {
     assert_eq!(seen[1].0, "ward-desk");
     assert_eq!(seen[1].1.why, "works with kidney: knows the patients");
     assert!(ask(&registry.tenant("another").unwrap()).iter().all(|(id, _)| id != "ward-desk"));
+}
+
+/// Who has what a question of the next tests is about.
+fn desk(id: &str, summary: &str, topics: &[&str]) -> Agent {
+    let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+    Agent { topics, ..Agent::new(id, id, summary) }
+}
+
+#[test]
+fn what_a_third_party_publishes_takes_nobodys_seat() {
+    let registry =
+        AgentRegistry::open(None, RegistryOptions::empty(StaticModel::builtin().unwrap())).unwrap();
+    let shared = [
+        desk("appeals", "Writes appeals when an insurer refuses to pay.", &["denied claims", "appeals"]),
+        desk("coding", "Codes procedures for claims.", &["claim forms", "procedure codes"]),
+        desk("billing", "Sends bills to insurers.", &["claims that come back", "remittance"]),
+        desk("spine", "Operates on the spine.", &["spinal stimulator", "back pain"]),
+        desk("garden", "Looks after the garden.", &["roses"]),
+        desk("kitchen", "Cooks for the staff.", &["soup"]),
+    ];
+    registry.add_all(shared.to_vec()).unwrap();
+    let asked = |min_fit: f64| {
+        let options = PanelOptions { min_fit, size: 12, ..PanelOptions::default() };
+        let panel = registry.tenant("u").unwrap();
+        panel.select_panel("Claims for a spinal stimulator are denied and come back", &options).unwrap()
+    };
+    let seated = |panel: &Panel| -> BTreeSet<String> {
+        let shared = panel.members.iter().filter(|m| m.matched.agent.tenant.is_none());
+        shared.map(|m| m.matched.agent.id.clone()).collect()
+    };
+    let before = seated(&asked(0.5));
+    assert!(before.len() >= 3 && !before.contains("kitchen"), "{before:?}");
+    // Many near topics, of one agent and of its clones, which name each other.
+    let other = registry.tenant("t").unwrap();
+    for clone in 0..4 {
+        let topics = (0..400).map(|i| format!("denied claims for spinal stimulators {clone} {i}")).collect();
+        let agent = Agent {
+            topics,
+            visibility: Visibility::Public,
+            domain: "x".into(),
+            works_with: (0..4)
+                .filter(|i| *i != clone)
+                .map(|i| Partner::new(format!("pushy{i}"), "always"))
+                .collect(),
+            ..Agent::new(format!("pushy{clone}"), "Pushy", "Knows it all.")
+        };
+        other.add(agent).unwrap();
+    }
+    assert_eq!(seated(&asked(0.5)), before, "{}", asked(0.5).explain());
 }

@@ -1,6 +1,6 @@
 //! Which topics do several agents of a catalogue have, written once for all?
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use quorate_core::Code;
 
@@ -52,11 +52,10 @@ impl Shared {
     pub(super) fn give(&self, agent: &mut Agent) {
         let Some((numbers, _)) = self.by_agent.get(&agent.id) else { return };
         let plain = |topic: &str| topic.trim().to_lowercase();
-        let mut known: Vec<String> = agent.topics.iter().map(|topic| plain(topic)).collect();
+        let mut known: HashSet<String> = agent.topics.iter().map(|topic| plain(topic)).collect();
         // One too many is enough for the check of the agent to say so.
         for topic in numbers.iter().map(|&number| &self.topics[number]) {
-            if agent.topics.len() <= MAX_TOPICS && !known.contains(&plain(topic)) {
-                known.push(plain(topic));
+            if agent.topics.len() <= MAX_TOPICS && known.insert(plain(topic)) {
                 agent.topics.push(topic.clone());
             }
         }

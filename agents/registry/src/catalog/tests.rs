@@ -349,6 +349,27 @@ fn hostile_files_are_refused() {
     assert!(error.message().len() < 3000, "{}", error.message().len());
 }
 
+/// Aliases of aliases lie as deep as lists of lists.
+#[test]
+fn chains_of_aliases_are_not_too_deep_for_the_stack() {
+    for length in [60, 200, 1000, 4000] {
+        for (open, close) in [("[", "]"), ("{a: ", "}")] {
+            let mut chain = format!("agents:\n- &a0 {open}x{close}\n");
+            for level in 1..length {
+                chain.push_str(&format!("- &a{level} {open}*a{}{close}\n", level - 1));
+            }
+            let problems = Catalog::problems(&chain, "x.yaml");
+            let codes: Vec<Code> = problems.iter().map(|p| p.code).collect();
+            eprintln!(
+                "{length} {open}: {} {:?}",
+                problems.len(),
+                problems.last().map(|p| (p.line, p.message.clone()))
+            );
+            assert_eq!(codes.contains(&Code::TooLarge), length > 64, "{length}: {problems:?}");
+        }
+    }
+}
+
 #[test]
 fn only_regular_files_are_read() {
     let folder = tempfile::tempdir().unwrap();

@@ -126,7 +126,8 @@ impl AgentRegistry {
         let mut consulted = Consulted::new(found, pool.tenant.as_deref());
         if let Some(ranking) = &ranking {
             let entries = (0..ranking.len()).map(|i| &**ranking.entry(i)).collect();
-            consulted = consulted.hearing(Subjects::new(entries, question, whole), pool.tenant.as_deref());
+            let tenant = pool.tenant.as_deref();
+            consulted = consulted.hearing(Subjects::new(entries, question, whole, tenant), tenant);
         }
         let considered = match &ranking {
             Some(ranking) => considered(ranking, consulted.order(), &required, options.pool),
