@@ -67,16 +67,16 @@ pub(crate) struct Undo {
 pub(crate) enum Work {
     Agent {
         prompt: Template,
-        form: AgentTask,
+        form: Box<AgentTask>,
     },
     Panel {
         question: Template,
-        form: PanelDiscussion,
+        form: Box<PanelDiscussion>,
     },
     Review {
         title: Template,
         data: Template,
-        form: HumanReview,
+        form: Box<HumanReview>,
         due: Option<f64>,
     },
     Tool {

@@ -205,13 +205,13 @@ impl Builder<'_> {
                     self.fault(&place(&["output"]), "bad_schema", error.message().to_owned());
                 }
                 let prompt = self.template(&Value::String(prompt), &place(&["prompt"]), scope, before);
-                Work::Agent { prompt, form: task }
+                Work::Agent { prompt, form: Box::new(task) }
             }
             "panel_discussion" => {
                 let panel = step.panel_discussion.clone()?;
                 let question = Value::String(panel.question.clone());
                 let question = self.template(&question, &place(&["question"]), scope, before);
-                Work::Panel { question, form: panel }
+                Work::Panel { question, form: Box::new(panel) }
             }
             "human_review" => {
                 let review = self.review(form, step.human_review.clone()?, &place(&[]), i);
@@ -220,7 +220,7 @@ impl Builder<'_> {
                 let data = review.data.clone().unwrap_or(Value::Null);
                 let data = self.template(&data, &place(&["data"]), scope, before);
                 let due = self.span(review.due.as_ref(), &place(&[]), "due");
-                Work::Review { title, data, form: review, due }
+                Work::Review { title, data, form: Box::new(review), due }
             }
             "integration" => {
                 let call = step.integration.clone()?;
