@@ -263,7 +263,9 @@ impl Store {
             let unpack = if outdated { unpack_first } else { unpack };
             let unpacked = packed.and_then(|bytes| unpack(bytes.value()));
             match (record.agent, unpacked) {
-                (Some(agent), Some(vectors)) => agents.push((agent, vectors)),
+                (Some(agent), Some(vectors)) if outdated || are_whole(&agent, &vectors) => {
+                    agents.push((agent, vectors));
+                }
                 _ => {
                     return Err(Error::new(
                         Code::Corrupt,
@@ -384,6 +386,14 @@ fn unpack(bytes: &[u8]) -> Option<Vectors> {
     let length = count.checked_mul(dim).filter(|&length| length <= examples.len())?;
     let topics = examples.split_off(length);
     Some(Vectors { dim, description, examples, topics })
+}
+
+/// Whether each text of an agent has its vector: others are compared with topics and questions that are not theirs.
+fn are_whole(agent: &Agent, vectors: &Vectors) -> bool {
+    let dim = vectors.dim;
+    vectors.description.len() == dim
+        && vectors.examples.len() == agent.examples().count() * dim
+        && vectors.topics.len() == agent.topics.len() * dim
 }
 
 /// As version 1 had it: dimension (u32), then description and examples as f32.
