@@ -94,7 +94,7 @@ def test_values_of_tables(results):
 
 def test_no_result_lacks_them():
     """What the public calls say that they give, where it is a class of the package."""
-    handles = {"KnowledgeBase", "AgentRegistry", "Embedder", "Events", "Ratings", "Recording", "Run", "Tool"}
+    handles = {"KnowledgeBase", "AgentRegistry", "Embedder", "Events", "Ratings", "Recording", "Run", "Tool", "McpTools"}
     calls = [
         method for cls in (quorate.KnowledgeBase, quorate.AgentRegistry) for name, method in vars(cls).items()
         if inspect.isfunction(method) and not name.startswith("_")
