@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use quorate_core::{Cancel, Code, Error};
 use quorate_models::{Model, ModelOptions, Price, Reply, Request, ScriptedModel};
 use quorate_runtime::{
-    Budget, Decision, Effect, FunctionTool, Question, Resume, Runtime, RuntimeOptions, Status, Tool,
+    Budget, Decision, Effect, Event, FunctionTool, Question, Resume, Runtime, RuntimeOptions, Status, Tool,
     ToolCard, Unpriced,
 };
 use serde_json::{Map, Value, json};
@@ -88,6 +88,33 @@ fn parallel_calls_run_in_parallel_and_a_hung_one_is_not_waited_for() {
     assert_eq!((answer.text.as_str(), answer.status), ("done", Status::Done));
     let seen = seen.lock().unwrap();
     assert!(seen.contains("tool_timeout") && seen.find("\\\"x\\\":1") < seen.find("\\\"x\\\":2"), "{seen}");
+}
+
+#[test]
+fn a_result_that_came_in_time_counts_however_late_it_is_looked_at() {
+    let after = |name: &str, wait: u64| {
+        tool(name, Effect::Read, move |_| {
+            std::thread::sleep(Duration::from_millis(wait));
+            Ok(json!("in time"))
+        })
+    };
+    let model = model(|request| match request.messages.len() {
+        0..3 => calls(&[("a", "first", json!({})), ("b", "second", json!({}))]),
+        _ => json!("done"),
+    });
+    let runtime = runtime(model, vec![after("first", 0), after("second", 60)]);
+    let codes: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let keep = Arc::clone(&codes);
+    // Whoever is shown the first result takes longer than the second call may.
+    let shown = move |event: Event| {
+        let event = serde_json::to_value(&event).unwrap();
+        if event["type"] == "tool_result" {
+            keep.lock().unwrap().push(event["error"].clone());
+            std::thread::sleep(Duration::from_millis(400));
+        }
+    };
+    runtime.ask_shown(Question::new("go"), shown).unwrap();
+    assert_eq!(*codes.lock().unwrap(), [Value::Null, Value::Null]);
 }
 
 #[test]

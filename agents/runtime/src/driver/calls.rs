@@ -141,6 +141,10 @@ impl Drive {
             if self.watched.cancelled()? {
                 return self.stop(under, &results);
             }
+            // What has come was in time, however late this thread looks.
+            while let Ok(came) = results.try_recv() {
+                self.take_result(came, &mut under)?;
+            }
             while let Some(at) = under.iter().position(|one| one.begun.elapsed() >= one.limit) {
                 let one = under.remove(at);
                 one.cancel.cancel();

@@ -265,11 +265,12 @@ mod tests {
     #[test]
     fn the_published_schema_is_the_one_of_the_form() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/workflow.schema.json");
-        let made = format!("{:#}\n", workflow_schema());
+        let made = workflow_schema();
         if std::env::var_os("QUORATE_WRITE_SCHEMA").is_some() {
-            std::fs::write(path, &made).unwrap();
+            std::fs::write(path, format!("{made:#}\n")).unwrap();
         }
-        let published = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(published, made, "run the test with QUORATE_WRITE_SCHEMA=1");
+        // The order of members is that of the build's features.
+        let published: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert!(published == made, "run the test with QUORATE_WRITE_SCHEMA=1");
     }
 }
