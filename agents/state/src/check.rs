@@ -97,6 +97,21 @@ pub(crate) fn advance(given: &Advance<'_>) -> Result<()> {
         name("the space", listing.space)?;
         name("the label", listing.label)?;
     }
+    for start in given.starts {
+        new_run(&start.new)?;
+        entries(start.entries)?;
+        status(Some(start.status))?;
+        work(&start.work)?;
+        if let Some(first) = start.entries.first()
+            && first.seq != 1
+        {
+            return Err(does_not_follow(first.seq, 0));
+        }
+    }
+    for post in given.posts {
+        name("the kind of a letter", post.kind)?;
+        post.name.map_or(Ok(()), |given| name("the name of a letter", given))?;
+    }
     match given.wake {
         Wake::At(at) => time("a run is due at", at),
         Wake::Keep | Wake::Never => Ok(()),
@@ -138,6 +153,18 @@ pub(crate) fn duplicate(id: &str) -> Error {
     Error::new(
         Code::DuplicateId,
         format!("a run '{}' exists already; give another id, or take that run", shorten(id).escape_debug()),
+    )
+}
+
+/// The error of a run that begins beneath another which has begun too many.
+pub(crate) fn too_many(id: &str, root: &str, most: u32) -> Error {
+    Error::new(
+        Code::StepLimit,
+        format!(
+            "the run '{}' does not begin: {most} runs have begun beneath '{}', and more are not allowed",
+            shorten(id).escape_debug(),
+            shorten(root).escape_debug()
+        ),
     )
 }
 

@@ -65,7 +65,7 @@ pub use checkpoint::{
 pub use entry::Entry;
 pub use run::{Begun, NewRun, Run, RunRow};
 pub use store::StateStore;
-pub use work::{Advance, Enqueued, Letter, Listed, Listing, Posted, Wake, Work};
+pub use work::{Advance, Enqueued, Letter, Listed, Listing, Post, Posted, Start, Wake, Work};
 
 /// An id that nothing else has; later ones of a process sort after earlier ones.
 ///

@@ -11,8 +11,8 @@ use crate::checkpoint::Threads;
 use crate::entry::now;
 use crate::run::Held;
 use crate::{
-    Advance, Begun, Enqueued, Entry, INTERRUPTED, Letter, Listed, NewRun, Posted, RUNNING, Run, RunRow, Wake,
-    Work, check, disk,
+    Advance, Begun, Enqueued, Entry, INTERRUPTED, Letter, Listed, NewRun, Posted, RUNNING, Run, RunRow,
+    Start, Wake, Work, check, disk,
 };
 
 /// How many runs that have ended are known.
@@ -63,6 +63,8 @@ struct Queued {
     wake: Option<f64>,
     letters: Vec<Letter>,
     names: HashSet<String>,
+    /// Runs that have begun beneath this one.
+    kin: HashSet<String>,
     /// Space, entry, label.
     listed: BTreeMap<(String, u64), String>,
 }
@@ -93,6 +95,23 @@ impl Journal {
         lock(&self.inner).entries.get(from..).unwrap_or_default().to_vec()
     }
 
+    fn post(&self, run: &str, kind: &str, data: &Value, name: Option<&str>) -> Result<Posted> {
+        let mut inner = lock(&self.inner);
+        let ended = check::is_final(&inner.row.status);
+        let Some(work) = &mut inner.work else { return Err(check::no_work(run)) };
+        if name.is_some_and(|name| work.names.contains(name)) {
+            return Ok(Posted::Known);
+        }
+        if ended {
+            return Ok(Posted::Ended);
+        }
+        work.names.extend(name.map(str::to_owned));
+        let number = work.letters.len() as u64 + 1;
+        work.letters.push(Letter { number, time: now(), kind: kind.to_owned(), data: data.clone() });
+        work.wake = Some(work.wake.unwrap_or(0.0).min(0.0));
+        Ok(Posted::New(number))
+    }
+
     fn lease(journal: &Arc<Journal>, memory: &Arc<Memory>) -> Result<MemoryRun> {
         let mut inner = lock(&journal.inner);
         if inner.lease.is_some() {
@@ -120,32 +139,21 @@ impl Tables {
             self.keys.remove(&(row.tenant.clone(), row.kind.clone(), key.clone()));
         }
     }
-}
 
-impl Memory {
-    pub(crate) fn new() -> Memory {
-        Memory(Mutex::new(Tables::default()), Threads::default())
-    }
-
-    pub(crate) fn threads(&self) -> &Threads {
-        &self.1
-    }
-
-    pub(crate) fn begin(self: &Arc<Self>, new: &NewRun<'_>, entries: &[Entry]) -> Result<Begun> {
-        let mut tables = lock(&self.0);
+    fn insert(&mut self, new: &NewRun<'_>, entries: &[Entry]) -> Result<Inserted> {
         let scope = scope(new.tenant);
         let key = new.key.map(|key| (scope.clone(), new.kind.to_owned(), key.to_owned()));
-        if let Some(known) = key.as_ref().and_then(|key| tables.keys.get(key))
-            && let Some(journal) = tables.runs.get(known)
+        if let Some(known) = key.as_ref().and_then(|key| self.keys.get(key))
+            && let Some(journal) = self.runs.get(known)
         {
-            return Ok(Begun::Known(journal.row()));
+            return Ok(Inserted::Known(Arc::clone(journal)));
         }
         let id = new.id.map_or_else(disk::new_id, str::to_owned);
-        if tables.ids.contains_key(&(scope.clone(), id.clone())) {
+        if self.ids.contains_key(&(scope.clone(), id.clone())) {
             return Err(check::duplicate(&id));
         }
-        let number = tables.next;
-        tables.next += 1;
+        let number = self.next;
+        self.next += 1;
         let created = now();
         let row = RunRow {
             id: id.clone(),
@@ -164,42 +172,114 @@ impl Memory {
             Inner { row, entries: entries.to_vec(), lease: None, leases: 0, deleted: false, work: None };
         let cancelled = AtomicBool::new(false);
         let journal = Arc::new(Journal { number, id: id.clone(), cancelled, inner: Mutex::new(inner) });
-        tables.ids.insert((scope, id), number);
+        self.ids.insert((scope, id), number);
         if let Some(key) = key {
-            tables.keys.insert(key, number);
+            self.keys.insert(key, number);
         }
-        tables.runs.insert(number, Arc::clone(&journal));
-        Ok(Begun::New(Run(Held::Memory(Journal::lease(&journal, self)?))))
+        self.runs.insert(number, Arc::clone(&journal));
+        Ok(Inserted::New(journal))
     }
 
-    pub(crate) fn enqueue(
-        self: &Arc<Self>,
+    fn enqueue(
+        &mut self,
         new: &NewRun<'_>,
         entries: &[Entry],
         status: &str,
         work: &Work<'_>,
     ) -> Result<Enqueued> {
-        match self.begin(new, entries)? {
-            Begun::Known(row) => Ok(Enqueued::Known(row)),
-            Begun::New(run) => {
-                let id = run.id().to_owned();
-                let journal = Arc::clone(lock(&self.0).find(new.tenant, &id)?);
-                let mut inner = lock(&journal.inner);
-                status.clone_into(&mut inner.row.status);
-                inner.work = Some(Queued {
-                    queue: work.queue.to_owned(),
-                    priority: work.priority,
-                    slot: work.slot.map(|(key, slots)| (key.to_owned(), slots)),
-                    wake: Some(work.at),
-                    letters: Vec::new(),
-                    names: HashSet::new(),
-                    listed: BTreeMap::new(),
-                });
-                drop(inner);
-                drop(run);
-                Ok(Enqueued::New(id))
+        let journal = match self.insert(new, entries)? {
+            Inserted::Known(journal) => return Ok(Enqueued::Known(journal.row())),
+            Inserted::New(journal) => journal,
+        };
+        let mut inner = lock(&journal.inner);
+        status.clone_into(&mut inner.row.status);
+        inner.work = Some(Queued {
+            queue: work.queue.to_owned(),
+            priority: work.priority,
+            slot: work.slot.map(|(key, slots)| (key.to_owned(), slots)),
+            wake: Some(work.at),
+            letters: Vec::new(),
+            names: HashSet::new(),
+            kin: HashSet::new(),
+            listed: BTreeMap::new(),
+        });
+        Ok(Enqueued::New(journal.id.clone()))
+    }
+
+    /// Whether every run of these can begin. Errors: `duplicate_id`, `step_limit`.
+    fn check(&self, tenant: Option<&str>, starts: &[Start<'_>]) -> Result<()> {
+        for (i, start) in starts.iter().enumerate() {
+            if let Some(id) = start.new.id {
+                let twice = starts[..i].iter().any(|other| other.new.id == Some(id));
+                if twice || self.find(tenant, id).is_ok() {
+                    return Err(check::duplicate(id));
+                }
+            }
+            let Some((root, most)) = start.within else { continue };
+            let Ok(journal) = self.find(tenant, root) else { continue };
+            let inner = lock(&journal.inner);
+            let begun = inner.work.as_ref().map_or(0, |work| work.kin.len());
+            if begun + i >= most as usize {
+                return Err(check::too_many(start.new.id.unwrap_or_default(), root, most));
             }
         }
+        Ok(())
+    }
+
+    /// Begins runs that were [checked](Tables::check), and posts words.
+    fn send(&mut self, tenant: Option<&str>, step: &Advance<'_>) -> Result<()> {
+        for start in step.starts {
+            let new = NewRun { tenant, ..start.new };
+            let begun = self.enqueue(&new, start.entries, start.status, &start.work)?;
+            if let (Enqueued::New(id), Some((root, _))) = (begun, start.within)
+                && let Ok(journal) = self.find(tenant, root)
+                && let Some(work) = &mut lock(&journal.inner).work
+            {
+                work.kin.insert(id);
+            }
+        }
+        for post in step.posts {
+            if let Ok(journal) = self.find(tenant, post.run) {
+                // To one that gets no letters nothing is said.
+                let _ = journal.post(post.run, post.kind, post.data, post.name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What came of adding a run.
+enum Inserted {
+    New(Arc<Journal>),
+    /// The key was used before.
+    Known(Arc<Journal>),
+}
+
+impl Memory {
+    pub(crate) fn new() -> Memory {
+        Memory(Mutex::new(Tables::default()), Threads::default())
+    }
+
+    pub(crate) fn threads(&self) -> &Threads {
+        &self.1
+    }
+
+    pub(crate) fn begin(self: &Arc<Self>, new: &NewRun<'_>, entries: &[Entry]) -> Result<Begun> {
+        let mut tables = lock(&self.0);
+        match tables.insert(new, entries)? {
+            Inserted::Known(journal) => Ok(Begun::Known(journal.row())),
+            Inserted::New(journal) => Ok(Begun::New(Run(Held::Memory(Journal::lease(&journal, self)?)))),
+        }
+    }
+
+    pub(crate) fn enqueue(
+        &self,
+        new: &NewRun<'_>,
+        entries: &[Entry],
+        status: &str,
+        work: &Work<'_>,
+    ) -> Result<Enqueued> {
+        lock(&self.0).enqueue(new, entries, status, work)
     }
 
     pub(crate) fn claim(
@@ -260,20 +340,7 @@ impl Memory {
         name: Option<&str>,
     ) -> Result<Posted> {
         let journal = Arc::clone(lock(&self.0).find(tenant, run)?);
-        let mut inner = lock(&journal.inner);
-        let ended = check::is_final(&inner.row.status);
-        let Some(work) = &mut inner.work else { return Err(check::no_work(run)) };
-        if name.is_some_and(|name| work.names.contains(name)) {
-            return Ok(Posted::Known);
-        }
-        if ended {
-            return Ok(Posted::Ended);
-        }
-        work.names.extend(name.map(str::to_owned));
-        let number = work.letters.len() as u64 + 1;
-        work.letters.push(Letter { number, time: now(), kind: kind.to_owned(), data: data.clone() });
-        work.wake = Some(work.wake.unwrap_or(0.0).min(0.0));
-        Ok(Posted::New(number))
+        journal.post(run, kind, data, name)
     }
 
     pub(crate) fn listed(
@@ -428,6 +495,15 @@ impl MemoryRun {
 
     pub(crate) fn advance(&self, step: &Advance<'_>) -> Result<bool> {
         check::advance(step)?;
+        // Others are only touched under this lock, which comes before that of a run.
+        let others = !step.starts.is_empty() || !step.posts.is_empty();
+        let mut tables = others.then(|| lock(&self.memory.0));
+        let tenant = others.then(|| lock(&self.journal.inner).row.tenant.clone()).flatten();
+        if let Some(tables) = &tables {
+            // Before anything is written, and after it is known that this is the holder.
+            self.append_to(&mut lock(&self.journal.inner), &[], None)?;
+            tables.check(tenant.as_deref(), step.starts)?;
+        }
         let mut inner = lock(&self.journal.inner);
         self.append_to(&mut inner, &[], None)?;
         match &inner.work {
@@ -454,6 +530,10 @@ impl MemoryRun {
             if ended {
                 work.listed.clear();
             }
+        }
+        drop(inner);
+        if let Some(tables) = &mut tables {
+            tables.send(tenant.as_deref(), step)?;
         }
         Ok(true)
     }

@@ -101,10 +101,12 @@ impl Run {
         }
     }
 
-    /// Writes a step of a run that was enqueued: entries, status, when somebody looks again, what is listed. It is on the disk
-    /// when this returns true; false: there are letters that were not read, and nothing was written.
+    /// Writes a step of a run that was enqueued: entries, status, when somebody looks again, what is listed, which runs begin
+    /// with it, and words to others: all of it or nothing. It is on the disk when this returns true; false: there are letters
+    /// that were not read, and nothing was written.
     ///
-    /// Errors: those of [`Run::append`]; `invalid_argument` for a run that was not enqueued.
+    /// Errors: those of [`Run::append`]; `invalid_argument` for a run that was not enqueued; `duplicate_id` where a run that is
+    /// to begin is there already, and `step_limit` where it is one too many.
     pub fn advance(&self, step: &Advance<'_>) -> Result<bool> {
         let _section = gate::enter()?;
         match &self.0 {

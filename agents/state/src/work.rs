@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Entry, RunRow};
+use crate::{Entry, NewRun, RunRow};
 
 /// How a run stands in the queue.
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,6 +94,40 @@ pub struct Advance<'a> {
     pub read: u64,
     /// What is listed, and what is not any more.
     pub listings: &'a [Listing<'a>],
+    /// Runs that begin with it, each in its queue.
+    pub starts: &'a [Start<'a>],
+    /// Words to other runs of the tenant.
+    pub posts: &'a [Post<'a>],
+}
+
+/// A run that begins with a step of another one, and only where that step is written. Its tenant is that of the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start<'a> {
+    /// What it is begun with.
+    pub new: NewRun<'a>,
+    /// Its first entries, from number 1 on.
+    pub entries: &'a [Entry],
+    /// Its status.
+    pub status: &'a str,
+    /// How it stands in the queue.
+    pub work: Work<'a>,
+    /// The run that it is counted under, while that is there, and how many are at most: of one more nothing is written, and the
+    /// error is `step_limit`.
+    pub within: Option<(&'a str, u32)>,
+}
+
+/// A word that is posted with a step of another run. Where the run that it is for is not there, has ended or gets no letters,
+/// nothing comes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Post<'a> {
+    /// The run that it is for.
+    pub run: &'a str,
+    /// What kind of word it is.
+    pub kind: &'a str,
+    /// What it says.
+    pub data: &'a Value,
+    /// Of letters to one run with the same name, the first counts.
+    pub name: Option<&'a str>,
 }
 
 /// An entry that is listed, with the run that it belongs to.

@@ -5,7 +5,9 @@
 mod support;
 
 use quorate_core::Code;
-use quorate_state::{Advance, Enqueued, Entry, Listing, NewRun, Posted, Run, StateStore, Wake, Work};
+use quorate_state::{
+    Advance, Enqueued, Entry, Listing, NewRun, Post, Posted, Run, Start, StateStore, Wake, Work,
+};
 use serde_json::json;
 use support::{code, entry, is};
 
@@ -206,4 +208,81 @@ fn no_file_has_a_byte_of_a_letter_once_its_run_is_deleted() {
     store.delete(None, "secret-run").unwrap();
     assert_eq!(found(folder.path()), Vec::<String>::new());
     assert!(store.claim(None, "work", None, 1e12, 9).unwrap().is_empty());
+}
+
+#[test]
+fn runs_begin_and_words_are_posted_with_a_step_or_not_at_all() {
+    for (store, _folder) in places() {
+        for id in ["parent", "peer"] {
+            enqueue(&store, id, &due(0, 0.0));
+        }
+        let first = store.take(None, "parent").unwrap();
+        let entries = [entry(1)];
+        let start = |id: &'static str| Start {
+            new: NewRun {
+                id: Some(id),
+                kind: "work",
+                title: "t",
+                parent: Some("parent"),
+                ..NewRun::default()
+            },
+            entries: &entries,
+            status: "queued",
+            work: due(0, 0.0),
+            within: Some(("parent", 2)),
+        };
+        let word = json!("hello");
+        let posts =
+            ["peer", "nobody", "child"].map(|run| Post { run, kind: "word", data: &word, name: Some("n") });
+        let heard = |read: u64, starts: &[Start<'_>], posts: &[Post<'_>], seq: u64| {
+            let entries = [entry(seq)];
+            let step = Advance { entries: &entries, read, starts, posts, ..Advance::default() };
+            first.advance(&step).map_err(|error| error.code().as_str())
+        };
+        // A letter that was not read keeps everything back.
+        store.post(None, "parent", "word", &word, None).unwrap();
+        assert_eq!(heard(0, &[start("child")], &posts, 2), Ok(false));
+        assert_eq!(code(store.run(None, "child")), "unknown_id");
+        assert_eq!(heard(1, &[start("child")], &posts, 2), Ok(true));
+        assert_eq!(store.run(None, "child").unwrap().parent.as_deref(), Some("parent"));
+        let child = store.take(None, "child").unwrap();
+        assert_eq!(child.letters(0).unwrap().len(), 1);
+        let peer = store.take(None, "peer").unwrap();
+        assert_eq!(peer.letters(0).unwrap()[0].data, "hello");
+        // What is there already, and one too many: nothing is written, not even the entry.
+        assert_eq!(heard(1, &[start("child")], &[], 3), Err("duplicate_id"));
+        assert_eq!(heard(1, &[start("second"), start("third")], &posts, 3), Err("step_limit"));
+        assert_eq!(code(store.run(None, "second")), "unknown_id");
+        assert_eq!(peer.letters(0).unwrap().len(), 1);
+        assert_eq!(heard(1, &[start("second")], &posts, 3), Ok(true));
+        assert_eq!(peer.letters(0).unwrap().len(), 1, "the name was used before");
+        assert_eq!(heard(1, &[start("third")], &[], 4), Err("step_limit"));
+        assert_eq!(store.entries(None, "parent", 1).unwrap().len(), 3);
+    }
+}
+
+#[test]
+fn who_has_lost_a_run_begins_and_posts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = [StateStore::open(folder.path()).unwrap(), StateStore::memory()];
+    for store in stores {
+        enqueue(&store, "a", &due(0, 0.0));
+        enqueue(&store, "peer", &due(0, 0.0));
+        let run = store.take(None, "a").unwrap();
+        let entries = [entry(1)];
+        let start = Start {
+            new: NewRun { id: Some("child"), kind: "work", title: "t", ..NewRun::default() },
+            entries: &entries,
+            status: "queued",
+            work: due(0, 0.0),
+            within: None,
+        };
+        let word = json!(1);
+        let post = Post { run: "peer", kind: "word", data: &word, name: None };
+        let bad = Advance { entries: &[entry(7)], starts: &[start], posts: &[post], ..Advance::default() };
+        is(run.advance(&bad), Code::StaleWrite);
+        assert_eq!(code(store.run(None, "child")), "unknown_id");
+        let peer = store.take(None, "peer").unwrap();
+        assert!(peer.letters(0).unwrap().is_empty());
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use quorate_core::Result;
+use quorate_core::{Code, Result};
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
@@ -14,7 +14,9 @@ use super::row::{ROW, Record, Stored, record};
 use super::{Disk, DiskRun, digest, new_id};
 use crate::entry::now;
 use crate::run::Held;
-use crate::{Advance, Enqueued, Entry, Letter, Listed, NewRun, Posted, Run, RunRow, Wake, Work, check};
+use crate::{
+    Advance, Enqueued, Entry, Letter, Listed, NewRun, Posted, Run, RunRow, Start, Wake, Work, check,
+};
 
 fn kind_of(kind: &str) -> [u8; 16] {
     digest("quorate-state kind of work", &[Some(kind)])
@@ -46,31 +48,36 @@ struct Place {
     wake: f64,
 }
 
-/// A step, as it is stored.
-struct Step {
-    entries: Vec<Stored>,
-    status: Option<String>,
-    wake: Wake,
-    read: i64,
-    /// Space, label, entry, listed.
-    listings: Vec<([u8; 16], [u8; 16], i64, bool)>,
+impl Place {
+    fn of(new: &NewRun<'_>, work: &Work<'_>) -> Place {
+        Place {
+            kind: kind_of(new.kind),
+            queue: queue_of(work.queue),
+            priority: work.priority,
+            slot: work.slot.map(|(key, _)| slot_of(new.tenant, new.kind, key)),
+            slots: work.slot.map(|(_, slots)| slots),
+            wake: work.at,
+        }
+    }
 }
 
-impl Disk {
-    pub(crate) fn enqueue(
-        self: &Arc<Self>,
-        new: &NewRun<'_>,
-        entries: &[Entry],
-        status: &str,
-        work: &Work<'_>,
-    ) -> Result<Enqueued> {
-        let local = self.local()?;
+/// A run that is put into a queue, as it is stored.
+struct Queueing {
+    name: [u8; 16],
+    row: RunRow,
+    entries: Vec<Stored>,
+    place: Place,
+    /// The run that it is counted under, its id, and how many are at most.
+    within: Option<([u8; 16], String, u32)>,
+}
+
+impl Queueing {
+    fn of(new: &NewRun<'_>, entries: &[Entry], status: &str, work: &Work<'_>) -> Result<Queueing> {
         let id = new.id.map_or_else(new_id, str::to_owned);
         let name = name_of(new.tenant, &id);
         let stored = entries.iter().map(|e| Stored::of(&name, e)).collect::<Result<Vec<_>>>()?;
-        let payloads = local.write_payloads(&stored)?;
         let row = RunRow {
-            id: id.clone(),
+            id,
             kind: new.kind.to_owned(),
             tenant: new.tenant.map(str::to_owned),
             title: new.title.to_owned(),
@@ -82,25 +89,62 @@ impl Disk {
             updated: now(),
             entries: entries.len() as u64,
         };
-        let place = Place {
-            kind: kind_of(new.kind),
-            queue: queue_of(work.queue),
-            priority: work.priority,
-            slot: work.slot.map(|(key, _)| slot_of(new.tenant, new.kind, key)),
-            slots: work.slot.map(|(_, slots)| slots),
-            wake: work.at,
-        };
+        Ok(Queueing { name, row, entries: stored, place: Place::of(new, work), within: None })
+    }
+
+    fn start(start: &Start<'_>, tenant: Option<&str>) -> Result<Queueing> {
+        let new = NewRun { tenant, ..start.new };
+        let queueing = Queueing::of(&new, start.entries, start.status, &start.work)?;
+        let within = start.within.map(|(root, most)| (name_of(tenant, root), root.to_owned(), most));
+        Ok(Queueing { within, ..queueing })
+    }
+}
+
+/// A word to another run, as it is stored.
+struct Word {
+    name: [u8; 16],
+    id: String,
+    entry: Entry,
+    letter: Option<[u8; 16]>,
+}
+
+fn letter_of(name: &str) -> [u8; 16] {
+    digest("quorate-state letter", &[Some(name)])
+}
+
+/// What marks that a run has begun beneath another, among the names of the other's letters, which are shorter.
+fn kin_of(id: &str) -> Vec<u8> {
+    let mut kin = vec![1];
+    kin.extend(digest("quorate-state begun beneath", &[Some(id)]));
+    kin
+}
+
+/// A step, as it is stored.
+struct Step {
+    entries: Vec<Stored>,
+    status: Option<String>,
+    wake: Wake,
+    read: i64,
+    /// Space, label, entry, listed.
+    listings: Vec<([u8; 16], [u8; 16], i64, bool)>,
+    starts: Vec<Queueing>,
+    words: Vec<Word>,
+}
+
+impl Disk {
+    pub(crate) fn enqueue(
+        self: &Arc<Self>,
+        new: &NewRun<'_>,
+        entries: &[Entry],
+        status: &str,
+        work: &Work<'_>,
+    ) -> Result<Enqueued> {
+        let local = self.local()?;
+        let queueing = Queueing::of(new, entries, status, work)?;
+        let id = queueing.row.id.clone();
+        let payloads = local.write_payloads(&queueing.entries)?;
         let inside = Arc::clone(&local);
-        let job = move |connection: &Connection| {
-            // The handle ends with the transaction: nobody holds the run.
-            let lease = Arc::new(Lease { fence: 1, cancelled: AtomicBool::new(false) });
-            let outcome = inside.begin(connection, &name, &row, &stored, &lease)?;
-            if let Outcome::New(n) = outcome {
-                inside.forget(n, &lease);
-                inside.queue(connection, n, scope_of(row.tenant.as_deref()), &place)?;
-            }
-            Ok(outcome)
-        };
+        let job = move |connection: &Connection| inside.enqueue(connection, &queueing);
         let outcome = local.tidy(payloads, local.write(true, job))?;
         Ok(match outcome {
             Outcome::New(_) => Enqueued::New(id),
@@ -169,7 +213,7 @@ impl Disk {
         let entry = Entry { seq: 0, time: now(), kind: kind.to_owned(), data: data.clone() };
         // Its number is known only in the transaction; what is large is written before.
         let payloads = local.write_payloads(&[Stored::at(&name, 0, &entry)])?;
-        let letter = letter.map(|letter| digest("quorate-state letter", &[Some(letter)]));
+        let letter = letter.map(letter_of);
         let (inside, id) = (Arc::clone(&local), run.to_owned());
         let job = move |connection: &Connection| inside.post(connection, &name, &id, &entry, letter);
         let posted = local.tidy(payloads, local.write(true, job))?;
@@ -218,6 +262,41 @@ impl Disk {
 }
 
 impl Local {
+    fn enqueue(&self, connection: &Connection, new: &Queueing) -> Result<Outcome> {
+        // The handle ends with the transaction: nobody holds the run.
+        let lease = Arc::new(Lease { fence: 1, cancelled: AtomicBool::new(false) });
+        let outcome = self.begin(connection, &new.name, &new.row, &new.entries, &lease)?;
+        if let Outcome::New(n) = outcome {
+            self.forget(n, &lease);
+            self.queue(connection, n, scope_of(new.row.tenant.as_deref()), &new.place)?;
+            if let Some((root, id, most)) = &new.within {
+                self.count(connection, root, &new.row.id, (id, *most))?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Counts a run under another one. Errors: `step_limit`.
+    fn count(
+        &self,
+        connection: &Connection,
+        root: &[u8; 16],
+        id: &str,
+        (shown, most): (&str, u32),
+    ) -> Result<()> {
+        let bad = |e| self.failed(e);
+        let Some(found) = self.find(connection, root)? else { return Ok(()) };
+        let n = found.holding.n;
+        let sql = "SELECT count(*) FROM letters WHERE run = ?1 AND length(name) = 17";
+        let mut query = connection.prepare_cached(sql).map_err(bad)?;
+        if query.query_row([n], |row| row.get::<_, u32>(0)).map_err(bad)? >= most {
+            return Err(check::too_many(id, shown, most));
+        }
+        let sql = "INSERT OR IGNORE INTO letters (run, name) VALUES (?1, ?2)";
+        connection.prepare_cached(sql).and_then(|mut s| s.execute((n, kin_of(id)))).map_err(bad)?;
+        Ok(())
+    }
+
     fn queue(&self, connection: &Connection, n: i64, scope: [u8; 16], place: &Place) -> Result<()> {
         let bad = |e| self.failed(e);
         let free = "UPDATE runs SET holder = NULL, machine = NULL, beat = NULL WHERE n = ?1";
@@ -384,6 +463,16 @@ impl Local {
             let sql = "DELETE FROM listed WHERE run = ?1";
             connection.prepare_cached(sql).and_then(|mut s| s.execute([run.n])).map_err(bad)?;
         }
+        for start in &step.starts {
+            self.enqueue(connection, start)?;
+        }
+        for word in &step.words {
+            match self.post(connection, &word.name, &word.id, &word.entry, word.letter) {
+                Ok(_) => {}
+                Err(error) if [Code::UnknownId, Code::InvalidArgument].contains(&error.code()) => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(true)
     }
 }
@@ -392,7 +481,8 @@ impl DiskRun {
     pub(crate) fn advance(&self, step: &Advance<'_>) -> Result<bool> {
         check::advance(step)?;
         let local = self.local()?;
-        let tenant = match step.listings.is_empty() {
+        let alone = step.listings.is_empty() && step.starts.is_empty() && step.posts.is_empty();
+        let tenant = match alone {
             true => None,
             false => {
                 let found = local.read(|connection| local.find(connection, &self.name))?;
@@ -409,8 +499,30 @@ impl DiskRun {
             wake: step.wake,
             read: i64::try_from(step.read).unwrap_or(i64::MAX),
             listings: listings.collect(),
+            starts: step
+                .starts
+                .iter()
+                .map(|start| Queueing::start(start, tenant.as_deref()))
+                .collect::<Result<_>>()?,
+            words: step
+                .posts
+                .iter()
+                .map(|post| Word {
+                    name: name_of(tenant.as_deref(), post.run),
+                    id: post.run.to_owned(),
+                    entry: Entry { seq: 0, time: now(), kind: post.kind.to_owned(), data: post.data.clone() },
+                    letter: post.name.map(letter_of),
+                })
+                .collect(),
         };
-        let payloads = local.write_payloads(&stored.entries)?;
+        let mut payloads = local.write_payloads(&stored.entries)?;
+        for start in &stored.starts {
+            payloads |= local.write_payloads(&start.entries)?;
+        }
+        for word in &stored.words {
+            // Its number is known only in the transaction; what is large is written before.
+            payloads |= local.write_payloads(&[Stored::at(&word.name, 0, &word.entry)])?;
+        }
         let claim = Claim { id: self.id.clone(), n: self.n, fence: self.lease.fence };
         let inside = Arc::clone(&local);
         let written = local.write(true, move |connection| inside.advance(connection, &claim, &stored));
