@@ -22,8 +22,14 @@ struct Breaker {
 
 impl Breakers {
     /// Makes a call unless the breaker is open. Errors: `circuit_open`; those of the call.
-    pub(crate) fn call<T>(&self, name: &str, now: f64, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn call<T>(
+        &self,
+        name: &str,
+        clock: &dyn Fn() -> f64,
+        call: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         {
+            let now = clock();
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let breaker = all.entry(name.to_owned()).or_default();
             if breaker.failures >= FAILURES {
@@ -44,7 +50,8 @@ impl Breakers {
             // What is refused for what it was given says nothing about the other side.
             Err(error) if error.kind() == Kind::Unavailable => {
                 breaker.failures = breaker.failures.saturating_add(1);
-                breaker.open_until = now + RESET;
+                // Since it is known, however long the call took.
+                breaker.open_until = clock() + RESET;
             }
             _ => *breaker = Breaker::default(),
         }
@@ -62,14 +69,31 @@ mod tests {
         let down = || Err::<(), _>(Error::new(Code::RemoteFailed, "down"));
         let code = |result: Result<()>| result.err().map(|error| error.code());
         for _ in 0..FAILURES {
-            assert_eq!(code(breakers.call("a", 0.0, down)), Some(Code::RemoteFailed));
+            assert_eq!(code(breakers.call("a", &|| 0.0, down)), Some(Code::RemoteFailed));
         }
         let never = || -> Result<()> { panic!("it is left alone") };
-        assert_eq!(code(breakers.call("a", 29.0, never)), Some(Code::CircuitOpen));
-        assert_eq!(code(breakers.call("b", 29.0, || Ok(()))), None, "another one");
-        assert_eq!(code(breakers.call("a", 30.0, down)), Some(Code::RemoteFailed), "one looks");
-        assert_eq!(code(breakers.call("a", 31.0, never)), Some(Code::CircuitOpen));
-        assert_eq!(code(breakers.call("a", 60.0, || Ok(()))), None);
-        assert_eq!(code(breakers.call("a", 61.0, || Ok(()))), None);
+        assert_eq!(code(breakers.call("a", &|| 29.0, never)), Some(Code::CircuitOpen));
+        assert_eq!(code(breakers.call("b", &|| 29.0, || Ok(()))), None, "another one");
+        assert_eq!(code(breakers.call("a", &|| 30.0, down)), Some(Code::RemoteFailed), "one looks");
+        assert_eq!(code(breakers.call("a", &|| 31.0, never)), Some(Code::CircuitOpen));
+        assert_eq!(code(breakers.call("a", &|| 60.0, || Ok(()))), None);
+        assert_eq!(code(breakers.call("a", &|| 61.0, || Ok(()))), None);
+    }
+
+    #[test]
+    fn a_breaker_stays_open_from_when_the_last_call_has_failed() {
+        let (breakers, clock) = (Breakers::default(), std::cell::Cell::new(0.0));
+        let now = || clock.get();
+        for _ in 0..FAILURES {
+            let slow = || {
+                clock.set(clock.get() + 100.0);
+                Err::<(), _>(Error::new(Code::RemoteFailed, "down"))
+            };
+            assert!(breakers.call("a", &now, slow).is_err());
+        }
+        let never = || -> Result<()> { panic!("it is left alone") };
+        assert_eq!(breakers.call("a", &now, never).err().map(|error| error.code()), Some(Code::CircuitOpen));
+        clock.set(clock.get() + RESET);
+        assert!(breakers.call("a", &now, || Ok(())).is_ok());
     }
 }

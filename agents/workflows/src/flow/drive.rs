@@ -5,18 +5,21 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_core::{Cancel, Code, Error, Result};
-use quorate_state::{Advance, Entry, Listing, NewRun, Posted, Run, Wake, Work as Place};
-use serde_json::json;
+use quorate_state::{Advance, Entry, Letter, Listing, NewRun, Post, Run, Wake, Work as Place};
+use serde_json::{Value, json};
 
 use super::engine::{Inner, KIND, REVIEWS};
-use super::fact::{Fact, Outcome, Spec, Waiting};
+use super::fact::{Fact, Spec};
 use super::machine::{Action, Attempt, Event, Machine, Moment};
-use super::perform::{Job, context, may_repeat};
-use super::plan::{Plan, Work};
+use super::perform::{BEGUN, FRESH, Job, REVOKED, context, is_once};
+use super::plan::Work;
+
+mod children;
 
 /// How often letters of other processes are looked for while something is done.
 const LOOK: Duration = Duration::from_millis(40);
@@ -30,10 +33,28 @@ pub(crate) type Key = (bool, usize, u32, u32);
 
 /// What a run that goes on is told.
 pub(crate) enum Told {
-    /// Something is done.
-    Done(Key, Attempt),
+    /// Something is done, and was at this time.
+    Done(Key, Attempt, f64),
     /// A letter may have come.
     Letter,
+}
+
+/// What is being done: how it is told to end, and whether it has begun.
+struct Doing {
+    cancel: Cancel,
+    gate: Arc<AtomicU8>,
+}
+
+impl Doing {
+    /// Tells it to end. What has not begun by now never does.
+    fn end(&self) {
+        let _ = self.gate.compare_exchange(FRESH, REVOKED, Ordering::AcqRel, Ordering::Acquire);
+        self.cancel.cancel();
+    }
+
+    fn has_begun(&self) -> bool {
+        self.gate.load(Ordering::Acquire) == BEGUN
+    }
 }
 
 /// A run that goes on here.
@@ -41,27 +62,18 @@ pub(crate) struct Drive {
     inner: Arc<Inner>,
     run: Run,
     machine: Machine,
-    working: HashMap<Key, Cancel>,
+    working: HashMap<Key, Doing>,
     results: (Sender<Told>, Receiver<Told>),
-    /// Runs that were started for steps of this one, as far as is known here.
-    children: HashSet<String>,
+    /// What has ended here and was not taken in yet.
+    ended: Vec<(Key, Attempt, f64)>,
+    /// Attempts that somebody else had begun, and that were not begun here yet.
+    taken: HashSet<Key>,
+    /// When runs that were started for steps of this one were looked after.
+    looked: HashMap<String, Instant>,
     /// Whether something that is due lacks what may still be added to the engine.
     lacks: bool,
-    /// Whether a letter was heard since runs were last looked after.
-    heard: bool,
     /// The status that was written.
     status: String,
-}
-
-/// A machine with all that has happened in a run. Errors: `corrupt`, those of the store.
-pub(crate) fn replayed(inner: &Inner, id: &str, entries: &[Entry]) -> Result<Machine> {
-    let plan = plan_of(inner, id, entries)?;
-    let mut machine = Machine::new(plan, id);
-    for entry in entries {
-        machine.replay(&Fact::of(entry)?, entry.time);
-    }
-    machine.listed = machine.state.listed();
-    Ok(machine)
 }
 
 pub(crate) fn spec_of(id: &str, entries: &[Entry]) -> Result<Spec> {
@@ -74,14 +86,10 @@ pub(crate) fn spec_of(id: &str, entries: &[Entry]) -> Result<Spec> {
     }
 }
 
-fn plan_of(inner: &Inner, id: &str, entries: &[Entry]) -> Result<Arc<Plan>> {
-    inner.plan(&spec_of(id, entries)?.hash)
-}
-
 impl Drive {
     /// Errors: those of the store, `corrupt`.
     pub(crate) fn open(inner: &Arc<Inner>, run: Run) -> Result<Drive> {
-        let machine = replayed(inner, run.id(), &run.entries()?)?;
+        let machine = inner.own_machine(run.id())?;
         let status = machine.status().as_str().to_owned();
         let results = channel();
         inner.listen(run.id(), Some(results.0.clone()));
@@ -91,44 +99,96 @@ impl Drive {
             machine,
             working: HashMap::new(),
             results,
-            children: HashSet::new(),
+            ended: Vec::new(),
+            taken: HashSet::new(),
+            looked: HashMap::new(),
             lacks: false,
-            heard: false,
             status,
         })
     }
 
     fn step(&mut self, event: Event<'_>) {
         let begins = !self.inner.is_draining();
-        step(&self.inner, &mut self.machine, event, begins);
+        step(&self.inner, &mut self.machine, event, f64::INFINITY, begins);
     }
 
-    /// Hears the letters that there are.
+    /// Takes in what has ended here and the letters that there are, in the order in which it happened.
     fn hear(&mut self) -> Result<()> {
+        enum Heard {
+            Ended(Key, Attempt),
+            Letter(Letter),
+        }
+        let ended = std::mem::take(&mut self.ended);
+        let mut heard: Vec<(f64, Heard)> =
+            ended.into_iter().map(|(key, result, time)| (time, Heard::Ended(key, result))).collect();
+        let mut last = 0.0_f64;
         for letter in self.run.letters(self.machine.state.letter)? {
-            self.step(Event::Letter(&letter));
-            self.heard = true;
+            // Letters are heard in the order of their numbers, whatever clocks say.
+            last = last.max(time_of(&letter));
+            if letter.kind == "child" {
+                self.looked.clear();
+            }
+            heard.push((last, Heard::Letter(letter)));
+        }
+        heard.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        let begins = !self.inner.is_draining();
+        for (time, heard) in heard {
+            let event = match &heard {
+                Heard::Letter(letter) => Event::Letter(letter),
+                Heard::Ended((true, index, _, attempt), result) => {
+                    Event::UndoDone { index: *index, attempt: *attempt, result: result.clone() }
+                }
+                Heard::Ended((false, step, visit, attempt), result) => {
+                    Event::Done { step: *step, visit: *visit, attempt: *attempt, result: result.clone() }
+                }
+            };
+            step(&self.inner, &mut self.machine, event, time, begins);
         }
         Ok(())
     }
 
-    /// What whoever held the run before was at is made again, or asked about.
+    /// What whoever held the run before was at is made again, or asked about. Nothing begins by it, and no time passes: that is
+    /// so with what was heard.
     fn take_over(&mut self) {
         for action in self.machine.actions() {
-            match action {
-                Action::Perform { step, .. } if may_repeat(&self.inner, &self.machine.plan, step) => {
-                    self.step(Event::Again { step });
+            let lost = |step: usize| {
+                format!(
+                    "the process that did '{}' has ended, and it is not known whether the call was made",
+                    self.machine.plan.steps[step].id
+                )
+            };
+            let event = match action {
+                Action::Perform { step, visit, attempt } => {
+                    if self.machine.state.steps[step].once
+                        || is_once(&self.inner, &self.machine.plan, step, false)
+                    {
+                        Event::Lost {
+                            step,
+                            why: format!("{}; look, and then retry or skip the step", lost(step)),
+                        }
+                    } else {
+                        self.taken.insert((false, step, visit, attempt));
+                        Event::Again { step }
+                    }
                 }
-                Action::Perform { step, .. } => {
-                    let why = format!(
-                        "the process that did '{}' has ended, and it is not known whether the call was made; look, and then retry or skip the step",
-                        self.machine.plan.steps[step].id
-                    );
-                    self.step(Event::Lost { step, why });
+                Action::Undo { index, .. } => {
+                    let done = &self.machine.state.done[index];
+                    if done.once || is_once(&self.inner, &self.machine.plan, done.step, true) {
+                        let of = &self.machine.plan.steps[done.step].id;
+                        let why = format!(
+                            "the process that undid '{of}' has ended, and it is not known whether the call was made"
+                        );
+                        Event::UndoLost { index, why }
+                    } else {
+                        Event::UndoAgain { index }
+                    }
                 }
-                Action::Undo { index, .. } => self.step(Event::UndoAgain { index }),
-                Action::Child { .. } => {}
-            }
+                Action::Await { step, visit, attempt } => {
+                    Event::CallLost { step, visit, attempt, why: lost(step) }
+                }
+                Action::Child { .. } | Action::AwaitRun { .. } => continue,
+            };
+            step(&self.inner, &mut self.machine, event, 0.0, false);
         }
     }
 
@@ -137,7 +197,11 @@ impl Drive {
         let gone = self.go_on();
         self.inner.listen(self.run.id(), None);
         // Whatever is still being done here is not this run's any more.
-        self.working.values().for_each(Cancel::cancel);
+        self.working.values().for_each(Doing::end);
+        if gone.is_ok() && self.machine.noted.is_empty() {
+            let machine = Machine::new(Arc::clone(&self.machine.plan), "");
+            self.inner.keep(std::mem::replace(&mut self.machine, machine));
+        }
         let let_go = self.run.finish();
         self.inner.moved();
         gone.and(let_go)
@@ -147,16 +211,18 @@ impl Drive {
         self.take_over();
         loop {
             self.hear()?;
-            self.look_after()?;
             self.step(Event::Time);
             self.write()?;
-            self.stop_what_ended();
-            if let Some(outcome) = self.machine.state.ended.clone() {
-                self.tell(&outcome);
+            if let Some(outcome) = &self.machine.state.ended {
+                let over = outcome.status();
+                debug_assert!(over.is_final());
+                if let Some((parent, _, _)) = &self.machine.state.spec.parent {
+                    self.inner.nudge(parent);
+                }
                 return Ok(());
             }
-            // What a letter says that came while it was written may be that another run is over.
-            if self.heard || self.waits_for_unknown() {
+            // What came of other runs, or of starting them, is heard and written before anything else.
+            if self.look_after()? {
                 continue;
             }
             self.act();
@@ -200,12 +266,9 @@ impl Drive {
         let mut all = vec![first];
         all.extend(self.results.1.try_iter());
         for told in all {
-            let Told::Done(key, result) = told else { continue };
-            self.working.remove(&key);
-            let (undo, place, visit, attempt) = key;
-            match undo {
-                true => self.step(Event::UndoDone { index: place, attempt, result }),
-                false => self.step(Event::Done { step: place, visit, attempt, result }),
+            if let Told::Done(key, result, time) = told {
+                self.working.remove(&key);
+                self.ended.push((key, result, time));
             }
         }
         Ok(())
@@ -213,7 +276,12 @@ impl Drive {
 
     /// Writes what happened. Letters that came meanwhile are heard first.
     fn write(&mut self) -> Result<()> {
-        while !self.machine.noted.is_empty() || self.machine.status().as_str() != self.status {
+        loop {
+            // What is over for the run is told to end before that is written: whoever sees it there sees nothing begin.
+            self.stop_what_ended();
+            if self.machine.noted.is_empty() && self.machine.status().as_str() == self.status {
+                return Ok(());
+            }
             if commit(&self.inner, &self.run, &mut self.machine, Wake::Keep)? {
                 self.machine.status().as_str().clone_into(&mut self.status);
                 self.inner.moved();
@@ -221,12 +289,12 @@ impl Drive {
             }
             self.hear()?;
         }
-        Ok(())
     }
 
     /// Says when somebody has to look again; whether nothing came in between.
     fn rest(&mut self) -> Result<bool> {
-        let waits = self.machine.actions().iter().any(|action| matches!(action, Action::Child { .. }));
+        let other = |action: &Action| matches!(action, Action::Child { .. } | Action::AwaitRun { .. });
+        let waits = self.machine.actions().iter().any(other);
         let look = waits.then(|| self.inner.clock.now() + LOOK_AFTER);
         let drained = self.inner.is_draining().then_some(0.0);
         let times = [self.machine.next_time(), look, drained];
@@ -240,7 +308,7 @@ impl Drive {
             let key = match &action {
                 Action::Perform { step, visit, attempt } => (false, *step, *visit, *attempt),
                 Action::Undo { index, attempt } => (true, *index, 0, *attempt),
-                Action::Child { .. } => continue,
+                Action::Child { .. } | Action::Await { .. } | Action::AwaitRun { .. } => continue,
             };
             if self.working.contains_key(&key) {
                 continue;
@@ -276,7 +344,9 @@ impl Drive {
         let mut context = context(&self.machine.run_id, &planned.id, state.spec.tenant.as_deref());
         (context.visit, context.attempt, context.name) = (visit, attempt, name);
         context.idempotency_key = idempotency_key;
-        self.working.insert(key, context.cancel.clone());
+        let gate = Arc::new(AtomicU8::new(FRESH));
+        self.working.insert(key, Doing { cancel: context.cancel.clone(), gate: Arc::clone(&gate) });
+        self.taken.remove(&key);
         let outputs = match state.spec.offline {
             true => state
                 .steps
@@ -296,125 +366,68 @@ impl Drive {
             outputs,
             context,
             plan: Arc::clone(&plan),
+            gate,
         };
+        let clock = Arc::clone(&self.inner.clock);
         let results = self.results.0.clone();
         let spawned = std::thread::Builder::new().name("quorate-step".to_owned()).spawn(move || {
             let done = job.run();
             // Whoever asked may not wait any more.
-            let _ = results.send(Told::Done(key, done));
+            let _ = results.send(Told::Done(key, done, clock.now()));
         });
         if let Err(error) = spawned {
             let failed = Err((Code::Io.as_str().to_owned(), format!("no thread could be started: {error}")));
-            let _ = self.results.0.send(Told::Done(key, failed));
+            let _ = self.results.0.send(Told::Done(key, failed, self.inner.clock.now()));
         }
     }
 
-    /// Ends the work of steps that are over for the run.
+    /// Ends the work of steps that are over for the run; of those whose end is waited for, it is.
     fn stop_what_ended(&mut self) {
-        let actions = self.machine.actions();
-        let due = |key: &Key| {
-            actions.iter().any(|action| match action {
-                Action::Perform { step, visit, attempt } => *key == (false, *step, *visit, *attempt),
-                Action::Undo { index, attempt } => *key == (true, *index, 0, *attempt),
-                Action::Child { .. } => false,
-            })
-        };
-        self.working.retain(|key, cancel| {
-            let due = due(key);
-            if !due {
-                cancel.cancel();
-            }
-            due
-        });
-    }
-
-    /// Starts the runs that steps wait for, and sees whether they are over.
-    fn look_after(&mut self) -> Result<()> {
-        self.heard = false;
-        for action in self.machine.actions() {
-            let Action::Child { step, visit, run } = action else { continue };
-            // The journal must say that the step waits before what it waits for begins.
-            let said = |(fact, _): &(Fact, f64)| matches!(fact, Fact::StepWaits { wait: Waiting::Run { run: waits, .. }, .. } if *waits == run);
-            if self.machine.noted.iter().any(said) {
-                continue;
-            }
-            self.children.insert(run.clone());
-            if let Some(outcome) = self.child(step, visit, &run)? {
-                self.step(Event::Child { step, visit, outcome });
-            }
-        }
-        Ok(())
-    }
-
-    fn waits_for_unknown(&self) -> bool {
-        self.machine
-            .actions()
-            .iter()
-            .any(|action| matches!(action, Action::Child { run, .. } if !self.children.contains(run)))
-    }
-
-    fn child(&mut self, step: usize, visit: u32, run: &str) -> Result<Option<Outcome>> {
-        let tenant = self.inner.tenant.as_deref();
-        match self.inner.store.run(tenant, run) {
-            Ok(row) if quorate_state::FINAL.contains(&row.status.as_str()) => {
-                // A word that came too late may stand behind the end.
-                for entry in self.inner.store.entries(tenant, run, 1)?.iter().rev() {
-                    if let Fact::Ended(outcome) = Fact::of(entry)? {
-                        return Ok(Some(outcome));
+        loop {
+            let mut due: HashSet<Key> = HashSet::new();
+            let mut awaited: Vec<Key> = Vec::new();
+            for action in self.machine.actions() {
+                match action {
+                    Action::Perform { step, visit, attempt } => {
+                        due.insert((false, step, visit, attempt));
                     }
+                    Action::Undo { index, attempt } => {
+                        due.insert((true, index, 0, attempt));
+                    }
+                    Action::Await { step, visit, attempt } => awaited.push((false, step, visit, attempt)),
+                    Action::Child { .. } | Action::AwaitRun { .. } => {}
                 }
-                return Err(Error::new(Code::Corrupt, format!("the run '{run}' has no end")));
             }
-            Ok(_) => return Ok(None),
-            Err(error) if error.code() == Code::UnknownId => {}
-            Err(error) => return Err(error),
-        }
-        let Some(Waiting::Run { input, .. }) = &self.machine.state.steps[step].wait else { return Ok(None) };
-        let Work::Sub { id, version, .. } = &self.machine.plan.steps[step].work else { return Ok(None) };
-        let spec = &self.machine.state.spec;
-        let started = self.inner.definition(id, version.as_deref()).and_then(|definition| {
-            let parent = (self.machine.run_id.clone(), self.machine.plan.steps[step].id.clone(), visit);
-            let spec = Spec {
-                workflow: definition.id().to_owned(),
-                version: definition.version().to_owned(),
-                hash: definition.hash().to_owned(),
-                input: input.clone(),
-                starter: spec.starter.clone(),
-                tenant: spec.tenant.clone(),
-                offline: spec.offline,
-                time: self.inner.clock.now(),
-                parent: Some(parent),
-                ..Spec::default()
-            };
-            self.inner.enqueue(&definition, spec, Some(run), None, None)
-        });
-        match started {
-            Ok(_) => Ok(None),
-            Err(error) if error.code() == Code::UnknownId && self.inner.is_young() => {
-                self.lacks = true;
-                Ok(None)
-            }
-            Err(error) => Ok(Some(Outcome::Failed {
-                code: match error.code() {
-                    Code::UnknownId => "workflow_unknown".to_owned(),
-                    code => code.as_str().to_owned(),
+            self.working.retain(|key, doing| {
+                if due.contains(key) {
+                    return true;
+                }
+                doing.end();
+                awaited.contains(key) && doing.has_begun()
+            });
+            let ended = |key: &Key| self.ended.iter().any(|(other, _, _)| other == key);
+            let gone = awaited.into_iter().find(|key| !self.working.contains_key(key) && !ended(key));
+            let Some(key) = gone else { return };
+            let (_, place, visit, attempt) = key;
+            let event = match self.taken.remove(&key) {
+                true => Event::CallLost {
+                    step: place,
+                    visit,
+                    attempt,
+                    why: "the process that made the call has ended, and it is not known whether it was made"
+                        .to_owned(),
                 },
-                message: error.message().to_owned(),
-                step: None,
-                cause: None,
-            })),
+                false => Event::NotCalled { step: place, visit, attempt },
+            };
+            let begins = !self.inner.is_draining();
+            step(&self.inner, &mut self.machine, event, 0.0, begins);
         }
     }
+}
 
-    /// Tells the run that has started this one that it is over.
-    fn tell(&self, outcome: &Outcome) {
-        if let Some((run, step, visit)) = &self.machine.state.spec.parent {
-            let data = json!({"step": step, "visit": visit, "status": outcome.status().as_str()});
-            let name = format!("child/{}", self.machine.run_id);
-            // It also looks after this one by itself.
-            let _ = self.inner.store.post(self.inner.tenant.as_deref(), run, "child", &data, Some(&name));
-        }
-    }
+/// When a letter was posted, by the clock of the engine that has posted it.
+pub(crate) fn time_of(letter: &Letter) -> f64 {
+    letter.data.get("at").and_then(Value::as_f64).unwrap_or(letter.time)
 }
 
 /// A number from 0 to 1, each time another.
@@ -424,10 +437,12 @@ fn chance() -> f64 {
     (drawn >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Takes an event in, at the engine's time and with its chance.
-pub(crate) fn step(inner: &Inner, machine: &mut Machine, event: Event<'_>, begins: bool) {
+/// Takes in an event that happened at `when`, at the engine's time and with its chance.
+pub(crate) fn step(inner: &Inner, machine: &mut Machine, event: Event<'_>, when: f64, begins: bool) {
     let mut draw = chance;
-    let mut at = Moment { now: inner.clock.now(), draw: &mut draw, begins };
+    let plan = Arc::clone(&machine.plan);
+    let once = |step: usize, undo: bool| is_once(inner, &plan, step, undo);
+    let mut at = Moment { now: inner.clock.now(), when, draw: &mut draw, begins, once: &once };
     machine.step(event, &mut at);
 }
 
@@ -441,21 +456,28 @@ pub(crate) fn commit(inner: &Inner, run: &Run, machine: &mut Machine, wake: Wake
         .zip(first..)
         .map(|((fact, time), seq)| fact.entry(seq, *time))
         .collect::<Result<_>>()?;
-    // Runs that this one has started end with the steps that wait for them.
-    for (fact, _) in &machine.noted {
-        if let Fact::StepCancelled { step, visit } | Fact::StepSkipped { step, visit, .. } = fact
-            && let Some(planned) = machine.plan.find(step)
-            && matches!(machine.plan.steps[planned].work, Work::Sub { .. })
-        {
-            let child = format!("{}.{step}.{visit}", machine.run_id);
-            let data = json!({"reason": format!("run '{}' does not wait for it any more", machine.run_id), "compensate": true});
-            match inner.store.post(inner.tenant.as_deref(), &child, "cancel", &data, Some("parent")) {
-                Ok(Posted::New(_) | Posted::Known | Posted::Ended) => {}
-                Err(error) if error.code() == Code::UnknownId => {}
-                Err(error) => return Err(error),
-            }
+    // Other runs are told in the same transaction: those that this one does not wait for any more, and the one that waits for it.
+    let at = inner.clock.now();
+    let mut words: Vec<(String, &str, Value, String)> = machine
+        .left
+        .iter()
+        .map(|(child, compensate)| {
+            let reason = format!("run '{}' does not wait for it any more", machine.run_id);
+            let data = json!({"reason": reason, "compensate": compensate, "at": at});
+            (child.clone(), "cancel", data, "parent".to_owned())
+        })
+        .collect();
+    for (fact, time) in &machine.noted {
+        if let (Fact::Ended(outcome), Some((parent, step, visit))) = (fact, &machine.state.spec.parent) {
+            let data = json!({
+                "step": step, "visit": visit, "status": outcome.status().as_str(), "run": machine.run_id,
+                "outcome": outcome, "at": time,
+            });
+            words.push((parent.clone(), "child", data, format!("child/{}", machine.run_id)));
         }
     }
+    let posts: Vec<Post<'_>> =
+        words.iter().map(|(run, kind, data, name)| Post { run, kind, data, name: Some(name) }).collect();
     let open = machine.state.listed();
     let gone = machine
         .listed
@@ -477,11 +499,17 @@ pub(crate) fn commit(inner: &Inner, run: &Run, machine: &mut Machine, wake: Wake
         wake,
         read: machine.state.letter,
         listings: &listings,
+        starts: &[],
+        posts: &posts,
     };
     let written = run.advance(&step)?;
     if written {
         machine.noted.clear();
+        machine.left.clear();
         machine.listed = open;
+        for (told, ..) in &words {
+            inner.nudge(told);
+        }
     }
     Ok(written)
 }

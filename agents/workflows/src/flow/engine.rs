@@ -21,6 +21,7 @@ use super::files::Files;
 use super::form::{COMMON, KINDS};
 use super::handle::WorkflowRun;
 use super::library::{Definition, Known, Library, load};
+use super::memo::{Count, Memo};
 use super::options::{EngineOptions, StartOptions};
 use super::plan::{Plan, is_name};
 use super::problem::Problem;
@@ -111,6 +112,9 @@ pub(crate) struct Inner {
     made: Instant,
     /// Who goes on with which run here.
     listeners: Mutex<HashMap<String, Sender<Told>>>,
+    memo: Mutex<Memo>,
+    /// Entries of journals that were read.
+    pub(crate) entries_read: Count,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -157,6 +161,10 @@ impl Inner {
             let _ = who.send(Told::Letter);
         }
         self.moved();
+    }
+
+    pub(crate) fn memo(&self) -> MutexGuard<'_, Memo> {
+        lock(&self.memo)
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Vec<(String, String)>> {
@@ -245,22 +253,25 @@ impl Inner {
         priority: Option<i64>,
     ) -> Result<Enqueued> {
         let tenant = self.tenant.as_deref();
-        // Before the run, so that no run lacks its definition.
-        if self.store.get(tenant, DEFINITIONS, definition.hash())?.is_none() {
-            self.store.put(tenant, DEFINITIONS, definition.hash(), definition.rendered())?;
-        }
-        self.remember(definition);
+        self.store_definition(definition)?;
         let queueing = self.queueing(definition, &spec, id.unwrap_or_default(), priority)?;
         let (parent, time) = (spec.parent.as_ref().map(|(run, _, _)| run.clone()), spec.time);
         let entry = Fact::Started(Box::new(spec)).entry(1, time)?;
         let new = new_run(id, definition.title(), parent.as_deref(), dedup, tenant);
-        let status = match definition.plan.form.queue {
-            Some(_) => Status::Queued,
-            None => Status::Pending,
-        };
-        let enqueued = self.store.enqueue(&new, &[entry], status.as_str(), &queueing.place(time.min(0.0)))?;
+        let status = definition.first_status().as_str();
+        let enqueued = self.store.enqueue(&new, &[entry], status, &queueing.place(time.min(0.0)))?;
         self.moved();
         Ok(enqueued)
+    }
+
+    /// Keeps a definition, before any run of it is there. Errors: those of the store.
+    pub(crate) fn store_definition(&self, definition: &Definition) -> Result<()> {
+        let tenant = self.tenant.as_deref();
+        if self.store.get(tenant, DEFINITIONS, definition.hash())?.is_none() {
+            self.store.put(tenant, DEFINITIONS, definition.hash(), definition.rendered())?;
+        }
+        self.remember(definition);
+        Ok(())
     }
 
     /// A run in its queue that has done something already; its id. Errors: those of the store.
@@ -280,7 +291,7 @@ impl Inner {
         }
     }
 
-    fn queueing(
+    pub(crate) fn queueing(
         &self,
         definition: &Definition,
         spec: &Spec,
@@ -370,6 +381,8 @@ impl Engine {
             process: forks(),
             made: Instant::now(),
             listeners: Mutex::default(),
+            memo: Mutex::default(),
+            entries_read: Count::default(),
         });
         let engine = Engine(Arc::new(Hold(inner)));
         let concurrency = options.concurrency.unwrap_or(8);
@@ -527,8 +540,7 @@ impl Engine {
             stand_ins: options.stand_ins,
             deadline: options.deadline,
             time: inner.clock.now(),
-            parent: None,
-            forked_from: None,
+            ..Spec::default()
         };
         let (wanted, asked) = (spec.input.clone(), spec.workflow.clone());
         match inner.enqueue(

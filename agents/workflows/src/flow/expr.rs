@@ -14,10 +14,32 @@ use cel::{Context, Env, IdedExpr, Program, Value as Cel};
 use quorate_runtime::fenced_result;
 use serde_json::{Map, Value};
 
+mod meter;
+
 /// The longest expression, in bytes.
 pub(crate) const MAX_BYTES: usize = 4_000;
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// Why something cannot be computed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failure {
+    /// `expression_failed`, or `expression_limit` where it would take too much.
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Failure {
+        Failure { code: "expression_failed", message }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
 
 /// An expression that parses.
 pub(crate) struct Expr {
@@ -67,8 +89,12 @@ impl Expr {
             Err(_) => return Err("the expression cannot be read".to_owned()),
         };
         let reads = program.references().variables().into_iter().map(str::to_owned).collect();
+        if meter::depth(program.expression()) > meter::MAX_DEPTH {
+            return Err(format!("the expression is nested deeper than {}", meter::MAX_DEPTH));
+        }
         let mut tree = program.expression().clone();
         forgive(&mut tree);
+        meter::meter(&mut tree);
         Ok(Expr { source: source.to_owned(), program, tree, reads })
     }
 
@@ -81,24 +107,38 @@ impl Expr {
     }
 
     /// Its value, or why it has none.
-    pub(crate) fn value(&self, scope: &dyn Scope) -> Result<Value, String> {
+    pub(crate) fn value(&self, scope: &dyn Scope) -> Result<Value, Failure> {
         let mut context = Context::with_env(Arc::clone(&ENV));
+        meter::install(&mut context, meter::MAX_COST)?;
         for name in &self.reads {
             if let Some(value) = scope.value(name, &self.source) {
                 context.add_variable_from_value(name.as_str(), to_cel(&value));
             }
         }
         let made = catch_unwind(AssertUnwindSafe(|| Cel::resolve(&self.tree, &context)));
-        let made = made.map_err(|_| format!("'{}' cannot be computed", self.source))?;
+        let made = made.map_err(|panic| match panic.is::<meter::Spent>() {
+            true => Failure {
+                code: "expression_limit",
+                message: format!(
+                    "'{}' takes more than {} steps, or values, and is not computed",
+                    self.source,
+                    meter::MAX_COST
+                ),
+            },
+            false => Failure::from(format!("'{}' cannot be computed", self.source)),
+        })?;
         let made = made.map_err(|e| format!("'{}': {}", self.source, first_line(&e.to_string())))?;
-        from_cel(&made).ok_or_else(|| format!("'{}' comes to something that is no JSON", self.source))
+        let none = || Failure::from(format!("'{}' comes to something that is no JSON", self.source));
+        from_cel(&made).ok_or_else(none)
     }
 
     /// Its truth value, or why it has none.
-    pub(crate) fn truth(&self, scope: &dyn Scope) -> Result<bool, String> {
+    pub(crate) fn truth(&self, scope: &dyn Scope) -> Result<bool, Failure> {
         match self.value(scope)? {
             Value::Bool(truth) => Ok(truth),
-            other => Err(format!("'{}' comes to {}, expected true or false", self.source, short(&other))),
+            other => {
+                Err(format!("'{}' comes to {}, expected true or false", self.source, short(&other)).into())
+            }
         }
     }
 }
@@ -247,7 +287,7 @@ impl Template {
     }
 
     /// Its value, or why it has none.
-    pub(crate) fn render(&self, scope: &dyn Scope) -> Result<Value, String> {
+    pub(crate) fn render(&self, scope: &dyn Scope) -> Result<Value, Failure> {
         Ok(match self {
             Template::Plain(value) => value.clone(),
             Template::Expr(expr) => expr.value(scope)?,
@@ -276,9 +316,9 @@ impl Template {
 
     /// The same as a question to an expert: what steps came to is material there, and stands between marks that nothing within
     /// can imitate.
-    pub(crate) fn prompt(&self, scope: &dyn Scope) -> Result<String, String> {
+    pub(crate) fn prompt(&self, scope: &dyn Scope) -> Result<String, Failure> {
         let mut marked = false;
-        let mut part = |expr: &Expr| -> Result<String, String> {
+        let mut part = |expr: &Expr| -> Result<String, Failure> {
             let said = written(expr.value(scope)?);
             if !expr.reads.contains("steps") {
                 return Ok(said);
@@ -306,7 +346,7 @@ impl Template {
     }
 
     /// The same as a text.
-    pub(crate) fn text(&self, scope: &dyn Scope) -> Result<String, String> {
+    pub(crate) fn text(&self, scope: &dyn Scope) -> Result<String, Failure> {
         Ok(written(self.render(scope)?))
     }
 
@@ -480,9 +520,74 @@ mod tests {
             "steps.x.output.other",
         ] {
             let expr = Expr::parse(source).unwrap();
-            assert!(expr.value(&scope()).unwrap_err().contains(source), "{source}");
+            assert!(expr.value(&scope()).unwrap_err().message.contains(source), "{source}");
         }
-        assert!(Expr::parse("input.n").unwrap().truth(&scope()).unwrap_err().contains("true or false"));
+        assert!(
+            Expr::parse("input.n").unwrap().truth(&scope()).unwrap_err().message.contains("true or false")
+        );
+    }
+
+    #[test]
+    fn what_would_take_too_much_is_ended_and_says_so() {
+        let many: Vec<Value> = (0..3_000).map(|n| json!({"n": n, "s": "x".repeat(40)})).collect();
+        let Value::Object(scope) = json!({"input": {"many": many, "text": "ab".repeat(100_000)}}) else {
+            unreachable!()
+        };
+        let grows =
+            |by: &str, times: usize| format!("['x']{}.size()", format!(".map(x, {by})").repeat(times));
+        for source in [
+            grows("x + x", 60),
+            grows("[x, x, x, x]", 40),
+            grows("{'a': x, 'b': x}", 40),
+            "input.many.all(a, input.many.all(b, input.many.all(c, a.n >= 0)))".to_owned(),
+            // What fails within, and what is true beside it, keep nothing going.
+            "input.many.exists(a, input.many.exists(b, input.many.exists(c, c.n / 0 == 1)))".to_owned(),
+            "input.many.map(a, input.many.filter(b, a == b).size()).size() == 1 || true".to_owned(),
+            "input.many.map(a, input.many).size()".to_owned(),
+            "input.many.filter(a, input.text.contains(a.s)).size()".to_owned(),
+            "input.many.filter(a, input.text.matches('(a|b)+$')).size()".to_owned(),
+            "input.many.exists_one(a, [a, input.many].size() == 3)".to_owned(),
+            format!("size({})", vec!["input.text"; 110].join(" + ")),
+        ] {
+            let begun = std::time::Instant::now();
+            let failure = Expr::parse(&source).unwrap().value(&scope).unwrap_err();
+            assert_eq!(failure.code, "expression_limit", "{source}: {failure}");
+            // No measure, but what does not end would never come here.
+            assert!(begun.elapsed().as_secs() < 120, "{source}");
+        }
+        for (source, expected) in [
+            ("input.many.map(a, a.n * 2).size()", json!(3_000)),
+            ("input.many.filter(a, a.n % 2 == 0).map(a, a.s + '!').size()", json!(1_500)),
+            ("input.many.exists_one(a, a.n == 7)", json!(true)),
+            (
+                "input.many.exists(a, a.n / (a.n - 5) == 3 || a.n == 2_000 - 1)".replace('_', "").as_str(),
+                json!(true),
+            ),
+            ("input.many.all(a, a.s.matches('^x+$'))", json!(true)),
+            (
+                "input.many.map(a, a.n > 2_990, a.n)".replace('_', "").as_str(),
+                json!([2991, 2992, 2993, 2994, 2995, 2996, 2997, 2998, 2999]),
+            ),
+            ("{'a': [1, {'b': input.many[1].n}]}", json!({"a": [1, {"b": 1}]})),
+            ("matches('abc', 'b')", json!(true)),
+        ] {
+            assert_eq!(Expr::parse(source).unwrap().value(&scope), Ok(expected), "{source}");
+        }
+        assert!(Expr::parse("'a'.matches('\\\\w{500}{500}')").unwrap().value(&scope).is_err());
+    }
+
+    #[test]
+    fn what_is_as_deep_as_it_may_be_is_computed_on_a_small_stack() {
+        let deep = format!("{}input{}", "[".repeat(50), "]".repeat(50));
+        let sum = vec!["input"; 115].join(" + ");
+        let done = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
+            let Value::Object(scope) = json!({"input": 1}) else { unreachable!() };
+            let value = |source: &str| Expr::parse(source).unwrap().value(&scope).unwrap();
+            assert_eq!(value(&sum), json!(115));
+            assert!(value(&deep).is_array());
+            Expr::parse(&vec!["input"; 400].join(" + ")).unwrap_err()
+        });
+        assert!(done.unwrap().join().unwrap().contains("deeper"));
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub(crate) enum Fact {
         args: Value,
         key: String,
         until: Option<f64>,
+        /// Whether the call must not be repeated unasked.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        once: bool,
     },
     /// Somebody else goes on with an attempt, whose time begins again.
     StepResumed {
@@ -59,6 +62,9 @@ pub(crate) enum Fact {
         /// Whether it was taken over from another run.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         copied: bool,
+        /// Of a copy: who had decided there, in any visit.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        deciders: Vec<String>,
     },
     StepFailed {
         step: String,
@@ -68,22 +74,44 @@ pub(crate) enum Fact {
         message: String,
         /// When it is tried again; `None`: it has failed for good.
         retry_at: Option<f64>,
+        /// Whether its call may still be under way; so below.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        calls: bool,
     },
     StepSkipped {
         step: String,
         visit: u32,
         /// `when`, or who has skipped it.
         why: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        calls: bool,
     },
     StepCancelled {
         step: String,
         visit: u32,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        calls: bool,
     },
     StepBlocked {
         step: String,
         visit: u32,
         code: String,
         why: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        calls: bool,
+    },
+    /// What became of a call, or of a run, that its step does not wait for any more.
+    CallEnded {
+        step: String,
+        visit: u32,
+        attempt: u32,
+        end: CallEnd,
+    },
+    /// The run that a step waits for has begun.
+    ChildStarted {
+        step: String,
+        visit: u32,
+        run: String,
     },
     /// A step that had failed or was blocked is tried again.
     StepRetried {
@@ -148,6 +176,8 @@ pub(crate) enum Fact {
         args: Value,
         key: String,
         until: f64,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        once: bool,
     },
     UndoResumed {
         index: usize,
@@ -194,6 +224,21 @@ pub(crate) struct Spec {
     pub(crate) parent: Option<(String, String, u32)>,
     #[serde(default)]
     pub(crate) forked_from: Option<(String, String)>,
+    /// The run at the top, of one that was started by another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) root: Option<String>,
+    /// How many runs are above it.
+    #[serde(default)]
+    pub(crate) depth: u32,
+}
+
+/// What became of a call that nobody waited for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum CallEnd {
+    Made { output: Value },
+    Failed { code: String, message: String },
+    Unknown { why: String },
 }
 
 /// What a step waits for.

@@ -8,7 +8,7 @@ use quorate_state::{Entry, Posted, Run, RunRow, Wake};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::drive::{commit, replayed, spec_of, step};
+use super::drive::{commit, spec_of, step, time_of};
 use super::engine::{Hold, Inner};
 use super::fact::{Fact, Outcome, Spec, Status, Waiting};
 use super::library::Definition;
@@ -112,8 +112,9 @@ impl WorkflowRun {
         self.inner.store.entries(self.tenant(), &self.id, from)
     }
 
-    pub(crate) fn machine(&self) -> Result<Machine> {
-        replayed(&self.inner, &self.id, &self.entries(1)?)
+    pub(crate) fn machine(&self) -> Result<Arc<Machine>> {
+        self.inner.here()?;
+        self.inner.machine(&self.id)
     }
 
     /// How far it is. Errors: `unknown_id` once it was deleted; those of the store.
@@ -189,7 +190,7 @@ impl WorkflowRun {
         match self.entries(row.entries)?.last().map(Fact::of).transpose()? {
             Some(Fact::Ended(outcome)) => Ok(Some(outcome)),
             // A word that came too late stands behind the end.
-            _ => Ok(self.machine()?.state.ended),
+            _ => Ok(self.machine()?.state.ended.clone()),
         }
     }
 
@@ -204,7 +205,11 @@ impl WorkflowRun {
     /// Posts a word to whoever holds the run, and waits until it was heard; where nobody does, it is heard here.
     pub(crate) fn say(&self, kind: &str, data: &Value) -> Result<()> {
         let before = self.row()?.entries;
-        let number = match self.inner.store.post(self.tenant(), &self.id, kind, data, None)? {
+        let mut data = data.clone();
+        if let Value::Object(fields) = &mut data {
+            fields.insert("at".to_owned(), json!(self.inner.clock.now()));
+        }
+        let number = match self.inner.store.post(self.tenant(), &self.id, kind, &data, None)? {
             Posted::New(number) => number,
             Posted::Known => return Ok(()),
             Posted::Ended => {
@@ -264,13 +269,16 @@ impl WorkflowRun {
 
     /// Hears what was posted, and begins nothing: whoever works on the queue does.
     fn hear(&self, run: &Run) -> Result<()> {
-        let mut machine = replayed(&self.inner, &self.id, &run.entries()?)?;
+        let mut machine = self.inner.own_machine(&self.id)?;
         loop {
+            let mut last = 0.0_f64;
             for letter in run.letters(machine.state.letter)? {
-                step(&self.inner, &mut machine, Event::Letter(&letter), false);
+                last = last.max(time_of(&letter));
+                step(&self.inner, &mut machine, Event::Letter(&letter), last, false);
             }
             // It stays due, for whoever goes on with it.
             if commit(&self.inner, run, &mut machine, Wake::At(0.0))? {
+                self.inner.keep(machine);
                 return Ok(());
             }
         }
@@ -280,7 +288,7 @@ impl WorkflowRun {
     /// first counts. It is kept for good when this returns. Errors: `run_conflict` once the run is over; those of the store.
     pub fn signal(&self, name: &str, data: Value, id: Option<&str>) -> Result<()> {
         self.inner.here()?;
-        let letter = json!({"name": name, "data": data});
+        let letter = json!({"name": name, "data": data, "at": self.inner.clock.now()});
         let named = id.map(|id| format!("signal/{id}"));
         match self.inner.store.post(self.tenant(), &self.id, "signal", &letter, named.as_deref())? {
             Posted::New(_) | Posted::Known => {
@@ -390,8 +398,12 @@ impl WorkflowRun {
                     signal: state.signal.clone(),
                     taken: None,
                     copied: true,
+                    deciders: state.deciders.clone(),
                 }),
-                Phase::Skipped => facts.push(Fact::StepSkipped { step: id, visit, why: "fork".to_owned() }),
+                Phase::Skipped => {
+                    let why = "fork".to_owned();
+                    facts.push(Fact::StepSkipped { step: id, visit, why, calls: false });
+                }
                 _ => {}
             }
         }
@@ -399,6 +411,8 @@ impl WorkflowRun {
         let spec = Spec {
             time: now,
             parent: None,
+            root: None,
+            depth: 0,
             forked_from: Some((self.id.clone(), step.to_owned())),
             ..machine.state.spec.clone()
         };

@@ -72,6 +72,14 @@ impl Definition {
         }
     }
 
+    /// How far a run of it is that has just been asked for.
+    pub(crate) fn first_status(&self) -> super::fact::Status {
+        match self.plan.form.queue {
+            Some(_) => super::fact::Status::Queued,
+            None => super::fact::Status::Pending,
+        }
+    }
+
     /// A diagram of its steps, in the language of mermaid.js.
     pub fn mermaid(&self) -> String {
         super::mermaid::diagram(&self.plan, |_| None)

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use quorate_state::Letter;
 use serde_json::{Value, json};
 
-use super::fact::{Fact, Outcome, Status, Waiting};
+use super::expr;
+use super::fact::{CallEnd, Fact, Outcome, Status, Waiting};
 use super::form::OnWaited;
 use super::plan::{Plan, Work};
 use super::state::{Names, Phase, State};
@@ -34,30 +35,80 @@ pub(crate) enum Event<'a> {
     /// A letter came.
     Letter(&'a Letter),
     /// A run that a step has started is over.
-    Child { step: usize, visit: u32, outcome: Outcome },
+    Child { run: &'a str, outcome: Outcome },
+    /// A run that a step waits for is there.
+    Begun { step: usize, visit: u32, run: String },
     /// Whoever did an attempt is gone; it is made again.
     Again { step: usize },
     /// Whoever did an attempt is gone, and it must not be made again unasked.
     Lost { step: usize, why: String },
+    /// A call that nobody waits for has not begun, and will not.
+    NotCalled { step: usize, visit: u32, attempt: u32 },
+    /// Whoever made a call that nobody waits for is gone.
+    CallLost { step: usize, visit: u32, attempt: u32, why: String },
     /// Somebody else goes on with undoing.
     UndoAgain { index: usize },
+    /// Whoever was undoing is gone, and it must not be done again unasked.
+    UndoLost { index: usize, why: String },
 }
 
 /// What came of an attempt: an output, or a code and a message.
 pub(crate) type Attempt = Result<Value, (String, String)>;
 
+/// Why a step has failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    /// Whether its call may still be under way.
+    pub(crate) calls: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(code: impl Into<String>, message: impl Into<String>) -> Failure {
+        Failure { code: code.into(), message: message.into(), calls: false }
+    }
+}
+
+impl From<expr::Failure> for Failure {
+    fn from(failure: expr::Failure) -> Failure {
+        Failure::new(failure.code, failure.message)
+    }
+}
+
 /// When something happens, and what chance says then.
 pub(crate) struct Moment<'a> {
-    /// Seconds since 1970.
+    /// When it is looked at, in seconds since 1970.
     pub(crate) now: f64,
+    /// When it happened: what was to happen before by its time is settled before, and what was to happen later after.
+    pub(crate) when: f64,
     /// A number from 0 to 1, each time another.
     pub(crate) draw: &'a mut dyn FnMut() -> f64,
     /// Whether something may begin now.
     pub(crate) begins: bool,
+    /// Whether the call of a step (of what undoes it) must not be repeated unasked.
+    pub(crate) once: &'a dyn Fn(usize, bool) -> bool,
+}
+
+/// What is settled by its time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Timer {
+    Deadline,
+    /// An attempt has taken too long.
+    Attempt(usize),
+    /// What a step waited for has not come.
+    Wait(usize),
+    /// A call that nobody waits for any more has not ended.
+    Call(usize),
+    /// Undoing has taken too long.
+    Undo(usize),
 }
 
 /// What an engine lacks that another has: no failure of the step, which is blocked until somebody has it tried again.
 const LACKS: [&str; 3] = ["tool_unknown", "runtime_missing", "workflow_unknown"];
+
+/// The code of a step of which nobody knows whether its call was made.
+const UNKNOWN: &str = "outcome_unknown";
 
 /// An attempt whose process has ended so often is not made again by itself.
 const MOST_CRASHES: u32 = 5;
@@ -80,6 +131,16 @@ pub(crate) enum Action {
         visit: u32,
         run: String,
     },
+    /// The end of a call is waited for that is to end.
+    Await {
+        step: usize,
+        visit: u32,
+        attempt: u32,
+    },
+    /// The end of another run is waited for that is to end.
+    AwaitRun {
+        run: String,
+    },
 }
 
 /// A run: its state, and what was noted and not yet written.
@@ -94,12 +155,22 @@ pub(crate) struct Machine {
     pub(crate) seq: u64,
     /// The open reviews that are listed: by their entries, with their roles.
     pub(crate) listed: BTreeMap<u64, String>,
+    /// Runs that are not waited for any more, and whether what they did is to be undone; to be told with what is written next.
+    pub(crate) left: Vec<(String, bool)>,
 }
 
 impl Machine {
     pub(crate) fn new(plan: Arc<Plan>, run_id: impl Into<String>) -> Machine {
         let state = State::new(&plan);
-        Machine { plan, run_id: run_id.into(), state, noted: Vec::new(), seq: 0, listed: BTreeMap::new() }
+        Machine {
+            plan,
+            run_id: run_id.into(),
+            state,
+            noted: Vec::new(),
+            seq: 0,
+            listed: BTreeMap::new(),
+            left: Vec::new(),
+        }
     }
 
     /// Takes in what was written before.
@@ -110,6 +181,16 @@ impl Machine {
     }
 
     fn note(&mut self, fact: Fact, at: &Moment<'_>) {
+        if let Fact::StepCancelled { step, .. }
+        | Fact::StepSkipped { step, .. }
+        | Fact::StepBlocked { step, .. }
+        | Fact::StepFailed { step, .. } = &fact
+            && let Some(step) = self.plan.find(step)
+            && let Some(Waiting::Run { run, .. }) = &self.state.steps[step].wait
+        {
+            let compensate = self.state.cancel.as_ref().is_none_or(|(_, compensate)| *compensate);
+            self.left.push((run.clone(), compensate));
+        }
         self.replay(&fact, at.now);
         self.noted.push((fact, at.now));
     }
@@ -124,6 +205,16 @@ impl Machine {
 
     /// Takes what happened, and notes everything that follows from it.
     pub(crate) fn step(&mut self, event: Event<'_>, at: &mut Moment<'_>) {
+        if matches!(event, Event::Time) {
+            self.elapse(at.now, true, at);
+            self.follow(at);
+            return;
+        }
+        // What was over by its time when this happened is settled first, however late both are looked at; nothing begins by it
+        // before it is known what else has happened.
+        let begins = std::mem::replace(&mut at.begins, false);
+        self.elapse(at.when.min(at.now), false, at);
+        at.begins = begins;
         if self.state.ended.is_some() {
             if let Event::Letter(letter) = event {
                 self.too_late(letter, at);
@@ -132,28 +223,13 @@ impl Machine {
         }
         match event {
             Event::Time => {}
-            Event::Done { step, visit, attempt, result } => {
-                let state = &self.state.steps[step];
-                // What was cancelled, timed out or begun anew is not waited for any more.
-                if state.phase == Phase::Running && (state.visit, state.attempt) == (visit, attempt) {
-                    match result {
-                        Ok(output) => self.complete(step, output, at),
-                        Err((code, message)) => self.fail(step, code, message, at),
-                    }
-                }
-            }
+            Event::Done { step, visit, attempt, result } => self.done(step, visit, attempt, result, at),
             Event::UndoDone { index, attempt, result } => self.undo_done(index, attempt, result, at),
             Event::Letter(letter) => self.hear(letter, at),
-            Event::Child { step, visit, outcome } => {
-                let state = &self.state.steps[step];
-                let waits = matches!(state.wait, Some(Waiting::Run { .. }));
-                if state.phase == Phase::Waiting && waits && state.visit == visit {
-                    match outcome {
-                        Outcome::Completed { output } => self.complete(step, output, at),
-                        Outcome::Failed { code, message, .. } => self.fail(step, code, message, at),
-                        Outcome::Cancelled { reason } => self.fail(step, "cancelled".to_owned(), reason, at),
-                    }
-                }
+            Event::Child { run, outcome } => self.child_ended(run, outcome, at),
+            Event::Begun { step, visit, run } => {
+                let step = self.id(step);
+                self.note(Fact::ChildStarted { step, visit, run }, at);
             }
             Event::Again { step } => {
                 let state = &self.state.steps[step];
@@ -161,7 +237,7 @@ impl Machine {
                     let (step, visit, code) = (self.id(step), state.visit, "crash_loop".to_owned());
                     let why =
                         format!("the process that did it has ended {MOST_CRASHES} times in the midst of it");
-                    self.note(Fact::StepBlocked { step, visit, code, why }, at);
+                    self.note(Fact::StepBlocked { step, visit, code, why, calls: false }, at);
                 } else if state.phase == Phase::Running {
                     let until = Some(at.now + self.plan.steps[step].timeout);
                     let (step, visit, attempt) = (self.id(step), state.visit, state.attempt);
@@ -172,22 +248,100 @@ impl Machine {
                 let state = &self.state.steps[step];
                 if state.phase == Phase::Running {
                     let (step, visit) = (self.id(step), state.visit);
-                    let code = "outcome_unknown".to_owned();
-                    self.note(Fact::StepBlocked { step, visit, code, why }, at);
+                    let code = UNKNOWN.to_owned();
+                    self.note(Fact::StepBlocked { step, visit, code, why, calls: false }, at);
                 }
             }
-            Event::UndoAgain { index } => {
-                if let Some(done) = self.state.done.get(index).filter(|done| done.phase == Phase::Running) {
-                    let until = at.now + self.plan.steps[done.step].timeout;
-                    self.note(Fact::UndoResumed { index, until }, at);
-                }
+            Event::NotCalled { step, visit, attempt } => {
+                let message = "it was not made".to_owned();
+                let end = CallEnd::Failed { code: "cancelled".to_owned(), message };
+                self.call_ended(step, visit, attempt, end, at);
             }
+            Event::CallLost { step, visit, attempt, why } => {
+                self.call_ended(step, visit, attempt, CallEnd::Unknown { why }, at);
+            }
+            Event::UndoAgain { index } => self.undo_again(index, at),
+            Event::UndoLost { index, why } => self.undo_lost(index, why, at),
         }
-        self.advance(at);
+        self.follow(at);
     }
 
-    /// Notes what follows until nothing does.
-    fn advance(&mut self, at: &mut Moment<'_>) {
+    /// An attempt has ended.
+    fn done(&mut self, step: usize, visit: u32, attempt: u32, result: Attempt, at: &mut Moment<'_>) {
+        let state = &self.state.steps[step];
+        let meant = (state.visit, state.attempt) == (visit, attempt);
+        if meant && state.phase == Phase::Running {
+            match result {
+                Ok(output) => self.complete(step, output, at),
+                Err((code, message)) => self.fail(step, Failure::new(code, message), at),
+            }
+            return;
+        }
+        if !self.is_loose(step, visit, attempt) {
+            return;
+        }
+        // How it ended is known after all.
+        let asked = state.error.as_ref().is_some_and(|(code, _)| code == UNKNOWN);
+        let asks = meant && state.phase == Phase::Blocked && asked;
+        let end = match result {
+            Ok(output) if asks => return self.complete(step, output, at),
+            Ok(output) => CallEnd::Made { output },
+            Err((code, message)) => CallEnd::Failed { code, message },
+        };
+        let failure = match &end {
+            // What ends since it was told to has taken too long.
+            CallEnd::Failed { code, .. } if code == "cancelled" => self.took_too_long(step),
+            CallEnd::Failed { code, message } => Failure::new(code.as_str(), message.as_str()),
+            _ => self.took_too_long(step),
+        };
+        self.call_ended(step, visit, attempt, end, at);
+        if asks {
+            self.fail(step, failure, at);
+        }
+    }
+
+    fn is_loose(&self, step: usize, visit: u32, attempt: u32) -> bool {
+        self.state.loose.iter().any(|one| (one.step, one.visit, one.attempt) == (step, visit, attempt))
+    }
+
+    fn call_ended(&mut self, step: usize, visit: u32, attempt: u32, end: CallEnd, at: &mut Moment<'_>) {
+        if self.is_loose(step, visit, attempt) {
+            let step = self.id(step);
+            self.note(Fact::CallEnded { step, visit, attempt, end }, at);
+        }
+    }
+
+    /// A run that a step has started is over, and the step waits for it, or has left it.
+    fn child_ended(&mut self, ended: &str, outcome: Outcome, at: &mut Moment<'_>) {
+        let waits = |wait: &Option<Waiting>| matches!(wait, Some(Waiting::Run { run, .. }) if run == ended);
+        let waiting = |state: &super::state::StepState| state.phase == Phase::Waiting && waits(&state.wait);
+        if let Some(step) = self.state.steps.iter().position(waiting) {
+            match outcome {
+                Outcome::Completed { output } => self.complete(step, output, at),
+                Outcome::Failed { code, message, .. } => self.fail(step, Failure::new(code, message), at),
+                Outcome::Cancelled { reason } => self.fail(step, Failure::new("cancelled", reason), at),
+            }
+            return;
+        }
+        let Some(loose) = self.state.loose.iter().find(|one| one.run.as_deref() == Some(ended)) else {
+            return;
+        };
+        let (step, visit, attempt) = (loose.step, loose.visit, loose.attempt);
+        let end = match outcome {
+            Outcome::Completed { output } => CallEnd::Made { output },
+            Outcome::Failed { code, message, .. } if code == "compensation_failed" => {
+                CallEnd::Unknown { why: format!("the run '{ended}' could not undo what it did: {message}") }
+            }
+            Outcome::Failed { code, message, .. } => CallEnd::Failed { code, message },
+            Outcome::Cancelled { reason } => {
+                CallEnd::Failed { code: "cancelled".to_owned(), message: reason }
+            }
+        };
+        self.call_ended(step, visit, attempt, end, at);
+    }
+
+    /// Notes what follows, without that time goes on, until nothing does.
+    fn follow(&mut self, at: &mut Moment<'_>) {
         loop {
             let before = self.seq;
             if self.state.ended.is_some() {
@@ -198,14 +352,9 @@ impl Machine {
             } else if let Some((reason, _)) = self.state.cancel.clone() {
                 self.finish(Outcome::Cancelled { reason }, at);
             } else {
-                if let Some(deadline) = self.state.spec.deadline.filter(|deadline| *deadline <= at.now) {
-                    let message = format!("the run was to be over by {deadline}");
-                    self.fail_run("deadline", message, None, at);
-                    continue;
-                }
-                self.times(at);
                 self.joins(at);
-                if !self.state.paused && at.begins {
+                let late = self.state.spec.deadline.is_some_and(|deadline| deadline <= at.now);
+                if !self.over() && !self.state.paused && at.begins && !late {
                     self.begin(at);
                 }
                 self.ends(at);
@@ -220,36 +369,91 @@ impl Machine {
         self.state.ended.is_some() || self.state.undoing.is_some()
     }
 
-    /// What has come to its time.
-    fn times(&mut self, at: &mut Moment<'_>) {
-        for step in 0..self.state.steps.len() {
-            if self.over() {
+    /// Settles what comes to its time before `limit` (or then), in the order of its times, with what follows from each.
+    fn elapse(&mut self, limit: f64, then: bool, at: &mut Moment<'_>) {
+        loop {
+            self.follow(at);
+            let Some((time, timer)) = self.first_timer() else { return };
+            if time > limit || (time == limit && !then) {
                 return;
             }
-            let state = &self.state.steps[step];
-            let due = |time: Option<f64>| time.is_some_and(|time| time <= at.now);
+            let before = self.seq;
+            self.fire(timer, at);
+            if self.seq == before {
+                return;
+            }
+        }
+    }
+
+    fn first_timer(&self) -> Option<(f64, Timer)> {
+        if self.state.ended.is_some() {
+            return None;
+        }
+        let mut first: Option<(f64, Timer)> = None;
+        let mut see = |time: Option<f64>, timer: Timer| {
+            if let Some(time) = time
+                && first.is_none_or(|(other, _)| time < other)
+            {
+                first = Some((time, timer));
+            }
+        };
+        for (i, loose) in self.state.loose.iter().enumerate() {
+            see(Some(loose.until), Timer::Call(i));
+        }
+        if self.state.undoing.is_some() {
+            if let Some(index) = self.next_undo() {
+                let done = &self.state.done[index];
+                see((done.phase == Phase::Running).then_some(done.until), Timer::Undo(index));
+            }
+            return first;
+        }
+        for (step, state) in self.state.steps.iter().enumerate() {
             match (&state.phase, &state.wait) {
-                (Phase::Running, _) if due(state.until) => {
-                    let message =
-                        format!("the attempt took longer than {} seconds", self.plan.steps[step].timeout);
-                    self.fail(step, "timeout".to_owned(), message, at);
-                }
+                (Phase::Running, _) => see(state.until, Timer::Attempt(step)),
                 // A pause stops the clocks of what waits.
-                _ if self.state.paused => {}
-                (Phase::Waiting, Some(Waiting::Time { until })) if *until <= at.now => {
-                    self.complete(step, json!({"at": at.now}), at);
-                }
-                (Phase::Waiting, Some(Waiting::Signal { until, names })) if due(*until) => {
+                (Phase::Waiting, Some(wait)) if !self.state.paused => see(time_of(wait), Timer::Wait(step)),
+                _ => {}
+            }
+        }
+        see(self.state.spec.deadline, Timer::Deadline);
+        first
+    }
+
+    /// What has come to its time.
+    fn fire(&mut self, timer: Timer, at: &mut Moment<'_>) {
+        match timer {
+            Timer::Deadline => {
+                let deadline = self.state.spec.deadline.unwrap_or_default();
+                let message = format!("the run was to be over by {deadline}");
+                self.fail_run("deadline", message, None, at);
+            }
+            Timer::Attempt(step) => self.timed_out(step, at),
+            Timer::Undo(index) => self.undo_late(index, at),
+            Timer::Call(i) => {
+                let loose = &self.state.loose[i];
+                let (step, visit, attempt) = (loose.step, loose.visit, loose.attempt);
+                let why = match &loose.run {
+                    Some(run) => format!("the run '{run}' has not ended in time"),
+                    None => format!("the call of '{}' has not ended in time", self.plan.steps[step].id),
+                };
+                self.call_ended(step, visit, attempt, CallEnd::Unknown { why }, at);
+            }
+            Timer::Wait(step) => match self.state.steps[step].wait.clone() {
+                Some(Waiting::Time { .. }) => self.complete(step, json!({"at": at.now}), at),
+                Some(Waiting::Signal { names, .. }) => {
                     let message = format!("none of {} came in time", names.join(", "));
                     self.waited(step, message, at);
                 }
-                (Phase::Waiting, Some(Waiting::Run { until, run, .. })) if due(*until) => {
-                    let message = format!("the run '{run}' took too long");
-                    self.fail_for_good(step, "timeout".to_owned(), message, at);
+                Some(Waiting::Run { run, .. }) => {
+                    let failure = Failure {
+                        calls: self.state.steps[step].begun,
+                        ..Failure::new("timeout", format!("the run '{run}' took too long"))
+                    };
+                    self.fail_for_good(step, failure, at);
                 }
-                (Phase::Waiting, Some(Waiting::Review(asked))) if due(asked.due) => self.late(step, at),
-                _ => {}
-            }
+                Some(Waiting::Review(_)) => self.late(step, at),
+                Some(Waiting::Children {}) | None => {}
+            },
         }
     }
 
@@ -257,7 +461,7 @@ impl Machine {
     fn waited(&mut self, step: usize, message: String, at: &mut Moment<'_>) {
         match &self.plan.steps[step].work {
             Work::Wait { on_timeout: OnWaited::Continue, .. } => self.complete(step, Value::Null, at),
-            _ => self.fail_for_good(step, "timeout".to_owned(), message, at),
+            _ => self.fail_for_good(step, Failure::new("timeout", message), at),
         }
     }
 
@@ -289,7 +493,7 @@ impl Machine {
         let (Phase::Waiting, Some(Waiting::Signal { names, .. })) = (state.phase, &state.wait) else {
             return;
         };
-        let found = self.state.signals.iter().find(|signal| !signal.taken && names.contains(&signal.name));
+        let found = self.state.signals.iter().find(|signal| names.contains(&signal.name));
         if let Some(signal) = found {
             let fact = Fact::StepCompleted {
                 step: self.id(step),
@@ -298,6 +502,7 @@ impl Machine {
                 signal: Some(signal.name.clone()),
                 taken: Some(signal.number),
                 copied: false,
+                deciders: Vec::new(),
             };
             self.note(fact, at);
         }
@@ -320,12 +525,24 @@ impl Machine {
                 _ => {}
             }
         }
-        for (index, done) in self.state.done.iter().enumerate() {
-            if self.state.undoing.is_some() && done.phase == Phase::Running {
-                actions.push(Action::Undo { index, attempt: done.attempt });
-            }
+        for one in &self.state.loose {
+            actions.push(match &one.run {
+                Some(run) => Action::AwaitRun { run: run.clone() },
+                None => Action::Await { step: one.step, visit: one.visit, attempt: one.attempt },
+            });
+        }
+        if let Some(index) = self.next_undo()
+            && self.state.done[index].phase == Phase::Running
+        {
+            actions.push(Action::Undo { index, attempt: self.state.done[index].attempt });
         }
         actions
+    }
+
+    /// What is undone, or is undone next: the last that was done first.
+    fn next_undo(&self) -> Option<usize> {
+        self.state.undoing.as_ref()?;
+        self.state.undone.checked_sub(1)
     }
 
     /// When something happens by itself, in seconds since 1970; what is being done has its own time.
@@ -333,10 +550,10 @@ impl Machine {
         if self.state.ended.is_some() {
             return None;
         }
-        let mut times: Vec<f64> = Vec::new();
+        let mut times: Vec<f64> = self.state.loose.iter().map(|one| one.until).collect();
         if self.state.undoing.is_some() {
-            let back = self.state.done.iter().filter(|done| done.phase == Phase::Backoff);
-            times.extend(back.map(|done| done.retry_at));
+            let back = self.next_undo().map(|index| &self.state.done[index]);
+            times.extend(back.filter(|done| done.phase == Phase::Backoff).map(|done| done.retry_at));
             return times.into_iter().reduce(f64::min);
         }
         times.extend(self.state.spec.deadline);
@@ -344,11 +561,7 @@ impl Machine {
             for state in &self.state.steps {
                 times.extend(match (&state.phase, &state.wait) {
                     (Phase::Backoff, _) => state.retry_at,
-                    (Phase::Waiting, Some(Waiting::Time { until })) => Some(*until),
-                    (Phase::Waiting, Some(Waiting::Signal { until, .. } | Waiting::Run { until, .. })) => {
-                        *until
-                    }
-                    (Phase::Waiting, Some(Waiting::Review(asked))) => asked.due,
+                    (Phase::Waiting, Some(wait)) => time_of(wait),
                     _ => None,
                 });
             }
@@ -359,7 +572,8 @@ impl Machine {
     /// When the first attempt that is being made is over its time.
     pub(crate) fn next_limit(&self) -> Option<f64> {
         let running = self.state.steps.iter().filter(|state| state.phase == Phase::Running);
-        let undone = self.state.done.iter().filter(|done| done.phase == Phase::Running);
+        let undone = self.next_undo().map(|index| &self.state.done[index]);
+        let undone = undone.filter(|done| done.phase == Phase::Running);
         running.filter_map(|state| state.until).chain(undone.map(|done| done.until)).reduce(f64::min)
     }
 
@@ -390,5 +604,15 @@ impl Machine {
         } else {
             Status::Pending
         }
+    }
+}
+
+/// When a wait is over by itself.
+fn time_of(wait: &Waiting) -> Option<f64> {
+    match wait {
+        Waiting::Time { until } => Some(*until),
+        Waiting::Signal { until, .. } | Waiting::Run { until, .. } => *until,
+        Waiting::Review(asked) => asked.due,
+        Waiting::Children {} => None,
     }
 }

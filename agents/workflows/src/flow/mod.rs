@@ -16,6 +16,7 @@ mod form;
 mod handle;
 mod library;
 mod machine;
+mod memo;
 mod mermaid;
 mod options;
 mod perform;

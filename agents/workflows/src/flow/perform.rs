@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use quorate_agents::MatchOptions;
 use quorate_core::{Cancel, Code, Error, Result};
@@ -17,6 +18,11 @@ use super::machine::Attempt;
 use super::plan::{Plan, Work};
 use super::tools::{HostTool, StepContext};
 
+/// A call that may still be taken back, one that was, and one that has begun.
+pub(crate) const FRESH: u8 = 0;
+pub(crate) const REVOKED: u8 = 1;
+pub(crate) const BEGUN: u8 = 2;
+
 /// One attempt, with all that it needs.
 pub(crate) struct Job {
     pub(crate) inner: Arc<Inner>,
@@ -30,11 +36,17 @@ pub(crate) struct Job {
     /// What the steps before came to.
     pub(crate) outputs: Vec<(String, Value)>,
     pub(crate) context: StepContext,
+    /// Whether it may begin, and has.
+    pub(crate) gate: Arc<AtomicU8>,
 }
 
 impl Job {
     /// Does it; what the host's code panics at is a failure of the step.
     pub(crate) fn run(self) -> Attempt {
+        // Either it has begun when the run is told to end, or it never does.
+        if self.gate.compare_exchange(FRESH, BEGUN, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return Err((Code::Cancelled.as_str().to_owned(), "it was ended before it had begun".to_owned()));
+        }
         let expert = matches!(self.plan.steps[self.step].work, Work::Agent { .. } | Work::Panel { .. });
         if expert && !self.undo && !self.offline && self.inner.runtime.is_none() {
             let message =
@@ -82,10 +94,10 @@ impl Job {
         }
         let tool = self.inner.tool(name)?;
         match &self.plan.steps[self.step].work {
-            Work::Tool { breaker: Some(breaker), .. } => {
-                self.inner
-                    .breakers
-                    .call(breaker, self.inner.clock.now(), || tool.call(&self.args, &self.context))
+            // What undoes a step is another tool, which its breaker says nothing about.
+            Work::Tool { breaker: Some(breaker), .. } if !self.undo => {
+                let now = || self.inner.clock.now();
+                self.inner.breakers.call(breaker, &now, || tool.call(&self.args, &self.context))
             }
             _ => tool.call(&self.args, &self.context),
         }
@@ -258,14 +270,15 @@ fn kind_of(kind: PanelType) -> PanelKind {
     }
 }
 
-/// Whether an attempt may be made again whose end is not known.
-pub(crate) fn may_repeat(inner: &Inner, plan: &Plan, step: usize) -> bool {
+/// Whether the call of a step, or of what undoes it, must not be made again unasked while its end is not known.
+pub(crate) fn is_once(inner: &Inner, plan: &Plan, step: usize, undo: bool) -> bool {
     let once = |tool: &Arc<dyn HostTool>| !tool.is_idempotent();
-    match &plan.steps[step].work {
-        Work::Tool { tool, .. } => !inner.tool(tool).is_ok_and(|tool| once(&tool)),
-        Work::Own { kind, .. } => !inner.kind(kind).is_some_and(|kind| once(&kind)),
+    match (&plan.steps[step].work, &plan.steps[step].undo) {
+        (_, Some(undoes)) if undo => inner.tool(&undoes.tool).is_ok_and(|tool| once(&tool)),
+        (Work::Tool { tool, .. }, _) => inner.tool(tool).is_ok_and(|tool| once(&tool)),
+        (Work::Own { kind, .. }, _) => inner.kind(kind).is_some_and(|kind| once(&kind)),
         // The runtime has a journal of what it was asked.
-        _ => true,
+        _ => false,
     }
 }
 

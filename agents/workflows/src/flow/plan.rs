@@ -125,6 +125,11 @@ pub(crate) enum PlanThen {
 }
 
 impl PlanStep {
+    /// Whether something outside is called for it.
+    pub(crate) fn calls(&self) -> bool {
+        matches!(self.work, Work::Agent { .. } | Work::Panel { .. } | Work::Tool { .. } | Work::Own { .. })
+    }
+
     pub(crate) fn kind(&self) -> &str {
         match &self.work {
             Work::Agent { .. } => "agent_task",

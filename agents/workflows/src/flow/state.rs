@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value, json};
 
 use super::expr::Scope;
-use super::fact::{Fact, Outcome, Spec, Waiting};
-use super::plan::Plan;
+use super::fact::{CallEnd, Fact, Outcome, Spec, Waiting};
+use super::plan::{Plan, Work};
 
 /// How far a step is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,9 +68,13 @@ pub(crate) struct StepState {
     pub(crate) error: Option<(String, String)>,
     pub(crate) args: Value,
     pub(crate) key: String,
+    /// Whether the call of this attempt must not be repeated unasked.
+    pub(crate) once: bool,
     pub(crate) until: Option<f64>,
     pub(crate) retry_at: Option<f64>,
     pub(crate) wait: Option<Waiting>,
+    /// Whether the run that it waits for has begun.
+    pub(crate) begun: bool,
     /// The number of the entry in which the wait began.
     pub(crate) asked_in: u64,
     pub(crate) claimed: Option<String>,
@@ -93,7 +97,17 @@ pub(crate) struct Signal {
     pub(crate) number: u64,
     pub(crate) name: String,
     pub(crate) data: Value,
-    pub(crate) taken: bool,
+}
+
+/// A call, or a run, that may still be under way although its step does not wait for it any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Loose {
+    pub(crate) step: usize,
+    pub(crate) visit: u32,
+    pub(crate) attempt: u32,
+    /// How long its end is waited for.
+    pub(crate) until: f64,
+    pub(crate) run: Option<String>,
 }
 
 /// A step that can be undone.
@@ -109,6 +123,35 @@ pub(crate) struct Done {
     pub(crate) until: f64,
     pub(crate) retry_at: f64,
     pub(crate) error: Option<(String, String)>,
+    /// Whether the call that undoes it must not be repeated unasked.
+    pub(crate) once: bool,
+    /// How often somebody had to take this attempt over.
+    pub(crate) crashes: u32,
+    /// Whether its step did not wait for it any more when it was done.
+    pub(crate) loose: bool,
+    /// Why it is not known whether it was done at all.
+    pub(crate) unknown: Option<String>,
+}
+
+impl Done {
+    fn new(step: usize, visit: u32, output: Value) -> Done {
+        Done {
+            step,
+            visit,
+            output,
+            phase: Phase::Pending,
+            attempt: 0,
+            args: Value::Null,
+            key: String::new(),
+            until: 0.0,
+            retry_at: 0.0,
+            error: None,
+            once: false,
+            crashes: 0,
+            loose: false,
+            unknown: None,
+        }
+    }
 }
 
 /// A run as far as it is.
@@ -123,6 +166,11 @@ pub(crate) struct State {
     /// Why, and whether what was done is undone.
     pub(crate) cancel: Option<(String, bool)>,
     pub(crate) done: Vec<Done>,
+    pub(crate) loose: Vec<Loose>,
+    /// Whether anything ever was.
+    pub(crate) any_loose: bool,
+    /// From which of what was done on everything is undone, or could not be.
+    pub(crate) undone: usize,
     /// Why what was done is undone.
     pub(crate) undoing: Option<Outcome>,
     pub(crate) ended: Option<Outcome>,
@@ -157,17 +205,15 @@ impl State {
             Fact::Started(spec) => self.spec = (**spec).clone(),
             Fact::Heard { letter } => self.letter = *letter,
             Fact::SignalCame { number, name, data, .. } => {
-                self.signals.push(Signal {
-                    number: *number,
-                    name: name.clone(),
-                    data: data.clone(),
-                    taken: false,
-                });
+                self.signals.push(Signal { number: *number, name: name.clone(), data: data.clone() });
             }
             Fact::Paused { .. } => self.paused = true,
             Fact::Resumed { .. } => self.paused = false,
             Fact::CancelAsked { reason, compensate, .. } => self.cancel = Some((reason.clone(), *compensate)),
-            Fact::Compensating { why } => self.undoing = Some(why.clone()),
+            Fact::Compensating { why } => {
+                self.undoing = Some(why.clone());
+                self.undone = self.done.len();
+            }
             Fact::Ended(outcome) => self.ended = Some(outcome.clone()),
             Fact::WentBack { from, route, count, steps, .. } => {
                 if let Some(from) = plan.find(from) {
@@ -216,23 +262,27 @@ impl State {
                     }
                 }
             }
-            Fact::UndoStarted { index, attempt, args, key, until, .. } => {
+            Fact::UndoStarted { index, attempt, args, key, until, once, .. } => {
                 if let Some(done) = self.done.get_mut(*index) {
                     done.phase = Phase::Running;
                     done.attempt = *attempt;
                     done.args = args.clone();
                     done.key.clone_from(key);
                     done.until = *until;
+                    done.once = *once;
+                    done.crashes = 0;
                 }
             }
             Fact::UndoResumed { index, until } => {
                 if let Some(done) = self.done.get_mut(*index) {
                     done.until = *until;
+                    done.crashes += 1;
                 }
             }
             Fact::Undone { index, .. } => {
                 if let Some(done) = self.done.get_mut(*index) {
                     done.phase = Phase::Completed;
+                    self.undone = *index;
                 }
             }
             Fact::UndoFailed { index, code, message, retry_at, .. } => {
@@ -240,6 +290,9 @@ impl State {
                     done.phase = if retry_at.is_some() { Phase::Backoff } else { Phase::Failed };
                     done.retry_at = retry_at.unwrap_or_default();
                     done.error = Some((code.clone(), message.clone()));
+                    if retry_at.is_none() {
+                        self.undone = *index;
+                    }
                 }
             }
             _ => {}
@@ -249,12 +302,13 @@ impl State {
     fn apply_to(&mut self, plan: &Plan, step: usize, fact: &Fact, time: f64, seq: u64) {
         let state = &mut self.steps[step];
         match fact {
-            Fact::StepStarted { attempt, args, key, until, .. } => {
+            Fact::StepStarted { attempt, args, key, until, once, .. } => {
                 state.phase = Phase::Running;
                 state.attempt = *attempt;
                 state.args = args.clone();
                 state.key.clone_from(key);
                 state.until = *until;
+                state.once = *once;
                 state.crashes = 0;
                 state.retry_at = None;
                 state.began = state.began.or(Some(time));
@@ -268,6 +322,10 @@ impl State {
                 state.phase = Phase::Waiting;
                 state.wait = Some(wait.clone());
                 state.asked_in = seq;
+                if let Waiting::Run { .. } = wait {
+                    state.attempt += 1;
+                    state.begun = false;
+                }
                 if let Waiting::Review(asked) = wait {
                     // Nobody has it yet, also where it was asked before and is asked again.
                     (state.claimed, state.escalated) = (None, 0);
@@ -277,8 +335,17 @@ impl State {
                 state.began = state.began.or(Some(time));
                 self.any_began = true;
             }
-            Fact::StepCompleted { output, signal, taken, copied, visit, .. } => {
-                if matches!(state.wait, Some(Waiting::Review(_)))
+            Fact::ChildStarted { .. } => state.begun = true,
+            Fact::CallEnded { visit, attempt, end, .. } => {
+                self.loose.retain(|one| (one.step, one.visit, one.attempt) != (step, *visit, *attempt));
+                self.call_ended(plan, step, *visit, end);
+                // It is undone before all else, since nothing is while something is under way.
+                self.undone = self.done.len();
+            }
+            Fact::StepCompleted { output, signal, taken, copied, visit, deciders, .. } => {
+                state.deciders.extend(deciders.iter().cloned());
+                if matches!(plan.steps[step].work, Work::Review { .. })
+                    && deciders.is_empty()
                     && let Some(by) = output.get("people").and_then(Value::as_array)
                 {
                     let by = by.iter().filter_map(|by| by.as_str().map(str::to_owned));
@@ -291,28 +358,24 @@ impl State {
                 state.error = None;
                 state.began = state.began.or(Some(time));
                 state.ended = Some(time);
-                if let Some(taken) = taken
-                    && let Some(signal) = self.signals.iter_mut().find(|signal| signal.number == *taken)
-                {
-                    signal.taken = true;
+                if let Some(taken) = taken {
+                    // Nobody else takes it, and nobody reads it again.
+                    self.signals.retain(|signal| signal.number != *taken);
+                }
+                // What other attempts of it may have done, this one has.
+                self.loose.retain(|one| (one.step, one.visit) != (step, *visit));
+                if self.any_loose {
+                    self.done.retain(|done| !done.loose || (done.step, done.visit) != (step, *visit));
                 }
                 if plan.steps[step].undo.is_some() && !copied {
-                    self.done.push(Done {
-                        step,
-                        visit: *visit,
-                        output: output.clone(),
-                        phase: Phase::Pending,
-                        attempt: 0,
-                        args: Value::Null,
-                        key: String::new(),
-                        until: 0.0,
-                        retry_at: 0.0,
-                        error: None,
-                    });
+                    self.done.push(Done::new(step, *visit, output.clone()));
                 }
                 self.any_began = true;
             }
-            Fact::StepFailed { code, message, retry_at, .. } => {
+            Fact::StepFailed { code, message, retry_at, calls, .. } => {
+                // It has had its time; so long again it may take to end.
+                self.loosen(plan, step, *calls, time + plan.steps[step].timeout, time);
+                let state = &mut self.steps[step];
                 state.began = state.began.or(Some(time));
                 state.error = Some((code.clone(), message.clone()));
                 state.phase = if retry_at.is_some() { Phase::Backoff } else { Phase::Failed };
@@ -321,17 +384,23 @@ impl State {
                 state.ended = if retry_at.is_some() { None } else { Some(time) };
                 self.any_began = true;
             }
-            Fact::StepSkipped { .. } => {
+            Fact::StepSkipped { calls, .. } => {
+                self.loosen(plan, step, *calls, time, time);
+                let state = &mut self.steps[step];
                 state.phase = Phase::Skipped;
                 state.wait = None;
                 state.ended = Some(time);
             }
-            Fact::StepCancelled { .. } => {
+            Fact::StepCancelled { calls, .. } => {
+                self.loosen(plan, step, *calls, time, time);
+                let state = &mut self.steps[step];
                 state.phase = Phase::Cancelled;
                 state.wait = None;
                 state.ended = Some(time);
             }
-            Fact::StepBlocked { code, why, .. } => {
+            Fact::StepBlocked { code, why, calls, .. } => {
+                self.loosen(plan, step, *calls, time + plan.steps[step].timeout, time);
+                let state = &mut self.steps[step];
                 state.began = state.began.or(Some(time));
                 state.phase = Phase::Blocked;
                 state.error = Some((code.clone(), why.clone()));
@@ -343,6 +412,51 @@ impl State {
                 state.retry_at = None;
             }
             _ => {}
+        }
+    }
+
+    /// Keeps what a step leaves behind that may still be under way.
+    fn loosen(&mut self, plan: &Plan, step: usize, calls: bool, until: f64, time: f64) {
+        let state = &self.steps[step];
+        let run = match &state.wait {
+            Some(Waiting::Run { run, .. }) if calls => Some(run.clone()),
+            _ => None,
+        };
+        if calls {
+            let until = match (&run, state.until) {
+                (Some(_), _) => time + plan.steps[step].timeout,
+                (None, Some(own)) => until.max(own),
+                (None, None) => until,
+            };
+            self.any_loose = true;
+            self.loose.push(Loose { step, visit: state.visit, attempt: state.attempt, until, run });
+        }
+    }
+
+    /// Notes what can be undone of what a call did that nobody waited for.
+    fn call_ended(&mut self, plan: &Plan, step: usize, visit: u32, end: &CallEnd) {
+        let sub = matches!(plan.steps[step].work, Work::Sub { .. });
+        self.any_loose = true;
+        let known = self.done.iter().position(|done| (done.step, done.visit) == (step, visit));
+        match end {
+            CallEnd::Failed { .. } => {}
+            CallEnd::Made { output } => {
+                if plan.steps[step].undo.is_none() {
+                    return;
+                }
+                let made = Done { loose: true, ..Done::new(step, visit, output.clone()) };
+                match known {
+                    Some(at) if self.done[at].unknown.is_some() => self.done[at] = made,
+                    Some(_) => {}
+                    None => self.done.push(made),
+                }
+            }
+            CallEnd::Unknown { why } => {
+                if known.is_none() && (plan.steps[step].undo.is_some() || sub) {
+                    let unknown = Some(why.clone());
+                    self.done.push(Done { loose: true, unknown, ..Done::new(step, visit, Value::Null) });
+                }
+            }
         }
     }
 
@@ -365,6 +479,8 @@ fn step_of(fact: &Fact) -> Option<&str> {
         | Fact::StepSkipped { step, .. }
         | Fact::StepCancelled { step, .. }
         | Fact::StepBlocked { step, .. }
+        | Fact::CallEnded { step, .. }
+        | Fact::ChildStarted { step, .. }
         | Fact::StepRetried { step, .. } => Some(step),
         _ => None,
     }

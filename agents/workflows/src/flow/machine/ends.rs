@@ -5,8 +5,8 @@ use std::sync::Arc;
 use quorate_core::{Code, Kind};
 use serde_json::Value;
 
-use super::{LACKS, Machine, Moment};
-use crate::flow::fact::{Fact, Outcome};
+use super::{Failure, LACKS, Machine, Moment, UNKNOWN};
+use crate::flow::fact::{CallEnd, Fact, Outcome, Waiting};
 use crate::flow::form::{Jitter, Join, OnError, Retry};
 use crate::flow::plan::Work;
 use crate::flow::state::Phase;
@@ -15,39 +15,73 @@ impl Machine {
     pub(crate) fn complete(&mut self, step: usize, output: Value, at: &mut Moment<'_>) {
         let (id, visit) = (self.id(step), self.state.steps[step].visit);
         self.note(
-            Fact::StepCompleted { step: id, visit, output, signal: None, taken: None, copied: false },
+            Fact::StepCompleted {
+                step: id,
+                visit,
+                output,
+                signal: None,
+                taken: None,
+                copied: false,
+                deciders: Vec::new(),
+            },
             at,
         );
     }
 
     /// An attempt has failed; it is tried again where that is worth it.
-    pub(super) fn fail(&mut self, step: usize, code: String, message: String, at: &mut Moment<'_>) {
+    pub(super) fn fail(&mut self, step: usize, failure: Failure, at: &mut Moment<'_>) {
         let plan = Arc::clone(&self.plan);
         let retry = &plan.steps[step].retry;
         let state = &self.state.steps[step];
         let nth = state.attempt.saturating_sub(state.before);
-        if nth < retry.max_attempts && is_worth(retry, &code) {
-            let retry_at = Some(at.now + wait(retry, nth, (at.draw)()));
-            let (step, visit, attempt) = (self.id(step), state.visit, state.attempt);
-            self.note(Fact::StepFailed { step, visit, attempt, code, message, retry_at }, at);
-        } else {
-            self.fail_for_good(step, code, message, at);
+        if nth >= retry.max_attempts || !is_worth(retry, &failure.code) {
+            self.fail_for_good(step, failure, at);
+            return;
         }
+        let (id, visit, attempt) = (self.id(step), state.visit, state.attempt);
+        if failure.code == "timeout" && self.must_not_repeat(step, at) {
+            let (code, calls) = (UNKNOWN.to_owned(), failure.calls);
+            let why = format!(
+                "{}; it is not known whether the call was made, and it must not be repeated unasked: look, and then retry or skip the step",
+                failure.message
+            );
+            self.note(Fact::StepBlocked { step: id, visit, code, why, calls }, at);
+            return;
+        }
+        let retry_at = Some(at.now + wait(retry, nth, (at.draw)()));
+        let Failure { code, message, calls } = failure;
+        self.note(Fact::StepFailed { step: id, visit, attempt, code, message, retry_at, calls }, at);
     }
 
-    pub(super) fn fail_for_good(&mut self, step: usize, code: String, message: String, at: &mut Moment<'_>) {
+    fn must_not_repeat(&self, step: usize, at: &Moment<'_>) -> bool {
+        self.plan.steps[step].calls() && (self.state.steps[step].once || (at.once)(step, false))
+    }
+
+    /// An attempt has not ended in time.
+    pub(super) fn timed_out(&mut self, step: usize, at: &mut Moment<'_>) {
+        let failure = self.took_too_long(step);
+        self.fail(step, Failure { calls: true, ..failure }, at);
+    }
+
+    pub(super) fn took_too_long(&self, step: usize) -> Failure {
+        let message = format!("the attempt took longer than {} seconds", self.plan.steps[step].timeout);
+        Failure::new("timeout", message)
+    }
+
+    pub(super) fn fail_for_good(&mut self, step: usize, failure: Failure, at: &mut Moment<'_>) {
+        let Failure { code, message, calls } = failure;
         let (id, state) = (self.id(step), &self.state.steps[step]);
         let (visit, attempt) = (state.visit, state.attempt);
         let planned = &self.plan.steps[step];
         if planned.on_error == OnError::Block || LACKS.contains(&code.as_str()) {
             self.stop_within(step, at);
-            self.note(Fact::StepBlocked { step: id, visit, code, why: message }, at);
+            self.note(Fact::StepBlocked { step: id, visit, code, why: message, calls }, at);
             return;
         }
         let goes_on = planned.on_error == OnError::Continue || planned.parent.is_some();
         self.stop_within(step, at);
         let (said, told) = (code.clone(), message.clone());
-        self.note(Fact::StepFailed { step: id, visit, attempt, code, message, retry_at: None }, at);
+        self.note(Fact::StepFailed { step: id, visit, attempt, code, message, retry_at: None, calls }, at);
         if !goes_on {
             self.fail_run(&said, told, Some(step), at);
         }
@@ -58,10 +92,29 @@ impl Machine {
         self.finish(Outcome::Failed { code: code.to_owned(), message, step, cause: None }, at);
     }
 
+    /// Whether a step has something under way outside that nobody can take back.
+    pub(super) fn is_calling(&self, step: usize) -> bool {
+        let state = &self.state.steps[step];
+        match &state.wait {
+            Some(Waiting::Run { .. }) => state.phase == Phase::Waiting && state.begun,
+            _ => state.phase == Phase::Running,
+        }
+    }
+
     pub(super) fn cancel_step(&mut self, step: usize, at: &mut Moment<'_>) {
         self.stop_within(step, at);
-        let (id, visit) = (self.id(step), self.state.steps[step].visit);
-        self.note(Fact::StepCancelled { step: id, visit }, at);
+        let (id, state, calls) = (self.id(step), &self.state.steps[step], self.is_calling(step));
+        let (visit, attempt) = (state.visit, state.attempt);
+        // Nobody has looked yet whether it was done.
+        let unknown = state.phase == Phase::Blocked
+            && self.plan.steps[step].calls()
+            && state.error.as_ref().is_some_and(|(code, _)| [UNKNOWN, "crash_loop"].contains(&code.as_str()))
+            && !self.is_loose(step, visit, attempt);
+        let why = state.error.as_ref().map(|(_, why)| why.clone()).unwrap_or_default();
+        self.note(Fact::StepCancelled { step: id.clone(), visit, calls }, at);
+        if unknown {
+            self.note(Fact::CallEnded { step: id, visit, attempt, end: CallEnd::Unknown { why } }, at);
+        }
     }
 
     /// Ends what goes on within a step.
@@ -91,7 +144,12 @@ impl Machine {
             (_, Some((_, compensate))) => *compensate,
             _ => true,
         };
-        if wanted && !self.state.done.is_empty() {
+        // What is still under way is waited for where what was done is undone.
+        let leaves = self.state.loose.iter().any(|one| {
+            let planned = &self.plan.steps[one.step];
+            planned.undo.is_some() || matches!(planned.work, Work::Sub { .. })
+        });
+        if wanted && (leaves || !self.state.done.is_empty()) {
             self.note(Fact::Compensating { why: outcome }, at);
         } else {
             self.note(Fact::Ended(outcome), at);
@@ -149,7 +207,7 @@ impl Machine {
                         "fewer steps within it have done their work than it needs".to_owned(),
                     ),
                 };
-                self.fail_for_good(step, code, message, at);
+                self.fail_for_good(step, Failure::new(code, message), at);
             } else if met {
                 self.stop_within(step, at);
                 let outputs = children
@@ -186,7 +244,9 @@ impl Machine {
         };
         match output {
             Ok(output) => self.finish(Outcome::Completed { output }, at),
-            Err(message) => self.fail_run("expression_failed", format!("output: {message}"), None, at),
+            Err(failure) => {
+                self.fail_run(failure.code, format!("output: {}", failure.message), None, at);
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use quorate_state::Letter;
 use serde_json::{Value, json};
 
-use super::{Machine, Moment};
-use crate::flow::fact::{Fact, Waiting};
+use super::{Failure, Machine, Moment};
+use crate::flow::fact::{Fact, Outcome, Waiting};
 use crate::flow::plan::Work;
 use crate::flow::state::Phase;
 
@@ -58,7 +58,15 @@ impl Machine {
             }
             "pause" if !self.state.paused => self.note(Fact::Paused { by: text("by") }, at),
             "resume" if self.state.paused => self.note(Fact::Resumed { by: text("by") }, at),
-            "pause" | "resume" | "child" => {}
+            "pause" | "resume" => {}
+            "child" => {
+                // One of an older release says only that something has ended; then it is looked at.
+                let outcome = letter.data.get("outcome").cloned();
+                let outcome = outcome.and_then(|outcome| serde_json::from_value::<Outcome>(outcome).ok());
+                if let (Some(run), Some(outcome)) = (text("run"), outcome) {
+                    self.child_ended(&run, outcome, at);
+                }
+            }
             "retry" => self.retry(text("step").as_deref(), at)?,
             "skip" => self.skip(&needed("step")?, text("by"), at)?,
             "claim" => {
@@ -68,9 +76,11 @@ impl Machine {
                 self.note(Fact::ReviewClaimed { review, by }, at);
             }
             "delegate" => {
-                let (review, by, to) = (needed("review")?, text("by").unwrap_or_default(), needed("to")?);
+                let (review, by, to) = (needed("review")?, text("by"), needed("to")?);
                 let step = self.open_review(&review)?;
+                self.may_delegate(step, by.as_deref())?;
                 self.allowed(step, &to)?;
+                let by = by.unwrap_or_default();
                 self.note(Fact::ReviewDelegated { review, by, to }, at);
             }
             "decide" => {
@@ -116,6 +126,26 @@ impl Machine {
                 Err(("run_conflict", format!("'{other}' has claimed the review; they may delegate it")))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether somebody may give a review to somebody else: who has it; while nobody has, who may take it. Where `by` is not
+    /// said, whoever it is given to takes it.
+    fn may_delegate(&self, step: usize, by: Option<&str>) -> Result<(), Refusal> {
+        let claimed = self.state.steps[step].claimed.as_deref();
+        let role = match &self.state.steps[step].wait {
+            Some(Waiting::Review(asked)) => asked.role.as_str(),
+            _ => "",
+        };
+        match (claimed, by) {
+            (None, None) => Ok(()),
+            (Some(_), Some(by)) if by == role => Ok(()),
+            (_, Some(by)) => self.may(step, by),
+            (Some(holder), None) => {
+                let message =
+                    format!("'{holder}' has claimed the review; only they may delegate it: say by whom");
+                Err(("run_conflict", message))
+            }
         }
     }
 
@@ -195,7 +225,7 @@ impl Machine {
             }
             _ => {
                 let message = format!("'{}' was not decided in time", asked.title);
-                self.fail_for_good(step, "timeout".to_owned(), message, at);
+                self.fail_for_good(step, Failure::new("timeout", message), at);
             }
         }
     }
@@ -238,9 +268,9 @@ impl Machine {
             return Err(("run_conflict", message));
         }
         self.stop_within(step, at);
-        let visit = self.state.steps[step].visit;
+        let (visit, calls) = (self.state.steps[step].visit, self.is_calling(step));
         let why = by.unwrap_or_else(|| "by hand".to_owned());
-        self.note(Fact::StepSkipped { step: id.to_owned(), visit, why }, at);
+        self.note(Fact::StepSkipped { step: id.to_owned(), visit, why, calls }, at);
         Ok(())
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Machine, Moment};
+use super::{Failure, Machine, Moment};
+use crate::flow::expr;
 use crate::flow::fact::{Asked, Fact, Outcome, Waiting};
 use crate::flow::plan::{Plan, PlanThen, Work};
 
@@ -19,22 +20,28 @@ impl Machine {
                 Ok(true) => {}
                 Ok(false) => {
                     let why = "when".to_owned();
-                    self.note(Fact::StepSkipped { step: planned.id.clone(), visit, why }, at);
+                    let step = planned.id.clone();
+                    self.note(Fact::StepSkipped { step, visit, why, calls: false }, at);
                     return;
                 }
-                Err(message) => {
-                    self.fail_for_good(step, "expression_failed".to_owned(), message, at);
+                Err(failure) => {
+                    self.fail_for_good(step, failure.into(), at);
                     return;
                 }
             }
         }
-        if let Err(message) = self.open_as(&plan, step, at) {
-            self.fail_for_good(step, "expression_failed".to_owned(), message, at);
+        if let Err(failure) = self.open_as(&plan, step, at) {
+            self.fail_for_good(step, failure.into(), at);
         }
     }
 
     /// Or why what it reads cannot be computed.
-    pub(super) fn open_as(&mut self, plan: &Plan, step: usize, at: &mut Moment<'_>) -> Result<(), String> {
+    pub(super) fn open_as(
+        &mut self,
+        plan: &Plan,
+        step: usize,
+        at: &mut Moment<'_>,
+    ) -> Result<(), expr::Failure> {
         let planned = &plan.steps[step];
         let (id, visit) = (planned.id.clone(), self.state.steps[step].visit);
         let offline = self.state.spec.offline;
@@ -54,10 +61,11 @@ impl Machine {
                 };
                 let attempt = self.state.steps[step].attempt + 1;
                 let until = Some(at.now + planned.timeout);
-                self.note(Fact::StepStarted { step: id, visit, attempt, args, key, until }, at);
+                let once = (at.once)(step, false);
+                self.note(Fact::StepStarted { step: id, visit, attempt, args, key, until, once }, at);
                 if offline && let Some(stand_in) = self.stand_in(step)? {
                     match failing(&stand_in) {
-                        Some((code, message)) => self.fail(step, code, message, at),
+                        Some(failure) => self.fail(step, failure, at),
                         None => self.complete(step, stated(stand_in), at),
                     }
                 }
@@ -86,10 +94,16 @@ impl Machine {
                     let named = stand_in.get("signal").and_then(Value::as_str).map(str::to_owned);
                     let signal = named.or_else(|| signals.first().cloned());
                     let output = stand_in.get("data").cloned().unwrap_or(Value::Null);
-                    self.note(
-                        Fact::StepCompleted { step: id, visit, output, signal, taken: None, copied: false },
-                        at,
-                    );
+                    let fact = Fact::StepCompleted {
+                        step: id,
+                        visit,
+                        output,
+                        signal,
+                        taken: None,
+                        copied: false,
+                        deciders: Vec::new(),
+                    };
+                    self.note(fact, at);
                     return Ok(());
                 }
                 let wait = if signals.is_empty() {
@@ -147,12 +161,16 @@ impl Machine {
                 };
                 if offline && let Some(stand_in) = self.stand_in(step)? {
                     match failing(&stand_in) {
-                        Some((code, message)) => self.fail_for_good(step, code, message, at),
+                        Some(failure) => self.fail_for_good(step, failure, at),
                         None => self.complete(step, stated(stand_in), at),
                     }
                     return Ok(());
                 }
-                let run = format!("{}.{id}.{visit}", self.run_id);
+                // Each attempt is a run of its own.
+                let run = match self.state.steps[step].attempt {
+                    0 => format!("{}.{id}.{visit}", self.run_id),
+                    before => format!("{}.{id}.{visit}-{}", self.run_id, before + 1),
+                };
                 let until = timeout.map(|timeout| at.now + timeout);
                 self.note(Fact::StepWaits { step: id, visit, wait: Waiting::Run { run, input, until } }, at);
             }
@@ -161,7 +179,7 @@ impl Machine {
     }
 
     /// What stands in for the world at this visit of a step.
-    pub(super) fn stand_in(&self, step: usize) -> Result<Option<Value>, String> {
+    pub(super) fn stand_in(&self, step: usize) -> Result<Option<Value>, expr::Failure> {
         let planned = &self.plan.steps[step];
         let nth = self.state.steps[step].visit as usize - 1;
         if let Some(given) = self.state.spec.stand_ins.get(&planned.id) {
@@ -180,7 +198,7 @@ impl Machine {
         n: usize,
         then: &PlanThen,
         at: &mut Moment<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), expr::Failure> {
         // What it reads is computed before it is said to be done.
         let names = self.names(Some(step));
         let end = match then {
@@ -217,10 +235,11 @@ fn stated(stand_in: Value) -> Value {
 }
 
 /// The failure that a stand-in states.
-fn failing(stand_in: &Value) -> Option<(String, String)> {
+fn failing(stand_in: &Value) -> Option<Failure> {
     let fail = stand_in.get("fail")?;
     let text = |name: &str| fail.get(name).and_then(Value::as_str).map(str::to_owned);
-    Some((text("code").unwrap_or_else(|| "tool_failed".to_owned()), text("message").unwrap_or_default()))
+    let code = text("code").unwrap_or_else(|| "tool_failed".to_owned());
+    Some(Failure::new(code, text("message").unwrap_or_default()))
 }
 
 /// A time: seconds since 1970, or RFC 3339.

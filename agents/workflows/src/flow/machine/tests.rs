@@ -110,7 +110,8 @@ fn check(plan: &Plan, facts: &[Fact]) {
     let mut taken = BTreeSet::new();
     let mut retried: BTreeSet<&str> = BTreeSet::new();
     let (mut cancelled, mut over, mut paused, mut undoing) = (false, false, false, false);
-    let (mut done, mut undone): (Vec<(usize, &str)>, Vec<usize>) = (Vec::new(), Vec::new());
+    let (mut done, mut undone): (Vec<(usize, &str, u32)>, Vec<usize>) = (Vec::new(), Vec::new());
+    let (mut calling, mut begun_to_undo): (BTreeSet<(&str, u32)>, u32) = (BTreeSet::new(), 0);
     for fact in facts {
         assert!(!over || matches!(fact, Fact::Heard { .. } | Fact::Refused { .. }), "{fact:?} after the end");
         match fact {
@@ -156,15 +157,30 @@ fn check(plan: &Plan, facts: &[Fact]) {
                 if let Some(signal) = signal {
                     assert!(taken.insert(*signal), "signal {signal} was taken twice");
                 }
+                done.retain(|(_, of, at)| (*of, *at) != (step.as_str(), *visit));
                 if plan.steps[plan.find(step).unwrap()].undo.is_some() {
-                    done.push((done.len(), step));
+                    done.push((done.len(), step, *visit));
                 }
+                calling.remove(&(step.as_str(), *visit));
             }
             Fact::StepSkipped { step, visit, .. } => {
                 settle(&mut settled, step, *visit, "skipped");
                 phase.insert(step, "skipped");
             }
-            Fact::StepCancelled { step, visit } => {
+            Fact::CallEnded { step, visit, end, .. } => {
+                // What is still under way is waited for before anything is undone.
+                let undoes = plan.steps[plan.find(step).unwrap()].undo.is_some();
+                let known = done.iter().any(|(_, of, at)| (of, at) == (&step.as_str(), visit));
+                if undoes && !known && !matches!(end, CallEnd::Failed { .. }) {
+                    assert!(begun_to_undo == 0, "{fact:?} while others were undone");
+                    done.push((done.len(), step, *visit));
+                }
+                calling.remove(&(step.as_str(), *visit));
+            }
+            Fact::StepCancelled { step, visit, calls } => {
+                if *calls {
+                    calling.insert((step.as_str(), *visit));
+                }
                 settle(&mut settled, step, *visit, "cancelled");
                 phase.insert(step, "cancelled");
             }
@@ -196,6 +212,8 @@ fn check(plan: &Plan, facts: &[Fact]) {
             Fact::Compensating { .. } => undoing = true,
             Fact::UndoStarted { index, .. } => {
                 assert!(undoing && !undone.contains(index), "{fact:?}");
+                assert!(calling.is_empty(), "{fact:?} beside {calling:?}");
+                begun_to_undo += 1;
                 assert!(
                     (index + 1..done.len()).all(|later| undone.contains(&later)),
                     "{index} before later ones"
@@ -238,7 +256,8 @@ fn simulate(seed: u64) {
     let calm = 400;
     for round in 0..3_000 {
         let mut draw = || draws.below(1_000) as f64 / 1_000.0;
-        let mut at = Moment { now, draw: &mut draw, begins: true };
+        let once = |step: usize, _: bool| step % 3 == 0;
+        let mut at = Moment { now, when: now, draw: &mut draw, begins: true, once: &once };
         // In the end nobody disturbs, and everybody answers.
         let disturbed = round < calm;
         let actions = machine.actions();
@@ -261,9 +280,15 @@ fn simulate(seed: u64) {
                         Action::Perform { step, .. } if chance.one_in(5) => {
                             Event::Lost { step, why: "?".into() }
                         }
+                        Action::Await { step, visit, attempt } => {
+                            Event::CallLost { step, visit, attempt, why: "?".into() }
+                        }
+                        Action::Undo { index, .. } if chance.one_in(5) => {
+                            Event::UndoLost { index, why: "?".into() }
+                        }
                         Action::Perform { step, .. } => Event::Again { step },
                         Action::Undo { index, .. } => Event::UndoAgain { index },
-                        Action::Child { .. } => continue,
+                        Action::Child { .. } | Action::AwaitRun { .. } => continue,
                     };
                     machine.step(event, &mut at);
                 }
@@ -305,7 +330,12 @@ fn simulate(seed: u64) {
                     machine.step(Event::Letter(&word(kind, data)), &mut at);
                 }
             }
-            (Some(Action::Perform { step, visit, attempt }), _) => {
+            (Some(Action::Await { step, visit, attempt }), _) if chance.one_in(3) => {
+                machine.step(Event::NotCalled { step, visit, attempt }, &mut at);
+            }
+            (Some(Action::Perform { step, visit, attempt } | Action::Await { step, visit, attempt }), _) => {
+                // It may have ended before it is looked at.
+                at.when = now - chance.below(40) as f64;
                 let result = match chance.below(4) {
                     0 => Err(("remote_failed".to_owned(), "down".to_owned())),
                     1 if chance.one_in(4) => Err(("invalid_argument".to_owned(), "bad".to_owned())),
