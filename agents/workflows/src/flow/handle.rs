@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// A run of a workflow.
 #[derive(Clone)]
 pub struct WorkflowRun {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     /// The engine works as long as somebody has a run of it.
     hold: Arc<Hold>,
     id: String,

@@ -167,3 +167,105 @@ fn size(value: &Value) -> usize {
         _ => 32,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use quorate_state::StateStore;
+    use serde_json::json;
+
+    use super::*;
+    use crate::flow::{Clock, Engine, EngineOptions, ManualClock, StartOptions, Status};
+
+    const MOST: Option<Duration> = Some(Duration::from_secs(120));
+
+    fn engine(steps: &str) -> Engine {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(1_000.0));
+        let options = EngineOptions { clock: Some(clock), ..EngineOptions::default() };
+        let engine = Engine::new(StateStore::memory(), options).unwrap();
+        engine
+            .add(&format!("apiVersion: quorate/v1\nkind: Workflow\nid: w\nversion: 1.0.0\n{steps}"))
+            .unwrap();
+        engine
+    }
+
+    #[test]
+    fn a_run_that_is_gone_on_with_again_and_again_is_read_once() {
+        let engine = engine(
+            "steps:\n  a: {wait: {signal: go}}\n  b: {needs: [a], conditional: [{when: 'step.visit < 300', then: {goto: a, max: 1000}}, {else: continue}]}\n",
+        );
+        let run = engine.start("w", json!({}), StartOptions::default()).unwrap();
+        let inner = Arc::clone(&run.inner);
+        for n in 0..300 {
+            run.wait_for(MOST, |now| now == Status::Waiting || now.is_final()).unwrap();
+            run.signal("go", json!(n), None).unwrap();
+            // Until it has lain down again, so that it is claimed anew.
+            while run.machine().unwrap().state.counts.values().sum::<u32>() <= n
+                && run.status().unwrap() != Status::Completed
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        assert_eq!(run.wait(MOST).unwrap(), Status::Completed);
+        let entries = run.journal().unwrap().len() as u64;
+        assert!(entries > 1_500);
+        let read = inner.entries_read.load(Ordering::Relaxed);
+        assert!(read <= 4 * entries, "{read} entries were read of a journal of {entries}");
+    }
+
+    #[test]
+    fn a_hundred_thousand_steps_are_one_run() {
+        let engine = engine(
+            "steps:\n  a: {wait: {for: 0s}}\n  b: {needs: [a], conditional: [{when: 'step.visit < 50000', then: {goto: a, max: 100000}}, {else: continue}]}\noutput: '${steps.b.visit}'\n",
+        );
+        let run = engine.start("w", json!({}), StartOptions::default()).unwrap();
+        let inner = Arc::clone(&run.inner);
+        assert_eq!(run.wait(MOST).unwrap(), Status::Completed, "{:?}", engine.faults());
+        assert_eq!(run.result().unwrap(), json!(50_000));
+        let row = inner.store.run(None, run.id()).unwrap();
+        assert!(row.entries > 200_000);
+        let read = inner.entries_read.load(Ordering::Relaxed);
+        assert!(read <= 2 * row.entries, "{read} of {}", row.entries);
+    }
+
+    #[test]
+    fn ten_thousand_reviews_are_listed_without_reading_their_runs() {
+        let engine = engine("steps: {r: {human_review: {role: lead}}}\n");
+        let runs = 10_000;
+        let mut last = None;
+        for n in 0..runs {
+            last = Some(engine.start("w", json!({"n": n}), StartOptions::default()).unwrap());
+        }
+        let last = last.unwrap();
+        let inner = Arc::clone(&last.inner);
+        while engine.reviews(None, None).unwrap().len() < runs {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        engine.drain();
+        let before = inner.entries_read.load(Ordering::Relaxed);
+        let reviews = engine.reviews(Some("lead"), None).unwrap();
+        assert_eq!(reviews.len(), runs);
+        let read = inner.entries_read.load(Ordering::Relaxed) - before;
+        assert!(read <= runs as u64, "{read} entries were read for {runs} reviews");
+        let wakes = inner.entries_read.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(inner.entries_read.load(Ordering::Relaxed), wakes, "who waits costs nothing");
+    }
+
+    #[test]
+    fn another_run_under_the_same_id_is_read_anew() {
+        let engine = engine("steps: {r: {human_review: {role: lead, title: '${input.n}'}}}\n");
+        let options = || StartOptions { id: Some("same".to_owned()), ..StartOptions::default() };
+        for n in 0..3 {
+            let run = engine.start("w", json!({"n": n}), options()).unwrap();
+            run.wait_for(MOST, |now| now == Status::Waiting).unwrap();
+            assert_eq!(run.machine().unwrap().state.spec.input, json!({"n": n}));
+            let inner = Arc::clone(&run.inner);
+            while inner.store.delete(None, "same").is_err() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}

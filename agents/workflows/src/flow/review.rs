@@ -1,15 +1,16 @@
 //! What can people be asked, and how do they answer?
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use quorate_core::Result;
+use quorate_core::{Code, Result};
+use quorate_state::Listed;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::engine::{Hold, REVIEWS};
 use super::fact::{Fact, Waiting};
 use super::handle::WorkflowRun;
-use super::state::Phase;
 
 /// A review that is open.
 #[derive(Clone, Serialize)]
@@ -44,6 +45,14 @@ pub struct Review {
     pub forbid: Vec<String>,
     #[serde(skip)]
     run: WorkflowRun,
+    /// The entry in which it was opened, and the visit of its step.
+    #[serde(skip)]
+    opened_in: u64,
+    #[serde(skip)]
+    visit: u32,
+    /// Who has claimed it by this handle.
+    #[serde(skip)]
+    holder: Arc<Mutex<Option<String>>>,
 }
 
 impl std::fmt::Debug for Review {
@@ -56,45 +65,115 @@ pub(crate) fn listed(hold: &Arc<Hold>, role: Option<&str>, run: Option<&str>) ->
     let inner = &hold.0;
     let found = inner.store.listed(inner.tenant.as_deref(), REVIEWS, role, run)?;
     let mut reviews = Vec::with_capacity(found.len());
-    for one in found {
-        let Fact::StepWaits { step, wait: Waiting::Review(asked), .. } = Fact::of(&one.entry)? else {
-            continue;
-        };
-        let run = WorkflowRun::new(hold, one.run_id.clone());
-        // Claims, votes and escalations stand in later entries.
-        let machine = run.machine()?;
-        let Some(i) = machine.plan.find(&step) else { continue };
-        let state = &machine.state.steps[i];
-        let Some(Waiting::Review(now)) = &state.wait else { continue };
-        if state.phase != Phase::Waiting || now.id != asked.id {
-            continue;
+    let mut found = found.into_iter().peekable();
+    while let Some(first) = found.next() {
+        let (run_id, from) = (first.run_id.clone(), first.entry.seq);
+        let mut open: Vec<Review> = asked(hold, first).into_iter().collect();
+        while let Some(next) = found.next_if(|next| next.run_id == run_id) {
+            open.extend(asked(hold, next));
         }
-        reviews.push(Review {
-            id: now.id.clone(),
-            run_id: one.run_id,
-            step,
-            role: now.role.clone(),
-            title: now.title.clone(),
-            options: now.options.clone(),
-            data: now.data.clone(),
-            due: now.due,
-            opened: now.opened,
-            claimed_by: state.claimed.clone(),
-            escalated: state.escalated,
-            people: now.people,
-            votes: state.votes.iter().map(|vote| (vote.by.clone(), vote.option.clone())).collect(),
-            forbid: now.forbid.clone(),
-            run,
-        });
+        // Claims, votes and escalations stand in later entries; what was before they do not change.
+        let later = match inner.store.entries(inner.tenant.as_deref(), &run_id, from + 1) {
+            Ok(later) => later,
+            Err(error) if error.code() == Code::UnknownId => continue,
+            Err(error) => return Err(error),
+        };
+        inner.entries_read.fetch_add(later.len() as u64, Ordering::Relaxed);
+        for entry in &later {
+            if CHANGES.contains(&entry.kind.as_str()) {
+                let fact = Fact::of(entry)?;
+                open.retain_mut(|review| review.take(&fact, entry.seq));
+            }
+        }
+        reviews.append(&mut open);
     }
     Ok(reviews)
 }
 
+/// Facts by which a review changes, or is over.
+const CHANGES: [&str; 10] = [
+    "review_claimed",
+    "review_delegated",
+    "review_voted",
+    "review_escalated",
+    "step_completed",
+    "step_failed",
+    "step_skipped",
+    "step_cancelled",
+    "step_blocked",
+    "went_back",
+];
+
+/// A review as it was opened.
+fn asked(hold: &Arc<Hold>, one: Listed) -> Option<Review> {
+    let seq = one.entry.seq;
+    let Ok(Fact::StepWaits { step, visit, wait: Waiting::Review(asked) }) = Fact::of(&one.entry) else {
+        return None;
+    };
+    let asked = *asked;
+    Some(Review {
+        id: asked.id,
+        run: WorkflowRun::new(hold, one.run_id.clone()),
+        run_id: one.run_id,
+        step,
+        role: asked.role,
+        title: asked.title,
+        options: asked.options,
+        data: asked.data,
+        due: asked.due,
+        opened: asked.opened,
+        claimed_by: None,
+        escalated: 0,
+        people: asked.people,
+        votes: Vec::new(),
+        forbid: asked.forbid,
+        opened_in: seq,
+        visit,
+        holder: Arc::default(),
+    })
+}
+
 impl Review {
+    /// Takes in what happened later; whether it is still open.
+    fn take(&mut self, fact: &Fact, seq: u64) -> bool {
+        if seq <= self.opened_in {
+            return true;
+        }
+        match fact {
+            Fact::ReviewClaimed { review, by } | Fact::ReviewDelegated { review, to: by, .. }
+                if *review == self.id =>
+            {
+                self.claimed_by = Some(by.clone());
+            }
+            Fact::ReviewVoted { review, by, option, .. } if *review == self.id => {
+                self.votes.push((by.clone(), option.clone()));
+                self.claimed_by = None;
+            }
+            Fact::ReviewEscalated { review, role, due } if *review == self.id => {
+                self.escalated += 1;
+                self.claimed_by = None;
+                self.role.clone_from(role);
+                self.due = *due;
+            }
+            Fact::StepCompleted { step, visit, .. }
+            | Fact::StepFailed { step, visit, .. }
+            | Fact::StepSkipped { step, visit, .. }
+            | Fact::StepCancelled { step, visit, .. }
+            | Fact::StepBlocked { step, visit, .. } => {
+                return *step != self.step || *visit != self.visit;
+            }
+            Fact::WentBack { steps, .. } => return !steps.contains(&self.step),
+            _ => {}
+        }
+        true
+    }
+
     /// Takes the review, so that nobody else decides it. Errors: `run_conflict` where somebody else has, or it is decided;
     /// `invalid_argument` for who may not decide.
     pub fn claim(&self, user: &str) -> Result<()> {
-        self.run.say("claim", &json!({"review": self.id, "by": user}))
+        self.run.say("claim", &json!({"review": self.id, "by": user}))?;
+        *self.holder.lock().unwrap_or_else(PoisonError::into_inner) = Some(user.to_owned());
+        Ok(())
     }
 
     /// Decides it. Errors: those of [`Review::claim`]; `invalid_argument` for an option that there is not.
@@ -103,8 +182,15 @@ impl Review {
         self.run.say("decide", &word)
     }
 
-    /// Gives it to somebody else. Errors: `invalid_argument` for who may not decide; `run_conflict` once it is decided.
+    /// Gives it to somebody else. Once somebody has claimed it only they may, or who is named by its role; before, whoever may
+    /// decide it. Without `by`: whoever has claimed it by this handle, and where nobody has, it is claimed for `to`.
+    ///
+    /// Errors: `invalid_argument` for who may not decide; `run_conflict` where somebody else has it, and once it is decided.
     pub fn delegate(&self, to: &str, by: Option<&str>) -> Result<()> {
-        self.run.say("delegate", &json!({"review": self.id, "to": to, "by": by}))
+        let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        let by = by.map(str::to_owned).or_else(|| holder.clone());
+        self.run.say("delegate", &json!({"review": self.id, "to": to, "by": by}))?;
+        *holder = None;
+        Ok(())
     }
 }

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests
 
+mod children;
 mod crashes;
 mod definitions;
 mod experts;
+mod moments;
 mod people;
 mod runs;
 mod shipped;
