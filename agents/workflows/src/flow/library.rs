@@ -197,10 +197,10 @@ pub(crate) fn load(files: Files, only: Option<&str>, overlays: &[String]) -> Res
             }
             Kind::Other => {}
         }
-        let before = reader.problems.len();
+        let before = reader.wrong;
         let Some(mut node) = reader.rendered(&name, &overlays) else { continue };
         inline(&mut node, &mut reader);
-        let sound = reader.problems.len() == before;
+        let sound = reader.wrong == before;
         let shown: Vec<String> = (0..=node_files(&node)).map(|file| reader.shown(file)).collect();
         let place = Where { names: Arc::new(shown), node: Arc::new(node.clone()) };
         let (definition, faults) = define(node.to_json());

@@ -1,7 +1,8 @@
 //! How do files become one definition: references, fragments, overlays?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use quorate_agents::yaml::{Node, Value};
 use quorate_core::{Error, Result};
@@ -11,8 +12,12 @@ use super::problem::Problem;
 
 /// The most values of a file, and of a definition with all that it refers to.
 const MAX_VALUES: usize = 200_000;
-/// How deep references lead from file to file.
+/// How deep references lead from file to file, and fragments extend one another.
 const MAX_DEPTH: usize = 16;
+/// The most values that are put together from fragments and overlays for one workflow.
+const MAX_MERGED: usize = 1_000_000;
+/// The most problems that are told of one load.
+const MAX_PROBLEMS: usize = 1_000;
 
 /// What a file is, by its `kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,19 +28,44 @@ pub(crate) enum Kind {
     Other,
 }
 
+/// A fragment with all that it extends, how many values it has, and whether something was wrong with it.
+#[derive(Clone)]
+struct Made {
+    node: Option<(Arc<Node>, usize)>,
+    sound: bool,
+}
+
 /// The files of one load, read once each.
 pub(crate) struct Reader {
     files: Files,
     /// Names by number, as nodes have them.
     names: Vec<String>,
-    read: BTreeMap<String, Option<Node>>,
+    read: BTreeMap<String, Option<Arc<Node>>>,
+    /// Fragments with all that they extend, and how many values each has.
+    fragments: HashMap<String, Made>,
+    /// The files that there are.
+    listed: Option<Arc<Vec<String>>>,
     pub(crate) problems: Vec<Problem>,
+    /// How often something was wrong, also what was told before or is not told any more.
+    pub(crate) wrong: u64,
     left: usize,
+    /// How many values may still be put together.
+    merges: usize,
 }
 
 impl Reader {
     pub(crate) fn new(files: Files) -> Reader {
-        Reader { files, names: Vec::new(), read: BTreeMap::new(), problems: Vec::new(), left: MAX_VALUES }
+        Reader {
+            files,
+            names: Vec::new(),
+            read: BTreeMap::new(),
+            fragments: HashMap::new(),
+            listed: None,
+            problems: Vec::new(),
+            wrong: 0,
+            left: MAX_VALUES,
+            merges: MAX_MERGED,
+        }
     }
 
     pub(crate) fn shown(&self, file: usize) -> String {
@@ -44,7 +74,8 @@ impl Reader {
 
     pub(crate) fn problem(&mut self, file: usize, line: u64, at: &str, code: &'static str, message: String) {
         let problem = Problem { path: self.shown(file), line, at: at.to_owned(), code, message };
-        if !self.problems.contains(&problem) {
+        self.wrong += 1;
+        if self.problems.len() < MAX_PROBLEMS && !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
     }
@@ -60,8 +91,9 @@ impl Reader {
     }
 
     /// A file as it stands; none, and a problem, where it cannot be read.
-    pub(crate) fn file(&mut self, name: &str) -> Option<Node> {
+    pub(crate) fn file(&mut self, name: &str) -> Option<Arc<Node>> {
         if let Some(known) = self.read.get(name) {
+            self.wrong += u64::from(known.is_none());
             return known.clone();
         }
         let number = self.number(name);
@@ -71,7 +103,7 @@ impl Reader {
                 None
             }
             Ok(text) => match Node::parse(&text, number, MAX_VALUES, MAX_FILE as usize) {
-                Ok(node) => Some(node),
+                Ok(node) => Some(Arc::new(node)),
                 Err(error) => {
                     let code = if error.too_large { "too_large" } else { "unreadable" };
                     self.problem(number, error.line, "", code, error.message);
@@ -96,7 +128,7 @@ impl Reader {
         Some(self.resolve(&node, &node, name, &mut Vec::new()))
     }
 
-    fn resolve(&mut self, node: &Node, root: &Node, name: &str, above: &mut Vec<String>) -> Node {
+    fn resolve(&mut self, node: &Node, root: &Arc<Node>, name: &str, above: &mut Vec<String>) -> Node {
         if self.left == 0 {
             return Node { file: node.file, line: node.line, value: Value::Null };
         }
@@ -142,7 +174,7 @@ impl Reader {
     fn referred(
         &mut self,
         target: &str,
-        root: &Node,
+        root: &Arc<Node>,
         name: &str,
         above: &mut Vec<String>,
         (file, line): (usize, u64),
@@ -153,13 +185,15 @@ impl Reader {
             None
         };
         let (other, root) = if other.is_empty() {
-            (name.to_owned(), root.clone())
+            (name.to_owned(), Arc::clone(root))
         } else {
             let other = match inside(name, other) {
                 Ok(other) => other,
                 Err(fault) => return bad(self, "ref_outside", fault),
             };
-            if let Err(fault) = self.files.read(&other) {
+            if !self.read.contains_key(&other)
+                && let Err(fault) = self.files.read(&other)
+            {
                 return bad(self, "ref_missing", format!("$ref '{target}': {fault}"));
             }
             let root = self.file(&other)?;
@@ -172,9 +206,8 @@ impl Reader {
         let Some(found) = pointed(&root, pointer) else {
             return bad(self, "ref_missing", format!("$ref '{target}': there is nothing at '{pointer}'"));
         };
-        let found = found.clone();
         above.push(mark);
-        let whole = self.resolve(&found, &root, &other, above);
+        let whole = self.resolve(found, &root, &other, above);
         above.pop();
         Some(whole)
     }
@@ -182,24 +215,16 @@ impl Reader {
     /// A definition with its fragments below and the overlays that mean it on top.
     pub(crate) fn rendered(&mut self, name: &str, overlays: &[(String, Node)]) -> Option<Node> {
         let mut node = self.whole(name)?;
-        let mut below: Option<Node> = None;
+        self.merges = MAX_MERGED;
         if let Some(extends) = take(&mut node, "extends") {
-            let Value::List(items) = &extends.value else {
+            if !matches!(extends.value, Value::List(_)) {
                 let message = format!("extends is {}, expected a list of fragments", extends.kind());
                 self.problem(extends.file, extends.line, "extends", "wrong_type", message);
                 return Some(node);
-            };
-            for item in items {
-                if let Some(fragment) = self.fragment(item, &mut Vec::new()) {
-                    below = Some(match below {
-                        None => fragment,
-                        Some(below) => merge(below, fragment),
-                    });
-                }
             }
-        }
-        if let Some(below) = below {
-            node = merge(below, node);
+            if let Some(below) = self.below(&extends, &mut Vec::new()) {
+                node = merge(below, node);
+            }
         }
         let id = node.get("id").and_then(text).unwrap_or_default().to_owned();
         for (_, overlay) in overlays {
@@ -212,13 +237,48 @@ impl Reader {
                 Some(_) => false,
             };
             if let Some(patch) = overlay.get("patch").filter(|_| means) {
+                if !self.may_merge(count(&node) + count(patch), patch.file, patch.line, "patch") {
+                    break;
+                }
                 node = merge(node, patch.clone());
             }
         }
         Some(node)
     }
 
-    fn fragment(&mut self, item: &Node, above: &mut Vec<String>) -> Option<Node> {
+    /// Whether so many values may be put together; a problem where they may not.
+    fn may_merge(&mut self, values: usize, file: usize, line: u64, at: &str) -> bool {
+        if values > self.merges {
+            let message = format!("with what it is put together from it has over {MAX_MERGED} values");
+            self.problem(file, line, at, "too_large", message);
+            self.merges = 0;
+            return false;
+        }
+        self.merges -= values;
+        true
+    }
+
+    /// What a list of fragments comes to, the later ones over the earlier ones.
+    fn below(&mut self, extends: &Node, above: &mut Vec<String>) -> Option<Node> {
+        let Value::List(items) = &extends.value else { return None };
+        let mut below: Option<(Node, usize)> = None;
+        for item in items {
+            let Some((fragment, values)) = self.fragment(item, above) else { continue };
+            let before = below.as_ref().map_or(0, |(_, values)| *values);
+            if !self.may_merge(before + values, item.file, item.line, "extends") {
+                break;
+            }
+            let fragment = fragment.as_ref().clone();
+            below = Some(match below {
+                None => (fragment, values),
+                Some((below, before)) => (merge(below, fragment), before + values),
+            });
+        }
+        below.map(|(below, _)| below)
+    }
+
+    /// A fragment with all that it extends, made once, and how many values it has.
+    fn fragment(&mut self, item: &Node, above: &mut Vec<String>) -> Option<(Arc<Node>, usize)> {
         let named = text(item).map(|named| named.strip_prefix("fragment:").unwrap_or(named).to_owned());
         let Some(id) = named else {
             let message = format!("a fragment is {}, expected 'fragment:NAME'", item.kind());
@@ -230,6 +290,15 @@ impl Reader {
             self.problem(item.file, item.line, "extends", "ref_cycle", message);
             return None;
         }
+        if let Some(known) = self.fragments.get(&id) {
+            self.wrong += u64::from(!known.sound);
+            return known.node.clone();
+        }
+        if above.len() >= MAX_DEPTH {
+            let message = format!("fragments extend one another deeper than {MAX_DEPTH}");
+            self.problem(item.file, item.line, "extends", "too_large", message);
+            return None;
+        }
         let Some(name) = self.named(Kind::Fragment, "fragments", &id) else {
             let message = format!(
                 "there is no fragment '{id}'; it is a file with kind: Fragment and this id, or fragments/{id}.yaml"
@@ -237,32 +306,34 @@ impl Reader {
             self.problem(item.file, item.line, "extends", "unknown_fragment", message);
             return None;
         };
-        let mut node = self.whole(&name)?;
-        above.push(id);
-        let mut below: Option<Node> = None;
-        if let Some(Node { value: Value::List(items), .. }) = take(&mut node, "extends") {
-            for item in &items {
-                if let Some(fragment) = self.fragment(item, above) {
-                    below = Some(match below {
-                        None => fragment,
-                        Some(below) => merge(below, fragment),
-                    });
-                }
+        let before = self.wrong;
+        let made = self.whole(&name).and_then(|mut node| {
+            let extends = take(&mut node, "extends");
+            above.push(id.clone());
+            let below = extends.and_then(|extends| self.below(&extends, above));
+            above.pop();
+            for key in ["apiVersion", "kind", "id", "title", "description"] {
+                take(&mut node, key);
             }
-        }
-        above.pop();
-        for key in ["apiVersion", "kind", "id", "title", "description"] {
-            take(&mut node, key);
-        }
-        Some(match below {
-            None => node,
-            Some(below) => merge(below, node),
-        })
+            let node = match below {
+                None => node,
+                Some(below) => merge(below, node),
+            };
+            let values = count(&node);
+            self.may_merge(values, item.file, item.line, "extends").then(|| (Arc::new(node), values))
+        });
+        // What was cut off, by a cycle or a limit, has been told, and the workflow is not used.
+        let sound = self.wrong == before;
+        self.fragments.insert(id, Made { node: made.clone(), sound });
+        made
     }
 
     /// The file with a fragment or an overlay.
     fn named(&mut self, kind: Kind, folder: &str, id: &str) -> Option<String> {
-        let names = self.files.names().ok()?;
+        let names = match &self.listed {
+            Some(names) => Arc::clone(names),
+            None => Arc::clone(self.listed.insert(Arc::new(self.files.names().ok()?.into_iter().collect()))),
+        };
         let by_name = |prefix: &str| {
             [".yaml", ".yml", ".json"]
                 .iter()
@@ -272,9 +343,10 @@ impl Reader {
         if let Some(name) = by_name(&format!("{folder}/")).or_else(|| by_name("")) {
             return Some(name);
         }
-        names.into_iter().find(|name| {
-            let node = self.file(name);
-            node.is_some_and(|node| kind_of(&node) == kind && node.get("id").and_then(text) == Some(id))
+        names.iter().find_map(|name| {
+            let node = self.file(name)?;
+            let meant = kind_of(&node) == kind && node.get("id").and_then(text) == Some(id);
+            meant.then(|| name.clone())
         })
     }
 
@@ -376,6 +448,15 @@ fn pointed<'a>(root: &'a Node, pointer: &str) -> Option<&'a Node> {
     Some(node)
 }
 
+/// How many values there are in a node.
+fn count(node: &Node) -> usize {
+    1 + match &node.value {
+        Value::Map(members) => members.iter().map(|(_, member)| count(member)).sum(),
+        Value::List(items) => items.iter().map(count).sum(),
+        _ => 0,
+    }
+}
+
 /// Whether a node says that what it stands for is removed.
 fn deletes(node: &Node) -> bool {
     matches!(node.get("$delete"), Some(Node { value: Value::Bool(true), .. }))
@@ -385,7 +466,15 @@ fn deletes(node: &Node) -> bool {
 pub(crate) fn merge(base: Node, patch: Node) -> Node {
     let (file, line) = (patch.file, patch.line);
     match (base.value, patch.value) {
-        (Value::Map(mut members), Value::Map(patches)) => {
+        (Value::Map(members), Value::Map(patches)) => {
+            // What is removed leaves a hole until the end, so that places stay.
+            let mut members: Vec<Option<(String, Node)>> = members.into_iter().map(Some).collect();
+            let mut places: HashMap<String, usize> = HashMap::with_capacity(members.len());
+            for (at, member) in members.iter().enumerate() {
+                if let Some((name, _)) = member {
+                    places.entry(name.clone()).or_insert(at);
+                }
+            }
             for (key, patch) in patches {
                 if key == "$delete" {
                     let names: Vec<&str> = match &patch.value {
@@ -393,41 +482,65 @@ pub(crate) fn merge(base: Node, patch: Node) -> Node {
                         Value::Text(name) => vec![name],
                         _ => Vec::new(),
                     };
-                    members.retain(|(name, _)| !names.contains(&name.as_str()));
+                    for name in names {
+                        if let Some(at) = places.remove(name) {
+                            members[at] = None;
+                        }
+                    }
                     continue;
                 }
-                let at = members.iter().position(|(name, _)| *name == key);
+                let at = places.get(&key).copied();
                 match (at, deletes(&patch)) {
-                    (Some(at), true) => drop(members.remove(at)),
+                    (Some(at), true) => {
+                        members[at] = None;
+                        places.remove(&key);
+                    }
                     (None, true) => {}
                     (Some(at), false) => {
-                        let (_, old) = std::mem::replace(
-                            &mut members[at],
-                            (String::new(), Node { file, line, value: Value::Null }),
-                        );
-                        members[at] = (key, merge(old, patch));
+                        if let Some((_, old)) = members[at].take() {
+                            members[at] = Some((key, merge(old, patch)));
+                        }
                     }
-                    (None, false) => members.push((key, patch)),
+                    (None, false) => {
+                        places.insert(key.clone(), members.len());
+                        members.push(Some((key, patch)));
+                    }
                 }
             }
+            let members = members.into_iter().flatten().collect();
             Node { file: base.file, line: base.line, value: Value::Map(members) }
         }
-        (Value::List(mut items), Value::List(patches))
+        (Value::List(items), Value::List(patches))
             if !patches.is_empty() && items.iter().chain(&patches).all(|item| item.get("id").is_some()) =>
         {
-            for patch in patches {
-                let id = patch.get("id").and_then(text).map(str::to_owned);
-                let at = items.iter().position(|item| item.get("id").and_then(text).map(str::to_owned) == id);
-                match (at, deletes(&patch)) {
-                    (Some(at), true) => drop(items.remove(at)),
-                    (None, true) => {}
-                    (Some(at), false) => {
-                        let old = items[at].clone();
-                        items[at] = merge(old, patch);
-                    }
-                    (None, false) => items.push(patch),
+            let id_of = |item: &Node| item.get("id").and_then(text).map(str::to_owned);
+            let mut places: HashMap<Option<String>, usize> = HashMap::with_capacity(items.len());
+            let mut items: Vec<Option<Node>> = items.into_iter().map(Some).collect();
+            for (at, item) in items.iter().enumerate() {
+                if let Some(item) = item {
+                    places.entry(id_of(item)).or_insert(at);
                 }
             }
+            for patch in patches {
+                let id = id_of(&patch);
+                match (places.get(&id).copied(), deletes(&patch)) {
+                    (Some(at), true) => {
+                        items[at] = None;
+                        places.remove(&id);
+                    }
+                    (None, true) => {}
+                    (Some(at), false) => {
+                        if let Some(old) = items[at].take() {
+                            items[at] = Some(merge(old, patch));
+                        }
+                    }
+                    (None, false) => {
+                        places.insert(id, items.len());
+                        items.push(Some(patch));
+                    }
+                }
+            }
+            let items = items.into_iter().flatten().collect();
             Node { file: base.file, line: base.line, value: Value::List(items) }
         }
         (_, value) => Node { file, line, value },
@@ -508,6 +621,63 @@ mod tests {
         let mut reader = pack(&[("a.yaml", &text)]);
         reader.whole("a.yaml");
         assert!(reader.problems.iter().any(|problem| problem.code == "too_large"));
+    }
+
+    #[test]
+    fn fragments_that_multiply_are_made_once_each() {
+        let mut files =
+            vec![("w.yaml".to_owned(), "kind: Workflow\nid: w\nextends: [f14, f14]\n".to_owned())];
+        files.push(("fragments/f0.yaml".to_owned(), "kind: Fragment\nqueue: {name: slow}\n".to_owned()));
+        for n in 1..15 {
+            let text = format!("kind: Fragment\nextends: [f{}, f{}, f{}]\nk{n}: 1\n", n - 1, n - 1, n - 1);
+            files.push((format!("fragments/f{n}.yaml"), text));
+        }
+        let mut reader = Reader::new(Files::Pack(files.into_iter().collect()));
+        let made = reader.rendered("w.yaml", &[]).unwrap().to_json();
+        assert_eq!((made["queue"]["name"].as_str(), made["k14"].as_i64()), (Some("slow"), Some(1)));
+        assert!(reader.problems.is_empty(), "{:?}", reader.problems);
+        assert!(
+            MAX_MERGED - reader.merges < 5_000,
+            "{} values were put together",
+            MAX_MERGED - reader.merges
+        );
+    }
+
+    #[test]
+    fn fragments_that_come_to_too_much_are_refused_with_their_place() {
+        let big: Vec<String> = (0..60_000).map(|n| format!("k{n}: {n}")).collect();
+        let files = [
+            ("w.yaml".to_owned(), format!("kind: Workflow\nid: w\nextends:\n{}", "  - big\n".repeat(500))),
+            ("fragments/big.yaml".to_owned(), format!("kind: Fragment\n{}\n", big.join("\n"))),
+            ("deep.yaml".to_owned(), "kind: Workflow\nid: deep\nextends: [d0]\n".to_owned()),
+        ];
+        let chain = (0..40)
+            .map(|n| (format!("fragments/d{n}.yaml"), format!("kind: Fragment\nextends: [d{}]\n", n + 1)));
+        let mut reader = Reader::new(Files::Pack(files.into_iter().chain(chain).collect()));
+        reader.rendered("w.yaml", &[]);
+        let told: Vec<(&str, u64, &str)> = reader
+            .problems
+            .iter()
+            .map(|problem| (problem.path.as_str(), problem.line, problem.code))
+            .collect();
+        assert!(matches!(told[..], [("w.yaml", 4.., "too_large")]), "{told:?}");
+        reader.rendered("deep.yaml", &[]);
+        let deep = reader.problems.last().unwrap();
+        assert_eq!((deep.path.as_str(), deep.line, deep.code), ("fragments/d15.yaml", 2, "too_large"));
+    }
+
+    #[test]
+    fn many_references_into_one_file_and_many_problems_cost_no_more_than_they_are() {
+        let defs: Vec<String> = (0..20_000).map(|n| format!("  d{n}: {n}")).collect();
+        let refs: Vec<String> = (0..20_000).map(|n| format!("  - {{$ref: '#/defs/d{n}'}}")).collect();
+        let bad: Vec<String> = (0..20_000).map(|n| format!("  - {{$ref: '#/none/{n}'}}")).collect();
+        let text = format!("defs:\n{}\nrefs:\n{}\n", defs.join("\n"), refs.join("\n"));
+        let bad = format!("bad:\n{}\n", bad.join("\n"));
+        let mut reader = pack(&[("a.yaml", &text), ("b.yaml", &bad)]);
+        let whole = reader.whole("a.yaml").unwrap().to_json();
+        assert_eq!(whole["refs"][19_999], json!(19_999));
+        reader.whole("b.yaml");
+        assert_eq!(reader.problems.len(), MAX_PROBLEMS);
     }
 
     #[test]

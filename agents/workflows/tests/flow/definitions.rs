@@ -229,3 +229,23 @@ fn the_form_of_the_documentation_is_one_that_can_be_run() {
     let unknown: BTreeSet<&str> = engine.validate().iter().map(|problem| problem.code).collect();
     assert_eq!(unknown, BTreeSet::from(["unknown_tool"]));
 }
+
+#[test]
+fn what_two_workflows_share_that_is_wrong_keeps_both_out() {
+    let flow = |id: &str| {
+        format!(
+            "apiVersion: quorate/v1\nkind: Workflow\nid: {id}\nversion: 1.0.0\nextends: [base]\nsteps: {{a: {{wait: {{for: 1s}}}}}}\n"
+        )
+    };
+    let files = [
+        ("a.yaml".to_owned(), flow("a")),
+        ("b.yaml".to_owned(), flow("b")),
+        ("fragments/base.yaml".to_owned(), "kind: Fragment\ndefaults: {$ref: 'nowhere.yaml'}\n".to_owned()),
+    ];
+    let options = EngineOptions { concurrency: Some(0), ..EngineOptions::default() };
+    let engine = Engine::new(StateStore::memory(), options).unwrap();
+    let before = engine.list().len();
+    engine.load_pack(files.into_iter().collect(), &[]).unwrap();
+    assert_eq!(engine.list().len(), before);
+    assert_eq!(engine.validate().iter().filter(|problem| problem.code == "ref_missing").count(), 1);
+}
