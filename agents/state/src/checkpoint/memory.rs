@@ -25,8 +25,8 @@ struct All {
     written: u64,
     /// How many threads were begun, likewise.
     begun: u64,
-    /// The fence that threads begin with.
-    first_fence: u64,
+    /// The fence that a tenant's threads begin with, where one was removed.
+    first_fences: HashMap<String, u64>,
     /// By tenant (none: the empty name, which no tenant has).
     tenants: HashMap<String, HashMap<String, Thread>>,
 }
@@ -210,6 +210,11 @@ impl All {
         self.tenants.get(tenant.unwrap_or_default())?.get(thread)
     }
 
+    /// The fence that threads of a tenant begin with.
+    fn first_fence(&self, tenant: Option<&str>) -> u64 {
+        self.first_fences.get(tenant.unwrap_or_default()).copied().unwrap_or_default()
+    }
+
     /// The thread, made where it is not there and the guard allows it.
     fn guarded(
         &mut self,
@@ -218,18 +223,19 @@ impl All {
         namespace: &str,
         guard: Guard<'_>,
     ) -> Result<&mut Thread> {
+        let first = self.first_fence(tenant);
         let tenant = tenant.unwrap_or_default();
         let there = self.tenants.get(tenant).and_then(|threads| threads.get(thread));
         let head = || {
             let space = there.and_then(|there| there.spaces.get(namespace));
             Ok(space.and_then(Space::head).map(|kept| kept.id.to_string()))
         };
-        check_guard(guard, thread, there.map_or(self.first_fence, |there| there.fence), head)?;
+        check_guard(guard, thread, there.map_or(first, |there| there.fence), head)?;
         if there.is_none() {
             let time = now();
             let fresh = Thread {
                 number: self.begun,
-                fence: self.first_fence,
+                fence: first,
                 created: time,
                 updated: time,
                 spaces: BTreeMap::new(),
@@ -393,7 +399,7 @@ impl Threads {
 
     pub(crate) fn fence(&self, tenant: Option<&str>, thread: &str) -> Result<u64> {
         let all = lock(&self.0);
-        Ok(all.thread(tenant, thread).map_or(all.first_fence, |thread| thread.fence))
+        Ok(all.thread(tenant, thread).map_or_else(|| all.first_fence(tenant), |thread| thread.fence))
     }
 
     pub(crate) fn threads(&self, tenant: Option<&str>) -> Result<Vec<ThreadRow>> {
@@ -415,7 +421,8 @@ impl Threads {
         let mut all = lock(&self.0);
         let threads = all.tenants.get_mut(tenant.unwrap_or_default());
         let Some(removed) = threads.and_then(|threads| threads.remove(thread)) else { return Ok(false) };
-        all.first_fence = fence_after(all.first_fence, removed.fence);
+        let first = fence_after(all.first_fence(tenant), removed.fence);
+        all.first_fences.insert(tenant.unwrap_or_default().to_owned(), first);
         Ok(true)
     }
 

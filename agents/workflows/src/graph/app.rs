@@ -116,8 +116,9 @@ impl App {
     /// or with answers to its reviews by their ids. What has ended is not done again. A thread at which nothing is due stays
     /// as it is.
     ///
-    /// Errors: `unknown_id` when there is no such thread, or no review of it waits for such an answer; those of
-    /// [`App::run`].
+    /// Errors: `unknown_id` when there is no such thread, or no review of it waits for such an answer; `stale_write` when
+    /// somebody has gone on with the thread since this call looked at it; `invalid_argument` when a node that is due is not in
+    /// this graph; those of [`App::run`].
     pub fn resume(&self, thread: &str, answers: HashMap<String, Value>) -> Result<Outcome> {
         self.resume_with(thread, answers, &RunOptions::default())
     }

@@ -17,6 +17,7 @@ use self::rows::{
     CheckpointRow, SpaceRow, WriteRow, checkpoint_name, scope_of, space_name, thread_name, write_name,
 };
 use super::checksum;
+use super::holder::hex;
 use super::local::Local;
 use super::payload::Body;
 use super::{Disk, new_id};
@@ -104,6 +105,11 @@ impl Condition {
             Condition::Fence(fence) => Guard::Fence(*fence),
         }
     }
+}
+
+/// Under which name the fence stands that threads of a tenant begin with.
+fn fence_of(scope: &[u8; 16]) -> String {
+    format!("fence {}", hex(scope))
 }
 
 impl Threads<'_> {
@@ -200,11 +206,11 @@ impl Threads<'_> {
 
     pub(crate) fn fence(&self, tenant: Option<&str>, thread: &str) -> Result<u64> {
         let local = self.0.local()?;
-        let name = thread_name(tenant, thread);
+        let (name, scope) = (thread_name(tenant, thread), scope_of(tenant));
         local.read(|connection| {
             let fence = match local.find_thread(connection, &name)? {
                 Some(found) => found.fence,
-                None => local.first_fence(connection)?,
+                None => local.first_fence(connection, &scope)?,
             };
             Ok(fence.unsigned_abs())
         })
@@ -264,23 +270,29 @@ impl Local {
         Ok(all)
     }
 
-    /// The fence that threads begin with.
-    fn first_fence(&self, connection: &Connection) -> Result<i64> {
-        let sql = "SELECT coalesce((SELECT value FROM meta WHERE name = 'fence'), 0)";
-        let found =
-            connection.prepare_cached(sql).and_then(|mut query| query.query_row([], |row| row.get(0)));
+    /// The fence that threads of a tenant begin with.
+    fn first_fence(&self, connection: &Connection, scope: &[u8; 16]) -> Result<i64> {
+        let sql = "SELECT coalesce((SELECT value FROM meta WHERE name = ?1), 0)";
+        let found = connection.prepare_cached(sql);
+        let found = found.and_then(|mut query| query.query_row([fence_of(scope)], |row| row.get(0)));
         found.map_err(|e| self.failed(e))
     }
 
     /// Removes the row of a thread; its fence is outlived.
     fn forget_thread(&self, connection: &Connection, thread: Found) -> Result<()> {
-        let first = fence_after(self.first_fence(connection)?.unsigned_abs(), thread.fence.unsigned_abs());
+        let first = fence_after(
+            self.first_fence(connection, &thread.scope)?.unsigned_abs(),
+            thread.fence.unsigned_abs(),
+        );
         let run = |sql: &str, with: &[&dyn rusqlite::ToSql]| {
             let done = connection.prepare_cached(sql).and_then(|mut statement| statement.execute(with));
             done.map(drop).map_err(|e| self.failed(e))
         };
         let first = i64::try_from(first).unwrap_or(i64::MAX);
-        run("INSERT OR REPLACE INTO meta (name, value) VALUES ('fence', ?1)", &[&first])?;
+        run(
+            "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
+            &[&fence_of(&thread.scope), &first],
+        )?;
         run("DELETE FROM threads WHERE n = ?1", &[&thread.n])
     }
 
@@ -304,7 +316,8 @@ impl Local {
             Some(_) => self.find_space(connection, &place.space)?,
             None => None,
         };
-        let fence = thread.map_or_else(|| self.first_fence(connection), |thread| Ok(thread.fence))?;
+        let fence =
+            thread.map_or_else(|| self.first_fence(connection, &place.scope), |thread| Ok(thread.fence))?;
         let head = || space.map_or(Ok(None), |space| self.head(connection, space));
         check_guard(guard, &place.label, fence.unsigned_abs(), head)?;
         let thread = match thread {
