@@ -59,8 +59,8 @@ mod store;
 mod work;
 
 pub use checkpoint::{
-    ChannelValue, Checkpoint, CheckpointQuery, Checkpoints, Guard, NewCheckpoint, NewWrite, NewWrites,
-    PendingWrite, Prune, Pruned, Removed, Render, ThreadRow, Written, nested,
+    ChannelValue, Checkpoint, CheckpointQuery, Checkpoints, Extension, Guard, NewCheckpoint, NewWrite,
+    NewWrites, PendingWrite, Prune, Pruned, Removed, Render, ThreadRow, Written, nested,
 };
 pub use entry::Entry;
 pub use run::{Begun, NewRun, Run, RunRow};

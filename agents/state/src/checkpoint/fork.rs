@@ -6,11 +6,11 @@ use super::{Order, nested, within};
 
 /// What is left of one namespace: checkpoints up to one, without what a task wrote beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limit<'a> {
+struct Limit<'a> {
     /// The last checkpoint.
-    pub(crate) checkpoint: &'a str,
+    checkpoint: &'a str,
     /// The task in whose namespace the fork goes on.
-    pub(crate) task: Option<&'a str>,
+    task: Option<&'a str>,
 }
 
 /// A fork of the checkpoint `id` of a namespace: the namespaces on the way to it, each with its limit, from the root on.
@@ -21,7 +21,58 @@ pub(crate) struct Cut<'a> {
     again: bool,
 }
 
+/// What comes along of one namespace.
+#[derive(Debug)]
+pub(crate) struct Passage<'a> {
+    /// What it is called then.
+    pub(crate) namespace: String,
+    /// Where it ends, and where that checkpoint stands; none: all of it comes along.
+    end: Option<(Limit<'a>, Order)>,
+    /// Of the root only the checkpoint at its end comes along.
+    alone: bool,
+    /// Whether what tasks have written beside that checkpoint does.
+    has_writes: bool,
+}
+
+impl Passage<'_> {
+    /// Whether a checkpoint at this place comes along.
+    pub(crate) fn has(&self, place: Order) -> bool {
+        match self.end {
+            None => true,
+            Some((_, last)) if self.alone => place == last,
+            Some((_, last)) => place <= last,
+        }
+    }
+
+    /// Whether what a task wrote beside a checkpoint that comes along does too.
+    pub(crate) fn has_write(&self, checkpoint: &str, task: &str) -> bool {
+        match self.end {
+            Some((limit, _)) if limit.checkpoint == checkpoint => self.has_writes && limit.task != Some(task),
+            _ => true,
+        }
+    }
+}
+
 impl<'a> Cut<'a> {
+    /// What comes along of a namespace where the root's checkpoint has the id `fresh`; none where nothing does. `order` gives
+    /// the place of a checkpoint in its namespace.
+    pub(crate) fn passage(
+        &self,
+        namespace: &str,
+        fresh: &str,
+        order: impl Fn(&str, &str) -> Option<Order>,
+    ) -> Option<Passage<'a>> {
+        let copied = self.renamed(namespace, fresh)?;
+        let limit = self.limit(namespace);
+        let end = match limit {
+            Some(limit) => Some((limit, order(namespace, limit.checkpoint)?)),
+            None if self.is_kept(namespace, order) => None,
+            None => return None,
+        };
+        let (alone, has_writes) = (namespace.is_empty(), self.has_writes(namespace));
+        Some(Passage { namespace: copied, end, alone, has_writes })
+    }
+
     /// Errors: `invalid_argument` when the namespace is not one of [`nested`]'s.
     pub(crate) fn of(namespace: &'a str, id: &'a str) -> Result<Cut<'a>> {
         let bad = || {
@@ -48,7 +99,7 @@ impl<'a> Cut<'a> {
     }
 
     /// Whether the writes beside the last checkpoint of a namespace on the way come along.
-    pub(crate) fn has_writes(&self, namespace: &str) -> bool {
+    fn has_writes(&self, namespace: &str) -> bool {
         !(self.again && namespace == self.deepest())
     }
 
@@ -68,12 +119,12 @@ impl<'a> Cut<'a> {
     }
 
     /// The limit of a namespace on the way.
-    pub(crate) fn limit(&self, namespace: &str) -> Option<Limit<'a>> {
+    fn limit(&self, namespace: &str) -> Option<Limit<'a>> {
         self.way.iter().find(|(on, _)| *on == namespace).map(|(_, limit)| *limit)
     }
 
     /// What a namespace is called when the root's checkpoint has another id; none where it does not belong to that one.
-    pub(crate) fn renamed(&self, namespace: &str, root: &str) -> Option<String> {
+    fn renamed(&self, namespace: &str, root: &str) -> Option<String> {
         if namespace.is_empty() {
             return Some(String::new());
         }
@@ -83,7 +134,7 @@ impl<'a> Cut<'a> {
 
     /// Whether a namespace beside the way comes along: one that belongs to a checkpoint that does. `order` gives the place
     /// of a checkpoint in its namespace.
-    pub(crate) fn is_kept(&self, namespace: &str, order: impl Fn(&str, &str) -> Option<Order>) -> bool {
+    fn is_kept(&self, namespace: &str, order: impl Fn(&str, &str) -> Option<Order>) -> bool {
         // The last namespace on the way that it lies in.
         let inside = self.way.iter().rev().find(|(on, _)| namespace.starts_with(on));
         let Some((on, limit)) = inside else { return false };

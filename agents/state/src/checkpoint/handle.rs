@@ -115,7 +115,8 @@ impl Checkpoints {
         either!(self, claim(thread, guard))
     }
 
-    /// The fence of the last claim; 0 where the thread is not there. Errors: `io`, `corrupt`.
+    /// The fence of the last claim; where the thread is not there, the one that it would begin with, which is 0 as long as no
+    /// thread of the tenant was deleted: fences never come twice. Errors: `io`, `corrupt`.
     pub fn fence(&self, thread: &str) -> Result<u64> {
         either!(self, fence(thread))
     }
@@ -126,7 +127,7 @@ impl Checkpoints {
     }
 
     /// Removes a thread with everything in it; says whether it was there. When this returns, no file of the store has a
-    /// byte of its texts.
+    /// byte of its texts. Whoever had claimed it writes no more, also where it is begun again under its name.
     ///
     /// Errors: `locked` when another process reads the store for over ten seconds (the thread is gone then, and its bytes
     /// are at the next deletion); `io`.
@@ -134,7 +135,8 @@ impl Checkpoints {
         either!(self, delete(thread))
     }
 
-    /// Removes the checkpoints whose metadata have one of these `run_id`s, with their writes; gives how many.
+    /// Removes the checkpoints whose metadata have one of these `run_id`s, with their writes; gives how many. Whoever had
+    /// claimed a thread of which something was removed has lost it.
     /// Errors: those of [`Checkpoints::delete`], `corrupt`.
     pub fn delete_for_runs(&self, runs: &[&str]) -> Result<usize> {
         either!(self, delete_for_runs(runs))

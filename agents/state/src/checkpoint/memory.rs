@@ -7,10 +7,10 @@ use quorate_core::{Error, Result};
 use serde_json::Value;
 
 use super::fork::Cut;
-use super::rules::{check_guard, taken, unknown_thread};
 use super::{
-    Checkpoint, CheckpointQuery, Guard, NewCheckpoint, NewWrites, Order, PendingWrite, Prune, Pruned,
-    Removed, Render, ThreadRow, Written, beyond, matches, order_of, unknown_checkpoint, within,
+    Checkpoint, CheckpointQuery, Extension, Growth, Guard, NewCheckpoint, NewWrites, Order, PendingWrite,
+    Prune, Pruned, Removed, Render, ThreadRow, Written, beyond, built_upon, check_guard, fence_after, grown,
+    matches, order_of, replaces, taken, unknown_checkpoint, unknown_thread, with_beginnings, within,
 };
 use crate::disk::new_id;
 use crate::entry::now;
@@ -25,6 +25,8 @@ struct All {
     written: u64,
     /// How many threads were begun, likewise.
     begun: u64,
+    /// The fence that a tenant's threads begin with, where one was removed.
+    first_fences: HashMap<String, u64>,
     /// By tenant (none: the empty name, which no tenant has).
     tenants: HashMap<String, HashMap<String, Thread>>,
 }
@@ -42,9 +44,31 @@ struct Space {
     checkpoints: BTreeMap<Order, Arc<Kept>>,
     orders: HashMap<Arc<str>, Order>,
     /// By channel and version.
-    values: HashMap<(Arc<str>, Arc<str>), Arc<Value>>,
+    values: HashMap<At, Held>,
     /// By checkpoint; then by task and index.
     writes: HashMap<String, BTreeMap<(String, i64), PendingWrite>>,
+}
+
+/// A channel and its version.
+type At = (Arc<str>, Arc<str>);
+
+/// A value, or what follows an older one.
+#[derive(Clone, Debug)]
+struct Held {
+    value: Arc<Value>,
+    growth: Option<Growth>,
+}
+
+impl Held {
+    fn items(&self) -> &[Value] {
+        self.value.as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// How many elements there are, where it is an array, and where it lies.
+    fn length(&self) -> (Option<usize>, Option<Growth>) {
+        let count = self.growth.as_ref().map_or_else(|| self.items().len(), |growth| growth.to);
+        (Some(count), self.growth.clone())
+    }
 }
 
 /// A checkpoint without its values.
@@ -68,10 +92,7 @@ impl Space {
     }
 
     fn read(&self, thread: &str, namespace: &str, kept: &Kept) -> Checkpoint {
-        let value = |(channel, version): &(Arc<str>, Arc<str>)| {
-            let value = self.values.get(&(Arc::clone(channel), Arc::clone(version)))?;
-            Some((Arc::clone(channel), Arc::clone(value)))
-        };
+        let value = |at: &At| Some((Arc::clone(&at.0), self.value(at)?));
         let mut writes: Vec<PendingWrite> =
             self.writes.get(&*kept.id).into_iter().flat_map(BTreeMap::values).cloned().collect();
         writes.sort_by(|a, b| (&a.path, &a.task, a.index).cmp(&(&b.path, &b.task, b.index)));
@@ -87,6 +108,62 @@ impl Space {
             values: kept.versions.iter().filter_map(value).collect(),
             writes,
         }
+    }
+
+    /// A value, put together from its pieces.
+    fn value(&self, at: &At) -> Option<Arc<Value>> {
+        let mut held = self.values.get(at)?;
+        if held.growth.is_none() {
+            return Some(Arc::clone(&held.value));
+        }
+        let mut pieces = vec![held.items()];
+        while let Some(growth) = &held.growth {
+            held = self.values.get(&(Arc::clone(&at.0), Arc::clone(&growth.base)))?;
+            pieces.push(held.items());
+        }
+        Some(Arc::new(pieces.into_iter().rev().flatten().cloned().collect()))
+    }
+
+    /// Errors: `invalid_argument` when another value would take the place of one that others begin with.
+    fn check_value(&self, at: &At, value: Option<&Arc<Value>>) -> Result<()> {
+        let begins = |(other, held): (&At, &Held)| {
+            other.0 == at.0 && held.growth.as_ref().is_some_and(|growth| growth.base == at.1)
+        };
+        let another = self.values.contains_key(at) && self.value(at).as_ref() != value;
+        if another && self.values.iter().any(begins) { Err(built_upon(&at.0, &at.1)) } else { Ok(()) }
+    }
+
+    /// Sets or removes a value.
+    fn put_value(&mut self, at: At, value: Option<&Arc<Value>>, extends: Option<&Extension>) -> Result<()> {
+        let Some(value) = value else {
+            self.values.remove(&at);
+            return Ok(());
+        };
+        if self.values.contains_key(&at) && self.value(&at).as_ref() == Some(value) {
+            return Ok(());
+        }
+        let held = match extends.zip(value.as_array()).filter(|(extends, _)| extends.base != at.1) {
+            Some((extends, all)) => self.piece(&at.0, extends, all)?,
+            None => None,
+        };
+        let whole = || Held { value: Arc::clone(value), growth: None };
+        self.values.insert(at, held.unwrap_or_else(whole));
+        Ok(())
+    }
+
+    /// What follows an older version; none where it is not there.
+    fn piece(&self, channel: &Arc<str>, extends: &Extension, all: &[Value]) -> Result<Option<Held>> {
+        let mut items = all[extends.length..].to_vec();
+        let growth = grown(
+            Growth::new(&extends.base, extends.length, all.len()),
+            |base| Ok(self.values.get(&(Arc::clone(channel), base.into()))),
+            |held| held.length(),
+            |held| {
+                items.splice(0..0, held.items().iter().cloned());
+                true
+            },
+        )?;
+        Ok(growth.map(|growth| Held { value: Arc::new(Value::Array(items)), growth: Some(growth) }))
     }
 
     /// Removes checkpoints with their writes; gives how many writes.
@@ -110,8 +187,13 @@ impl Space {
 
     /// Removes values that no checkpoint has; gives how many.
     fn tidy(&mut self) -> usize {
-        let used: HashSet<&(Arc<str>, Arc<str>)> =
-            self.checkpoints.values().flat_map(|kept| &kept.versions).collect();
+        let mut used: HashSet<At> =
+            self.checkpoints.values().flat_map(|kept| kept.versions.iter().cloned()).collect();
+        let base = |(at, held): (&At, &Held)| {
+            let growth = held.growth.as_ref()?;
+            Some((at.clone(), (Arc::clone(&at.0), Arc::clone(&growth.base))))
+        };
+        with_beginnings(&mut used, &self.values.iter().filter_map(base).collect());
         let before = self.values.len();
         self.values.retain(|at, _| used.contains(at));
         before - self.values.len()
@@ -128,6 +210,11 @@ impl All {
         self.tenants.get(tenant.unwrap_or_default())?.get(thread)
     }
 
+    /// The fence that threads of a tenant begin with.
+    fn first_fence(&self, tenant: Option<&str>) -> u64 {
+        self.first_fences.get(tenant.unwrap_or_default()).copied().unwrap_or_default()
+    }
+
     /// The thread, made where it is not there and the guard allows it.
     fn guarded(
         &mut self,
@@ -136,18 +223,19 @@ impl All {
         namespace: &str,
         guard: Guard<'_>,
     ) -> Result<&mut Thread> {
+        let first = self.first_fence(tenant);
         let tenant = tenant.unwrap_or_default();
         let there = self.tenants.get(tenant).and_then(|threads| threads.get(thread));
         let head = || {
             let space = there.and_then(|there| there.spaces.get(namespace));
             Ok(space.and_then(Space::head).map(|kept| kept.id.to_string()))
         };
-        check_guard(guard, thread, there.map_or(0, |there| there.fence), head)?;
+        check_guard(guard, thread, there.map_or(first, |there| there.fence), head)?;
         if there.is_none() {
             let time = now();
             let fresh = Thread {
                 number: self.begun,
-                fence: 0,
+                fence: first,
                 created: time,
                 updated: time,
                 spaces: BTreeMap::new(),
@@ -197,17 +285,22 @@ impl Threads {
         let written = all.written;
         let thread = all.guarded(tenant, new.thread, new.namespace, new.guard)?;
         let id: Arc<str> = new.id.map_or_else(|| new_id().into(), Into::into);
+        let space = thread.space(new.namespace);
+        for given in &new.values {
+            space.check_value(
+                &(Arc::clone(&given.channel), Arc::clone(&given.version)),
+                given.value.as_ref(),
+            )?;
+        }
+        for given in &new.values {
+            let at = (Arc::clone(&given.channel), Arc::clone(&given.version));
+            let extends = new.extends.iter().find(|extends| extends.channel == given.channel);
+            space.put_value(at, given.value.as_ref(), extends)?;
+        }
         thread.updated = now();
         thread.fence += u64::from(new.claim);
         let (time, fence) = (thread.updated, thread.fence);
         let space = thread.space(new.namespace);
-        for given in &new.values {
-            let at = (Arc::clone(&given.channel), Arc::clone(&given.version));
-            match &given.value {
-                Some(value) => space.values.insert(at, Arc::clone(value)),
-                None => space.values.remove(&at),
-            };
-        }
         let kept = Kept {
             id: Arc::clone(&id),
             parent: new.parent.map(str::to_owned),
@@ -228,7 +321,7 @@ impl Threads {
         let writes = thread.space(new.namespace).writes.entry(new.checkpoint.to_owned()).or_default();
         for write in &new.writes {
             let at = (new.task.to_owned(), write.index);
-            if write.index >= 0 && writes.contains_key(&at) {
+            if !replaces(write.index) && writes.contains_key(&at) {
                 continue;
             }
             let kept = PendingWrite {
@@ -305,7 +398,8 @@ impl Threads {
     }
 
     pub(crate) fn fence(&self, tenant: Option<&str>, thread: &str) -> Result<u64> {
-        Ok(lock(&self.0).thread(tenant, thread).map_or(0, |thread| thread.fence))
+        let all = lock(&self.0);
+        Ok(all.thread(tenant, thread).map_or_else(|| all.first_fence(tenant), |thread| thread.fence))
     }
 
     pub(crate) fn threads(&self, tenant: Option<&str>) -> Result<Vec<ThreadRow>> {
@@ -326,7 +420,10 @@ impl Threads {
     pub(crate) fn delete(&self, tenant: Option<&str>, thread: &str) -> Result<bool> {
         let mut all = lock(&self.0);
         let threads = all.tenants.get_mut(tenant.unwrap_or_default());
-        Ok(threads.is_some_and(|threads| threads.remove(thread).is_some()))
+        let Some(removed) = threads.and_then(|threads| threads.remove(thread)) else { return Ok(false) };
+        let first = fence_after(all.first_fence(tenant), removed.fence);
+        all.first_fences.insert(tenant.unwrap_or_default().to_owned(), first);
+        Ok(true)
     }
 
     pub(crate) fn delete_for_runs(&self, tenant: Option<&str>, runs: &[&str]) -> Result<usize> {
@@ -335,6 +432,7 @@ impl Threads {
         let threads = all.tenants.get_mut(tenant.unwrap_or_default());
         for (name, thread) in threads.into_iter().flatten() {
             let spaces: Vec<String> = thread.spaces.keys().cloned().collect();
+            let before = pruned.checkpoints.len();
             for namespace in spaces {
                 let Some(space) = thread.spaces.get(&namespace) else { continue };
                 let of_run = |kept: &Kept| {
@@ -347,6 +445,8 @@ impl Threads {
                     thread.remove(name, &namespace, &gone, &mut pruned);
                 }
             }
+            // Whoever runs the thread would go on from what is not there any more.
+            thread.fence += u64::from(pruned.checkpoints.len() > before);
         }
         Ok(pruned.checkpoints.len())
     }
@@ -359,6 +459,8 @@ impl Threads {
         let target = free(&mut all, tenant, to)?;
         let count = spaces.values().map(|space| space.checkpoints.len()).sum();
         target.spaces = spaces;
+        // Somebody may have claimed the thread while it was empty.
+        target.fence += 1;
         Ok(count)
     }
 
@@ -383,33 +485,18 @@ impl Threads {
         let fresh = if from == to { &fresh } else { cut.root() };
         let mut spaces = BTreeMap::new();
         for (name, space) in &source.spaces {
-            let Some(copied) = cut.renamed(name, fresh) else { continue };
-            let known = |id: &str| space.orders.get(id);
-            let Some(limit) = cut.limit(name) else {
-                if cut.is_kept(name, |namespace, id| {
-                    let there = source.spaces.get(namespace)?;
-                    there.orders.get(id).copied()
-                }) {
-                    spaces.insert(copied, space.copied());
-                }
-                continue;
-            };
-            let last = *known(limit.checkpoint).ok_or_else(|| unknown_checkpoint(from, limit.checkpoint))?;
+            let order = |namespace: &str, id: &str| source.spaces.get(namespace)?.orders.get(id).copied();
+            let Some(passage) = cut.passage(name, fresh, order) else { continue };
             let mut part = space.copied();
-            let gone = part
-                .checkpoints
-                .iter()
-                .filter(|(order, _)| if name.is_empty() { **order != last } else { **order > last });
+            let gone = part.checkpoints.iter().filter(|(order, _)| !passage.has(**order));
             let gone: HashSet<String> = gone.map(|(_, kept)| kept.id.to_string()).collect();
             part.remove(&gone);
             part.tidy();
-            if !cut.has_writes(name) {
-                part.writes.remove(limit.checkpoint);
+            for (checkpoint, writes) in &mut part.writes {
+                writes.retain(|(task, _), _| passage.has_write(checkpoint, task));
             }
-            if let (Some(task), Some(writes)) = (limit.task, part.writes.get_mut(limit.checkpoint)) {
-                writes.retain(|(of, _), _| of != task);
-            }
-            spaces.insert(copied, part);
+            part.writes.retain(|_, writes| !writes.is_empty());
+            spaces.insert(passage.namespace, part);
         }
         let Some(root) = spaces.get_mut("") else { return Err(unknown_checkpoint(from, cut.root())) };
         // The root's only checkpoint gets the new id.

@@ -8,6 +8,7 @@
 //! a task. They are copied, forked and removed with the thread; and a nested one goes with the checkpoint that it belongs to.
 
 mod fork;
+mod growth;
 mod handle;
 mod memory;
 mod query;
@@ -18,13 +19,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(crate) use self::fork::Cut;
+pub(crate) use self::fork::{Cut, Passage};
+pub(crate) use self::growth::{Growth, grown, with_beginnings};
 pub use self::handle::Checkpoints;
 pub(crate) use self::memory::Threads;
 pub use self::query::{CheckpointQuery, Prune, Pruned, Removed, ThreadRow};
 pub(crate) use self::query::{beyond, matches};
 pub(crate) use self::rules::{
-    Order, check_guard, check_new, check_writes, order_of, taken, unknown_checkpoint, unknown_thread,
+    Order, built_upon, check_guard, check_new, check_writes, fence_after, order_of, replaces, taken,
+    unknown_checkpoint, unknown_thread,
 };
 
 /// The namespace of work inside of a task of a checkpoint. `task` is the caller's name of the task.
@@ -85,6 +88,18 @@ pub struct ChannelValue {
     pub value: Option<Arc<Value>>,
 }
 
+/// Says of an array among the values of a new checkpoint that it begins with what an older version of its channel holds, so
+/// that only what follows need be stored. Where that version is not there, the whole array is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// The channel.
+    pub channel: Arc<str>,
+    /// The version that holds its beginning.
+    pub base: Arc<str>,
+    /// How many elements that version has.
+    pub length: usize,
+}
+
 /// A checkpoint that is to be written.
 #[derive(Clone, Debug)]
 pub struct NewCheckpoint<'a> {
@@ -93,7 +108,7 @@ pub struct NewCheckpoint<'a> {
     /// Its namespace; `""` is the root.
     pub namespace: &'a str,
     /// The checkpoint's id, unique in the namespace; none: one is made. A checkpoint that has this id is replaced. Ids that
-    /// are UUIDs of version 6 or 7 are ordered by themselves; others by when they were first written.
+    /// are UUIDs of version 6 or 7 in lower case are ordered by themselves; others by when they were first written.
     pub id: Option<&'a str>,
     /// The checkpoint that it comes from.
     pub parent: Option<&'a str>,
@@ -105,6 +120,8 @@ pub struct NewCheckpoint<'a> {
     pub versions: Vec<(Arc<str>, Arc<str>)>,
     /// The values of the versions that are new.
     pub values: Vec<ChannelValue>,
+    /// Which of the values begin with what an older version holds.
+    pub extends: Vec<Extension>,
     /// Who may write it.
     pub guard: Guard<'a>,
     /// Whether the thread is claimed with it.
@@ -125,6 +142,7 @@ impl<'a> NewCheckpoint<'a> {
             metadata: Arc::new(Value::Object(serde_json::Map::new())),
             versions: Vec::new(),
             values: Vec::new(),
+            extends: Vec::new(),
             guard: Guard::None,
             claim: false,
             durable: true,

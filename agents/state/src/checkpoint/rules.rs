@@ -13,7 +13,8 @@ const MAX_PATH_BYTES: usize = 8 << 10;
 /// Where a checkpoint stands among those of its store: later ones are larger.
 pub(crate) type Order = [u8; 17];
 
-/// The place of a checkpoint that is the `written`th to be written. An id that is a UUID of version 6 or 7 has its own.
+/// The place of a checkpoint that is the `written`th to be written. An id that is a UUID of version 6 or 7 in lower case has
+/// its own: with other digits two ids that differ would have the same.
 pub(crate) fn order_of(id: &str, written: u64) -> Order {
     let mut order = [0; 17];
     match time_uuid(id) {
@@ -41,7 +42,11 @@ fn time_uuid(id: &str) -> Option<[u8; 16]> {
         .iter()
         .enumerate()
         .filter(|(at, _)| !dashes.contains(at))
-        .map(|(_, byte)| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .map(|(_, byte)| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        })
         .collect::<Option<_>>()?;
     let mut uuid = [0; 16];
     for (byte, pair) in uuid.iter_mut().zip(digits.chunks_exact(2)) {
@@ -93,7 +98,39 @@ pub(crate) fn check_new(new: &NewCheckpoint<'_>) -> Result<()> {
         check::name("a channel", &value.channel)?;
         check::name("the version of a channel", &value.version)?;
     }
+    for extension in &new.extends {
+        check::name("the version of a channel", &extension.base)?;
+        let value = new.values.iter().find(|value| value.channel == extension.channel);
+        let array = value.and_then(|value| value.value.as_ref()?.as_array());
+        if array.is_none_or(|array| array.len() < extension.length) {
+            let channel = shorten(&extension.channel).escape_debug().to_string();
+            return Err(Error::invalid(format!(
+                "the value of the channel '{channel}' is no array of {} elements or more, and is said to extend one",
+                extension.length
+            )));
+        }
+    }
     Ok(())
+}
+
+/// Whether a write at this place takes that of one that is there.
+pub(crate) fn replaces(index: i64) -> bool {
+    index < 0
+}
+
+/// The fence that threads begin with once a thread with this one was removed, where they began with `first` until then: so
+/// whoever had claimed the thread before its end does not have the one that begins under its name.
+pub(crate) fn fence_after(first: u64, fence: u64) -> u64 {
+    first.max(fence.saturating_add(1))
+}
+
+/// The error of whoever replaces a value that others begin with.
+pub(crate) fn built_upon(channel: &str, version: &str) -> Error {
+    Error::invalid(format!(
+        "others begin with the version '{}' of the channel '{}'; give the other value a version of its own",
+        shorten(version).escape_debug(),
+        shorten(channel).escape_debug()
+    ))
 }
 
 fn twice(channel: &str) -> Error {
@@ -193,6 +230,9 @@ mod tests {
         let late = "1f0c2c1e-0000-6001-8000-000000000000";
         assert!(order_of(early, 9) < order_of(late, 1));
         assert!(order_of("b", 1) < order_of("a", 2));
+        let (lower, upper) = ("1f0c2c1e-0000-6000-8000-00000000000a", "1f0c2c1e-0000-6000-8000-00000000000A");
+        assert_ne!(order_of(lower, 1), order_of(upper, 1), "two ids, two places");
+        assert!(order_alone(lower).is_some() && order_alone(upper).is_none());
         let random = "1f0c2c1e-0000-4000-8000-000000000000";
         assert!(
             order_alone(random).is_none() && order_alone("1f0c2c1e-0000-6000-8000-00000000000g").is_none()

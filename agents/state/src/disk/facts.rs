@@ -10,9 +10,6 @@ use super::local::Local;
 use super::payload::{self, Body};
 use super::{Disk, blank, checksum, digest};
 
-/// How often reading begins again when a payload was removed meanwhile.
-const ATTEMPTS: usize = 3;
-
 const ROW: &str = "SELECT key, data, payload, sum FROM facts";
 
 fn space_of(tenant: Option<&str>, space: &str) -> [u8; 16] {
@@ -30,13 +27,12 @@ fn sum_of(space: &[u8; 16], key: &str, text: &str, payload: Option<&str>) -> i64
 /// A value as it was read, before its payload.
 struct Found {
     key: String,
-    text: String,
-    payload: Option<String>,
+    body: Body,
     sum: i64,
 }
 
 fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
-    Ok(Found { key: row.get(0)?, text: row.get(1)?, payload: row.get(2)?, sum: row.get(3)? })
+    Ok(Found { key: row.get(0)?, body: Body::stored(row.get(1)?, row.get(2)?), sum: row.get(3)? })
 }
 
 impl Disk {
@@ -131,14 +127,7 @@ impl Local {
         space: &[u8; 16],
         read: impl Fn(&Connection) -> Result<Vec<Found>>,
     ) -> Result<Vec<(String, Value)>> {
-        for _ in 0..ATTEMPTS {
-            if let Ok(values) = self.whole(space, self.read(&read)?)? {
-                return Ok(values);
-            }
-            // A value may have been replaced between its row and its file.
-        }
-        // Now nobody replaces any.
-        self.exclusive(|connection| self.whole(space, read(connection)?))?
+        self.settled(read, |rows| self.whole(space, rows))
     }
 
     /// Rows with their payloads; or the error of a payload that is not there.
@@ -146,15 +135,12 @@ impl Local {
         let payloads = &self.paths.payloads;
         let mut values = Vec::with_capacity(rows.len());
         for found in rows {
-            if sum_of(space, &found.key, &found.text, found.payload.as_deref()) != found.sum {
-                return Err(self.damaged_value(&found.key));
+            let Found { key, body, sum } = &found;
+            if sum_of(space, key, &body.text, body.name()) != *sum {
+                return Err(self.damaged_value(key));
             }
-            let text = match &found.payload {
-                None => found.text,
-                Some(file) => match payload::read(payloads, file)? {
-                    Some(text) => text,
-                    None => return Ok(Err(payload::missing(payloads, file))),
-                },
+            let Some(text) = body.read(payloads)? else {
+                return Ok(Err(payload::missing(payloads, body.name().unwrap_or_default())));
             };
             let value = serde_json::from_str(&text).map_err(|_| self.damaged_value(&found.key))?;
             values.push((found.key, value));
@@ -173,6 +159,7 @@ impl Local {
 
 #[cfg(test)]
 mod tests {
+    use super::super::local::ATTEMPTS;
     use super::*;
 
     #[test]

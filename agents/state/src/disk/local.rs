@@ -27,6 +27,8 @@ const LEASE_SECONDS: f64 = 10.0;
 const UNCHANGED: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
 /// How often a holder gives a sign.
 const BEAT: Duration = Duration::from_secs(3);
+/// How often reading begins again when a payload was removed meanwhile.
+pub(super) const ATTEMPTS: usize = 3;
 /// How often the database is asked which runs are to stop.
 const POLL: Duration = Duration::from_millis(50);
 /// What left-over rows may take before the file is rewritten, in bytes; in larger files, half of the file.
@@ -193,6 +195,22 @@ impl Local {
         })
     }
 
+    /// Reads rows, and then their payloads: `fill` gives the error of one that is not there, since it may have been removed
+    /// between its row and its file. Errors: those of both, `io`, `corrupt`.
+    pub(super) fn settled<R, T>(
+        &self,
+        read: impl Fn(&Connection) -> Result<R>,
+        fill: impl Fn(R) -> Result<Result<T>>,
+    ) -> Result<T> {
+        for _ in 0..ATTEMPTS {
+            if let Ok(filled) = fill(self.read(&read)?)? {
+                return Ok(filled);
+            }
+        }
+        // Now nobody removes any.
+        self.exclusive(|connection| fill(read(connection)?))?
+    }
+
     /// Does `job` in a transaction, together with what other threads write. With `durable` it is on the disk when this
     /// returns. Errors: those of `job`, `locked`, `io` and its kin.
     pub(crate) fn write<T: Send + 'static>(
@@ -313,9 +331,9 @@ impl Local {
             }
             let place = if size > MAX_IN_MEMORY { "FILE" } else { "MEMORY" };
             // The counter is last: until then, whoever deletes something has the file rewritten again.
-            let tables = ["entries", "labels", "facts"].into_iter().chain(threads::tables::LEFT_OVER);
-            let delete: String =
-                tables.map(|table| format!("DELETE FROM {table} WHERE gone = 1; ")).collect();
+            let tables = ["entries WHERE gone = 1", "labels WHERE gone = 1", "facts WHERE gone = 1"];
+            let tables = tables.into_iter().chain(threads::tables::LEFT_OVER);
+            let delete: String = tables.map(|rows| format!("DELETE FROM {rows}; ")).collect();
             connection
                 .execute_batch(&format!(
                     "BEGIN IMMEDIATE; {delete} COMMIT;

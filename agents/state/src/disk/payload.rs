@@ -29,12 +29,34 @@ pub(crate) struct Body {
 
 impl Body {
     pub(crate) fn of(value: &Value) -> Body {
-        let text = value.to_string();
+        Body::of_text(value.to_string())
+    }
+
+    /// The body of an array of these.
+    pub(crate) fn of_items(items: &[Value]) -> Body {
+        let each: Vec<String> = items.iter().map(Value::to_string).collect();
+        Body::of_text(format!("[{}]", each.join(",")))
+    }
+
+    fn of_text(text: String) -> Body {
         if text.len() <= MAX_INLINE_BYTES {
             return Body { text, file: None };
         }
         let bytes = text.into_bytes();
         Body { text: String::new(), file: Some((blake3::hash(&bytes).to_hex().to_string(), bytes)) }
+    }
+
+    /// What a row says of a body: the JSON, or the name of the file.
+    pub(crate) fn stored(text: String, payload: Option<String>) -> Body {
+        Body { text, file: payload.map(|name| (name, Vec::new())) }
+    }
+
+    /// The JSON as it is stored; none where its file is not there. Errors: those of [`read`].
+    pub(crate) fn read(&self, folder: &Path) -> Result<Option<String>> {
+        match self.name() {
+            None => Ok(Some(self.text.clone())),
+            Some(name) => read(folder, name),
+        }
     }
 
     pub(crate) fn name(&self) -> Option<&str> {

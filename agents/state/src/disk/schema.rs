@@ -17,7 +17,7 @@ use super::threads;
 const APPLICATION: i64 = 0x7172_7374;
 
 /// What brings a database of each version to the next one, from nothing on. A step that was published never changes.
-const STEPS: [&str; 3] = [
+pub(super) const STEPS: [&str; 4] = [
     "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO meta VALUES ('waste', 0);
@@ -76,6 +76,7 @@ const STEPS: [&str; 3] = [
 ",
     WORKS,
     threads::tables::STEP,
+    threads::tables::OWNERS,
 ];
 
 /// Runs that wait in queues. Letters stand among the entries of their run, under negative numbers.

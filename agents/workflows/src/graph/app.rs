@@ -1,14 +1,16 @@
 //! How are the threads of a graph run, read and changed?
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use quorate_core::{Code, Error, Result, shorten};
 use quorate_state::{Checkpoint, CheckpointQuery, Checkpoints, Guard};
 use serde_json::Value;
 
+use super::control::Control;
 use super::draw;
 use super::level::{Ended, Level};
 use super::node::{END, START};
@@ -114,8 +116,9 @@ impl App {
     /// or with answers to its reviews by their ids. What has ended is not done again. A thread at which nothing is due stays
     /// as it is.
     ///
-    /// Errors: `unknown_id` when there is no such thread, or no review of it waits for such an answer; those of
-    /// [`App::run`].
+    /// Errors: `unknown_id` when there is no such thread, or no review of it waits for such an answer; `stale_write` when
+    /// somebody has gone on with the thread since this call looked at it; `invalid_argument` when a node that is due is not in
+    /// this graph; those of [`App::run`].
     pub fn resume(&self, thread: &str, answers: HashMap<String, Value>) -> Result<Outcome> {
         self.resume_with(thread, answers, &RunOptions::default())
     }
@@ -140,24 +143,21 @@ impl App {
         options.validate()?;
         let head = self.head(thread)?;
         let snapshot = self.snapshot(&head)?;
-        let open: BTreeSet<&str> = snapshot.reviews.iter().map(|review| review.id.as_str()).collect();
-        if let Some(other) = answers.keys().find(|id| !open.contains(id.as_str())) {
-            return Err(Error::new(
-                Code::UnknownId,
-                format!(
-                    "no review '{}' of the thread '{}' waits for an answer",
-                    shorten(other).escape_debug(),
-                    shorten(thread).escape_debug()
-                ),
-            ));
-        }
+        check_answers(thread, &snapshot, &answers)?;
         if snapshot.next.is_empty() {
             return Ok(outcome(snapshot));
         }
+        Control::from_json(&self.plan, thread, &head.data)?.check_known(thread)?;
         let run = self.claim(thread, snapshot.run_id.into(), options, answers, sink);
-        run.fence.store(self.checkpoints.claim(thread, Guard::None)?, std::sync::atomic::Ordering::Release);
-        // Now nobody else writes any more: this is the newest.
-        let level = Level::load(&run, &self.plan, "")?.ok_or_else(|| unknown(thread))?;
+        // Whoever has gone on meanwhile keeps the thread: the answers are those to another state.
+        let fence = self.checkpoints.claim(thread, Guard::Head(Some(&head.id)))?;
+        run.fence.store(fence, Ordering::Release);
+        // Now nobody else writes any more. What was asked may have been answered since.
+        let head = self.head(thread)?;
+        if !run.answers.is_empty() {
+            check_answers(thread, &self.snapshot(&head)?, &run.answers)?;
+        }
+        let level = Level::at(&run, &self.plan, &head)?;
         self.finish(&run, level.go())
     }
 
@@ -225,7 +225,8 @@ impl App {
 
     /// Writes to the state of a thread as if a node had (or [`START`], or [`END`], after which nothing is due), and sets what
     /// follows it. Without a node it is the one of the last step, where there was one. What tasks of the next step have
-    /// written is written first. Whoever was running the thread has lost it. Gives the new checkpoint.
+    /// written until then is written first. Whoever was running the thread has lost it. What is due at nodes that the graph
+    /// does not have any more is due no more. Reducers, validators and routes are called twice. Gives the new checkpoint.
     ///
     /// Errors: `invalid_argument` when the values do not fit, or it is not clear as which node; `unknown_id`; `stale_write`
     /// when somebody else was quicker; those of the store.
@@ -241,18 +242,39 @@ impl App {
         values: Value,
         as_node: Option<&str>,
     ) -> Result<String> {
-        let found = self.checkpoints.get(thread, "", at)?;
-        if let (Some(at), None) = (at, &found) {
-            return Err(unknown_checkpoint(thread, at));
-        }
-        let head = match at {
-            Some(_) => self.checkpoints.get(thread, "", None)?.map(|head| head.id),
-            None => found.as_ref().map(|head| head.id.clone()),
+        let read = || {
+            let found = self.checkpoints.get(thread, "", at)?;
+            match (at, found) {
+                (Some(at), None) => Err(unknown_checkpoint(thread, at)),
+                (_, found) => Ok(found),
+            }
         };
-        let run_id = found.as_ref().and_then(|found| found.metadata["run_id"].as_str().map(Into::into));
+        let before = read()?;
+        // What does not fit is refused before anybody loses the thread.
+        let mut level = self.updated(thread, before.as_ref(), at.is_none(), values.clone(), as_node)?;
+        if before.is_none() {
+            return level.store_as("update", Guard::Head(None));
+        }
+        // Whoever is running the thread writes no more; what its tasks have written by now is written first.
+        let fence = self.checkpoints.claim(thread, Guard::None)?;
+        let mut level = self.updated(thread, read()?.as_ref(), at.is_none(), values, as_node)?;
+        level.store_as("update", Guard::Fence(fence))
+    }
+
+    /// A thread at a checkpoint (none: at nothing), with what is written to it as if a node had; `settle`: after what the tasks
+    /// of its next step have written.
+    fn updated(
+        &self,
+        thread: &str,
+        found: Option<&Checkpoint>,
+        settle: bool,
+        values: Value,
+        as_node: Option<&str>,
+    ) -> Result<Level> {
+        let run_id = found.and_then(|found| found.metadata["run_id"].as_str().map(Into::into));
         let id = run_id.unwrap_or_else(|| self.names.next().into());
         let run = self.claim(thread, id, &RunOptions::default(), HashMap::new(), None);
-        let mut level = match &found {
+        let mut level = match found {
             Some(found) => Level::at(&run, &self.plan, found)?,
             None => {
                 let empty = Checkpoint {
@@ -261,7 +283,7 @@ impl App {
                     id: String::new(),
                     parent: None,
                     time: 0.0,
-                    data: super::control::Control::new(&self.plan).to_json(&self.plan),
+                    data: Control::new(&self.plan).to_json(&self.plan),
                     metadata: Value::Null,
                     versions: Vec::new(),
                     values: Vec::new(),
@@ -277,6 +299,11 @@ impl App {
                 node.to_owned()
             }
             None => match level.control.by[..] {
+                _ if level.control.strange.led => {
+                    return Err(Error::invalid(
+                        "the node that has written last is not in this graph; give as_node",
+                    ));
+                }
                 [] => START.to_owned(),
                 [one] => self.plan.nodes[one].name.to_string(),
                 _ => {
@@ -286,15 +313,15 @@ impl App {
                 }
             },
         };
-        if at.is_none() {
-            level.settle()?;
-        }
         let writes = level.writes(values)?;
         super::task::caught(|| {
+            if settle {
+                level.settle()?;
+            }
             level.write([(node.as_str(), writes)])?;
             level.follow_as(&node)
         })?;
-        level.store_as("update", Guard::Head(head.as_deref()))
+        Ok(level)
     }
 
     /// Makes a checkpoint (none: the newest) the beginning of another thread, or the newest one of its own again. After the
@@ -333,8 +360,7 @@ impl App {
             }
             let mut level = Level::at(&run, &self.plan, &head)?;
             level.control.cancelled = true;
-            level.control.next.clear();
-            level.control.deferred.clear();
+            level.control.clear();
             match level.store_as("cancel", Guard::Fence(fence)) {
                 Ok(_) => return Ok(true),
                 Err(error) if error.code() == Code::StaleWrite => {}
@@ -353,7 +379,7 @@ impl App {
         sink: Option<Sink>,
     ) -> Arc<Run> {
         let (names, cached) = (&self.names, &self.cached);
-        Arc::new(Run::new(&self.checkpoints, thread, id, options, names, cached, answers, sink))
+        Arc::new(Run::new(&self.checkpoints, &self.plan, thread, id, options, names, cached, answers, sink))
     }
 
     fn head(&self, thread: &str) -> Result<Checkpoint> {
@@ -417,7 +443,7 @@ impl App {
             if !ended {
                 task.error =
                     memo.error.as_ref().and_then(|error| serde_json::from_value((**error).clone()).ok());
-                if let Body::Graph(_) = &plan.nodes[node].body {
+                if node.is_some_and(|node| matches!(plan.nodes[node].body, Body::Graph(_))) {
                     let namespace = quorate_state::nested(&found.namespace, &found.id, &spot.task);
                     if let Some(inner) = self.checkpoints.get(&found.thread, &namespace, None)? {
                         task.reviews.extend(self.snapshot(&inner)?.reviews);
@@ -463,6 +489,22 @@ impl App {
             plan = inner;
         }
         Some(plan)
+    }
+}
+
+/// Errors: `unknown_id` when one of the answers is not to a review that waits.
+fn check_answers(thread: &str, snapshot: &Snapshot, answers: &HashMap<String, Value>) -> Result<()> {
+    let open: HashSet<&str> = snapshot.reviews.iter().map(|review| review.id.as_str()).collect();
+    match answers.keys().find(|id| !open.contains(id.as_str())) {
+        None => Ok(()),
+        Some(other) => Err(Error::new(
+            Code::UnknownId,
+            format!(
+                "no review '{}' of the thread '{}' waits for an answer",
+                shorten(other).escape_debug(),
+                shorten(thread).escape_debug()
+            ),
+        )),
     }
 }
 

@@ -92,19 +92,15 @@ fn channels(graph: &Graph, problems: &mut Vec<Problem>) -> Channels {
             let message = "a barrier waits for the nodes that say that they write it, and none does; give them 'writes'";
             problems.push(Problem::new("no_writer", name, message));
         }
-        let initial = property.get("default").cloned();
-        if let Some(initial) = &initial
-            && let Err(error) = check.check(initial)
-        {
-            problems.push(Problem::new(
-                "bad_schema",
-                name,
-                format!("its default does not fit: {}", error.message()),
-            ));
-        }
-        let initial = initial.or_else(|| reducer.empty()).map(Arc::new);
+        let given = property.get("default").cloned();
+        let initial = given.clone().or_else(|| reducer.empty()).map(Arc::new);
         let validator = graph.validators.get(name).cloned();
-        all.push(Channel { name: name.as_str().into(), reducer, check, validator, initial, writers });
+        let channel = Channel { name: name.as_str().into(), reducer, check, validator, initial, writers };
+        if let Some(Err(error)) = given.map(|given| channel.check(&given)) {
+            let message = format!("its default does not fit: {}", error.message());
+            problems.push(Problem::new("bad_schema", name, message));
+        }
+        all.push(channel);
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     for (what, name) in (graph.reducers.keys().map(|name| ("reducer", name)))

@@ -1,5 +1,6 @@
 //! What may a node do beside writing to channels?
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,11 +16,13 @@ use super::run::Run;
 const STEP: &str = "step:";
 const ASK: &str = "ask:";
 const ANSWER: &str = "answer:";
-pub(crate) const RESULT: &str = "result";
-pub(crate) const ERROR: &str = "error";
+const RESULT: &str = "result";
+const ERROR: &str = "error";
+/// What stands in the place of a result or an error that counts no more.
+const VOID: &str = "void";
 /// The places of what is replaced.
-pub(crate) const ERROR_AT: i64 = -1;
-pub(crate) const RESULT_AT: i64 = -2;
+const ERROR_AT: i64 = -1;
+const RESULT_AT: i64 = -2;
 
 /// Nothing panics while it holds a lock here.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -51,9 +54,9 @@ impl Spot {
 /// What is known of a task: what it has done before it was stopped.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memo {
-    steps: Vec<(String, Arc<Value>)>,
-    asked: Vec<(usize, Arc<Value>)>,
-    answers: Vec<(usize, Arc<Value>)>,
+    steps: HashMap<String, Arc<Value>>,
+    asked: BTreeMap<usize, Arc<Value>>,
+    answers: BTreeMap<usize, Arc<Value>>,
     pub(crate) result: Option<Arc<Value>>,
     pub(crate) error: Option<Arc<Value>>,
     /// Where its next write stands.
@@ -72,11 +75,12 @@ impl Memo {
     fn learn(&mut self, channel: &str, value: Arc<Value>) {
         let number = |text: &str| text.parse().ok();
         if let Some(name) = channel.strip_prefix(STEP) {
-            self.steps.push((name.to_owned(), value));
+            // What was there first stays, as in the store.
+            self.steps.entry(name.to_owned()).or_insert(value);
         } else if let Some(number) = channel.strip_prefix(ASK).and_then(number) {
-            self.asked.push((number, value));
+            self.asked.entry(number).or_insert(value);
         } else if let Some(number) = channel.strip_prefix(ANSWER).and_then(number) {
-            self.answers.push((number, value));
+            self.answers.entry(number).or_insert(value);
         } else if channel == RESULT {
             self.result = Some(value);
         } else if channel == ERROR {
@@ -93,9 +97,8 @@ impl Memo {
 
     /// The questions that have no answer.
     pub(crate) fn open(&self, spot: &Spot) -> Vec<Review> {
-        let open =
-            self.asked.iter().filter(|(number, _)| !self.answers.iter().any(|(other, _)| other == number));
-        let review = |(number, question): &(usize, Arc<Value>)| Review {
+        let open = self.asked.iter().filter(|(number, _)| !self.answers.contains_key(number));
+        let review = |(number, question): (&usize, &Arc<Value>)| Review {
             id: spot.review(*number),
             node: spot.node.to_string(),
             namespace: spot.namespace.to_string(),
@@ -106,13 +109,9 @@ impl Memo {
     }
 
     /// Takes in those of the answers that are for this task; whether there are any.
-    pub(crate) fn answer(&mut self, spot: &Spot, answers: &std::collections::HashMap<String, Value>) -> bool {
-        let open: Vec<usize> = self
-            .asked
-            .iter()
-            .map(|(number, _)| *number)
-            .filter(|number| !self.answers.iter().any(|(other, _)| other == number))
-            .collect();
+    pub(crate) fn answer(&mut self, spot: &Spot, answers: &HashMap<String, Value>) -> bool {
+        let open: Vec<usize> =
+            self.asked.keys().copied().filter(|number| !self.answers.contains_key(number)).collect();
         let mut any = false;
         for number in open {
             if let Some(answer) = answers.get(&spot.review(number)) {
@@ -123,13 +122,36 @@ impl Memo {
         any
     }
 
-    /// Says that the task has ended, or failed; to be stored with [`Memo::save`].
-    pub(crate) fn conclude(&mut self, at: i64, channel: &str, value: Value) {
+    fn conclude(&mut self, at: i64, channel: &str, value: Value) {
+        // What stands at such a place is replaced: the last one counts.
+        self.unsaved.retain(|write| write.index != at);
         self.unsaved.push(NewWrite { index: at, channel: channel.to_owned(), value: Arc::new(value) });
     }
 
+    /// Says that the task has ended, with this; to be stored with [`Memo::save`].
+    pub(crate) fn end(&mut self, result: Value) {
+        self.conclude(RESULT_AT, RESULT, result);
+    }
+
+    /// Says that the task has failed; likewise.
     pub(crate) fn fail(&mut self, failure: &Failure) {
         self.conclude(ERROR_AT, ERROR, json!(failure));
+    }
+
+    /// Says that the task is begun again; whether it had failed before.
+    pub(crate) fn begin_again(&mut self) -> bool {
+        let failed = self.error.take().is_some();
+        if failed {
+            self.conclude(ERROR_AT, VOID, Value::Null);
+        }
+        failed
+    }
+
+    /// Says that the task has ended, and that it counts no more: it is done again. Its steps stay done.
+    pub(crate) fn take_back(&mut self, failure: &Failure) {
+        self.result = None;
+        self.conclude(RESULT_AT, VOID, Value::Null);
+        self.fail(failure);
     }
 
     /// Stores what is not stored yet. Errors: `stale_write` when somebody else goes on with the thread; those of the store.
@@ -163,11 +185,11 @@ pub(crate) struct Inner {
     pub(crate) memo: Arc<Mutex<Memo>>,
     pub(crate) attempt: u32,
     pub(crate) stop: Cancel,
-    /// The attempt counts no more: it took too long.
+    /// The attempt counts no more: it has ended, or took too long.
     pub(crate) closed: AtomicBool,
     asked: AtomicUsize,
     /// Steps that are being done.
-    busy: Mutex<Vec<String>>,
+    busy: Mutex<HashSet<String>>,
     pub(crate) waits: AtomicBool,
 }
 
@@ -206,29 +228,26 @@ impl Context {
     /// `stale_write`, `cancelled` and those of the store.
     pub fn step(&self, name: &str, f: impl FnOnce() -> Result<Value>) -> Result<Value> {
         let inner = &self.0;
-        let known = |memo: &Memo| {
-            memo.steps.iter().find(|(other, _)| other == name).map(|(_, value)| (**value).clone())
-        };
-        if let Some(value) = known(&lock(&inner.memo)) {
+        let known = || lock(&inner.memo).steps.get(name).map(|value| (**value).clone());
+        if let Some(value) = known() {
             return Ok(value);
         }
         self.go_on()?;
-        {
-            let mut busy = lock(&inner.busy);
-            if busy.iter().any(|other| other == name) {
-                let name = shorten(name).escape_debug().to_string();
-                return Err(Error::invalid(format!(
-                    "the step '{name}' is being done; give each step a name of its own"
-                )));
-            }
-            busy.push(name.to_owned());
+        // Each try has its own: what is still going on in one that took too long counts no more.
+        if !lock(&inner.busy).insert(name.to_owned()) {
+            let name = shorten(name).escape_debug().to_string();
+            return Err(Error::invalid(format!(
+                "the step '{name}' is being done; give each step a name of its own"
+            )));
         }
         let _done = Busy(inner, name);
+        // Another thread of the node may have come to its end with it since the first look.
+        if let Some(value) = known() {
+            return Ok(value);
+        }
         let value = f()?;
         let mut memo = lock(&inner.memo);
-        if inner.closed.load(Ordering::Acquire) {
-            return Err(Error::new(Code::Timeout, "the node took too long, and what it does counts no more"));
-        }
+        inner.check_open()?;
         memo.write(format!("{STEP}{name}"), Arc::new(value.clone()));
         if !inner.run.lazy() {
             memo.save(&inner.run, &inner.spot)?;
@@ -246,13 +265,11 @@ impl Context {
         }
         let number = inner.asked.fetch_add(1, Ordering::AcqRel);
         let mut memo = lock(&inner.memo);
-        if let Some((_, answer)) = memo.answers.iter().find(|(other, _)| *other == number) {
+        if let Some(answer) = memo.answers.get(&number) {
             return Ok((**answer).clone());
         }
-        if inner.closed.load(Ordering::Acquire) {
-            return Err(Error::new(Code::Timeout, "the node took too long, and what it does counts no more"));
-        }
-        if !memo.asked.iter().any(|(other, _)| *other == number) {
+        inner.check_open()?;
+        if !memo.asked.contains_key(&number) {
             memo.write(format!("{ASK}{number}"), Arc::new(question));
         }
         inner.waits.store(true, Ordering::Release);
@@ -300,11 +317,28 @@ impl Context {
     }
 
     fn go_on(&self) -> Result<()> {
-        if self.0.closed.load(Ordering::Acquire) {
-            return Err(Error::new(Code::Timeout, "the node took too long, and what it does counts no more"));
-        }
+        self.0.check_open()?;
         self.0.stop.check()?;
         self.0.run.check()
+    }
+}
+
+impl Inner {
+    /// Errors: `timeout` when the try counts no more.
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(
+                Code::Timeout,
+                "this try of the node has ended or took too long, and what it does counts no more",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Nothing that the try does counts any more. Whoever is storing something of it comes to an end first.
+    pub(crate) fn close(&self) {
+        let _memo = lock(&self.memo);
+        self.closed.store(true, Ordering::Release);
     }
 }
 
@@ -313,6 +347,6 @@ struct Busy<'a>(&'a Inner, &'a str);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        lock(&self.0.busy).retain(|other| other != self.1);
+        lock(&self.0.busy).remove(self.1);
     }
 }

@@ -32,6 +32,19 @@ pub(crate) struct Control {
     pub(crate) deferred: BTreeSet<usize>,
     /// The nodes of the step that led here.
     pub(crate) by: Vec<usize>,
+    /// What is due at nodes that the graph does not have any more.
+    pub(crate) strange: Strange,
+}
+
+/// What a checkpoint says of nodes that the graph does not have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Strange {
+    /// The tasks of the next step: their nodes and names.
+    pub(crate) next: Vec<(Arc<str>, Arc<str>)>,
+    /// Nodes that wait until nothing else is due.
+    deferred: Vec<String>,
+    /// Whether one of them led here.
+    pub(crate) led: bool,
 }
 
 /// What follows a step, while it is gathered.
@@ -47,11 +60,32 @@ impl Control {
     }
 
     pub(crate) fn status(&self) -> Status {
-        match (self.cancelled, self.next.is_empty()) {
+        match (self.cancelled, self.next.is_empty() && self.strange.next.is_empty()) {
             (true, _) => Status::Cancelled,
             (_, true) => Status::Done,
             _ => Status::Running,
         }
+    }
+
+    /// Errors: `invalid_argument` when something is due at a node that the graph does not have.
+    pub(crate) fn check_known(&self, thread: &str) -> Result<()> {
+        let name = self.strange.next.first().map(|(node, _)| &**node);
+        let Some(name) = name.or_else(|| self.strange.deferred.first().map(String::as_str)) else {
+            return Ok(());
+        };
+        Err(Error::invalid(format!(
+            "the thread '{}' goes on with the node '{}', which this graph does not have; run it with the graph that it was \
+             begun with, update it as another node, or cancel it",
+            shorten(thread).escape_debug(),
+            shorten(name).escape_debug()
+        )))
+    }
+
+    /// Takes away whatever is due.
+    pub(crate) fn clear(&mut self) {
+        self.next.clear();
+        self.deferred.clear();
+        self.strange = Strange::default();
     }
 
     /// Sets what comes after these: each with its edges, and where its work has led.
@@ -99,6 +133,8 @@ impl Control {
         });
         self.next = pulled.chain(sent).collect();
         self.by = by.into_iter().collect();
+        // Only an update comes here with such: it goes on without them.
+        self.strange = Strange::default();
     }
 
     fn pull(&mut self, plan: &Plan, to: usize, following: &mut Following) {
@@ -131,8 +167,7 @@ impl Control {
         Value::Object(all)
     }
 
-    /// Errors: `corrupt` when it is nothing that a graph has written; `invalid_argument` when it names a node that the graph
-    /// does not have any more.
+    /// Errors: `corrupt` when it is nothing that a graph has written.
     pub(crate) fn from_json(plan: &Plan, thread: &str, data: &Value) -> Result<Control> {
         let bad = || {
             let thread = shorten(thread).escape_debug().to_string();
@@ -141,42 +176,49 @@ impl Control {
                 format!("the newest checkpoint of the thread '{thread}' is not that of a graph"),
             )
         };
-        let node = |name: &Value| {
-            let name = name.as_str().ok_or_else(bad)?;
-            plan.find(name).ok_or_else(|| {
-                Error::invalid(format!(
-                    "the thread '{}' goes on with the node '{}', which this graph does not have; run it with the graph that \
-                     it was begun with, or update it as another node",
-                    shorten(thread).escape_debug(),
-                    shorten(name).escape_debug()
-                ))
-            })
+        // The nodes of a list that are here, and the names of the others.
+        let nodes = |list: &Value| -> Result<(BTreeSet<usize>, Vec<String>)> {
+            let (mut here, mut strange) = (BTreeSet::new(), Vec::new());
+            for name in list.as_array().ok_or_else(bad)? {
+                let name = name.as_str().ok_or_else(bad)?;
+                match plan.find(name) {
+                    Some(at) => drop(here.insert(at)),
+                    None => strange.push(name.to_owned()),
+                }
+            }
+            Ok((here, strange))
         };
-        let nodes = |field: &str| -> Result<BTreeSet<usize>> {
-            data[field].as_array().ok_or_else(bad)?.iter().map(node).collect()
-        };
-        let mut next = Vec::new();
+        let (mut next, mut strange) = (Vec::new(), Strange::default());
         for task in data["next"].as_array().ok_or_else(bad)? {
-            next.push(Task {
-                node: node(&task["node"])?,
-                key: task["task"].as_str().ok_or_else(bad)?.into(),
-                state: task.get("state").map(|state| Arc::new(state.clone())),
-            });
+            let node = task["node"].as_str().ok_or_else(bad)?;
+            let key: Arc<str> = task["task"].as_str().ok_or_else(bad)?.into();
+            match plan.find(node) {
+                Some(node) => {
+                    let state = task.get("state").map(|state| Arc::new(state.clone()));
+                    next.push(Task { node, key, state });
+                }
+                None => strange.next.push((node.into(), key)),
+            }
         }
         let mut joins = vec![BTreeSet::new(); plan.joins.len()];
         for (name, there) in data["joins"].as_object().ok_or_else(bad)? {
-            // A join that the graph does not have any more waits for nobody.
+            // A join that the graph does not have any more waits for nobody; one that it has names its nodes.
             if let Some(at) = plan.joins.iter().position(|join| join.name == *name) {
-                joins[at] = there.as_array().ok_or_else(bad)?.iter().map(node).collect::<Result<_>>()?;
+                joins[at] = nodes(there)?.0;
             }
         }
+        let (deferred, others) = nodes(&data["deferred"])?;
+        strange.deferred = others;
+        let (by, others) = nodes(&data["by"])?;
+        strange.led = !others.is_empty();
         Ok(Control {
             step: data["step"].as_u64().ok_or_else(bad)?,
             cancelled: data["status"] == Status::Cancelled.as_str(),
             next,
             joins,
-            deferred: nodes("deferred")?,
-            by: nodes("by").unwrap_or_default().into_iter().collect(),
+            deferred,
+            by: by.into_iter().collect(),
+            strange,
         })
     }
 }

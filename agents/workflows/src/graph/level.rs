@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use quorate_core::{Code, Error, Result, shorten};
-use quorate_state::{ChannelValue, Checkpoint, Guard, NewCheckpoint, NewWrite, NewWrites};
-use serde_json::{Value, json};
+use quorate_state::{ChannelValue, Checkpoint, Extension, Guard, NewCheckpoint};
+use serde_json::Value;
 
 use super::batch;
-use super::context::{Memo, RESULT_AT, lock};
-use super::control::{Control, Meta, Shown};
+use super::context::{Memo, Spot, lock};
+use super::control::{Control, Meta, Shown, Task};
 use super::options::Durability;
 use super::outcome::{Event, Failure, Mode, Review, Status};
-use super::plan::{Aim, Plan};
+use super::plan::{Aim, Body, Plan};
 use super::reducer::Reducer;
 use super::run::Run;
 use super::state::{State, Values};
@@ -39,6 +39,8 @@ pub(crate) struct Level {
     pub(crate) values: Arc<Values>,
     /// The version of each channel that has one.
     versions: Vec<Option<Arc<str>>>,
+    /// How many elements it has of an array.
+    lengths: Vec<Option<usize>>,
     /// Which channels have changed since they were stored.
     changed: Vec<bool>,
     pub(crate) control: Control,
@@ -64,6 +66,7 @@ impl Level {
             changed: values.iter().map(Option::is_some).collect(),
             values: Arc::new(values),
             versions: vec![None; count],
+            lengths: vec![None; count],
             control: Control::new(plan),
             checkpoint: "".into(),
             stored: None,
@@ -82,6 +85,7 @@ impl Level {
         for (channel, value) in &checkpoint.values {
             if let Some(at) = plan.channels.find(channel) {
                 values[at] = Some(Arc::clone(value));
+                level.lengths[at] = value.as_array().map(Vec::len);
                 level.changed[at] = false;
             }
         }
@@ -118,7 +122,7 @@ impl Level {
         let values = Arc::make_mut(&mut level.values);
         for (at, channel) in plan.channels.0.iter().enumerate() {
             if let Some(value) = outer.get(&channel.name) {
-                let checked = channel.check.check(value);
+                let checked = channel.check(value);
                 checked.map_err(|error| {
                     error.context(format!("the channel '{}' of the inner graph", channel.name))
                 })?;
@@ -209,14 +213,14 @@ impl Level {
                 let said = |error: Error| {
                     error.context(format!("the channel '{}', written by '{writer}'", channel.name))
                 };
-                let there = match &fresh[at] {
+                let there = match fresh[at].take() {
                     Some((_, other)) if matches!(channel.reducer, Reducer::Last) => {
                         return Err(said(Error::invalid(format!(
                             "'{other}' wrote it in the same step; give it a reducer, or put the nodes in a row"
                         ))));
                     }
                     Some((value, _)) => Some(value),
-                    None => self.values[at].as_ref(),
+                    None => self.values[at].clone(),
                 };
                 let value = channel.reducer.reduce(there, value, writer, &channel.writers).map_err(said)?;
                 fresh[at] = Some((Arc::new(value), writer));
@@ -226,10 +230,7 @@ impl Level {
             fresh.iter().enumerate().filter_map(|(at, one)| Some((at, one.as_ref()?)))
         {
             let channel = &plan.channels.0[at];
-            let checked = channel.check.check(value);
-            let checked =
-                checked.and_then(|()| channel.validator.as_ref().map_or(Ok(()), |check| check(value)));
-            checked.map_err(|error| {
+            channel.check(value).map_err(|error| {
                 error.context(format!("the channel '{}', written by '{writer}'", channel.name))
             })?;
         }
@@ -259,12 +260,21 @@ impl Level {
     }
 
     fn store(&mut self, guard: Guard<'_>, claim: bool, durable: bool) -> Result<()> {
-        let mut values = Vec::new();
+        let (mut values, mut extends) = (Vec::new(), Vec::new());
         for (at, channel) in self.plan.channels.0.iter().enumerate() {
             if std::mem::take(&mut self.changed[at]) {
-                let (version, value) = (Arc::clone(&self.checkpoint), self.values[at].clone());
-                values.push(ChannelValue { channel: Arc::clone(&channel.name), version, value });
-                self.versions[at] = Some(Arc::clone(&self.checkpoint));
+                let value = self.values[at].clone();
+                let length = value.as_deref().and_then(Value::as_array).map(Vec::len);
+                let before = self.versions[at].replace(Arc::clone(&self.checkpoint));
+                let known = std::mem::replace(&mut self.lengths[at], length);
+                if let (true, Some(base), Some(known), Some(now)) =
+                    (channel.reducer.extends(), before, known, length)
+                    && known <= now
+                {
+                    extends.push(Extension { channel: Arc::clone(&channel.name), base, length: known });
+                }
+                let (channel, version) = (Arc::clone(&channel.name), Arc::clone(&self.checkpoint));
+                values.push(ChannelValue { channel, version, value });
             }
         }
         let versions = self.plan.channels.0.iter().zip(&self.versions);
@@ -285,6 +295,7 @@ impl Level {
             }),
             versions: versions.collect(),
             values,
+            extends,
             guard,
             claim,
             durable,
@@ -315,6 +326,7 @@ impl Level {
 
     /// Goes on until nothing is due, or it cannot go on.
     pub(crate) fn go(mut self) -> Result<Ended> {
+        self.control.check_known(&self.run.thread)?;
         self.tell_values();
         loop {
             if self.control.next.is_empty() {
@@ -328,12 +340,16 @@ impl Level {
                 self.flush_after(&error)?;
                 return Err(error);
             }
-            if self.steps >= self.run.options.step_limit {
+            let shared = self.shared();
+            let mut done = self.known(&shared)?;
+            // What a graph within it does are steps of its own.
+            let begins = |(task, done): (&Task, &Option<Done>)| {
+                done.is_none() && matches!(self.plan.nodes[task.node].body, Body::Node(_))
+            };
+            if shared.tasks.iter().zip(&done).any(begins) && !self.run.may_step() {
                 self.flush()?;
                 return Ok(self.ended(Status::StepLimit, Vec::new(), None));
             }
-            let shared = self.shared();
-            let mut done = self.known(&shared)?;
             batch::perform(&shared, &mut done);
             let done: Vec<Done> = done
                 .into_iter()
@@ -381,8 +397,8 @@ impl Level {
                 known.push(Some(shared.known(&result)?));
                 continue;
             }
-            let answered = memo.answer(&spot, &self.run.answers);
-            if answered {
+            let (again, answered) = (memo.begin_again(), memo.answer(&spot, &self.run.answers));
+            if again || answered {
                 memo.save(&self.run, &spot)?;
             }
             let open = memo.open(&spot);
@@ -406,11 +422,14 @@ impl Level {
             followed.push((Some(task.node), &step.edges, aims));
             written.push((&*step.name, writes));
         }
-        self.tell_updates(&shared, &written);
+        let updates = self.updates(&shared, &written);
         if let Err(error) = super::task::caught(|| self.write(written)) {
             let failure = Failure::of(None, &error, 1);
             self.take_back(&shared, &failure)?;
             return Ok(Some(self.ended(Status::Failed, Vec::new(), Some(failure))));
+        }
+        for update in updates {
+            self.run.tell(Mode::Updates, || update);
         }
         self.control.follow(&plan, followed);
         self.control.step += 1;
@@ -421,7 +440,6 @@ impl Level {
         self.tell_values();
         if let Some(keep) = self.run.options.keep
             && self.run.keeps
-            && self.namespace.is_empty()
             && self.steps.is_multiple_of(keep)
         {
             self.run.checkpoints.trim(&self.run.thread, keep)?;
@@ -467,34 +485,17 @@ impl Level {
         Ok(self.ended(status, reviews, failure))
     }
 
-    /// What the tasks of a step have written does not fit together: they are done again when the thread is resumed.
+    /// What the tasks of a step have written does not fit together: they are done again when the thread is resumed, except for
+    /// their steps.
     fn take_back(&mut self, shared: &Shared, failure: &Failure) -> Result<()> {
         self.flush()?;
         if !self.run.keeps {
             return Ok(());
         }
-        for at in 0..shared.tasks.len() {
-            let spot = shared.spot(at);
-            let write = |index, channel: &str, value: Value| NewWrite {
-                index,
-                channel: channel.to_owned(),
-                value: Arc::new(value),
-            };
-            let writes = vec![
-                write(RESULT_AT, "void", Value::Null),
-                write(super::context::ERROR_AT, super::context::ERROR, json!(failure)),
-            ];
-            let new = NewWrites {
-                thread: &self.run.thread,
-                namespace: &spot.namespace,
-                checkpoint: &spot.checkpoint,
-                task: &spot.task,
-                path: "",
-                writes,
-                guard: Guard::Fence(self.run.fence()),
-                durable: true,
-            };
-            self.run.heard(self.run.checkpoints.put_writes(&new))?;
+        for (at, memo) in shared.memos.iter().enumerate() {
+            let mut memo = lock(memo);
+            memo.take_back(failure);
+            memo.save(&self.run, &shared.spot(at))?;
         }
         Ok(())
     }
@@ -521,36 +522,37 @@ impl Level {
         });
     }
 
-    fn tell_updates(&self, shared: &Shared, written: &[(&str, Vec<(usize, Value)>)]) {
+    /// What is told of each task's writes; nothing where nobody listens.
+    fn updates(&self, shared: &Shared, written: &[(&str, Vec<(usize, Value)>)]) -> Vec<Event> {
         if !self.run.listens(Mode::Updates) {
-            return;
+            return Vec::new();
         }
-        for (task, (node, writes)) in shared.tasks.iter().zip(written) {
-            let name = |at: usize| self.plan.channels.0[at].name.to_string();
-            let data = writes.iter().map(|(at, value)| (name(*at), value.clone())).collect();
-            self.run.tell(Mode::Updates, || Event {
-                mode: Mode::Updates,
-                namespace: self.namespace.to_string(),
-                step: shared.step,
-                node: Some((*node).to_owned()),
-                task: Some(task.key.to_string()),
-                data: Value::Object(data),
-            });
-        }
+        let name = |at: usize| self.plan.channels.0[at].name.to_string();
+        let each = shared.tasks.iter().zip(written).map(|(task, (node, writes))| Event {
+            mode: Mode::Updates,
+            namespace: self.namespace.to_string(),
+            step: shared.step,
+            node: Some((*node).to_owned()),
+            task: Some(task.key.to_string()),
+            data: Value::Object(writes.iter().map(|(at, value)| (name(*at), value.clone())).collect()),
+        });
+        each.collect()
     }
 
-    /// Takes in those results of the next step's tasks that are stored, as far as they write: what is written after that is
-    /// written by somebody else.
+    /// Takes in those results of the next step's tasks that are stored, as far as they write to what the graph has: what is
+    /// written after that is written by somebody else.
     pub(crate) fn settle(&mut self) -> Result<()> {
-        let shared = self.shared();
         let plan = Arc::clone(&self.plan);
+        let strange = self.control.strange.next.clone();
         let mut written = Vec::new();
-        for (at, memo) in shared.memos.iter().enumerate() {
-            let result = lock(memo).result.clone();
-            if let Some(result) = result
-                && let Done::Ended(writes, _) = shared.known(&result)?
-            {
-                written.push((&*plan.nodes[shared.tasks[at].node].name, writes));
+        {
+            let known = self.control.next.iter().map(|task| (&*plan.nodes[task.node].name, &task.key));
+            for (node, key) in known.chain(strange.iter().map(|(node, key)| (&**node, key))) {
+                let result = self.memos.get(&**key).and_then(|memo| memo.result.as_ref());
+                let Some(writes) = result.and_then(|result| result["writes"].as_object()) else { continue };
+                let here =
+                    |(name, value): (&String, &Value)| Some((plan.channels.find(name)?, value.clone()));
+                written.push((node, writes.iter().filter_map(here).collect()));
             }
         }
         self.write(written)
@@ -562,7 +564,7 @@ impl Level {
         self.control.step += 1;
         self.control.cancelled = false;
         if node == super::node::END {
-            self.control.next.clear();
+            self.control.clear();
             return Ok(());
         }
         let (at, edges) = plan.edges_of(node)?;
@@ -572,10 +574,23 @@ impl Level {
         Ok(())
     }
 
-    /// How the tasks of the next step stand.
-    pub(crate) fn tasks(&mut self) -> Vec<(super::context::Spot, usize, Memo)> {
+    /// How the tasks of the next step stand; those of nodes that the graph does not have have no number.
+    pub(crate) fn tasks(&mut self) -> Vec<(Spot, Option<usize>, Memo)> {
         let shared = self.shared();
         let each = shared.memos.iter().enumerate();
-        each.map(|(at, memo)| (shared.spot(at), shared.tasks[at].node, lock(memo).clone())).collect()
+        let mut tasks: Vec<_> = each
+            .map(|(at, memo)| (shared.spot(at), Some(shared.tasks[at].node), lock(memo).clone()))
+            .collect();
+        for (node, key) in &self.control.strange.next {
+            let spot = Spot {
+                namespace: Arc::clone(&self.namespace),
+                checkpoint: Arc::clone(&self.checkpoint),
+                task: Arc::clone(key),
+                node: Arc::clone(node),
+                step: shared.step,
+            };
+            tasks.push((spot, None, self.memos.remove(&**key).unwrap_or_default()));
+        }
+        tasks
     }
 }

@@ -111,13 +111,15 @@ pub enum Durability {
 /// How a run goes.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// After so many steps the run stops with the status `step_limit`; it can be resumed.
+    /// After so many steps the run stops with the status `step_limit`; it can be resumed. Steps of graphs within the graph
+    /// count; one in which nothing but such graphs goes on does not.
     pub step_limit: usize,
-    /// At most so many nodes work at the same time.
+    /// At most so many nodes work at the same time, those of graphs within the graph among them.
     pub parallel: usize,
     /// When a step is on the disk.
     pub durability: Durability,
-    /// Only the newest so many checkpoints of the thread are kept; none: all. (Up to twice as many while it runs.)
+    /// Only the newest so many checkpoints of the thread are kept, and of each graph within the graph; none: all. (Up to
+    /// twice as many while it runs.)
     pub keep: Option<usize>,
     /// Stops the run when it is raised, with the error `cancelled`; it can be resumed.
     pub stop: Cancel,

@@ -93,8 +93,28 @@ impl Plan {
         Ok(match target {
             Target::Node(name) if name == END => Aim::End,
             Target::Node(name) => Aim::Node(node(&name)?),
-            Target::Send(send) => Aim::Send(node(&send.node)?, Arc::new(send.state)),
+            Target::Send(send) => {
+                let to = node(&send.node)?;
+                self.check_sent(&send.node, &send.state)?;
+                Aim::Send(to, Arc::new(send.state))
+            }
         })
+    }
+
+    /// What is sent to a node has whatever it likes; what of it has the name of a channel is what the channel may hold.
+    fn check_sent(&self, node: &str, state: &Value) -> Result<()> {
+        for (name, value) in state.as_object().into_iter().flatten() {
+            if let Some(at) = self.channels.find(name) {
+                let checked = self.channels.0[at].check(value);
+                checked.map_err(|error| error.context(format!("the channel '{name}', sent to '{node}'")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a graph lies within this one.
+    pub(crate) fn has_inner(&self) -> bool {
+        self.nodes.iter().any(|step| matches!(step.body, Body::Graph(_)))
     }
 
     /// Where the conditional edges of a node lead. Errors: those of their functions, `invalid_argument` when one leads to

@@ -81,6 +81,11 @@ impl Reducer {
         })
     }
 
+    /// Whether what a channel holds begins with all that it held before.
+    pub(crate) fn extends(&self) -> bool {
+        matches!(self, Reducer::Append | Reducer::Union)
+    }
+
     /// What a channel holds before anything is written.
     pub(crate) fn empty(&self) -> Option<Value> {
         match self {
@@ -95,16 +100,17 @@ impl Reducer {
     /// Errors: `invalid_argument` when the types do not fit; those of a function.
     pub(crate) fn reduce(
         &self,
-        old: Option<&Arc<Value>>,
+        old: Option<Arc<Value>>,
         write: Value,
         writer: &str,
         writers: &[String],
     ) -> Result<Value> {
-        let there = old.map(Arc::as_ref);
+        // What nobody else has is not copied.
+        let owned = |old: Option<Arc<Value>>| old.map(Arc::unwrap_or_clone);
         match self {
             Reducer::Last => Ok(write),
             Reducer::Append => {
-                let mut all = array(there, "append")?;
+                let mut all = array(owned(old), "append")?;
                 match write {
                     Value::Array(more) => all.extend(more),
                     one => all.push(one),
@@ -112,7 +118,7 @@ impl Reducer {
                 Ok(Value::Array(all))
             }
             Reducer::Union => {
-                let mut all = array(there, "union")?;
+                let mut all = array(owned(old), "union")?;
                 let more = match write {
                     Value::Array(more) => more,
                     one => vec![one],
@@ -125,10 +131,10 @@ impl Reducer {
                 Ok(Value::Array(all))
             }
             Reducer::Merge => {
-                let mut all = match there {
+                let mut all = match owned(old) {
                     None => Map::new(),
-                    Some(Value::Object(all)) => all.clone(),
-                    Some(other) => return Err(unfit("merge", "an object", other)),
+                    Some(Value::Object(all)) => all,
+                    Some(other) => return Err(unfit("merge", "an object", &other)),
                 };
                 match write {
                     Value::Object(more) => all.extend(more),
@@ -136,17 +142,17 @@ impl Reducer {
                 }
                 Ok(Value::Object(all))
             }
-            Reducer::Sum => sum(there.unwrap_or(&Value::from(0)), &write),
-            Reducer::Max => max(there, write),
+            Reducer::Sum => sum(old.as_deref().unwrap_or(&Value::from(0)), &write),
+            Reducer::Max => max(owned(old), write),
             Reducer::Barrier => {
-                let mut all = match there {
-                    Some(Value::Object(all)) if !arrived(all, writers) => all.clone(),
+                let mut all = match owned(old) {
+                    Some(Value::Object(all)) if !arrived(&all, writers) => all,
                     _ => Map::new(),
                 };
                 all.insert(writer.to_owned(), write);
                 Ok(Value::Object(all))
             }
-            Reducer::Custom(f) => f(there, &write),
+            Reducer::Custom(f) => f(old.as_deref(), &write),
         }
     }
 }
@@ -156,11 +162,11 @@ pub(crate) fn arrived(there: &Map<String, Value>, writers: &[String]) -> bool {
     writers.iter().all(|writer| there.contains_key(writer))
 }
 
-fn array(there: Option<&Value>, reducer: &str) -> Result<Vec<Value>> {
+fn array(there: Option<Value>, reducer: &str) -> Result<Vec<Value>> {
     match there {
         None => Ok(Vec::new()),
-        Some(Value::Array(all)) => Ok(all.clone()),
-        Some(other) => Err(unfit(reducer, "an array", other)),
+        Some(Value::Array(all)) => Ok(all),
+        Some(other) => Err(unfit(reducer, "an array", &other)),
     }
 }
 
@@ -177,7 +183,7 @@ fn sum(there: &Value, write: &Value) -> Result<Value> {
     number.map(Value::Number).ok_or_else(|| Error::new(Code::NotFinite, "a sum is too large for a number"))
 }
 
-fn max(there: Option<&Value>, write: Value) -> Result<Value> {
+fn max(there: Option<Value>, write: Value) -> Result<Value> {
     let Some(there) = there else {
         return if write.is_number() || write.is_string() {
             Ok(write)
@@ -185,7 +191,7 @@ fn max(there: Option<&Value>, write: Value) -> Result<Value> {
             Err(unfit("max", "a number or a text", &write))
         };
     };
-    let greater = match (there, &write) {
+    let greater = match (&there, &write) {
         (Value::String(a), Value::String(b)) => b > a,
         (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
             (Some(a), Some(b)) => b > a,
@@ -193,7 +199,7 @@ fn max(there: Option<&Value>, write: Value) -> Result<Value> {
         },
         _ => return Err(unfit("max", "a number or a text, as before", &write)),
     };
-    Ok(if greater { write } else { there.clone() })
+    Ok(if greater { write } else { there })
 }
 
 fn unfit(reducer: &str, expected: &str, given: &Value) -> Error {
@@ -219,7 +225,7 @@ mod tests {
         let mut there = reducer.empty().map(Arc::new);
         for (i, write) in writes.as_array().unwrap().iter().enumerate() {
             let writer = ["a", "b"][i % 2];
-            there = Some(Arc::new(reducer.reduce(there.as_ref(), write.clone(), writer, &writers)?));
+            there = Some(Arc::new(reducer.reduce(there, write.clone(), writer, &writers)?));
         }
         Ok(there.map_or(Value::Null, |there| (*there).clone()))
     }

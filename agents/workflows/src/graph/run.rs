@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use quorate_core::{Code, Error, Result, forks};
@@ -105,7 +105,29 @@ pub(crate) struct Run {
     pub(crate) keeps: bool,
     pub(crate) fence: AtomicU64,
     pub(crate) lost: AtomicBool,
+    /// How many steps of nodes all graphs of the run have begun.
+    begun: AtomicUsize,
+    /// Who may work, where graphs lie within the graph: each has threads of its own.
+    places: Option<Places>,
     polled: Mutex<Option<Instant>>,
+}
+
+/// So many nodes may work at the same time.
+struct Places {
+    free: Mutex<usize>,
+    left: Condvar,
+}
+
+/// The right to work.
+pub(crate) struct Working<'a>(Option<&'a Places>);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        if let Some(places) = self.0 {
+            *lock(&places.free) += 1;
+            places.left.notify_one();
+        }
+    }
 }
 
 impl fmt::Debug for Run {
@@ -118,6 +140,7 @@ impl Run {
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn new(
         checkpoints: &Checkpoints,
+        plan: &Plan,
         thread: &str,
         id: Arc<str>,
         options: &RunOptions,
@@ -139,12 +162,34 @@ impl Run {
             sink,
             fence: AtomicU64::new(0),
             lost: AtomicBool::new(false),
+            begun: AtomicUsize::new(0),
+            places: plan
+                .has_inner()
+                .then(|| Places { free: Mutex::new(options.parallel), left: Condvar::new() }),
             polled: Mutex::new(None),
         }
     }
 
     pub(crate) fn fence(&self) -> u64 {
         self.fence.load(Ordering::Acquire)
+    }
+
+    /// Waits until a node more may work.
+    pub(crate) fn work(&self) -> Working<'_> {
+        if let Some(places) = &self.places {
+            let mut free = lock(&places.free);
+            while *free == 0 {
+                free = places.left.wait(free).unwrap_or_else(PoisonError::into_inner);
+            }
+            *free -= 1;
+        }
+        Working(self.places.as_ref())
+    }
+
+    /// Whether a step more may begin: all graphs of a run together go at most so many.
+    pub(crate) fn may_step(&self) -> bool {
+        let more = |begun: usize| (begun < self.options.step_limit).then_some(begun + 1);
+        self.begun.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
     }
 
     /// Whether a write waits for the disk.

@@ -4,10 +4,12 @@ use std::fmt;
 use std::ops::Index;
 use std::sync::Arc;
 
+use quorate_core::Result;
 use serde_json::{Map, Value};
 
 use super::check::{Check, Validator};
 use super::reducer::{Reducer, arrived};
+use super::task::caught;
 
 /// A channel of a graph: a named part of its state.
 pub(crate) struct Channel {
@@ -27,6 +29,14 @@ impl fmt::Debug for Channel {
             .field("name", &self.name)
             .field("reducer", &self.reducer)
             .finish_non_exhaustive()
+    }
+}
+
+impl Channel {
+    /// Errors: `invalid_argument` when a value does not fit the schema; those of the validator, `callback` when it panics.
+    pub(crate) fn check(&self, value: &Value) -> Result<()> {
+        self.check.check(value)?;
+        self.validator.as_ref().map_or(Ok(()), |validator| caught(|| validator(value)))
     }
 }
 

@@ -1,7 +1,8 @@
 //! How is what happens in a run told while it goes on?
 
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use quorate_core::{Cancel, Code, Error, Result, spare};
 
@@ -11,15 +12,79 @@ use super::outcome::{Event, Mode, Outcome};
 use super::run::Sink;
 use super::task::caught;
 
+/// So many events may wait to be read; then the run waits.
+const CAPACITY: usize = 256;
+/// How often a run that waits for its reader looks whether it is to stop.
+const NAP: Duration = Duration::from_millis(10);
+
 /// The events of a run, as they happen; then, by [`Stream::outcome`], what came of it.
 ///
-/// Dropping it stops the run before its next task, and the thread can be resumed.
+/// Where 256 events wait to be read, the run waits for its reader. Dropping the stream stops the run before its next task,
+/// and the thread can be resumed. Once the run was stopped, events that find no room are left out.
 #[derive(Debug)]
 pub struct Stream {
-    events: Receiver<Event>,
+    pipe: Arc<Pipe>,
     outcome: Arc<Mutex<Option<Result<Outcome>>>>,
     stop: Cancel,
     failed: bool,
+}
+
+/// What lies between a run and its reader.
+#[derive(Debug, Default)]
+struct Pipe {
+    inside: Mutex<Inside>,
+    filled: Condvar,
+    emptied: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    events: VecDeque<Event>,
+    /// Nothing more comes.
+    ended: bool,
+    /// Nobody reads any more.
+    left: bool,
+}
+
+impl Pipe {
+    fn tell(&self, event: Event, stop: &Cancel) {
+        let mut inside = lock(&self.inside);
+        while inside.events.len() >= CAPACITY && !inside.left && !stop.is_cancelled() {
+            let waited = self.emptied.wait_timeout(inside, NAP);
+            inside = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if inside.events.len() < CAPACITY && !inside.left && !inside.ended {
+            inside.events.push_back(event);
+            self.filled.notify_one();
+        }
+    }
+
+    fn end(&self) {
+        lock(&self.inside).ended = true;
+        self.filled.notify_all();
+    }
+
+    fn leave(&self) {
+        let mut inside = lock(&self.inside);
+        inside.left = true;
+        inside.events.clear();
+        self.emptied.notify_all();
+    }
+
+    /// The next event; none after the last one.
+    fn read(&self) -> Option<Event> {
+        let mut inside = lock(&self.inside);
+        loop {
+            if let Some(event) = inside.events.pop_front() {
+                self.emptied.notify_one();
+                return Some(event);
+            }
+            if inside.ended {
+                return None;
+            }
+            inside = self.filled.wait(inside).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Stream {
@@ -28,27 +93,25 @@ impl Stream {
         options: &RunOptions,
         run: impl FnOnce(Cancel, Sink) -> Result<Outcome> + Send + 'static,
     ) -> Result<Stream> {
-        let (sender, events) = channel();
+        let (pipe, outcome) = (Arc::new(Pipe::default()), Arc::new(Mutex::new(None)));
         let stop = options.stop.child();
-        let sender = Mutex::new(sender);
-        // Where nobody listens any more the run is stopped.
-        let tell = move |event| drop(lock(&sender).send(event));
+        let tell = {
+            let (pipe, stop) = (Arc::clone(&pipe), stop.clone());
+            move |event| pipe.tell(event, &stop)
+        };
         let sink = Sink { modes: modes.to_vec(), tell: Arc::new(tell) };
-        let outcome = Arc::new(Mutex::new(None));
-        let (inside, told) = (stop.clone(), Arc::clone(&outcome));
+        let (inside, told, end) = (stop.clone(), Arc::clone(&outcome), Arc::clone(&pipe));
         spare::run(move || {
-            let sink_of_run = sink;
-            let result = caught(|| run(inside, sink_of_run.clone()));
+            let result = caught(|| run(inside, sink));
             *lock(&told) = Some(result);
-            // The stream ends when the last sender goes.
-            drop(sink_of_run);
+            end.end();
         })?;
-        Ok(Stream { events, outcome, stop, failed: false })
+        Ok(Stream { pipe, outcome, stop, failed: false })
     }
 
     /// Reads what is left of the events, and gives what came of the run. Errors: those of [`App::run`](super::App::run).
     pub fn outcome(self) -> Result<Outcome> {
-        while self.events.recv().is_ok() {}
+        while self.pipe.read().is_some() {}
         if self.failed {
             return Err(Error::new(Code::Closed, "the error of the run was given as the last event"));
         }
@@ -62,7 +125,7 @@ impl Iterator for Stream {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Result<Event>> {
-        if let Ok(event) = self.events.recv() {
+        if let Some(event) = self.pipe.read() {
             return Some(Ok(event));
         }
         let mut outcome = lock(&self.outcome);
@@ -82,5 +145,6 @@ impl Iterator for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.pipe.leave();
     }
 }

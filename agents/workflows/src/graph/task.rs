@@ -6,10 +6,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use quorate_core::{Cancel, Code, Error, Result, shorten, spare};
+use quorate_core::{Code, Error, Result, shorten, spare};
 use serde_json::{Map, Value, json};
 
-use super::context::{Context, Memo, RESULT, RESULT_AT, Spot, lock};
+use super::context::{Context, Memo, Spot, lock};
 use super::control::Task;
 use super::level::{Ended, Level};
 use super::node::{END, Node, Output};
@@ -185,10 +185,17 @@ impl Shared {
             None => self.run.options.stop.clone(),
         };
         let context = Context::new(&self.run, spot, &self.memos[at], attempt, stop.clone());
+        let working = self.run.work();
         let result = match limit {
             None => guarded(body, state, &context),
-            Some(limit) => limited(body, state, &context, limit, &stop),
+            Some(limit) => limited(body, state, &context, limit),
         };
+        drop(working);
+        // A thread of its own that the node has left behind does nothing more.
+        context.0.close();
+        if limit.is_some() {
+            stop.cancel();
+        }
         let waits = context.0.waits.load(Ordering::Acquire);
         (result, waits)
     }
@@ -218,9 +225,7 @@ impl Shared {
         for (channel, value) in &writes {
             let channel = &channels[*channel];
             if matches!(channel.reducer, Reducer::Last) {
-                let checked = channel.check.check(value);
-                let checked =
-                    checked.and_then(|()| channel.validator.as_ref().map_or(Ok(()), |check| check(value)));
+                let checked = channel.check(value);
                 checked.map_err(|error| error.context(format!("the channel '{}'", channel.name)))?;
             }
         }
@@ -233,7 +238,7 @@ impl Shared {
             for (channel, value) in &writes {
                 let there = &channels[*channel];
                 let value =
-                    there.reducer.reduce(left[*channel].as_ref(), value.clone(), name, &there.writers)?;
+                    there.reducer.reduce(left[*channel].take(), value.clone(), name, &there.writers)?;
                 left[*channel] = Some(Arc::new(value));
             }
             let state = State::shared(&self.plan.channels, &Arc::new(left));
@@ -265,7 +270,10 @@ impl Shared {
             let namespace = quorate_state::nested(&spot.namespace, &spot.checkpoint, &spot.task);
             let known = if self.fresh { None } else { Level::load(&self.run, inner, &namespace)? };
             let level = match known {
-                Some(level) => level,
+                Some(level) => {
+                    level.control.check_known(&self.run.thread)?;
+                    level
+                }
                 None => Level::within(&self.run, inner, &namespace, &outer)?,
             };
             level.go()
@@ -330,7 +338,7 @@ impl Shared {
         match done {
             Done::Ended(writes, aims) => {
                 if memo.result.is_none() {
-                    memo.conclude(RESULT_AT, RESULT, self.result(writes, aims));
+                    memo.end(self.result(writes, aims));
                 }
             }
             Done::Failed(failure) => memo.fail(failure),
@@ -358,13 +366,7 @@ pub(crate) fn caught<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// The same on a thread of its own, for a limited time.
-fn limited(
-    body: &Arc<dyn Node>,
-    state: &State,
-    context: &Context,
-    limit: Duration,
-    stop: &Cancel,
-) -> Result<Output> {
+fn limited(body: &Arc<dyn Node>, state: &State, context: &Context, limit: Duration) -> Result<Output> {
     let (sender, receiver) = channel();
     let (body, state, inside) = (Arc::clone(body), state.clone(), context.clone());
     spare::run(move || {
@@ -377,10 +379,6 @@ fn limited(
             Err(Error::new(Code::Internal, "a node ended without a result"))
         }
         Err(RecvTimeoutError::Timeout) => {
-            // Whoever is storing something of it comes to an end first.
-            let _memo = lock(&context.0.memo);
-            context.0.closed.store(true, Ordering::Release);
-            stop.cancel();
             let seconds = limit.as_secs_f64();
             Err(Error::new(Code::Timeout, format!("it took longer than the {seconds} seconds that it has")))
         }
@@ -407,6 +405,11 @@ fn brought(outer: &Plan, inner: &Plan, before: &State, after: &Arc<Values>) -> O
                     (Some(was), Some(is)) if is.checked_sub(was).is_some() => Value::from(is - was),
                     _ => json!(is.as_f64().unwrap_or_default() - was.as_f64().unwrap_or_default()),
                 }
+            }
+            // What others write to fields that this one has left alone stays.
+            (Reducer::Merge, Some(Value::Object(was)), Value::Object(is)) => {
+                let fresh = is.iter().filter(|(name, value)| was.get(*name) != Some(*value));
+                Value::Object(fresh.map(|(name, value)| (name.clone(), value.clone())).collect())
             }
             _ => is.clone(),
         };

@@ -1,6 +1,6 @@
 //! How is a thread copied, and how does a checkpoint become the newest one again?
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use quorate_core::Result;
@@ -14,7 +14,9 @@ use super::rows::{
     write_name,
 };
 use super::{Found, Place, Threads};
-use crate::checkpoint::{Cut, Guard, Order, Written, order_of, taken, unknown_checkpoint, unknown_thread};
+use crate::checkpoint::{
+    Cut, Guard, Order, Passage, Written, order_of, taken, unknown_checkpoint, unknown_thread,
+};
 use crate::entry::now;
 
 impl Threads<'_> {
@@ -28,13 +30,14 @@ impl Threads<'_> {
             inside.free(connection, &place)?;
             let (thread, _) = inside.guarded(connection, &place, Guard::None)?;
             let mut count = 0;
-            for (n, space) in inside.spaces(connection, "WHERE thread = ?1 AND gone = 0", [found.n])? {
+            for (n, space) in inside.spaces(connection, "WHERE thread = ?1", [found.n])? {
                 let part = inside.part(connection, n)?;
                 count += part.checkpoints.len();
                 let target = inside.target(connection, thread, &place, &space.namespace)?;
                 inside.paste(connection, &target, part)?;
             }
-            inside.touch(connection, thread.n, thread.fence)?;
+            // Somebody may have claimed the thread while it was empty.
+            inside.touch(connection, thread, thread.fence + 1)?;
             Ok(count)
         })
     }
@@ -59,7 +62,7 @@ impl Threads<'_> {
             let found = found.ok_or_else(|| unknown_checkpoint(&from, &id))?;
             let same = from == to;
             let fresh = if same { new_id() } else { cut.root().to_owned() };
-            let spaces = inside.spaces(connection, "WHERE thread = ?1 AND gone = 0", [found.n])?;
+            let spaces = inside.spaces(connection, "WHERE thread = ?1", [found.n])?;
             let orders = inside.orders(connection, &spaces, &cut)?;
             let order = |namespace: &str, id: &str| orders.get(namespace)?.get(id).copied();
             if let Some((_, missing)) = cut.way().find(|(on, checkpoint)| order(on, checkpoint).is_none()) {
@@ -73,20 +76,9 @@ impl Threads<'_> {
             }
             let (thread, _) = inside.guarded(connection, &place, Guard::None)?;
             for (n, space) in &spaces {
-                let Some(copied) = cut.renamed(&space.namespace, &fresh) else { continue };
-                let limit = cut.limit(&space.namespace);
-                if limit.is_none() && !cut.is_kept(&space.namespace, order) {
-                    continue;
-                }
+                let Some(passage) = cut.passage(&space.namespace, &fresh, order) else { continue };
                 let mut part = inside.part(connection, *n)?;
-                if let Some(limit) = limit {
-                    let last = order(&space.namespace, limit.checkpoint);
-                    let last = last.ok_or_else(|| unknown_checkpoint(&from, limit.checkpoint))?;
-                    inside.shorten(&mut part, space, last, limit.checkpoint, limit.task)?;
-                    if !cut.has_writes(&space.namespace) {
-                        part.writes.retain(|(_, id)| id != limit.checkpoint);
-                    }
-                }
+                inside.shorten(connection, *n, &mut part, &passage)?;
                 if space.namespace.is_empty() {
                     for row in &mut part.checkpoints {
                         row.parent = same.then(|| row.id.clone());
@@ -98,10 +90,10 @@ impl Threads<'_> {
                         id.clone_from(&fresh);
                     }
                 }
-                let target = inside.target(connection, thread, &place, &copied)?;
+                let target = inside.target(connection, thread, &place, &passage.namespace)?;
                 inside.paste(connection, &target, part)?;
             }
-            inside.touch(connection, thread.n, thread.fence + 1)?;
+            inside.touch(connection, thread, thread.fence + 1)?;
             Ok(Written { id: fresh, fence: (thread.fence + 1).unsigned_abs() })
         })
     }
@@ -125,9 +117,9 @@ impl Local {
     /// Errors: `duplicate_id` when a thread has something.
     fn free(&self, connection: &Connection, place: &Place) -> Result<()> {
         let Some(found) = self.find_thread(connection, &place.thread)? else { return Ok(()) };
-        let sql = "SELECT count(*) FROM spaces s WHERE s.thread = ?1 AND s.gone = 0 AND (
-            EXISTS (SELECT 1 FROM checkpoints c WHERE c.space = s.n AND c.gone = 0)
-            OR EXISTS (SELECT 1 FROM writes w WHERE w.space = s.n AND w.gone = 0))";
+        let sql = "SELECT count(*) FROM spaces s WHERE s.thread = ?1 AND (
+            EXISTS (SELECT 1 FROM checkpoints c WHERE c.space = s.n)
+            OR EXISTS (SELECT 1 FROM writes w WHERE w.space = s.n))";
         let count: i64 =
             connection.query_row(sql, [found.n], |row| row.get(0)).map_err(|e| self.failed(e))?;
         if count == 0 { Ok(()) } else { Err(taken(&place.label)) }
@@ -152,7 +144,7 @@ impl Local {
     }
 
     fn part(&self, connection: &Connection, n: i64) -> Result<Part> {
-        let all = "WHERE space = ?1 AND gone = 0 ORDER BY n";
+        let all = "WHERE space = ?1 ORDER BY n";
         let checkpoints: Vec<CheckpointRow> =
             self.checkpoint_rows(connection, all, [n])?.into_iter().map(|(_, row)| row).collect();
         let values = self.value_rows(connection, all, [n])?.into_iter().map(|(_, row)| row).collect();
@@ -173,8 +165,8 @@ impl Local {
         cut: &Cut<'_>,
     ) -> Result<HashMap<String, HashMap<String, Order>>> {
         let mut orders = HashMap::new();
-        for (n, space) in spaces.iter().filter(|(_, space)| cut.limit(&space.namespace).is_some()) {
-            let sql = "SELECT id, place FROM checkpoints WHERE space = ?1 AND gone = 0";
+        for (n, space) in spaces.iter().filter(|(_, space)| cut.way().any(|(on, _)| on == space.namespace)) {
+            let sql = "SELECT id, place FROM checkpoints WHERE space = ?1";
             let mut query = connection.prepare_cached(sql).map_err(|e| self.failed(e))?;
             let rows = query.query_map([n], |row| Ok((row.get(0)?, row.get(1)?)));
             let here = rows.and_then(Iterator::collect).map_err(|e| self.failed(e))?;
@@ -183,26 +175,13 @@ impl Local {
         Ok(orders)
     }
 
-    /// Leaves out what came after a checkpoint, and what a task wrote beside it. Of the root only that one stays.
-    fn shorten(
-        &self,
-        part: &mut Part,
-        space: &SpaceRow,
-        last: Order,
-        checkpoint: &str,
-        task: Option<&str>,
-    ) -> Result<()> {
-        let root = space.namespace.is_empty();
-        part.checkpoints.retain(|row| if root { row.place == last } else { row.place <= last });
-        let kept: Vec<&str> = part.checkpoints.iter().map(|row| row.id.as_str()).collect();
-        part.writes.retain(|(row, id)| {
-            kept.contains(&id.as_str()) && !(id == checkpoint && task.is_some_and(|task| task == row.task))
-        });
-        let mut used = std::collections::HashSet::new();
-        for row in &part.checkpoints {
-            used.extend(self.versions(&row.versions)?);
-        }
-        part.values.retain(|row| used.contains(&(Arc::from(&*row.channel), Arc::from(&*row.version))));
+    /// Leaves out what does not come along with a fork.
+    fn shorten(&self, connection: &Connection, n: i64, part: &mut Part, passage: &Passage<'_>) -> Result<()> {
+        part.checkpoints.retain(|row| passage.has(row.place));
+        let kept: HashSet<&str> = part.checkpoints.iter().map(|row| row.id.as_str()).collect();
+        part.writes.retain(|(row, id)| kept.contains(id.as_str()) && passage.has_write(id, &row.task));
+        let used = self.in_use(connection, n, part.checkpoints.iter().map(|row| row.versions.as_str()))?;
+        part.values.retain(|row| used.contains(&(row.channel.clone(), row.version.clone())));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! How are checkpoints kept in a folder?
 
 mod copy;
+mod growth;
 mod read;
 mod remove;
 mod rows;
@@ -11,14 +12,18 @@ use std::sync::Arc;
 use quorate_core::Result;
 use rusqlite::{Connection, OptionalExtension};
 
+use self::growth::Given;
 use self::rows::{
-    CheckpointRow, SpaceRow, ValueRow, WriteRow, checkpoint_name, scope_of, space_name, thread_name,
-    value_name, write_name,
+    CheckpointRow, SpaceRow, WriteRow, checkpoint_name, scope_of, space_name, thread_name, write_name,
 };
+use super::checksum;
+use super::holder::hex;
 use super::local::Local;
 use super::payload::Body;
 use super::{Disk, new_id};
-use crate::checkpoint::{Guard, NewCheckpoint, NewWrites, Order, Written, check_guard, order_of};
+use crate::checkpoint::{
+    Guard, NewCheckpoint, NewWrites, Order, Written, check_guard, fence_after, order_of, replaces,
+};
 use crate::entry::now;
 
 /// The threads of a store in a folder.
@@ -35,6 +40,22 @@ impl Disk {
 struct Found {
     n: i64,
     fence: i64,
+    name: [u8; 16],
+    scope: [u8; 16],
+    created: f64,
+    updated: f64,
+}
+
+impl Found {
+    fn sum(&self) -> i64 {
+        checksum(&[
+            &self.name,
+            &self.scope,
+            &self.fence.to_le_bytes(),
+            &self.created.to_bits().to_le_bytes(),
+            &self.updated.to_bits().to_le_bytes(),
+        ])
+    }
 }
 
 /// Which thread and namespace a call means.
@@ -86,6 +107,11 @@ impl Condition {
     }
 }
 
+/// Under which name the fence stands that threads of a tenant begin with.
+fn fence_of(scope: &[u8; 16]) -> String {
+    format!("fence {}", hex(scope))
+}
+
 impl Threads<'_> {
     pub(crate) fn put(&self, tenant: Option<&str>, new: &NewCheckpoint<'_>) -> Result<Written> {
         let local = self.0.local()?;
@@ -102,30 +128,26 @@ impl Threads<'_> {
             versions: serde_json::json!(versions).to_string(),
             body: Body::of(&content),
         };
-        let values: Vec<ValueRow> = new
+        let values: Vec<Given> = new
             .values
             .iter()
-            .map(|given| ValueRow {
-                name: value_name(&place.space, &given.channel, &given.version),
-                channel: given.channel.to_string(),
-                version: given.version.to_string(),
-                body: given.value.as_ref().map(|value| Body::of(value)),
+            .map(|value| {
+                Given::of(&place.space, value, new.extends.iter().find(|one| one.channel == value.channel))
             })
             .collect();
-        let payloads =
-            local.write_bodies(values.iter().filter_map(|v| v.body.as_ref()).chain([&row.body]))?;
+        let payloads = local.write_bodies(values.iter().filter_map(Given::body).chain([&row.body]))?;
         let (condition, claim) = (Condition::of(new.guard), new.claim);
         let job = {
             let local = Arc::clone(&local);
             move |connection: &Connection| {
                 let (thread, space) = local.guarded(connection, &place, condition.guard())?;
                 let mut replaced = Vec::new();
-                for value in &values {
-                    local.put_value(connection, space, value, &mut replaced)?;
+                for value in values {
+                    local.put_given(connection, space, &place.space, value, &mut replaced)?;
                 }
                 local.put_checkpoint(connection, space, row, &mut replaced)?;
                 let fence = thread.fence + i64::from(claim);
-                local.touch(connection, thread.n, fence)?;
+                local.touch(connection, thread, fence)?;
                 Ok((fence.unsigned_abs(), replaced))
             }
         };
@@ -161,7 +183,7 @@ impl Threads<'_> {
                 for row in &rows {
                     local.put_write(connection, space, row, &mut replaced)?;
                 }
-                local.touch(connection, thread.n, thread.fence)?;
+                local.touch(connection, thread, thread.fence)?;
                 Ok(replaced)
             }
         };
@@ -177,16 +199,21 @@ impl Threads<'_> {
         // Nothing has come of it yet: it is on the disk with what is written first.
         local.write(false, move |connection| {
             let (thread, _) = inside.guarded(connection, &place, condition.guard())?;
-            inside.touch(connection, thread.n, thread.fence + 1)?;
+            inside.touch(connection, thread, thread.fence + 1)?;
             Ok((thread.fence + 1).unsigned_abs())
         })
     }
 
     pub(crate) fn fence(&self, tenant: Option<&str>, thread: &str) -> Result<u64> {
         let local = self.0.local()?;
-        let name = thread_name(tenant, thread);
-        let found = local.read(|connection| local.find_thread(connection, &name))?;
-        Ok(found.map_or(0, |found| found.fence.unsigned_abs()))
+        let (name, scope) = (thread_name(tenant, thread), scope_of(tenant));
+        local.read(|connection| {
+            let fence = match local.find_thread(connection, &name)? {
+                Some(found) => found.fence,
+                None => local.first_fence(connection, &scope)?,
+            };
+            Ok(fence.unsigned_abs())
+        })
     }
 }
 
@@ -210,12 +237,63 @@ impl Local {
         }
     }
 
+    /// Errors: `corrupt`.
     fn find_thread(&self, connection: &Connection, name: &[u8; 16]) -> Result<Option<Found>> {
-        let sql = "SELECT n, fence FROM threads WHERE name = ?1";
-        let found = connection.prepare_cached(sql).and_then(|mut query| {
-            query.query_row([name], |row| Ok(Found { n: row.get(0)?, fence: row.get(1)? })).optional()
-        });
+        Ok(self.found_threads(connection, "WHERE name = ?1", [name])?.pop())
+    }
+
+    fn found_threads(
+        &self,
+        connection: &Connection,
+        rest: &str,
+        with: impl rusqlite::Params,
+    ) -> Result<Vec<Found>> {
+        let bad = |e| self.failed(e);
+        let sql = format!("SELECT n, fence, name, scope, created, updated, sum FROM threads {rest}");
+        let mut query = connection.prepare_cached(&sql).map_err(bad)?;
+        let mut rows = query.query(with).map_err(bad)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(bad)? {
+            let read = || {
+                let (n, fence, name) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let found =
+                    Found { n, fence, name, scope: row.get(3)?, created: row.get(4)?, updated: row.get(5)? };
+                Ok((found, row.get::<_, Option<i64>>(6)?))
+            };
+            let (found, sum) = read().map_err(bad)?;
+            // Without one it is from before there were any, and has not been written since.
+            if sum.is_some_and(|sum| sum != found.sum()) {
+                return Err(self.damaged_row("a thread"));
+            }
+            all.push(found);
+        }
+        Ok(all)
+    }
+
+    /// The fence that threads of a tenant begin with.
+    fn first_fence(&self, connection: &Connection, scope: &[u8; 16]) -> Result<i64> {
+        let sql = "SELECT coalesce((SELECT value FROM meta WHERE name = ?1), 0)";
+        let found = connection.prepare_cached(sql);
+        let found = found.and_then(|mut query| query.query_row([fence_of(scope)], |row| row.get(0)));
         found.map_err(|e| self.failed(e))
+    }
+
+    /// Removes the row of a thread; its fence is outlived.
+    fn forget_thread(&self, connection: &Connection, thread: Found) -> Result<()> {
+        let first = fence_after(
+            self.first_fence(connection, &thread.scope)?.unsigned_abs(),
+            thread.fence.unsigned_abs(),
+        );
+        let run = |sql: &str, with: &[&dyn rusqlite::ToSql]| {
+            let done = connection.prepare_cached(sql).and_then(|mut statement| statement.execute(with));
+            done.map(drop).map_err(|e| self.failed(e))
+        };
+        let first = i64::try_from(first).unwrap_or(i64::MAX);
+        run(
+            "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
+            &[&fence_of(&thread.scope), &first],
+        )?;
+        run("DELETE FROM threads WHERE n = ?1", &[&thread.n])
     }
 
     fn find_space(&self, connection: &Connection, name: &[u8; 16]) -> Result<Option<i64>> {
@@ -227,10 +305,8 @@ impl Local {
 
     /// The id of the newest checkpoint of a namespace.
     fn head(&self, connection: &Connection, space: i64) -> Result<Option<String>> {
-        let sql = "SELECT id FROM checkpoints WHERE space = ?1 AND gone = 0 ORDER BY place DESC LIMIT 1";
-        let found = connection.prepare_cached(sql);
-        let found = found.and_then(|mut query| query.query_row([space], |row| row.get(0)).optional());
-        found.map_err(|e| self.failed(e))
+        let newest = "WHERE space = ?1 ORDER BY place DESC LIMIT 1";
+        Ok(self.checkpoint_rows(connection, newest, [space])?.pop().map(|(_, row)| row.id))
     }
 
     /// The thread and the namespace, made where they are not there and the guard allows it.
@@ -240,17 +316,23 @@ impl Local {
             Some(_) => self.find_space(connection, &place.space)?,
             None => None,
         };
-        let fence = thread.map_or(0, |thread| thread.fence.unsigned_abs());
+        let fence =
+            thread.map_or_else(|| self.first_fence(connection, &place.scope), |thread| Ok(thread.fence))?;
         let head = || space.map_or(Ok(None), |space| self.head(connection, space));
-        check_guard(guard, &place.label, fence, head)?;
+        check_guard(guard, &place.label, fence.unsigned_abs(), head)?;
         let thread = match thread {
             Some(thread) => thread,
             None => {
-                let sql =
-                    "INSERT INTO threads (name, scope, fence, created, updated) VALUES (?1, ?2, 0, ?3, ?3)";
+                let time = now();
+                let (name, scope) = (place.thread, place.scope);
+                let fresh = Found { n: 0, fence, name, scope, created: time, updated: time };
+                let sql = "INSERT INTO threads (name, scope, fence, created, updated, sum)
+                    VALUES (?1, ?2, ?3, ?4, ?4, ?5)";
                 let insert = connection.prepare_cached(sql);
-                let n = insert.and_then(|mut insert| insert.insert((place.thread, place.scope, now())));
-                Found { n: n.map_err(|e| self.failed(e))?, fence: 0 }
+                let n = insert
+                    .and_then(|mut insert| insert.insert((name, scope, fence, time, fresh.sum())))
+                    .map_err(|e| self.failed(e))?;
+                Found { n, ..fresh }
             }
         };
         let space = match space {
@@ -268,10 +350,12 @@ impl Local {
         Ok((thread, space))
     }
 
-    fn touch(&self, connection: &Connection, thread: i64, fence: i64) -> Result<()> {
-        let sql = "UPDATE threads SET fence = ?2, updated = ?3 WHERE n = ?1";
+    fn touch(&self, connection: &Connection, thread: Found, fence: i64) -> Result<()> {
+        let touched = Found { fence, updated: now(), ..thread };
+        let sql = "UPDATE threads SET fence = ?2, updated = ?3, sum = ?4 WHERE n = ?1";
         let update = connection.prepare_cached(sql);
-        let done = update.and_then(|mut update| update.execute((thread, fence, now())));
+        let done =
+            update.and_then(|mut update| update.execute((thread.n, fence, touched.updated, touched.sum())));
         done.map(drop).map_err(|e| self.failed(e))
     }
 
@@ -305,33 +389,6 @@ impl Local {
         next.map(i64::unsigned_abs).map_err(|e| self.failed(e))
     }
 
-    /// Writes a value, where it is not there.
-    fn put_value(
-        &self,
-        connection: &Connection,
-        space: i64,
-        row: &ValueRow,
-        replaced: &mut Vec<Option<String>>,
-    ) -> Result<()> {
-        let sql = "SELECT data, payload FROM channels WHERE name = ?1";
-        let known = connection.prepare_cached(sql).and_then(|mut query| {
-            let read =
-                |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
-            query.query_row([row.name], read).optional()
-        });
-        if let Some((text, payload)) = known.map_err(|e| self.failed(e))? {
-            if row.body.as_ref().is_some_and(|body| body.text == text && body.name() == payload.as_deref()) {
-                // Its file may have been damaged.
-                return row.body.as_ref().map_or(Ok(()), |body| body.ensure(&self.paths.payloads));
-            }
-            replaced.extend(self.blank_where(connection, "channels", "name", row.name)?);
-        }
-        match &row.body {
-            Some(body) => self.insert_value(connection, space, row, body),
-            None => Ok(()),
-        }
-    }
-
     /// Writes what a task wrote: at a place of 0 and above the first one stays.
     fn put_write(
         &self,
@@ -344,7 +401,7 @@ impl Local {
         let known = connection.prepare_cached(sql);
         let known = known.and_then(|mut query| query.query_row([row.name], |_| Ok(())).optional());
         if known.map_err(|e| self.failed(e))?.is_some() {
-            if row.index >= 0 {
+            if !replaces(row.index) {
                 return Ok(());
             }
             replaced.extend(self.blank_where(connection, "writes", "name", row.name)?);
@@ -359,6 +416,7 @@ mod tests {
 
     use serde_json::json;
 
+    use crate::disk::schema::STEPS;
     use crate::{Begun, ChannelValue, Entry, NewCheckpoint, NewRun, StateStore};
 
     #[test]
@@ -371,16 +429,20 @@ mod tests {
             run.append(&[], Some("done")).unwrap();
             store.put(None, "s", "k", &json!("kept too")).unwrap();
         }
-        // As the version before this one wrote it.
+        // As the version before checkpoints wrote it: without any table that came later.
         let connection = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
-        let ours: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-        connection
-            .execute_batch(&format!(
-                "DROP TABLE threads; DROP TABLE spaces; DROP TABLE checkpoints; DROP TABLE channels;
-                 DROP TABLE writes; PRAGMA user_version = {};",
-                ours - 1
-            ))
-            .unwrap();
+        let tables = |connection: &rusqlite::Connection| -> Vec<String> {
+            let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+            let mut query = connection.prepare(sql).unwrap();
+            query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let older = rusqlite::Connection::open_in_memory().unwrap();
+        STEPS[..2].iter().for_each(|step| older.execute_batch(step).unwrap());
+        let older = tables(&older);
+        for table in tables(&connection).iter().filter(|table| !older.contains(table)) {
+            connection.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+        }
+        connection.execute_batch("PRAGMA user_version = 2").unwrap();
         drop(connection);
         let store = StateStore::open(folder.path()).unwrap();
         assert_eq!(store.entries(None, "r", 1).unwrap()[0].data, "kept");

@@ -12,14 +12,11 @@ use super::super::payload::{self, Body};
 use super::Threads;
 use super::rows::{
     CheckpointRow, SpaceRow, ValueRow, WriteRow, checkpoint_name, scope_of, space_name, thread_name,
-    value_name,
 };
 use crate::checkpoint::{
     Checkpoint, CheckpointQuery, Order, PendingWrite, ThreadRow, matches, unknown_checkpoint,
 };
 
-/// How often reading begins again when a payload was removed meanwhile.
-const ATTEMPTS: usize = 3;
 /// How many checkpoints a list looks at in one go.
 const PAGE: usize = 64;
 
@@ -28,7 +25,8 @@ struct Whole {
     space: SpaceRow,
     row: CheckpointRow,
     versions: Vec<(Arc<str>, Arc<str>)>,
-    values: Vec<ValueRow>,
+    /// The pieces of each.
+    values: Vec<Vec<ValueRow>>,
     writes: Vec<WriteRow>,
 }
 
@@ -53,7 +51,7 @@ impl Threads<'_> {
                     [checkpoint_name(&space.name, id)],
                 )?,
                 None => {
-                    let newest = "WHERE space = ?1 AND gone = 0 ORDER BY place DESC LIMIT 1";
+                    let newest = "WHERE space = ?1 ORDER BY place DESC LIMIT 1";
                     local.checkpoint_rows(connection, newest, [n])?
                 }
             };
@@ -88,16 +86,14 @@ impl Threads<'_> {
             for (at, (n, _)) in spaces.iter().enumerate() {
                 let (mut last, mut here) = (before.unwrap_or([u8::MAX; 17]), 0);
                 while here < limit {
-                    let page = format!(
-                        "WHERE space = ?1 AND place < ?2 AND gone = 0 ORDER BY place DESC LIMIT {PAGE}"
-                    );
+                    let page = format!("WHERE space = ?1 AND place < ?2 ORDER BY place DESC LIMIT {PAGE}");
                     let rows = local.checkpoint_rows(connection, &page, (n, last))?;
                     let full = rows.len() == PAGE;
                     for (_, row) in rows {
                         last = row.place;
                         let fits = query.id.as_ref().is_none_or(|id| *id == row.id)
                             && (query.filter.is_empty() || {
-                                let Some(text) = text_of(payloads, &row.body)? else { continue };
+                                let Some(text) = row.body.read(payloads)? else { continue };
                                 matches(&query.filter, &local.json(&text)?["metadata"])
                             });
                         if fits && here < limit {
@@ -130,30 +126,21 @@ impl Threads<'_> {
                 }
                 labels.entry(space.thread).or_insert(space.label);
             }
-            let sql = "SELECT t.n, t.created, t.updated, (SELECT count(*) FROM spaces s JOIN checkpoints c
-                ON c.space = s.n WHERE s.thread = t.n AND s.gone = 0 AND c.gone = 0)
-                FROM threads t WHERE t.scope = ?1 ORDER BY t.n";
-            let mut query = connection.prepare_cached(sql).map_err(|e| local.failed(e))?;
-            let rows = query.query_map([scope_of(tenant)], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?))
-            });
-            let rows: Vec<_> = rows.and_then(Iterator::collect).map_err(|e| local.failed(e))?;
-            let mut threads = Vec::with_capacity(rows.len());
-            for (n, created, updated, count) in rows {
-                let Some(thread) = labels.remove(&n) else { continue };
-                let head = roots.get(&n).map_or(Ok(None), |root| local.head(connection, *root))?;
-                threads.push(ThreadRow { thread, checkpoints: count.unsigned_abs(), head, created, updated });
+            let mut threads = Vec::new();
+            for found in local.found_threads(connection, "WHERE scope = ?1 ORDER BY n", [scope_of(tenant)])? {
+                let Some(thread) = labels.remove(&found.n) else { continue };
+                let sql =
+                    "SELECT count(*) FROM spaces s JOIN checkpoints c ON c.space = s.n WHERE s.thread = ?1";
+                let count = connection.prepare_cached(sql);
+                let count =
+                    count.and_then(|mut query| query.query_row([found.n], |row| row.get::<_, i64>(0)));
+                let checkpoints = count.map_err(|e| local.failed(e))?.unsigned_abs();
+                let head = roots.get(&found.n).map_or(Ok(None), |root| local.head(connection, *root))?;
+                let (created, updated) = (found.created, found.updated);
+                threads.push(ThreadRow { thread, checkpoints, head, created, updated });
             }
             Ok(threads)
         })
-    }
-}
-
-/// The text of a body; none where its file is not there.
-fn text_of(payloads: &std::path::Path, body: &Body) -> Result<Option<String>> {
-    match body.name() {
-        None => Ok(Some(body.text.clone())),
-        Some(name) => payload::read(payloads, name),
     }
 }
 
@@ -170,10 +157,10 @@ impl Local {
                 let Some(found) = self.find_thread(connection, &thread_name(tenant, thread))? else {
                     return Ok(Vec::new());
                 };
-                self.spaces(connection, "WHERE thread = ?1 AND gone = 0 ORDER BY n", [found.n])
+                self.spaces(connection, "WHERE thread = ?1 ORDER BY n", [found.n])
             }
             None => {
-                let all = "WHERE thread IN (SELECT n FROM threads WHERE scope = ?1) AND gone = 0 ORDER BY n";
+                let all = "WHERE thread IN (SELECT n FROM threads WHERE scope = ?1) ORDER BY n";
                 self.spaces(connection, all, [scope_of(tenant)])
             }
         }
@@ -212,24 +199,19 @@ impl Local {
         let versions = self.versions(&row.versions)?;
         let mut values = Vec::with_capacity(versions.len());
         for (channel, version) in &versions {
-            let name = value_name(&space.name, channel, version);
-            values.extend(self.value_rows(connection, "WHERE name = ?1", [name])?.pop().map(|(_, row)| row));
+            let pieces = self.pieces(connection, &space.name, channel, version)?;
+            if !pieces.is_empty() {
+                values.push(pieces);
+            }
         }
-        let writes = self.write_rows(connection, "WHERE checkpoint = ?1 AND gone = 0", [row.name])?;
+        let writes = self.write_rows(connection, "WHERE checkpoint = ?1", [row.name])?;
         let writes = writes.into_iter().map(|(_, row)| row).collect();
         Ok(Whole { space: space.clone(), row, versions, values, writes })
     }
 
     /// Checkpoints with their payloads. Errors: `corrupt`, `io`.
     fn checkpoints(&self, read: impl Fn(&Connection) -> Result<Vec<Whole>>) -> Result<Vec<Checkpoint>> {
-        for _ in 0..ATTEMPTS {
-            if let Ok(found) = self.filled(self.read(&read)?)? {
-                return Ok(found);
-            }
-            // Something may have been removed between its row and its file.
-        }
-        // Now nobody removes any.
-        self.exclusive(|connection| self.filled(read(connection)?))?
+        self.settled(read, |rows| self.filled(rows))
     }
 
     /// Rows with their payloads; or the error of a payload that is not there.
@@ -237,7 +219,7 @@ impl Local {
         let payloads = &self.paths.payloads;
         let mut missing = None;
         let mut json = |body: &Body| -> Result<Value> {
-            match text_of(payloads, body)? {
+            match body.read(payloads)? {
                 Some(text) => self.json(&text),
                 None => {
                     missing = body.name().map(|name| payload::missing(payloads, name));
@@ -260,10 +242,28 @@ impl Local {
                 values: Vec::with_capacity(values.len()),
                 writes: Vec::with_capacity(writes.len()),
             };
-            for value in values {
-                if let Some(body) = &value.body {
-                    whole.values.push((value.channel.into(), Arc::new(json(body)?)));
+            for pieces in values {
+                let mut channel: Arc<str> = "".into();
+                let mut value = Value::Null;
+                for row in pieces {
+                    let Some(body) = &row.body else { continue };
+                    channel = row.channel.into();
+                    value = match (value, json(body)?, row.growth) {
+                        (_, read, None) => read,
+                        (Value::Array(mut all), Value::Array(more), Some(growth)) => {
+                            let fits = all.len() == growth.from;
+                            all.extend(more);
+                            if !fits || all.len() != growth.to {
+                                return Err(self.damaged_row("what a value begins with"));
+                            }
+                            Value::Array(all)
+                        }
+                        // Its file is not there; whoever reads begins again.
+                        (value, Value::Null, Some(_)) | (value @ Value::Null, _, Some(_)) => value,
+                        _ => return Err(self.damaged_row("what a value begins with")),
+                    };
                 }
+                whole.values.push((channel, Arc::new(value)));
             }
             for write in writes {
                 whole.writes.push(PendingWrite {

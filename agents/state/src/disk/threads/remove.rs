@@ -1,6 +1,6 @@
 //! How are threads and older checkpoints removed, so that nothing of them is left?
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use quorate_core::Result;
@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::super::local::Local;
 use super::super::payload::{self, Body};
+use super::Threads;
 use super::rows::{SpaceRow, thread_name, value_name};
-use super::{Found, Threads};
 use crate::checkpoint::{Prune, Pruned, Removed, beyond, within};
 use crate::entry::now;
 
@@ -35,7 +35,7 @@ impl Threads<'_> {
         let removed = local.write(true, move |connection| {
             let Some(thread) = inside.find_thread(connection, &name)? else { return Ok(None) };
             let mut done = Done::default();
-            for (n, space) in inside.spaces(connection, "WHERE thread = ?1 AND gone = 0", [thread.n])? {
+            for (n, space) in inside.spaces(connection, "WHERE thread = ?1", [thread.n])? {
                 inside.remove_space(connection, n, &space, &mut done)?;
             }
             inside.forget_thread(connection, thread)?;
@@ -56,8 +56,9 @@ impl Threads<'_> {
         let (inside, tenant) = (Arc::clone(&local), tenant.map(str::to_owned));
         let done = local.write(true, move |connection| {
             let mut done = Done::default();
+            let mut threads = BTreeSet::new();
             for (n, space) in inside.spaces_of(connection, tenant.as_deref(), None)? {
-                let rows = inside.checkpoint_rows(connection, "WHERE space = ?1 AND gone = 0", [n])?;
+                let rows = inside.checkpoint_rows(connection, "WHERE space = ?1", [n])?;
                 let mut gone = HashSet::new();
                 for (_, row) in rows {
                     let metadata = inside.metadata(&row.body)?;
@@ -67,6 +68,13 @@ impl Threads<'_> {
                 }
                 if !gone.is_empty() {
                     inside.remove_checkpoints(connection, n, &space, &gone, &mut done)?;
+                    threads.insert(space.thread);
+                }
+            }
+            // Whoever runs one of the threads would go on from what is not there any more.
+            for n in threads {
+                for thread in inside.found_threads(connection, "WHERE n = ?1", [n])? {
+                    inside.touch(connection, thread, thread.fence + 1)?;
                 }
             }
             Ok(done)
@@ -111,7 +119,7 @@ impl Threads<'_> {
             };
             for thread in threads {
                 for (n, space) in inside.spaces_of(connection, tenant.as_deref(), thread)? {
-                    let sql = "SELECT place, time, id FROM checkpoints WHERE space = ?1 AND gone = 0";
+                    let sql = "SELECT place, time, id FROM checkpoints WHERE space = ?1";
                     let mut query = connection.prepare_cached(sql).map_err(|e| inside.failed(e))?;
                     let rows = query
                         .query_map([n], |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, String>(2)?)));
@@ -141,25 +149,17 @@ impl Threads<'_> {
 impl Local {
     /// The metadata of a checkpoint.
     fn metadata(&self, body: &Body) -> Result<Value> {
-        let text = match body.name() {
-            None => body.text.clone(),
-            Some(name) => payload::read(&self.paths.payloads, name)?
-                .ok_or_else(|| payload::missing(&self.paths.payloads, name))?,
-        };
+        let text = body.read(&self.paths.payloads)?;
+        let missing = || payload::missing(&self.paths.payloads, body.name().unwrap_or_default());
+        let text = text.ok_or_else(missing)?;
         let mut content: Value =
             serde_json::from_str(&text).map_err(|_| self.damaged_row("the data of a checkpoint"))?;
         Ok(content["metadata"].take())
     }
 
-    fn forget_thread(&self, connection: &Connection, thread: Found) -> Result<()> {
-        let delete = connection.prepare_cached("DELETE FROM threads WHERE n = ?1");
-        let done = delete.and_then(|mut delete| delete.execute([thread.n]));
-        done.map(drop).map_err(|e| self.failed(e))
-    }
-
     /// Removes a namespace with all that it has.
     fn remove_space(&self, connection: &Connection, n: i64, space: &SpaceRow, done: &mut Done) -> Result<()> {
-        let sql = "SELECT id FROM checkpoints WHERE space = ?1 AND gone = 0";
+        let sql = "SELECT id FROM checkpoints WHERE space = ?1";
         let mut query = connection.prepare_cached(sql).map_err(|e| self.failed(e))?;
         let ids: Vec<String> =
             query.query_map([n], |row| row.get(0)).and_then(Iterator::collect).map_err(|e| self.failed(e))?;
@@ -185,18 +185,15 @@ impl Local {
         done: &mut Done,
     ) -> Result<()> {
         let inner: Vec<String> = gone.iter().map(|id| within(&space.namespace, id)).collect();
-        for (n, other) in self.spaces(connection, "WHERE thread = ?1 AND gone = 0", [space.thread])? {
+        for (n, other) in self.spaces(connection, "WHERE thread = ?1", [space.thread])? {
             if inner.iter().any(|inner| other.namespace.starts_with(inner)) {
                 self.remove_space(connection, n, &other, done)?;
             }
         }
-        let mut used = HashSet::new();
-        for (n, row) in self.checkpoint_rows(connection, "WHERE space = ?1 AND gone = 0", [n])? {
+        let mut kept = Vec::new();
+        for (n, row) in self.checkpoint_rows(connection, "WHERE space = ?1", [n])? {
             if !gone.contains(&row.id) {
-                let versions = self.versions(&row.versions)?;
-                used.extend(
-                    versions.iter().map(|(channel, version)| value_name(&space.name, channel, version)),
-                );
+                kept.push(row.versions);
                 continue;
             }
             done.add(self.blank_where(connection, "checkpoints", "n", n)?);
@@ -205,7 +202,12 @@ impl Local {
             done.add(writes);
             done.pruned.checkpoints.push(removed(space, row.id));
         }
-        let sql = "SELECT name FROM channels WHERE space = ?1 AND gone = 0";
+        let used: HashSet<[u8; 16]> = self
+            .in_use(connection, n, kept.iter().map(String::as_str))?
+            .iter()
+            .map(|(channel, version)| value_name(&space.name, channel, version))
+            .collect();
+        let sql = "SELECT name FROM channels WHERE space = ?1";
         let mut query = connection.prepare_cached(sql).map_err(|e| self.failed(e))?;
         let names = query.query_map([n], |row| row.get::<_, [u8; 16]>(0));
         let names: Vec<[u8; 16]> = names.and_then(Iterator::collect).map_err(|e| self.failed(e))?;

@@ -6,7 +6,8 @@ use rusqlite::{Connection, Row};
 use super::super::local::Local;
 use super::super::payload::Body;
 use super::super::{blank, checksum, digest};
-use crate::checkpoint::Order;
+use super::tables::nobody;
+use crate::checkpoint::{Growth, Order};
 
 pub(super) fn scope_of(tenant: Option<&str>) -> [u8; 16] {
     digest("quorate-state threads of a tenant", &[tenant])
@@ -93,16 +94,21 @@ pub(super) struct ValueRow {
     pub(super) version: String,
     /// None: there is no value.
     pub(super) body: Option<Body>,
+    /// Where it lies in the channel's array; none: it is whole.
+    pub(super) growth: Option<Growth>,
 }
 
-fn value_sum(row: &ValueRow, body: &Body) -> i64 {
-    checksum(&[
-        &row.name,
+fn value_sum(row: &ValueRow, body: &Body, base: Option<&str>) -> i64 {
+    let mut parts = vec![
+        row.name.as_slice(),
         row.channel.as_bytes(),
         row.version.as_bytes(),
         body.text.as_bytes(),
         body.name().unwrap_or_default().as_bytes(),
-    ])
+    ];
+    // Rows from before there were pieces have no part for it.
+    parts.extend(base.map(str::as_bytes));
+    checksum(&parts)
 }
 
 #[derive(Clone, Debug)]
@@ -131,16 +137,12 @@ impl WriteRow {
     }
 }
 
-/// What is read of a body: the text of the row, or the name of the file.
-fn stored(text: String, payload: Option<String>) -> Body {
-    Body { text, file: payload.map(|name| (name, Vec::new())) }
-}
-
-const SPACE: &str = "SELECT name, thread, label, namespace, sum, n FROM spaces";
+const SPACE: &str = "SELECT n, gone, sum, name, thread, label, namespace FROM spaces";
 const CHECKPOINT: &str =
-    "SELECT name, place, time, id, parent, versions, data, payload, sum, n FROM checkpoints";
-const VALUE: &str = "SELECT name, channel, version, data, payload, sum, n FROM channels";
-const WRITE: &str = "SELECT name, checkpoint, task, path, place, channel, data, payload, sum, n FROM writes";
+    "SELECT n, gone, sum, name, place, time, id, parent, versions, data, payload FROM checkpoints";
+const VALUE: &str = "SELECT n, gone, sum, name, channel, version, data, payload, base FROM channels";
+const WRITE: &str =
+    "SELECT n, gone, sum, name, checkpoint, task, path, place, channel, data, payload FROM writes";
 
 impl Local {
     pub(super) fn insert_space(&self, connection: &Connection, row: &SpaceRow) -> Result<i64> {
@@ -186,11 +188,12 @@ impl Local {
         body: &Body,
     ) -> Result<()> {
         body.ensure(&self.paths.payloads)?;
-        let sql = "INSERT INTO channels (name, space, channel, version, data, payload, sum)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let sql = "INSERT INTO channels (name, space, channel, version, data, payload, sum, base)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let insert = connection.prepare_cached(sql);
-        let sum = value_sum(row, body);
-        let values = (row.name, space, &row.channel, &row.version, &body.text, body.name(), sum);
+        let base = row.growth.as_ref().map(Growth::to_text);
+        let sum = value_sum(row, body, base.as_deref());
+        let values = (row.name, space, &row.channel, &row.version, &body.text, body.name(), sum, base);
         insert.and_then(|mut insert| insert.execute(values)).map(drop).map_err(|e| self.failed(e))
     }
 
@@ -224,13 +227,13 @@ impl Local {
     ) -> Result<Vec<(i64, SpaceRow)>> {
         self.rows(connection, &format!("{SPACE} {rest}"), with, |row| {
             let found = SpaceRow {
-                name: row.get(0)?,
-                thread: row.get(1)?,
-                label: row.get(2)?,
-                namespace: row.get(3)?,
+                name: row.get(3)?,
+                thread: row.get(4)?,
+                label: row.get(5)?,
+                namespace: row.get(6)?,
             };
             let sum = found.sum();
-            Ok((row.get(5)?, found, sum, row.get(4)?))
+            Ok((found, sum))
         })
     }
 
@@ -243,16 +246,16 @@ impl Local {
     ) -> Result<Vec<(i64, CheckpointRow)>> {
         self.rows(connection, &format!("{CHECKPOINT} {rest}"), with, |row| {
             let found = CheckpointRow {
-                name: row.get(0)?,
-                place: row.get(1)?,
-                time: row.get(2)?,
-                id: row.get(3)?,
-                parent: row.get(4)?,
-                versions: row.get(5)?,
-                body: stored(row.get(6)?, row.get(7)?),
+                name: row.get(3)?,
+                place: row.get(4)?,
+                time: row.get(5)?,
+                id: row.get(6)?,
+                parent: row.get(7)?,
+                versions: row.get(8)?,
+                body: Body::stored(row.get(9)?, row.get(10)?),
             };
             let sum = found.sum();
-            Ok((row.get(9)?, found, sum, row.get(8)?))
+            Ok((found, sum))
         })
     }
 
@@ -264,12 +267,18 @@ impl Local {
         with: impl rusqlite::Params,
     ) -> Result<Vec<(i64, ValueRow)>> {
         self.rows(connection, &format!("{VALUE} {rest}"), with, |row| {
-            let body = stored(row.get(3)?, row.get(4)?);
-            let mut found =
-                ValueRow { name: row.get(0)?, channel: row.get(1)?, version: row.get(2)?, body: None };
-            let sum = value_sum(&found, &body);
+            let body = Body::stored(row.get(6)?, row.get(7)?);
+            let base: Option<String> = row.get(8)?;
+            let mut found = ValueRow {
+                name: row.get(3)?,
+                channel: row.get(4)?,
+                version: row.get(5)?,
+                body: None,
+                growth: base.as_deref().and_then(Growth::parse),
+            };
+            let sum = value_sum(&found, &body, base.as_deref());
             found.body = Some(body);
-            Ok((row.get(6)?, found, sum, row.get(5)?))
+            Ok((found, sum))
         })
     }
 
@@ -282,16 +291,16 @@ impl Local {
     ) -> Result<Vec<(i64, WriteRow)>> {
         self.rows(connection, &format!("{WRITE} {rest}"), with, |row| {
             let found = WriteRow {
-                name: row.get(0)?,
-                checkpoint: row.get(1)?,
-                task: row.get(2)?,
-                path: row.get(3)?,
-                index: row.get(4)?,
-                channel: row.get(5)?,
-                body: stored(row.get(6)?, row.get(7)?),
+                name: row.get(3)?,
+                checkpoint: row.get(4)?,
+                task: row.get(5)?,
+                path: row.get(6)?,
+                index: row.get(7)?,
+                channel: row.get(8)?,
+                body: Body::stored(row.get(9)?, row.get(10)?),
             };
             let sum = found.sum();
-            Ok((row.get(9)?, found, sum, row.get(8)?))
+            Ok((found, sum))
         })
     }
 
@@ -300,14 +309,18 @@ impl Local {
         connection: &Connection,
         sql: &str,
         with: impl rusqlite::Params,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<(i64, T, i64, i64)>,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<(T, i64)>,
     ) -> Result<Vec<(i64, T)>> {
         let mut query = connection.prepare_cached(sql).map_err(|e| self.failed(e))?;
         let mut rows = query.query(with).map_err(|e| self.failed(e))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
-            let (n, made, sum, written) = read(row).map_err(|e| self.failed(e))?;
-            if sum != written {
+            let (made, sum) = read(row).map_err(|e| self.failed(e))?;
+            let stands =
+                || Ok::<_, rusqlite::Error>((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+            let (n, gone, written) = stands().map_err(|e| self.failed(e))?;
+            // A row that is left over belongs to nothing, and is not found.
+            if sum != written || gone != 0 {
                 return Err(self.damaged_row("a row of a thread"));
             }
             found.push((n, made));
@@ -333,16 +346,15 @@ impl Local {
         let (texts, hashes): (&[&str], &str) = match table {
             "spaces" => (&["label", "namespace"], ""),
             "checkpoints" => (&["id", "parent", "versions", "data", "payload"], ", place = randomblob(17)"),
-            "channels" => (&["channel", "version", "data", "payload"], ""),
+            "channels" => (&["channel", "version", "data", "payload", "base"], ""),
             _ => (&["task", "path", "channel", "data", "payload"], ", checkpoint = randomblob(16)"),
         };
+        let owner = nobody(if table == "spaces" { "thread" } else { "space" });
         let lengths: Vec<String> =
             texts.iter().map(|text| format!("coalesce(length(CAST({text} AS BLOB)), 0)")).collect();
         let payload = if table == "spaces" { "NULL" } else { "payload" };
-        let sql = format!(
-            "SELECT n, {payload}, 128 + {} FROM {table} WHERE {column} = ?1 AND gone = 0",
-            lengths.join(" + ")
-        );
+        let sql =
+            format!("SELECT n, {payload}, 128 + {} FROM {table} WHERE {column} = ?1", lengths.join(" + "));
         let mut query = connection.prepare_cached(&sql).map_err(bad)?;
         let found: Vec<(i64, Option<String>, i64)> = query
             .query_map([is], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -350,7 +362,7 @@ impl Local {
             .map_err(bad)?;
         let columns: Vec<String> = texts.iter().map(|text| blank(text)).collect();
         let sql = format!(
-            "UPDATE {table} SET gone = 1, name = randomblob(16){hashes}, {} WHERE n = ?1",
+            "UPDATE {table} SET gone = 1, {owner}, name = randomblob(16){hashes}, {} WHERE n = ?1",
             columns.join(", ")
         );
         let mut update = connection.prepare_cached(&sql).map_err(bad)?;

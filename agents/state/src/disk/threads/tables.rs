@@ -75,8 +75,29 @@ pub(crate) const STEP: &str = "
     CREATE INDEX writes_payload ON writes (payload) WHERE payload IS NOT NULL;
 ";
 
-/// The tables here whose rows may be left over.
-pub(crate) const LEFT_OVER: [&str; 4] = ["spaces", "checkpoints", "channels", "writes"];
+/// Threads get a checksum, values the version that they begin with; and a row that is left over belongs to nothing any more,
+/// so that what is read does not hang on a flag that no checksum covers.
+pub(crate) const OWNERS: &str = "
+    ALTER TABLE threads ADD COLUMN sum INTEGER;
+    ALTER TABLE channels ADD COLUMN base TEXT;
+    UPDATE spaces SET thread = CASE thread WHEN 1 THEN 0 ELSE ~thread END WHERE gone = 1;
+    UPDATE checkpoints SET space = CASE space WHEN 1 THEN 0 ELSE ~space END WHERE gone = 1;
+    UPDATE channels SET space = CASE space WHEN 1 THEN 0 ELSE ~space END WHERE gone = 1;
+    UPDATE writes SET space = CASE space WHEN 1 THEN 0 ELSE ~space END WHERE gone = 1;
+";
+
+/// SQL for what a row that is left over belongs to: nothing, in as many bytes, since a row must not change its length.
+pub(super) fn nobody(column: &str) -> String {
+    format!("{column} = CASE {column} WHEN 1 THEN 0 ELSE ~{column} END")
+}
+
+/// Which rows here are left over.
+pub(crate) const LEFT_OVER: [&str; 4] = [
+    "spaces WHERE gone = 1 AND thread <= 0",
+    "checkpoints WHERE gone = 1 AND space <= 0",
+    "channels WHERE gone = 1 AND space <= 0",
+    "writes WHERE gone = 1 AND space <= 0",
+];
 
 /// The tables here whose rows may name payloads.
 pub(crate) const NAMING: [&str; 3] = ["checkpoints", "channels", "writes"];
