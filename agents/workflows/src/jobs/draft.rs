@@ -22,7 +22,7 @@ const SHOWN: usize = 3;
 const ID_CHARS: usize = 60;
 
 /// A workflow that was made for a story. It is a text and nothing else: no run was started, and no engine knows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Draft {
     /// The id of the workflow: that of the customization, or `jobs.` with the title and a hash of what it was made from.
     pub id: String,
@@ -38,6 +38,7 @@ pub struct Draft {
     pub input: Value,
     unfilled: Vec<Unfilled>,
     explanation: DraftExplanation,
+    #[serde(skip)]
     definition: Definition,
 }
 
@@ -185,7 +186,7 @@ pub fn generate(
         named: named.is_some(),
         bound: MIN_CONFIDENCE,
         filled: filled.clone(),
-        customized: customization.map(|patch| paths(patch)).unwrap_or_default(),
+        customized: customization.map(paths).unwrap_or_default(),
         candidates: candidates.clone(),
     };
     Ok(Draft {

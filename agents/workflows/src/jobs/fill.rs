@@ -245,7 +245,7 @@ impl Filler<'_> {
     fn option(&self, names: &[String], options: &[Value]) -> Option<Said> {
         let mut found: Option<Said> = None;
         for option in options {
-            let Some(text) = option.as_str() else { return None };
+            let text = option.as_str()?;
             let wanted = name_words(text);
             // "I" and "II" are options only behind the name.
             let short = text.chars().count() <= 2;
@@ -420,7 +420,9 @@ impl Filler<'_> {
                         .chars()
                         .next()
                         .is_none_or(|c| !c.is_alphanumeric());
-                    let code = token.chars().any(|c| c.is_ascii_digit()) && token.is_ascii();
+                    // Nor does "order 2nd pair".
+                    let letter = token.starts_with(|c: char| c.is_ascii_alphabetic()) || hash || linked;
+                    let code = letter && token.chars().any(|c| c.is_ascii_digit()) && token.is_ascii();
                     let name = if digits { hash || linked || token.len() >= 4 || ends } else { code };
                     if !name {
                         continue;
@@ -494,7 +496,10 @@ fn denied(words: &[Word], at: usize) -> bool {
         "no", "not", "without", "never", "non", "neither", "nor", "lacks", "don't", "doesn't", "isn't",
         "cannot",
     ];
-    words[at.saturating_sub(3)..at].iter().any(|word| NO.contains(&word.low.replace('’', "'").as_str()))
+    (at.saturating_sub(3)..at).any(|i| {
+        let only = words.get(i + 1).is_some_and(|word| ["only", "just"].contains(&word.low.as_str()));
+        NO.contains(&words[i].low.replace('’', "'").as_str()) && !only
+    })
 }
 
 fn number(text: &str, kind: &str) -> Option<Value> {

@@ -4,10 +4,12 @@
 //! next part. The motivation is found first; what announces another part counts by where it stands: at the beginning, behind a
 //! comma, behind a verb that it completes ("to know when ...").
 
+mod announce;
 mod words;
 
 use quorate_core::{Code, Error, Result, shorten};
 
+use announce::*;
 use words::{Word, divides, quotations, words};
 
 /// The longest sentence, in bytes.
@@ -160,208 +162,6 @@ impl Found {
     }
 }
 
-/// Words that may stand before the first part and say nothing.
-const FILLERS: [&str; 12] =
-    ["and", "but", "then", "also", "only", "ok", "okay", "well", "hi", "hello", "please", "even"];
-/// What announces a situation wherever it stands. The first few say no more than that.
-const WHEN: [&[&str]; 17] = [
-    &["when"],
-    &["whenever"],
-    &["every", "time", "that"],
-    &["every", "time"],
-    &["each", "time", "that"],
-    &["each", "time"],
-    &["any", "time"],
-    &["anytime"],
-    &["as", "soon", "as"],
-    &["in", "case"],
-    &["in", "the", "event", "that"],
-    &["the", "moment"],
-    &["if"],
-    &["while"],
-    &["whilst"],
-    &["once"],
-    &["now", "that"],
-];
-/// Of these, how many are left out of the situation's text: the others say something.
-const PLAIN: usize = 8;
-/// What announces a situation at the beginning, or behind a punctuation mark.
-const AT_FRONT: [&[&str]; 15] = [
-    &["after"],
-    &["before"],
-    &["during"],
-    &["upon"],
-    &["given", "that"],
-    &["given"],
-    &["since"],
-    &["until"],
-    &["on"],
-    &["in"],
-    &["at"],
-    &["with"],
-    &["having"],
-    &["under"],
-    &["throughout"],
-];
-/// Verbs that a clause with `when` or `if` completes, and other words before which it tells no situation.
-const COMPLETED: [&str; 40] = [
-    "know",
-    "knows",
-    "knowing",
-    "see",
-    "tell",
-    "decide",
-    "out",
-    "check",
-    "learn",
-    "understand",
-    "say",
-    "ask",
-    "choose",
-    "remember",
-    "show",
-    "aware",
-    "sure",
-    "predict",
-    "wonder",
-    "determine",
-    "exactly",
-    "of",
-    "about",
-    "idea",
-    "even",
-    "only",
-    "matter",
-    "as",
-    "at",
-    "a",
-    "the",
-    "worth",
-    "for",
-    "all",
-    "verify",
-    "confirm",
-    "find",
-    "plan",
-    "schedule",
-    "guess",
-];
-const OBJECTS: [&str; 7] = ["me", "us", "him", "her", "them", "people", "everyone"];
-/// Words behind which `I want to` is no main clause.
-const SUBORDINATE: [&str; 58] = [
-    "when",
-    "whenever",
-    "if",
-    "because",
-    "that",
-    "what",
-    "which",
-    "who",
-    "whom",
-    "whose",
-    "where",
-    "why",
-    "how",
-    "while",
-    "as",
-    "until",
-    "unless",
-    "since",
-    "though",
-    "although",
-    "than",
-    "whatever",
-    "whoever",
-    "wherever",
-    "once",
-    "before",
-    "after",
-    "whether",
-    "says",
-    "said",
-    "say",
-    "saying",
-    "asks",
-    "writes",
-    "thinks",
-    "think",
-    "tells",
-    "told",
-    "everything",
-    "anything",
-    "all",
-    "thing",
-    "things",
-    "something",
-    "nothing",
-    "way",
-    "time",
-    "moment",
-    "reason",
-    "place",
-    "everyone",
-    "one",
-    "those",
-    "person",
-    "only",
-    "and",
-    "or",
-    "so",
-];
-const ADVERBS: [&str; 16] = [
-    "really", "also", "just", "always", "only", "first", "then", "simply", "often", "usually", "still",
-    "now", "do", "would", "quickly", "will",
-];
-const I_AND_WE: [&str; 4] = ["i", "we", "i'd", "we'd"];
-const HELP: [&str; 4] = ["help", "let", "allow", "enable"];
-const VERBS: [&str; 7] = ["wants", "needs", "want", "need", "wishes", "has", "would"];
-const SUBJECTS: [&str; 12] =
-    ["i", "we", "i'd", "we'd", "i'm", "we're", "he", "she", "they", "you", "he'd", "they'd"];
-/// Behind a bare `so`: what begins a clause, so that the word is no "so many" and no "and so on".
-const CLAUSE: [&str; 36] = [
-    "i",
-    "we",
-    "he",
-    "she",
-    "it",
-    "they",
-    "you",
-    "i'm",
-    "we're",
-    "it's",
-    "they're",
-    "i'll",
-    "we'll",
-    "i'd",
-    "the",
-    "a",
-    "an",
-    "my",
-    "our",
-    "your",
-    "his",
-    "her",
-    "their",
-    "its",
-    "this",
-    "these",
-    "those",
-    "nobody",
-    "nothing",
-    "everybody",
-    "everyone",
-    "no",
-    "every",
-    "each",
-    "all",
-    "there",
-];
-/// Before a bare `so`: with it, another word.
-const NO_OUTCOME: [&str; 18] = [
-    "or", "if", "do", "does", "doing", "did", "done", "say", "says", "said", "think", "hope", "even", "ever",
-    "not", "is", "are", "was",
-];
-
 struct Reader<'a> {
     text: &'a str,
     words: Vec<Word>,
@@ -421,6 +221,15 @@ impl<'a> Reader<'a> {
             marks.retain(|mark| mark.part != Part::Role);
             marks.push(Mark { part: Part::Role, from: self.start(i), text: self.start(i + 1) });
             i = end;
+        }
+        // When ..., as a nurse I want ...
+        let late = (i + 1..head).rev().find(|at| self.words[*at].opens).filter(|at| {
+            self.low(*at) == "as" && ["a", "an"].contains(&self.low(*at + 1)) && !self.words[*at].quoted
+        });
+        if let Some(at) = late
+            && !marks.iter().any(|mark| mark.part == Part::Role)
+        {
+            marks.push(Mark { part: Part::Role, from: self.start(at), text: self.start(at + 1) });
         }
         let mut situation = None;
         let mut early = None;
@@ -634,7 +443,13 @@ impl<'a> Reader<'a> {
             && next + 1 < self.words.len()
             && !INTENSE.contains(&self.low(next))
             && !self.words[next].opens;
-        match (clause, behind_comma) {
+        // Without one: "so statisticians can begin".
+        let somebody_can = !STATES.contains(&self.before(i))
+            && !INTENSE.contains(&self.low(next))
+            && (next..next + 5)
+                .take_while(|at| self.words.get(*at).is_some_and(|word| !word.opens && !word.quoted))
+                .any(|at| at > next && CAN.contains(&self.low(at)));
+        match (clause, behind_comma || somebody_can) {
             (true, _) => Some((1, next)),
             (false, true) => Some((2, next)),
             _ => None,
@@ -658,12 +473,6 @@ impl<'a> Reader<'a> {
         (self.low(next) != "not" && self.low(next) != "no" && self.low(next) != "never").then_some(next)
     }
 }
-
-/// Behind `so`, words that it makes stronger.
-const INTENSE: [&str; 24] = [
-    "much", "many", "few", "little", "far", "long", "often", "badly", "soon", "late", "early", "big",
-    "small", "on", "forth", "what", "be", "to", "called", "well", "hard", "quickly", "fast", "easily",
-];
 
 /// Layers of marks that are taken off a part.
 const MAX_LAYERS: usize = 64;

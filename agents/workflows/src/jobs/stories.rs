@@ -20,6 +20,8 @@ const STORIES: &str = "jobs.stories";
 const DECIDED: &str = "jobs.decided";
 /// Before the id of a story: the space of its measurements.
 const MEASURED: &str = "jobs.measured.";
+/// The format of what is stored.
+const FORMAT: u32 = 1;
 /// The longest id of a story, in bytes: with the name of its space it is a name of the store.
 const MAX_ID_BYTES: usize = 200;
 
@@ -94,6 +96,7 @@ impl KeptStory {
 /// A story as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Written {
+    format: u32,
     added: f64,
     story: JobStory,
 }
@@ -101,6 +104,7 @@ struct Written {
 /// A measurement as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Measured {
+    format: u32,
     /// One more than that of any that was there before: clocks may go back, and differ between machines.
     number: u64,
     metric: String,
@@ -131,7 +135,7 @@ impl Stories {
             // First: whoever finds the story finds it abandoned.
             self.put(DECIDED, &id, &StoryStatus::Abandoned)?;
         }
-        self.put(STORIES, &id, &Written { added, story: story.clone() })?;
+        self.put(STORIES, &id, &Written { format: FORMAT, added, story: story.clone() })?;
         let status = if abandoned { StoryStatus::Abandoned } else { StoryStatus::Open };
         Ok(KeptStory { id, added, story: JobStory { status, ..story.clone() }, measurements: Vec::new() })
     }
@@ -146,6 +150,7 @@ impl Stories {
     pub fn list(&self, status: Option<StoryStatus>) -> Result<Vec<KeptStory>> {
         let mut all = Vec::new();
         for (id, value) in self.store.list(self.tenant(), STORIES)? {
+            // One that is removed meanwhile is there as it was.
             let kept = self.kept(&id, read(value, &id)?)?;
             if status.is_none_or(|status| kept.story.status == status) {
                 all.push(kept);
@@ -192,7 +197,11 @@ impl Stories {
         }
         let time = self.now()?;
         let number = self.measured(id)?.last().map_or(0, |(last, _)| last.number).saturating_add(1);
-        self.put(&measured(id), &fresh_id(), &Measured { number, metric: metric.to_owned(), value, time })?;
+        self.put(
+            &measured(id),
+            &fresh_id(),
+            &Measured { format: FORMAT, number, metric: metric.to_owned(), value, time },
+        )?;
         self.kept(id, written)
     }
 
@@ -264,7 +273,7 @@ impl Stories {
         Ok(found)
     }
 
-    fn kept(&self, id: &str, Written { added, mut story }: Written) -> Result<KeptStory> {
+    fn kept(&self, id: &str, Written { added, mut story, .. }: Written) -> Result<KeptStory> {
         let found = self.measured(id)?;
         let of = |metric: &str| story.outcomes.iter().find(|outcome| outcome.metric == metric);
         let measurements: Vec<Measurement> = found
@@ -290,8 +299,15 @@ fn measured(id: &str) -> String {
     format!("{MEASURED}{id}")
 }
 
-/// Errors: `corrupt`.
+/// Errors: `corrupt`; `format_version` where a newer release wrote it.
 fn read<T: DeserializeOwned>(value: Value, id: &str) -> Result<T> {
+    let format = value.get("format").and_then(Value::as_u64).unwrap_or(u64::from(FORMAT));
+    if format > u64::from(FORMAT) {
+        return Err(Error::new(
+            Code::FormatVersion,
+            format!("the story '{id}' is in format {format}; this release reads {FORMAT}: use a newer one"),
+        ));
+    }
     serde_json::from_value(value).map_err(|e| {
         let message =
             format!("what is stored of the story '{id}' cannot be read: {e}; restore it from a copy");

@@ -128,3 +128,22 @@ fn no_measurement_overwrites_another() {
         assert!(own.len() == 25 && own.is_sorted(), "{own:?}");
     }
 }
+
+/// What a newer release wrote is no damage, and what is damaged is told.
+#[test]
+fn what_cannot_be_read_is_told_with_its_story() {
+    let store = StateStore::memory();
+    let stories = Stories::new(store.clone(), None);
+    let id = stories.add(&story()).unwrap().id;
+    let (key, mut value) = store.list(None, "jobs.stories").unwrap().remove(0);
+    assert!(key == id && value["format"] == 1);
+    for (format, code) in [(2, "format_version"), (1, "corrupt")] {
+        value["format"] = format.into();
+        value["story"]["later"] = true.into();
+        store.put(None, "jobs.stories", &id, &value).unwrap();
+        let error = stories.get(&id).unwrap_err();
+        assert!(error.code().as_str() == code && error.message().contains(&id), "{error}");
+        assert_eq!(stories.list(None).unwrap_err().code().as_str(), code);
+        assert_eq!(stories.outcome(&id, "hours", 1.0).unwrap_err().code().as_str(), code);
+    }
+}

@@ -1,3 +1,5 @@
+//! How often is the right template found, on stories that took no part in choosing numbers?
+
 use super::*;
 use crate::flow::templates;
 

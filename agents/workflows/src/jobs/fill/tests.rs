@@ -1,3 +1,5 @@
+//! Are values taken that stand in a story, and no others?
+
 use serde_json::json;
 
 use super::*;
@@ -39,6 +41,9 @@ fn values_are_taken_that_stand_in_the_story_and_no_others() {
         ("order", text(), "I lost order 17, and wait", json!("17")),
         ("order", text(), "order 12 boxes", json!(null)),
         ("order", text(), "I want to order 5000 masks", json!(null)),
+        ("order", text(), "customers order 2nd pairs", json!(null)),
+        ("order", text(), "the order no. 7F3K2 is late", json!(null)),
+        ("order", text(), "the order #7F3K2 is late", json!("7F3K2")),
         ("order", text(), "orders 1042 and 1043", json!(null)),
         ("order", text(), "order 1042 and order 1043", json!(null)),
         ("order", text(), "order 1042, yes order 1042", json!("1042")),
@@ -56,6 +61,7 @@ fn values_are_taken_that_stand_in_the_story_and_no_others() {
         // Truth values.
         ("has_software", truth(), "a recorder with software", json!(true)),
         ("has_software", truth(), "a recorder without any software", json!(false)),
+        ("has_software", truth(), "not only software", json!(true)),
         ("has_software", truth(), "find out whether it is software", json!(null)),
         ("has_software", truth(), "a recorder", json!(null)),
         ("has_software", truth(), "no software, or software", json!(null)),

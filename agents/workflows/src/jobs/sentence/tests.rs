@@ -1,529 +1,68 @@
+//! Are sentences taken apart as people would, and is anything else told?
+
+use serde::Deserialize;
+
 use super::*;
 
-/// Sentence, role, situation, motivation, outcome.
-const STORIES: &[[&str; 5]] = &[
-    // The form itself.
-    [
-        "When a patient falls, I want to be called, so I can help at once.",
-        "",
-        "a patient falls",
-        "be called",
-        "help at once",
-    ],
-    [
-        "When an order is late, I want to see where it is, so I can tell the customer",
-        "",
-        "an order is late",
-        "see where it is",
-        "tell the customer",
-    ],
-    [
-        "When the audit comes, we want to show every record, so we can pass",
-        "",
-        "the audit comes",
-        "show every record",
-        "pass",
-    ],
-    [
-        "when a lab result arrives i want to read it so i can change the dose",
-        "",
-        "a lab result arrives",
-        "read it",
-        "change the dose",
-    ],
-    ["WHEN THE PUMP ALARMS, I WANT TO KNOW WHY, SO I CAN ACT", "", "THE PUMP ALARMS", "KNOW WHY", "ACT"],
-    [
-        "When a claim is denied, I would like to appeal, so that the patient is treated.",
-        "",
-        "a claim is denied",
-        "appeal",
-        "the patient is treated",
-    ],
-    [
-        "When a claim is denied, I'd like to appeal so that we are paid",
-        "",
-        "a claim is denied",
-        "appeal",
-        "we are paid",
-    ],
-    [
-        "When a code is missing, I need a list of the nearest ones so that I can choose",
-        "",
-        "a code is missing",
-        "a list of the nearest ones",
-        "choose",
-    ],
-    [
-        "When I start my shift, I need to see open tasks in order to plan my day.",
-        "",
-        "I start my shift",
-        "see open tasks",
-        "plan my day",
-    ],
-    [
-        "Whenever stock runs out, I want to reorder, so nobody waits.",
-        "",
-        "stock runs out",
-        "reorder",
-        "nobody waits",
-    ],
-    [
-        "Every time a device is returned, I want to record the fault, so that we can learn from it",
-        "",
-        "a device is returned",
-        "record the fault",
-        "learn from it",
-    ],
-    [
-        "As soon as results are in, I want to be told, so I can call the patient",
-        "",
-        "As soon as results are in",
-        "be told",
-        "call the patient",
-    ],
-    [
-        "If a dose is missed, I want to be reminded, so that I don't miss the next",
-        "",
-        "If a dose is missed",
-        "be reminded",
-        "I don't miss the next",
-    ],
-    [
-        "After a recall, I want to find each patient, so we can write to them",
-        "",
-        "After a recall",
-        "find each patient",
-        "write to them",
-    ],
-    [
-        "During a night shift, I want to reach a pharmacist, so I can check a dose",
-        "",
-        "During a night shift",
-        "reach a pharmacist",
-        "check a dose",
-    ],
-    // Other orders.
-    [
-        "I want to reorder supplies so that the ward is never without them when stock runs low",
-        "",
-        "stock runs low",
-        "reorder supplies",
-        "the ward is never without them",
-    ],
-    [
-        "I want to get a warning when a patient falls so that I can help",
-        "",
-        "a patient falls",
-        "get a warning",
-        "help",
-    ],
-    [
-        "I want to compare sites, so that we recruit in time, when a trial begins.",
-        "",
-        "a trial begins",
-        "compare sites",
-        "we recruit in time",
-    ],
-    [
-        "So that nobody is harmed, I want to see interactions when a drug is prescribed",
-        "",
-        "a drug is prescribed",
-        "see interactions",
-        "nobody is harmed",
-    ],
-    [
-        "In order to pass the audit, I want to keep every version when a protocol changes",
-        "",
-        "a protocol changes",
-        "keep every version",
-        "pass the audit",
-    ],
-    [
-        "When a device is new, so that it reaches the market, I want to know its class",
-        "",
-        "a device is new",
-        "know its class",
-        "it reaches the market",
-    ],
-    [
-        "To save time, when a form is long, I want to reuse answers.",
-        "",
-        "a form is long",
-        "reuse answers",
-        "save time",
-    ],
-    [
-        "So I can sleep, when the pump alarms, I want to be called.",
-        "",
-        "the pump alarms",
-        "be called",
-        "sleep",
-    ],
-    [
-        "I want to see open queries, when a site is audited, so that they can be closed",
-        "",
-        "a site is audited",
-        "see open queries",
-        "they can be closed",
-    ],
-    // Who wants it.
-    [
-        "As a nurse, when a bed is free, I want to be told, so I can admit the next patient",
-        "a nurse",
-        "a bed is free",
-        "be told",
-        "admit the next patient",
-    ],
-    [
-        "As an on-call pharmacist, I want to see the chart so that I can advise when a dose is unclear",
-        "an on-call pharmacist",
-        "a dose is unclear",
-        "see the chart",
-        "advise",
-    ],
-    [
-        "As a sponsor when a site enrols nobody I want to replace it so that we finish in time",
-        "a sponsor",
-        "a site enrols nobody",
-        "replace it",
-        "we finish in time",
-    ],
-    [
-        "When the pump alarms, the nurse wants to see the reason, so that the infusion goes on",
-        "the nurse",
-        "the pump alarms",
-        "see the reason",
-        "the infusion goes on",
-    ],
-    [
-        "As the head of quality, when a complaint is grave, I must report it, so that we keep the law",
-        "the head of quality",
-        "a complaint is grave",
-        "report it",
-        "we keep the law",
-    ],
-    // Words of the form within a part.
-    [
-        "When I want to go home, I want to call a taxi, so I can leave",
-        "",
-        "I want to go home",
-        "call a taxi",
-        "leave",
-    ],
-    [
-        "When a customer says I want to cancel, I want to see the contract, so I can answer",
-        "",
-        "a customer says I want to cancel",
-        "see the contract",
-        "answer",
-    ],
-    [
-        "When a patient says \"I want to go home so I can rest\", I want to ask why, so that I understand",
-        "",
-        "a patient says \"I want to go home so I can rest\"",
-        "ask why",
-        "I understand",
-    ],
-    [
-        "When there are so many alarms that nobody listens, I want to filter them, so the grave ones are heard",
-        "",
-        "there are so many alarms that nobody listens",
-        "filter them",
-        "the grave ones are heard",
-    ],
-    [
-        "When the ward is full, I want to know when a bed will be free, so I can plan",
-        "",
-        "the ward is full",
-        "know when a bed will be free",
-        "plan",
-    ],
-    [
-        "When it is late, I want to do what I need to do, so I can go home when I want to",
-        "",
-        "it is late",
-        "do what I need to do",
-        "go home when I want to",
-    ],
-    [
-        "When samples, swabs, and so on arrive, I want to sort them, so I can start",
-        "",
-        "samples, swabs, and so on arrive",
-        "sort them",
-        "start",
-    ],
-    [
-        "When the dose is raised so that it is over the limit, I want to stop it, so that nobody is harmed",
-        "",
-        "the dose is raised so that it is over the limit",
-        "stop it",
-        "nobody is harmed",
-    ],
-    [
-        "When a child is ill, a parent calls, and nobody is there, I want to record the call, the name, and the time, so I can call back, in order, and soon",
-        "",
-        "a child is ill, a parent calls, and nobody is there",
-        "record the call, the name, and the time",
-        "call back, in order, and soon",
-    ],
-    [
-        "When I write a protocol, I want to write it so that anyone can read it, so I can share it",
-        "",
-        "I write a protocol",
-        "write it so that anyone can read it",
-        "share it",
-    ],
-    [
-        "When the lab (when it is open) calls, I want to answer, so I can act",
-        "",
-        "the lab (when it is open) calls",
-        "answer",
-        "act",
-    ],
-    [
-        "When a form asks whether or not I want to pay, I want to see the price, so I can decide",
-        "",
-        "a form asks whether or not I want to pay",
-        "see the price",
-        "decide",
-    ],
-    [
-        "When a step is done once a day, I want to be asked at once, so that it is not forgotten",
-        "",
-        "a step is done once a day",
-        "be asked at once",
-        "it is not forgotten",
-    ],
-    [
-        "When the patient, who wants to leave, is weak, I want to call the doctor, so she decides",
-        "",
-        "the patient, who wants to leave, is weak",
-        "call the doctor",
-        "she decides",
-    ],
-    // What is not wanted.
-    [
-        "When I am at work, I don't want to be called, so I can work",
-        "",
-        "I am at work",
-        "don't want to be called",
-        "work",
-    ],
-    [
-        "When I fill in a form, I do not want to repeat myself, so that it is quick",
-        "",
-        "I fill in a form",
-        "do not want to repeat myself",
-        "it is quick",
-    ],
-    [
-        "When the batch is bad, I want to stop it, so I can't ship it",
-        "",
-        "the batch is bad",
-        "stop it",
-        "I can't ship it",
-    ],
-    [
-        "When data are exported, I want to mask names so as not to break the law",
-        "",
-        "data are exported",
-        "mask names",
-        "not to break the law",
-    ],
-    [
-        "When I choose a plan, I'd rather be called than read a letter, so I can ask",
-        "",
-        "I choose a plan",
-        "be called than read a letter",
-        "ask",
-    ],
-    // How it is written.
-    [
-        "“When a patient’s chart is open, I’d like to see allergies, so that I don’t harm them.”",
-        "",
-        "a patient’s chart is open",
-        "see allergies",
-        "I don’t harm them",
-    ],
-    [
-        "When the invoice is wrong — as it often is — I want to correct it; so I can be paid…",
-        "",
-        "the invoice is wrong — as it often is",
-        "correct it",
-        "be paid",
-    ],
-    [
-        "When a trial begins.\nI want to choose sites.\nSo that we recruit in time.",
-        "",
-        "a trial begins",
-        "choose sites",
-        "we recruit in time",
-    ],
-    [
-        "**When** a trial begins, **I want to** choose sites **so I can** recruit",
-        "",
-        "a trial begins",
-        "choose sites",
-        "recruit",
-    ],
-    [
-        "- When a trial begins\n- I want to choose sites\n- so I can recruit",
-        "",
-        "a trial begins",
-        "choose sites",
-        "recruit",
-    ],
-    [
-        "Story 4: When a trial begins, I want to choose sites, so I can recruit",
-        "",
-        "a trial begins",
-        "choose sites",
-        "recruit",
-    ],
-    [
-        "When [a trial begins], I want to [choose sites], so I can [recruit].",
-        "",
-        "a trial begins",
-        "choose sites",
-        "recruit",
-    ],
-    [
-        "[When] a trial begins [I want to] choose sites [so I can] recruit",
-        "",
-        "a trial begins",
-        "choose sites",
-        "recruit",
-    ],
-    [
-        "  When\ta trial   begins ,I want to choose\r\nsites ,so I can recruit  ",
-        "",
-        "a trial   begins",
-        "choose\r\nsites",
-        "recruit",
-    ],
-    [
-        "When the creatinine is > 3.5 mg/dl, I want to see it within 5 min., so I can stop the drug",
-        "",
-        "the creatinine is > 3.5 mg/dl",
-        "see it within 5 min",
-        "stop the drug",
-    ],
-    [
-        "When it is below -20 °C, I want to be warned, so that we lose less than 5 %",
-        "",
-        "it is below -20 °C",
-        "be warned",
-        "we lose less than 5 %",
-    ],
-    [
-        "When Dr. Ng is away, I want to ask Prof. Li, so I can go on, e.g. when a dose is unclear",
-        "",
-        "Dr. Ng is away",
-        "ask Prof. Li",
-        "go on, e.g. when a dose is unclear",
-    ],
-    [
-        "When the naïve Müller GmbH orders 10 × Gerät 7, I want to bill it, so we can ship",
-        "",
-        "the naïve Müller GmbH orders 10 × Gerät 7",
-        "bill it",
-        "ship",
-    ],
-    [
-        "My patients are old. When one falls, I want to be called, so I can help",
-        "",
-        "My patients are old. When one falls",
-        "be called",
-        "help",
-    ],
-    [
-        "Please help me to find a predicate when a device is new so that we can submit",
-        "",
-        "a device is new",
-        "find a predicate",
-        "submit",
-    ],
-    [
-        "When a device is new, help me find a predicate, so that we can submit",
-        "",
-        "a device is new",
-        "find a predicate",
-        "submit",
-    ],
-    [
-        "When I get a bill, and I need to pay it, I want to see what it is for, so I am able to check",
-        "",
-        "I get a bill, and I need to pay it",
-        "see what it is for",
-        "check",
-    ],
-    [
-        "When a shipment is lost, I want to be able to replace it, so that I'm able to keep my word",
-        "",
-        "a shipment is lost",
-        "replace it",
-        "keep my word",
-    ],
-    [
-        "When an adverse event is entered, I want to have it coded and reconciled, so nurses lose no time",
-        "",
-        "an adverse event is entered",
-        "have it coded and reconciled",
-        "nurses lose no time",
-    ],
-];
+/// Sentences with their parts, and incomplete ones with what their messages say.
+#[derive(Deserialize)]
+struct Fixture {
+    whole: Vec<Group>,
+    incomplete: Vec<Incomplete>,
+}
 
-/// Sentence, and what each message must say of what is missing.
-const INCOMPLETE: &[(&str, &[&str])] = &[
-    ("", &["no situation", "no motivation", "no outcome", "at its beginning"]),
-    ("   \n\t ", &["no situation", "no motivation", "no outcome"]),
-    ("Hello world", &["no situation", "no motivation", "no outcome"]),
-    ("When a patient falls", &["no motivation", "no outcome", "character 21, behind 'When a patient falls'"]),
-    ("When a patient falls, I want to be called", &["no outcome", "behind '..."]),
-    ("I want to be called, so I can help", &["no situation", "at its beginning"]),
-    ("When a patient falls, so I can help", &["no motivation"]),
-    ("When , I want to be called, so I can help", &["no situation"]),
-    ("When a patient falls, I want to , so I can help", &["no motivation"]),
-    ("When a patient falls, I want to be called, so I can", &["no outcome"]),
-    ("When a patient falls, I want to be called, so I can ...", &["no outcome"]),
-    ("As a nurse, I want to be called so that I can help", &["no situation", "behind 'As a nurse'"]),
-    ("I want to know when my order ships so that I can plan", &["no situation"]),
-    ("When a patient falls, I want to know why there are so many falls", &["no outcome"]),
-    ("When a patient says \"I want to go home so I can rest\"", &["no motivation", "no outcome"]),
-    (
-        "Wenn ein Patient stürzt, möchte ich gerufen werden, damit ich helfen kann",
-        &["no situation", "no motivation", "no outcome", "in English"],
-    ),
-    ("when when when", &["no motivation", "no outcome"]),
-    ("so that so that so that", &["no situation", "no motivation"]),
-    ("I want to I want to I want to", &["no situation", "no outcome"]),
-    ("\"\"", &["no situation", "no motivation", "no outcome"]),
-];
+#[derive(Deserialize)]
+struct Group {
+    stories: Vec<Story>,
+}
+
+#[derive(Deserialize)]
+struct Story {
+    text: String,
+    #[serde(default)]
+    role: String,
+    situation: String,
+    motivation: String,
+    outcome: String,
+}
+
+#[derive(Deserialize)]
+struct Incomplete {
+    text: String,
+    says: Vec<String>,
+}
+
+fn fixture() -> (Vec<Story>, Vec<Incomplete>) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/jobs/sentences.json");
+    let read: Fixture = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    (read.whole.into_iter().flat_map(|group| group.stories).collect(), read.incomplete)
+}
 
 #[test]
 fn sentences_are_taken_apart() {
+    let (stories, _) = fixture();
     let mut wrong = Vec::new();
-    for story in STORIES {
-        let [text, role, situation, motivation, outcome] = *story;
+    for story in &stories {
+        let Story { text, role, situation, motivation, outcome } = story;
         let expected = Parts { role, situation, motivation, outcome };
         match parse(text) {
             Ok(parts) if parts == expected => {}
             other => wrong.push(format!("{text}\n  {other:?}\n  {expected:?}")),
         }
     }
-    assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), STORIES.len(), wrong.join("\n"));
-    assert!(STORIES.len() >= 60);
+    assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), stories.len(), wrong.join("\n"));
+    assert!(stories.len() >= 60);
 }
 
 #[test]
 fn what_is_missing_is_named_with_its_place() {
     let mut wrong = Vec::new();
-    for (text, parts) in INCOMPLETE {
-        match parse(text) {
+    for Incomplete { text, says: parts } in fixture().1 {
+        match parse(&text) {
             Err(error) if error.code() == Code::StorySyntax => {
                 let says = |what: &str| error.message().contains(what);
                 let others = ["no situation", "no motivation", "no outcome"];
-                let more = others.iter().any(|other| says(other) && !parts.contains(other));
+                let more = others.iter().any(|other| says(other) && !parts.iter().any(|part| part == other));
                 if more || !parts.iter().all(|part| says(part)) {
                     wrong.push(format!("{text}\n  {error}"));
                 }
@@ -531,7 +70,7 @@ fn what_is_missing_is_named_with_its_place() {
             other => wrong.push(format!("{text}\n  {other:?}")),
         }
     }
-    assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), INCOMPLETE.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(parse(&"w".repeat(MAX_SENTENCE_BYTES + 1)).unwrap_err().code(), Code::TooLarge);
 }
 
@@ -602,6 +141,7 @@ fn fuzz_sentences() {
         "名前",
         "،",
     ];
+    let (stories, _) = fixture();
     let mut state = 7u64;
     let mut draw = |n: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -610,7 +150,7 @@ fn fuzz_sentences() {
     let mut whole = 0;
     for _ in 0..inputs.unwrap_or(20_000) {
         let mut text = match draw(2) {
-            0 => STORIES[draw(STORIES.len())][0].to_owned(),
+            0 => stories[draw(stories.len())].text.clone(),
             _ => String::new(),
         };
         for _ in 0..1 + draw(12) {
@@ -658,5 +198,70 @@ fn long_texts_come_to_an_end() {
         );
         let text = piece.repeat(MAX_SENTENCE_BYTES / piece.len() - 20);
         let _ = parse(&format!("When a {text}, I want to b, so I can c"));
+    }
+}
+
+/// Parts of plain words, put into every form that is understood, come out as they went in.
+#[test]
+fn every_form_gives_back_its_parts() {
+    const FORMS: [&str; 14] = [
+        "When {s}, I want to {m}, so I can {o}.",
+        "when {s} i want to {m} so that {o}",
+        "When {s}, I'd like to {m} so we can {o}",
+        "WHENEVER {s}, WE NEED TO {m}, SO THAT WE CAN {o}!",
+        "I want to {m} so that {o} when {s}.",
+        "I want to {m} when {s} so that {o}",
+        "I want to {m}, when {s}, in order to {o}",
+        "So that {o}, I want to {m} when {s}.",
+        "So that {o}, when {s}, I want to {m}.",
+        "In order to {o}, I need to {m} when {s}",
+        "When {s}, so that {o}, I would like to {m}",
+        "When {s}.\nI want to {m}.\nSo that {o}.",
+        "**When** {s}, **I want to** {m}, **so that** {o}",
+        "“When {s} — I want to {m}; so as to {o}…”",
+    ];
+    const WORDS: [&str; 24] = [
+        "pump",
+        "alarms",
+        "42",
+        "3.5 mg",
+        "patient’s",
+        "chart,",
+        "dose",
+        "ward",
+        "naïve",
+        "Müller",
+        "quickly",
+        "re-order",
+        "(urgent)",
+        "\"North\"",
+        "$5",
+        "50 %",
+        "A/B",
+        "ann@example.org",
+        "nurse",
+        "file",
+        "order,",
+        "somewhere",
+        "today",
+        "510(k)",
+    ];
+    let mut state = 3u64;
+    let mut draw = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n.max(1)
+    };
+    for _ in 0..4_000 {
+        let mut part = || {
+            let words: Vec<&str> = (0..1 + draw(6)).map(|_| WORDS[draw(WORDS.len())]).collect();
+            // Each begins and ends with a plain word, since marks around a part are none of it.
+            format!("see {} now", words.join(" "))
+        };
+        let (situation, motivation, outcome) = (part(), part(), part());
+        let form = FORMS[draw(FORMS.len())];
+        let text = form.replace("{s}", &situation).replace("{m}", &motivation).replace("{o}", &outcome);
+        let parts = parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let expected = Parts { role: "", situation: &situation, motivation: &motivation, outcome: &outcome };
+        assert_eq!(parts, expected, "{text}");
     }
 }

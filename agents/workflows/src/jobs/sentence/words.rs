@@ -86,8 +86,9 @@ pub(super) fn quotations(text: &str, brackets: bool) -> Vec<(usize, usize)> {
         } else {
             let ends: &[char] = match c {
                 // An inch is no quotation.
-                '"' if !before.is_some_and(|c| c.is_ascii_digit()) => &['"', '”'],
-                '“' | '„' => &['”', '“', '"'],
+                '"' if !before.is_some_and(|c| c.is_ascii_digit()) => &['"'],
+                '“' => &['”'],
+                '„' => &['“', '”'],
                 '«' => &['»'],
                 '\'' | '‘' if !before.is_some_and(char::is_alphanumeric) => &['\'', '’'],
                 '(' if brackets => &[')'],
