@@ -39,6 +39,8 @@ mod book {
     struct Filters;
     #[doc = include_str!("../docs/graphs.md")]
     struct Graphs;
+    #[doc = include_str!("../docs/jobs.md")]
+    struct Jobs;
     #[doc = include_str!("../docs/models-local.md")]
     struct ModelsLocal;
     #[doc = include_str!("../docs/workflows.md")]

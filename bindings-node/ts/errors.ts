@@ -58,6 +58,8 @@ export type ErrorCode =
   | 'replay_mismatch'
   | 'run_conflict'
   | 'stale_write'
+  | 'story_syntax'
+  | 'no_template'
   | 'load_failed'
   | 'callback'
   | 'cancelled'
