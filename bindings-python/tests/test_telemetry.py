@@ -11,7 +11,7 @@ import pytest
 import quorate
 from opentelemetry.trace import StatusCode
 from quorate import telemetry
-from traced import CALL, WITHIN, broken, lookup, otel, runtime, tree
+from traced import CALL, WITHIN, broken, otel, runtime, tree
 
 
 def asked_in(way):

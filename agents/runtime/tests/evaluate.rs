@@ -353,6 +353,93 @@ fn time_that_is_over_ends_a_trial_under_way() {
     assert_eq!((report.stopped_by.as_deref(), report.totals.cut_off), (Some("max_seconds"), 1));
 }
 
+/// Hangs on the answers that say so, unless it is told that nobody waits.
+struct Hangs(Arc<AtomicUsize>);
+
+impl CustomScorer for Hangs {
+    fn name(&self) -> &str {
+        "hangs"
+    }
+
+    fn score(&self, _: &Task, answer: &Answer, cancel: &Cancel) -> Result<(Option<bool>, String)> {
+        if answer.text != "hang" {
+            return Ok((Some(true), String::new()));
+        }
+        let begun = std::time::Instant::now();
+        while begun.elapsed().as_secs() < 60 {
+            if cancel.is_cancelled() {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                // Who is told does not have to listen.
+                std::thread::sleep(std::time::Duration::from_secs(5));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Ok((Some(true), "late".into()))
+    }
+}
+
+#[test]
+fn a_scorer_that_hangs_is_named_and_holds_up_nothing_else() {
+    for threads in [1, 3] {
+        let told = Arc::new(AtomicUsize::new(0));
+        let scorers = vec![Scorer::Custom(Arc::new(Hangs(Arc::clone(&told)))), Scorer::Exact];
+        let options = EvaluateOptions { scorers, threads, scorer_seconds: 0.2, ..options(2) };
+        let expect = |text: &str| Expect { exact: texts(&[text]), ..Expect::default() };
+        let tasks = [task("a", expect("hang")), task("b", expect("fine"))];
+        let says = model(|request| {
+            let asked = request.messages.iter().map(|message| message.text()).collect::<String>();
+            json!(if asked.contains("question a") { "hang" } else { "fine" })
+        });
+        let begun = std::time::Instant::now();
+        let report = evaluate_agents(&runtime(says), &tasks, &options).unwrap();
+        assert!(begun.elapsed().as_secs() < 4, "{:?}", begun.elapsed());
+        assert_eq!((report.totals.trials, report.stopped_by.as_deref()), (4, None));
+        for trial in &report.trials {
+            let [own, exact] = &trial.scores[..] else { panic!("{trial:?}") };
+            assert_eq!(exact.passed, Some(true), "{trial:?}");
+            if trial.task == "b" {
+                assert_eq!((own.passed, own.detail.as_str()), (Some(true), ""));
+            } else {
+                assert_eq!(own.passed, None);
+                assert_eq!(own.detail, "timeout: the scorer 'hangs' did not end within 0.2 s");
+            }
+        }
+        let metric = report.metric("hangs").unwrap();
+        assert_eq!((metric.passed, metric.undecided), (2, 2));
+        assert!(told.load(Ordering::SeqCst) > 0, "it is told that nobody waits");
+    }
+}
+
+#[test]
+fn a_scorer_that_hangs_ends_with_the_seconds_of_the_budget_or_when_it_is_cancelled() {
+    let run = |budget: Option<Budget>, cancel: Cancel| {
+        let scorers = vec![Scorer::Custom(Arc::new(Hangs(Arc::default()))), Scorer::Exact];
+        let options = EvaluateOptions { scorers, budget, cancel, ..options(2) };
+        let expect = Expect { exact: texts(&["hang"]), ..Expect::default() };
+        let begun = std::time::Instant::now();
+        let report = evaluate_agents(&runtime(turns(&["hang"])), &[task("a", expect)], &options).unwrap();
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+        (report.stopped_by.clone().unwrap(), report.totals.cut_off)
+    };
+    let budget = Budget { max_seconds: Some(0.3), ..Budget::default() };
+    assert_eq!(run(Some(budget), Cancel::new()), ("max_seconds".to_owned(), 1));
+    let cancel = Cancel::new();
+    let flag = cancel.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        flag.cancel();
+    });
+    assert_eq!(run(None, cancel), ("cancelled".to_owned(), 1));
+}
+
+#[test]
+fn the_seconds_of_a_scorer_are_a_time() {
+    for scorer_seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 86_401.0] {
+        let options = EvaluateOptions { scorer_seconds, ..options(1) };
+        assert_eq!(options.validate().unwrap_err().code(), Code::InvalidArgument, "{scorer_seconds}");
+    }
+}
+
 #[test]
 fn a_judge_spends_of_the_same_budget_and_needs_a_price() {
     let expect = || Expect { exact: texts(&["5 mg"]), ..Expect::default() };
