@@ -1,6 +1,6 @@
 //! Do spans have the names of OpenTelemetry's conventions, and nothing of what was said?
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
