@@ -305,6 +305,26 @@ test('an evaluation is stopped, and what was done by then is not lost', async ()
   await assert.rejects(broken, (error) => fails(InvalidInput, 'callback')(error) && error.cause === mine);
 });
 
+test('a scorer that never answers is not waited for', async () => {
+  const held = [];
+  const hung = { name: 'hung', score: () => new Promise((resolve) => held.push(resolve)) };
+  const since = performance.now();
+  const report = await evaluateAgents(says(), TASKS.slice(0, 1), { repeat: 2, scorers: ['exact', hung], scorerSeconds: 0.3 });
+  assert.ok(performance.now() - since < 10_000, `${performance.now() - since} ms`);
+  for (const { scores } of report.trials) {
+    assert.deepEqual(scores.map((one) => [one.scorer, one.passed, one.detail]), [
+      ['exact', true, ''],
+      ['hung', null, "timeout: the scorer 'hung' did not end within 0.3 s"],
+    ]);
+  }
+  assert.deepEqual([report.metric('hung').undecided, report.stoppedBy], [2, null]);
+  const limited = await evaluateAgents(says(), TASKS.slice(0, 1), { repeat: 2, scorers: ['exact', hung], budget: { maxSeconds: 0.5 } });
+  assert.equal(limited.stoppedBy, 'max_seconds');
+  for (const scorerSeconds of [0, -1, 1e6]) {
+    await assert.rejects(evaluateAgents(says(), TASKS, { scorerSeconds }), fails(InvalidInput, 'invalid_argument', /scorer_?seconds/i));
+  }
+});
+
 test('trials at once use tools of the host, and a runtime may be let go meanwhile', async () => {
   let [now, most] = [0, 0];
   const look = tool({ name: 'look', run: async () => ((most = Math.max(most, ++now)), await pause(30), now--, 'seen') });

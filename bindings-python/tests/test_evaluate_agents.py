@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import time
 
 import pytest
 
@@ -121,6 +122,36 @@ def test_what_a_function_cannot_say_is_undecided_and_told():
     truth = [Scorer("t", lambda answer, task: numpy.bool_(True)), Scorer("f", lambda answer, task: {"passed": numpy.bool_(False)})]
     report = evaluate_agents(Runtime(model=ScriptedModel(say)), TASKS[:1], repeat=1, scorers=truth)
     assert [one.passed for one in report.trials[0].scores] == [True, False]
+
+
+def test_a_scorer_that_hangs_is_not_waited_for():
+    gone = threading.Event()
+
+    def hangs(answer, task):
+        gone.wait(30)
+        return True
+
+    async def waits(answer, task):
+        await asyncio.sleep(30)
+        return True
+
+    runtime = Runtime(model=ScriptedModel(say))
+    try:
+        begun = time.monotonic()
+        report = evaluate_agents(runtime, TASKS[:1], repeat=2, scorers=["exact", hangs, waits], scorer_seconds=0.3)
+        limited = evaluate_agents(runtime, TASKS[:1], repeat=2, scorers=["exact", hangs], budget=Budget(max_seconds=1))
+        assert time.monotonic() - begun < 15
+    finally:
+        gone.set()
+    for trial in report.trials:
+        exact, *own = trial.scores
+        assert exact.passed is True
+        said = [(one.passed, one.detail) for one in own]
+        assert said == [(None, f"timeout: the scorer '{name}' did not end within 0.3 s") for name in ("hangs", "waits")]
+    assert (report.metric("hangs").undecided, report.stopped_by, limited.stopped_by) == (2, None, "max_seconds")
+    for bad in (0, -1, float("nan"), 1e6):
+        with pytest.raises(quorate.InvalidInput):
+            evaluate_agents(runtime, TASKS, scorer_seconds=bad)
 
 
 def test_scorers_need_names_of_their_own():

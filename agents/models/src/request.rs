@@ -107,6 +107,7 @@ impl Request {
         if self.stop.iter().any(String::is_empty) {
             return Err(Error::invalid("stop has an empty text, which would end every answer at once"));
         }
+        let mut names = std::collections::HashSet::with_capacity(self.tools.len());
         for (i, tool) in self.tools.iter().enumerate() {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             if tool.name.is_empty() || tool.name.len() > 64 || !tool.name.chars().all(plain) {
@@ -117,7 +118,7 @@ impl Request {
                 return Err(Error::invalid(format!("tool '{}': its schema is no JSON object", tool.name)));
             }
             not_deep(&format!("the schema of the tool '{}'", tool.name), &tool.schema)?;
-            if self.tools[..i].iter().any(|other| other.name == tool.name) {
+            if !names.insert(tool.name.as_str()) {
                 return Err(Error::invalid(format!("two tools have the name '{}'", tool.name)));
             }
         }

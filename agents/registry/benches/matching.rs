@@ -140,9 +140,57 @@ fn hundred_thousand(c: &mut Criterion) {
     }
 }
 
+/// Agents with examples and topics, of which a question is put to all.
+fn twenty_thousand(c: &mut Criterion) {
+    let catalog = Catalog::healthcare().unwrap();
+    let words: Vec<&str> =
+        catalog.agents.iter().flat_map(|a| a.examples().flat_map(|e| e.split(' '))).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let agents: Vec<Agent> = (0..20_000)
+        .map(|i| {
+            let model = &catalog.agents[i % catalog.agents.len()];
+            let examples: Vec<String> = model.examples().map(|e| perturbed(e, &words, &mut rng)).collect();
+            Agent {
+                id: format!("agent{i}"),
+                summary: perturbed(&model.summary, &words, &mut rng),
+                skills: vec![Skill::new::<String>("main", examples)],
+                boundaries: Vec::new(),
+                works_with: Vec::new(),
+                ..model.clone()
+            }
+        })
+        .collect();
+    let registry =
+        AgentRegistry::open(None, RegistryOptions::empty(StaticModel::builtin().unwrap())).unwrap();
+    registry.add_all(agents).unwrap();
+    let model = StaticModel::builtin().unwrap();
+    let asked = |texts: Vec<String>| -> Vec<(String, Vec<f32>)> {
+        let with = |text: String| {
+            let vector = model.embed_query(&text).unwrap();
+            (text, vector)
+        };
+        texts.into_iter().map(with).collect()
+    };
+    let foreign = (0..200).map(|i| format!("Where can I buy {} tickets to the opera in town {i}?", i + 1));
+    let cases =
+        [("their own questions", questions(&catalog)), ("nobody's questions", asked(foreign.collect()))];
+    let options = MatchOptions::default();
+    for (name, questions) in &cases {
+        let name = format!("match, 20,000 agents, {name}");
+        processor_time(&name, &registry, questions, &options);
+        let mut next = questions.iter().cycle();
+        c.bench_function(&name, |b| {
+            b.iter(|| {
+                let (question, vector) = next.next().unwrap();
+                black_box(registry.match_vector(question, vector, &options).unwrap())
+            });
+        });
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1)).sample_size(50);
-    targets = catalogue, hundred_thousand
+    targets = catalogue, twenty_thousand, hundred_thousand
 }
 criterion_main!(benches);

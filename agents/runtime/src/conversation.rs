@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::budget::{Ledger, Spent};
-use crate::driver::now;
+use crate::driver::{now, spans};
 use crate::fact::{Fact, Status};
 use crate::fence;
 use crate::machine::Action;
@@ -299,7 +299,14 @@ impl Conversation {
     }
 
     /// What the next question takes along. Without a ledger nothing is sent and nothing is kept in order to find it.
-    pub(crate) fn take(&self, question: &str, ledger: Option<&Ledger>, cancel: &Cancel) -> Result<Taken> {
+    /// `trace_parent`: the host's span that a request belongs to by which older turns are summed up.
+    pub(crate) fn take(
+        &self,
+        question: &str,
+        ledger: Option<&Ledger>,
+        trace_parent: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<Taken> {
         let turns = self.turns()?;
         let mut room = self.options.max_tokens as f64;
         let (mut before, known) = self.facts(question, room / FACTS as f64)?;
@@ -337,7 +344,7 @@ impl Conversation {
                 }
             }
             Keep::Summary if !older.is_empty() => {
-                let (summary, spent) = self.summary(older, &turns, ledger, cancel)?;
+                let (summary, spent) = self.summary(older, &turns, ledger, trace_parent, cancel)?;
                 taken.spent = spent;
                 before
                     .push(format!("Said before, summed up:\n{}", fence::source(0, "conversation", &summary)));
@@ -377,6 +384,7 @@ impl Conversation {
         older: &[Turn],
         all: &[Turn],
         ledger: Option<&Ledger>,
+        trace_parent: Option<&str>,
         cancel: &Cancel,
     ) -> Result<(String, Spent)> {
         let inner = &self.runtime.0;
@@ -400,10 +408,18 @@ impl Conversation {
                 fence::source(0, "conversation", &said)
             );
             let request = Request { max_tokens: u32::try_from(most).ok(), ..Request::new(vec![Message::user(text)]) };
-            let reserved = crate::driver::reserve(ledger, model, &request, 0.0, false).ok()?.ok()?;
-            match model.complete_or_used(&reserved.request, cancel) {
-                Ok(reply) => Some((Some(reply.text()), reserved.settle(&reply))),
-                Err(failed) => Some((None, reserved.settle(&failed.1))),
+            let reserved = crate::driver::reserve(ledger, model, request, 0.0, false).ok()?.ok()?;
+            let span = spans::chat(model, &reserved.request, trace_parent);
+            span.record("gen_ai.conversation.id", self.id.as_str());
+            match span.in_scope(|| model.complete_or_used(&reserved.request, cancel)) {
+                Ok(reply) => {
+                    spans::answered(&span, &reply);
+                    Some((Some(reply.text()), reserved.settle(&reply)))
+                }
+                Err(failed) => {
+                    span.record("error.type", failed.0.code().as_str());
+                    Some((None, reserved.settle(&failed.1)))
+                }
             }
         });
         let (said, spent) = asked.unwrap_or_else(|| (None, Spent::default()));

@@ -190,7 +190,8 @@ impl Runtime {
             return self.known(&row, question, &spec, listener, nested);
         }
         if let Some(talk) = &question.talk {
-            let taken = talk.take(&question.text, Some(&ledger), &question.cancel)?;
+            let taken =
+                talk.take(&question.text, Some(&ledger), question.trace_parent.as_deref(), &question.cancel)?;
             spec.conversation.splice(0..0, taken.messages);
             spec.spent = taken.spent;
         }
@@ -536,7 +537,7 @@ impl Runtime {
         let approver = question.approve.is_some() || self.0.approve.is_some();
         let mut spec = self.spec(&question, &in_use.tools, approver, None)?;
         if let Some(talk) = &question.talk {
-            spec.conversation.splice(0..0, talk.take(&question.text, None, &question.cancel)?.messages);
+            spec.conversation.splice(0..0, talk.take(&question.text, None, None, &question.cancel)?.messages);
         }
         let store = StateStore::memory();
         let new = NewRun { id: None, kind: KIND, tenant: None, title: "", parent: None, key: None };

@@ -1,6 +1,6 @@
 //! What is a tool, and what must be known of it before it runs?
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -327,10 +327,11 @@ pub(crate) fn written(result: &Value) -> String {
 
 /// Whether a runtime can have these tools. Errors: `invalid_argument`.
 pub(crate) fn check_tools(tools: &[Arc<dyn Tool>]) -> Result<()> {
-    for (i, tool) in tools.iter().enumerate() {
+    let mut names = HashSet::with_capacity(tools.len());
+    for tool in tools {
         tool.card().validate()?;
-        let name = &tool.card().name;
-        if tools[..i].iter().any(|other| other.card().name == *name) {
+        let name = tool.card().name.as_str();
+        if !names.insert(name) {
             return Err(Error::invalid(format!("two tools have the name '{name}'")));
         }
     }

@@ -140,6 +140,29 @@ fn the_time_of_a_run_that_was_started_is_that_of_who_started_it() {
 }
 
 #[test]
+fn a_run_of_thousands_of_steps_ends_with_its_seconds() {
+    let n = AtomicU32::new(0);
+    let says = model(move |request| {
+        if is_last(request) {
+            return json!("as far as it goes");
+        }
+        // Many models count the calls of each answer anew.
+        call("c", "read", json!({"x": n.fetch_add(1, Ordering::Relaxed)}))
+    });
+    let read = tool("read", Effect::Read, || Ok(json!("a catheter ".repeat(20))));
+    let budget = Some(Budget { max_seconds: Some(3.0), max_steps: None, ..Budget::default() });
+    let begun = Instant::now();
+    let answer = runtime(says, vec![read]).ask(Question { budget, ..Question::new("go") }).unwrap();
+    let took = begun.elapsed();
+    assert_eq!(
+        (answer.stopped_by.as_deref(), answer.text.as_str()),
+        (Some("max_seconds"), "as far as it goes")
+    );
+    assert!(took < Duration::from_secs(4), "{took:?} for {} steps", answer.steps.len());
+    assert!(answer.steps.len() > 100, "{} steps", answer.steps.len());
+}
+
+#[test]
 fn a_tool_does_not_take_longer_than_the_budget_has() {
     let slow = tool("slow", Effect::Read, || {
         std::thread::sleep(Duration::from_secs(3));

@@ -1,6 +1,6 @@
 //! Do spans have the names of OpenTelemetry's conventions, and nothing of what was said?
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use quorate_core::Cancel;
 use quorate_models::{Model, Request, ScriptedModel};
 use quorate_runtime::{
-    EvaluateOptions, Expect, FunctionTool, Judge, Member, PanelOptions, Question, Runtime, RuntimeOptions,
-    Scorer, Task, ToolCard, evaluate_agents,
+    ConversationOptions, EvaluateOptions, Expect, FunctionTool, Judge, Keep, Member, PanelOptions, Question,
+    Runtime, RuntimeOptions, Scorer, Task, ToolCard, evaluate_agents,
 };
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -85,6 +85,48 @@ fn a_run_is_a_span_with_its_requests_and_calls() {
     drop(spans);
     a_panel_is_a_span_with_the_requests_to_its_members(&all);
     requests_to_judges_lie_in_the_span_of_who_evaluates(&all);
+    a_request_that_sums_up_is_a_span_too(&all);
+}
+
+fn a_request_that_sums_up_is_a_span_too(spans: &Spans) {
+    let model = Model::new(
+        ScriptedModel::of_texts(["SECRET, as everybody knows"; 12]).named("scripted:m"),
+        Default::default(),
+    )
+    .unwrap();
+    let runtime = Runtime::new(RuntimeOptions { model: Some(model), ..Default::default() }).unwrap();
+    // Two turns fit and a third does not.
+    let options = ConversationOptions { max_tokens: 40, keep: Keep::Summary, ..Default::default() };
+    let talk = runtime.conversation(Some("talk"), options).unwrap();
+    let ask = |text: &str| {
+        spans.lock().unwrap().clear();
+        let trace_parent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+        let question = Question { talk: Some(talk.clone()), trace_parent, ..Question::new(text) };
+        let answer = runtime.ask(question).unwrap();
+        (answer, spans.lock().unwrap().clone())
+    };
+    let mut seen = Vec::new();
+    let text = "Please tell me at some length what there is to know about this.";
+    while seen.len() < 4 {
+        let (answer, spans) = ask(text);
+        let names: Vec<&str> = spans.iter().map(|(name, _)| name.as_str()).collect();
+        let sums = names == ["chat", "invoke_agent", "chat"];
+        assert!(sums || names == ["invoke_agent", "chat"], "{names:?}");
+        assert!(!format!("{spans:?}").contains("SECRET"), "{spans:?}");
+        if sums {
+            let sum = &spans[0].1;
+            assert!(sum["traceparent"].contains("b7ad6b7169203331"), "{sum:?}");
+            assert_eq!(
+                (sum["gen_ai.request.model"].as_str(), sum["gen_ai.conversation.id"].as_str()),
+                ("m", "talk")
+            );
+            assert_eq!(sum["gen_ai.response.finish_reasons"], "stop");
+            assert!(sum.contains_key("gen_ai.usage.input_tokens") && answer.usage.input > 0);
+            return;
+        }
+        seen.push(answer.text);
+    }
+    panic!("nothing was summed up: {seen:?}");
 }
 
 fn a_panel_is_a_span_with_the_requests_to_its_members(spans: &Spans) {

@@ -402,9 +402,10 @@ async def evaluate_agents(
     budget: Budget | None = None,
     scorers: Sequence[str | _evaluate.Judge | _evaluate.Scorer | _evaluate.ScorerFunction] = (),
     threads: int = 1,
+    scorer_seconds: float = 120.0,
     progress: Progress = False,
 ) -> _evaluate.AgentReport:
     """:func:`quorate.evaluate_agents`, awaited. Coroutine functions among the tools and scorers run on the loop, as does ``progress``."""
-    how = {"repeat": repeat, "seed": seed, "threads": threads}
+    how = {"repeat": repeat, "seed": seed, "threads": threads, "scorer_seconds": scorer_seconds}
     given = (runtime, tasks, how, budget, scorers, running_loop())
     return await run_on("ask", _evaluate.evaluated, given, {"progress": progress})

@@ -181,6 +181,7 @@ def evaluate_agents(
     budget: Budget | None = None,
     scorers: Sequence[str | Judge | Scorer | ScorerFunction] = (),
     threads: int = 1,
+    scorer_seconds: float = 120.0,
     progress: Progress = False,
 ) -> AgentReport:
     """Asks each task several times, and says how well the answers are.
@@ -189,9 +190,10 @@ def evaluate_agents(
     ``status``), or paths of YAML files of them; :func:`golden_tasks` has those that ship. ``scorers``: names of those that need no model (none
     given: all), judges, and functions ``score(answer, task)``, whose name is that of the scorer, as of :class:`Scorer`; they may be coroutine
     functions. ``budget``: what all trials and judges together may spend. ``threads``: trials at once.
+    ``scorer_seconds``: how long a function among the scorers may take for one answer; then it is not waited for, and the trial is undecided.
     Codes: ``empty_input``, ``duplicate_id``, ``invalid_argument``, ``unknown_id``, ``budget_unpriced``, those of reading files.
     """
-    how = {"repeat": repeat, "seed": seed, "threads": threads}
+    how = {"repeat": repeat, "seed": seed, "threads": threads, "scorer_seconds": scorer_seconds}
     return evaluated(runtime, tasks, how, budget, scorers, None, progress=progress)
 
 

@@ -110,7 +110,7 @@ pub fn judge(host: Host, model: Model, given: Value) -> Result<Judge> {
     Ok(judge)
 }
 
-/// How tasks are asked: `repeat`, `seed`, `budget`, `scorers` (names), `threads`, `trace_parent`. Errors: `invalid_argument`.
+/// How tasks are asked: `repeat`, `seed`, `budget`, `scorers` (names), `threads`, `scorer_seconds`, `trace_parent`. Errors: `invalid_argument`.
 pub fn evaluation(host: Host, given: Value, judges: Vec<Judge>) -> Result<EvaluateOptions> {
     let mut options = Options::new(host, "options of an evaluation", given)?;
     let defaults = EvaluateOptions::default();
@@ -123,6 +123,7 @@ pub fn evaluation(host: Host, given: Value, judges: Vec<Judge>) -> Result<Evalua
         seed: options.take("seed", "a whole number from 0")?.unwrap_or(defaults.seed),
         budget: options.value("budget").map(|given| budget(host, given)).transpose()?,
         threads: options.take("threads", whole)?.unwrap_or(defaults.threads),
+        scorer_seconds: options.take("scorer_seconds", "seconds")?.unwrap_or(defaults.scorer_seconds),
         trace_parent: options.take("trace_parent", "a W3C traceparent")?,
         scorers,
         ..defaults

@@ -1,7 +1,8 @@
 //! How is a value checked against a JSON Schema, with the path of its first fault and without reaching outside?
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use boon::{Compiler, Draft, SchemaIndex, Schemas, UrlLoader};
 use quorate_core::{Error, Result};
@@ -15,8 +16,9 @@ const PLACE: &str = "quorate:///schema.json";
 /// The most values in a schema: the time to compile it grows with their square, to about a second here.
 const MAX_NODES: u64 = 20_000;
 
-/// How many compiled schemas of tools are kept.
-const KEPT: usize = 32;
+/// Compiled schemas of tools are kept up to so many values in them all: those of ten thousand tools of usual size. What was
+/// compiled first goes first.
+const MOST_KEPT: u64 = 200_000;
 
 /// A compiled schema.
 pub(super) struct Validator {
@@ -37,6 +39,8 @@ impl UrlLoader for Nowhere {
 
 /// A checker for `schema`. References to other places fail, since nothing is fetched. Errors: `invalid_argument`.
 pub(super) fn validator(schema: &Value) -> Result<Validator> {
+    #[cfg(test)]
+    tests::COMPILED.set(tests::COMPILED.get() + 1);
     crate::message::not_deep("a JSON Schema", schema)?;
     if work::nodes(schema) > MAX_NODES {
         return Err(Error::invalid(format!("a JSON Schema of over {MAX_NODES} values is not read")));
@@ -54,19 +58,61 @@ pub(super) fn validator(schema: &Value) -> Result<Validator> {
     Ok(Validator { schemas, index, refers })
 }
 
-/// The same, kept for the next time: the tools of a conversation stay the same. Errors: `invalid_argument`.
+/// Compiled schemas by the hash of what they were compiled from.
+#[derive(Default)]
+struct Known {
+    by_hash: HashMap<u64, Vec<(Arc<Value>, Arc<Validator>)>>,
+    /// In the order in which they came, with how many values each has.
+    order: VecDeque<(u64, Arc<Value>, u64)>,
+    values: u64,
+}
+
+impl Known {
+    fn find(&self, hash: u64, schema: &Value) -> Option<Arc<Validator>> {
+        let (_, validator) = self.by_hash.get(&hash)?.iter().find(|(known, _)| **known == *schema)?;
+        Some(Arc::clone(validator))
+    }
+
+    fn keep(&mut self, hash: u64, schema: &Value, validator: &Arc<Validator>) {
+        // Another thread may have been as quick.
+        if self.find(hash, schema).is_some() {
+            return;
+        }
+        let (schema, values) = (Arc::new(schema.clone()), work::nodes(schema));
+        self.by_hash.entry(hash).or_default().push((Arc::clone(&schema), Arc::clone(validator)));
+        self.order.push_back((hash, schema, values));
+        self.values += values;
+        while self.values > MOST_KEPT
+            && let Some((hash, schema, values)) = self.order.pop_front()
+        {
+            self.values -= values;
+            if let Some(alike) = self.by_hash.get_mut(&hash) {
+                alike.retain(|(known, _)| !Arc::ptr_eq(known, &schema));
+                if alike.is_empty() {
+                    self.by_hash.remove(&hash);
+                }
+            }
+        }
+    }
+}
+
+/// The same, kept for the next time: the tools of a conversation stay the same, and each question looks at all of them.
+/// Errors: `invalid_argument`.
 pub(super) fn kept(schema: &Value) -> Result<Arc<Validator>> {
-    static KNOWN: Mutex<VecDeque<(Value, Arc<Validator>)>> = Mutex::new(VecDeque::new());
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, validator)) = known().iter().find(|(other, _)| other == schema) {
-        return Ok(Arc::clone(validator));
+    // Hashed before the lock is taken: a deep schema takes its time.
+    let hash = HASHES.hash_one(schema);
+    if let Some(validator) = known().find(hash, schema) {
+        return Ok(validator);
     }
     let compiled = Arc::new(validator(schema)?);
-    let mut known = known();
-    known.truncate(KEPT - 1);
-    known.push_front((schema.clone(), Arc::clone(&compiled)));
+    known().keep(hash, schema, &compiled);
     Ok(compiled)
 }
+
+/// By which schemas are hashed: drawn for each process, so that nobody can choose schemas that meet.
+static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// Errors: `invalid_argument` when it would be too much work to check `value`.
 pub(super) fn bound(validator: &Validator, value: &Value) -> Result<()> {
@@ -162,6 +208,58 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    thread_local! {
+        /// Schemas that this thread has compiled.
+        pub(super) static COMPILED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    fn compiled(schemas: &[Value]) -> usize {
+        let before = COMPILED.get();
+        for schema in schemas {
+            drop(kept(schema).unwrap());
+        }
+        COMPILED.get() - before
+    }
+
+    #[test]
+    fn the_schemas_of_thousands_of_tools_are_compiled_once() {
+        let named = |n: usize| json!({"type": "object", "properties": {format!("p{n}"): {"type": "string", "minLength": n}}});
+        let tools: Vec<Value> = (0..3_000).map(named).collect();
+        assert_eq!(compiled(&tools), 3_000);
+        for _ in 0..3 {
+            assert_eq!(compiled(&tools), 0);
+        }
+        // Equal is what is equal as a value, whatever its members' order and wherever it stands.
+        let read: Value = serde_json::from_str(&tools[7].to_string()).unwrap();
+        assert_eq!(
+            compiled(&[
+                read,
+                json!({"properties": {"p7": {"minLength": 7, "type": "string"}}, "type": "object"})
+            ]),
+            0
+        );
+        let checked = kept(&tools[7]).unwrap();
+        assert!(
+            check(&checked, &json!({"p7": "too short"})).is_ok()
+                && check(&checked, &json!({"p7": "short"})).is_err()
+        );
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut known = Known::default();
+        let schema = |n: usize| json!({"enum": vec![n; 10_000]});
+        let validator = Arc::new(validator(&json!({"type": "object"})).unwrap());
+        for n in 0..100 {
+            // All meet.
+            known.keep(1, &schema(n), &validator);
+            assert!(known.values <= MOST_KEPT && known.find(1, &schema(n)).is_some());
+        }
+        known.keep(1, &schema(99), &validator);
+        assert_eq!((known.order.len(), known.by_hash[&1].len()), (19, 19));
+        assert!(known.find(1, &schema(0)).is_none() && known.find(2, &schema(99)).is_none());
+    }
 
     #[test]
     fn closed_schemas() {

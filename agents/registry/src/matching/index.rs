@@ -8,11 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use quorate_core::filter::Columns;
 use quorate_core::filter::RowSet;
-use quorate_core::vector::{BinaryMatrix, dot_rows};
+use quorate_core::vector::dot_rows;
 use quorate_core::{Code, Error, Result};
 use serde_json::json;
 
 use super::MatchOptions;
+use super::bounds::Codes;
 use super::entry::{Entry, Mix};
 use super::lexical::{ByTerm, Term};
 use crate::language::serves;
@@ -25,8 +26,6 @@ pub(crate) struct Segment {
     pub(crate) dim: usize,
     /// Weighted sum of description and centroid of each agent, row-major.
     pub(crate) prototypes: Vec<f32>,
-    /// Signs of the prototypes, for screening; empty in small segments.
-    pub(crate) signs: BinaryMatrix,
     postings: ByTerm<Vec<(u32, f32)>>,
     /// The rows whose topics have a term.
     topics: ByTerm<Vec<u32>>,
@@ -52,12 +51,13 @@ pub(crate) struct Segment {
     languages: HashMap<String, Vec<u32>>,
     costs: Vec<f64>,
     columns: OnceLock<Columns>,
+    codes: OnceLock<Codes>,
 }
 
-/// From this many agents on a segment keeps signs for screening.
-pub(crate) const SCREEN_FROM: usize = 2048;
+/// From this many agents on a segment is large: the rows of common terms are counted as sets.
+const LARGE: usize = 2048;
 
-/// A term is common in a segment with screening when at least one agent in so many uses it.
+/// A term is common in a large segment when at least one agent in so many uses it.
 const COMMON_TERM: usize = 32;
 
 impl Segment {
@@ -66,7 +66,6 @@ impl Segment {
         let mut segment = Segment {
             dim,
             prototypes: Vec::with_capacity(n * dim),
-            signs: BinaryMatrix::new(dim),
             postings: ByTerm::default(),
             topics: ByTerm::default(),
             common_topics: ByTerm::default(),
@@ -82,15 +81,13 @@ impl Segment {
             languages: HashMap::new(),
             costs: Vec::with_capacity(n),
             columns: OnceLock::new(),
+            codes: OnceLock::new(),
             entries: Vec::new(),
         };
         for (row, entry) in (0u32..).zip(&entries) {
             segment.push(row, entry)?;
         }
-        if n >= SCREEN_FROM {
-            for prototype in segment.prototypes.chunks_exact(dim.max(1)) {
-                segment.signs.push(prototype)?;
-            }
+        if n >= LARGE {
             for (&term, postings) in segment.postings.iter().filter(|(_, p)| p.len() >= n / COMMON_TERM) {
                 let mut rows = RowSet::empty(n as u32);
                 postings.iter().for_each(|&(row, _)| rows.insert(row));
@@ -150,6 +147,16 @@ impl Segment {
         }
         self.costs.push(agent.cost_per_call);
         Ok(())
+    }
+
+    /// The vectors of the agents in bytes, made when first needed: where there are more agents than are compared in full.
+    /// Errors: `not_finite`.
+    pub(super) fn codes(&self) -> Result<&Codes> {
+        if let Some(codes) = self.codes.get() {
+            return Ok(codes);
+        }
+        let made = Codes::new(&self.entries, &self.prototypes, self.dim)?;
+        Ok(self.codes.get_or_init(|| made))
     }
 
     /// The row of an agent.

@@ -8,6 +8,7 @@
 //! what to make of it.
 
 mod bandit;
+mod bounds;
 mod confidence;
 pub(crate) mod entry;
 pub(crate) mod index;

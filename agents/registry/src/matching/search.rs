@@ -1,21 +1,21 @@
 //! How is a question answered from a snapshot?
 
-use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use quorate_core::filter::RowSet;
-use quorate_core::vector::{Scan, dot, dot_rows, dot_subset};
+use quorate_core::vector::{dot, dot_rows, dot_subset};
 use quorate_core::{Code, Error, Result};
 
+use super::bounds::Bounds;
 use super::entry::Entry;
-use super::index::{SCREEN_FROM, Segment, Snapshot};
+use super::index::Snapshot;
 use super::topics::Asked;
-use super::words::{Covered, Words};
+use super::words::Words;
 use super::{Arm, Calibration, Evidence, Explanation, Match, MatchOptions, Part, Policy, Tuning};
 use crate::Agent;
 
-/// Agents whose examples are compared with the question: all where there are no more, else the best by prototype and
-/// rare words. Confidence and evidence are taken from these, however many are asked for.
+/// Agents that are compared with the question in full: all where there are no more, else the best by prototype and words,
+/// and whoever else may be among the best. Shares are taken from these, however many are asked for.
 const POOL: usize = 512;
 
 /// When more are asked for, the examples of all admitted agents are compared.
@@ -27,11 +27,8 @@ const EXAMPLES_PER_NEAREST: usize = 8;
 /// How many of the best agents are a question's company.
 const COMPANY: usize = 10;
 
-/// Prototypes that are compared exactly after screening by signs.
-const SCREENED: usize = 768;
-
 /// Lower weights of agents count as this.
-const LEAST_WEIGHT: f64 = 1.0 / 1024.0;
+pub(super) const LEAST_WEIGHT: f64 = 1.0 / 1024.0;
 
 /// What was learnt from outcomes, for one question.
 pub(crate) struct Learnt<'a> {
@@ -40,9 +37,23 @@ pub(crate) struct Learnt<'a> {
     pub(crate) arm: &'a dyn Fn(&Agent) -> Option<Arc<Arm>>,
 }
 
+impl Learnt<'_> {
+    /// What outcomes add to an agent's score, and how many there are.
+    fn of(&self, agent: &Agent, tuning: &Tuning) -> (f64, u64) {
+        let Some(arm) = (self.arm)(agent) else { return (0.0, 0) };
+        let n = arm.outcomes as f64;
+        let trust = n / (n + f64::from(tuning.learning_pace));
+        let expected = arm.expectation(&self.context, self.policy, &agent.id);
+        // A reward of one half says neither good nor bad.
+        let learning = f64::from(tuning.learning) * trust * (2.0 * expected - 1.0).clamp(-1.0, 1.0);
+        (learning, arm.outcomes)
+    }
+}
+
 /// An agent under consideration.
 struct Candidate<'a> {
     entry: &'a Arc<Entry>,
+    key: Key,
     /// See [`Found`].
     first: f32,
     prototype: f32,
@@ -72,29 +83,24 @@ impl Candidate<'_> {
         similar: &mut Vec<f32>,
     ) -> Candidate<'s> {
         let Found { slot, row, prototype, first } = found;
-        let entry = &snapshot.slots[slot].segment.entries[row as usize];
+        let segment = &*snapshot.slots[slot].segment;
+        let entry = &segment.entries[row as usize];
+        let prototype = prototype.unwrap_or_else(|| {
+            let mut one = [0.0];
+            dot_subset(asked.vector, &segment.prototypes, &[row], &mut one);
+            one[0]
+        });
         let (vectors, agent, mix) = (&*entry.vectors, &*entry.agent, entry.mix);
         let mut nearest = 0.0;
         if mix.nearest > 0.0 {
             similar.resize(vectors.count(), 0.0);
             dot_rows(asked.vector, &vectors.examples, similar);
-            let count = tuning.nearest.min(vectors.count().div_ceil(EXAMPLES_PER_NEAREST));
-            nearest = mean_of_largest(similar, count);
+            nearest = mean_of_largest(similar, nearest_count(tuning, vectors.count()));
         }
-        let coverage = words.of(slot, row, entry);
+        let coverage = words.of(slot, row);
         let lexical = mix.lexical * coverage;
         let weight = f64::from(tuning.weight_step) * agent.weight.max(LEAST_WEIGHT).log2();
-        let (mut learning, mut outcomes) = (0.0, 0);
-        if let Some(learnt) = learnt
-            && let Some(arm) = (learnt.arm)(agent)
-        {
-            let n = arm.outcomes as f64;
-            let trust = n / (n + f64::from(tuning.learning_pace));
-            let expected = arm.expectation(&learnt.context, learnt.policy, &agent.id);
-            // A reward of one half says neither good nor bad.
-            learning = f64::from(tuning.learning) * trust * (2.0 * expected - 1.0).clamp(-1.0, 1.0);
-            outcomes = arm.outcomes;
-        }
+        let (learning, outcomes) = learnt.map_or((0.0, 0), |learnt| learnt.of(agent, tuning));
         let dense = prototype + mix.nearest * nearest;
         let topic_words = words.in_topics(slot, row, entry);
         let best_topic = entry.topics.nearest(asked, &vectors.topics);
@@ -105,6 +111,7 @@ impl Candidate<'_> {
         let score = f64::from(dense) + f64::from(lexical) + f64::from(topics) + weight + learning;
         Candidate {
             entry,
+            key: (slot, row),
             first,
             prototype,
             coverage,
@@ -245,13 +252,30 @@ pub(crate) fn rank<'a>(
         });
         candidates
     };
-    let (pool, mut rest) = gather(snapshot, &ids, vector, &words)?;
-    let mut taken: Vec<RowSet> = Vec::new();
-    if options.k > MOST_OF_POOL && pool.len() < total {
-        taken = snapshot.slots.iter().map(|s| RowSet::empty(s.segment.entries.len() as u32)).collect();
-        pool.iter().chain(&rest).for_each(|found| taken[found.slot].insert(found.row));
-    }
+    let (pool, rest) = gather(snapshot, &ids, vector, &words)?;
     let mut candidates = scored(pool);
+    // The rest are not compared in full, but many of them may be as good as the last of the pool: each counts as if
+    // the rest of its score were that one's.
+    let gap = candidates
+        .iter()
+        .min_by(|a, b| a.first.total_cmp(&b.first).then_with(|| b.entry.agent.before(&a.entry.agent)))
+        .map_or(0.0, |last| last.score - f64::from(last.first));
+    let mut pooled: HashSet<Key> = HashSet::new();
+    if !rest.is_empty() {
+        pooled.extend(candidates.iter().map(|candidate| candidate.key));
+        let further = match options.k > MOST_OF_POOL {
+            true => scored(rest.clone()),
+            false => {
+                let best = candidates.iter().take(options.k.max(COMPANY)).map(|c| c.score).collect();
+                let mut score = |found: Found| scored(vec![found]).pop();
+                contenders(snapshot, &rest, best, &asked, tuning, learnt, &words, &mut score)?
+            }
+        };
+        candidates.extend(further);
+        candidates.sort_unstable_by(|a, b| {
+            b.score.total_cmp(&a.score).then_with(|| a.entry.agent.before(&b.entry.agent))
+        });
+    }
 
     let best = &candidates[0];
     let top = best.score;
@@ -266,75 +290,66 @@ pub(crate) fn rank<'a>(
         outside: snapshot.outside.nearest(tenant, vector).map(f64::from),
     };
     let in_scope = calibration.in_scope(&evidence);
-    let scores: Vec<f64> = candidates.iter().map(|c| c.score).collect();
-    let mut shares = calibration.shares(&scores, description);
-    let temperature = calibration.temperature_at(description);
-    let share_at = |score: f64| ((score - top) / temperature).min(0.0).exp();
-    // The rest are not compared in full, but many of them may be as good as the last of the pool: each counts as if
-    // the rest of its score were that one's.
-    let gap = candidates
-        .iter()
-        .min_by(|a, b| a.first.total_cmp(&b.first).then_with(|| b.entry.agent.before(&a.entry.agent)))
-        .map_or(0.0, |last| last.score - f64::from(last.first));
-    let all = 1.0 / shares[0] + rest.iter().map(|found| share_at(f64::from(found.first) + gap)).sum::<f64>();
-    if !rest.is_empty() {
-        let factor = 1.0 / (shares[0] * all);
-        shares.iter_mut().for_each(|share| *share *= factor);
-    }
-    if !taken.is_empty() {
-        for (slot, rows) in ids.into_iter().enumerate() {
-            let segment = &*snapshot.slots[slot].segment;
-            let rows: Vec<u32> = rows.into_iter().filter(|&row| !taken[slot].contains(row)).collect();
-            let mut prototypes = vec![0.0; rows.len()];
-            dot_subset(vector, &segment.prototypes, &rows, &mut prototypes);
-            let found = rows.into_iter().zip(prototypes);
-            // What was screened out has no share.
-            let first = f32::NEG_INFINITY;
-            rest.extend(found.map(|(row, prototype)| Found { slot, row, prototype, first }));
-        }
-        let further = scored(rest).into_iter().map(|candidate| {
-            let share = share_at(candidate.score.min(f64::from(candidate.first) + gap)) / all;
-            (candidate, share)
-        });
-        let mut both: Vec<(Candidate<'a>, f64)> = candidates.into_iter().zip(shares).chain(further).collect();
-        both.sort_unstable_by(|(a, _), (b, _)| {
-            b.score.total_cmp(&a.score).then_with(|| a.entry.agent.before(&b.entry.agent))
-        });
-        (candidates, shares) = both.into_iter().unzip();
-    }
+    let shares = if rest.is_empty() {
+        let scores: Vec<f64> = candidates.iter().map(|c| c.score).collect();
+        calibration.shares(&scores, description)
+    } else {
+        let temperature = calibration.temperature_at(description);
+        let share_at = |score: f64| ((score - top) / temperature).min(0.0).exp();
+        // Who is among the best counts in full, by whatever way; whoever else is looked at since more are asked for does not
+        // count as more than that, so that confidences do not depend on how many are asked for.
+        pooled.extend(candidates.iter().take(COMPANY).map(|candidate| candidate.key));
+        let counted = |candidate: &Candidate<'_>| match pooled.contains(&candidate.key) {
+            true => candidate.score,
+            false => candidate.score.min(f64::from(candidate.first) + gap),
+        };
+        let full = candidates.iter().filter(|candidate| pooled.contains(&candidate.key));
+        let others = rest.iter().filter(|found| !pooled.contains(&(found.slot, found.row)));
+        let all: f64 = full.map(|candidate| share_at(candidate.score)).sum::<f64>()
+            + others.map(|found| share_at(f64::from(found.first) + gap)).sum::<f64>();
+        candidates.iter().map(|candidate| share_at(counted(candidate)) / all).collect()
+    };
     Ok(Some(Ranking { candidates, words, vector, evidence, in_scope, shares, admitted: total }))
 }
 
+/// The place of an agent: slot and row.
+type Key = (usize, u32);
+
 /// An agent that may be worth a closer look.
+#[derive(Clone, Copy)]
 struct Found {
     slot: usize,
     row: u32,
-    prototype: f32,
-    /// Prototype and rare words, those of topics too.
+    /// Its prototype's similarity; none where only that by bytes is known.
+    prototype: Option<f32>,
+    /// That similarity, words, and those of topics at most.
     first: f32,
 }
 
-/// The agents worth a closer look, the best by prototype and rare words, and the rest. Common words weigh little.
+/// The agents that are compared in full whatever the question, the best by prototype and words, and the rest.
 fn gather(
     snapshot: &Snapshot,
     admitted: &[Vec<u32>],
     vector: &[f32],
     words: &Words<'_>,
 ) -> Result<(Vec<Found>, Vec<Found>)> {
-    let mut all: Vec<Found> = Vec::new();
+    let total: usize = admitted.iter().map(Vec::len).sum();
+    let mut all: Vec<Found> = Vec::with_capacity(total);
     for (slot, (at, ids)) in snapshot.slots.iter().zip(admitted).enumerate() {
         let segment = &*at.segment;
-        let ids = screened(segment, ids, vector, &words.coverage[slot])?;
-        let mut prototypes = vec![0.0; ids.len()];
-        if ids.len() == segment.entries.len() {
+        let mut prototypes = Vec::new();
+        if total > POOL {
+            prototypes = segment.codes()?.similar(vector, ids)?;
+        } else if ids.len() == segment.entries.len() {
+            prototypes.resize(ids.len(), 0.0);
             dot_rows(vector, &segment.prototypes, &mut prototypes);
         } else {
-            dot_subset(vector, &segment.prototypes, &ids, &mut prototypes);
+            prototypes.resize(ids.len(), 0.0);
+            dot_subset(vector, &segment.prototypes, ids, &mut prototypes);
         }
         all.extend(ids.iter().zip(prototypes).map(|(&row, prototype)| {
-            let lexical = segment.lexical[row as usize] * words.rare(slot, row);
-            let first = prototype + lexical + words.topic_words * words.rare_topics(slot, row);
-            Found { slot, row, prototype, first }
+            let first = prototype + by_words(snapshot, words, slot, row);
+            Found { slot, row, prototype: (total <= POOL).then_some(prototype), first }
         }));
     }
     let mut rest = Vec::new();
@@ -348,53 +363,68 @@ fn gather(
     Ok((all, rest))
 }
 
-/// The admitted rows; where there are many, those with the most similar signs and those with the best coverage.
-fn screened<'a>(
-    segment: &Segment,
-    ids: &'a [u32],
-    vector: &[f32],
-    coverage: &Covered,
-) -> Result<Cow<'a, [u32]>> {
-    if ids.len() <= SCREEN_FROM || segment.entries.len() < SCREEN_FROM {
-        return Ok(Cow::Borrowed(ids));
-    }
-    let query = segment.signs.prepare(vector)?;
-    let mut similar = vec![0.0; ids.len()];
-    segment.signs.score_subset(&query, ids, &mut similar);
-    // There are few different numbers of differing signs, so counting selects faster than a heap.
-    let dim = segment.dim;
-    let differing = |score: f32| ((1.0 - score) * dim as f32 * 0.5 + 0.5) as usize;
-    let mut counts = vec![0usize; dim + 2];
-    similar.iter().for_each(|&score| counts[differing(score).min(dim + 1)] += 1);
-    let mut within = 0;
-    let last = counts.iter().take_while(|&&count| {
-        within += count;
-        within < SCREENED
-    });
-    let last = last.count();
-    let mut out: Vec<u32> = ids
-        .iter()
-        .zip(&similar)
-        .filter(|(_, score)| differing(**score) <= last)
-        .map(|(&row, _)| row)
-        .collect();
-    let mut covering = coverage.touched.clone();
-    if covering.len() > SCREENED / 8 {
-        let agent = |row: u32| &segment.entries[row as usize].agent;
-        let of = |shares: &[f32], row: u32| shares.get(row as usize).copied().unwrap_or(0.0);
-        let share = |row: u32| of(&coverage.shares, row) + of(&coverage.topics, row);
-        covering.select_nth_unstable_by(SCREENED / 8 - 1, |&a, &b| {
-            share(b).total_cmp(&share(a)).then_with(|| agent(a).before(agent(b)))
-        });
-        covering.truncate(SCREENED / 8);
-    }
-    out.append(&mut covering);
-    out.sort_unstable();
-    out.dedup();
-    Ok(Cow::Owned(out))
+/// What the words of an agent add to its score, with what those of its topics add at most.
+fn by_words(snapshot: &Snapshot, words: &Words<'_>, slot: usize, row: u32) -> f32 {
+    let lexical = snapshot.slots[slot].segment.lexical[row as usize] * words.of(slot, row);
+    lexical + words.topic_words * words.in_topics_at_most(slot, row)
 }
 
-fn mean_of_largest(values: &mut [f32], m: usize) -> f32 {
+/// Of the rest those that may be among the best, of whom `best` has the scores known so far: all others have lower ones.
+/// Errors: `not_finite`.
+#[allow(clippy::too_many_arguments)] // they are what a score depends on
+fn contenders<'a>(
+    snapshot: &Snapshot,
+    rest: &[Found],
+    mut best: Vec<f64>,
+    asked: &Asked<'_>,
+    tuning: &Tuning,
+    learnt: Option<&Learnt<'_>>,
+    words: &Words<'_>,
+    score: &mut dyn FnMut(Found) -> Option<Candidate<'a>>,
+) -> Result<Vec<Candidate<'a>>> {
+    let bounds = snapshot.slots.iter().map(|slot| {
+        let segment = &*slot.segment;
+        Bounds::new(segment.codes()?, &segment.entries, asked, tuning)
+    });
+    let bounds: Vec<Bounds<'_>> = bounds.collect::<Result<_>>()?;
+    let learnt_at_most = learnt.map_or(0.0, |_| f64::from(tuning.learning));
+    let bar = best.last().copied().unwrap_or(f64::NEG_INFINITY);
+    let mut may: Vec<(f64, Found)> = Vec::new();
+    for &found in rest {
+        let Found { slot, row, first, .. } = found;
+        let words = by_words(snapshot, words, slot, row);
+        let learning = || {
+            let agent = &snapshot.slots[slot].segment.entries[row as usize].agent;
+            learnt.map_or(0.0, |learnt| learnt.of(agent, tuning).0)
+        };
+        let most = bounds[slot].most(row, first - words, words, bar, learning, learnt_at_most);
+        may.extend(most.map(|most| (most, found)));
+    }
+    may.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
+    let mut found = Vec::new();
+    for (most, one) in may {
+        // The bar rises with each that is among the best.
+        if best.last().is_some_and(|bar| most < *bar) {
+            break;
+        }
+        let Some(candidate) = score(one) else { continue };
+        let place = best.partition_point(|known| *known >= candidate.score);
+        if place < best.len() {
+            best.insert(place, candidate.score);
+            best.pop();
+        }
+        found.push(candidate);
+    }
+    Ok(found)
+}
+
+/// How many of an agent's nearest examples are averaged.
+pub(super) fn nearest_count(tuning: &Tuning, examples: usize) -> usize {
+    tuning.nearest.min(examples.div_ceil(EXAMPLES_PER_NEAREST))
+}
+
+/// The mean of so many of the largest; 0 of none.
+pub(super) fn mean_of_largest(values: &mut [f32], m: usize) -> f32 {
     let m = m.min(values.len());
     if m == 0 {
         return 0.0;

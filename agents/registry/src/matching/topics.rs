@@ -32,6 +32,11 @@ impl<'a> Asked<'a> {
         sign_bits(vector, &mut signs);
         Asked { vector, signs }
     }
+
+    /// How many signs of each vector are other than the question's, of signs one after the other.
+    pub(super) fn distances(&self, signs: &[u64]) -> Vec<u32> {
+        signs.chunks_exact(self.signs.len().max(1)).map(|signs| hamming(&self.signs, signs)).collect()
+    }
 }
 
 impl Topics {
@@ -99,6 +104,12 @@ impl Topics {
         for (number, signs) in (0u16..).zip(self.signs.chunks_exact(width)) {
             each(number, hamming(&asked.signs, signs));
         }
+    }
+
+    /// The signs of a topic's vector of so many components.
+    pub(super) fn signs_of(&self, number: usize, dim: usize) -> &[u64] {
+        let width = dim.div_ceil(64);
+        &self.signs[number * width..(number + 1) * width]
     }
 
     /// What equal topics of several agents have in common, in the order of the topics.

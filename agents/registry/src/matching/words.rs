@@ -41,12 +41,6 @@ pub(super) struct Covered {
     pub(super) shares: Vec<f32>,
     /// Weight of the words that the topics have, by row; empty where there is none.
     pub(super) topics: Vec<f32>,
-    /// The rows that are covered at all.
-    pub(super) touched: Vec<u32>,
-    /// Whether terms of the question are common among the topics of the segment, which are not added up here.
-    pub(super) common_topics: bool,
-    /// Whether terms of the question are common in the segment: these are looked up for those agents alone that are compared in the end.
-    pub(super) common: bool,
 }
 
 impl<'q> Words<'q> {
@@ -105,21 +99,14 @@ impl<'q> Words<'q> {
             }
             for ((slot, rows), covered) in snapshot.slots.iter().zip(admitted).zip(&mut words.coverage) {
                 let segment = &*slot.segment;
-                if segment.common_term(term).is_some() {
-                    covered.common = true;
-                    continue;
-                }
                 let postings = segment.postings(term);
                 if covered.shares.is_empty() && !postings.is_empty() {
                     covered.shares.resize(segment.entries.len(), 0.0);
                 }
                 for &(row, tf) in postings {
                     if rows.contains(row) {
-                        let share = &mut covered.shares[row as usize];
-                        if *share == 0.0 {
-                            covered.touched.push(row);
-                        }
-                        *share += idf * saturation(tf, segment.lengths[row as usize], mean_length);
+                        let length = segment.lengths[row as usize];
+                        covered.shares[row as usize] += idf * saturation(tf, length, mean_length);
                     }
                 }
             }
@@ -147,26 +134,16 @@ impl<'q> Words<'q> {
             let idf = idf(total, df);
             self.topic_idf.push(idf);
             self.topic_total += idf;
+            if df == 0 {
+                continue;
+            }
             for ((slot, rows), covered) in snapshot.slots.iter().zip(admitted).zip(&mut self.coverage) {
-                let segment = &*slot.segment;
-                if segment.common_topic(term).is_some() {
-                    covered.common_topics = true;
-                    continue;
-                }
-                if df == 0 {
-                    continue;
-                }
-                let having = segment.topics(term);
+                let having = slot.segment.topics(term);
                 if covered.topics.is_empty() && !having.is_empty() {
-                    covered.topics.resize(segment.entries.len(), 0.0);
+                    covered.topics.resize(slot.segment.entries.len(), 0.0);
                 }
                 for &row in having.iter().filter(|row| rows.contains(**row)) {
-                    let touched = covered.shares.get(row as usize).is_some_and(|share| *share > 0.0);
-                    let share = &mut covered.topics[row as usize];
-                    if *share == 0.0 && !touched {
-                        covered.touched.push(row);
-                    }
-                    *share += idf;
+                    covered.topics[row as usize] += idf;
                 }
             }
         }
@@ -174,37 +151,22 @@ impl<'q> Words<'q> {
 
     /// The share of the question's weight that an agent's topics hold.
     pub(super) fn in_topics(&self, slot: usize, row: u32, entry: &Entry) -> f32 {
-        let covered = &self.coverage[slot];
-        let touched = covered.topics.get(row as usize).is_some_and(|share| *share > 0.0);
-        match self.topic_total > 0.0 && (touched || covered.common_topics) {
+        match self.in_topics_at_most(slot, row) > 0.0 {
             true => entry.topics.held(&self.terms, &self.topic_idf) / self.topic_total,
             false => 0.0,
         }
     }
 
-    /// At most how much of it they hold by words that are not common.
-    pub(super) fn rare_topics(&self, slot: usize, row: u32) -> f32 {
+    /// At most how much of it they hold: as much as if the question named each topic whole.
+    pub(super) fn in_topics_at_most(&self, slot: usize, row: u32) -> f32 {
         let share = self.coverage[slot].topics.get(row as usize).copied().unwrap_or(0.0);
         if self.topic_total > 0.0 { share / self.topic_total } else { 0.0 }
     }
 
-    /// The share of the question's weight that an agent covers by words that are not common.
-    pub(super) fn rare(&self, slot: usize, row: u32) -> f32 {
+    /// The share of the question's weight that an agent covers, added up in the order of the question in any segment: equal
+    /// agents cover exactly the same.
+    pub(super) fn of(&self, slot: usize, row: u32) -> f32 {
         let share = self.coverage[slot].shares.get(row as usize).copied().unwrap_or(0.0);
-        if self.total > 0.0 { share / self.total } else { 0.0 }
-    }
-
-    /// The share of the question's weight that an agent covers, added up in the order of the question in any segment: equal agents cover exactly the
-    /// same.
-    pub(super) fn of(&self, slot: usize, row: u32, entry: &Entry) -> f32 {
-        let covered = &self.coverage[slot];
-        let share = match covered.common {
-            false => covered.shares.get(row as usize).copied().unwrap_or(0.0),
-            true => self.terms.iter().zip(&self.idf).fold(0.0, |share, (&(term, _), idf)| {
-                let tf = entry.frequency(term);
-                if tf > 0.0 { share + idf * saturation(tf, entry.length(), self.mean_length) } else { share }
-            }),
-        };
         if self.total > 0.0 { share / self.total } else { 0.0 }
     }
 

@@ -17,9 +17,13 @@ use crate::{Agent, MAX_MATCHES, Match, MatchOptions};
 
 impl AgentRegistry {
     /// The best agents for a question, best first; of equals the one with the lower id, then with the lower tenant,
-    /// none first. With [`abstain`](MatchOptions::abstain) the answer is empty when nothing is confident. Of more than
-    /// 512 agents that meet the constraints, the 512 best by description, centroid and words are compared by all that
-    /// is known of them; of more than 2,048, those are sought among the most similar by the signs of their vectors.
+    /// none first. With [`abstain`](MatchOptions::abstain) the answer is empty when nothing is confident.
+    ///
+    /// However many agents meet the constraints, these are the best of all of them, with the scores, the order and the evidence
+    /// that comparing each by all that is known of it would give. Of more than 512, those are compared so that are best by
+    /// description, centroid and words, and whoever else cannot be shown to be behind those that are returned (or behind
+    /// the ten best, on which the evidence rests). Only the shares of the others, which confidences are divided by, are estimated:
+    /// as if the rest of each one's score were that of the last of the 512. They do not depend on `k` either.
     ///
     /// Errors: `empty_input` for an empty question, `invalid_argument`, `unknown_capability`, `filter_type`,
     /// `tenant_violation`, `too_large`, those of the embedder.

@@ -18,7 +18,7 @@ type Broken = Box<(Error, Reply)>;
 
 impl Drive {
     /// Asks the model, and says what came of it.
-    pub(super) fn ask(&mut self, call: u32, request: &Request, last: bool) -> Result<Fact> {
+    pub(super) fn ask(&mut self, call: u32, request: Request, last: bool) -> Result<Fact> {
         let Some(model) = self.inner.model.clone() else {
             return Err(Error::new(Code::Internal, "a run without a model asks one"));
         };

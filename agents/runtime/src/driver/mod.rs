@@ -12,6 +12,7 @@ mod sources;
 pub(crate) mod spans;
 pub(crate) mod watch;
 
+pub(crate) use aside::aside;
 pub(crate) use ask::priced;
 pub(crate) use reserve::{Reserved, reserve};
 
@@ -227,7 +228,7 @@ impl Drive {
         let fact = match action {
             Action::Match => self.find_expert()?,
             Action::Retrieve { question } => self.look_up(question)?,
-            Action::Ask { call, request, last } => self.ask(call, &request, last)?,
+            Action::Ask { call, request, last } => self.ask(call, *request, last)?,
             Action::Extract { call, question } => self.extract(call, &question)?,
             Action::Check => self.check()?,
             Action::Run { .. } | Action::Decide { .. } | Action::End { .. } => return Ok(()),

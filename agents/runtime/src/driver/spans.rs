@@ -60,6 +60,7 @@ pub(crate) fn chat(model: &Model, request: &Request, trace_parent: Option<&str>)
         gen_ai.response.finish_reasons = Empty,
         gen_ai.usage.input_tokens = Empty,
         gen_ai.usage.output_tokens = Empty,
+        gen_ai.conversation.id = Empty,
         quorate.panel.member = Empty,
         "error.type" = Empty,
         traceparent = trace_parent,

@@ -8,19 +8,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::Usage;
 
 use super::judge::Stopped;
 use super::report::{AgentReport, Trial};
-use super::score::{Score, Scorer};
+use super::score::{CustomScorer, Score, Scorer};
 use super::seed_of;
 use super::task::{self, Task};
 use crate::answer::Answer;
 use crate::budget::{Budget, Ledger};
-use crate::driver::priced;
+use crate::driver::{aside, priced};
 use crate::fact::Status;
 use crate::family::{Again, Below, Nested};
 use crate::names::fresh_id;
@@ -29,6 +29,8 @@ use crate::runtime::{HostContext, Question, Runtime};
 /// Trials of one task, trials at once.
 const MAX_REPEAT: usize = 10_000;
 const MAX_THREADS: usize = 256;
+/// Seconds that a scorer may take at most: a day.
+const MAX_SCORER_SECONDS: f64 = 86_400.0;
 
 /// How tasks are asked.
 #[derive(Clone)]
@@ -44,6 +46,9 @@ pub struct EvaluateOptions {
     pub scorers: Vec<Scorer>,
     /// Trials at once, 1 to 256. Default 1, in which the trials take place in one order.
     pub threads: usize,
+    /// Seconds that a scorer of somebody's own may take for one answer, above 0 and at most a day. Default 120. One that takes
+    /// longer is not waited for: that trial is undecided (code `timeout`), and the next begins. The budget's seconds end it too.
+    pub scorer_seconds: f64,
     /// The host's span that the spans of all trials belong to, as a W3C `traceparent`.
     pub trace_parent: Option<String>,
     /// What tools are told of who asks, by the host and for it.
@@ -62,6 +67,7 @@ impl Default for EvaluateOptions {
             budget: None,
             scorers: Vec::new(),
             threads: 1,
+            scorer_seconds: 120.0,
             trace_parent: None,
             host: None,
             cancel: Cancel::new(),
@@ -79,6 +85,13 @@ impl EvaluateOptions {
         }
         if !(1..=MAX_THREADS).contains(&self.threads) {
             let message = format!("threads is {}, expected 1 to {MAX_THREADS}", self.threads);
+            return Err(Error::invalid(message));
+        }
+        let seconds = self.scorer_seconds;
+        if !(seconds.is_finite() && seconds > 0.0 && seconds <= MAX_SCORER_SECONDS) {
+            let message = format!(
+                "scorer_seconds is {seconds}, expected seconds, above 0 and at most {MAX_SCORER_SECONDS}"
+            );
             return Err(Error::invalid(message));
         }
         self.budget.as_ref().map_or(Ok(()), Budget::validate)?;
@@ -348,19 +361,20 @@ impl Evaluation<'_> {
                     }
                     (judged.passed(), judged.detail(), Some(judged))
                 }
-                Scorer::Custom(own) => {
-                    let cancel = &self.options.cancel;
-                    let said = catch_unwind(AssertUnwindSafe(|| own.score(task, answer, cancel)));
-                    match said.unwrap_or_else(|_| Err(panicked())) {
-                        Ok((passed, detail)) => (passed, detail, None),
-                        Err(error) if error.code() == Code::Cancelled && cancel.is_cancelled() => {
-                            out.cut_off = true;
-                            self.stop("cancelled");
-                            return;
-                        }
-                        Err(error) => (None, format!("{}: {}", error.code().as_str(), error.message()), None),
+                Scorer::Custom(own) => match self.scored(own, task, answer) {
+                    Ok(Some((passed, detail))) => (passed, detail, None),
+                    Ok(None) => {
+                        out.cut_off = true;
+                        self.stop("max_seconds");
+                        return;
                     }
-                }
+                    Err(error) if error.code() == Code::Cancelled && self.options.cancel.is_cancelled() => {
+                        out.cut_off = true;
+                        self.stop("cancelled");
+                        return;
+                    }
+                    Err(error) => (None, format!("{}: {}", error.code().as_str(), error.message()), None),
+                },
                 plain => match plain.look(&task.expect, answer) {
                     Ok(()) => (Some(true), String::new(), None),
                     Err(detail) => (Some(false), detail, None),
@@ -368,6 +382,38 @@ impl Evaluation<'_> {
             };
             out.scores.push(Score { scorer: scorer.name().to_owned(), passed, detail, judged });
         }
+    }
+
+    /// What a scorer of somebody's own says within its time; `None`: the time of the evaluation is over first. It has a thread of
+    /// its own, which is left alone when the time is over. Errors: its own; `timeout`; `cancelled`.
+    fn scored(
+        &self,
+        own: &Arc<dyn CustomScorer>,
+        task: &Task,
+        answer: &Answer,
+    ) -> Result<Option<(Option<bool>, String)>> {
+        let limit = Duration::from_secs_f64(self.options.scorer_seconds);
+        let left = self.ledger.seconds_left(0.0, true);
+        let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok()).filter(|left| *left < limit);
+        // Its own flag: it is told that nobody waits any more.
+        let cancel = self.options.cancel.child();
+        let work = {
+            let (own, task, answer, cancel) = (Arc::clone(own), task.clone(), answer.clone(), cancel.clone());
+            move || catch_unwind(AssertUnwindSafe(|| own.score(&task, &answer, &cancel)))
+        };
+        if let Some(said) = aside(&self.options.cancel, Some(left.unwrap_or(limit)), work)? {
+            if cancel.is_cancelled() {
+                // A scorer that raises its flag ends the evaluation.
+                self.options.cancel.cancel();
+            }
+            return said.unwrap_or_else(|_| Err(panicked())).map(Some);
+        }
+        cancel.cancel();
+        if left.is_some() {
+            return Ok(None);
+        }
+        let (name, limit) = (own.name(), limit.as_secs_f64());
+        Err(Error::new(Code::Timeout, format!("the scorer '{name}' did not end within {limit} s")))
     }
 
     /// The run of a trial that gave an error, where it had begun.

@@ -41,7 +41,8 @@ pub trait CustomScorer: Send + Sync {
     fn name(&self) -> &str;
 
     /// Whether the answer passes, `None` where that cannot be said, and why. An error, and a panic, says nothing about the answer:
-    /// the trial is undecided, and the report has the reason. It is called from as many threads as there are trials at once.
+    /// the trial is undecided, and the report has the reason. It is called from as many threads as there are trials at once, and
+    /// not waited for beyond [`scorer_seconds`](crate::EvaluateOptions::scorer_seconds): then `cancel` is raised.
     fn score(&self, task: &Task, answer: &Answer, cancel: &Cancel) -> Result<(Option<bool>, String)>;
 }
 

@@ -10,7 +10,7 @@ mod reply;
 mod request;
 mod round;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use quorate_agents::Agent;
 use quorate_core::Result;
@@ -130,6 +130,9 @@ pub(crate) struct Machine {
     looked_up: HashSet<String>,
     /// What was said after the question.
     thread: Vec<Message>,
+    /// The names of all calls that were asked for, and the largest number behind those that differ by it.
+    call_ids: HashSet<String>,
+    call_numbers: HashMap<String, u32>,
     round: Option<Round>,
     /// Calls of the last answer that cannot run.
     pub(crate) unrun: Vec<Unrun>,
@@ -179,6 +182,8 @@ impl Machine {
             cited: Vec::new(),
             looked_up: HashSet::new(),
             thread: Vec::new(),
+            call_ids: HashSet::new(),
+            call_numbers: HashMap::new(),
             round: None,
             unrun: Vec::new(),
             calls: BTreeMap::new(),
@@ -222,6 +227,7 @@ impl Machine {
         match fact {
             Fact::Started(spec) => {
                 self.spec = (**spec).clone();
+                spec.conversation.iter().flat_map(Message::calls).for_each(|call| self.know_call(&call.id));
                 self.agent = spec.agent.as_deref().cloned();
                 self.spent = spec.spent.clone();
                 self.started = true;

@@ -41,6 +41,7 @@ impl Machine {
         self.cited.extend(reply.citations.iter().cloned());
         let tools = matches!(self.stage, Stage::Act(_) | Stage::Answer);
         if reply.finish == Some(Finish::ToolCalls) && !calls.is_empty() && tools {
+            calls.iter().for_each(|call| self.know_call(&call.id));
             self.thread.push(reply.message.clone());
             self.open_round(&calls);
             return Ok(());

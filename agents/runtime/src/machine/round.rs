@@ -18,6 +18,9 @@ use crate::tool::{Effect, ToolCard};
 /// The same call for so many times ends the run.
 const MOST_REPEATS: u32 = 3;
 
+/// Larger numbers behind the name of a call are the model's own and not counted on.
+const MOST_NUMBER: u32 = 1_000_000_000;
+
 /// Why the run ends then, and none of its last calls has run.
 const REPEATED: &str = "repeated_call";
 
@@ -88,22 +91,33 @@ impl Machine {
     /// Gives each call a name that no other call of the run has. Many models count the calls of each answer anew; a decision
     /// or a key that was meant for one call must not fit a later one.
     pub(crate) fn name_calls(&self, message: &mut Message) {
-        let before = self.spec.conversation.iter().chain(&self.thread).flat_map(Message::calls);
-        let mut used: HashSet<String> = before.map(|call| call.id.clone()).collect();
-        used.insert(PLAN_ID.to_owned());
+        let mut used: HashSet<String> = HashSet::from([PLAN_ID.to_owned()]);
         let mut numbers: HashMap<String, u32> = HashMap::new();
         for part in &mut message.content {
             let Part::ToolCall(call) = part else { continue };
             // What waits in a run that a call has started is named with a slash.
             call.id = call.id.replace(BELOW, "_");
             let base = if call.id.is_empty() { "call".to_owned() } else { call.id.clone() };
-            while call.id.is_empty() || used.contains(&call.id) {
-                let number = numbers.entry(base.clone()).or_insert(1);
+            while call.id.is_empty() || used.contains(&call.id) || self.call_ids.contains(&call.id) {
+                let known = || self.call_numbers.get(&base).copied().unwrap_or(1);
+                let number = numbers.entry(base.clone()).or_insert_with(known);
                 *number += 1;
                 call.id = format!("{base}_{number}");
             }
             used.insert(call.id.clone());
         }
+    }
+
+    /// No other call gets this name.
+    pub(super) fn know_call(&mut self, id: &str) {
+        if let Some((base, number)) = id.rsplit_once('_')
+            && let Ok(number) = number.parse::<u32>()
+            && number < MOST_NUMBER
+        {
+            let known = self.call_numbers.entry(base.to_owned()).or_insert(1);
+            *known = number.max(*known);
+        }
+        self.call_ids.insert(id.to_owned());
     }
 
     /// The model asks for calls.

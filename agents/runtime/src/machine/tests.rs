@@ -325,3 +325,39 @@ fn a_question_that_was_handed_over_says_so() {
     machine.apply(&said(1, "5 mg", vec![]), 1.0).unwrap();
     assert_eq!(machine.answer().text, "a leaves this to b (doses).\n\n5 mg");
 }
+
+#[test]
+fn calls_that_are_all_named_alike_get_names_of_their_own_in_time() {
+    let mut conversation = Message::assistant("");
+    conversation.content = vec![Part::ToolCall(call("c_3", "lookup", "before"))];
+    let mut machine = begun(Spec { conversation: vec![conversation], ..spec() });
+    let many = 20_000;
+    let started = std::time::Instant::now();
+    let mut ids = HashSet::from(["c_3".to_owned()]);
+    for n in 0..many {
+        let Fact::Replied { call: number, mut reply } = said(
+            n + 1,
+            "",
+            vec![call("c", "lookup", &format!("{n}")), call("", "lookup", &format!("and {n}"))],
+        ) else {
+            unreachable!()
+        };
+        machine.name_calls(&mut reply.message);
+        let named: Vec<String> = reply.message.calls().map(|call| call.id.clone()).collect();
+        machine.apply(&Fact::Replied { call: number, reply }, f64::from(n)).unwrap();
+        for id in named {
+            machine.apply(&returned(&id, "x"), f64::from(n)).unwrap();
+            assert!(ids.insert(id));
+        }
+    }
+    assert!(["c", "c_4", "call_2", "call_3"].iter().all(|id| ids.contains(*id)));
+    // What grows with their square takes minutes.
+    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+    // A number that nothing can follow is nobody's.
+    let (huge, plain) = (call("d_4294967295", "lookup", "a"), call("d", "lookup", "b"));
+    machine.apply(&said(many + 1, "", vec![huge, plain]), 1e6).unwrap();
+    let mut message =
+        Message { role: Role::Assistant, content: vec![Part::ToolCall(call("d", "lookup", "c"))] };
+    machine.name_calls(&mut message);
+    assert_eq!(message.calls().next().map(|call| call.id.as_str()), Some("d_2"));
+}

@@ -278,7 +278,7 @@ impl Drive {
         let mut request = self.machine.request(ask, &mut self.forms)?;
         let reserved = match &model {
             None => None,
-            Some(model) => match reserve(&self.ledger, model, &request, seconds, last)? {
+            Some(model) => match reserve(&self.ledger, model, request.clone(), seconds, last)? {
                 Ok(reserved) => {
                     request = reserved.request.clone();
                     Some(reserved)
