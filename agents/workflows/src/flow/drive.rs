@@ -133,16 +133,17 @@ impl Drive {
         heard.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let begins = !self.inner.is_draining();
         for (time, heard) in heard {
-            let event = match &heard {
-                Heard::Letter(letter) => Event::Letter(letter),
+            let (inner, machine) = (&self.inner, &mut self.machine);
+            match heard {
+                Heard::Letter(letter) => step(inner, machine, Event::Letter(&letter), time, begins),
                 Heard::Ended((true, index, _, attempt), result) => {
-                    Event::UndoDone { index: *index, attempt: *attempt, result: result.clone() }
+                    step(inner, machine, Event::UndoDone { index, attempt, result }, time, begins);
                 }
-                Heard::Ended((false, step, visit, attempt), result) => {
-                    Event::Done { step: *step, visit: *visit, attempt: *attempt, result: result.clone() }
+                Heard::Ended((false, place, visit, attempt), result) => {
+                    let event = Event::Done { step: place, visit, attempt, result };
+                    step(inner, machine, event, time, begins);
                 }
-            };
-            step(&self.inner, &mut self.machine, event, time, begins);
+            }
         }
         Ok(())
     }
@@ -213,12 +214,7 @@ impl Drive {
             self.hear()?;
             self.step(Event::Time);
             self.write()?;
-            if let Some(outcome) = &self.machine.state.ended {
-                let over = outcome.status();
-                debug_assert!(over.is_final());
-                if let Some((parent, _, _)) = &self.machine.state.spec.parent {
-                    self.inner.nudge(parent);
-                }
+            if self.machine.state.ended.is_some() {
                 return Ok(());
             }
             // What came of other runs, or of starting them, is heard and written before anything else.

@@ -177,7 +177,10 @@ impl Drive {
                 // Where it has not begun, a letter has come that is heard first.
                 Ok(true)
             }
-            Err(error) if [Code::StepLimit, Code::InvalidArgument].contains(&error.code()) => {
+            // An id that is too long for the store is one of a chain that is too deep.
+            Err(error)
+                if [Code::StepLimit, Code::InvalidArgument, Code::TooLarge].contains(&error.code()) =>
+            {
                 Ok(self.failed(run, error.code().as_str(), error.message().to_owned()))
             }
             Err(error) => Err(error),
