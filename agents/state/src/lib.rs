@@ -52,9 +52,12 @@ mod check;
 mod checkpoint;
 mod disk;
 mod entry;
+mod events;
 mod gate;
 mod memory;
+mod queue;
 mod run;
+mod span;
 mod store;
 mod work;
 
@@ -63,7 +66,13 @@ pub use checkpoint::{
     PendingWrite, Prune, Pruned, Removed, Render, ThreadRow, Written, nested,
 };
 pub use entry::Entry;
+pub use events::{DeadEvent, Event, Events, PruneEvents, StartFrom, SubscribeOptions, Subscription};
+pub use queue::{
+    Clock, Dead, DeadMessage, Key, MAX_PRIORITY, Message, PerKey, Put, PutOptions, Queue, QueueOptions,
+    QueueStats, Rate, Retry, WorkOptions, Workers,
+};
 pub use run::{Begun, NewRun, Run, RunRow};
+pub use span::seconds;
 pub use store::StateStore;
 pub use work::{Advance, Enqueued, Letter, Listed, Listing, Posted, Wake, Work};
 
