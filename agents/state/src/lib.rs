@@ -57,6 +57,7 @@ mod gate;
 mod memory;
 mod queue;
 mod run;
+mod saga;
 mod span;
 mod store;
 mod work;
@@ -72,6 +73,7 @@ pub use queue::{
     QueueStats, Rate, Retry, WorkOptions, Workers,
 };
 pub use run::{Begun, NewRun, Run, RunRow};
+pub use saga::{COMPENSATION_FAILED, Recover, SAGA, Saga, SagaOptions};
 pub use span::seconds;
 pub use store::StateStore;
 pub use work::{Advance, Enqueued, Letter, Listed, Listing, Posted, Wake, Work};
