@@ -41,6 +41,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Work that is no run waits in a [`Queue`]; whoever is subscribed hears of [`Events`]; a [`Saga`] does several steps, or undoes
+//! them all. They lie in the same store.
+//!
 //! On the disk, a folder: `state.db` (SQLite), `payloads/` (what is too large for it, named by content) and `holders/` (a
 //! lock file of each open store, by which others see at once that its process has ended). While a process has a store open,
 //! nothing else in it may open `state.db`, not even to copy it: closing the file would let go of SQLite's locks. A backup is

@@ -175,7 +175,7 @@ fn the_last_options_hold_for_every_handle() {
 fn workers_work_renew_retry_drain_and_stop() {
     stores(|store| {
         let retry = Retry { max_attempts: 2, first: 0.001, ..Retry::default() };
-        let options = QueueOptions { lease: 0.3, retry, ..QueueOptions::default() };
+        let options = QueueOptions { lease: 1.0, retry, ..QueueOptions::default() };
         let queue = store.queue(None, "q", Some(&options)).unwrap();
         for text in ["good", "bad", "panics", "long"] {
             queue.put(&json!(text), &plain()).unwrap();
@@ -189,7 +189,7 @@ fn workers_work_renew_retry_drain_and_stop() {
                 "bad" => return Err(Error::new(Code::RemoteFailed, "not there")),
                 "panics" => std::panic::panic_any("oh"),
                 // Longer than the lease.
-                "long" => std::thread::sleep(Duration::from_millis(900)),
+                "long" => std::thread::sleep(Duration::from_millis(2_200)),
                 _ => {}
             }
             Ok(())

@@ -26,6 +26,8 @@ pub(crate) use self::holder::close_inherited;
 pub(crate) use self::journal::DiskRun;
 pub(crate) use self::local::close_connections;
 pub(crate) use self::payload::Body;
+#[cfg(test)]
+pub(crate) use self::queues::steps;
 
 /// A store in a folder.
 pub(crate) struct Disk {

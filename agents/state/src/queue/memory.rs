@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::options::QueueOptions;
 use super::rules::unknown;
-use super::shelf::{Doc, Keeper, Once, Parcel, QueueRow, Row, Shelf, Slot, State};
+use super::shelf::{Doc, Keeper, Named, Once, Parcel, QueueRow, Row, Shelf, Slot, State};
 use crate::events::{Hall, Recorded, StartFrom, Subscribed, begin};
 
 type Scope = Option<String>;
@@ -33,6 +33,7 @@ struct Cabinet {
     subscribed: Option<Subscribed>,
     row: QueueRow,
     rows: BTreeMap<u64, Row>,
+    counts: BTreeMap<State, u64>,
     docs: HashMap<u64, Arc<Value>>,
     notes: HashMap<u64, String>,
     ready: BTreeSet<(u64, u64)>,
@@ -41,7 +42,7 @@ struct Cabinet {
     parked: BTreeSet<(Slot, u64, u64)>,
     used: BTreeSet<(Slot, u64)>,
     taken: BTreeMap<u64, f64>,
-    once: HashMap<Once, (u64, f64)>,
+    once: HashMap<Once, Named>,
     stale: BTreeSet<(u64, Once)>,
 }
 
@@ -146,6 +147,7 @@ impl Tables {
             subscribed: subscribed.cloned(),
             row: QueueRow { options, last: 0, taken: 0, clock: 0.0, done: 0 },
             rows: BTreeMap::new(),
+            counts: BTreeMap::new(),
             docs: HashMap::new(),
             notes: HashMap::new(),
             ready: BTreeSet::new(),
@@ -165,6 +167,9 @@ impl Tables {
 
 impl Cabinet {
     fn unlist(&mut self, row: &Row) {
+        if let Some(count) = self.counts.get_mut(&row.state) {
+            *count -= 1;
+        }
         let number = row.number;
         match row.state {
             State::Ready => drop(self.ready.remove(&(order(row.place), number))),
@@ -181,6 +186,7 @@ impl Cabinet {
     }
 
     fn list(&mut self, row: &Row) {
+        *self.counts.entry(row.state).or_default() += 1;
         let number = row.number;
         match row.state {
             State::Ready => drop(self.ready.insert((order(row.place), number))),
@@ -255,7 +261,7 @@ impl Shelf for Cabinet {
     }
 
     fn count(&self, state: State) -> Result<u64> {
-        Ok(self.rows.values().filter(|row| row.state == state).count() as u64)
+        Ok(self.counts.get(&state).copied().unwrap_or(0))
     }
 
     fn ready(&self, after: Option<(f64, u64)>) -> Result<Option<Row>> {
@@ -319,30 +325,33 @@ impl Shelf for Cabinet {
         Ok(())
     }
 
-    fn once(&self, name: &Once) -> Result<Option<(u64, f64)>> {
+    fn once(&self, name: &Once) -> Result<Option<Named>> {
         Ok(self.once.get(name).copied())
     }
 
-    fn set_once(&mut self, name: &Once, of: Option<(u64, f64)>) -> Result<()> {
-        if let Some((_, until)) = self.once.remove(name) {
-            self.stale.remove(&(order(until), *name));
+    fn set_once(&mut self, name: &Once, of: Option<Named>) -> Result<()> {
+        if let Some(named) = self.once.remove(name) {
+            self.stale.remove(&(order(named.look), *name));
         }
-        if let Some((number, until)) = of {
-            self.once.insert(*name, (number, until));
-            self.stale.insert((order(until), *name));
+        if let Some(named) = of {
+            self.once.insert(*name, named);
+            self.stale.insert((order(named.look), *name));
         }
         Ok(())
     }
 
-    fn stale_once(&self, now: f64) -> Result<Option<(Once, u64)>> {
+    fn stale_once(&self, now: f64) -> Result<Option<(Once, Named)>> {
         let first = self.stale.range(..=(order(now), [u8::MAX; 16])).next();
-        Ok(first.and_then(|(_, name)| Some((*name, self.once.get(name)?.0))))
+        Ok(first.and_then(|(_, name)| Some((*name, *self.once.get(name)?))))
     }
 
     fn shift(&mut self, by: f64) -> Result<()> {
         self.taken.values_mut().for_each(|at| *at += by);
-        self.once.values_mut().for_each(|(_, until)| *until += by);
-        self.stale = self.once.iter().map(|(name, (_, until))| (order(*until), *name)).collect();
+        for named in self.once.values_mut() {
+            named.until += by;
+            named.look += by;
+        }
+        self.stale = self.once.iter().map(|(name, named)| (order(named.look), *name)).collect();
         Ok(())
     }
 

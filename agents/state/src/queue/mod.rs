@@ -5,6 +5,8 @@
 //! the message. What was tried too often is put aside as [dead](Queue::dead), where people look at it. So each message is
 //! worked off at least once; and a handler must stand it that it was worked off before.
 
+#[cfg(test)]
+mod cost;
 mod handle;
 mod memory;
 mod options;
@@ -24,7 +26,7 @@ pub(crate) use self::memory::Queues;
 pub(crate) use self::options::pause as check_pause;
 pub(crate) use self::place::{Line, opened, parcel};
 pub(crate) use self::rules::{Fresh, put, revive, unknown};
-pub(crate) use self::shelf::{Doc, Keeper, Once, Parcel, QueueRow, Row, Shelf, Slot, State};
+pub(crate) use self::shelf::{Doc, Keeper, Named, Once, Parcel, QueueRow, Row, Shelf, Slot, State};
 pub(crate) use self::worker::start;
 
 /// What came of putting a message.

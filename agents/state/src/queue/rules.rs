@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use quorate_core::{Code, Error, Result, shorten};
 
 use super::options::{Key, PerKey, QueueOptions};
-use super::shelf::{Once, Parcel, QueueRow, Row, Shelf, Slot, State};
+use super::shelf::{Named, Once, Parcel, QueueRow, Row, Shelf, Slot, State};
 
 /// How far a clock may go back, in seconds, before all times of the queue go back with it. Below, whoever read the clock
 /// first was only the later one to write.
@@ -184,10 +184,10 @@ pub(crate) fn put(
         ));
     }
     if let Some(name) = &fresh.once {
-        if let Some((number, until)) = shelf.once(name)?
-            && (until > now || shelf.row(number)?.is_some())
+        if let Some(named) = shelf.once(name)?
+            && (named.until > now || shelf.row(named.number)?.is_some())
         {
-            return Ok((number, false));
+            return Ok((named.number, false));
         }
         forget_names(shelf, &queue.options, now)?;
     }
@@ -214,18 +214,19 @@ pub(crate) fn put(
     row.place = place_of(&queue.options, &row);
     shelf.insert(row, parcel)?;
     if let Some(name) = &fresh.once {
-        shelf.set_once(name, Some((number, now + queue.options.dedup_for)))?;
+        let until = now + queue.options.dedup_for;
+        shelf.set_once(name, Some(Named { number, until, look: until }))?;
     }
     Ok((number, true))
 }
 
 fn forget_names(shelf: &mut dyn Shelf, options: &QueueOptions, now: f64) -> Result<()> {
     for _ in 0..STALE {
-        let Some((name, number)) = shelf.stale_once(now)? else { break };
-        let there = shelf.row(number)?.is_some();
+        let Some((name, named)) = shelf.stale_once(now)? else { break };
+        let there = shelf.row(named.number)?.is_some();
         // A message that is still there keeps its name; nobody looks at it again for a while.
-        let of = there.then_some((number, now + options.dedup_for.max(STRIDE)));
-        shelf.set_once(&name, of)?;
+        let look = now + options.dedup_for.max(STRIDE);
+        shelf.set_once(&name, there.then_some(Named { look, ..named }))?;
     }
     Ok(())
 }

@@ -17,6 +17,17 @@ pub(crate) type Slot = [u8; 24];
 /// A hash of a name that keeps others out.
 pub(crate) type Once = [u8; 16];
 
+/// A name that keeps others out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Named {
+    /// The message that has it.
+    pub(crate) number: u64,
+    /// Until when it counts although the message is gone.
+    pub(crate) until: f64,
+    /// When somebody looks again whether it still counts.
+    pub(crate) look: f64,
+}
+
 /// Where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
@@ -148,11 +159,11 @@ pub(crate) trait Shelf {
     /// Remembers it, and forgets those up to a number.
     fn record_take(&mut self, number: u64, at: f64, forget: u64) -> Result<()>;
 
-    /// Which message has a name, and until when the name counts.
-    fn once(&self, name: &Once) -> Result<Option<(u64, f64)>>;
-    fn set_once(&mut self, name: &Once, of: Option<(u64, f64)>) -> Result<()>;
-    /// The first name whose time is over.
-    fn stale_once(&self, now: f64) -> Result<Option<(Once, u64)>>;
+    /// Which message has a name.
+    fn once(&self, name: &Once) -> Result<Option<Named>>;
+    fn set_once(&mut self, name: &Once, of: Option<Named>) -> Result<()>;
+    /// The first name that is to be looked at again.
+    fn stale_once(&self, now: f64) -> Result<Option<(Once, Named)>>;
 
     /// Puts the times of takes and names back or forward.
     fn shift(&mut self, by: f64) -> Result<()>;

@@ -30,6 +30,19 @@ impl Of<'_> {
     }
 }
 
+/// How many steps the database has made for statements of queues, in this process.
+#[cfg(test)]
+pub(crate) static STEPS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+#[cfg(test)]
+fn count(statement: &rusqlite::Statement<'_>) {
+    let steps = statement.reset_status(rusqlite::StatementStatus::VmStep);
+    STEPS.fetch_add(u64::try_from(steps).unwrap_or(0), std::sync::atomic::Ordering::Relaxed);
+}
+
+#[cfg(not(test))]
+fn count(_: &rusqlite::Statement<'_>) {}
+
 /// A transaction, with the payloads whose last row it has overwritten.
 pub(super) struct Desk<'a> {
     pub(super) local: &'a Local,
@@ -47,7 +60,11 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn do_with(&self, sql: &str, with: impl rusqlite::Params) -> Result<usize> {
-        let done = self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(with));
+        let done = self.connection.prepare_cached(sql).and_then(|mut statement| {
+            let done = statement.execute(with);
+            count(&statement);
+            done
+        });
         done.map_err(|e| self.bad(e))
     }
 
@@ -57,8 +74,12 @@ impl<'a> Desk<'a> {
         with: impl rusqlite::Params,
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
-        let query = self.connection.prepare_cached(sql);
-        query.and_then(|mut query| query.query_row(with, read).optional()).map_err(|e| self.bad(e))
+        let found = self.connection.prepare_cached(sql).and_then(|mut query| {
+            let found = query.query_row(with, read).optional();
+            count(&query);
+            found
+        });
+        found.map_err(|e| self.bad(e))
     }
 
     pub(super) fn write(&self, of: Of<'_>, body: &Body) -> Result<i64> {

@@ -19,6 +19,12 @@ use super::{Disk, digest};
 use crate::events::{Hall, StartFrom, Subscribed, begin};
 use crate::queue::{Doc, Parcel, QueueOptions, Shelf};
 
+/// How many steps the database has made for statements of queues, in this process.
+#[cfg(test)]
+pub(crate) fn steps() -> u64 {
+    bodies::STEPS.load(Ordering::Relaxed)
+}
+
 /// After how many transactions somebody looks whether the file is to be rewritten.
 const COMPACT_EVERY: u64 = 256;
 

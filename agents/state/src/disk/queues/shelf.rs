@@ -6,7 +6,9 @@ use rusqlite::Row as Found;
 use super::super::payload::Body;
 use super::super::{checksum, holder};
 use super::bodies::{Desk, Of};
-use crate::queue::{Doc, Keeper, Once, Parcel, QueueOptions, QueueRow, Row, Shelf, Slot, State, unknown};
+use crate::queue::{
+    Doc, Keeper, Named, Once, Parcel, QueueOptions, QueueRow, Row, Shelf, Slot, State, unknown,
+};
 
 pub(super) const ROW: &str = "SELECT number, state, place, priority, since, due, attempts, fence, keeper, machine, slots, \
     parked, keeps, body, note, sum FROM messages WHERE queue = ?1 AND";
@@ -71,6 +73,14 @@ impl<'a> DiskShelf<'a> {
         self.desk.blank(self.body)?;
         self.desk.do_with("DELETE FROM queues WHERE n = ?1", [self.n]).map(drop)
     }
+}
+
+fn named(row: &Found<'_>, at: usize) -> rusqlite::Result<Named> {
+    Ok(Named {
+        number: row.get::<_, i64>(at)?.unsigned_abs(),
+        until: row.get(at + 1)?,
+        look: row.get(at + 2)?,
+    })
 }
 
 fn whole(number: u64) -> i64 {
@@ -318,16 +328,16 @@ impl Shelf for DiskShelf<'_> {
         self.desk.do_with(sql, (self.n, whole(forget))).map(drop)
     }
 
-    fn once(&self, name: &Once) -> Result<Option<(u64, f64)>> {
-        let sql = "SELECT number, until FROM onces WHERE queue = ?1 AND name = ?2";
-        self.desk.one(sql, (self.n, name), |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?)))
+    fn once(&self, name: &Once) -> Result<Option<Named>> {
+        let sql = "SELECT number, until, look FROM onces WHERE queue = ?1 AND name = ?2";
+        self.desk.one(sql, (self.n, name), |row| named(row, 0))
     }
 
-    fn set_once(&mut self, name: &Once, of: Option<(u64, f64)>) -> Result<()> {
+    fn set_once(&mut self, name: &Once, of: Option<Named>) -> Result<()> {
         match of {
-            Some((number, until)) => {
-                let sql = "INSERT OR REPLACE INTO onces (queue, name, number, until) VALUES (?1, ?2, ?3, ?4)";
-                self.desk.do_with(sql, (self.n, name, whole(number), until)).map(drop)
+            Some(Named { number, until, look }) => {
+                let sql = "INSERT OR REPLACE INTO onces (queue, name, number, until, look) VALUES (?1, ?2, ?3, ?4, ?5)";
+                self.desk.do_with(sql, (self.n, name, whole(number), until, look)).map(drop)
             }
             None => {
                 let sql = "DELETE FROM onces WHERE queue = ?1 AND name = ?2";
@@ -336,15 +346,16 @@ impl Shelf for DiskShelf<'_> {
         }
     }
 
-    fn stale_once(&self, now: f64) -> Result<Option<(Once, u64)>> {
-        let sql =
-            "SELECT name, number FROM onces WHERE queue = ?1 AND until <= ?2 ORDER BY until, name LIMIT 1";
-        self.desk.one(sql, (self.n, now), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))
+    fn stale_once(&self, now: f64) -> Result<Option<(Once, Named)>> {
+        let sql = "SELECT name, number, until, look FROM onces WHERE queue = ?1 AND look <= ?2
+            ORDER BY look, name LIMIT 1";
+        self.desk.one(sql, (self.n, now), |row| Ok((row.get(0)?, named(row, 1)?)))
     }
 
     fn shift(&mut self, by: f64) -> Result<()> {
         self.desk.do_with("UPDATE takes SET at = at + ?2 WHERE queue = ?1", (self.n, by))?;
-        self.desk.do_with("UPDATE onces SET until = until + ?2 WHERE queue = ?1", (self.n, by)).map(drop)
+        let sql = "UPDATE onces SET until = until + ?2, look = look + ?2 WHERE queue = ?1";
+        self.desk.do_with(sql, (self.n, by)).map(drop)
     }
 
     fn doc(&self, row: &Row) -> Result<Doc> {

@@ -62,9 +62,9 @@ pub(crate) const STEP: &str = "
     ) WITHOUT ROWID;
     CREATE TABLE onces (
         queue INTEGER NOT NULL, name BLOB NOT NULL, number INTEGER NOT NULL, until REAL NOT NULL,
-        PRIMARY KEY (queue, name)
+        look REAL NOT NULL, PRIMARY KEY (queue, name)
     ) WITHOUT ROWID;
-    CREATE INDEX onces_until ON onces (queue, until, name);
+    CREATE INDEX onces_look ON onces (queue, look, name);
 
     CREATE TABLE events (
         bus INTEGER NOT NULL, seq INTEGER NOT NULL, time REAL NOT NULL, body INTEGER NOT NULL,
