@@ -42,7 +42,7 @@ impl Program<'_> {
                     }
                     Ok(json!({"of": name}))
                 },
-                |value| {
+                move |value| {
                     if name == "a" && *self.stuck.borrow() > 0 {
                         *self.stuck.borrow_mut() -= 1;
                         return Err(Error::new(Code::Timeout, "not now"));

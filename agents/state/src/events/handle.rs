@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::rules::{self, Content, Subscribed};
 use super::{DeadEvent, Event, Hall, PruneEvents, SubscribeOptions, pattern};
-use crate::queue::{Clock, Line, QueueStats, Row, WorkOptions, Workers, check_pause, opened, parcel, start};
+use crate::queue::{
+    Clock, Line, QueueStats, Row, WorkOptions, Workers, check_pause, opened, parcel, said, start,
+};
 use crate::store::Place;
 use crate::{StateStore, check, entry, gate};
 
@@ -258,7 +260,7 @@ impl Subscription {
     /// The events that the group was given too often, in the order of their numbers. Errors: `corrupt`, `io`.
     pub fn dead(&self) -> Result<Vec<DeadEvent>> {
         let dead = self.line.dead()?.into_iter().map(|shown| {
-            let damage = shown.content.as_ref().err().map(Error::to_string);
+            let damage = shown.content.as_ref().err().map(said);
             let row = shown.row;
             let Event { seq, subject, key, data, time, attempts, .. } =
                 event(&self.line, &row, shown.content.unwrap_or_default());

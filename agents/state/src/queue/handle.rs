@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use quorate_core::{Cancel, Error, Result};
+use quorate_core::{Cancel, Result};
 use serde_json::{Value, json};
 
 use super::options::{PutOptions, QueueOptions};
-use super::place::{Line, Shown};
+use super::place::{Line, Shown, said};
 use super::rules::{self, Fresh};
 use super::shelf::Row;
 use super::worker::{self, WorkOptions, Workers};
@@ -264,7 +264,7 @@ impl Dead<'_> {
 
 fn shown(shown: Shown) -> DeadMessage {
     let Shown { row, content, note } = shown;
-    let damage = content.as_ref().err().map(Error::to_string);
+    let damage = content.as_ref().err().map(said);
     let mut value = content.unwrap_or_default();
     DeadMessage {
         id: row.number,

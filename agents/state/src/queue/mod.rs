@@ -24,7 +24,7 @@ pub use self::worker::{WorkOptions, Workers};
 
 pub(crate) use self::memory::Queues;
 pub(crate) use self::options::pause as check_pause;
-pub(crate) use self::place::{Line, opened, parcel};
+pub(crate) use self::place::{Line, opened, parcel, said};
 pub(crate) use self::rules::{Fresh, put, revive, unknown};
 pub(crate) use self::shelf::{Doc, Keeper, Named, Once, Parcel, QueueRow, Row, Shelf, Slot, State};
 pub(crate) use self::worker::start;

@@ -110,8 +110,7 @@ impl Line {
                 Err(error) if error.code() == Code::Corrupt => {
                     // It keeps nobody from what comes after it.
                     let lease = Lease { number: row.number, fence: row.fence };
-                    let why = format!("{}: {}", error.code().as_str(), error.message());
-                    self.nack(lease, None, Some(&why), true)?;
+                    self.nack(lease, None, Some(&said(&error)), true)?;
                     damaged = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -221,6 +220,11 @@ impl Line {
             quorate_core::shorten(token).escape_debug()
         )))
     }
+}
+
+/// An error as people read it among the reasons why something is dead.
+pub(crate) fn said(error: &Error) -> String {
+    format!("{}: {}", error.code().as_str(), error.message())
 }
 
 pub(crate) fn parcel(store: &StateStore, doc: Value) -> Result<(Parcel, bool)> {

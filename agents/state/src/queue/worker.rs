@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::options::Retry;
-use super::place::{Lease, Line};
+use super::place::{Lease, Line, said};
 use super::shelf::Row;
 use crate::span;
 
@@ -157,7 +157,7 @@ impl Shared {
         self.lock().held.remove(&row.number);
         let failed = match made {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(format!("{}: {}", error.code().as_str(), error.message())),
+            Ok(Err(error)) => Some(said(&error)),
             Err(panic) => {
                 let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
                 let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
