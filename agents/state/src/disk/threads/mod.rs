@@ -371,15 +371,14 @@ mod tests {
             run.append(&[], Some("done")).unwrap();
             store.put(None, "s", "k", &json!("kept too")).unwrap();
         }
-        // As the version before this one wrote it.
+        // As version 2 wrote it, which had neither checkpoints nor queues.
         let connection = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
-        let ours: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
         connection
-            .execute_batch(&format!(
+            .execute_batch(
                 "DROP TABLE threads; DROP TABLE spaces; DROP TABLE checkpoints; DROP TABLE channels;
-                 DROP TABLE writes; PRAGMA user_version = {};",
-                ours - 1
-            ))
+                 DROP TABLE writes; DROP TABLE bodies; DROP TABLE queues; DROP TABLE messages; DROP TABLE uses;
+                 DROP TABLE takes; DROP TABLE onces; DROP TABLE events; PRAGMA user_version = 2;",
+            )
             .unwrap();
         drop(connection);
         let store = StateStore::open(folder.path()).unwrap();
@@ -394,5 +393,8 @@ mod tests {
         };
         let written = checkpoints.put(&new).unwrap();
         assert_eq!(checkpoints.get("t", "", None).unwrap().unwrap().id, written.id);
+        let queue = store.queue(None, "q", None).unwrap();
+        queue.put(&json!(1), &crate::PutOptions::default()).unwrap();
+        assert_eq!(queue.take(1).unwrap()[0].data, json!(1));
     }
 }
