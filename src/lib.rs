@@ -43,6 +43,8 @@ mod book {
     struct Jobs;
     #[doc = include_str!("../docs/models-local.md")]
     struct ModelsLocal;
+    #[doc = include_str!("../docs/queues.md")]
+    struct Queues;
     #[doc = include_str!("../docs/workflows.md")]
     struct Workflows;
 }

@@ -41,6 +41,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Work that is no run waits in a [`Queue`]; whoever is subscribed hears of [`Events`]; a [`Saga`] does several steps, or undoes
+//! them all. They lie in the same store.
+//!
 //! On the disk, a folder: `state.db` (SQLite), `payloads/` (what is too large for it, named by content) and `holders/` (a
 //! lock file of each open store, by which others see at once that its process has ended). While a process has a store open,
 //! nothing else in it may open `state.db`, not even to copy it: closing the file would let go of SQLite's locks. A backup is
@@ -52,9 +55,13 @@ mod check;
 mod checkpoint;
 mod disk;
 mod entry;
+mod events;
 mod gate;
 mod memory;
+mod queue;
 mod run;
+mod saga;
+mod span;
 mod store;
 mod work;
 
@@ -63,7 +70,14 @@ pub use checkpoint::{
     NewWrites, PendingWrite, Prune, Pruned, Removed, Render, ThreadRow, Written, nested,
 };
 pub use entry::Entry;
+pub use events::{DeadEvent, Event, Events, PruneEvents, StartFrom, SubscribeOptions, Subscription};
+pub use queue::{
+    Clock, Dead, DeadMessage, Key, MAX_PRIORITY, Message, PerKey, Put, PutOptions, Queue, QueueOptions,
+    QueueStats, Rate, Retry, WorkOptions, Workers,
+};
 pub use run::{Begun, NewRun, Run, RunRow};
+pub use saga::{COMPENSATION_FAILED, Recover, SAGA, Saga, SagaOptions};
+pub use span::seconds;
 pub use store::StateStore;
 pub use work::{Advance, Enqueued, Letter, Listed, Listing, Post, Posted, Start, Wake, Work};
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::checkpoint::Threads;
 use crate::entry::now;
+use crate::queue::Queues;
 use crate::run::Held;
 use crate::{
     Advance, Begun, Enqueued, Entry, INTERRUPTED, Letter, Listed, NewRun, Posted, RUNNING, Run, RunRow,
@@ -21,7 +22,7 @@ const MAX_FINISHED: usize = 1_000;
 /// What one tenant has (none: what nobody has).
 type Scope = Option<String>;
 
-pub(crate) struct Memory(Mutex<Tables>, Threads);
+pub(crate) struct Memory(Mutex<Tables>, Threads, Queues);
 
 #[derive(Default)]
 struct Tables {
@@ -257,7 +258,11 @@ enum Inserted {
 
 impl Memory {
     pub(crate) fn new() -> Memory {
-        Memory(Mutex::new(Tables::default()), Threads::default())
+        Memory(Mutex::new(Tables::default()), Threads::default(), Queues::default())
+    }
+
+    pub(crate) fn queues(&self) -> &Queues {
+        &self.2
     }
 
     pub(crate) fn threads(&self) -> &Threads {

@@ -13,7 +13,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it waits before it tries again.
 const PAUSE: Duration = Duration::from_millis(1);
 /// How many statements stay prepared.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// Opens the database, and makes or migrates it. Errors: `corrupt`, `format_version`, `locked`, `unsupported`, `io` and its
 /// kin.

@@ -7,6 +7,7 @@ mod holder;
 mod journal;
 mod local;
 mod payload;
+mod queues;
 mod row;
 mod schema;
 mod threads;
@@ -24,6 +25,9 @@ use crate::{entry::now, gate};
 pub(crate) use self::holder::close_inherited;
 pub(crate) use self::journal::DiskRun;
 pub(crate) use self::local::close_connections;
+pub(crate) use self::payload::Body;
+#[cfg(test)]
+pub(crate) use self::queues::steps;
 
 /// A store in a folder.
 pub(crate) struct Disk {

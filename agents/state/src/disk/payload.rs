@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::connection::failed;
 use super::holder::{hex, is_old, unique};
-use super::threads;
+use super::{queues, threads};
 use crate::MAX_INLINE_BYTES;
 
 /// Data as it is stored: in the row, or in a file.
@@ -152,7 +152,8 @@ pub(crate) fn collect(
 }
 
 fn is_named(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
-    let tables = ["entries", "facts"].into_iter().chain(threads::tables::NAMING);
+    let tables =
+        ["entries", "facts"].into_iter().chain(threads::tables::NAMING).chain(queues::tables::NAMING);
     let each: Vec<String> = tables.map(|table| format!("SELECT 1 FROM {table} WHERE payload = ?1")).collect();
     let sql = format!("{} LIMIT 1", each.join(" UNION ALL "));
     let found = connection.prepare_cached(&sql)?.query_row([name], |_| Ok(())).optional()?;

@@ -11,13 +11,13 @@ use quorate_core::{Code, Error, Result};
 use rusqlite::Connection;
 
 use super::connection::failed;
-use super::threads;
+use super::{queues, threads};
 
 /// Says that a database is a state of quorate: "qrst".
 const APPLICATION: i64 = 0x7172_7374;
 
 /// What brings a database of each version to the next one, from nothing on. A step that was published never changes.
-pub(super) const STEPS: [&str; 4] = [
+pub(super) const STEPS: [&str; 5] = [
     "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO meta VALUES ('waste', 0);
@@ -77,6 +77,7 @@ pub(super) const STEPS: [&str; 4] = [
     WORKS,
     threads::tables::STEP,
     threads::tables::OWNERS,
+    queues::tables::STEP,
 ];
 
 /// Runs that wait in queues. Letters stand among the entries of their run, under negative numbers.

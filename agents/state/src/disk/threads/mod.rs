@@ -456,5 +456,8 @@ mod tests {
         };
         let written = checkpoints.put(&new).unwrap();
         assert_eq!(checkpoints.get("t", "", None).unwrap().unwrap().id, written.id);
+        let queue = store.queue(None, "q", None).unwrap();
+        queue.put(&json!(1), &crate::PutOptions::default()).unwrap();
+        assert_eq!(queue.take(1).unwrap()[0].data, json!(1));
     }
 }
