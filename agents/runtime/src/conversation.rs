@@ -400,7 +400,7 @@ impl Conversation {
                 fence::source(0, "conversation", &said)
             );
             let request = Request { max_tokens: u32::try_from(most).ok(), ..Request::new(vec![Message::user(text)]) };
-            let reserved = crate::driver::reserve(ledger, model, &request, 0.0, false).ok()?.ok()?;
+            let reserved = crate::driver::reserve(ledger, model, request, 0.0, false).ok()?.ok()?;
             match model.complete_or_used(&reserved.request, cancel) {
                 Ok(reply) => Some((Some(reply.text()), reserved.settle(&reply))),
                 Err(failed) => Some((None, reserved.settle(&failed.1))),

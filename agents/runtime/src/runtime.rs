@@ -75,6 +75,20 @@ pub struct RuntimeOptions {
 #[derive(Clone)]
 pub struct Runtime(pub(crate) Arc<Inner>);
 
+/// What comes of a question before anything is asked.
+enum Asked {
+    /// A run has begun.
+    Begun(Box<Drive>, Option<Nested>, Option<Conversation>),
+    /// There was one by that key.
+    Known(Box<Answer>),
+}
+
+impl Asked {
+    fn known(answer: Answer) -> Self {
+        Asked::Known(Box::new(answer))
+    }
+}
+
 pub(crate) struct Inner {
     pub(crate) registry: Option<AgentRegistry>,
     pub(crate) sources: Option<Arc<dyn Retrieve>>,
@@ -175,6 +189,15 @@ impl Runtime {
         listener: Option<Listener>,
         nested: Option<Nested>,
     ) -> Result<Answer> {
+        match self.begin(question, listener, nested)? {
+            Asked::Begun(drive, nested, talk) => self.drive(drive, nested, talk.as_ref()),
+            Asked::Known(answer) => Ok(*answer),
+        }
+    }
+
+    /// Begins a run. Apart from its drive, during which a thread waits, so that its stack stays small.
+    #[inline(never)]
+    fn begin(&self, question: Question, listener: Option<Listener>, nested: Option<Nested>) -> Result<Asked> {
         let in_use = self.in_use(question.tools.as_deref());
         let approve = question.approve.clone().or_else(|| self.0.approve.clone());
         let mut spec = self.spec(&question, &in_use.tools, approve.is_some(), nested.as_ref())?;
@@ -187,7 +210,7 @@ impl Runtime {
             && let Some(row) = self.0.store.keyed(self.0.tenant.as_deref(), KIND, key)?
         {
             // To find out what would be taken along may cost something.
-            return self.known(&row, question, &spec, listener, nested);
+            return self.known(&row, question, &spec, listener, nested).map(Asked::known);
         }
         if let Some(talk) = &question.talk {
             let taken = talk.take(&question.text, Some(&ledger), &question.cancel)?;
@@ -211,13 +234,13 @@ impl Runtime {
                 let Fact::Started(spec) = &started else {
                     return Err(Error::new(Code::Internal, "a run begins with its question"));
                 };
-                return self.known(&row, question, spec, listener, nested);
+                return self.known(&row, question, spec, listener, nested).map(Asked::known);
             }
         };
         if let Some(talk) = &question.talk {
             talk.expect(&id)?;
         }
-        let mut drive = Drive::new(
+        let mut drive = Box::new(Drive::new(
             Arc::clone(&self.0),
             Machine::new(run.id()),
             run,
@@ -227,11 +250,13 @@ impl Runtime {
             ledger,
             question.cancel.clone(),
             listener,
-        );
+        ));
         drive.check_output = question.check_output;
         (drive.trace_parent, drive.host) = (question.trace_parent, question.host);
         drive.take_in(&started, time)?;
-        self.drive(drive, nested, question.talk.as_ref())
+        // The machine has it.
+        drop(started);
+        Ok(Asked::Begun(drive, nested, question.talk))
     }
 
     /// The run that a key has begun before.
@@ -349,7 +374,7 @@ impl Runtime {
         let in_use = self.in_use(going_on.tools.as_deref());
         let approve = going_on.approve.or_else(|| self.0.approve.clone());
         let seq = entries.last().map_or(0, |entry| entry.seq);
-        let mut drive = Drive::new(
+        let mut drive = Box::new(Drive::new(
             Arc::clone(&self.0),
             machine,
             run,
@@ -359,7 +384,7 @@ impl Runtime {
             ledger,
             going_on.cancel,
             listener,
-        );
+        ));
         (drive.trace_parent, drive.host) = (going_on.trace_parent, going_on.host);
         for (id, decision) in decisions {
             drive.validate(id, decision)?;
@@ -422,13 +447,30 @@ impl Runtime {
     }
 
     /// Drives a run as far as it goes; what it has said is kept in its conversation before anybody is told of its end.
-    fn drive(&self, mut drive: Drive, nested: Option<Nested>, talk: Option<&Conversation>) -> Result<Answer> {
+    fn drive(
+        &self,
+        mut drive: Box<Drive>,
+        nested: Option<Nested>,
+        talk: Option<&Conversation>,
+    ) -> Result<Answer> {
         let id = drive.machine.run_id.clone();
         drive.nested = nested;
         if let Some(mut live) = self.0.live.take() {
             live.insert(id.clone(), drive.cancel.clone());
         }
         let outcome = drive.go();
+        self.settled(id, drive, outcome, talk)
+    }
+
+    /// What a run has come to. Apart from its drive, as [`Self::begin`] is.
+    #[inline(never)]
+    fn settled(
+        &self,
+        id: String,
+        mut drive: Box<Drive>,
+        outcome: Result<()>,
+        talk: Option<&Conversation>,
+    ) -> Result<Answer> {
         if let Some(mut live) = self.0.live.take() {
             live.remove(&id);
         }

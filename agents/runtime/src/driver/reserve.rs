@@ -46,11 +46,10 @@ impl Reserved {
 pub(crate) fn reserve(
     ledger: &Ledger,
     model: &Model,
-    request: &Request,
+    mut request: Request,
     seconds: f64,
     last: bool,
 ) -> Result<Result<Reserved, &'static str>> {
-    let mut request = request.clone();
     if !ledger.counts() {
         let once = Worst { tokens: 0, cost: Some(0.0) };
         return Ok(ledger.reserve(once, seconds, last).map(|reservation| Reserved {
@@ -178,7 +177,7 @@ mod tests {
         let of = |most: u64, attempts: u32, form: bool| {
             let output = form.then(|| Output::new(serde_json::json!({"type": "integer"})).unwrap());
             let request = Request { output, ..request() };
-            let reserved = reserve(&ledger(most), &model(attempts), &request, 0.0, true).unwrap();
+            let reserved = reserve(&ledger(most), &model(attempts), request, 0.0, true).unwrap();
             reserved.map(|reserved| {
                 let request = &reserved.request;
                 assert!(reserved.once.tokens * u64::from(request.most_billed.unwrap()) <= most);
@@ -203,14 +202,14 @@ mod tests {
     #[test]
     fn what_nobody_knows_is_settled_at_its_worst_and_no_more() {
         let ledger = ledger(100_000);
-        let reserved = reserve(&ledger, &model(3), &request(), 0.0, true).unwrap().ok().unwrap();
+        let reserved = reserve(&ledger, &model(3), request(), 0.0, true).unwrap().ok().unwrap();
         let once = reserved.once.tokens;
         let usage = Usage { input: 10, output: 5, ..Usage::default() };
         let reply = Reply { usage, cost: None, attempts: 2, unknown: 1, ..Reply::default() };
         let spent = reserved.settle(&reply);
         assert_eq!((spent.usage, spent.unknown, spent.cost), (usage, once, None));
         assert!((spent.counted - 2.0 * once as f64 / 1e6).abs() < 1e-12, "{}", spent.counted);
-        let reserved = reserve(&ledger, &model(3), &request(), 0.0, true).unwrap().ok().unwrap();
+        let reserved = reserve(&ledger, &model(3), request(), 0.0, true).unwrap().ok().unwrap();
         let reply = Reply { usage, cost: Some(0.25), attempts: 1, ..Reply::default() };
         assert_eq!((reserved.settle(&reply).counted, spent.steps), (0.25, 1));
     }
@@ -219,8 +218,8 @@ mod tests {
     fn one_of_several_runs_leaves_room_for_the_others() {
         let shared = ledger(10_000);
         let (one, other) = (shared.within(0.0), shared.within(0.0));
-        let first = reserve(&one, &model(3), &request(), 0.0, false).unwrap().ok().unwrap();
-        let second = reserve(&other, &model(3), &request(), 0.0, false).unwrap().ok().unwrap();
+        let first = reserve(&one, &model(3), request(), 0.0, false).unwrap().ok().unwrap();
+        let second = reserve(&other, &model(3), request(), 0.0, false).unwrap().ok().unwrap();
         assert_eq!((first.request.max_tokens, second.request.max_tokens), (Some(2048), Some(2048)));
     }
 }

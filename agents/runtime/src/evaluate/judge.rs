@@ -123,7 +123,7 @@ impl Judge {
             for sample in 0..self.samples {
                 let seed = seed_of(seed, &self.name, u64::from(order * MAX_SAMPLES + sample));
                 let request = request(task, &answer.text, rubric, order, seed);
-                let reserved = match reserve(ledger, &self.model, &request, 0.0, true) {
+                let reserved = match reserve(ledger, &self.model, request, 0.0, true) {
                     Ok(Ok(reserved)) => reserved,
                     Ok(Err(by)) => return (judged, Some(Stopped::Budget(by))),
                     Err(error) => {
