@@ -53,6 +53,7 @@ mod checkpoint;
 mod disk;
 mod entry;
 mod gate;
+mod kept;
 mod memory;
 mod run;
 mod store;
