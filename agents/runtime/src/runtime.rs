@@ -14,12 +14,13 @@ use crate::answer::Answer;
 use crate::approve::Approve;
 use crate::budget::{Budget, Ledger, Spent};
 use crate::conversation::{Conversation, ConversationOptions};
+use crate::driven::Asked;
 use crate::driver::watch::Watch;
 use crate::driver::{Drive, Listener, now, priced};
 use crate::event::Event;
 use crate::evidence::Retrieve;
 use crate::extractive::{self, ExtractOptions};
-use crate::fact::{Fact, Spec, Status};
+use crate::fact::{Fact, Spec};
 use crate::family::Nested;
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
@@ -27,7 +28,7 @@ use crate::prompt;
 pub use crate::question::{CheckOutput, HostContext, Question, Resume};
 use crate::question::{same_question, was_decided};
 use crate::tool::{InUse, Tool, check_tools};
-use crate::view::{RunView, STATUSES, finished, no_panel, replayed, seen, stands};
+use crate::view::{RunView, STATUSES, no_panel, replayed, seen, stands};
 
 /// What journals of asked experts are called in the store.
 pub(crate) const KIND: &str = "ask";
@@ -75,20 +76,6 @@ pub struct RuntimeOptions {
 #[derive(Clone)]
 pub struct Runtime(pub(crate) Arc<Inner>);
 
-/// What comes of a question before anything is asked.
-enum Asked {
-    /// A run has begun.
-    Begun(Box<Drive>, Option<Nested>, Option<Conversation>),
-    /// There was one by that key.
-    Known(Box<Answer>),
-}
-
-impl Asked {
-    fn known(answer: Answer) -> Self {
-        Asked::Known(Box::new(answer))
-    }
-}
-
 pub(crate) struct Inner {
     pub(crate) registry: Option<AgentRegistry>,
     pub(crate) sources: Option<Arc<dyn Retrieve>>,
@@ -103,7 +90,7 @@ pub(crate) struct Inner {
     /// The runs that go on in this process.
     pub(crate) live: Arc<Hold<HashMap<String, Cancel>>>,
     /// What the answers of runs that wait will have to fit.
-    checks: Arc<Hold<HashMap<String, CheckOutput>>>,
+    pub(crate) checks: Arc<Hold<HashMap<String, CheckOutput>>>,
     pub(crate) watch: Watch,
 }
 
@@ -444,51 +431,6 @@ impl Runtime {
             ))),
             None => Ok(()),
         }
-    }
-
-    /// Drives a run as far as it goes; what it has said is kept in its conversation before anybody is told of its end.
-    fn drive(
-        &self,
-        mut drive: Box<Drive>,
-        nested: Option<Nested>,
-        talk: Option<&Conversation>,
-    ) -> Result<Answer> {
-        let id = drive.machine.run_id.clone();
-        drive.nested = nested;
-        if let Some(mut live) = self.0.live.take() {
-            live.insert(id.clone(), drive.cancel.clone());
-        }
-        let outcome = drive.go();
-        self.settled(id, drive, outcome, talk)
-    }
-
-    /// What a run has come to. Apart from its drive, as [`Self::begin`] is.
-    #[inline(never)]
-    fn settled(
-        &self,
-        id: String,
-        mut drive: Box<Drive>,
-        outcome: Result<()>,
-        talk: Option<&Conversation>,
-    ) -> Result<Answer> {
-        if let Some(mut live) = self.0.live.take() {
-            live.remove(&id);
-        }
-        if drive.machine.status() == Status::Waiting
-            && let (Some(check), Some(mut checks)) = (drive.check_output.take(), self.0.checks.take())
-        {
-            checks.insert(id, check);
-        }
-        let (machine, last) = drive.let_go();
-        let answer = outcome.and_then(|()| finished(&machine));
-        if let (Ok(answer), Some(talk)) = (&answer, talk) {
-            talk.keep(&machine.spec.question, answer)?;
-        }
-        if let Some((listener, event)) = last {
-            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| listener(event)));
-            told.map_err(|_| Error::new(Code::Internal, "who listened to the run has panicked"))?;
-        }
-        answer
     }
 
     fn spec(
