@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::{ffi, types::PyDict};
+use quorate::core::spare;
 use quorate::{Cancel, Code, Error, Result};
 
 /// How long the end of the interpreter waits for functions that are being called, before it interrupts them and after.
@@ -52,6 +53,8 @@ static COMING: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// How many functions of the host this thread is calling, one within another.
     static CALLING: Cell<usize> = const { Cell::new(0) };
+    /// Python's number of this thread, once it was asked for.
+    static IDENT: Cell<Option<c_long>> = const { Cell::new(None) };
 }
 
 /// Locked only by who holds the interpreter's lock and does not let go of it meanwhile, as who forks does: no child
@@ -86,8 +89,13 @@ pub fn call_as<T>(guest: Guest, work: impl FnOnce(Python<'_>) -> Result<T>) -> R
     if PHASE.load(Ordering::SeqCst) != RUNNING {
         return Err(ended());
     }
+    // SAFETY: it may be asked on any thread while the interpreter runs, which waits for who is coming.
+    let unknown = unsafe { ffi::PyGILState_GetThisThreadState() }.is_null();
     let guarded = |py: Python<'_>| {
         drop(coming);
+        if unknown {
+            keep(py);
+        }
         let thread = ident(py).map_err(|_| ended())?;
         // Who ends the interpreter holds its lock as it says so.
         if PHASE.load(Ordering::Acquire) != RUNNING {
@@ -106,8 +114,42 @@ pub fn within<T>(py: Python<'_>, work: impl FnOnce() -> PyResult<T>) -> PyResult
     work()
 }
 
+/// Python's number of this thread.
 fn ident(py: Python<'_>) -> PyResult<c_long> {
-    py.import("_thread")?.call_method0("get_ident")?.extract()
+    if let Some(known) = IDENT.get() {
+        return Ok(known);
+    }
+    let found = py.import("_thread")?.call_method0("get_ident")?.extract()?;
+    IDENT.set(Some(found));
+    Ok(found)
+}
+
+/// Has Python remember this thread, of which it has just learnt, from one call to the next, where it is one that works for
+/// many: to make and let go of what Python keeps of a thread costs as much as a short call.
+fn keep(_: Python<'_>) {
+    // SAFETY: the interpreter's lock is held.
+    let again = || unsafe { ffi::PyGILState_Ensure() };
+    if spare::at_end(forget) {
+        again();
+    }
+}
+
+/// Has Python forget this thread, which ends.
+fn forget() {
+    let coming = Coming::new();
+    if PHASE.load(Ordering::SeqCst) != RUNNING {
+        return;
+    }
+    // SAFETY: the interpreter runs, and its end waits for who is coming. The thread is remembered by the count that `keep` has
+    // left, which is given back once; as the last one is, Python lets go of its lock.
+    unsafe {
+        let attached = ffi::PyGILState_Ensure();
+        drop(coming);
+        if PHASE.load(Ordering::Acquire) == RUNNING {
+            ffi::PyGILState_Release(ffi::PyGILState_STATE::PyGILState_LOCKED);
+        }
+        ffi::PyGILState_Release(attached);
+    }
 }
 
 /// A thread in which a function is being called. The interpreter's lock is held when it is made and dropped.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 use quorate::models::{MESSAGE_SCHEMA, Model, Recording as Session, Request, ScriptedModel};
 use quorate::runtime::Retrieve;
@@ -23,6 +24,9 @@ use crate::metadata::{dict, object, wrong};
 use crate::scalar::scalar;
 
 const HOST: Host = Host::Python;
+
+/// What makes a text or a dict of a scripted reply.
+static SCRIPTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// A language model; ``quorate.Model`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "LanguageModel")]
@@ -158,7 +162,7 @@ fn answer(
         let call = || {
             let told = (from_json(py, &request.to_json())?, CancelToken(cancel.clone()));
             let given = function.bind(py).call1(told)?;
-            let plain = py.import("quorate._models")?.getattr("_scripted")?.call1((given,))?;
+            let plain = SCRIPTED.import(py, "quorate._models", "_scripted")?.call1((given,))?;
             said(&plain, "what the model's function gave")
         };
         call().map_err(|raised| failed(py, raised, "the model's function"))

@@ -574,3 +574,27 @@ def test_recordings_hold_tools_too(tmp_path):
     with quorate.replay(path):
         second = runtime.ask("go")
     assert len(made) == 1 and first.text == second.text
+
+
+def test_an_answer_has_the_members_that_it_is_said_to_have():
+    kb = quorate.open(None)
+    kb.add([{"id": "leaflet", "text": TEXT, "title": "Leaflet"}])
+    answers = [
+        Runtime(model=once(("lookup", {"code": "C1725"})), tools=[lookup]).ask("What is C1725?"),
+        Runtime(model=ScriptedModel(["The usual starting dose of metformin is 500 mg twice daily [1]."]), kb=kb).ask("Which dose of metformin?"),
+        Runtime(kb=kb).ask("What is the usual starting dose of metformin?"),
+    ]
+    found = [
+        *answers,
+        *[answer.usage for answer in answers],
+        *[step for answer in answers for step in answer.steps],
+        *[one for answer in answers for one in answer.citations],
+        *[check for answer in answers for check in answer.checks],
+        *[check.evidence for answer in answers for check in answer.checks if check.evidence is not None],
+    ]
+    assert {type(one).__name__ for one in found} == {"Answer", "Usage", "Step", "AnswerCitation", "Check"}
+    for one in found:
+        assert set(vars(one)) == {field.name for field in dataclasses.fields(one)}, type(one)
+        assert type(one)(**vars(one)) == one and dataclasses.replace(one) == one
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(one, dataclasses.fields(one)[0].name, None)

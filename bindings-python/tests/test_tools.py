@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import dataclasses
 import datetime
 import decimal
@@ -535,3 +536,30 @@ def test_a_tool_that_ignores_its_end_is_left():
     begun = time.perf_counter()
     answer = Runtime(model=model_of(("stays", {})), tools=[stays]).ask("go")
     assert "tool_timeout" in answer.text and time.perf_counter() - begun < 5
+
+
+def test_threads_that_serve_many_calls_keep_nothing_between_them_and_are_let_go_of():
+    local, who = threading.local(), contextvars.ContextVar("who", default="nobody")
+    seen, kept = [], []
+
+    class Thing:
+        pass
+
+    def say(request):
+        seen.append((threading.get_ident(), who.get()))
+        who.set("somebody")
+        local.thing = getattr(local, "thing", None) or Thing()
+        kept.append(weakref.ref(local.thing))
+        return "done"
+
+    runtime = Runtime(model=ScriptedModel(say))
+    for _ in range(20):
+        assert runtime.ask("go").text == "done"
+    assert len({thread for thread, _ in seen}) < 20, "no thread was used again"
+    assert {name for _, name in seen} == {"nobody"}
+    # What Python knows of a thread goes with it, a few seconds after its last call.
+    until = time.monotonic() + 20
+    while any(thing() is not None for thing in kept) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert [thing for thing in kept if thing() is not None] == []
+    assert runtime.ask("go").text == "done"

@@ -7,10 +7,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
-use quorate_core::{Cancel, Code, Error, Result, forks};
+use quorate_core::{Cancel, Code, Error, Result, forks, spare};
 use serde_json::Value;
 
 /// What gives the events of a stream, on the thread that reads it.
@@ -141,13 +140,11 @@ impl Flow {
         }
         let Some(stream) = self.shared.lock().stream.take() else { return Ok(None) };
         let shared = Arc::clone(&self.shared);
-        let started =
-            thread::Builder::new().name("quorate-stream".to_owned()).spawn(move || shared.read(stream));
-        match started {
-            Ok(_) => Ok(None),
-            Err(e) => {
+        match spare::run(move || shared.read(stream)) {
+            Ok(()) => Ok(None),
+            Err(error) => {
                 self.shared.lock().ended = true;
-                Err(Error::with_source(Code::Io, format!("no thread could be started: {e}"), e))
+                Err(error)
             }
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! A thread that has ended its work waits a while for more, since starting one costs as much as a short request does.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
@@ -28,6 +29,16 @@ const MOST_AWAKE: usize = 3;
 static AWAKE: PerProcess<AtomicUsize> = PerProcess::new();
 
 type Work = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    /// What is to be done when this thread ends; none where it is not one of these threads.
+    static LEAVES: RefCell<Option<Vec<Box<dyn FnOnce()>>>> = const { RefCell::new(None) };
+}
+
+/// Has `leave` done when this thread ends, where it is one that does work for others, and says whether it is.
+pub fn at_end(leave: impl FnOnce() + 'static) -> bool {
+    LEAVES.with_borrow_mut(|leaves| leaves.as_mut().map(|leaves| leaves.push(Box::new(leave))).is_some())
+}
 
 /// The threads that wait, the last one to have worked at the end. Each is known by its number.
 #[derive(Default)]
@@ -92,6 +103,11 @@ fn start(number: u64, waiting: Arc<Mutex<Waiting>>, first: Work) -> io::Result<(
             }
         }
     };
+    let serve = move || {
+        LEAVES.set(Some(Vec::new()));
+        serve();
+        LEAVES.take().into_iter().flatten().for_each(|leave| leave());
+    };
     thread::Builder::new().name("quorate".to_owned()).spawn(serve).map(|_| ())
 }
 
@@ -154,6 +170,27 @@ mod tests {
         }
         let waiting = WAITING.get(|| Ok(Arc::default())).unwrap();
         assert!(lock(waiting).threads.len() <= MOST);
+    }
+
+    #[test]
+    fn what_is_left_for_the_end_of_a_thread_is_done_there() {
+        assert!(!at_end(|| unreachable!("this thread does no work for others")));
+        let (sender, ended) = channel();
+        // More at a time than wait for more work: some end at once.
+        let together = Arc::new(std::sync::Barrier::new(2 * MOST));
+        for _ in 0..2 * MOST {
+            let (sender, together) = (sender.clone(), Arc::clone(&together));
+            run(move || {
+                assert!(at_end(move || sender.send(thread::current().id()).unwrap()));
+                together.wait();
+            })
+            .unwrap();
+        }
+        drop(sender);
+        let first = ended.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_ne!(first, thread::current().id());
+        // The others end when they have waited in vain.
+        assert_eq!(ended.iter().count(), 2 * MOST - 1);
     }
 
     #[test]

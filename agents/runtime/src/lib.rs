@@ -9,6 +9,7 @@ mod answer;
 mod approve;
 mod budget;
 mod conversation;
+mod driven;
 mod driver;
 mod evaluate;
 mod event;

@@ -14,12 +14,13 @@ use crate::answer::Answer;
 use crate::approve::Approve;
 use crate::budget::{Budget, Ledger, Spent};
 use crate::conversation::{Conversation, ConversationOptions};
+use crate::driven::Asked;
 use crate::driver::watch::Watch;
 use crate::driver::{Drive, Listener, now, priced};
 use crate::event::Event;
 use crate::evidence::Retrieve;
 use crate::extractive::{self, ExtractOptions};
-use crate::fact::{Fact, Spec, Status};
+use crate::fact::{Fact, Spec};
 use crate::family::Nested;
 use crate::machine::{Action, Machine};
 use crate::names::{fresh_id, title};
@@ -27,7 +28,7 @@ use crate::prompt;
 pub use crate::question::{CheckOutput, HostContext, Question, Resume};
 use crate::question::{same_question, was_decided};
 use crate::tool::{InUse, Tool, check_tools};
-use crate::view::{RunView, STATUSES, finished, no_panel, replayed, seen, stands};
+use crate::view::{RunView, STATUSES, no_panel, replayed, seen, stands};
 
 /// What journals of asked experts are called in the store.
 pub(crate) const KIND: &str = "ask";
@@ -89,7 +90,7 @@ pub(crate) struct Inner {
     /// The runs that go on in this process.
     pub(crate) live: Arc<Hold<HashMap<String, Cancel>>>,
     /// What the answers of runs that wait will have to fit.
-    checks: Arc<Hold<HashMap<String, CheckOutput>>>,
+    pub(crate) checks: Arc<Hold<HashMap<String, CheckOutput>>>,
     pub(crate) watch: Watch,
 }
 
@@ -175,6 +176,15 @@ impl Runtime {
         listener: Option<Listener>,
         nested: Option<Nested>,
     ) -> Result<Answer> {
+        match self.begin(question, listener, nested)? {
+            Asked::Begun(drive, nested, talk) => self.drive(drive, nested, talk.as_ref()),
+            Asked::Known(answer) => Ok(*answer),
+        }
+    }
+
+    /// Begins a run. Apart from its drive, during which a thread waits, so that its stack stays small.
+    #[inline(never)]
+    fn begin(&self, question: Question, listener: Option<Listener>, nested: Option<Nested>) -> Result<Asked> {
         let in_use = self.in_use(question.tools.as_deref());
         let approve = question.approve.clone().or_else(|| self.0.approve.clone());
         let mut spec = self.spec(&question, &in_use.tools, approve.is_some(), nested.as_ref())?;
@@ -187,7 +197,7 @@ impl Runtime {
             && let Some(row) = self.0.store.keyed(self.0.tenant.as_deref(), KIND, key)?
         {
             // To find out what would be taken along may cost something.
-            return self.known(&row, question, &spec, listener, nested);
+            return self.known(&row, question, &spec, listener, nested).map(Asked::known);
         }
         if let Some(talk) = &question.talk {
             let taken =
@@ -212,13 +222,13 @@ impl Runtime {
                 let Fact::Started(spec) = &started else {
                     return Err(Error::new(Code::Internal, "a run begins with its question"));
                 };
-                return self.known(&row, question, spec, listener, nested);
+                return self.known(&row, question, spec, listener, nested).map(Asked::known);
             }
         };
         if let Some(talk) = &question.talk {
             talk.expect(&id)?;
         }
-        let mut drive = Drive::new(
+        let mut drive = Box::new(Drive::new(
             Arc::clone(&self.0),
             Machine::new(run.id()),
             run,
@@ -228,11 +238,13 @@ impl Runtime {
             ledger,
             question.cancel.clone(),
             listener,
-        );
+        ));
         drive.check_output = question.check_output;
         (drive.trace_parent, drive.host) = (question.trace_parent, question.host);
         drive.take_in(&started, time)?;
-        self.drive(drive, nested, question.talk.as_ref())
+        // The machine has it.
+        drop(started);
+        Ok(Asked::Begun(drive, nested, question.talk))
     }
 
     /// The run that a key has begun before.
@@ -350,7 +362,7 @@ impl Runtime {
         let in_use = self.in_use(going_on.tools.as_deref());
         let approve = going_on.approve.or_else(|| self.0.approve.clone());
         let seq = entries.last().map_or(0, |entry| entry.seq);
-        let mut drive = Drive::new(
+        let mut drive = Box::new(Drive::new(
             Arc::clone(&self.0),
             machine,
             run,
@@ -360,7 +372,7 @@ impl Runtime {
             ledger,
             going_on.cancel,
             listener,
-        );
+        ));
         (drive.trace_parent, drive.host) = (going_on.trace_parent, going_on.host);
         for (id, decision) in decisions {
             drive.validate(id, decision)?;
@@ -420,34 +432,6 @@ impl Runtime {
             ))),
             None => Ok(()),
         }
-    }
-
-    /// Drives a run as far as it goes; what it has said is kept in its conversation before anybody is told of its end.
-    fn drive(&self, mut drive: Drive, nested: Option<Nested>, talk: Option<&Conversation>) -> Result<Answer> {
-        let id = drive.machine.run_id.clone();
-        drive.nested = nested;
-        if let Some(mut live) = self.0.live.take() {
-            live.insert(id.clone(), drive.cancel.clone());
-        }
-        let outcome = drive.go();
-        if let Some(mut live) = self.0.live.take() {
-            live.remove(&id);
-        }
-        if drive.machine.status() == Status::Waiting
-            && let (Some(check), Some(mut checks)) = (drive.check_output.take(), self.0.checks.take())
-        {
-            checks.insert(id, check);
-        }
-        let (machine, last) = drive.let_go();
-        let answer = outcome.and_then(|()| finished(&machine));
-        if let (Ok(answer), Some(talk)) = (&answer, talk) {
-            talk.keep(&machine.spec.question, answer)?;
-        }
-        if let Some((listener, event)) = last {
-            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| listener(event)));
-            told.map_err(|_| Error::new(Code::Internal, "who listened to the run has panicked"))?;
-        }
-        answer
     }
 
     fn spec(

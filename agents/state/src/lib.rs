@@ -57,6 +57,7 @@ mod disk;
 mod entry;
 mod events;
 mod gate;
+mod kept;
 mod memory;
 mod queue;
 mod run;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::checkpoint::Threads;
 use crate::entry::now;
+use crate::kept::{Kept, kept};
 use crate::queue::Queues;
 use crate::run::Held;
 use crate::{
@@ -48,7 +49,7 @@ struct Journal {
 
 struct Inner {
     row: RunRow,
-    entries: Vec<Entry>,
+    entries: Vec<Kept>,
     /// The lease, which grows with each taking; none: nobody holds it.
     lease: Option<u64>,
     leases: u64,
@@ -93,7 +94,7 @@ impl Journal {
 
     fn entries(&self, from_seq: u64) -> Vec<Entry> {
         let from = usize::try_from(from_seq.saturating_sub(1)).unwrap_or(usize::MAX);
-        lock(&self.inner).entries.get(from..).unwrap_or_default().to_vec()
+        lock(&self.inner).entries.get(from..).unwrap_or_default().iter().map(Kept::entry).collect()
     }
 
     fn post(&self, run: &str, kind: &str, data: &Value, name: Option<&str>) -> Result<Posted> {
@@ -169,8 +170,7 @@ impl Tables {
             updated: created,
             entries: 0,
         };
-        let inner =
-            Inner { row, entries: entries.to_vec(), lease: None, leases: 0, deleted: false, work: None };
+        let inner = Inner { row, entries: kept(entries), lease: None, leases: 0, deleted: false, work: None };
         let cancelled = AtomicBool::new(false);
         let journal = Arc::new(Journal { number, id: id.clone(), cancelled, inner: Mutex::new(inner) });
         self.ids.insert((scope, id), number);
@@ -372,7 +372,7 @@ impl Memory {
             {
                 let at = usize::try_from(seq - 1).unwrap_or(usize::MAX);
                 if let Some(entry) = inner.entries.get(at) {
-                    listed.push(Listed { run_id: journal.id.clone(), entry: entry.clone() });
+                    listed.push(Listed { run_id: journal.id.clone(), entry: entry.entry() });
                 }
             }
         }
@@ -490,7 +490,7 @@ impl MemoryRun {
         {
             return Err(check::does_not_follow(first.seq, last));
         }
-        inner.entries.extend_from_slice(entries);
+        inner.entries.extend(kept(entries));
         inner.row.updated = now();
         if let Some(status) = status {
             status.clone_into(&mut inner.row.status);

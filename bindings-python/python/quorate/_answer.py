@@ -188,16 +188,16 @@ def answer_of(found: dict[str, Any], wanted: Form | None) -> Answer[Any]:
         return panel  # type: ignore[no-any-return]
     if wanted is not None and found["output"] is not None:
         found["output"] = wanted.read(found["output"])
-    found["usage"] = Usage(**found["usage"])
-    found["citations"] = [AnswerCitation(**one) for one in found["citations"]]
+    found["usage"] = Usage._made(found["usage"])
+    found["citations"] = [AnswerCitation._made(one) for one in found["citations"]]
     found["checks"] = [
-        Check(**{**one, "evidence": None if one["evidence"] is None else AnswerCitation(**one["evidence"])})
+        Check._made({**one, "evidence": None if one["evidence"] is None else AnswerCitation._made(one["evidence"])})
         for one in found["checks"]
     ]
-    found["steps"] = [Step(**one) for one in found["steps"]]
+    found["steps"] = [Step._made({"error": None, **one}) for one in found["steps"]]
     for name in ("match", "plan", "pending"):
         found[name] = record(found[name])
-    return Answer(**found)
+    return Answer._made(found)
 
 
 def event_of(found: dict[str, Any], wanted: Form | None) -> RunEvent:

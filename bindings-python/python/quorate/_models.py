@@ -13,6 +13,7 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
@@ -371,7 +372,8 @@ def _answered(of: weakref.ref[ScriptedModel], request: dict[str, Any], cancel: _
     model = of()
     if model is None or model._function is None:
         raise _invalid("the model of this function is gone; keep it as long as it is asked")
-    given = model._function(request)
+    # Threads serve many calls: what one sets is not there for the next.
+    given = copy_context().run(model._function, request)
     del model
     if not inspect.isawaitable(given):
         return given

@@ -73,10 +73,12 @@ impl Whole {
     }
 }
 
+#[inline(never)]
 fn asked(host: Host, found: &Answer) -> Result<Value> {
     Ok(json!({"type": last(found.status), "result": answer(host, found)?}))
 }
 
+#[inline(never)]
 fn of_panel(host: Host, found: &PanelAnswer) -> Result<Value> {
     Ok(json!({"type": last(found.status), "result": panel::panel(host, found)?}))
 }

@@ -30,7 +30,8 @@ const ANSWER_TOOL: &str = "answer";
 #[derive(Clone)]
 pub struct Output {
     name: String,
-    schema: Value,
+    /// Shared: a request is copied with its form.
+    schema: Arc<Value>,
     key: u64,
     repairs: u32,
     validator: Arc<schema::Validator>,
@@ -58,7 +59,14 @@ impl Output {
         let plain: String =
             title.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').take(64).collect();
         let name = if plain.is_empty() { ANSWER_TOOL.to_owned() } else { plain };
-        Ok(Output { name, schema, key, repairs: 2, validator: Arc::new(validator), more: None })
+        Ok(Output {
+            name,
+            schema: Arc::new(schema),
+            key,
+            repairs: 2,
+            validator: Arc::new(validator),
+            more: None,
+        })
     }
 
     /// The same with at most `repairs` further requests, 0 to 5, when the answer does not fit.

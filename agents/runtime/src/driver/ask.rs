@@ -1,14 +1,14 @@
 //! How is the model asked within the budget?
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quorate_core::{Cancel, Code, Error, Result};
 use quorate_models::{Event, Model, Reply, Request, Usage};
 use serde_json::json;
 
 use super::aside::aside;
-use super::reserve::reserve;
+use super::reserve::{Reserved, reserve};
 use super::{Drive, now, spans};
 use crate::budget::{Ledger, Unpriced};
 use crate::fact::{Answered, Fact};
@@ -18,21 +18,20 @@ type Broken = Box<(Error, Reply)>;
 
 impl Drive {
     /// Asks the model, and says what came of it.
-    pub(super) fn ask(&mut self, call: u32, request: Request, last: bool) -> Result<Fact> {
+    pub(super) fn ask(&mut self, call: u32, request: Box<Request>, last: bool) -> Result<Fact> {
         let Some(model) = self.inner.model.clone() else {
             return Err(Error::new(Code::Internal, "a run without a model asks one"));
         };
         let seconds = self.machine.seconds();
-        let mut reserved = match reserve(&self.ledger, &model, request, seconds, last)? {
-            Ok(reserved) => reserved,
+        let mut reserved = match reserve(&self.ledger, &model, *request, seconds, last)? {
+            Ok(reserved) => Box::new(reserved),
             Err(by) => return Ok(Fact::Refused { id: None, by: by.to_owned() }),
         };
         let left = self.ledger.seconds_left(seconds, last);
         // Before its time begins, so that what was ended by it has taken it.
         let begun = Instant::now();
         let cancel = self.watched.begin(left);
-        let capped = reserved.capped;
-        let request = self.checked(std::mem::take(&mut reserved.request), &cancel);
+        let request = Box::new(self.checked(std::mem::take(&mut reserved.request), &cancel));
         let span = spans::chat(&model, &request, None);
         let _within = span.enter();
         let outcome = if self.listens() {
@@ -43,9 +42,24 @@ impl Drive {
         };
         self.watched.end();
         let took = begun.elapsed();
+        self.told(call, &span, outcome, reserved, left, took)
+    }
+
+    /// What came of it. Apart from the asking, during which a thread waits, so that its stack stays small.
+    #[inline(never)]
+    fn told(
+        &mut self,
+        call: u32,
+        span: &tracing::Span,
+        outcome: Result<Reply, Broken>,
+        reserved: Box<Reserved>,
+        left: Option<f64>,
+        took: Duration,
+    ) -> Result<Fact> {
+        let capped = reserved.capped;
         match outcome {
             Ok(mut reply) => {
-                spans::answered(&span, &reply);
+                spans::answered(span, &reply);
                 self.machine.name_calls(&mut reply.message);
                 let capped = capped.map(str::to_owned);
                 let spent = reserved.settle(&reply);

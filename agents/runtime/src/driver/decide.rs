@@ -14,6 +14,7 @@ use crate::machine::{PLAN_ID, Pending};
 impl Drive {
     /// Asks about each of `pending`, and says whether the run goes on; if not, it waits for those that nobody has decided. An
     /// error of who is asked leaves its call undecided; whoever takes longer than the budget has is not waited for.
+    #[inline(never)]
     pub(super) fn ask_for(&mut self, pending: &[Pending]) -> Result<bool> {
         let Some(approve) = self.approve.clone() else { return Ok(false) };
         let mut all = true;

@@ -1,7 +1,8 @@
 //! Who does what is due in a run, and writes down what came of it?
 //!
 //! One thread per run that is under way: it asks the model, has tools run on threads of their own, and waits. What has
-//! happened is durable before the next action begins, so that a step costs at most one wait for the disk.
+//! happened is durable before the next action begins, so that a step costs at most one wait for the disk. What a run does
+//! while it waits for nobody has frames of its own (`inline(never)`), which a waiting thread's stack does not have.
 
 mod aside;
 mod ask;
@@ -198,6 +199,7 @@ impl Drive {
     }
 
     /// Says which tools have changed; the run keeps those that it has.
+    #[inline(never)]
     fn announce(&mut self) -> Result<()> {
         for message in std::mem::take(&mut self.said) {
             self.note(Fact::Noticed { message })?;
@@ -228,7 +230,7 @@ impl Drive {
         let fact = match action {
             Action::Match => self.find_expert()?,
             Action::Retrieve { question } => self.look_up(question)?,
-            Action::Ask { call, request, last } => self.ask(call, *request, last)?,
+            Action::Ask { call, request, last } => self.ask(call, request, last)?,
             Action::Extract { call, question } => self.extract(call, &question)?,
             Action::Check => self.check()?,
             Action::Run { .. } | Action::Decide { .. } | Action::End { .. } => return Ok(()),
@@ -237,6 +239,7 @@ impl Drive {
     }
 
     /// Takes a fact into the run, and into the journal with the next write.
+    #[inline(never)]
     pub(crate) fn note(&mut self, fact: Fact) -> Result<()> {
         let time = now();
         self.unwritten.push(fact.entry(self.seq + 1, time)?);
@@ -258,6 +261,7 @@ impl Drive {
     }
 
     /// Writes what has happened, and shows it.
+    #[inline(never)]
     pub(crate) fn flush(&mut self, status: Option<Status>) -> Result<()> {
         // A run that waited goes on with the first thing that is written.
         let goes_on = self.waited && !self.unwritten.is_empty();
@@ -280,7 +284,7 @@ impl Drive {
 
     /// Lets go of the run, and gives what it has come to, with its last event and to whom that is still to be shown: whoever
     /// sees it may go on with the run at once.
-    pub(crate) fn let_go(mut self) -> (Machine, Option<(Listener, Event)>) {
+    pub(crate) fn let_go(mut self: Box<Self>) -> (Machine, Option<(Listener, Event)>) {
         let machine = std::mem::replace(&mut self.machine, Machine::new(String::new()));
         let last = self.listener.take().zip(self.last.take());
         (machine, last)
@@ -291,6 +295,7 @@ impl Drive {
         self.unwritten.is_empty()
     }
 
+    #[inline(never)]
     pub(crate) fn end(&mut self, status: Status) -> Result<()> {
         let shown = self.will_have_shown();
         self.note(Fact::Ended { status, shown })?;

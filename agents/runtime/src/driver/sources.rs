@@ -25,6 +25,7 @@ const IN_SCOPE: f64 = 0.5;
 const HANDOVER: f64 = 2.0;
 
 impl Drive {
+    #[inline(never)]
     pub(super) fn find_expert(&self) -> Result<Fact> {
         let Some(registry) = &self.inner.registry else { return Err(Error::invalid("there is no registry")) };
         let spec = &self.machine.spec;
@@ -84,6 +85,7 @@ impl Drive {
         })
     }
 
+    #[inline(never)]
     pub(super) fn look_up(&self, question: String) -> Result<Fact> {
         let Some(sources) = &self.inner.sources else {
             return Err(Error::invalid("there is no knowledge base"));
@@ -108,6 +110,7 @@ impl Drive {
         Ok(Fact::Retrieved { question, passages })
     }
 
+    #[inline(never)]
     pub(super) fn extract(&self, call: u32, question: &str) -> Result<Fact> {
         let begun = Instant::now();
         let embedder = self.inner.sources.as_ref().and_then(|sources| sources.embedder());
@@ -145,6 +148,7 @@ impl Drive {
         Ok(Fact::Replied { call, reply: Box::new(reply) })
     }
 
+    #[inline(never)]
     pub(super) fn check(&self) -> Result<Fact> {
         let embedder = self.inner.sources.as_ref().and_then(|sources| sources.embedder());
         let checks = extractive::check(

@@ -275,14 +275,11 @@ impl Drive {
         let seconds = self.machine.seconds();
         // Where nobody sums up, nothing is held back for it.
         let last = ask.what.is_last() || !self.machine.sums_up();
-        let mut request = self.machine.request(ask, &mut self.forms)?;
-        let reserved = match &model {
-            None => None,
-            Some(model) => match reserve(&self.ledger, model, request.clone(), seconds, last)? {
-                Ok(reserved) => {
-                    request = reserved.request.clone();
-                    Some(reserved)
-                }
+        let request = self.machine.request(ask, &mut self.forms)?;
+        let (request, reserved) = match &model {
+            None => (request, None),
+            Some(model) => match reserve(&self.ledger, model, request, seconds, last)? {
+                Ok(mut reserved) => (std::mem::take(&mut reserved.request), Some(reserved)),
                 Err(by) => return Ok(Err(by)),
             },
         };
