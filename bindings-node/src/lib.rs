@@ -12,6 +12,7 @@ mod embed;
 mod errors;
 mod eval;
 mod evaluate;
+mod graph;
 mod held;
 mod hits;
 mod kb;

@@ -13,6 +13,7 @@ mod errors;
 mod eval;
 mod functions;
 mod given;
+mod graph;
 mod guest;
 mod hits;
 mod kb;
@@ -44,6 +45,7 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     agents::register(module)?;
     models::register(module)?;
     state::register(module)?;
+    graph::register(module)?;
     runtime::register(module)?;
     panel::register(module)?;
     mcp::register(module)?;

@@ -6,9 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use quorate::state::{Checkpoints, StateStore as Store};
+use quorate::workflows::graph::Durability;
 use quorate::{Code, Error};
-use quorate_bindings::Host;
 use quorate_bindings::state::{self, StoreOptions};
+use quorate_bindings::{Host, saver};
 use serde_json::Value;
 
 use crate::convert::from_json;
@@ -133,6 +134,61 @@ impl StateStore {
     fn delete(&self, py: Python<'_>, #[pyo3(from_py_with = scalar)] thread: String) -> PyResult<bool> {
         let checkpoints = self.checkpoints()?;
         blocking(py, move |_| checkpoints.delete(&thread))
+    }
+
+    /// Whether what a checkpointer writes waits for the disk.
+    fn durable(&self) -> bool {
+        self.given.durability != Durability::Async
+    }
+
+    /// Keeps a checkpoint of another library.
+    fn save(&self, py: Python<'_>, given: &Bound<'_, PyDict>) -> PyResult<()> {
+        let given = options(given, "a checkpoint")?;
+        let (checkpoints, durable) = (self.checkpoints()?, self.durable());
+        blocking(py, move |_| saver::put(&checkpoints, given, durable))
+    }
+
+    /// Keeps what a task has written.
+    fn save_writes(&self, py: Python<'_>, given: &Bound<'_, PyDict>) -> PyResult<()> {
+        let given = options(given, "writes")?;
+        let (checkpoints, durable) = (self.checkpoints()?, self.durable());
+        blocking(py, move |_| saver::put_writes(&checkpoints, given, durable))
+    }
+
+    /// A checkpoint of another library with all that stands in it and beside it, or None.
+    fn saved<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] thread: String,
+        #[pyo3(from_py_with = scalar)] namespace: String,
+        #[pyo3(from_py_with = scalar)] id: Option<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let checkpoints = self.checkpoints()?;
+        let found = blocking(py, move |_| saver::get(&checkpoints, &thread, &namespace, id.as_deref()))?;
+        from_json(py, &found)
+    }
+
+    /// The same of a list.
+    fn saved_list<'py>(&self, py: Python<'py>, given: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+        let query = state::query(HOST, options(given, "options of a list")?).or_raise()?;
+        let checkpoints = self.checkpoints()?;
+        let found = blocking(py, move |_| saver::list(&checkpoints, &query))?;
+        from_json(py, &found)
+    }
+
+    /// Removes the checkpoints of these runs.
+    fn delete_for_runs(&self, py: Python<'_>, runs: Vec<String>) -> PyResult<usize> {
+        let checkpoints = self.checkpoints()?;
+        blocking(py, move |_| {
+            let runs: Vec<&str> = runs.iter().map(String::as_str).collect();
+            checkpoints.delete_for_runs(&runs)
+        })
+    }
+
+    /// Keeps the newest checkpoints of these threads alone.
+    fn keep_newest(&self, py: Python<'_>, threads: Vec<String>) -> PyResult<()> {
+        let checkpoints = self.checkpoints()?;
+        blocking(py, move |_| saver::keep_newest(&checkpoints, threads))
     }
 
     /// Removes older checkpoints, and says which.

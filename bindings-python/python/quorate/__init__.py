@@ -80,7 +80,7 @@ from ._talk import Conversation, Memory
 from ._tools import Tool, ToolContext, agent_tool, kb_tool, tool
 
 if TYPE_CHECKING:
-    from . import aio, consensus
+    from . import aio, consensus, workflows
 
 __all__ = [
     "Agent",
@@ -186,11 +186,12 @@ __all__ = [
     "record",
     "replay",
     "tool",
+    "workflows",
     "write_trec_run",
 ]
 
 # Imported when they are first named: they cost what most programs need not pay.
-_LAZY = ("aio", "consensus", "plot", "telemetry")
+_LAZY = ("aio", "consensus", "plot", "telemetry", "workflows")
 
 
 if not TYPE_CHECKING:

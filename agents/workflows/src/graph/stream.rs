@@ -30,18 +30,22 @@ impl Stream {
     ) -> Result<Stream> {
         let (sender, events) = channel();
         let stop = options.stop.child();
-        let sender = Mutex::new(sender);
-        // Where nobody listens any more the run is stopped.
-        let tell = move |event| drop(lock(&sender).send(event));
+        let sender = Arc::new(Mutex::new(Some(sender)));
+        let open = Arc::clone(&sender);
+        let tell = move |event| {
+            if let Some(sender) = &*lock(&open) {
+                // Where nobody listens any more the run is stopped.
+                drop(sender.send(event));
+            }
+        };
         let sink = Sink { modes: modes.to_vec(), tell: Arc::new(tell) };
         let outcome = Arc::new(Mutex::new(None));
         let (inside, told) = (stop.clone(), Arc::clone(&outcome));
         spare::run(move || {
-            let sink_of_run = sink;
-            let result = caught(|| run(inside, sink_of_run.clone()));
+            let result = caught(|| run(inside, sink));
             *lock(&told) = Some(result);
-            // The stream ends when the last sender goes.
-            drop(sink_of_run);
+            // The stream ends here, also where somebody has kept the context of a node.
+            drop(lock(&sender).take());
         })?;
         Ok(Stream { events, outcome, stop, failed: false })
     }
