@@ -136,11 +136,11 @@ impl NativeGraphBuilder {
         env: Env,
         channel: String,
         name: Option<String>,
-        function: Option<Unknown<'_>>,
+        host: Option<Unknown<'_>>,
     ) -> Result<(), Thrown> {
-        let reducer = match (function, name) {
-            (Some(function), _) => {
-                let function = Callback::new(&env, &function)?;
+        let reducer = match (host, name) {
+            (Some(host), _) => {
+                let function = Callback::new(&env, &host)?;
                 let what = format!("what the reducer of '{channel}' gave");
                 Reducer::custom(move |old, new| asked(&function, &what, json!([old, new])))
             }
@@ -152,8 +152,8 @@ impl NativeGraphBuilder {
 
     /// What refuses values of a channel: a function of `[value]`.
     #[napi]
-    pub fn validator(&self, env: Env, channel: String, function: Unknown<'_>) -> Result<(), Thrown> {
-        let function = Callback::new(&env, &function)?;
+    pub fn validator(&self, env: Env, channel: String, host: Unknown<'_>) -> Result<(), Thrown> {
+        let function = Callback::new(&env, &host)?;
         let what = format!("what the validator of '{channel}' gave");
         let check = move |value: &Value| graph::refused(&asked(&function, &what, json!([value]))?);
         self.change(|graph| graph.validator(channel, check));
@@ -478,11 +478,11 @@ impl NativeGraphApp {
 
 #[napi]
 impl NativeGraphContext {
-    /// What `function(reply)` answers with, `{result}` or `{error}`, the first time; what it answered, ever after. As JSON.
+    /// What `host(reply)` answers with, `{result}` or `{error}`, the first time; what it answered, ever after. As JSON.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn step(&self, env: Env, name: Unknown<'_>, function: Unknown<'_>) -> Result<Promised, Thrown> {
+    pub fn step(&self, env: Env, name: Unknown<'_>, host: Unknown<'_>) -> Result<Promised, Thrown> {
         let name = arg(&env, &name, "the name of a step", text)?;
-        let (function, context) = (Callback::new(&env, &function)?, self.0.clone());
+        let (function, context) = (Callback::new(&env, &host)?, self.0.clone());
         promise(&env, Lane::Ask, move || {
             waiting(|| {
                 let work = || answered(function.call(Vec::new(), context.stop())?, "what the step gave");

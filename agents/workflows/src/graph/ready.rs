@@ -169,7 +169,7 @@ fn review(state: &State, context: &Context) -> Result<Output> {
 /// use quorate_state::StateStore;
 /// use quorate_workflows::graph::panel_deliberation;
 /// # fn main() -> quorate_core::Result<()> {
-/// let says = ScriptedModel::of_texts(vec!["{\"choice\": \"yes\"}"; 12]);
+/// let says = ScriptedModel::of_texts(vec![r#"{"choice": "yes", "reasons": [{"text": "so"}]}"#; 12]);
 /// let model = Model::new(says, ModelOptions::default())?;
 /// let experts = Runtime::new(RuntimeOptions { model: Some(model), ..RuntimeOptions::default() })?;
 /// let app = panel_deliberation(&experts).compile(&StateStore::memory())?;
