@@ -144,7 +144,7 @@ def test_every_call_and_option_is_there_in_all_languages():
     options = Excused("options")
     wrong, table = [], {}
     for name in sorted(ours.keys() | theirs.keys()):
-        bare = name.removeprefix("consensus.").removeprefix("telemetry.")
+        bare = name.removeprefix("consensus.").removeprefix("telemetry.").removeprefix("workflows.")
         has = {"rust": bare in core or f"{bare}.new" in core or f"{bare}.open" in core, "python": name in ours, "node": name in theirs}
         wrong += [f"{name} is not in {one}" for one, there in has.items() if not there and name not in without[one]]
         if has["python"] and has["node"]:

@@ -40,16 +40,19 @@ from ._hits import Hits
 from ._kb import KnowledgeBase
 from ._keeping import AsyncCheckpoints, AsyncStateStore
 from ._mcp import McpTools
+from .workflows._aio import AsyncApp, AsyncGraphStream
 
 if TYPE_CHECKING:
     from ._record import Record
 
 __all__ = [
     "AsyncAgentRegistry",
+    "AsyncApp",
     "AsyncCheckpoints",
     "AsyncConversation",
     "AsyncCrossEncoder",
     "AsyncEmbedder",
+    "AsyncGraphStream",
     "AsyncKnowledgeBase",
     "AsyncMcpTools",
     "AsyncMemory",

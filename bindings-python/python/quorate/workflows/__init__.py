@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import graphs
-from ._aio import AsyncApp, AsyncGraphStream
 from ._app import App, Context, GraphStream, Outcome
 from ._forms import END, START, Goto, Retry, Send
 from ._graph import Graph
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "App",
-    "AsyncApp",
-    "AsyncGraphStream",
     "Context",
     "END",
     "Goto",
