@@ -27,7 +27,7 @@ from .._store import StateStore
 _PLAIN = (str, int, float, bool, type(None))
 
 
-class LangGraphSaver(BaseCheckpointSaver[str]):
+class LangGraphSaver(BaseCheckpointSaver[str]):  # type: ignore[misc, unused-ignore]
     """A checkpointer of LangGraph whose checkpoints lie in a :class:`quorate.StateStore`: ``graph.compile(checkpointer=LangGraphSaver(store))``.
 
     ``serde``: LangGraph's serializer. Codes of quorate pass through: ``corrupt``, ``closed``, ``io``.

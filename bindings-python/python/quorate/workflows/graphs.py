@@ -39,7 +39,7 @@ class _Ready(Graph):
 
     def compile(self, store: StateStore | None = None) -> App:
         """The graph as something that runs, with its threads in ``store``; None: in the store of its runtime."""
-        own = self._runtime._shown["store"]
+        own: Any = self._runtime._shown["store"]
         return super().compile(own if store is None else store)
 
     def node(self, *given: Any, **options: Any) -> Graph:
