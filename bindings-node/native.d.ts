@@ -162,6 +162,82 @@ export declare class Fallback {
   add(model: LanguageModel): void
 }
 
+/** A graph that runs. */
+export declare class GraphApp {
+  /** The hash of the plan. */
+  get id(): string
+  /** The plan, as JSON. */
+  json(): string
+  /** The plan in Mermaid's language. */
+  mermaid(): string
+  /**
+   * Runs the graph; without a thread nothing is kept. `call(reply, number, index, state, context)` calls a node and answers with
+   * `{result: {update, goto}}` or `{error}`; `stop(number)` says that nobody waits for that call any more. The outcome is JSON.
+   */
+  run(input: unknown, thread: unknown, options: unknown, call: unknown, stop: unknown, cancel?: Cancel | undefined | null): Promise<string>
+  /** Goes on with a thread. The outcome is JSON. */
+  resume(thread: unknown, answers: unknown, options: unknown, call: unknown, stop: unknown, cancel?: Cancel | undefined | null): Promise<string>
+  /** The events of a run: of one that begins with `input`, or without it of one that goes on with `answers`. */
+  flow(thread: unknown, input: unknown | undefined | null, answers: unknown, modes: unknown, options: unknown, call: unknown, stop: unknown): ModelFlow
+  /** How a thread stands, as JSON. */
+  state(thread: unknown, namespace: unknown, at: unknown): Promise<string>
+  /** How a thread stood, the newest first, as JSON. */
+  history(thread: unknown, namespace: unknown, limit: unknown | undefined | null, before: unknown): Promise<string>
+  /** Writes to the state of a thread as if a node had, and gives the new checkpoint. */
+  update(thread: unknown, values: unknown, asNode: unknown, at: unknown): Promise<string>
+  /** Makes a checkpoint the beginning of a thread, and gives the new checkpoint. */
+  fork(source: unknown, namespace: unknown, at: unknown, thread: unknown): Promise<string>
+  /** Ends a thread, and says whether something was due. */
+  cancel(thread: unknown): Promise<boolean>
+}
+
+/** A graph that is being put together. */
+export declare class GraphBuilder {
+  /** A graph without nodes, with the JSON Schema of its state. */
+  constructor(schema: unknown)
+  /** A graph that ships. */
+  static ready(name: string, runtime: Runtime): GraphBuilder
+  /** How writes to a channel are put together: by the reducer of this name, or by a function of `[old, new]`. */
+  reducer(channel: string, name?: string | undefined | null, host?: unknown | undefined | null): void
+  /** What refuses values of a channel: a function of `[value]`. */
+  validator(channel: string, host: unknown): void
+  /**
+   * A node: the function with this number of whoever runs the graph. `key`: what of `[state]` a cache depends on; `on`: whether
+   * `[{code, message}]` is worth another try.
+   */
+  node(name: string, options: unknown, index: number, key?: unknown | undefined | null, on?: unknown | undefined | null): void
+  /** A graph as a node. */
+  subgraph(name: string, options: unknown, other: GraphBuilder): void
+  /** After one comes the other. */
+  edge(source: string, target: string): void
+  /** Where a function of `[state]` leads. */
+  edgesIf(source: string, route: unknown, targets: unknown): void
+  /** One comes when all of the others have ended. */
+  join(sources: unknown, target: string): void
+  /** Everything that is wrong with it, as JSON. */
+  problems(): string
+  /** The graph as something that runs. */
+  compile(store: StateStore): GraphApp
+}
+
+/** What a node may do beside writing. */
+export declare class GraphContext {
+  /** What `host(reply)` answers with, `{result}` or `{error}`, the first time; what it answered, ever after. As JSON. */
+  step(name: unknown, host: unknown): Promise<string>
+  /** The answer to a question, as JSON. */
+  ask(question: unknown): string
+  /** Tells something. */
+  emit(data: unknown): void
+  /** Whether nobody waits any more. */
+  get cancelled(): boolean
+  /** The run. */
+  get runId(): string
+  /** The thread; empty where there is none. */
+  get thread(): string
+  /** The number of this try, from 1. */
+  get attempt(): number
+}
+
 /** What a host adds to a question: tools, who approves, a conversation. */
 export declare class Helpers {
   /** None; the runtime's are used. */
@@ -445,12 +521,26 @@ export declare class Session {
   close(): void
 }
 
-/** Where runs are kept. */
+/** Where runs, graphs and workflows are kept. */
 export declare class StateStore {
   /** Starts to open a folder, or one in memory. */
-  static open(path: unknown, tenant: unknown): StateStore
+  static open(path: unknown, options: unknown): StateStore
   /** Resolves when it is open. */
   ready(): Promise<void>
+  /** Lets go of it. What was given the store keeps it open until it is let go of too. */
+  close(): Promise<void>
+  /** Checkpoints, the newest first, as JSON. */
+  list(options: unknown): Promise<string>
+  /** A checkpoint with its values, as JSON, or undefined. */
+  get(thread: unknown, namespace: unknown, id: unknown): Promise<string | undefined>
+  /** The threads, in the order in which they were begun, as JSON. */
+  threads(): Promise<string>
+  /** Copies a thread, and gives how many checkpoints. */
+  copy(thread: unknown, to: unknown): Promise<number>
+  /** Removes a thread, and says whether it was there. */
+  delete(thread: unknown): Promise<boolean>
+  /** Removes older checkpoints, and says which, as JSON. */
+  prune(options: unknown): Promise<string>
 }
 
 /** The JSON Schema (draft 2020-12) of an agent, whose members have JavaScript's names, as JSON. */
@@ -461,6 +551,9 @@ export declare function askPanel(experts: Runtime, question: unknown, options: u
 
 /** Refuses the options that a judge does not have. */
 export declare function checkJudge(model: LanguageModel, options: unknown): void
+
+/** Refuses what is said of a node and is wrong by itself. */
+export declare function checkNode(options: unknown): void
 
 /** Fisher's paired randomisation test, as JSON. */
 export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown, cancel?: Cancel | undefined | null): Promise<string>

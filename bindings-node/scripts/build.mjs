@@ -55,7 +55,7 @@ function typescript() {
   const done = spawnSync(process.execPath, [tsc, '-p', here], { stdio: 'inherit' });
   rmSync(twin);
   if (done.status !== 0) process.exit(done.status ?? 1);
-  for (const entry of ['index', 'consensus/index', 'telemetry']) face(entry);
+  for (const entry of ['index', 'consensus/index', 'telemetry', 'workflows/index']) face(entry);
 }
 
 /** The ESM face of an entry point: the same objects under the same names. */

@@ -13,7 +13,7 @@ export const TABLE = join(dirname(here), 'tests', 'surface', 'found.json');
 
 /** `{ entry point: { call: { parameter: [members of its options] } } }`; a class is the call that makes one, its methods are `Class.method`. */
 export function surface() {
-  const entries = { quorate: 'types/index.d.ts', 'quorate/consensus': 'types/consensus/index.d.ts', 'quorate/telemetry': 'types/telemetry.d.ts' };
+  const entries = { quorate: 'types/index.d.ts', 'quorate/consensus': 'types/consensus/index.d.ts', 'quorate/telemetry': 'types/telemetry.d.ts', 'quorate/workflows': 'types/workflows/index.d.ts' };
   const files = Object.values(entries).map((file) => join(here, file));
   const program = ts.createProgram(files, { module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16, target: ts.ScriptTarget.ES2022, skipLibCheck: true, strict: true, types: ['node'], typeRoots: [join(here, 'node_modules/@types')] });
   const checker = program.getTypeChecker();

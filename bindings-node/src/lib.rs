@@ -12,6 +12,7 @@ mod embed;
 mod errors;
 mod eval;
 mod evaluate;
+mod graph;
 mod held;
 mod hits;
 mod kb;
@@ -22,6 +23,7 @@ mod panel;
 mod pool;
 mod retrieve;
 mod runtime;
+mod state;
 mod telemetry;
 mod value;
 

@@ -68,7 +68,7 @@ pub fn told(value: Value) -> Value {
 }
 
 /// Members that hold what users, models and tools have written.
-const WRITTEN: [&str; 12] = [
+const WRITTEN: [&str; 14] = [
     "arguments",
     "broken_calls",
     "content",
@@ -77,9 +77,11 @@ const WRITTEN: [&str; 12] = [
     "messages",
     "output",
     "position",
+    "question",
     "said",
     "schema",
     "shares",
+    "state",
     "tool_calls",
 ];
 

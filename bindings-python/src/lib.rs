@@ -13,6 +13,7 @@ mod errors;
 mod eval;
 mod functions;
 mod given;
+mod graph;
 mod guest;
 mod hits;
 mod kb;
@@ -24,6 +25,7 @@ mod panel;
 mod runtime;
 mod scalar;
 mod search;
+mod state;
 
 use pyo3::prelude::*;
 
@@ -42,6 +44,8 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     kb::register(module)?;
     agents::register(module)?;
     models::register(module)?;
+    state::register(module)?;
+    graph::register(module)?;
     runtime::register(module)?;
     panel::register(module)?;
     mcp::register(module)?;

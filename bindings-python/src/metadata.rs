@@ -18,6 +18,11 @@ pub fn object(fields: &Bound<'_, PyDict>, what: &str, code: Code) -> PyResult<Me
     members(fields, what, code, 0)
 }
 
+/// Any value as JSON, as [`object`] makes it of its members.
+pub fn value(given: &Bound<'_, PyAny>, what: &str, code: Code) -> PyResult<Value> {
+    nested(given, what, code, 0)
+}
+
 /// The metadata of a document.
 pub fn metadata(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Metadata> {
     match dict(value)? {

@@ -16,7 +16,7 @@ from pathlib import Path
 import quorate
 
 TABLE = Path(__file__).resolve().parents[2] / "tests" / "surface" / "found.json"
-MODULES = ("quorate", "quorate.consensus", "quorate.telemetry", "quorate.aio")
+MODULES = ("quorate", "quorate.consensus", "quorate.telemetry", "quorate.aio", "quorate.workflows")
 
 
 def parameters(function):

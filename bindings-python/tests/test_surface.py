@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 
 import quorate
-from quorate import consensus, telemetry
+from quorate import consensus, telemetry, workflows
 from quorate._record import Record
 from quorate._report import Report
 
@@ -28,8 +28,8 @@ TABLE = ROOT / "tests" / "surface" / "calls.json"
 # Names of columns of a table that the declarations of Node list as members of `data`.
 COLUMNS = {"item", "items", "rater", "task", "worker", "label", "value"}
 # The modules of Python and the entry points of Node, by the prefix of their calls in the table.
-MODULES = {"": quorate, "consensus.": consensus, "telemetry.": telemetry}
-ENTRIES = {"": "quorate", "consensus.": "quorate/consensus", "telemetry.": "quorate/telemetry"}
+MODULES = {"": quorate, "consensus.": consensus, "telemetry.": telemetry, "workflows.": workflows}
+ENTRIES = {"": "quorate", "consensus.": "quorate/consensus", "telemetry.": "quorate/telemetry", "workflows.": "quorate/workflows"}
 # What ratings take further, which Python's signatures gather.
 RATINGS = {"raters", "values", "items", "weights", "duplicates", "domain", "form"}
 
@@ -144,7 +144,7 @@ def test_every_call_and_option_is_there_in_all_languages():
     options = Excused("options")
     wrong, table = [], {}
     for name in sorted(ours.keys() | theirs.keys()):
-        bare = name.removeprefix("consensus.").removeprefix("telemetry.")
+        bare = name.removeprefix("consensus.").removeprefix("telemetry.").removeprefix("workflows.")
         has = {"rust": bare in core or f"{bare}.new" in core or f"{bare}.open" in core, "python": name in ours, "node": name in theirs}
         wrong += [f"{name} is not in {one}" for one, there in has.items() if not there and name not in without[one]]
         if has["python"] and has["node"]:

@@ -11,11 +11,14 @@ mod args;
 pub mod consensus;
 mod flow;
 mod given;
+pub mod graph;
 mod host;
 pub mod models;
 mod options;
 pub mod read;
 pub mod runtime;
+pub mod saver;
+pub mod state;
 pub mod telemetry;
 pub mod typed;
 

@@ -75,12 +75,12 @@ from ._quorate import (
 from ._record import Coverage, Explanation, Record
 from ._run import PanelStream, Run, RunStream
 from ._runtime import Runtime
-from ._store import StateStore
+from ._store import Checkpoints, StateStore
 from ._talk import Conversation, Memory
 from ._tools import Tool, ToolContext, agent_tool, kb_tool, tool
 
 if TYPE_CHECKING:
-    from . import aio, consensus
+    from . import aio, consensus, workflows
 
 __all__ = [
     "Agent",
@@ -96,6 +96,7 @@ __all__ = [
     "CallbackEmbedder",
     "Cancelled",
     "Check",
+    "Checkpoints",
     "Citation",
     "Citations",
     "Comparison",
@@ -185,11 +186,12 @@ __all__ = [
     "record",
     "replay",
     "tool",
+    "workflows",
     "write_trec_run",
 ]
 
 # Imported when they are first named: they cost what most programs need not pay.
-_LAZY = ("aio", "consensus", "plot", "telemetry")
+_LAZY = ("aio", "consensus", "plot", "telemetry", "workflows")
 
 
 if not TYPE_CHECKING:

@@ -39,12 +39,13 @@ async def run(function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
     return await run_on("read", function, args, kwargs)
 
 
-async def run_on(lane: str, function: Callable[..., _R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _R:
+async def run_on(
+    lane: str, function: Callable[..., _R], args: tuple[Any, ...], kwargs: dict[str, Any], *, calls_back: bool = False
+) -> _R:
     loop = running_loop()
     future: asyncio.Future[_R] = loop.create_future()
     cancel = _quorate.Cancel()
     context = copy_context()
-    calls_back = False
     for name in ("progress", "rerank", "tokenizer", "ocr"):
         given = kwargs.get(name)
         # A class is none of the host's functions.

@@ -38,16 +38,21 @@ from ._asking import (
 from ._await import Face, run, run_on, twin_of
 from ._hits import Hits
 from ._kb import KnowledgeBase
+from ._keeping import AsyncCheckpoints, AsyncStateStore
 from ._mcp import McpTools
+from .workflows._aio import AsyncApp, AsyncGraphStream
 
 if TYPE_CHECKING:
     from ._record import Record
 
 __all__ = [
     "AsyncAgentRegistry",
+    "AsyncApp",
+    "AsyncCheckpoints",
     "AsyncConversation",
     "AsyncCrossEncoder",
     "AsyncEmbedder",
+    "AsyncGraphStream",
     "AsyncKnowledgeBase",
     "AsyncMcpTools",
     "AsyncMemory",
@@ -57,6 +62,7 @@ __all__ = [
     "AsyncRun",
     "AsyncRunStream",
     "AsyncRuntime",
+    "AsyncStateStore",
     "evaluate_agents",
     "open",
     "run",

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_core::{Cancel, Code, Error, Result, shorten};
+use quorate_runtime::HostContext;
 use quorate_state::{Guard, NewWrite, NewWrites, PendingWrite};
 use serde_json::{Value, json};
 
@@ -299,6 +300,17 @@ impl Context {
     /// processes are heard at most 20 ms late.
     pub fn cancelled(&self) -> bool {
         self.0.stop.is_cancelled() || self.0.run.is_lost()
+    }
+
+    /// What is raised when the run is stopped or this try took too long: for work that can be told to stop. That somebody else
+    /// goes on with the thread is said by [`Context::cancelled`] alone.
+    pub fn stop(&self) -> &Cancel {
+        &self.0.stop
+    }
+
+    /// What the run was given for its nodes: [`RunOptions::host`](super::RunOptions::host).
+    pub fn host(&self) -> Option<&HostContext> {
+        self.0.run.options.host.as_ref()
     }
 
     /// The run: the same until the thread is run with another input.

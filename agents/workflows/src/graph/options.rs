@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::{Cancel, Code, Error, Result};
+use quorate_runtime::HostContext;
 use serde_json::Value;
 
 use super::State;
@@ -109,7 +110,7 @@ pub enum Durability {
 }
 
 /// How a run goes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RunOptions {
     /// After so many steps the run stops with the status `step_limit`; it can be resumed. Steps of graphs within the graph
     /// count; one in which nothing but such graphs goes on does not.
@@ -123,6 +124,19 @@ pub struct RunOptions {
     pub keep: Option<usize>,
     /// Stops the run when it is raised, with the error `cancelled`; it can be resumed.
     pub stop: Cancel,
+    /// What nodes are given by [`Context::host`](super::Context::host): who asks, as the host of the library knows it.
+    pub host: Option<HostContext>,
+}
+
+impl fmt::Debug for RunOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunOptions")
+            .field("step_limit", &self.step_limit)
+            .field("parallel", &self.parallel)
+            .field("durability", &self.durability)
+            .field("keep", &self.keep)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for RunOptions {
@@ -133,6 +147,7 @@ impl Default for RunOptions {
             durability: Durability::Sync,
             keep: None,
             stop: Cancel::new(),
+            host: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is told while a graph runs?
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use quorate_core::Code;
@@ -77,4 +78,27 @@ fn a_stream_that_nobody_reads_any_more_stops_its_run() {
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(app.state("t", None).unwrap().step, steps);
     assert_eq!(app.state("t", None).unwrap().status, Status::Running, "it can be resumed");
+}
+
+#[test]
+fn a_stream_ends_with_its_run_although_a_context_is_kept() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keeper = Arc::clone(&kept);
+    let app = graph()
+        .node("a", move |_: &State, context: &Context| {
+            keeper.lock().unwrap().push(context.clone());
+            Ok(json!({"sum": 1}).into())
+        })
+        .edge(START, "a")
+        .compile(&StateStore::memory())
+        .unwrap();
+    let (sender, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let stream = app.stream(json!({}), "t", &[Mode::Updates], &RunOptions::default()).unwrap();
+        sender.send(stream.outcome().unwrap().status).unwrap();
+    });
+    assert_eq!(ended.recv_timeout(Duration::from_secs(20)), Ok(Status::Done));
+    let kept = kept.lock().unwrap();
+    // Nobody hears it any more.
+    kept[0].emit(json!("late"));
 }

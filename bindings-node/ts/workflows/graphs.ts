@@ -1,0 +1,64 @@
+// Which graphs ship?
+
+import type * as Native from '../../native.js';
+import { now } from '../call.js';
+import { invalid } from '../errors.js';
+import { halfOf, kept } from '../handles.js';
+import { native } from '../native.js';
+import type { Runtime } from '../runtime.js';
+import { runtimes } from '../tools.js';
+import { Graph } from './graph.js';
+
+/** A graph that ships. Its nodes are the library's; compile it with a store, or make it a node of another graph. */
+class ReadyGraph extends Graph {
+  readonly #half: Native.GraphBuilder;
+
+  constructor(name: string, runtime: Runtime) {
+    super({ state: { type: 'object' } });
+    const half = halfOf(runtimes, runtime, 'runtime', 'a Runtime');
+    this.#half = now(() => native.GraphBuilder.ready(name, half));
+    kept.set(this, runtime);
+  }
+
+  protected override ready(): Native.GraphBuilder {
+    return this.#half;
+  }
+
+  override node(): never {
+    throw invalid('a graph that ships cannot be changed; make it a node of your own by subgraph');
+  }
+
+  override subgraph(): never {
+    return this.node();
+  }
+
+  override edge(): never {
+    return this.node();
+  }
+
+  override edgesIf(): never {
+    return this.node();
+  }
+
+  override join(): never {
+    return this.node();
+  }
+}
+
+/**
+ * A graph that asks an expert, and people where the expert needs an approval, or its answer is to be reviewed. Channels: `question`, `agent`,
+ * `autonomous`, `review`; it gives `answer`, `status`, `stopped_by`, `citations`, `confidence`, `grounded`, `run`, `reviewed`. Code:
+ * `invalid_argument`.
+ */
+export function expertConsultation(runtime: Runtime): Graph {
+  return new ReadyGraph('expert_consultation', runtime);
+}
+
+/**
+ * A graph that asks a panel, and with `escalate` a person where the panel comes to no decision. Channels: `question`, `type`, `members`, `size`,
+ * `rounds`, `options`, `escalate`; it gives `decision`, `level`, `agreement`, `synthesis`, `status`, `minority`, `citations`, `panel`,
+ * `decided_by`. Code: `invalid_argument`.
+ */
+export function panelDeliberation(runtime: Runtime): Graph {
+  return new ReadyGraph('panel_deliberation', runtime);
+}

@@ -1,0 +1,4 @@
+export { App, Context, type GraphEvent, type GraphFailure, type GraphMode, type GraphReview, type GraphStatus, GraphStream, type GraphTask, type Outcome, type ResumeGraphOptions, type RunGraphOptions, type Snapshot, type StartGraphOptions, type StreamGraphOptions, } from './app.js';
+export { END, Goto, type NodeResult, Retry, type RetryOptions, START, Send, type Targets } from './forms.js';
+export { type CacheOptions, Graph, type GraphOptions, type GraphProblem, type NodeFunction, type NodeOptions, type ReducerFunction, type ReducerName, type SubgraphOptions, type Validator, } from './graph.js';
+export * as graphs from './graphs.js';
