@@ -22,6 +22,7 @@ mod panel;
 mod pool;
 mod retrieve;
 mod runtime;
+mod state;
 mod telemetry;
 mod value;
 

@@ -9,7 +9,6 @@ use quorate::runtime::{
     Approve, Conversation as Talk, Decision, HostContext, Pending, Question, Resume, Runtime as Experts,
     RuntimeOptions, Tool, ToolCard, ToolContext, agent_tool, sources_tool,
 };
-use quorate::state::StateStore as Store;
 use quorate::{Cancel, Result, Sources};
 use quorate_bindings::runtime::{self, Run};
 use quorate_bindings::{Flow, Host, models, telemetry};
@@ -24,16 +23,10 @@ use crate::errors::{OrThrow, Thrown};
 use crate::kb::NativeKnowledgeBase;
 use crate::models::{NativeLanguageModel, NativeModelFlow, json as value, told};
 use crate::pool::waiting;
+use crate::state::NativeStateStore;
 use crate::value::Given;
 
 const HOST: Host = Host::Node;
-
-/// Where runs are kept.
-#[napi(js_name = "StateStore")]
-pub struct NativeStateStore {
-    store: Held<Opening<Store>>,
-    tenant: Option<String>,
-}
 
 /// Something that a model may have done.
 #[napi(js_name = "NativeTool")]
@@ -63,7 +56,7 @@ pub struct NativeRuntime(Held<Opening<Experts>>);
 pub struct NativeConversation(Held<Talk>);
 
 /// A text, or none.
-fn maybe(env: &Env, given: &Unknown<'_>, what: &str) -> Result<Option<String>, Thrown> {
+pub fn maybe(env: &Env, given: &Unknown<'_>, what: &str) -> Result<Option<String>, Thrown> {
     arg(env, given, what, |given, what| match given.is_missing() {
         true => Ok(None),
         false => text(given, what).map(Some),
@@ -73,27 +66,6 @@ fn maybe(env: &Env, given: &Unknown<'_>, what: &str) -> Result<Option<String>, T
 /// A report on its way to JavaScript.
 pub fn out(found: Value) -> Out {
     Out::Text(told(found).to_string())
-}
-
-#[napi]
-impl NativeStateStore {
-    /// Starts to open a folder, or one in memory.
-    #[napi(factory)]
-    pub fn open(env: Env, path: Unknown<'_>, tenant: Unknown<'_>) -> Result<NativeStateStore, Thrown> {
-        let (path, tenant) = (maybe(&env, &path, "path")?, maybe(&env, &tenant, "tenant")?);
-        let store = match path {
-            Some(path) => Opening::start(move || Store::open(path)).or_throw()?,
-            None => Opening::opened(Store::memory()),
-        };
-        Ok(NativeStateStore { store: Held::new(store), tenant })
-    }
-
-    /// Resolves when it is open.
-    #[napi(ts_return_type = "Promise<void>")]
-    pub fn ready(&self, env: Env) -> Result<Promised, Thrown> {
-        let store = self.store.clone();
-        promise(&env, Lane::Slow, move || store.get().map(|_| Out::Nothing))
-    }
 }
 
 /// A tool that is a function of JavaScript: `call(reply, number, arguments, context)` with both as JSON answers with `{result}` or
@@ -330,9 +302,10 @@ impl NativeRuntime {
     ) -> Result<NativeRuntime, Thrown> {
         let tenant = maybe(&env, &tenant, "tenant")?;
         let budget = runtime::budget(HOST, arg(&env, &budget, "budget", value)?).or_throw()?;
-        let tenant = runtime::tenant(tenant, store.and_then(|store| store.tenant.as_deref())).or_throw()?;
+        let tenant =
+            runtime::tenant(tenant, store.and_then(|store| store.given.tenant.as_deref())).or_throw()?;
         let registry = registry.map(NativeAgentRegistry::handle).transpose().or_throw()?;
-        let store = store.map(|store| store.store.clone());
+        let store = store.map(NativeStateStore::opening).transpose().or_throw()?;
         let kb = kb.map(NativeKnowledgeBase::handle);
         let (own, model) = (model.and_then(|model| model.sources()), model.map(|model| model.model()));
         let helpers = helpers.lock().clone();

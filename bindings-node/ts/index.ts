@@ -148,7 +148,19 @@ export type { ProgressFunction } from './progress.js';
 export { type McpChanges, type McpOptions, McpTools, mcpTools } from './mcp.js';
 export * from './models.js';
 export * from './recording.js';
-export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams, StateStore } from './runtime.js';
+export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams } from './runtime.js';
+export {
+  type CheckpointData,
+  type CheckpointInfo,
+  Checkpoints,
+  type Durability,
+  type ListCheckpointsOptions,
+  type PruneOptions,
+  type PruneReport,
+  StateStore,
+  type StateStoreOptions,
+  type ThreadInfo,
+} from './store.js';
 export type { JsonSchema, StandardResult, StandardSchema } from './schema.js';
 export { type Effect, RuntimeTool, type ToolArguments, type ToolCard, type ToolContext, type ToolOptions, agentTool, kbTool, tool } from './tools.js';
 

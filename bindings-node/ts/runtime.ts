@@ -3,7 +3,7 @@
 import type * as Native from '../native.js';
 import { AgentRegistry } from './agents.js';
 import { type Answer, type OutputForm, type Pending, type RunEvent, type RunInfo, type RunStatus, RunStream, answerOf, eventOf } from './answer.js';
-import { type Hosting, abortable, bounded, hosting, isSignal, now, numbered, options as checked, parse, place, settle, shown } from './call.js';
+import { type Hosting, abortable, bounded, hosting, isSignal, now, numbered, options as checked, parse, settle, shown } from './call.js';
 import { Conversation, type ConversationOptions, Memory, conversations } from './conversation.js';
 import type { Abortable } from './embed.js';
 import { invalid } from './errors.js';
@@ -26,6 +26,7 @@ import {
   resumedPanelStream,
 } from './panel.js';
 import { type JsonSchema, type StandardSchema, schemaOf } from './schema.js';
+import { StateStore, stores } from './store.js';
 import { type RuntimeTool, answered, nativeTool, runtimes } from './tools.js';
 import { traced } from './tracing.js';
 
@@ -115,28 +116,6 @@ export interface RuntimeStreams {
   panel(question: string, options?: AskPanelOptions | null): PanelStream;
   /** As {@link Runtime.resumePanel}, with the events from there. */
   resumePanel(runId: string, options?: ResumePanelOptions | null): PanelStream;
-}
-
-const stores = new WeakMap<object, Native.StateStore>();
-
-/**
- * Where runs are kept: a folder, or memory, in which the newest 1,000 that ended stay. Several processes of a machine may share a folder.
- * What is acknowledged is on the disk. `new StateStore(...)` returns at once and opens on another thread; `await StateStore.open(...)` waits.
- */
-export class StateStore {
-  /** `tenant`: on whose behalf a runtime with this store asks. Codes: `corrupt`, `format_version`, `io`, `permission_denied`. */
-  constructor(folder?: string | URL | null, options?: { tenant?: string | null } | null) {
-    const { tenant } = checked(options, ['tenant']);
-    const path = folder === undefined || folder === null ? undefined : place(folder);
-    stores.set(this, now(() => native.StateStore.open(path, tenant)));
-  }
-
-  /** Opens a store and waits until it is open. */
-  static async open(folder?: string | URL | null, options?: { tenant?: string | null } | null): Promise<StateStore> {
-    const store = new StateStore(folder, options);
-    await settle(() => halfOf(stores, store, 'this', 'a StateStore').ready());
-    return store;
-  }
 }
 
 /** A run, as its journal tells it. */

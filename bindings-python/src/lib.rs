@@ -24,6 +24,7 @@ mod panel;
 mod runtime;
 mod scalar;
 mod search;
+mod state;
 
 use pyo3::prelude::*;
 
@@ -42,6 +43,7 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     kb::register(module)?;
     agents::register(module)?;
     models::register(module)?;
+    state::register(module)?;
     runtime::register(module)?;
     panel::register(module)?;
     mcp::register(module)?;

@@ -10,7 +10,6 @@ use quorate::runtime::{
     Runtime as Experts, RuntimeOptions, Scorer, Tool, agent_tool, evaluate_agents, load_tasks as load,
     sources_tool,
 };
-use quorate::state::StateStore as Store;
 use quorate::{Cancel, Code, Sources};
 use quorate_bindings::Host;
 use quorate_bindings::runtime::{self, Run};
@@ -26,15 +25,9 @@ use crate::log::trace_parent;
 use crate::metadata::object;
 use crate::models::{LanguageModel, ModelFlow};
 use crate::scalar::scalar;
+use crate::state::StateStore;
 
 const HOST: Host = Host::Python;
-
-/// Where runs are kept; ``quorate.StateStore`` is its public face.
-#[pyclass(frozen, module = "quorate", name = "StateStore")]
-pub struct StateStore {
-    store: Held<Store>,
-    tenant: Option<String>,
-}
 
 /// Something that a model may have done; ``quorate.Tool`` is its public face.
 #[pyclass(frozen, module = "quorate", name = "NativeTool")]
@@ -54,7 +47,6 @@ pub struct Evaluation(AgentReport);
 
 /// Adds the classes and the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<StateStore>()?;
     module.add_class::<NativeTool>()?;
     module.add_class::<Runtime>()?;
     module.add_class::<Conversation>()?;
@@ -63,7 +55,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(check_judge, module)?)?;
     module.add_function(wrap_pyfunction!(evaluation_of, module)?)?;
-    module.add_function(wrap_pyfunction!(open_store, module)?)?;
     module.add_function(wrap_pyfunction!(open_runtime, module)?)?;
     module.add_function(wrap_pyfunction!(check_budget, module)?)?;
     module.add_function(wrap_pyfunction!(function_tool, module)?)?;
@@ -74,19 +65,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Options as JSON.
 pub fn options(given: &Bound<'_, PyDict>, what: &str) -> PyResult<Value> {
     object(given, what, Code::InvalidArgument).map(Value::Object)
-}
-
-#[pyfunction]
-fn open_store(
-    py: Python<'_>,
-    #[pyo3(from_py_with = scalar)] path: Option<PathBuf>,
-    #[pyo3(from_py_with = scalar)] tenant: Option<String>,
-) -> PyResult<StateStore> {
-    let store = match path {
-        Some(path) => blocking(py, move |_| Store::open(path))?,
-        None => Store::memory(),
-    };
-    Ok(StateStore { store: Held::new(store), tenant })
 }
 
 #[pyfunction]
@@ -102,12 +80,12 @@ fn open_runtime(
     approve: Option<Py<PyAny>>,
 ) -> PyResult<Runtime> {
     let own = model.and_then(LanguageModel::sources);
-    let tenant = tenant.or_else(|| store.and_then(|store| store.tenant.clone()));
+    let tenant = tenant.or_else(|| store.and_then(StateStore::tenant));
     let options = RuntimeOptions {
         registry: registry.map(|registry| registry.handle().or_raise()).transpose()?,
         sources: kb.map(|kb| Sources::of(kb.handle())).or(own),
         model: model.map(LanguageModel::model),
-        store: store.map(|store| store.store.clone()),
+        store: store.map(StateStore::handle).transpose()?,
         tenant,
         budget: runtime::budget(HOST, options(budget, "a budget's options")?).or_raise()?,
         tools: tools_of(tools)?,

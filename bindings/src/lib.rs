@@ -16,6 +16,7 @@ pub mod models;
 mod options;
 pub mod read;
 pub mod runtime;
+pub mod state;
 pub mod telemetry;
 pub mod typed;
 

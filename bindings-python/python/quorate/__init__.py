@@ -75,7 +75,7 @@ from ._quorate import (
 from ._record import Coverage, Explanation, Record
 from ._run import PanelStream, Run, RunStream
 from ._runtime import Runtime
-from ._store import StateStore
+from ._store import Checkpoints, StateStore
 from ._talk import Conversation, Memory
 from ._tools import Tool, ToolContext, agent_tool, kb_tool, tool
 
@@ -96,6 +96,7 @@ __all__ = [
     "CallbackEmbedder",
     "Cancelled",
     "Check",
+    "Checkpoints",
     "Citation",
     "Citations",
     "Comparison",

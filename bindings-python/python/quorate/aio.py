@@ -38,6 +38,7 @@ from ._asking import (
 from ._await import Face, run, run_on, twin_of
 from ._hits import Hits
 from ._kb import KnowledgeBase
+from ._keeping import AsyncCheckpoints, AsyncStateStore
 from ._mcp import McpTools
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncAgentRegistry",
+    "AsyncCheckpoints",
     "AsyncConversation",
     "AsyncCrossEncoder",
     "AsyncEmbedder",
@@ -57,6 +59,7 @@ __all__ = [
     "AsyncRun",
     "AsyncRunStream",
     "AsyncRuntime",
+    "AsyncStateStore",
     "evaluate_agents",
     "open",
     "run",
