@@ -51,6 +51,8 @@ pub(crate) struct Drive {
     heard: bool,
     /// The status that was written.
     status: String,
+    /// Why the run is left as it is.
+    left: Option<Error>,
 }
 
 /// A machine with all that has happened in a run. Errors: `corrupt`, those of the store.
@@ -95,6 +97,7 @@ impl Drive {
             lacks: false,
             heard: false,
             status,
+            left: None,
         })
     }
 
@@ -150,6 +153,9 @@ impl Drive {
             self.look_after()?;
             self.step(Event::Time);
             self.write()?;
+            if let Some(left) = self.left.take() {
+                return Err(left);
+            }
             self.stop_what_ended();
             if let Some(outcome) = self.machine.state.ended.clone() {
                 self.tell(&outcome);
@@ -202,6 +208,14 @@ impl Drive {
         for told in all {
             let Told::Done(key, result) = told else { continue };
             self.working.remove(&key);
+            match &result {
+                // Nothing is known to have failed: whoever goes on with the run makes the call again, or asks about it.
+                Err((code, message)) if code == Code::StaleWrite.as_str() => {
+                    self.left = Some(Error::new(Code::StaleWrite, message.clone()));
+                    continue;
+                }
+                _ => {}
+            }
             let (undo, place, visit, attempt) = key;
             match undo {
                 true => self.step(Event::UndoDone { index: place, attempt, result }),
