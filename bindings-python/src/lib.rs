@@ -14,6 +14,7 @@ mod eval;
 mod functions;
 mod given;
 mod guest;
+mod hands;
 mod hits;
 mod kb;
 mod log;
@@ -25,6 +26,7 @@ mod runtime;
 mod scalar;
 mod search;
 mod state;
+mod workflow;
 
 use pyo3::prelude::*;
 
@@ -47,6 +49,8 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     panel::register(module)?;
     mcp::register(module)?;
+    hands::register(module)?;
+    workflow::register(module)?;
     consensus::register(module)
 }
 

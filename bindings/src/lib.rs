@@ -19,6 +19,7 @@ pub mod runtime;
 pub mod state;
 pub mod telemetry;
 pub mod typed;
+pub mod workflow;
 
 pub use answer::Answer;
 pub use args::Args;
