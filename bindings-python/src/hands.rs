@@ -75,6 +75,10 @@ impl Hand {
         function.as_ref().map(|function| function.clone_ref(py))
     }
 
+    fn is_let_go(&self) -> bool {
+        self.function.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// Lets go of the function: calls that come now find the engine closed.
     pub fn let_go(&self) {
         let function = self.function.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -113,6 +117,8 @@ impl HostTool for HandTool {
             Err(_) if guest::ending() && !self.late => {
                 Err(left("the interpreter has ended in the midst of the call"))
             }
+            // Nor has what the end of the engine has cut short, with the loop that its coroutines run on.
+            Err(_) if self.hand.is_let_go() => Err(left("the engine was closed in the midst of the call")),
             ran => ran,
         }
     }
@@ -153,7 +159,11 @@ impl Clock for HostClock {
             let Some(function) = self.hand.function(py) else { return Err(left("the engine is closed")) };
             told(py, &function).map_err(|raised| failed(py, &raised, "clock"))
         });
-        self.time.now(told)
+        match told {
+            // Nobody is asked any more; it has not failed.
+            Err(_) if guest::ending() => self.time.last(),
+            told => self.time.now(told),
+        }
     }
 }
 

@@ -61,14 +61,15 @@ def test_every_template_runs_offline_from_end_to_end(id):
         ends(run)
         assert run.result() is not None
         assert run.definition().id == id
-        assert all(step.status in ("completed", "skipped", "cancelled") for step in run.steps())
+        # A branch may have ended the run before the last step.
+        assert all(step.status in ("completed", "skipped", "cancelled", "pending") for step in run.steps())
 
 
 def test_templates_say_what_they_are():
     found = wf.templates()
     assert len(found) == 16
     assert [sum(one.domain == domain for one in found) for domain in ("healthcare", "customer_service")] == [7, 9]
-    assert all(one.yaml.startswith(("apiVersion", "#")) and one.title and one.description and "flowchart" in one.mermaid for one in found)
+    assert all(f"id: {one.id}" in one.yaml and one.title and one.description and "flowchart" in one.mermaid for one in found)
     with engine() as eng:
         assert {one.id for one in found} <= {one.id for one in eng.list()}
         assert eng.versions("regulatory.fda_510k_submission")
@@ -312,6 +313,10 @@ def test_a_hung_tool_holds_nothing():
         assert time.monotonic() - begun < 5
         step = by_id(ends(slow, "failed"))["a"]
         assert step.code in ("timeout", "tool_timeout")
+        # Nobody waits for the call itself, which is told soon after.
+        deadline = time.monotonic() + 10
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.01)
     assert told == [True]
 
 

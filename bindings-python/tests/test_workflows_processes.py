@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -28,6 +30,7 @@ steps:
   p:
     needs: [b]
     parallel:
+      join: all
       steps:
         x: {integration: {tool: note, args: {n: x}}}
         y: {integration: {tool: note, args: {n: y}}}
@@ -193,18 +196,37 @@ steps: {{a: {{integration: {{tool: t}}}}, b: {{needs: [a], wait: {{signal: go}}}
 ''')
 run = engine.start("t", id="r")
 assert begun.wait(20)
-if after: exec(after)
 print("leaving", flush=True)
+if after: exec(after)
 """
     begun = time.monotonic()
     done = run(code, tmp_path, timeout=60)
-    assert (done.stdout.strip(), done.stderr, done.returncode) == ("leaving", "", 0)
+    assert (done.stdout.strip(), done.stderr, done.returncode) == ("leaving", "", 0), done
     assert time.monotonic() - begun < 25
     # It has not failed, and goes on in the next process.
     with wf.Engine(tmp_path, tools=[wf.Tool("t", lambda args: 2)]) as eng:
         one = eng.run("r")
         one.signal("go")
         assert one.wait(60) == "completed", one.ending()
+        assert not [entry for entry in one.journal() if entry.type == "step_failed"]
+
+
+def test_a_run_whose_engine_was_closed_in_the_midst_goes_on_elsewhere(tmp_path):
+    form = "apiVersion: quorate/v1\nkind: Workflow\nid: t\nversion: 1.0.0\nsteps: {a: {integration: {tool: t}}}\noutput: '${steps.a.output}'\n"
+    begun = threading.Event()
+
+    async def hangs(args):
+        begun.set()
+        await asyncio.sleep(3600)
+
+    first = wf.Engine(tmp_path, tools=[wf.Tool("t", hangs)])
+    first.add(form)
+    one = first.start("t", id="r")
+    assert begun.wait(30)
+    assert first.close(0.1) is False
+    with wf.Engine(tmp_path, tools=[wf.Tool("t", lambda args: 2)]) as eng:
+        assert eng.run("r").wait(60) == "completed", one.ending()
+        assert one.result() == 2
         assert not [entry for entry in one.journal() if entry.type == "step_failed"]
 
 

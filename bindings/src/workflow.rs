@@ -314,6 +314,11 @@ impl HostTime {
         Ok(HostTime { last: AtomicU64::new(first.to_bits()), well: AtomicBool::new(true) })
     }
 
+    /// What was told last.
+    pub fn last(&self) -> f64 {
+        f64::from_bits(self.last.load(Ordering::Acquire))
+    }
+
     /// What time it is, where the function has told this.
     pub fn now(&self, told: Result<f64>) -> f64 {
         match told {
@@ -328,7 +333,7 @@ impl HostTime {
                 }
             }
         }
-        f64::from_bits(self.last.load(Ordering::Acquire))
+        self.last()
     }
 }
 

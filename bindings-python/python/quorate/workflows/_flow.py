@@ -141,7 +141,7 @@ class WorkflowRun:
         """It goes on. Code: ``run_conflict`` once it is over."""
         self._native.resume()
 
-    def cancel(self, reason: str = "", *, compensate: bool = True) -> None:
+    def cancel(self, reason: str = "", compensate: bool = True) -> None:
         """Ends it: when this has returned, no step begins any more; what was done is undone where ``compensate`` says so and the workflow how.
         Code: ``run_conflict`` once it is over."""
         self._native.cancel(text(reason, "reason"), compensate)
