@@ -12,6 +12,7 @@ mod embed;
 mod errors;
 mod eval;
 mod evaluate;
+mod hands;
 mod held;
 mod hits;
 mod kb;
@@ -25,6 +26,7 @@ mod runtime;
 mod state;
 mod telemetry;
 mod value;
+mod workflow;
 
 use napi_derive::napi;
 

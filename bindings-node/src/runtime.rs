@@ -257,6 +257,11 @@ impl NativeHelpers {
 }
 
 impl NativeRuntime {
+    /// The experts, which may still be opening.
+    pub fn handle(&self) -> Opening<Experts> {
+        self.0.clone()
+    }
+
     /// Runs what looks something up, or is quick.
     pub fn run(
         &self,

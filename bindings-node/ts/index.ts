@@ -4,6 +4,7 @@ import { native } from './native.js';
 
 export * as consensus from './consensus/index.js';
 export * as telemetry from './telemetry.js';
+export * as workflows from './workflows/index.js';
 export * from './agents.js';
 export {
   type Abortable,
