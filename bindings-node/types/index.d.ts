@@ -1,5 +1,6 @@
 export * as consensus from './consensus/index.js';
 export * as telemetry from './telemetry.js';
+export * as workflows from './workflows/index.js';
 export * from './agents.js';
 export { type Abortable, type CacheStats, CrossEncoder, type CrossEncoderOptions, CallbackEmbedder, type CallbackEmbedderOptions, type EmbedFunction, Embedder, type EmbedderOptions, EmbeddingCache, RemoteEmbedder, type RemoteEmbedderOptions, } from './embed.js';
 export { Cancelled, Conflict, Corrupt, ERROR_CODES, type ErrorCode, InvalidInput, Locked, NotFound, QuorateError, Unavailable, Unsupported, } from './errors.js';
@@ -15,7 +16,8 @@ export type { ProgressFunction } from './progress.js';
 export { type McpChanges, type McpOptions, McpTools, mcpTools } from './mcp.js';
 export * from './models.js';
 export * from './recording.js';
-export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams, StateStore } from './runtime.js';
+export { type Approve, type Budget, type Decision, type QuestionOptions, type ResumeOptions, Run, Runtime, type RuntimeOptions, type RuntimeStreams } from './runtime.js';
+export { type CheckpointData, type CheckpointInfo, Checkpoints, type Durability, type ListCheckpointsOptions, type PruneOptions, type PruneReport, StateStore, type StateStoreOptions, type ThreadInfo, } from './store.js';
 export type { JsonSchema, StandardResult, StandardSchema } from './schema.js';
 export { type Effect, RuntimeTool, type ToolArguments, type ToolCard, type ToolContext, type ToolOptions, agentTool, kbTool, tool } from './tools.js';
 /** The version of the package. */

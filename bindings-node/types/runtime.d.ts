@@ -7,6 +7,7 @@ import type { KnowledgeBase, Where } from './kb.js';
 import type { Message, Model, Reply } from './models.js';
 import { type PanelAnswer, type AskPanelOptions, type PanelSession, type PanelStream, type ResumePanelOptions } from './panel.js';
 import { type JsonSchema, type StandardSchema } from './schema.js';
+import { StateStore } from './store.js';
 import { type RuntimeTool } from './tools.js';
 /** What a run may spend, with all that it starts. What is missing or null is no limit, but for `maxSteps`. */
 export interface Budget {
@@ -90,20 +91,6 @@ export interface RuntimeStreams {
     panel(question: string, options?: AskPanelOptions | null): PanelStream;
     /** As {@link Runtime.resumePanel}, with the events from there. */
     resumePanel(runId: string, options?: ResumePanelOptions | null): PanelStream;
-}
-/**
- * Where runs are kept: a folder, or memory, in which the newest 1,000 that ended stay. Several processes of a machine may share a folder.
- * What is acknowledged is on the disk. `new StateStore(...)` returns at once and opens on another thread; `await StateStore.open(...)` waits.
- */
-export declare class StateStore {
-    /** `tenant`: on whose behalf a runtime with this store asks. Codes: `corrupt`, `format_version`, `io`, `permission_denied`. */
-    constructor(folder?: string | URL | null, options?: {
-        tenant?: string | null;
-    } | null);
-    /** Opens a store and waits until it is open. */
-    static open(folder?: string | URL | null, options?: {
-        tenant?: string | null;
-    } | null): Promise<StateStore>;
 }
 /** A run, as its journal tells it. */
 export declare class Run {
