@@ -138,6 +138,18 @@ export declare class EmbeddingCache {
   stats(): Promise<string>
 }
 
+/** What an engine is made of, beside its options. */
+export declare class EngineParts {
+  /** None yet. */
+  constructor()
+  /** One tool more. */
+  add(tool: WorkflowTool): void
+  /** What time it is, by a clock that is moved. */
+  timed(clock: ManualClock): void
+  /** What time it is, by a function `now(reply)`, which has said `first`. */
+  timedBy(now: unknown, first: unknown): void
+}
+
 /** What an evaluation found. */
 export declare class Evaluation {
   /** All of it, as JSON. */
@@ -383,6 +395,16 @@ export declare class LanguageModel {
   get price(): string
 }
 
+/** A clock that stands still until it is moved. */
+export declare class ManualClock {
+  /** A clock that shows `now`. */
+  constructor(now: unknown)
+  /** Seconds since 1970. */
+  now(): number
+  /** Moves it on. */
+  advance(seconds: unknown): void
+}
+
 /** The tools of a server. */
 export declare class McpServer {
   /** What stands for all tools. */
@@ -543,6 +565,110 @@ export declare class StateStore {
   prune(options: unknown): Promise<string>
 }
 
+/** What the calls of a tool share, in however many engines. */
+export declare class ToolGuard {
+  /** One of a name; `options`: `retry`, `timeout`, `breaker`, `bulkhead`. */
+  constructor(name: unknown, options: unknown)
+}
+
+/** Workflows that run. */
+export declare class WorkflowEngine {
+  /** Starts to open an engine over a store, which may be opening itself. */
+  static open(store: StateStore, runtime: Runtime | undefined | null, registry: AgentRegistry | undefined | null, parts: EngineParts, options: unknown): WorkflowEngine
+  /** Resolves when it is open. */
+  ready(): Promise<void>
+  /** Adds the workflows of a folder, or a file. */
+  load(path: unknown, overlays: unknown): Promise<void>
+  /** Adds a workflow, and gives what lists show of it as JSON. */
+  add(workflow: unknown): Promise<string>
+  /** What is wrong with what was loaded, as JSON. */
+  validate(): Promise<string>
+  /** The newest versions, as JSON. */
+  list(): Promise<string>
+  /** The versions of a workflow, as JSON. */
+  versions(id: unknown): Promise<string>
+  /** The form of a workflow, or those of all, as JSON. */
+  rendered(id: unknown, version: unknown): Promise<string>
+  /** A diagram of a workflow. */
+  mermaid(id: unknown, version: unknown): Promise<string>
+  /** Starts a run. */
+  start(workflow: unknown, input: unknown, options: unknown): Promise<WorkflowRun>
+  /** A run. */
+  run(id: unknown): Promise<WorkflowRun>
+  /** The runs with a status. */
+  runs(status: unknown): Promise<WorkflowRun[]>
+  /** The reviews that are open. */
+  reviews(role: unknown, run: unknown): Promise<WorkflowReview[]>
+  /** A review that is open. */
+  review(id: unknown): Promise<WorkflowReview>
+  /** Adds a kind of step. */
+  stepType(handler: WorkflowTool, schema: unknown): Promise<void>
+  /** Goes on with runs, in the background. */
+  work(options: unknown): Promise<void>
+  /** Drains it; whether all was done by then. */
+  drain(timeout: unknown, cancel?: Cancel | undefined | null): Promise<boolean>
+  /** Drains it and ends it; whether all was done by then. */
+  close(timeout: unknown, cancel?: Cancel | undefined | null): Promise<boolean>
+  /** What went wrong in going on with runs, as JSON. */
+  faults(): Promise<string>
+}
+
+/** A review that is open. */
+export declare class WorkflowReview {
+  /** What there is to know of it, as JSON. */
+  get shown(): string
+  /** Takes it. */
+  claim(user: unknown): Promise<void>
+  /** Decides it. */
+  decide(option: unknown, given: unknown): Promise<void>
+  /** Gives it to somebody else. */
+  delegate(user: unknown, by: unknown): Promise<void>
+}
+
+/** A run of a workflow. */
+export declare class WorkflowRun {
+  /** Names it. */
+  get id(): string
+  /** How far it is. */
+  status(): Promise<string>
+  /** Waits until it is over, or has one of these statuses. */
+  wait(timeout: unknown, until: unknown, cancel?: Cancel | undefined | null): Promise<string>
+  /** What came of it, as JSON. */
+  result(): Promise<string>
+  /** How it ended, as JSON. */
+  ending(): Promise<string>
+  /** What it began with, as JSON. */
+  definition(): Promise<string>
+  /** Nothing more begins in it. */
+  pause(): Promise<void>
+  /** It goes on. */
+  resume(): Promise<void>
+  /** Ends it. */
+  cancel(reason: unknown, compensate: unknown): Promise<void>
+  /** Has steps tried now. */
+  retry(step: unknown): Promise<void>
+  /** Leaves a step out. */
+  skip(step: unknown): Promise<void>
+  /** Sends a signal. */
+  signal(name: unknown, data: unknown, id: unknown): Promise<void>
+  /** Its steps, as JSON. */
+  steps(): Promise<string>
+  /** What happened in it, as JSON. */
+  journal(): Promise<string>
+  /** A new run that begins where this one came to a step. */
+  fork(step: unknown): Promise<WorkflowRun>
+  /** A diagram of its steps. */
+  mermaid(): Promise<string>
+  /** Everything that is known of it, as JSON. */
+  export(): Promise<string>
+  /** What happens in it from an entry on. */
+  flow(from: unknown): ModelFlow
+}
+
+/** Something that a workflow may have done, or a kind of step. */
+export declare class WorkflowTool {
+}
+
 /** The JSON Schema (draft 2020-12) of an agent, whose members have JavaScript's names, as JSON. */
 export declare function agentSchema(): string
 
@@ -665,6 +791,18 @@ export declare function takeSpans(id: number): string | null
 
 /** The version of the package. */
 export declare function version(): string
+
+/** The JSON Schema of a workflow file. */
+export declare function workflowForm(): string
+
+/** The workflows that ship, as JSON. */
+export declare function workflowTemplates(): string
+
+/**
+ * A tool that is a function of JavaScript: `call(reply, number, arguments, context)` with both as JSON answers with `{result}` or
+ * `{error}`; `stop(number)` says that nobody waits for that call any more.
+ */
+export declare function workflowTool(name: unknown, call: unknown, stop: unknown, idempotent: unknown, guard: ToolGuard): WorkflowTool
 
 /** Writes that page. */
 export declare function writePanelPage(answer: unknown, path: unknown): Promise<void>

@@ -69,7 +69,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
         "agents/runtime",
         &["quorate-core", "quorate-consensus", "quorate-agents", "quorate-models", "quorate-state"],
     ),
-    // The models are those of its tests, here and below.
+    // What bounds the calls of tools is what bounds those of models; below, the models are those of tests.
     (
         "agents/workflows",
         &["quorate-core", "quorate-agents", "quorate-runtime", "quorate-state", "quorate-models"],
@@ -85,6 +85,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "quorate-models",
             "quorate-runtime",
             "quorate-state",
+            "quorate-workflows",
         ],
     ),
 ];

@@ -13,6 +13,7 @@ mod errors;
 mod eval;
 mod evaluate;
 mod graph;
+mod hands;
 mod held;
 mod hits;
 mod kb;
@@ -26,6 +27,7 @@ mod runtime;
 mod state;
 mod telemetry;
 mod value;
+mod workflow;
 
 use napi_derive::napi;
 

@@ -173,6 +173,17 @@ function calling(of: WeakRef<Definition>, asker?: WeakRef<Hosting>) {
 /** How deep a result may be nested, as in the native half. */
 const DEEPEST = 64;
 
+/** @internal A result as the native half takes it. */
+export const writtenResult = (value: unknown): unknown => written(value);
+
+/** @internal The function of a tool that is one, with what its schema makes of the arguments. */
+export function definitionOf(tool: RuntimeTool): ((args: Record<string, unknown>, context: ToolContext) => Promise<unknown>) | undefined {
+  const definition = definitions.get(tool);
+  if (!definition) return undefined;
+  const { run, schema } = definition;
+  return async (args, context) => run((isStandard(schema) ? await check(schema, args, 'tool_arguments') : args) as Record<string, unknown>, context);
+}
+
 /** A result with what objects say of themselves for JSON, as `JSON.stringify` asks them: hits, decimals, documents of other libraries. */
 function written(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;

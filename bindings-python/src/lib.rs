@@ -15,6 +15,7 @@ mod functions;
 mod given;
 mod graph;
 mod guest;
+mod hands;
 mod hits;
 mod kb;
 mod log;
@@ -26,6 +27,7 @@ mod runtime;
 mod scalar;
 mod search;
 mod state;
+mod workflow;
 
 use pyo3::prelude::*;
 
@@ -49,6 +51,8 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     panel::register(module)?;
     mcp::register(module)?;
+    hands::register(module)?;
+    workflow::register(module)?;
     consensus::register(module)
 }
 

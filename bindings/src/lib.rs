@@ -21,6 +21,7 @@ pub mod saver;
 pub mod state;
 pub mod telemetry;
 pub mod typed;
+pub mod workflow;
 
 pub use answer::Answer;
 pub use args::Args;

@@ -45,6 +45,9 @@ pub use quorate_core::http::Secret;
 pub use record::{Recording, call, record, replay};
 pub use reply::{Finish, Reply, Usage};
 pub use request::{Request, ToolChoice, ToolSpec};
-pub use resilience::{BreakerOptions, Clock, ManualClock, Resilience, SystemClock};
+pub use resilience::{
+    AdmittedCall, BreakerOptions, BulkheadOptions, CallGuard, CallOptions, Clock, ManualClock, Resilience,
+    SystemClock,
+};
 pub use scripted::ScriptedModel;
 pub use stream::Stream;

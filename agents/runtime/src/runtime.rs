@@ -577,6 +577,11 @@ impl Runtime {
         &self.0.tools
     }
 
+    /// Where its experts are found, as its tenant sees them.
+    pub fn registry(&self) -> Option<&AgentRegistry> {
+        self.0.registry.as_ref()
+    }
+
     /// Where the journals are kept.
     pub fn store(&self) -> &StateStore {
         &self.0.store

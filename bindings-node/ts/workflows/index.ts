@@ -33,3 +33,36 @@ export {
   type Validator,
 } from './graph.js';
 export * as graphs from './graphs.js';
+
+// A workflow is a file: experts answer, tools are called, people decide, signals are waited for. An `Engine` runs it; what happened is in
+// a journal before anything follows from it, so that a run goes on after a crash where it was, and no finished step runs again.
+
+export {
+  Engine,
+  type CloseOptions,
+  type EngineOptions,
+  type LoadOptions,
+  type Problem,
+  type ReviewsOptions,
+  type StartOptions,
+  type StepTypeOptions,
+  type Template,
+  type WorkflowDefinition,
+  type WorkOptions,
+  templates,
+  workflowSchema,
+} from './engine.js';
+export { Breaker, Bulkhead, type Clock, ManualClock, type ToolRetryOptions, type StepContext, Tool, type ToolFunction, type WorkflowTool, type WorkflowToolOptions } from './hands.js';
+export {
+  type CancelOptions,
+  type DecideOptions,
+  type JournalEntry,
+  Review,
+  type ReviewData,
+  type RunEnding,
+  WorkflowRun,
+  type WorkflowStatus,
+  type WorkflowStep,
+  WorkflowStream,
+  type WaitOptions,
+} from './run.js';

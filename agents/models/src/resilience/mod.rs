@@ -6,11 +6,13 @@
 
 mod breaker;
 mod bulkhead;
+mod call;
 mod clock;
 mod deadline;
 mod minute;
 
 pub use breaker::BreakerOptions;
+pub use call::{AdmittedCall, BulkheadOptions, CallGuard, CallOptions};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub(crate) use deadline::CallTime;
 

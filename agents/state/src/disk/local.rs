@@ -332,7 +332,8 @@ impl Local {
             let place = if size > MAX_IN_MEMORY { "FILE" } else { "MEMORY" };
             // The counter is last: until then, whoever deletes something has the file rewritten again.
             let tables = ["entries WHERE gone = 1", "labels WHERE gone = 1", "facts WHERE gone = 1"];
-            let tables = tables.into_iter().chain(threads::tables::LEFT_OVER).chain(queues::tables::LEFT_OVER);
+            let tables =
+                tables.into_iter().chain(threads::tables::LEFT_OVER).chain(queues::tables::LEFT_OVER);
             let delete: String = tables.map(|rows| format!("DELETE FROM {rows}; ")).collect();
             connection
                 .execute_batch(&format!(

@@ -74,6 +74,8 @@ pub(crate) struct Drive {
     lacks: bool,
     /// The status that was written.
     status: String,
+    /// Why the run is left as it is.
+    left: Option<Error>,
 }
 
 pub(crate) fn spec_of(id: &str, entries: &[Entry]) -> Result<Spec> {
@@ -104,6 +106,7 @@ impl Drive {
             looked: HashMap::new(),
             lacks: false,
             status,
+            left: None,
         })
     }
 
@@ -214,6 +217,9 @@ impl Drive {
             self.hear()?;
             self.step(Event::Time);
             self.write()?;
+            if let Some(left) = self.left.take() {
+                return Err(left);
+            }
             if self.machine.state.ended.is_some() {
                 return Ok(());
             }
@@ -262,9 +268,14 @@ impl Drive {
         let mut all = vec![first];
         all.extend(self.results.1.try_iter());
         for told in all {
-            if let Told::Done(key, result, time) = told {
-                self.working.remove(&key);
-                self.ended.push((key, result, time));
+            let Told::Done(key, result, time) = told else { continue };
+            self.working.remove(&key);
+            match &result {
+                // Nothing is known to have failed: whoever goes on with the run makes the call again, or asks about it.
+                Err((code, message)) if code == Code::StaleWrite.as_str() => {
+                    self.left = Some(Error::new(Code::StaleWrite, message.clone()));
+                }
+                _ => self.ended.push((key, result, time)),
             }
         }
         Ok(())

@@ -360,10 +360,12 @@ impl Engine {
                 return Err(Error::invalid(format!("two tools have the name '{}'", tool.name())));
             }
         }
+        let of_runtime = || options.runtime.as_ref().and_then(|runtime| runtime.registry().cloned());
+        let registry = options.registry.clone().or_else(of_runtime);
         let inner = Arc::new(Inner {
             store,
             runtime: options.runtime,
-            registry: options.registry,
+            registry,
             clock: options.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             tenant: options.tenant,
             tools: options.tools,
@@ -605,16 +607,35 @@ impl Engine {
 
     /// Begins nothing more here: what is being done is finished and written down, and the runs are left to others.
     pub fn drain(&self) {
+        while !self.drain_within(Duration::MAX) {}
+    }
+
+    /// The same, but waits at most so long; whether all is done. Nothing more begins here whatever it gives.
+    pub fn drain_within(&self, most: Duration) -> bool {
         let inner = self.inner();
         if inner.here().is_err() {
-            return;
+            return true;
         }
         inner.draining.store(true, Ordering::Release);
         inner.moved();
+        let begun = Instant::now();
         while inner.active.load(Ordering::Acquire) > 0 || inner.workers.load(Ordering::Acquire) > 0 {
+            let left = most.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return false;
+            }
             let seen = inner.moves();
-            inner.wait_moved(seen, Duration::from_millis(20));
+            inner.wait_moved(seen, left.min(Duration::from_millis(20)));
         }
+        true
+    }
+
+    /// Ends the engine as [`Engine::close`] does, but waits at most so long for what is being done: what is not done by then is
+    /// finished and written down as long as the process lives. Whether all was done.
+    pub fn close_within(&self, most: Duration) -> bool {
+        let drained = self.drain_within(most);
+        self.inner().closed.store(true, Ordering::Release);
+        drained
     }
 
     /// Drains the engine, and ends it. What it has started goes on where others work on the store.

@@ -454,6 +454,40 @@ pub struct WorkflowStream {
     over: bool,
 }
 
+impl WorkflowStream {
+    /// What has come, waiting at most so long for the first: empty where nothing came by then, `None` after the end.
+    /// Errors: those of the store, after which nothing comes.
+    pub fn wait(&mut self, most: Duration) -> Result<Option<Vec<JournalEntry>>> {
+        let begun = Instant::now();
+        loop {
+            let seen = self.run.inner.moves();
+            if self.ready.as_slice().is_empty() && !self.over {
+                self.look().inspect_err(|_| self.over = true)?;
+            }
+            let ready: Vec<JournalEntry> = self.ready.by_ref().map(JournalEntry::from).collect();
+            if let Some(last) = ready.last() {
+                self.next = last.seq + 1;
+                return Ok(Some(ready));
+            }
+            let left = most.saturating_sub(begun.elapsed());
+            if self.over || left.is_zero() {
+                return Ok((!self.over).then(Vec::new));
+            }
+            self.run.inner.wait_moved(seen, left.min(LOOK));
+        }
+    }
+
+    /// Reads what there is.
+    fn look(&mut self) -> Result<()> {
+        let row = self.run.row()?;
+        let entries = self.run.entries(self.next)?;
+        // Entries were read after the status: those of the end are among them.
+        self.over = quorate_state::FINAL.contains(&row.status.as_str());
+        self.ready = entries.into_iter();
+        Ok(())
+    }
+}
+
 impl Iterator for WorkflowStream {
     type Item = Result<JournalEntry>;
 
@@ -466,25 +500,13 @@ impl Iterator for WorkflowStream {
             if self.over {
                 return None;
             }
-            if let Err(error) = self.run.inner.here() {
+            let seen = self.run.inner.moves();
+            if let Err(error) = self.look() {
                 self.over = true;
                 return Some(Err(error));
             }
-            let seen = self.run.inner.moves();
-            let read = self.run.row().and_then(|row| Ok((row, self.run.entries(self.next)?)));
-            match read {
-                Err(error) => {
-                    self.over = true;
-                    return Some(Err(error));
-                }
-                Ok((row, entries)) => {
-                    // Entries were read after the status: those of the end are among them.
-                    self.over = quorate_state::FINAL.contains(&row.status.as_str());
-                    if entries.is_empty() && !self.over {
-                        self.run.inner.wait_moved(seen, LOOK);
-                    }
-                    self.ready = entries.into_iter();
-                }
+            if self.ready.as_slice().is_empty() && !self.over {
+                self.run.inner.wait_moved(seen, LOOK);
             }
         }
     }

@@ -352,10 +352,9 @@ impl Library {
     }
 
     pub(crate) fn versions(&self, id: &str) -> Vec<String> {
-        self.by_id
-            .get(id)
-            .map(|versions| versions.keys().map(Version::to_string).collect())
-            .unwrap_or_default()
+        // Those that come with the library give way to one of the same id.
+        let versions = self.by_id.get(id).or_else(|| shipped().by_id.get(id));
+        versions.map(|versions| versions.keys().map(Version::to_string).collect()).unwrap_or_default()
     }
 
     /// Everything that is wrong, also by what the host has.

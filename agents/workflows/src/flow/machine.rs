@@ -16,7 +16,7 @@ use super::form::OnWaited;
 use super::plan::{Plan, Work};
 use super::state::{Names, Phase, State};
 
-mod ends;
+pub(crate) mod ends;
 mod letters;
 mod open;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::tools::{Clock, HostTool};
 pub struct EngineOptions {
     /// The experts that answer; `None`: only tools, people and signals.
     pub runtime: Option<Runtime>,
-    /// Where experts are looked for by what a step requires.
+    /// Where experts are looked for by what a step requires; `None`: where the runtime's are.
     pub registry: Option<AgentRegistry>,
     /// What steps may have done.
     pub tools: Vec<Arc<dyn HostTool>>,

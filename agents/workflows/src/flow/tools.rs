@@ -34,7 +34,8 @@ pub trait HostTool: Send + Sync {
 
     /// Makes the call. It may be made again with the same [key](StepContext::idempotency_key).
     ///
-    /// The code of its error decides whether another attempt is worth it.
+    /// The code of its error decides whether another attempt is worth it. With `stale_write` nothing is known to have failed:
+    /// whoever made the call is gone, as after a kill, and the run is left to whoever goes on with it.
     fn call(&self, args: &Value, context: &StepContext) -> Result<Value>;
 
     /// Whether a call may be made again when it is not known how it ended, since its process was killed in the midst of it.

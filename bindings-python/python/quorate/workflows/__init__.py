@@ -1,32 +1,60 @@
 """How is work done that takes longer than a process lives?
 
-``from quorate import workflows as wf``. Graphs: :class:`Graph`, whose nodes are functions of a state, kept step by step.
+``from quorate import workflows as wf``. Graphs: :class:`Graph`, whose nodes are functions of a state, kept step by step. Workflows:
+:class:`Engine`, which runs files that say who does what, by whom it is decided, and what is waited for.
+
+>>> import quorate
+>>> from quorate import workflows as wf
+>>> with wf.Engine(quorate.StateStore()) as engine:
+...     run = engine.start("example", offline=True)
+...     run.wait(), run.result()
+('completed', {'greeted': 'Ada', 'reply': 'Hello'})
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._quorate import ManualClock
 from . import graphs
 from ._app import App, Context, GraphStream, Outcome
+from ._engine import Engine, Problem, Template, templates, workflow_schema
+from ._flow import Definition, JournalEntry, Review, WorkflowRun, WorkflowStep, WorkflowStream
 from ._forms import END, START, Goto, Retry, Send
 from ._graph import Graph
+from ._hands import Breaker, Bulkhead, StepContext, Tool
 
 if TYPE_CHECKING:
     from ._saver import LangGraphSaver
 
 __all__ = [
     "App",
+    "Breaker",
+    "Bulkhead",
     "Context",
+    "Definition",
     "END",
+    "Engine",
     "Goto",
     "Graph",
     "GraphStream",
+    "JournalEntry",
+    "ManualClock",
     "Outcome",
+    "Problem",
     "Retry",
+    "Review",
     "START",
     "Send",
+    "StepContext",
+    "Template",
+    "Tool",
+    "WorkflowRun",
+    "WorkflowStep",
+    "WorkflowStream",
     "graphs",
+    "templates",
+    "workflow_schema",
 ]
 
 

@@ -285,7 +285,7 @@ impl Machine {
 }
 
 /// Whether a failure is worth another attempt.
-pub(super) fn is_worth(retry: &Retry, code: &str) -> bool {
+pub(crate) fn is_worth(retry: &Retry, code: &str) -> bool {
     let family = Code::ALL.iter().find(|known| known.as_str() == code).map(|known| match known.kind() {
         Kind::InvalidInput => "invalid_input",
         Kind::NotFound => "not_found",
@@ -302,7 +302,7 @@ pub(super) fn is_worth(retry: &Retry, code: &str) -> bool {
 }
 
 /// How long is waited after so many attempts: exponential backoff with full jitter (Brooker 2015).
-pub(super) fn wait(retry: &Retry, attempts: u32, draw: f64) -> f64 {
+pub(crate) fn wait(retry: &Retry, attempts: u32, draw: f64) -> f64 {
     let power = retry.factor.powi(i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX));
     let most = (retry.backoff.checked() * power).min(retry.max_backoff.checked());
     match retry.jitter {
