@@ -102,7 +102,7 @@ test('problems are objects with their places, and files have overlays', () =>
 
 test('bad input is refused by code', () =>
   using([echo], async (engine) => {
-    await assert.rejects(engine.load('/nowhere/at/all'), refused('not_found'));
+    await assert.rejects(engine.load(join(tmpdir(), 'quorate-no-such-folder')), refused('not_found'));
     await assert.rejects(engine.load(3), refused('invalid_argument'));
     await assert.rejects(engine.add('steps: ['), refused('invalid_document'));
     await assert.rejects(engine.add(flow('steps: {a: {b: {}}}\nfoo: 1\n')), refused('invalid_document'));
@@ -299,7 +299,7 @@ test('pause, resume, cancel with what undoes', async () => {
   const undone = [];
   const one = (needs, n) => `{${needs}integration: {tool: echo, args: {n: ${n}}}, compensate: {tool: undo, args: {n: ${n}}}}`;
   await using([echo, new Tool('undo', ({ n }) => void undone.push(n))], async (engine) => {
-    await engine.add(flow(`steps:\n  a: ${one('', 1)}\n  b: ${one('needs: [a], ', 2)}\n  c: {needs: [b], wait: {signal: go}}\n`));
+    await engine.add(flow(`steps:\n  a: ${one('', 1)}\n  b: ${one('needs: [a], ', 2)}\n  c: {needs: [b], wait: {signal: go}}\n  d: {needs: [c], integration: {tool: echo}}\n`));
     const run = await engine.start('t');
     await reaches(run, 'waiting');
     await run.pause();

@@ -135,10 +135,10 @@ test('a worker thread that ends leaves its run to others of the process', () =>
 import { Worker } from 'node:worker_threads';
 import { workflows } from 'quorate';
 const inner = \`
-const { parentPort, workerData } = require('node:worker_threads');
-const { workflows } = require('quorate');
 setInterval(() => {}, 1000);
 (async () => {
+  const { parentPort, workerData } = await import('node:worker_threads');
+  const { workflows } = await import('quorate');
   const tool = new workflows.Tool('t', () => { parentPort.postMessage('begun'); return new Promise(() => {}); });
   const engine = await workflows.Engine.open(workerData.at, { tools: [tool] });
   await engine.add(workerData.form);
