@@ -149,13 +149,16 @@ impl App {
         }
         Control::from_json(&self.plan, thread, &head.data)?.check_known(thread)?;
         let run = self.claim(thread, snapshot.run_id.into(), options, answers, sink);
-        // Whoever has gone on meanwhile keeps the thread: the answers are those to another state.
-        let fence = self.checkpoints.claim(thread, Guard::Head(Some(&head.id)))?;
+        // Where somebody has gone on meanwhile, answers are those to another state; without any it goes on from there.
+        let guard = if run.answers.is_empty() { Guard::None } else { Guard::Head(Some(&head.id)) };
+        let fence = self.checkpoints.claim(thread, guard)?;
         run.fence.store(fence, Ordering::Release);
         // Now nobody else writes any more. What was asked may have been answered since.
         let head = self.head(thread)?;
-        if !run.answers.is_empty() {
-            check_answers(thread, &self.snapshot(&head)?, &run.answers)?;
+        let snapshot = self.snapshot(&head)?;
+        check_answers(thread, &snapshot, &run.answers)?;
+        if snapshot.next.is_empty() {
+            return Ok(outcome(snapshot));
         }
         let level = Level::at(&run, &self.plan, &head)?;
         self.finish(&run, level.go())
