@@ -701,6 +701,8 @@ class GraphContext:
 
 def check_node(given: dict[str, Any]) -> None: ...
 def check_retry(given: dict[str, Any]) -> None: ...
+
+@final
 class ManualClock:
     """A clock that stands still until it is moved: for tests, and to see what a workflow does in a hundred days."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -20,11 +20,19 @@ from .._tools import Asked
 from ._forms import code_of, members_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ._aio import AsyncApp
     from ._graph import Functions
 
 Mode: TypeAlias = Literal["updates", "values", "custom", "tasks"]
 RunStatus: TypeAlias = Literal["done", "waiting", "failed", "cancelled", "step_limit", "running"]
+
+
+def _on_a_loop() -> bool:
+    """Whether a loop of asyncio runs here; who has not imported it has none."""
+    module = sys.modules.get("asyncio")
+    return module is not None and module._get_running_loop() is not None
 
 
 class Context:
@@ -46,11 +54,13 @@ class Context:
         text(name, "the name of a step")
         if not callable(function):
             raise InvalidInput("invalid_argument", f"the step '{name}' is of type {type(function).__name__}; a function is expected")
-        if asyncio._get_running_loop() is not None and _is_async(function):
+        if _on_a_loop() and _is_async(function):
             return self._awaited(name, function)
         return self._native.step(name, functools.partial(self._caller.stepped, function, self._native))
 
     async def _awaited(self, name: str, function: Callable[[], Any]) -> Any:
+        import asyncio
+
         from .. import _listen, _loop
         from .._await import run_on
 
@@ -152,7 +162,7 @@ class Caller(Asked):
         given = function()
         if not inspect.isawaitable(given):
             return given
-        if asyncio._get_running_loop() is not None:
+        if _on_a_loop():
             if inspect.iscoroutine(given):
                 given.close()
             raise InvalidInput("invalid_argument", "the step gave a coroutine; give a coroutine function (async def), and await the step")

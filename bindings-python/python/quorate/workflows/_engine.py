@@ -99,9 +99,9 @@ class Engine:
         concurrency: int = 8,
         queues: Sequence[str] | None = None,
     ) -> None:
-        for name, given, kind in (("runtime", runtime, Runtime), ("registry", registry, AgentRegistry)):
-            if given is not None and not isinstance(given, kind):
-                raise InvalidInput("invalid_argument", f"{name} is of type {type(given).__name__}; a {kind.__name__} is expected")
+        for name, one, kind in (("runtime", runtime, Runtime), ("registry", registry, AgentRegistry)):
+            if one is not None and not isinstance(one, kind):
+                raise InvalidInput("invalid_argument", f"{name} is of type {type(one).__name__}; a {kind.__name__} is expected")
         text_or_none(tenant, "tenant")
         if not isinstance(store, StateStore):
             store = StateStore(path_or_none(store, "store"))

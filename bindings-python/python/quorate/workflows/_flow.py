@@ -284,7 +284,7 @@ class Review(Report):
     forbid: Sequence[str]
     """Users who may not decide."""
     _native: _quorate.NativeReview = field(repr=False)
-    _of: Engine = field(repr=False)
+    _engine: Engine = field(repr=False)
 
     def claim(self, user: str) -> Review:
         """Takes the review, so that nobody else decides it; gives the review. Codes: ``run_conflict`` where somebody else has, or it is
@@ -311,7 +311,7 @@ class Review(Report):
 
 def review_of(native: _quorate.NativeReview, of: Engine) -> Review:
     shown: dict[str, Any] = native.shown
-    return Review(**{**shown, "votes": record(shown["votes"])}, _native=native, _of=of)
+    return Review(**{**shown, "votes": record(shown["votes"])}, _native=native, _engine=of)
 
 
 def names_of(given: Any, what: str) -> list[str] | None:
