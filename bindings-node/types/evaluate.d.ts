@@ -98,6 +98,11 @@ export interface EvaluateAgentsOptions extends Abortable {
     scorers?: readonly AgentScorer[] | null;
     /** Trials at once, 1 to 256. Default 1, in which the trials take place in one order. */
     threads?: number | null;
+    /**
+     * Seconds that a function among the scorers may take for one answer, above 0 and at most a day. Default 120. One that takes longer is not waited
+     * for: the trial is undecided. A function that never gives control back holds the process up all the same.
+     */
+    scorerSeconds?: number | null;
     /** Told how many trials of how many are done; true: a line on standard error. What it throws ends the evaluation (code `callback`). */
     progress?: boolean | ProgressFunction | null;
 }
