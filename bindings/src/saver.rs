@@ -83,6 +83,7 @@ pub fn put_writes(checkpoints: &Checkpoints, given: Value, durable: bool) -> Res
         path: &given.path,
         writes: given.writes.into_iter().map(write).collect(),
         guard: quorate_state::Guard::None,
+        claim: false,
         durable,
     })
 }

@@ -65,6 +65,7 @@ fn writes<'a>(
         path,
         writes: what.iter().map(write).collect(),
         guard,
+        claim: false,
         durable,
     }
 }

@@ -33,6 +33,7 @@ fn write<'a>(thread: &'a str, guard: Guard<'a>) -> NewWrites<'a> {
         path: "",
         writes: vec![NewWrite { index: 0, channel: "ch".into(), value: Arc::new(json!(1)) }],
         guard,
+        claim: false,
         durable: false,
     }
 }

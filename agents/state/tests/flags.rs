@@ -39,6 +39,7 @@ fn written(folder: &Path) {
                 path: "",
                 writes: vec![NewWrite { index: 0, channel: "result".into(), value: Arc::new(json!(step)) }],
                 guard: quorate_state::Guard::None,
+                claim: false,
                 durable: true,
             };
             store.put_writes(&writes).unwrap();

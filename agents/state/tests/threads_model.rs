@@ -109,6 +109,7 @@ fn apply(store: &Checkpoints, number: usize, step: &Step) -> String {
                 path: "",
                 writes: vec![write],
                 guard: Guard::None,
+                claim: false,
                 durable: false,
             };
             said(store.put_writes(&new).map(|()| String::new()))

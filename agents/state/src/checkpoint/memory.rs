@@ -318,6 +318,7 @@ impl Threads {
         let mut all = lock(&self.0);
         let thread = all.guarded(tenant, new.thread, new.namespace, new.guard)?;
         thread.updated = now();
+        thread.fence += u64::from(new.claim);
         let writes = thread.space(new.namespace).writes.entry(new.checkpoint.to_owned()).or_default();
         for write in &new.writes {
             let at = (new.task.to_owned(), write.index);

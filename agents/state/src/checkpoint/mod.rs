@@ -75,6 +75,8 @@ pub enum Guard<'a> {
     Head(Option<&'a str>),
     /// Whoever has claimed the thread last; see [`Checkpoints::claim`].
     Fence(u64),
+    /// Whoever knows the newest checkpoint of the namespace (none: that there is none), and the last claim.
+    Same(Option<&'a str>, u64),
 }
 
 /// The value that a channel has from some version on.
@@ -187,6 +189,8 @@ pub struct NewWrites<'a> {
     pub writes: Vec<NewWrite>,
     /// Who may write.
     pub guard: Guard<'a>,
+    /// Whether the thread is claimed with them: its fence is the next one then.
+    pub claim: bool,
     /// As for [`NewCheckpoint::durable`].
     pub durable: bool,
 }

@@ -158,7 +158,8 @@ pub(crate) fn check_guard(
         Guard::None => Ok(()),
         Guard::Fence(known) if known == fence => Ok(()),
         Guard::Fence(_) => Err(overtaken(thread)),
-        Guard::Head(known) => {
+        Guard::Same(_, known) if known != fence => Err(overtaken(thread)),
+        Guard::Head(known) | Guard::Same(known, _) => {
             let head = head()?;
             if head.as_deref() == known { Ok(()) } else { Err(moved_on(thread, known, head.as_deref())) }
         }

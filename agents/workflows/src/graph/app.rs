@@ -141,6 +141,7 @@ impl App {
         sink: Option<Sink>,
     ) -> Result<Outcome> {
         options.validate()?;
+        let known = self.checkpoints.fence(thread)?;
         let head = self.head(thread)?;
         let snapshot = self.snapshot(&head)?;
         check_answers(thread, &snapshot, &answers)?;
@@ -150,7 +151,7 @@ impl App {
         Control::from_json(&self.plan, thread, &head.data)?.check_known(thread)?;
         let run = self.claim(thread, snapshot.run_id.into(), options, answers, sink);
         // Where somebody has gone on meanwhile, answers are those to another state; without any it goes on from there.
-        let guard = if run.answers.is_empty() { Guard::None } else { Guard::Head(Some(&head.id)) };
+        let guard = if run.answers.is_empty() { Guard::None } else { Guard::Same(Some(&head.id), known) };
         let fence = self.checkpoints.claim(thread, guard)?;
         run.fence.store(fence, Ordering::Release);
         // Now nobody else writes any more. What was asked may have been answered since.
@@ -391,6 +392,10 @@ impl App {
 
     /// What came of a run; one that has lost its thread to a cancellation was cancelled.
     fn finish(&self, run: &Run, ended: Result<Ended>) -> Result<Outcome> {
+        if let (Some(keep), true, Ok(_)) = (run.options.keep, run.keeps, &ended) {
+            // The run has come to its end: what cannot be removed now is removed by the next one.
+            let _ = self.checkpoints.trim(&run.thread, keep);
+        }
         match ended {
             Ok(ended) => Ok(Outcome {
                 thread: run.thread.clone(),

@@ -25,6 +25,9 @@ const VOID: &str = "void";
 const ERROR_AT: i64 = -1;
 const RESULT_AT: i64 = -2;
 
+/// The longest name of a step, in bytes: with what stands before it, it is kept as the name of a channel.
+const MAX_STEP_BYTES: usize = 500;
+
 /// Nothing panics while it holds a lock here.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -45,6 +48,16 @@ impl Spot {
     fn review(&self, number: usize) -> String {
         let mut hasher = blake3::Hasher::new();
         for part in [&*self.namespace, &*self.checkpoint, &*self.task, &number.to_string()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    /// What tells the task from every other one of every thread.
+    fn place(&self, thread: &str) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for part in [thread, &*self.namespace, &*self.checkpoint, &*self.task] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }
@@ -157,6 +170,16 @@ impl Memo {
 
     /// Stores what is not stored yet. Errors: `stale_write` when somebody else goes on with the thread; those of the store.
     pub(crate) fn save(&mut self, run: &Run, spot: &Spot) -> Result<()> {
+        self.save_as(run, spot, false)
+    }
+
+    /// The same, claiming the thread anew with it: whoever has looked at the thread before does not get it any more. Only
+    /// while nothing else of the run writes.
+    pub(crate) fn save_claiming(&mut self, run: &Run, spot: &Spot) -> Result<()> {
+        self.save_as(run, spot, true)
+    }
+
+    fn save_as(&mut self, run: &Run, spot: &Spot, claim: bool) -> Result<()> {
         if self.unsaved.is_empty() {
             return Ok(());
         }
@@ -168,9 +191,13 @@ impl Memo {
             path: "",
             writes: self.unsaved.clone(),
             guard: Guard::Fence(run.fence()),
+            claim,
             durable: run.durable(),
         };
         run.heard(run.checkpoints.put_writes(&new))?;
+        if claim {
+            run.fence.fetch_add(1, Ordering::AcqRel);
+        }
         self.unsaved.clear();
         Ok(())
     }
@@ -226,12 +253,20 @@ impl Context {
     /// is killed between its end and the moment that its result is stored.
     ///
     /// Errors: those of `f`, which is then done again; `invalid_argument` when the step is being done by another thread;
-    /// `stale_write`, `cancelled` and those of the store.
+    /// `too_large` when its name has over 500 bytes; `stale_write`, `cancelled` and those of the store.
     pub fn step(&self, name: &str, f: impl FnOnce() -> Result<Value>) -> Result<Value> {
         let inner = &self.0;
         let known = || lock(&inner.memo).steps.get(name).map(|value| (**value).clone());
         if let Some(value) = known() {
             return Ok(value);
+        }
+        if name.len() > MAX_STEP_BYTES {
+            // It is said before anything is done: what cannot be kept would be done again.
+            let (given, name) = (name.len(), shorten(name).escape_debug().to_string());
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("the name of the step '{name}' has {given} bytes; give at most {MAX_STEP_BYTES}"),
+            ));
         }
         self.go_on()?;
         // Each try has its own: what is still going on in one that took too long counts no more.
@@ -321,6 +356,11 @@ impl Context {
     /// The thread.
     pub fn thread(&self) -> &str {
         &self.0.run.thread
+    }
+
+    /// What tells this task from every other one: the same in every try of it.
+    pub(crate) fn place(&self) -> String {
+        self.0.spot.place(&self.0.run.thread)
     }
 
     /// The number of this try, from 1.

@@ -398,7 +398,10 @@ impl Level {
                 continue;
             }
             let (again, answered) = (memo.begin_again(), memo.answer(&spot, &self.run.answers));
-            if again || answered {
+            if answered && self.namespace.is_empty() {
+                // Whoever answers the same meanwhile is told before it takes the thread.
+                memo.save_claiming(&self.run, &spot)?;
+            } else if again || answered {
                 memo.save(&self.run, &spot)?;
             }
             let open = memo.open(&spot);

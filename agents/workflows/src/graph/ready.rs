@@ -16,7 +16,8 @@ use super::{Context, END, Graph, Output, START, State};
 ///
 /// A call that needs an approval is a review whose question has `run` and `call`; it is answered with a decision as
 /// [`Runtime::resume`] takes it. The review of an answer is answered with true, with false (the status is `refused` then), or
-/// with `{"answer": ...}`, a better one. Nothing that was asked is asked again after a crash.
+/// with `{"answer": ...}`, a better one. Nothing that was asked is asked again after a crash; an
+/// expert who has failed, or was stopped, is asked anew when the thread is resumed.
 ///
 /// ```
 /// use quorate_models::{Model, ModelOptions, ScriptedModel};
@@ -66,50 +67,129 @@ pub fn expert_consultation_by(runtime: impl Fn() -> Result<Runtime> + Send + Syn
         )
 }
 
-/// What of an answer goes into the state, and what waits for an approval.
-fn consulted(answer: &Answer) -> Result<Value> {
+/// What of an answer goes into the state, and what waits for an approval; of one that came to nothing, why.
+fn consulted(answer: &Answer) -> Value {
     let why = answer.stopped_by.as_deref().unwrap_or_default();
     match answer.status {
-        Status::Cancelled => return Err(Error::new(Code::Cancelled, "the expert was stopped")),
-        Status::Failed => return Err(failed("the expert", why)),
+        Status::Cancelled => return nothing(Code::Cancelled, "the expert was stopped"),
+        Status::Failed => return failed("the expert", why),
         _ => {}
     }
-    Ok(json!({
+    json!({
         "answer": answer.text, "status": answer.status.as_str(), "stopped_by": answer.stopped_by,
         "citations": answer.citations, "confidence": answer.confidence, "grounded": answer.grounded,
         "run": answer.run_id, "agent": answer.agent, "pending": answer.pending,
-    }))
+        // What a person said was said of another answer.
+        "reviewed": null,
+    })
 }
 
-fn failed(who: &str, why: &str) -> Error {
-    let code = Code::ALL.iter().find(|code| code.as_str() == why).copied();
-    Error::new(code.unwrap_or(Code::ToolFailed), format!("{who} has failed: {}", shorten(why)))
+fn nothing(code: Code, message: &str) -> Value {
+    json!({"failed": {"code": code.as_str(), "message": message}})
 }
 
-/// A key of what is asked once in a run; none where nothing of the run is kept.
-fn key(context: &Context, what: &str) -> Option<String> {
-    (!context.thread().is_empty()).then(|| format!("graph/{}/{what}", context.run_id()))
+fn failed(who: &str, why: &str) -> Value {
+    let code = code(why).unwrap_or(Code::ToolFailed);
+    nothing(code, &format!("{who} has failed: {}", shorten(why)))
+}
+
+fn code(word: &str) -> Option<Code> {
+    Code::ALL.iter().find(|code| code.as_str() == word).copied()
+}
+
+/// Why it came to nothing, where it did.
+fn failure(found: &Value) -> Option<Error> {
+    let failed = found.get("failed")?;
+    let word = failed["code"].as_str().unwrap_or_default();
+    let message = failed["message"].as_str().unwrap_or_default();
+    Some(Error::new(code(word).unwrap_or(Code::Internal), message))
+}
+
+/// A key of what is asked once at this place of a thread, the `nth` time; none where nothing of the run is kept.
+fn key(context: &Context, what: &str, nth: u32) -> Option<String> {
+    (!context.thread().is_empty()).then(|| {
+        // In a loop, in several parts or in a fork another thing is asked in the same run.
+        format!("graph/{}/{}/{what}/{nth}", context.run_id(), context.place())
+    })
+}
+
+/// The name of a step of the `nth` time.
+fn nth_name(name: &str, nth: u32) -> String {
+    if nth == 1 { name.to_owned() } else { format!("{name}, time {nth}") }
+}
+
+/// Asks, a first time and anew whenever what was asked before came to nothing: what has failed or was stopped stays so, also
+/// when it is asked for by its key. `ask` is given which time it is, and gives what it came to, and whether it did so now.
+fn until_answered(ask: impl Fn(u32) -> Result<(Value, bool)>) -> Result<Value> {
+    for nth in 1.. {
+        let (found, now) = ask(nth)?;
+        match failure(&found) {
+            None => return Ok(found),
+            Some(error) if now => return Err(error),
+            Some(_) => {}
+        }
+    }
+    Err(Error::new(Code::Internal, "asked for ever"))
+}
+
+/// Whether an error leaves nothing that could go on: the store and whoever else goes on with a run say no such thing.
+fn ends(code: Code) -> bool {
+    !matches!(
+        code,
+        Code::Io
+            | Code::DiskFull
+            | Code::PermissionDenied
+            | Code::Locked
+            | Code::Corrupt
+            | Code::Closed
+            | Code::StaleWrite
+            | Code::RunConflict
+    )
+}
+
+/// A step, and whether it was done now. What ends with an error has come to nothing.
+fn done_now(context: &Context, name: &str, f: impl FnOnce() -> Result<Value>) -> Result<(Value, bool)> {
+    let mut now = false;
+    let found = context.step(name, || {
+        now = true;
+        f().or_else(
+            |error| if ends(error.code()) { Ok(nothing(error.code(), error.message())) } else { Err(error) },
+        )
+    })?;
+    Ok((found, now))
 }
 
 fn consult(runtime: &Runtime, state: &State, context: &Context) -> Result<Output> {
+    let mut found = until_answered(|nth| consult_once(runtime, state, context, nth))?;
+    if let Value::Object(found) = &mut found {
+        found.remove("pending");
+    }
+    Ok(found.into())
+}
+
+fn consult_once(runtime: &Runtime, state: &State, context: &Context, nth: u32) -> Result<(Value, bool)> {
     let text = state["question"].as_str().unwrap_or_default().to_owned();
     let ask = || {
-        consulted(&runtime.ask(Question {
+        let answer = runtime.ask(Question {
             agent: state["agent"].as_str().map(str::to_owned),
             autonomous: state["autonomous"] == true,
-            idempotency_key: key(context, "consult"),
+            idempotency_key: key(context, "consult", nth),
             cancel: context.stop().clone(),
             ..Question::new(text)
-        })?)
+        })?;
+        Ok(consulted(&answer))
     };
     // Each answer is a step, so that the questions to people come in the same order again.
-    let mut found = context.step("asked", ask)?;
+    let mut found = done_now(context, &nth_name("asked", nth), ask)?;
     for round in 1.. {
-        let Some(pending) = found["pending"].as_array().filter(|all| !all.is_empty()).cloned() else { break };
-        if found["status"] != Status::Waiting.as_str() {
+        let answer = &found.0;
+        let Some(pending) = answer["pending"].as_array().filter(|all| !all.is_empty()).cloned() else {
+            break;
+        };
+        if answer["status"] != Status::Waiting.as_str() {
             break;
         }
-        let run = found["run"].as_str().unwrap_or_default().to_owned();
+        let run = answer["run"].as_str().unwrap_or_default().to_owned();
         let asked: Vec<Result<Value>> =
             pending.iter().map(|call| context.ask(json!({"run": run, "call": call}))).collect();
         let mut decisions = Vec::new();
@@ -117,20 +197,17 @@ fn consult(runtime: &Runtime, state: &State, context: &Context) -> Result<Output
             let id = call["id"].as_str().unwrap_or_default().to_owned();
             decisions.push((id, Decision::from_json(&said?)?));
         }
-        found = context.step(&format!("resumed {round}"), || {
+        found = done_now(context, &nth_name(&format!("resumed {round}"), nth), || {
             let view = runtime.run(&run)?;
             if view.row().status != Status::Waiting.as_str() {
                 // It went on before the process ended.
-                return consulted(&view.answer()?);
+                return Ok(consulted(&view.answer()?));
             }
             let cancel = context.stop().clone();
-            consulted(&runtime.resume(&run, Resume { decisions, cancel, ..Resume::default() })?)
+            Ok(consulted(&runtime.resume(&run, Resume { decisions, cancel, ..Resume::default() })?))
         })?;
     }
-    if let Value::Object(found) = &mut found {
-        found.remove("pending");
-    }
-    Ok(found.into())
+    Ok(found)
 }
 
 fn review(state: &State, context: &Context) -> Result<Output> {
@@ -226,31 +303,36 @@ fn deliberate(runtime: &Runtime, state: &State, context: &Context) -> Result<Out
         all.filter_map(|one| one.as_str().map(str::to_owned)).collect()
     };
     let kind: PanelKind = serde_json::from_value(state["type"].clone()).unwrap_or(PanelKind::Parallel);
-    let members =
+    let members: Option<Vec<Member>> =
         state["members"].is_array().then(|| texts("members").into_iter().map(Member::new).collect());
     let number = |name: &str| state[name].as_u64();
     let plain = PanelOptions::default();
-    let answer = runtime.panel(
-        state["question"].as_str().unwrap_or_default(),
-        PanelOptions {
-            kind,
-            members,
-            size: number("size").and_then(|size| usize::try_from(size).ok()).unwrap_or(plain.size),
-            rounds: number("rounds").and_then(|rounds| u32::try_from(rounds).ok()),
-            options: texts("options"),
-            idempotency_key: key(context, "deliberate"),
-            cancel: context.stop().clone(),
-            ..plain
-        },
-    )?;
-    deliberated(&answer).map(Output::from)
+    until_answered(|nth| {
+        done_now(context, &nth_name("asked", nth), || {
+            let answer = runtime.panel(
+                state["question"].as_str().unwrap_or_default(),
+                PanelOptions {
+                    kind,
+                    members: members.clone(),
+                    size: number("size").and_then(|size| usize::try_from(size).ok()).unwrap_or(plain.size),
+                    rounds: number("rounds").and_then(|rounds| u32::try_from(rounds).ok()),
+                    options: texts("options"),
+                    idempotency_key: key(context, "deliberate", nth),
+                    cancel: context.stop().clone(),
+                    ..PanelOptions::default()
+                },
+            )?;
+            deliberated(&answer)
+        })
+    })
+    .map(Output::from)
 }
 
 fn deliberated(answer: &PanelAnswer) -> Result<Value> {
     let why = answer.stopped_by.as_deref().unwrap_or_default();
     match answer.status {
-        Status::Cancelled => return Err(Error::new(Code::Cancelled, "the panel was stopped")),
-        Status::Failed => return Err(failed("the panel", why)),
+        Status::Cancelled => return Ok(nothing(Code::Cancelled, "the panel was stopped")),
+        Status::Failed => return Ok(failed("the panel", why)),
         _ => {}
     }
     let written = |e: serde_json::Error| {

@@ -193,7 +193,7 @@ fn max(there: Option<Value>, write: Value) -> Result<Value> {
     };
     let greater = match (&there, &write) {
         (Value::String(a), Value::String(b)) => b > a,
-        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+        (Value::Number(a), Value::Number(b)) => match (a.as_i128(), b.as_i128()) {
             (Some(a), Some(b)) => b > a,
             _ => b.as_f64() > a.as_f64(),
         },

@@ -539,3 +539,44 @@ fn answers_are_found_among_many_questions() {
         assert_eq!((done.status, calls.load(Ordering::SeqCst)), (Status::Done, 1_000));
     });
 }
+
+#[test]
+fn of_two_that_answer_the_same_review_one_goes_on() {
+    both(|store| {
+        let done = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&done);
+        let app = graph()
+            .node("a", move |_: &State, context: &Context| {
+                let said = context.ask(json!("?"))?;
+                std::thread::sleep(Duration::from_millis(5));
+                counted.fetch_add(1, Ordering::SeqCst);
+                Ok(json!({"log": [said]}).into())
+            })
+            .edge(START, "a")
+            .compile(store)
+            .unwrap();
+        let options = RunOptions { durability: Durability::Async, ..RunOptions::default() };
+        for round in 0..60_u64 {
+            let thread = format!("t{round}");
+            let waits = app.run_with(json!({}), &thread, &options).unwrap();
+            let barrier = Barrier::new(2);
+            let told: Vec<Result<_>> = std::thread::scope(|scope| {
+                let answer = |who: u64| {
+                    let (app, id, thread, options) = (&app, &waits.reviews[0].id, &thread, &options);
+                    let barrier = &barrier;
+                    move || {
+                        barrier.wait();
+                        std::thread::sleep(Duration::from_micros(who * round * 10));
+                        app.resume_with(thread, answers(&[(id, json!(who))]), options)
+                    }
+                };
+                let both = [0, 1].map(|who| scope.spawn(answer(who)));
+                both.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            let went_on: Vec<_> = told.iter().filter_map(|one| one.as_ref().ok()).collect();
+            assert_eq!(went_on.len(), 1, "round {round}: {told:?}");
+            assert_eq!(went_on[0].status, Status::Done, "round {round}: {told:?}");
+        }
+        assert_eq!(done.load(Ordering::SeqCst), 60, "the node went to its end once in each thread");
+    });
+}

@@ -143,6 +143,28 @@ fn a_graph_within_the_graph_keeps_its_newest_checkpoints_too() {
 }
 
 #[test]
+fn a_thread_of_short_runs_keeps_its_newest_checkpoints_too() {
+    both(|store| {
+        let app = graph().node("a", says("a")).edge(START, "a").compile(store).unwrap();
+        let count = || store.checkpoints(None).unwrap().threads().unwrap()[0].checkpoints;
+        let options = RunOptions { keep: Some(3), ..RunOptions::default() };
+        for _ in 0..10 {
+            app.run_with(json!({}), "t", &options).unwrap();
+            assert!(count() <= 3, "{}", count());
+        }
+        assert_eq!(app.state("t", None).unwrap().state["log"].as_array().unwrap().len(), 10);
+        let longer = counts(40, &Arc::default()).compile(store).unwrap();
+        let options = RunOptions { step_limit: 4, ..options };
+        let mut out = longer.run_with(json!({}), "t", &options).unwrap();
+        while out.status == Status::StepLimit {
+            assert!(count() <= 3, "{}", count());
+            out = longer.resume_with("t", HashMap::new(), &options).unwrap();
+        }
+        assert_eq!((out.status, count()), (Status::Done, 3));
+    });
+}
+
+#[test]
 fn a_reader_that_is_slow_holds_up_the_run_and_misses_nothing() {
     let calls = Arc::new(AtomicUsize::new(0));
     let app = counts(1_000, &calls).compile(&StateStore::memory()).unwrap();

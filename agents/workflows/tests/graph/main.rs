@@ -7,6 +7,7 @@ mod guards;
 mod inner;
 mod limits;
 mod plans;
+mod ready;
 mod reviews;
 mod steps;
 mod streams;

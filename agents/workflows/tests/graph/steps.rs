@@ -296,3 +296,29 @@ fn a_step_limit_stops_and_can_be_resumed() {
         is(app.run_with(json!({}), "t", &RunOptions { step_limit: 0, ..options }), Code::InvalidArgument);
     });
 }
+
+#[test]
+fn a_step_whose_name_cannot_be_kept_is_not_done() {
+    both(|store| {
+        for (length, times, code) in [(500, 1, None), (501, 0, Some("too_large"))] {
+            let done = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&done);
+            let app = graph()
+                .node("a", move |_: &State, context: &Context| {
+                    context.step(&"x".repeat(length), || {
+                        counted.fetch_add(1, Ordering::SeqCst);
+                        Ok(json!(1))
+                    })?;
+                    context.ask(json!("?"))?;
+                    Ok(json!({}).into())
+                })
+                .edge(START, "a")
+                .compile(store)
+                .unwrap();
+            let out = app.run(json!({}), &length.to_string()).unwrap();
+            assert_eq!(out.error.map(|error| error.code).as_deref(), code);
+            app.resume(&length.to_string(), HashMap::new()).unwrap();
+            assert_eq!(done.load(Ordering::SeqCst), times);
+        }
+    });
+}

@@ -432,6 +432,8 @@ class App:
 
     def _stream(self, input: Any, answers: Any, thread: Any, modes: Any, given: dict[str, Any], loop: Any) -> GraphStream:
         caller = Caller(self._functions, loop)
+        if not isinstance(modes, Iterable) or isinstance(modes, Mapping):
+            raise InvalidInput("invalid_argument", f"modes is of type {type(modes).__name__}; a list of words is expected")
         words = [modes] if isinstance(modes, str) else list(modes)
         answers = members_of(answers, "answers")
         native = self._native.flow(text(thread, "thread"), input, answers, words, given, caller, caller.cancel)

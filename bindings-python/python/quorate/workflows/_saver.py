@@ -71,13 +71,14 @@ class LangGraphSaver(BaseCheckpointSaver[str]):  # type: ignore[misc, unused-ign
         """Checkpoints, the newest first."""
         place = config["configurable"] if config else {}
         thread = place.get("thread_id")
+        id = get_checkpoint_id(config) if config else None
         query = {
             "thread": None if thread is None else str(thread),
             "namespace": place.get("checkpoint_ns"),
             "before": get_checkpoint_id(before) if before else None,
-            "limit": None,
+            # What is looked for among them is not counted before.
+            "limit": None if filter or id is not None or limit is None else max(limit, 0),
         }
-        id = get_checkpoint_id(config) if config else None
         left = limit
         for found in self.store._native.saved_list(query):
             if left is not None and left <= 0:

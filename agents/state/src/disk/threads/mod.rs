@@ -87,6 +87,7 @@ enum Condition {
     None,
     Head(Option<String>),
     Fence(u64),
+    Same(Option<String>, u64),
 }
 
 impl Condition {
@@ -95,6 +96,7 @@ impl Condition {
             Guard::None => Condition::None,
             Guard::Head(id) => Condition::Head(id.map(str::to_owned)),
             Guard::Fence(fence) => Condition::Fence(fence),
+            Guard::Same(id, fence) => Condition::Same(id.map(str::to_owned), fence),
         }
     }
 
@@ -103,6 +105,7 @@ impl Condition {
             Condition::None => Guard::None,
             Condition::Head(id) => Guard::Head(id.as_deref()),
             Condition::Fence(fence) => Guard::Fence(*fence),
+            Condition::Same(id, fence) => Guard::Same(id.as_deref(), *fence),
         }
     }
 }
@@ -174,7 +177,7 @@ impl Threads<'_> {
             })
             .collect();
         let payloads = local.write_bodies(rows.iter().map(|row| &row.body))?;
-        let condition = Condition::of(new.guard);
+        let (condition, claim) = (Condition::of(new.guard), new.claim);
         let job = {
             let local = Arc::clone(&local);
             move |connection: &Connection| {
@@ -183,7 +186,7 @@ impl Threads<'_> {
                 for row in &rows {
                     local.put_write(connection, space, row, &mut replaced)?;
                 }
-                local.touch(connection, thread, thread.fence)?;
+                local.touch(connection, thread, thread.fence + i64::from(claim))?;
                 Ok(replaced)
             }
         };
