@@ -165,3 +165,40 @@ fn nobody_is_another_person_by_spaces() {
     review().decide("yes_", "carol", None, json!(null)).unwrap();
     is(&run, Status::Completed);
 }
+
+#[test]
+fn who_has_started_is_forbidden_also_where_a_step_is_called_so() {
+    let rig = rig();
+    let options = StartOptions { starter: Some("alice".to_owned()), ..StartOptions::default() };
+    let run = rig.start_with(
+        "steps:\n  starter: {integration: {tool: t.ok}}\n  r: {needs: [starter], human_review: {role: x, options: [sign], forbid: [starter]}}\n",
+        json!({}),
+        options,
+    );
+    is(&run, Status::Waiting);
+    let review = rig.engine.reviews(None, Some(run.id())).unwrap().remove(0);
+    assert!(review.decide("sign", "alice", None, json!(null)).is_err());
+    review.decide("sign", "bob", None, json!(null)).unwrap();
+    is(&run, Status::Completed);
+}
+
+#[test]
+fn a_fork_does_not_do_again_what_has_failed_and_was_gone_on_without() {
+    let rig = rig();
+    let run = rig.start(
+        "
+steps:
+  a: {integration: {tool: t.fail}, on_error: continue, retry: {max_attempts: 1}}
+  b: {needs: [a], integration: {tool: t.ok, args: {a: '${steps.a.status}', code: '${steps.a.error.code}'}}}
+",
+        json!({}),
+    );
+    is(&run, Status::Completed);
+    let fork = run.fork("b").unwrap();
+    is(&fork, Status::Completed);
+    assert_eq!(rig.names(), ["t.fail", "t.ok", "t.ok"]);
+    assert_eq!(fork.result().unwrap(), json!({"b": {"a": "failed", "code": "remote_failed"}}));
+    let anew = run.fork("a").unwrap();
+    is(&anew, Status::Completed);
+    assert_eq!(rig.names().len(), 5);
+}
