@@ -258,9 +258,8 @@ fn schemas_read_no_files_of_the_machine() {
     let url = format!("file://{}", secret.display());
     let rig = rig();
     for key in ["$schema", "$dynamicRef"] {
-        let text = flow(&format!(
-            "input: {{{key}: '{url}'}}\nsteps: {{a: {{integration: {{tool: t.ok}}}}}}\n"
-        ));
+        let text =
+            flow(&format!("input: {{{key}: '{url}'}}\nsteps: {{a: {{integration: {{tool: t.ok}}}}}}\n"));
         let refused = rig.engine.add(&text).unwrap_err();
         assert!(!refused.message().contains("the secret"), "{refused}");
         assert!(refused.message().contains("nothing is fetched"), "{key}: {refused}");
