@@ -218,6 +218,23 @@ test('a hung tool holds nothing, and is told', async () => {
   });
 });
 
+test('what a tool has done after its run was cancelled is undone', async () => {
+  const said = [];
+  const charge = new Tool('charge', async () => {
+    said.push('begun');
+    await sleep(300);
+    said.push('charged');
+  });
+  await using([charge, new Tool('refund', () => void said.push('refunded'))], async (engine) => {
+    await engine.add(flow('steps: {a: {integration: {tool: charge}, compensate: {tool: refund}}}\n'));
+    const run = await engine.start('t');
+    while (!said.length) await sleep(5);
+    await run.cancel('enough');
+    await ends(run, 'cancelled');
+    assert.deepEqual(said, ['begun', 'charged', 'refunded']);
+  });
+});
+
 test('kinds of steps of the host', async () => {
   const seen = [];
   await using([], async (engine) => {

@@ -102,7 +102,11 @@ impl HostTool for HandTool {
         let number = self.calls.fetch_add(1, Ordering::Relaxed) as f64;
         let args = marked(args.clone()).to_string();
         let about = workflow::context(HOST, context).to_string();
-        let given = call.call(vec![Out::Number(number), Out::Text(args), Out::Text(about)], &context.cancel);
+        context.cancel.check()?;
+        // It is told to end, and waited for: what it has done by then is done, and may have to be undone.
+        let told = Arc::clone(&stop);
+        let _wake = context.cancel.when_raised(move || told.tell(move || vec![vec![Out::Number(number)]]));
+        let given = call.call(vec![Out::Number(number), Out::Text(args), Out::Text(about)], &Cancel::new());
         let given = match given {
             Ok(given) => given,
             Err(error) => {

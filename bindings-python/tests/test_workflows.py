@@ -335,6 +335,28 @@ def test_a_hung_coroutine_is_cancelled_and_one_that_blocks_is_left():
         assert ended.wait(10)
 
 
+def test_what_a_coroutine_has_done_after_its_run_was_cancelled_is_undone():
+    said = []
+
+    async def charge(args):
+        said.append("begun")
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            # It cannot be broken off any more.
+            await asyncio.sleep(1.5)
+        said.append("charged")
+
+    with engine(wf.Tool("charge", charge), wf.Tool("refund", lambda args: said.append("refunded"))) as eng:
+        eng.add(flow("steps: {a: {integration: {tool: charge}, compensate: {tool: refund}}}\n"))
+        run = eng.start("t")
+        while not said:
+            time.sleep(0.01)
+        run.cancel("enough")
+        ends(run, "cancelled")
+    assert said == ["begun", "charged", "refunded"]
+
+
 def test_closing_does_not_wait_for_ever():
     never = threading.Event()
     eng = engine(wf.Tool("hangs", lambda args: never.wait(30)))

@@ -87,8 +87,8 @@ class _Call:
         if self._task is not None:
             self._task.cancel()
 
-    def wait(self, cancel: _quorate.Cancel, what: str) -> Any:
-        """Waits on this thread until it has ended, or ``cancel`` is raised."""
+    def wait(self, cancel: _quorate.Cancel, what: str, lasting: bool = False) -> Any:
+        """Waits on this thread until it has ended, or ``cancel`` is raised and it had time to end; where its end is ``lasting``, until that."""
         _waiting.add(self)
         try:
             # Whoever begins at the end of the interpreter was not seen there.
@@ -98,6 +98,9 @@ class _Call:
                 self._woken.wait()
             if self._stopped:
                 self._over.wait(PATIENCE)
+                # One whose end matters is left only where it cannot come any more.
+                while lasting and not self._over.is_set() and not self.lost() and not _quorate.ending():
+                    self._over.wait(PATIENCE)
         finally:
             _waiting.discard(self)
         raised, self._raised = self._raised, None
@@ -167,9 +170,15 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def waited(
-    given: Awaitable[Any], where: asyncio.AbstractEventLoop | Loop, cancel: _quorate.Cancel, what: str, writes: bool = False
+    given: Awaitable[Any],
+    where: asyncio.AbstractEventLoop | Loop,
+    cancel: _quorate.Cancel,
+    what: str,
+    writes: bool = False,
+    lasting: bool = False,
 ) -> Any:
-    """What an awaitable gives, on a loop that another thread runs. It ends when ``cancel`` is raised. Code: ``cancelled``."""
+    """What an awaitable gives, on a loop that another thread runs. It is cancelled when ``cancel`` is raised; where what it comes to is
+    ``lasting``, it is waited for even so. Code: ``cancelled``."""
     call = _Call(given, writes)
     try:
         where.send(call) if isinstance(where, Loop) else call.send(where)
@@ -177,7 +186,7 @@ def waited(
         if asyncio.iscoroutine(given):
             given.close()
         raise Cancelled("cancelled", f"the event loop that {what} runs on is closed") from cause
-    return call.wait(cancel, what)
+    return call.wait(cancel, what, lasting)
 
 
 def waited_here(given: Awaitable[Any], cancel: _quorate.Cancel, what: str) -> Any:

@@ -53,6 +53,8 @@ impl Breakers {
                 // Since it is known, however long the call took.
                 breaker.open_until = clock() + RESET;
             }
+            // Nor does what was ended before it had come to anything.
+            Err(error) if matches!(error.code(), Code::Cancelled | Code::StaleWrite) => {}
             _ => *breaker = Breaker::default(),
         }
         made

@@ -273,6 +273,8 @@ impl Drive {
             match &result {
                 // Nothing is known to have failed: whoever goes on with the run makes the call again, or asks about it.
                 Err((code, message)) if code == Code::StaleWrite.as_str() => {
+                    // Nor is it known whether it was made.
+                    self.taken.insert(key);
                     self.left = Some(Error::new(Code::StaleWrite, message.clone()));
                 }
                 _ => self.ended.push((key, result, time)),

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::drive::{commit, spec_of, step, time_of};
 use super::engine::{Hold, Inner};
 use super::fact::{Fact, Outcome, Spec, Status, Waiting};
+use super::form::OnError;
 use super::library::Definition;
 use super::machine::{Event, Machine};
 use super::state::Phase;
@@ -400,6 +401,12 @@ impl WorkflowRun {
                     copied: true,
                     deciders: state.deciders.clone(),
                 }),
+                // The run went on without it, and what it has done is not done again.
+                Phase::Failed if plan.steps[i].on_error == OnError::Continue => {
+                    let (code, message) = state.error.clone().unwrap_or_default();
+                    let (attempt, retry_at, calls) = (state.attempt, None, false);
+                    facts.push(Fact::StepFailed { step: id, visit, attempt, code, message, retry_at, calls });
+                }
                 Phase::Skipped => {
                     let why = "fork".to_owned();
                     facts.push(Fact::StepSkipped { step: id, visit, why, calls: false });

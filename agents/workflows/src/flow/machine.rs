@@ -273,7 +273,10 @@ impl Machine {
         if meant && state.phase == Phase::Running {
             match result {
                 Ok(output) => self.complete(step, output, at),
-                Err((code, message)) => self.fail(step, Failure::new(code, message), at),
+                Err((code, message)) => {
+                    self.fail_late(step, &code, &message, at);
+                    self.fail(step, Failure::new(code, message), at);
+                }
             }
             return;
         }
@@ -286,6 +289,8 @@ impl Machine {
         let end = match result {
             Ok(output) if asks => return self.complete(step, output, at),
             Ok(output) => CallEnd::Made { output },
+            // A tool that was not waited for by what is around it.
+            Err((code, why)) if ends::is_late(&code) => CallEnd::Unknown { why },
             Err((code, message)) => CallEnd::Failed { code, message },
         };
         let failure = match &end {
@@ -298,6 +303,17 @@ impl Machine {
         if asks {
             self.fail(step, failure, at);
         }
+    }
+
+    /// Notes that it is not known whether a call was made that can be undone, and that its tool does not wait for any more.
+    fn fail_late(&mut self, step: usize, code: &str, why: &str, at: &mut Moment<'_>) {
+        if !ends::is_late(code) || self.plan.steps[step].undo.is_none() {
+            return;
+        }
+        let (id, state) = (self.id(step), &self.state.steps[step]);
+        let (visit, attempt) = (state.visit, state.attempt);
+        let end = CallEnd::Unknown { why: why.to_owned() };
+        self.note(Fact::CallEnded { step: id, visit, attempt, end }, at);
     }
 
     fn is_loose(&self, step: usize, visit: u32, attempt: u32) -> bool {

@@ -103,7 +103,8 @@ impl ResilientTool {
         }
     }
 
-    /// The call is made on a thread of its own, which is left alone after its time. It holds its place until it has ended.
+    /// The call is made on a thread of its own, which is left alone after its time. It holds its place until it has ended. One
+    /// that is told to end is waited for as any other: what it has done meanwhile is done, and may have to be undone.
     fn timed(
         &self,
         args: &Value,
@@ -115,14 +116,8 @@ impl ResilientTool {
         let (tool, args) = (Arc::clone(&self.tool), args.clone());
         let context = StepContext { cancel: cancel.clone(), ..context.clone() };
         let admitted = Arc::new(Mutex::new(admitted));
-        let (sender, made) = sync_channel(2);
-        let (theirs, given_up) = (Arc::clone(&admitted), sender.clone());
-        let flag = cancel.clone();
-        let _wake = cancel.when_raised(move || {
-            if let Err(error) = flag.check() {
-                let _ = given_up.try_send(Err(error));
-            }
-        });
+        let (sender, made) = sync_channel(1);
+        let theirs = Arc::clone(&admitted);
         spare::run(move || {
             let made = catch_unwind(AssertUnwindSafe(|| tool.call(&args, &context)));
             let made = made.unwrap_or_else(|_| Err(Error::new(Code::Callback, "the tool has panicked")));
@@ -272,21 +267,28 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_step_is_not_waited_for() {
-        let hangs = FnTool::new("t", |_, _| {
-            std::thread::sleep(Duration::from_secs(5));
-            Ok(json!(null))
-        });
-        let tool =
-            made(hangs, ToolOptions { retry: retry(json!({})), timeout: Some(60.0) }, CallOptions::default());
-        let about = context("r", "s", None);
-        let flag = about.cancel.clone();
+    fn what_a_call_comes_to_that_is_told_to_end_is_not_lost() {
+        let deaf = |millis: u64| {
+            FnTool::new("t", move |_, _| {
+                std::thread::sleep(Duration::from_millis(millis));
+                Ok(json!("done"))
+            })
+        };
+        let ended = |millis: u64, timeout: f64| {
+            let options = ToolOptions { retry: retry(json!({})), timeout: Some(timeout) };
+            let tool = made(deaf(millis), options, CallOptions::default());
+            let about = context("r", "s", None);
+            let flag = about.cancel.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                flag.cancel();
+            });
+            tool.call(&json!({}), &about)
+        };
+        assert_eq!(ended(300, 60.0).unwrap(), json!("done"));
+        // Nor is it waited for longer than its time, or made again.
         let begun = std::time::Instant::now();
-        std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(50));
-            flag.cancel();
-        });
-        assert_eq!(tool.call(&json!({}), &about).unwrap_err().code(), Code::Cancelled);
+        assert_eq!(ended(5_000, 0.2).unwrap_err().code(), Code::ToolTimeout);
         assert!(begun.elapsed() < Duration::from_secs(4));
     }
 

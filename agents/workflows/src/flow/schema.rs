@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use boon::{Compiler, Draft, ErrorKind, SchemaIndex, Schemas, ValidationError};
+use boon::{Compiler, Draft, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use quorate_core::{Code, Error, Result};
 use serde_json::{Map, Value, json};
 
@@ -33,6 +33,15 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+/// A schema stands for itself: neither files of the machine nor the network are read for it.
+struct Nowhere;
+
+impl UrlLoader for Nowhere {
+    fn load(&self, url: &str) -> std::result::Result<Value, Box<dyn std::error::Error>> {
+        Err(format!("the schema points at '{url}'; nothing is fetched").into())
+    }
+}
+
 /// A compiled schema.
 pub(crate) struct Checker {
     schemas: Schemas,
@@ -44,6 +53,7 @@ impl Checker {
     pub(crate) fn new(schema: &Value) -> Result<Checker> {
         let mut compiler = Compiler::new();
         compiler.set_default_draft(Draft::V2020_12);
+        compiler.use_loader(Box::new(Nowhere));
         let invalid = |e: boon::CompileError| {
             let text: String = format!("{e:#}").chars().take(300).collect();
             Error::invalid(format!("no JSON Schema that can be used: {text}"))

@@ -535,10 +535,11 @@ impl Scope for Names<'_> {
     }
 }
 
-/// Whether every `steps` in an expression is followed by a name.
+/// Whether every `steps` in an expression is followed by a name, which is that of no macro or function.
 fn names_each(source: &str) -> bool {
-    source.match_indices("steps").all(|(at, _)| source[at + "steps".len()..].starts_with('.'))
-        && ![".map(", ".filter(", ".all(", ".exists(", ".exists_one("]
-            .iter()
-            .any(|each| source.contains(&format!("steps{each}")))
+    source.match_indices("steps").all(|(at, word)| {
+        let Some(rest) = source[at + word.len()..].strip_prefix('.') else { return false };
+        let name = rest.trim_start_matches(|c: char| c == '_' || c.is_ascii_alphanumeric());
+        name.len() < rest.len() && !name.trim_start().starts_with('(')
+    })
 }

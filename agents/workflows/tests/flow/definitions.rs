@@ -249,3 +249,23 @@ fn what_two_workflows_share_that_is_wrong_keeps_both_out() {
     assert_eq!(engine.list().len(), before);
     assert_eq!(engine.validate().iter().filter(|problem| problem.code == "ref_missing").count(), 1);
 }
+
+#[test]
+fn schemas_read_no_files_of_the_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret.json");
+    std::fs::write(&secret, r#"{"const": "the secret"}"#).unwrap();
+    let url = format!("file://{}", secret.display());
+    let rig = rig();
+    for key in ["$schema", "$dynamicRef"] {
+        let text =
+            flow(&format!("input: {{{key}: '{url}'}}\nsteps: {{a: {{integration: {{tool: t.ok}}}}}}\n"));
+        let refused = rig.engine.add(&text).unwrap_err();
+        assert!(!refused.message().contains("the secret"), "{refused}");
+        assert!(refused.message().contains("nothing is fetched"), "{key}: {refused}");
+        let schema = serde_json::json!({key: url});
+        let handler = quorate_workflows::flow::FnTool::new("mine", |args, _| Ok(args.clone()));
+        let refused = rig.engine.step_type(std::sync::Arc::new(handler), Some(schema)).unwrap_err();
+        assert!(refused.message().contains("nothing is fetched"), "{key}: {refused}");
+    }
+}

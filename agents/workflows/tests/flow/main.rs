@@ -11,3 +11,4 @@ mod people;
 mod runs;
 mod shipped;
 mod support;
+mod unknown;

@@ -74,7 +74,8 @@ class Hands:
 
         with self._lock:
             where = self._loop = self._loop or _loop.Loop()
-        return _loop.waited(given, where, cancel, what, writes)
+        # What it has done by the time it ends may have to be undone.
+        return _loop.waited(given, where, cancel, what, writes, lasting=True)
 
     def close(self) -> None:
         """Ends the loop."""

@@ -39,7 +39,7 @@ impl Machine {
             return;
         }
         let (id, visit, attempt) = (self.id(step), state.visit, state.attempt);
-        if failure.code == "timeout" && self.must_not_repeat(step, at) {
+        if is_late(&failure.code) && self.must_not_repeat(step, at) {
             let (code, calls) = (UNKNOWN.to_owned(), failure.calls);
             let why = format!(
                 "{}; it is not known whether the call was made, and it must not be repeated unasked: look, and then retry or skip the step",
@@ -282,6 +282,11 @@ impl Machine {
         let (from, to, route) = (self.id(from), self.id(to), route.to_owned());
         self.note(Fact::WentBack { from, to, route, count, steps }, at);
     }
+}
+
+/// Whether a failure leaves open how the call has ended: nobody has waited any longer, the step or its tool.
+pub(super) fn is_late(code: &str) -> bool {
+    ["timeout", "tool_timeout"].contains(&code)
 }
 
 /// Whether a failure is worth another attempt.

@@ -39,6 +39,8 @@ impl Machine {
     fn obey(&mut self, letter: &Letter, at: &mut Moment<'_>) -> Result<(), Refusal> {
         let text = |name: &str| letter.data.get(name).and_then(Value::as_str).map(str::to_owned);
         let needed = |name: &str| text(name).ok_or(("invalid_argument", format!("a letter lacks '{name}'")));
+        // A user is the same with spaces around the name.
+        let user = |name: &str| needed(name).map(|user| user.trim().to_owned());
         match letter.kind.as_str() {
             "signal" => {
                 let data = letter.data.get("data").cloned().unwrap_or(Value::Null);
@@ -70,13 +72,14 @@ impl Machine {
             "retry" => self.retry(text("step").as_deref(), at)?,
             "skip" => self.skip(&needed("step")?, text("by"), at)?,
             "claim" => {
-                let (review, by) = (needed("review")?, needed("by")?);
+                let (review, by) = (needed("review")?, user("by")?);
                 let step = self.open_review(&review)?;
                 self.may(step, &by)?;
                 self.note(Fact::ReviewClaimed { review, by }, at);
             }
             "delegate" => {
-                let (review, by, to) = (needed("review")?, text("by"), needed("to")?);
+                let (review, by, to) = (needed("review")?, text("by"), user("to")?);
+                let by = by.map(|by| by.trim().to_owned());
                 let step = self.open_review(&review)?;
                 self.may_delegate(step, by.as_deref())?;
                 self.allowed(step, &to)?;
@@ -84,7 +87,7 @@ impl Machine {
                 self.note(Fact::ReviewDelegated { review, by, to }, at);
             }
             "decide" => {
-                let (review, by, option) = (needed("review")?, needed("by")?, needed("option")?);
+                let (review, by, option) = (needed("review")?, user("by")?, needed("option")?);
                 let data = letter.data.get("data").cloned().unwrap_or(Value::Null);
                 self.decide(&review, by, option, text("comment"), data, at)?;
             }
@@ -108,7 +111,7 @@ impl Machine {
         if by.trim().is_empty() {
             return Err(("invalid_argument", "who decides is not said".to_owned()));
         }
-        if asked.forbid.iter().any(|forbidden| forbidden == by) {
+        if asked.forbid.iter().any(|forbidden| forbidden.trim() == by) {
             let message = format!(
                 "'{by}' may not decide '{}': it must be somebody else than who has started the run or decided before",
                 asked.title
@@ -122,7 +125,7 @@ impl Machine {
     fn may(&self, step: usize, by: &str) -> Result<(), Refusal> {
         self.allowed(step, by)?;
         match &self.state.steps[step].claimed {
-            Some(other) if other != by => {
+            Some(other) if other.trim() != by => {
                 Err(("run_conflict", format!("'{other}' has claimed the review; they may delegate it")))
             }
             _ => Ok(()),
@@ -166,7 +169,7 @@ impl Machine {
             return Err(("invalid_argument", message));
         }
         let votes = &self.state.steps[step].votes;
-        if votes.iter().any(|vote| vote.by == by) {
+        if votes.iter().any(|vote| vote.by.trim() == by) {
             return Err(("run_conflict", format!("'{by}' has decided already, and others must agree")));
         }
         let mut people: Vec<String> =

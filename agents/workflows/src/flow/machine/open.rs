@@ -123,9 +123,12 @@ impl Machine {
                 let names = self.names(Some(step));
                 let mut forbid = Vec::new();
                 for who in &form.forbid {
-                    match plan.find(who) {
-                        None => forbid.extend(self.state.spec.starter.clone()),
-                        Some(review) => forbid.extend(self.state.steps[review].deciders.clone()),
+                    // Also where a step has that word as its id.
+                    if who == "starter" {
+                        forbid.extend(self.state.spec.starter.clone());
+                    }
+                    if let Some(review) = plan.find(who) {
+                        forbid.extend(self.state.steps[review].deciders.clone());
                     }
                 }
                 let asked = Asked {

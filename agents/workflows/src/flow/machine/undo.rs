@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ends::{is_worth, wait};
+use super::ends::{is_late, is_worth, wait};
 use super::{Attempt, MOST_CRASHES, Machine, Moment, UNKNOWN};
 use crate::flow::fact::{Fact, Outcome};
 use crate::flow::state::{Names, Phase};
@@ -30,7 +30,7 @@ impl Machine {
             .undo
             .as_ref()
             .filter(|undo| attempt < undo.retry.max_attempts && is_worth(&undo.retry, &code))
-            .filter(|_| code != "timeout" || !(done.once || (at.once)(done.step, true)));
+            .filter(|_| !is_late(&code) || !(done.once || (at.once)(done.step, true)));
         let retry_at = again.map(|undo| at.now + wait(&undo.retry, attempt, (at.draw)()));
         self.note(Fact::UndoFailed { index, step, attempt, code, message, retry_at }, at);
     }
