@@ -119,13 +119,11 @@ impl fmt::Debug for Saga<'_> {
 impl StateStore {
     /// Begins a saga of a tenant, or goes on with the one that has this name. Its run has the kind [`SAGA`].
     ///
-    /// Errors: `run_conflict` while somebody else has it; `invalid_argument`, `too_large`; `corrupt`, `locked`, `io`,
+    /// Errors: `run_conflict` while somebody else has it; `invalid_argument`, `not_finite`, `too_large`; `corrupt`, `locked`, `io`,
     /// `disk_full`.
     pub fn saga<'a>(&self, tenant: Option<&str>, name: &str, options: &SagaOptions) -> Result<Saga<'a>> {
         check::name("the name of a saga", name)?;
-        if options.undo.max_attempts == 0 {
-            return Err(Error::invalid("undoing needs 1 attempt or more"));
-        }
+        options.undo.validate()?;
         let id = format!("saga:{name}");
         let new = NewRun { id: Some(&id), kind: SAGA, tenant, title: name, ..NewRun::default() };
         let begun = self.begin(&new, &[]);

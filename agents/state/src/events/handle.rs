@@ -236,7 +236,7 @@ impl Subscription {
     /// key wait for it. After the last attempt it is put aside as dead, and they go on; whether it was. Errors: those of
     /// [`Queue::ack`](crate::Queue::ack).
     pub fn nack(&self, event: &Event, delay: Option<f64>, reason: Option<&str>) -> Result<bool> {
-        self.line.nack(self.line.lease(&event.lease)?, delay, reason, false)
+        self.line.nack(self.line.lease(&event.lease)?, delay, reason, None)
     }
 
     /// Gives a sign: the lease begins anew. Until when it lasts. Errors: those of [`Queue::ack`](crate::Queue::ack).

@@ -144,7 +144,7 @@ fn cost(shelf: &mut dyn Shelf, messages: u64) -> u64 {
         assert!(rules::stirs(&shelf, now).unwrap());
         for row in rules::take(&mut shelf, now, 4).unwrap() {
             if row.attempts == 1 && row.number % 2 == 0 {
-                rules::nack(&mut shelf, now, (row.number, row.fence), Some(1.0), None, false).unwrap();
+                rules::nack(&mut shelf, now, (row.number, row.fence), Some(1.0), None, None).unwrap();
             } else {
                 rules::ack(&mut shelf, row.number, row.fence).unwrap();
                 done += 1;

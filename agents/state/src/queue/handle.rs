@@ -184,12 +184,12 @@ impl Queue {
     /// options say. After the last attempt it is put aside as dead, with `reason`; whether it was.
     /// Errors: those of [`Queue::ack`].
     pub fn nack(&self, message: &Message, delay: Option<f64>, reason: Option<&str>) -> Result<bool> {
-        self.line.nack(self.line.lease(&message.lease)?, delay, reason, false)
+        self.line.nack(self.line.lease(&message.lease)?, delay, reason, None)
     }
 
     /// Puts a message aside as dead, whatever attempts are left. Errors: those of [`Queue::ack`].
     pub fn reject(&self, message: &Message, reason: &str) -> Result<()> {
-        self.line.nack(self.line.lease(&message.lease)?, None, Some(reason), true).map(drop)
+        self.line.nack(self.line.lease(&message.lease)?, None, Some(reason), Some(true)).map(drop)
     }
 
     /// Gives a sign: the lease begins anew. Until when it lasts. Errors: those of [`Queue::ack`].

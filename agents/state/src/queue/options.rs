@@ -170,9 +170,23 @@ impl Default for Retry {
 }
 
 impl Retry {
+    /// Errors: `invalid_argument`, `not_finite`.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let Retry { max_attempts, first, factor, longest } = *self;
+        long("the first pause", first)?;
+        long("the longest pause", longest)?;
+        if max_attempts == 0 || !factor.is_finite() || factor < 1.0 {
+            return Err(Error::invalid("a retry needs 1 attempt or more, and a factor of 1 or more"));
+        }
+        Ok(())
+    }
+
     /// The pause after so many attempts, in seconds.
     pub fn pause(&self, attempts: u32) -> f64 {
         let power = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
+        if self.first <= 0.0 {
+            return 0.0; // nothing times infinity is no number
+        }
         // Infinity is more than the longest.
         (self.first * self.factor.powi(power)).min(self.longest)
     }
@@ -223,13 +237,7 @@ impl QueueOptions {
             return Err(Error::invalid("a lease is shorter than 10 ms; give more"));
         }
         long("dedup_for", self.dedup_for)?;
-        let Retry { max_attempts, first, factor, longest } = self.retry;
-        long("the first pause", first)?;
-        long("the longest pause", longest)?;
-        if max_attempts == 0 || !factor.is_finite() || factor < 1.0 {
-            return Err(Error::invalid("a retry needs 1 attempt or more, and a factor of 1 or more"));
-        }
-        Ok(())
+        self.retry.validate()
     }
 }
 

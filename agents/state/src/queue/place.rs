@@ -110,7 +110,7 @@ impl Line {
                 Err(error) if error.code() == Code::Corrupt => {
                     // It keeps nobody from what comes after it.
                     let lease = Lease { number: row.number, fence: row.fence };
-                    self.nack(lease, None, Some(&said(&error)), true)?;
+                    self.nack(lease, None, Some(&said(&error)), Some(true))?;
                     damaged = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -131,7 +131,7 @@ impl Line {
         lease: Lease,
         delay: Option<f64>,
         why: Option<&str>,
-        last: bool,
+        last: Option<bool>,
     ) -> Result<bool> {
         check_pause(delay)?;
         let (now, why) = (self.now()?, why.map(str::to_owned));

@@ -421,7 +421,8 @@ pub(crate) fn ack(shelf: &mut dyn Shelf, number: u64, fence: u64) -> Result<()> 
     shelf.set_queue(&queue)
 }
 
-/// It is not worked off, and is tried again after a while; or is dead, where `last` says so or it was tried often enough.
+/// It is not worked off, and is tried again after a while; or is dead, where `last` says so or, where that says nothing, it
+/// was tried often enough.
 /// Whether it is dead. Errors: `stale_write`.
 pub(crate) fn nack(
     shelf: &mut dyn Shelf,
@@ -429,13 +430,13 @@ pub(crate) fn nack(
     (number, fence): (u64, u64),
     delay: Option<f64>,
     why: Option<&str>,
-    last: bool,
+    last: Option<bool>,
 ) -> Result<bool> {
     let mut queue = shelf.queue()?;
     tick(shelf, &mut queue, now)?;
     let mut row = held(shelf, number, fence)?;
     let why = why.map(|why| shorten_to(why, MAX_NOTE));
-    if last || row.attempts >= queue.options.retry.max_attempts {
+    if last.unwrap_or(row.attempts >= queue.options.retry.max_attempts) {
         bury(shelf, row, now, why.as_deref().unwrap_or("it was given back"))?;
         return Ok(true);
     }

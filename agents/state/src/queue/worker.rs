@@ -44,7 +44,7 @@ impl Default for WorkOptions {
 }
 
 impl WorkOptions {
-    /// Errors: `invalid_argument`.
+    /// Errors: `invalid_argument`, `not_finite`.
     pub fn validate(&self) -> Result<()> {
         if !(1..=MAX_THREADS).contains(&self.threads) {
             return Err(Error::invalid(format!("{} threads; give 1 to {MAX_THREADS}", self.threads)));
@@ -52,10 +52,7 @@ impl WorkOptions {
         if !(0.001..=3_600.0).contains(&self.poll) {
             return Err(Error::invalid(format!("a poll every {} s; give 1 ms to one hour", self.poll)));
         }
-        if self.retry.is_some_and(|retry| retry.max_attempts == 0) {
-            return Err(Error::invalid("a retry needs 1 attempt or more"));
-        }
-        Ok(())
+        self.retry.map_or(Ok(()), |retry| retry.validate())
     }
 }
 
@@ -91,8 +88,8 @@ struct State {
     stopping: bool,
     /// How many threads still work.
     alive: usize,
-    /// What is worked at.
-    held: BTreeMap<u64, (Lease, Cancel)>,
+    /// What is worked at, by number and lease: who lost a message may still be at it while another thread has it.
+    held: BTreeMap<(u64, u64), (Lease, Cancel)>,
     error: Option<(Code, String)>,
 }
 
@@ -148,13 +145,13 @@ impl Shared {
         let cancel = Cancel::new();
         {
             let mut state = self.lock();
-            state.held.insert(row.number, (lease, cancel.clone()));
+            state.held.insert((row.number, row.fence), (lease, cancel.clone()));
             if state.stopping {
                 cancel.cancel();
             }
         }
         let made = catch_unwind(AssertUnwindSafe(|| (self.handle)(row, value, &cancel)));
-        self.lock().held.remove(&row.number);
+        self.lock().held.remove(&(row.number, row.fence));
         let failed = match made {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(said(&error)),
@@ -169,7 +166,7 @@ impl Shared {
             Some(why) => {
                 let retry = self.options.retry;
                 let delay = retry.map(|retry| retry.pause(row.attempts));
-                let last = retry.is_some_and(|retry| row.attempts >= retry.max_attempts);
+                let last = retry.map(|retry| row.attempts >= retry.max_attempts);
                 self.line.nack(lease, delay, Some(&why), last).map(drop)
             }
         };

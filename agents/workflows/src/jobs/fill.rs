@@ -179,10 +179,17 @@ impl Filler<'_> {
             return Some(Said { value: self.story.priority.into(), part: usize::MAX, from: 0, to: 0 });
         }
         let names = name_words(name);
-        let labelled = |part: usize| self.labelled(part, &names).map(|(from, to)| (part, from, to));
-        let label = (0..self.parts.len()).find_map(labelled);
-        let of_label =
-            label.map(|(part, from, to)| (self.parts[part].text[from..to].to_owned(), part, from, to));
+        let labelled = |part: usize| {
+            let said = move |(from, to): (usize, usize)| {
+                (self.parts[part].text[from..to].to_owned(), part, from, to)
+            };
+            self.labelled(part, &names).into_iter().map(said)
+        };
+        let mut labels = (0..self.parts.len()).flat_map(labelled);
+        let of_label = labels.next();
+        if of_label.as_ref().is_some_and(|(text, ..)| labels.any(|(other, ..)| other != *text)) {
+            return None;
+        }
         if let Some(options) = property.get("enum").and_then(Value::as_array) {
             return match of_label {
                 Some((text, part, from, to)) => {
@@ -220,13 +227,18 @@ impl Filler<'_> {
         }
     }
 
-    /// `Name: the value`, to the end of the sentence or line.
-    fn labelled(&self, part: usize, names: &[String]) -> Option<(usize, usize)> {
+    /// Each `Name: the value`, to the end of the sentence or line.
+    fn labelled(&self, part: usize, names: &[String]) -> Vec<(usize, usize)> {
         let Part { text, words, .. } = &self.parts[part];
-        let at = (0..words.len()).find(|at| {
+        let labels = (0..words.len()).filter(|at| {
             same(words, *at, names)
                 && text[words[at + names.len() - 1].end..].trim_start_matches(' ').starts_with(':')
-        })?;
+        });
+        labels.filter_map(|at| self.behind_label(part, names, at)).collect()
+    }
+
+    fn behind_label(&self, part: usize, names: &[String], at: usize) -> Option<(usize, usize)> {
+        let Part { text, words, .. } = &self.parts[part];
         let colon = words[at + names.len() - 1].end;
         let from = colon + text[colon..].find(':')? + 1;
         let rest = &text[from..];
@@ -317,6 +329,7 @@ impl Filler<'_> {
     fn number(&self, names: &[String], kind: &str) -> Option<Said> {
         const WITHOUT_NAME: [&str; 9] =
             ["planned", "number", "count", "of", "max", "min", "target", "total", "amount"];
+        const APART: [&str; 11] = ["and", "or", "with", "for", "in", "at", "to", "by", "from", "per", "than"];
         let names: Vec<String> =
             names.iter().filter(|name| !WITHOUT_NAME.contains(&name.as_str())).cloned().collect();
         if names.is_empty() {
@@ -332,7 +345,13 @@ impl Filler<'_> {
                 let last = at + names.len() - 1;
                 let before = (at.saturating_sub(3)..at).rev();
                 let behind = last + 1..(last + 3).min(words.len());
+                // "12 sites and patients" counts no patients.
+                let apart = |word: &Word| APART.contains(&word.low.as_str());
                 let near = |i: &usize| {
+                    let between = if *i < at { *i + 1..at } else { last + 1..*i };
+                    if words[between].iter().any(apart) {
+                        return false;
+                    }
                     let (from, to) = if *i < at {
                         (words[*i].end, words[at].start)
                     } else {
@@ -344,6 +363,9 @@ impl Filler<'_> {
                 let Some(i) = before.clone().find(near).or_else(|| behind.clone().find(near)) else {
                     continue;
                 };
+                if !is_plain(text, words, i) {
+                    return None;
+                }
                 let value = number(&text[words[i].start..words[i].end], kind)?;
                 let (from, to) = (words[i.min(at)].start, words[i.max(last)].end);
                 match &found {
@@ -427,6 +449,9 @@ impl Filler<'_> {
                     if !name {
                         continue;
                     }
+                    if digits && !is_plain(text, words, next) {
+                        return None;
+                    }
                     (word.start, word.end)
                 };
                 let said = Said { value: text[from..to].trim().into(), part, from, to };
@@ -500,6 +525,48 @@ fn denied(words: &[Word], at: usize) -> bool {
         let only = words.get(i + 1).is_some_and(|word| ["only", "just"].contains(&word.low.as_str()));
         NO.contains(&words[i].low.replace('’', "'").as_str()) && !only
     })
+}
+
+/// Whether what stands at a place is all of a number or code, and the only one: no `-5` of which the sign is missing, no `000` of
+/// `1,000`, no `2` of `2 million` or `5%`, nor one end of `12 to 15`.
+fn is_plain(text: &str, words: &[Word], at: usize) -> bool {
+    const MORE: [&str; 13] = [
+        "hundred",
+        "hundreds",
+        "thousand",
+        "thousands",
+        "million",
+        "millions",
+        "billion",
+        "billions",
+        "dozen",
+        "dozens",
+        "percent",
+        "permille",
+        "k",
+    ];
+    const BETWEEN: [&str; 6] = ["or", "and", "to", "through", "until", "plus"];
+    let digit = |c: char| c.is_ascii_digit();
+    let (before, behind) = (&text[..words[at].start], &text[words[at].end..]);
+    let signs = ['-', '−', '–', '—', '~', '±', '<', '>', '≤', '≥', '/', '^'];
+    if before.trim_end_matches(' ').ends_with(signs)
+        || before.ends_with('.')
+        || before.strip_suffix([',', '\u{a0}', '\u{202f}']).is_some_and(|rest| rest.ends_with(digit))
+    {
+        return false;
+    }
+    if behind.trim_start_matches(' ').starts_with(['%', '‰', '–', '±', '×', '^'])
+        || behind.strip_prefix([',', '\u{a0}', '\u{202f}', '/']).is_some_and(|rest| rest.starts_with(digit))
+    {
+        return false;
+    }
+    let low = |at: Option<usize>| at.and_then(|at| words.get(at)).map_or("", |word| word.low.as_str());
+    let other = |joint: Option<usize>, beyond: Option<usize>| {
+        BETWEEN.contains(&low(joint)) && low(beyond).starts_with(digit)
+    };
+    !MORE.contains(&low(Some(at + 1)))
+        && !other(Some(at + 1), Some(at + 2))
+        && !other(at.checked_sub(1), at.checked_sub(2))
 }
 
 fn number(text: &str, kind: &str) -> Option<Value> {

@@ -273,7 +273,8 @@ impl JobStory {
         Ok(())
     }
 
-    /// All that it says in its own words, for matching and for reading values out of it.
+    /// All that it says in its own words, for reading values out of it. A title that is a piece of the motivation says nothing
+    /// more, and may end in the midst of a value.
     pub(super) fn texts(&self) -> Vec<(&'static str, &str)> {
         let all = [
             ("title", self.title.as_str()),
@@ -281,7 +282,8 @@ impl JobStory {
             ("motivation", self.motivation.as_str()),
             ("expected_outcome", self.expected_outcome.as_str()),
         ];
-        all.into_iter().filter(|(_, text)| !text.trim().is_empty()).collect()
+        let new = |(name, text): &(&str, &str)| *name != "title" || !self.motivation.contains(text.trim());
+        all.into_iter().filter(|one| !one.1.trim().is_empty() && new(one)).collect()
     }
 }
 

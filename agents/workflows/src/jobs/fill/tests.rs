@@ -189,3 +189,71 @@ fn fuzz_values() {
     }
     assert!(seen > 500, "{seen}");
 }
+
+#[test]
+fn a_piece_of_a_number_is_no_number() {
+    for kind in ["integer", "number"] {
+        let count = || json!({"type": kind});
+        for text in [
+            "1,000 patients per month come",
+            "12,500 patients come",
+            "12\u{202f}500 patients come",
+            "2 million patients come",
+            "2 thousand patients come",
+            "5% of patients come",
+            "5 percent of patients come",
+            "12 to 15 patients come",
+            "12 or 15 patients come",
+            "between 12 and 15 patients come",
+            "12 – 15 patients come",
+            "a change of -5 patients",
+            "a change of −5 patients",
+            "~5 patients come",
+            "<5 patients come",
+            "12 sites with patients open",
+            "3 nurses and patients wait",
+            "patients and 3 nurses wait",
+            ".5 patients come",
+            "1/2 patients come",
+            "patients: 12 or 13; patients: 15",
+        ] {
+            assert_eq!(given("patients", count(), text), Value::Null, "{kind}: {text}");
+        }
+        for (text, value) in [
+            ("12 patients come", 12),
+            ("12 new patients come", 12),
+            ("in 2024, 12 patients come", 12),
+            ("patients: -5", -5),
+            ("patients: 5; patients: 5", 5),
+        ] {
+            assert_eq!(given("patients", count(), text), json!(value), "{kind}: {text}");
+        }
+    }
+    let text_of = || json!({"type": "string"});
+    for text in
+        ["order 1,042 is late", "order 1042 or 1043 is late", "order 1042 and 1043 are late", "order 5% less"]
+    {
+        assert_eq!(given("order", text_of(), text), Value::Null, "{text}");
+    }
+    for text in ["order 1042, 3 days late", "order 1042 and a box", "order 1042."] {
+        assert_eq!(given("order", text_of(), text), json!("1042"), "{text}");
+    }
+    assert_eq!(given("reason", text_of(), "reason: a fall. Reason: a rash"), Value::Null);
+    assert_eq!(given("reason", text_of(), "reason: a fall. Reason: a fall"), json!("a fall"));
+}
+
+#[test]
+fn no_value_ends_where_the_title_does() {
+    let story = JobStory::parse(
+        "When a payer denies a claim, I want to draft the letter of appeal to the payer. Reason: two earlier lines of therapy \
+         have failed and a third is not to be had, so I can help the patient",
+    )
+    .unwrap();
+    assert!(story.motivation.len() > story.title.len());
+    let schema = json!({"properties": {"reason": {"type": "string"}}, "required": ["reason"]});
+    let (filled, _) = fill(&schema, &story);
+    assert_eq!(
+        filled[0].value,
+        json!("two earlier lines of therapy have failed and a third is not to be had")
+    );
+}
