@@ -405,3 +405,23 @@ for (const spec of parity('graphs.json').graphs) {
     assert.deepEqual({ id: app.id, mermaid: app.mermaid(), plan: app.json(), events, outcomes, history }, expected);
   });
 }
+
+test('a slow reader gets all that a node says', { timeout: 60_000 }, () => {
+  // In a process of its own: what stands still takes nobody along.
+  const script = `
+    import { setTimeout as pause } from 'node:timers/promises';
+    import { StateStore, workflows as wf } from 'quorate';
+    const g = new wf.Graph({ state: { type: 'object', properties: { n: {} } } });
+    const says = async (s, ctx) => {
+      for (let i = 0; i < 10_000; i++) ctx.emit(i);
+    };
+    const app = g.node('a', says).edge(wf.START, 'a').compile(new StateStore());
+    let told = 0;
+    for await (const event of app.stream({}, { thread: 't', modes: ['custom'] })) {
+      if (told < 5) await pause(50);
+      if (event.data !== told++) throw new Error('one is missing before ' + event.data);
+    }
+    console.log(told);`;
+  const ran = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: import.meta.dirname, encoding: 'utf8', timeout: 30_000 });
+  assert.equal(ran.stdout.trim(), '10000', ran.stderr);
+});

@@ -503,7 +503,8 @@ impl NativeGraphContext {
     pub fn emit(&self, env: Env, data: Unknown<'_>) -> Result<(), Thrown> {
         let data = arg(&env, &data, "what is told", value)?;
         quick(|| {
-            self.0.emit(data);
+            // Nodes are on the thread of whoever reads: waiting for it here would last for ever.
+            self.0.emit_at_once(data);
             Ok(())
         })
     }

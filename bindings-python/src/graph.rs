@@ -486,8 +486,16 @@ impl GraphContext {
         from_json(py, &answer)
     }
 
-    fn emit(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.0.emit(json_of(data, "what is told")?);
+    /// `waits`: where the reader is slow. Not on the thread of a loop, on which the reader may be.
+    fn emit(&self, py: Python<'_>, data: &Bound<'_, PyAny>, waits: bool) -> PyResult<()> {
+        let data = json_of(data, "what is told")?;
+        let context = &self.0;
+        if waits {
+            // The reader needs the interpreter meanwhile.
+            guest::detach(py, || context.emit(data));
+        } else {
+            context.emit_at_once(data);
+        }
         Ok(())
     }
 

@@ -361,8 +361,52 @@ def test_every_problem_of_a_graph_is_told_at_once():
         (lambda: graph(a=print).compile().run({}, durability="x"), "durability"),
         (lambda: graph(a=print).compile().run({"gone": 1}), "gone"),
         (lambda: graph(a=print).compile().stream({}, thread="t", modes=["value"]), "mode"),
+        (lambda: graph(a=print).compile().stream({}, thread="t", modes=3), "modes"),
     ]:
         refused("invalid_argument", call, says)
+
+
+def test_a_slow_reader_gets_all_that_a_node_says(tmp_path):
+    script = tmp_path / "slow.py"
+    script.write_text(
+        """
+import asyncio, faulthandler, time
+faulthandler.dump_traceback_later(60, exit=True)
+from quorate import workflows as wf
+
+def app(node):
+    g = wf.Graph(state={"type": "object", "properties": {"x": {}}})
+    return g.node("a", node).edge(wf.START, "a").compile()
+
+def says(state, ctx):
+    for i in range(1000):
+        ctx.emit(i)
+
+async def says_too(state, ctx):
+    for i in range(1000):
+        ctx.emit(i)
+
+found = []
+for event in app(says).stream({}, thread="t", modes="custom"):
+    if len(found) < 5:
+        time.sleep(0.05)
+    found.append(event.data)
+assert found == list(range(1000))
+
+with app(says).stream({}, thread="t", modes="custom") as stream:
+    next(iter(stream))
+    time.sleep(0.1)
+
+async def main():
+    return [event.data async for event in app(says_too).aio.stream({}, thread="t", modes="custom")]
+
+assert asyncio.run(main()) == list(range(1000))
+print("all")
+""",
+        encoding="utf-8",
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "all"), ran.stderr
 
 
 def test_routes_have_tables_and_may_be_wrong():

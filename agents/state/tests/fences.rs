@@ -130,3 +130,24 @@ fn ids_that_differ_by_the_case_of_their_letters_are_two() {
         assert_eq!(tasks, ["A", "B", "E", "a", "b", "\u{e9}"]);
     });
 }
+
+#[test]
+fn who_has_looked_before_a_claim_does_not_get_the_thread() {
+    both(|store| {
+        store().put(&of_run("t", "c1", "r")).unwrap();
+        let looked = store().fence("t").unwrap();
+        let same = Guard::Same(Some("c1"), looked);
+        is(store().claim("t", Guard::Same(None, looked)), Code::StaleWrite);
+        is(store().claim("t", Guard::Same(Some("c2"), looked)), Code::StaleWrite);
+        let had = store().claim("t", same).unwrap();
+        assert_eq!(had, looked + 1);
+        is(store().claim("t", same), Code::StaleWrite);
+        // What is written with a claim is a claim too.
+        let again = Guard::Same(Some("c1"), had);
+        store().put_writes(&NewWrites { claim: true, ..write("t", Guard::Fence(had)) }).unwrap();
+        assert_eq!(store().fence("t").unwrap(), had + 1);
+        is(store().claim("t", again), Code::StaleWrite);
+        is(store().put_writes(&write("t", Guard::Fence(had))), Code::StaleWrite);
+        store().put_writes(&write("t", Guard::Fence(had + 1))).unwrap();
+    });
+}

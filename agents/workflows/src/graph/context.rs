@@ -109,6 +109,11 @@ impl Memo {
         self.next += 1;
     }
 
+    /// Whether the task has asked somebody.
+    pub(crate) fn has_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// The questions that have no answer.
     pub(crate) fn open(&self, spot: &Spot) -> Vec<Review> {
         let open = self.asked.iter().filter(|(number, _)| !self.answers.contains_key(number));
@@ -318,10 +323,19 @@ impl Context {
         ))
     }
 
-    /// Tells something to whoever streams the run.
+    /// Tells something to whoever streams the run, and waits where its reader is slow.
     pub fn emit(&self, data: Value) {
+        self.say(data, true);
+    }
+
+    /// The same without waiting, however much there is to be read: for a node on the thread that the reader reads on.
+    pub fn emit_at_once(&self, data: Value) {
+        self.say(data, false);
+    }
+
+    fn say(&self, data: Value, waits: bool) {
         let spot = &self.0.spot;
-        self.0.run.tell(Mode::Custom, || Event {
+        self.0.run.tell_as(Mode::Custom, waits, || Event {
             mode: Mode::Custom,
             namespace: spot.namespace.to_string(),
             step: spot.step,

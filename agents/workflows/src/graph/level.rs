@@ -145,6 +145,8 @@ impl Level {
         let mut level = match head {
             None => Level::new(run, plan, ""),
             Some(head) => {
+                // A checkpoint of somebody else is nothing to begin with.
+                Control::from_json(plan, &head.thread, &head.data)?;
                 let mut level = Level::at(
                     run,
                     plan,

@@ -64,7 +64,7 @@ impl Retry {
     }
 }
 
-/// What a node gave is kept in this process, and given again for the same state.
+/// What a node gave is kept in this process, and given again for the same state; not what it gave after it has asked somebody.
 #[derive(Clone, Default)]
 pub struct Cache {
     /// How long it is kept; none: as long as the graph.

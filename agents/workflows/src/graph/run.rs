@@ -26,7 +26,8 @@ const MAX_CACHED: usize = 1024;
 #[derive(Clone)]
 pub(crate) struct Sink {
     pub(crate) modes: Vec<Mode>,
-    pub(crate) tell: Arc<dyn Fn(Event) + Send + Sync>,
+    /// Takes an event, and whether whoever tells it waits for a reader that is slow.
+    pub(crate) tell: Arc<dyn Fn(Event, bool) + Send + Sync>,
 }
 
 /// Names that nothing else has.
@@ -253,8 +254,12 @@ impl Run {
     }
 
     pub(crate) fn tell(&self, mode: Mode, event: impl FnOnce() -> Event) {
+        self.tell_as(mode, true, event);
+    }
+
+    pub(crate) fn tell_as(&self, mode: Mode, waits: bool, event: impl FnOnce() -> Event) {
         if let Some(sink) = self.sink.as_ref().filter(|sink| sink.modes.contains(&mode)) {
-            (sink.tell)(event());
+            (sink.tell)(event(), waits);
         }
     }
 }

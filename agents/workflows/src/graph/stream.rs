@@ -47,13 +47,15 @@ struct Inside {
 }
 
 impl Pipe {
-    fn tell(&self, event: Event, stop: &Cancel) {
+    /// Takes an event; `waits`: not before there is room for it.
+    fn tell(&self, event: Event, waits: bool, stop: &Cancel) {
         let mut inside = lock(&self.inside);
-        while inside.events.len() >= CAPACITY && !inside.left && !stop.is_cancelled() {
+        while waits && inside.events.len() >= CAPACITY && !inside.left && !stop.is_cancelled() {
             let waited = self.emptied.wait_timeout(inside, NAP);
             inside = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if inside.events.len() < CAPACITY && !inside.left && !inside.ended {
+        let room = inside.events.len() < CAPACITY || (!waits && !stop.is_cancelled());
+        if room && !inside.left && !inside.ended {
             inside.events.push_back(event);
             self.filled.notify_one();
         }
@@ -97,7 +99,7 @@ impl Stream {
         let stop = options.stop.child();
         let tell = {
             let (pipe, stop) = (Arc::clone(&pipe), stop.clone());
-            move |event| pipe.tell(event, &stop)
+            move |event, waits| pipe.tell(event, waits, &stop)
         };
         let sink = Sink { modes: modes.to_vec(), tell: Arc::new(tell) };
         let (inside, told, end) = (stop.clone(), Arc::clone(&outcome), Arc::clone(&pipe));

@@ -130,7 +130,8 @@ impl Shared {
             }
             let error = match result.and_then(|output| {
                 let done = self.ended(at, output.clone())?;
-                if let Some(key) = key {
+                // What a person said is said of this task alone.
+                if let Some(key) = key.filter(|_| !lock(&self.memos[at]).has_asked()) {
                     self.run.cached.put(key, &output);
                 }
                 Ok(done)

@@ -6,14 +6,14 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use quorate_core::{Code, Error, Result};
-use quorate_state::StateStore;
+use quorate_state::{ChannelValue, NewCheckpoint, StateStore};
 use quorate_workflows::graph::{
-    App, Context, Durability, END, Graph, NodeOptions, Output, Reducer, Retry, RunOptions, START, Send,
-    State, Status,
+    App, Cache, Context, Durability, END, Graph, NodeOptions, Output, Reducer, Retry, RunOptions, START,
+    Send, State, Status,
 };
 use serde_json::{Value, json};
 
-use super::support::{answers, asking, both, graph, is, log, says};
+use super::support::{answers, asking, both, chain, graph, is, log, says};
 
 #[test]
 fn a_thread_that_is_deleted_while_it_runs_has_one_writer() {
@@ -578,5 +578,49 @@ fn of_two_that_answer_the_same_review_one_goes_on() {
             assert_eq!(went_on[0].status, Status::Done, "round {round}: {told:?}");
         }
         assert_eq!(done.load(Ordering::SeqCst), 60, "the node went to its end once in each thread");
+    });
+}
+
+#[test]
+fn an_answer_of_a_person_is_not_cached() {
+    both(|store| {
+        let options = NodeOptions { cache: Some(Cache::default()), ..NodeOptions::default() };
+        let app = graph()
+            .node_with(
+                "a",
+                options,
+                Arc::new(|_: &State, context: &Context| {
+                    Ok(json!({"log": [context.ask(json!("May it be sent?"))?]}).into())
+                }),
+            )
+            .edge(START, "a")
+            .compile(store)
+            .unwrap();
+        for thread in ["case-1", "case-2"] {
+            let waits = app.run(json!({}), thread).unwrap();
+            assert_eq!(waits.status, Status::Waiting, "{thread}");
+            let done = app.resume(thread, answers(&[(&waits.reviews[0].id, json!(thread))])).unwrap();
+            assert_eq!(log(&done), [thread]);
+        }
+    });
+}
+
+#[test]
+fn a_thread_of_somebody_else_is_not_begun_with() {
+    both(|store| {
+        let checkpoints = store.checkpoints(None).unwrap();
+        let value = Some(Arc::new(json!(["msgpack", "AAAA"])));
+        let theirs = NewCheckpoint {
+            data: Arc::new(json!([["msgpack", "AAAA"], ["msgpack", "AAAA"]])),
+            versions: vec![("last".into(), "1".into())],
+            values: vec![ChannelValue { channel: "last".into(), version: "1".into(), value }],
+            ..NewCheckpoint::new("t")
+        };
+        let theirs = checkpoints.put(&theirs).unwrap();
+        let app = chain(store);
+        is(app.run(json!({}), "t"), Code::Corrupt);
+        is(app.update("t", json!({"sum": 1}), Some(START)), Code::Corrupt);
+        is(app.resume("t", HashMap::new()), Code::Corrupt);
+        assert_eq!(checkpoints.get("t", "", None).unwrap().unwrap().id, theirs.id);
     });
 }

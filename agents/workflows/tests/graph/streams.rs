@@ -102,3 +102,24 @@ fn a_stream_ends_with_its_run_although_a_context_is_kept() {
     // Nobody hears it any more.
     kept[0].emit(json!("late"));
 }
+
+#[test]
+fn what_is_told_at_once_waits_for_no_reader_and_is_not_lost() {
+    let app = graph()
+        .node("a", |_: &State, context: &Context| {
+            (0..1_000).for_each(|n| context.emit_at_once(json!(n)));
+            context.emit(json!("last"));
+            Ok(json!({"log": "done"}).into())
+        })
+        .edge(START, "a")
+        .compile(&StateStore::memory())
+        .unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let told = app.stream(json!({}), "t", &[Mode::Custom], &RunOptions::default()).unwrap();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        sender.send(told.map(|event| event.unwrap().data).collect::<Vec<_>>()).unwrap();
+    });
+    let told = receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!((told.len(), &told[999], &told[1_000]), (1_001, &json!(999), &json!("last")));
+}

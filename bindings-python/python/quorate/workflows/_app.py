@@ -83,7 +83,8 @@ class Context:
 
     def emit(self, data: Any) -> None:
         """Tells something to whoever streams the run with the mode ``custom``."""
-        self._native.emit(data)
+        # On the loop's thread nobody could read meanwhile.
+        self._native.emit(data, asyncio._get_running_loop() is None)
 
     @property
     def cancelled(self) -> bool:
