@@ -3,7 +3,6 @@
 //! Each environment (the main thread, each worker thread) has one channel back, a thread-safe function of Node-API. It
 //! keeps the process alive only while work is under way.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -22,6 +21,8 @@ use napi_derive::napi;
 use quorate::core::spare;
 use quorate::{Cancel, Code, Error, Result};
 
+pub use crate::cancel::{NativeCancel, flag};
+pub use crate::contain::contain;
 use crate::convert::Out;
 use crate::errors::{OrThrow, Thrown, engine};
 pub use crate::held::Held;
@@ -146,20 +147,6 @@ fn settle(env: napi_env, deferred: usize, outcome: Result<Out>) {
             }
         }
     }
-}
-
-/// Turns an unwinding defect into an error with code `internal`.
-pub fn contain<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|cause| Err(defect(&*cause)))
-}
-
-fn defect(cause: &(dyn Any + Send)) -> Error {
-    let text = cause
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| cause.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    Error::new(Code::Internal, format!("a defect of quorate, please report it: {text}"))
 }
 
 fn check(status: sys::napi_status) -> Result<()> {
@@ -358,33 +345,6 @@ unsafe extern "C" fn leave(way: *mut c_void) {
         };
     }
     DOORS.with_borrow_mut(|doors| doors.retain(|door| !Arc::ptr_eq(&door.way, &way)));
-}
-
-/// Stops work from outside; an AbortSignal pulls it.
-#[napi(js_name = "Cancel")]
-#[derive(Default)]
-pub struct NativeCancel {
-    flag: Cancel,
-}
-
-#[napi]
-impl NativeCancel {
-    /// One that is not pulled.
-    #[napi(constructor)]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Stops the work.
-    #[napi]
-    pub fn cancel(&self) {
-        self.flag.cancel();
-    }
-}
-
-/// The flag of a call's optional [`NativeCancel`].
-pub fn flag(cancel: Option<&NativeCancel>) -> Cancel {
-    cancel.map_or_else(Cancel::new, |cancel| cancel.flag.clone())
 }
 
 /// A function of JavaScript that is told something now and then, and answers nothing.

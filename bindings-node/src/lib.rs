@@ -4,7 +4,9 @@
 
 mod agents;
 mod asker;
+mod cancel;
 mod consensus;
+mod contain;
 mod convert;
 mod documents;
 mod door;

@@ -13,7 +13,7 @@ use crate::view::finished;
 /// What comes of a question before anything is asked.
 pub(crate) enum Asked {
     /// A run has begun.
-    Begun(Box<Drive>, Option<Nested>, Option<Conversation>),
+    Begun(Box<Drive>, Option<Box<Nested>>, Option<Conversation>),
     /// There was one by that key.
     Known(Box<Answer>),
 }

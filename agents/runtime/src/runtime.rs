@@ -177,7 +177,9 @@ impl Runtime {
         nested: Option<Nested>,
     ) -> Result<Answer> {
         match self.begin(question, listener, nested)? {
-            Asked::Begun(drive, nested, talk) => self.drive(drive, nested, talk.as_ref()),
+            Asked::Begun(drive, nested, talk) => {
+                self.drive(drive, nested.map(|nested| *nested), talk.as_ref())
+            }
             Asked::Known(answer) => Ok(*answer),
         }
     }
@@ -244,7 +246,7 @@ impl Runtime {
         drive.take_in(&started, time)?;
         // The machine has it.
         drop(started);
-        Ok(Asked::Begun(drive, nested, question.talk))
+        Ok(Asked::Begun(drive, nested.map(Box::new), question.talk))
     }
 
     /// The run that a key has begun before.

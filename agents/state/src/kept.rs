@@ -69,7 +69,7 @@ mod tests {
         let values = [
             json!(null),
             json!({"b": [1, -1, u64::MAX, i64::MIN], "a": "\u{0}\"\\\u{1F600}\u{2028}", "": {}}),
-            json!([0.1, -0.0, 1e-320, f64::MAX, f64::MIN_POSITIVE, 0.1 + 0.2, 123456789.123456789]),
+            json!([0.1, -0.0, 1e-320, f64::MAX, f64::MIN_POSITIVE, 0.1 + 0.2, 123_456_789.123_456_79]),
             deep(99),
             deep(100),
             deep(126),

@@ -1,8 +1,7 @@
 //! How does a graph go from step to step?
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use quorate_core::{Code, Error, Result, shorten};
 use quorate_state::{ChannelValue, Checkpoint, Extension, Guard, NewCheckpoint};
