@@ -110,7 +110,9 @@ def test_every_code_is_in_the_table():
 def test_every_public_name_has_a_place_in_the_api():
     text = "".join(path.read_text(encoding="utf-8") for name, path in PAGES.items() if name.startswith("api/"))
     shown = set(re.findall(r"^::: quorate\.(\w+)$", text, re.M))
-    assert set(quorate.__all__) - shown == {"ERROR_CODES", "__version__", "consensus"}
+    assert set(quorate.__all__) - shown == {"ERROR_CODES", "__version__", "consensus", "workflows"}
+    shown = set(re.findall(r"^::: quorate\.workflows\.(\w+)$", text, re.M))
+    assert set(quorate.workflows.__all__) - shown == {"END", "START"}
 
 
 def test_every_method_of_consensus_is_explained():

@@ -226,7 +226,7 @@ fn measure(expr: &mut IdedExpr, again: bool) {
 /// Counts each time that a step of a comprehension is done, without changing how it gathers.
 fn count(step: &mut IdedExpr, one: &str) {
     match &mut step.expr {
-        Node::Call(call) if call.target.is_none() && call.args.iter().any(|arg| gathers(arg)) => {
+        Node::Call(call) if call.target.is_none() && call.args.iter().any(gathers) => {
             for arg in &mut call.args {
                 if is_gathered(arg) || is_plain(arg) {
                     continue;

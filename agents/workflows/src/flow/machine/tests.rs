@@ -256,7 +256,7 @@ fn simulate(seed: u64) {
     let calm = 400;
     for round in 0..3_000 {
         let mut draw = || draws.below(1_000) as f64 / 1_000.0;
-        let once = |step: usize, _: bool| step % 3 == 0;
+        let once = |step: usize, _: bool| step.is_multiple_of(3);
         let mut at = Moment { now, when: now, draw: &mut draw, begins: true, once: &once };
         // In the end nobody disturbs, and everybody answers.
         let disturbed = round < calm;
