@@ -326,6 +326,8 @@ const SKIPPED = {
 function* calls(table) {
   for (const [entry, its] of Object.entries(table)) {
     const module = ENTRIES[entry];
+    // The calls of workflows and graphs are given hostile values by tests of their own.
+    if (module === undefined) continue;
     for (const [name, parameters] of Object.entries(its)) {
       const [short, method] = name.split('.');
       const value = module[short];
