@@ -23,7 +23,7 @@ const MOST_MESSAGE = 4000;
 /** A server of tools. */
 const MCP_SERVER = fileURLToPath(new URL('../../../agents/mcp/tests/servers/stdio.py', import.meta.url));
 
-const { consensus, telemetry } = quorate;
+const { consensus, telemetry, workflows } = quorate;
 const ENTRIES = { quorate, 'quorate/consensus': consensus, 'quorate/telemetry': telemetry };
 
 /** What functions and objects of the host throw: it comes through as it is, or is the cause of code `callback`. */
@@ -244,6 +244,12 @@ class Host {
       PanelAnswer: () => this.panel,
       Memory: () => this.runtime.memory,
       McpTools: () => this.tools,
+      Checkpoints: async () => {
+        const store = new quorate.StateStore();
+        const graph = new workflows.Graph({ state: { type: 'object', properties: { n: { type: 'integer' } } } });
+        await graph.node('a', () => ({ n: 1 })).edge(workflows.START, 'a').compile(store).run({}, { thread: 't' });
+        return store.checkpoints;
+      },
       Conversation: () => this.runtime.conversation(),
       OnlineDawidSkene: () => {
         const online = new consensus.OnlineDawidSkene(['x', 'y']);
@@ -273,7 +279,7 @@ const BY_NAME = {
   messages: 'q', replies: () => ['5 mg'], runId: (host) => host.runId, decisions: () => ({}), user: 'ann', fact: 'allergic to penicillin',
   kb: (host) => host.base, runtime: (host) => host.runtime,
   tasks: () => structuredClone(TASKS), other: (host) => host.report, found: (host) => host.report.toJSON(), scorer: 'all', model: () => new quorate.ScriptedModel(() => '5 mg'), rubric: 'It is a dose.',
-  hits: () => [], competences: () => [0.7, 0.6, 0.8], classes: () => ['x', 'y'], item: 'i', rater: 'a', value: 'x',
+  thread: 't', hits: () => [], competences: () => [0.7, 0.6, 0.8], classes: () => ['x', 'y'], item: 'i', rater: 'a', value: 'x',
 };
 const BY_CALL = {
   open: { place: null },
@@ -293,6 +299,7 @@ const BY_CALL = {
   'Runtime.ask': { options: () => ({ agent: 'kidney' }) }, 'Runtime.prompt': { options: () => ({ agent: 'kidney' }) },
   'Runtime.delete': { runId: (host) => host.over.pop() }, 'Memory.forget': { id: null }, 'Conversation.forget': { which: null }, agentTool: { id: 'kidney' },
   'Conversation.add': { messages: () => [{ role: 'user', content: 'q' }] },
+  'Checkpoints.copy': { to: () => `t${fresh++}` },
   mcpTools: { options: (host) => host.server() },
   tool: { options: () => ({ name: 'look', run: () => 'seen' }) },
   'AgentReport.report': { path: (host) => host.place() }, 'PanelAnswer.report': { path: (host) => host.place() },
