@@ -84,7 +84,7 @@ class Context:
     def emit(self, data: Any) -> None:
         """Tells something to whoever streams the run with the mode ``custom``."""
         # On the loop's thread nobody could read meanwhile.
-        self._native.emit(data, asyncio._get_running_loop() is None)
+        self._native.emit(data, not _on_a_loop())
 
     @property
     def cancelled(self) -> bool:
