@@ -51,9 +51,10 @@ class LangGraphSaver(BaseCheckpointSaver[str]):  # type: ignore[misc, unused-ign
         checkpoint, metadata = (self._loaded(one) for one in found["data"])
         place = {"thread_id": found["thread"], "checkpoint_ns": found["namespace"]}
         parent = found["parent"]
+        whole: Any = {**checkpoint, "channel_values": {name: self._loaded(value) for name, value in found["values"].items()}}
         return CheckpointTuple(
             config=config or {"configurable": {**place, "checkpoint_id": found["id"]}},
-            checkpoint={**checkpoint, "channel_values": {name: self._loaded(value) for name, value in found["values"].items()}},
+            checkpoint=whole,
             metadata=metadata,
             parent_config={"configurable": {**place, "checkpoint_id": parent}} if parent else None,
             pending_writes=[(task, channel, self._loaded(value)) for task, channel, value in found["writes"]],
