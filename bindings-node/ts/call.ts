@@ -24,13 +24,18 @@ export function now<T>(start: () => T): T {
 
 type Cancel = InstanceType<typeof native.Cancel>;
 
-/** @internal Is this a signal, and not only an object of its class? */
-export function isSignal(given: unknown): given is AbortSignal {
+/** Is this a signal, and not only an object of its class? */
+function isSignal(given: unknown): given is AbortSignal {
   try {
     return given instanceof AbortSignal && typeof given.aborted === 'boolean';
   } catch {
     return false;
   }
+}
+
+/** @internal Refuses what is given as the `signal` of a call and is none. */
+export function checkSignal(given: unknown): void {
+  if (given !== undefined && given !== null && !isSignal(given)) throw invalid('signal is not an AbortSignal');
 }
 
 /** @internal The error of a call that its caller has aborted; `report`: what was done by then. */
@@ -72,8 +77,8 @@ export async function abortable<T>(
   giveUp: boolean,
   start: (cancel?: Cancel) => Promise<T>,
 ): Promise<T> {
+  checkSignal(signal);
   if (signal === undefined || signal === null) return settle(() => start());
-  if (!isSignal(signal)) throw invalid('signal is not an AbortSignal');
   if (signal.aborted) throw cancelled(signal);
   const cancel = new native.Cancel();
   let leave = () => {};

@@ -912,8 +912,8 @@ async function fill(
   documents: Iterable<DocumentInput>,
   signal: AbortSignal | null | undefined,
 ): Promise<void> {
-  const isIterable = typeof documents === 'object' && documents !== null && Symbol.iterator in documents;
-  if (!isIterable || documents instanceof Map || ArrayBuffer.isView(documents)) {
+  const isIterable = typeof documents === 'object' && documents !== null && iterates(documents, Symbol.iterator);
+  if (!isIterable || documents instanceof Map) {
     throw invalid(`documents are ${documents === null ? 'null' : `a ${typeof documents}`}; an array is expected`);
   }
   if (Array.isArray(documents)) bounded(documents, 'documents');
@@ -933,6 +933,11 @@ function* slicesOf(documents: DocumentInput[]): Generator<DocumentInput[]> {
   for (let i = 0; i < documents.length; i += SLICE) yield documents.slice(i, i + SLICE);
 }
 
+/** Whether something can be iterated so, and holds more than numbers. */
+function iterates(of: object, name: symbol): boolean {
+  return !ArrayBuffer.isView(of) && typeof (of as Record<symbol, unknown>)[name] === 'function';
+}
+
 function* gather(documents: Iterable<DocumentInput>): Generator<DocumentInput[]> {
   let slice: DocumentInput[] = [];
   for (const document of documents) {
@@ -947,7 +952,7 @@ function* gather(documents: Iterable<DocumentInput>): Generator<DocumentInput[]>
 
 async function* iterated<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
   const isIterable =
-    typeof items === 'object' && items !== null && (Symbol.iterator in items || Symbol.asyncIterator in items);
+    typeof items === 'object' && items !== null && (iterates(items, Symbol.iterator) || iterates(items, Symbol.asyncIterator));
   if (!isIterable) throw invalid(`${typeof items} is given; something to iterate over is expected`);
   yield* items;
 }
@@ -1016,7 +1021,7 @@ function counter(tokenizer: ContextForm['tokenizer']): Told<Tokens> & { embedder
 
 /** Something that can be iterated over, and is no text. */
 function iterable<T>(given: Iterable<T>): Iterable<T> {
-  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given)) throw invalid(`hits are ${shown(given)}; an array is expected`);
+  if (typeof given !== 'object' || given === null || !iterates(given, Symbol.iterator)) throw invalid(`hits are ${shown(given)}; an array is expected`);
   return given;
 }
 

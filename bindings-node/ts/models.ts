@@ -1,7 +1,7 @@
 // How are language models asked?
 
 import type * as Native from '../native.js';
-import { type Hosting, abortable, admitted, bounded, hosting, isSignal, now, options as checked, parse, reason, settle } from './call.js';
+import { type Hosting, abortable, admitted, bounded, checkSignal, hosting, now, options as checked, parse, reason, settle } from './call.js';
 import type { Abortable } from './embed.js';
 import { Cancelled, QuorateError, codeOf, errorOf, invalid } from './errors.js';
 import { bases, callers, halfOf, kept, models } from './handles.js';
@@ -308,7 +308,7 @@ export class Model {
   stream<T = unknown>(messages: Messages, options?: AskOptions<T> | null): ModelStream<T> {
     const of = modelOf(this, 'this');
     const { signal, ...given } = checked(options);
-    if (signal !== undefined && signal !== null && !isSignal(signal)) throw invalid('signal is not an AbortSignal');
+    checkSignal(signal);
     const request = requestOf(messages, given);
     return new ModelStream(this, now(() => of.stream(request, checkOf(given.output))), given.output, signal);
   }

@@ -2,7 +2,7 @@
 
 import type * as Native from '../native.js';
 import type { AnswerCitation, RunEventBase } from './answer.js';
-import { abortable, bounded, isSignal, now, options as checked, parse, place, settle, shown } from './call.js';
+import { abortable, bounded, checkSignal, now, options as checked, parse, place, settle, shown } from './call.js';
 import { PanelScore } from './consensus/decide.js';
 import type { Abortable } from './embed.js';
 import { Cancelled, type QuorateError, errorOf, invalid } from './errors.js';
@@ -464,7 +464,7 @@ function memberOf(given: unknown, what: string, put: (model: Native.LanguageMode
 /** A panel as the native half takes it, and what must stay there for it. */
 function asked(options: AskPanelOptions | null | undefined) {
   const { signal, members, judge, chair, ...rest } = checked(options);
-  if (signal !== undefined && signal !== null && !isSignal(signal)) throw invalid('signal is not an AbortSignal');
+  checkSignal(signal);
   const own = new native.PanelModels();
   const keep: unknown[] = [];
   if (judge !== undefined && judge !== null) {
@@ -480,7 +480,7 @@ function asked(options: AskPanelOptions | null | undefined) {
 
 function goingOn(options: ResumePanelOptions | null | undefined) {
   const { signal, models, judge } = checked(options, ['signal', 'models', 'judge']);
-  if (signal !== undefined && signal !== null && !isSignal(signal)) throw invalid('signal is not an AbortSignal');
+  checkSignal(signal);
   const own = new native.PanelModels();
   const keep: unknown[] = [];
   if (models !== undefined && models !== null && (typeof models !== 'object' || Array.isArray(models))) {

@@ -3,7 +3,7 @@
 import type * as Native from '../native.js';
 import { AgentRegistry } from './agents.js';
 import { type Answer, type OutputForm, type Pending, type RunEvent, type RunInfo, type RunStatus, RunStream, answerOf, eventOf } from './answer.js';
-import { type Hosting, abortable, bounded, hosting, isSignal, now, numbered, options as checked, parse, settle, shown } from './call.js';
+import { type Hosting, abortable, bounded, checkSignal, hosting, now, numbered, options as checked, parse, settle, shown } from './call.js';
 import { Conversation, type ConversationOptions, Memory, conversations } from './conversation.js';
 import type { Abortable } from './embed.js';
 import { invalid } from './errors.js';
@@ -356,7 +356,7 @@ export class Runtime {
 
   /** What the host adds: its functions are called for who asks. */
   #helped({ signal, tools, approve }: ResumeOptions) {
-    if (signal !== undefined && signal !== null && !isSignal(signal)) throw invalid('signal is not an AbortSignal');
+    checkSignal(signal);
     const decide = approverIn(approve) ?? this.#approve;
     const own = tools === undefined || tools === null ? this.#tools : toolsIn(tools);
     const host = hosting();

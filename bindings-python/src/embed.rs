@@ -318,7 +318,7 @@ impl CallbackEmbedder {
 
 /// What `function` gives for `texts`.
 fn called(py: Python<'_>, function: &Py<PyAny>, texts: &[&str]) -> quorate::Result<Vec<Vec<f32>>> {
-    let call = || awaited(function.bind(py).call1((texts.to_vec(),))?);
+    let call = || awaited(guest::apart(py, (function, texts.to_vec()))?);
     let what = "what the embedder's function gave";
     call().and_then(|given| vectors(&given, what)).map_err(|raised| match refused(py, &raised) {
         Some(error) => error,

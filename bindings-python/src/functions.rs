@@ -120,8 +120,8 @@ impl CustomScorer for HostScorer {
         let (answer, task) = (runtime::answer(HOST, answer)?, runtime::task(HOST, task));
         let given = guest::call(|py| {
             let call = || {
-                let given = (from_json(py, &answer)?, from_json(py, &task)?, CancelToken(cancel.clone()));
-                let given = self.function.bind(py).call1(given)?;
+                let (answer, task) = (from_json(py, &answer)?, from_json(py, &task)?);
+                let given = guest::apart(py, (&self.function, answer, task, CancelToken(cancel.clone())))?;
                 let given = given.cast::<PyDict>().map_err(|_| invalid("a verdict is no dict"))?;
                 options(given, "a verdict")
             };
@@ -144,7 +144,7 @@ pub fn host(asked: Option<Py<PyAny>>) -> Option<HostContext> {
 pub fn checked(check: Py<PyAny>) -> CheckOutput {
     Arc::new(move |value| {
         let called = guest::call(|py| {
-            let call = || check.call1(py, (from_json(py, value)?,)).map(|_| ());
+            let call = || guest::apart(py, (&check, from_json(py, value)?)).map(drop);
             call().map_err(|raised| failed(py, raised, "the type of the output"))
         });
         guest::staying(called).map_err(|error| error.message().to_owned())

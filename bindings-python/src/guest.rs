@@ -13,8 +13,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId, sleep};
 use std::time::{Duration, Instant};
 
+use pyo3::call::PyCallArgs;
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::{ffi, types::PyDict};
 use quorate::core::spare;
 use quorate::{Cancel, Code, Error, Result};
@@ -47,6 +49,8 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 static PHASE: AtomicU8 = AtomicU8::new(RUNNING);
 /// The thread that ends the interpreter, and goes on.
 static LAST: OnceLock<ThreadId> = OnceLock::new();
+/// What copies a thread's context.
+static COPY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Threads that have looked, and are about to take the interpreter's lock.
 static COMING: AtomicUsize = AtomicUsize::new(0);
 
@@ -112,6 +116,12 @@ pub fn call_as<T>(guest: Guest, work: impl FnOnce(Python<'_>) -> Result<T>) -> R
 pub fn within<T>(py: Python<'_>, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     let _counted = Counted::new(ident(py)?, Guest::default());
     work()
+}
+
+/// Calls a function (the first of `call`) with the rest in a copy of this thread's context: threads serve many, and a context
+/// variable that it sets is not there in the next call, which may be for somebody else.
+pub fn apart<'py>(py: Python<'py>, call: impl PyCallArgs<'py>) -> PyResult<Bound<'py, PyAny>> {
+    COPY.import(py, "contextvars", "copy_context")?.call0()?.call_method1("run", call)
 }
 
 /// Python's number of this thread.

@@ -168,7 +168,7 @@ impl Clock for HostClock {
 }
 
 fn told(py: Python<'_>, function: &Py<PyAny>) -> PyResult<f64> {
-    function.call0(py)?.extract(py)
+    guest::apart(py, (function,))?.extract()
 }
 
 #[pymethods]

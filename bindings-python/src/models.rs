@@ -177,7 +177,7 @@ fn request(given: &Bound<'_, PyDict>, check: Option<Py<PyAny>>) -> PyResult<Requ
         request.output = request.output.map(|output| {
             output.checked_by(move |value| {
                 guest::call(|py| {
-                    let call = || check.call1(py, (from_json(py, value)?,)).map(|_| ());
+                    let call = || guest::apart(py, (&check, from_json(py, value)?)).map(drop);
                     call().map_err(|raised| failed(py, raised, "the model's function"))
                 })
             })

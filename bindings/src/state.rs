@@ -1,8 +1,7 @@
 //! How do hosts say where state is kept, and how do they see what is kept there?
 
 use quorate_core::{Code, Error, Result, shorten};
-use quorate_state::{Checkpoint, CheckpointQuery, Prune, Pruned, ThreadRow};
-use quorate_workflows::flow;
+use quorate_state::{Checkpoint, CheckpointQuery, Prune, Pruned, ThreadRow, seconds};
 use quorate_workflows::graph::Durability;
 use serde_json::{Map, Value, json};
 
@@ -138,10 +137,10 @@ pub fn prune(host: Host, given: Value) -> Result<Prune> {
     let older_than = match options.value("older_than") {
         None => None,
         Some(Value::String(text)) => Some(
-            flow::seconds(&text)
+            seconds(&text)
                 .map_err(|wrong| Error::invalid(format!("{}: {wrong}", host.name("older_than"))))?,
         ),
-        Some(given) => match given.as_f64().filter(|seconds| *seconds >= 0.0) {
+        Some(given) => match given.as_f64().filter(|given| *given >= 0.0) {
             Some(seconds) => Some(seconds),
             None => return Err(options.refuse("older_than", &given, span)),
         },

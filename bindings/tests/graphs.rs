@@ -48,8 +48,6 @@ fn built(spec: &Value) -> Graph {
     for (name, node) in spec["nodes"].as_object().unwrap() {
         let mut goto: Vec<String> = node["goto"].as_array().into_iter().flatten().map(text).collect();
         goto.extend(node["send"].as_str().map(str::to_owned));
-        // As the hosts name them: in their order.
-        goto.sort();
         let options = NodeOptions {
             writes: node["writes"].as_array().map(|all| all.iter().map(text).collect()),
             defer: node["defer"] == true,

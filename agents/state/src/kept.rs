@@ -2,6 +2,7 @@
 //!
 //! As text: it takes a fraction of the memory of the values, and is let go of at once. Most entries are never read.
 
+use quorate_core::{Code, Error, Result};
 use serde_json::Value;
 
 use crate::Entry;
@@ -38,14 +39,16 @@ impl Kept {
         Kept { seq: entry.seq, time: entry.time, kind: entry.kind.as_str().into(), data }
     }
 
-    /// The entry.
-    pub(crate) fn entry(&self) -> Entry {
+    /// The entry. Errors: `internal`, where its text is none that was written from a value.
+    pub(crate) fn entry(&self) -> Result<Entry> {
         let data = match &self.data {
-            // It was written from a value, and is as deep as a text may be.
-            Data::Text(text) => serde_json::from_str(text).unwrap_or_default(),
+            Data::Text(text) => serde_json::from_str(text).map_err(|error| {
+                let message = format!("entry {} ('{}') cannot be read back: {error}", self.seq, self.kind);
+                Error::new(Code::Internal, message)
+            })?,
             Data::Tree(tree) => tree.clone(),
         };
-        Entry { seq: self.seq, time: self.time, kind: self.kind.to_string(), data }
+        Ok(Entry { seq: self.seq, time: self.time, kind: self.kind.to_string(), data })
     }
 }
 
@@ -77,7 +80,7 @@ mod tests {
         ];
         for (i, value) in values.into_iter().enumerate() {
             let entry = Entry { time: 0.1 + 0.2, ..Entry::new(i as u64, format!("kind {i}"), value) };
-            let found = Kept::of(&entry).entry();
+            let found = Kept::of(&entry).entry().unwrap();
             assert_eq!(found, entry);
             // To the last bit, and in the same order.
             assert_eq!(format!("{found:?}"), format!("{entry:?}"));

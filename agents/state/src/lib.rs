@@ -78,7 +78,7 @@ pub use queue::{
 };
 pub use run::{Begun, NewRun, Run, RunRow};
 pub use saga::{COMPENSATION_FAILED, Recover, SAGA, Saga, SagaOptions};
-pub use span::seconds;
+pub use span::{bounded_seconds, seconds};
 pub use store::StateStore;
 pub use work::{Advance, Enqueued, Letter, Listed, Listing, Post, Posted, Start, Wake, Work};
 

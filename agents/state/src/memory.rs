@@ -92,7 +92,7 @@ impl Journal {
         row
     }
 
-    fn entries(&self, from_seq: u64) -> Vec<Entry> {
+    fn entries(&self, from_seq: u64) -> Result<Vec<Entry>> {
         let from = usize::try_from(from_seq.saturating_sub(1)).unwrap_or(usize::MAX);
         lock(&self.inner).entries.get(from..).unwrap_or_default().iter().map(Kept::entry).collect()
     }
@@ -372,7 +372,7 @@ impl Memory {
             {
                 let at = usize::try_from(seq - 1).unwrap_or(usize::MAX);
                 if let Some(entry) = inner.entries.get(at) {
-                    listed.push(Listed { run_id: journal.id.clone(), entry: entry.entry() });
+                    listed.push(Listed { run_id: journal.id.clone(), entry: entry.entry()? });
                 }
             }
         }
@@ -395,7 +395,7 @@ impl Memory {
 
     pub(crate) fn entries(&self, tenant: Option<&str>, id: &str, from_seq: u64) -> Result<Vec<Entry>> {
         let journal = Arc::clone(lock(&self.0).find(tenant, id)?);
-        Ok(journal.entries(from_seq))
+        journal.entries(from_seq)
     }
 
     pub(crate) fn run(&self, tenant: Option<&str>, id: &str) -> Result<RunRow> {
@@ -550,7 +550,7 @@ impl MemoryRun {
     }
 
     pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
-        Ok(self.journal.entries(1))
+        self.journal.entries(1)
     }
 
     pub(crate) fn cancelled(&self) -> Result<bool> {

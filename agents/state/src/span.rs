@@ -15,6 +15,16 @@ fn bounded(seconds: f64, given: &str) -> Result<f64, String> {
     Err(format!("'{}' is no duration from 0 to 100 years", quorate_core::shorten(given)))
 }
 
+/// A number of seconds, from 0 to a hundred years, or what is wrong with it.
+///
+/// ```
+/// assert_eq!(quorate_state::bounded_seconds(90.0), Ok(90.0));
+/// assert!(quorate_state::bounded_seconds(f64::NAN).is_err());
+/// ```
+pub fn bounded_seconds(given: f64) -> Result<f64, String> {
+    bounded(given, &given.to_string())
+}
+
 /// The seconds of a written duration, or what is wrong with it.
 ///
 /// ```
@@ -86,7 +96,7 @@ impl Visitor<'_> for Written {
     }
 
     fn visit_f64<E: serde::de::Error>(self, given: f64) -> Result<f64, E> {
-        bounded(given, &given.to_string()).map_err(E::custom)
+        bounded_seconds(given).map_err(E::custom)
     }
 
     fn visit_u64<E: serde::de::Error>(self, given: u64) -> Result<f64, E> {
@@ -205,6 +215,9 @@ mod tests {
         ] {
             let wrong = text != "10";
             assert_eq!(seconds(text).is_err(), wrong, "{text}");
+        }
+        for number in [-1.0, f64::NAN, f64::INFINITY, 1e12] {
+            assert!(bounded_seconds(number).is_err(), "{number}");
         }
     }
 }

@@ -1,7 +1,7 @@
 // How is a graph run, and what came of it?
 
 import type * as Native from '../../native.js';
-import { type Hosting, abortable, hosting, now, options as checked, parse, settle, shown } from '../call.js';
+import { type Hosting, abortable, checkSignal, hosting, now, options as checked, parse, settle, shown } from '../call.js';
 import type { Abortable } from '../embed.js';
 import { Cancelled, errorOf, invalid } from '../errors.js';
 import { holding, kept } from '../handles.js';
@@ -389,6 +389,7 @@ export class App {
     signal: AbortSignal | null | undefined,
     given: RunGraphOptions,
   ): GraphStream<S> {
+    checkSignal(signal);
     const caller = new Caller(this.#functions);
     const flow = now(() => this.#native.flow(thread, input, answers, modes ?? ['updates'], given, caller.call, caller.stop));
     return new GraphStream<S>(MADE, flow, this, caller, signal);

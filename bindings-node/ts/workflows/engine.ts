@@ -285,6 +285,7 @@ export class Engine {
 function toolsIn(tools: readonly WorkflowTool[] | null | undefined): Tool[] {
   if (tools === undefined || tools === null) return [];
   if (!Array.isArray(tools)) throw invalid(`tools are ${shown(tools)}; an array of tools is expected`);
+  bounded(tools, 'tools');
   return bounded(tools as readonly unknown[], 'tools').map((tool, i) => toolOf(tool, `tools[${i}]`));
 }
 

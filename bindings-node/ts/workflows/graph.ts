@@ -1,7 +1,7 @@
 // How is a graph put together?
 
 import type * as Native from '../../native.js';
-import { type Hosting, hosting, now, options as checked, parse, shown } from '../call.js';
+import { type Hosting, bounded, hosting, now, options as checked, parse, shown } from '../call.js';
 import { InvalidInput, invalid } from '../errors.js';
 import { halfOf } from '../handles.js';
 import { native } from '../native.js';
@@ -106,6 +106,7 @@ const word = (given: unknown, what: string): string => {
 
 const words = (given: unknown, what: string): string[] => {
   if (!Array.isArray(given)) throw invalid(`${what} is ${shown(given)}; an array of names is expected`);
+  bounded(given, what);
   return given.map((one, i) => word(one, `${what}[${i}]`));
 };
 
@@ -200,7 +201,7 @@ export class Graph {
     };
     const led = async (state: never) => {
       const given = await (route as (state: never) => unknown)(state);
-      return Array.isArray(given) ? given.map(one) : one(given);
+      return Array.isArray(given) ? bounded(given, 'what the route gave').map(one) : one(given);
     };
     this.#branches.push([source, led, [...known.values()]]);
     return this;

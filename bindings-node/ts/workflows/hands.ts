@@ -2,7 +2,7 @@
 
 import type * as Native from '../../native.js';
 import { type Hosting, hosting, now, options as checked, parse, reason, shown } from '../call.js';
-import { Cancelled, codeOf, invalid } from '../errors.js';
+import { Cancelled, InvalidInput, codeOf, invalid } from '../errors.js';
 import { halfOf } from '../handles.js';
 import { native } from '../native.js';
 import { RuntimeTool, definitionOf, writtenResult } from '../tools.js';
@@ -207,7 +207,7 @@ export class ManualClock {
 /** What time it is: a {@link ManualClock}, or a function (or an object with `now()`) that gives seconds since 1970, or a Date. */
 export type Clock = ManualClock | (() => number | Date) | { now(): number | Date };
 
-/** @internal Has an engine go by a clock. Code: `invalid_argument`. */
+/** @internal Has an engine go by a clock. Codes: `invalid_argument`; `callback` for one that fails. */
 export function timed(parts: Native.EngineParts, clock: Clock | null | undefined): void {
   if (clock === undefined || clock === null) return;
   if (clock instanceof ManualClock) return parts.timed(halfOf(clocks, clock, 'clock', 'a ManualClock'));
@@ -226,7 +226,12 @@ export function timed(parts: Native.EngineParts, clock: Clock | null | undefined
       reply.fail(`the clock failed: ${reason(error)}`);
     }
   };
-  const first = seconds();
+  let first: number;
+  try {
+    first = seconds();
+  } catch (cause) {
+    throw new InvalidInput('callback', `the clock failed: ${reason(cause)}`, { cause });
+  }
   now(() => parts.timedBy(answer, first));
 }
 

@@ -1,7 +1,7 @@
 // How far is a run of a workflow, and what can be said to it?
 
 import type * as Native from '../../native.js';
-import { abortable, isSignal, now, options as checked, parse, settle, shown } from '../call.js';
+import { abortable, checkSignal, now, options as checked, parse, settle, shown } from '../call.js';
 import type { Abortable } from '../embed.js';
 import { errorOf, invalid } from '../errors.js';
 import { halfOf, kept } from '../handles.js';
@@ -201,7 +201,7 @@ export class WorkflowRun {
   /** What happens in it, as it happens, until it is over: `for await (const entry of run.stream())`. `start`: from this number on. */
   stream(options?: ({ start?: number | null } & Abortable) | null): WorkflowStream {
     const { start, signal } = checked(options, ['start', 'signal']);
-    if (signal !== undefined && signal !== null && !isSignal(signal)) throw invalid('signal is not an AbortSignal');
+    checkSignal(signal);
     const from = start ?? 1;
     if (!Number.isInteger(from) || from < 1) throw invalid(`start is ${shown(start)}; a whole number from 1 is expected`);
     return new WorkflowStream(now(() => this.#native.flow(from)), this, signal);

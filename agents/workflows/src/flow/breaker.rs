@@ -1,101 +1,100 @@
 //! Is something that keeps failing left alone for a while?
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use quorate_core::{Code, Error, Kind, Result};
+use quorate_core::{Cancel, Result};
+use quorate_models::{BreakerOptions, CallGuard, CallOptions};
 
-/// So many failures in a row open a breaker.
-const FAILURES: u32 = 5;
-/// So long it stays open, in seconds; then one call is let through to see.
-const RESET: f64 = 30.0;
+use super::tools::Clock;
 
-/// Breakers by name, for the tools of one engine.
-#[derive(Default)]
-pub(crate) struct Breakers(Mutex<HashMap<String, Breaker>>);
-
-#[derive(Clone, Copy, Default)]
-struct Breaker {
-    failures: u32,
-    open_until: f64,
+/// Breakers by name, for the tools of one engine, by its clock.
+pub(crate) struct Breakers {
+    time: Arc<Time>,
+    guards: Mutex<HashMap<String, Arc<CallGuard>>>,
 }
 
 impl Breakers {
-    /// Makes a call unless the breaker is open. Errors: `circuit_open`; those of the call.
-    pub(crate) fn call<T>(
-        &self,
-        name: &str,
-        clock: &dyn Fn() -> f64,
-        call: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        {
-            let now = clock();
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let breaker = all.entry(name.to_owned()).or_default();
-            if breaker.failures >= FAILURES {
-                if now < breaker.open_until {
-                    let message = format!(
-                        "'{name}' has failed {FAILURES} times in a row, and is left alone for {RESET} seconds"
-                    );
-                    return Err(Error::new(Code::CircuitOpen, message));
-                }
-                // One call looks; the others wait for what it finds.
-                breaker.open_until = now + RESET;
-            }
-        }
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Breakers { time: Arc::new(Time { clock, last: Mutex::default() }), guards: Mutex::default() }
+    }
+
+    /// Makes a call unless the breaker is open. Errors: `circuit_open`, `cancelled`; those of the call.
+    pub(crate) fn call<T>(&self, name: &str, cancel: &Cancel, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        let admitted = self.guard(name)?.admit(cancel)?;
         let made = call();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let breaker = all.entry(name.to_owned()).or_default();
-        match &made {
-            // What is refused for what it was given says nothing about the other side.
-            Err(error) if error.kind() == Kind::Unavailable => {
-                breaker.failures = breaker.failures.saturating_add(1);
-                // Since it is known, however long the call took.
-                breaker.open_until = clock() + RESET;
-            }
-            // Nor does what was ended before it had come to anything.
-            Err(error) if matches!(error.code(), Code::Cancelled | Code::StaleWrite) => {}
-            _ => *breaker = Breaker::default(),
-        }
+        admitted.ended(&made);
         made
+    }
+
+    fn guard(&self, name: &str) -> Result<Arc<CallGuard>> {
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = guards.get(name) {
+            return Ok(Arc::clone(known));
+        }
+        let options = CallOptions { breaker: Some(BreakerOptions::default()), bulkhead: None };
+        let guard = Arc::new(CallGuard::timed(name, options, Arc::<Time>::clone(&self.time))?);
+        guards.insert(name.to_owned(), Arc::clone(&guard));
+        Ok(guard)
+    }
+}
+
+/// An engine's clock as breakers see it: it never goes back.
+struct Time {
+    clock: Arc<dyn Clock>,
+    last: Mutex<Duration>,
+}
+
+impl quorate_models::Clock for Time {
+    fn now(&self) -> Duration {
+        // The clock may be a function of the host, which is not called under a lock.
+        let now = Duration::try_from_secs_f64(self.clock.now()).unwrap_or_default();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = now.max(*last);
+        *last
+    }
+
+    fn sleep(&self, time: Duration, cancel: &Cancel) -> Result<()> {
+        quorate_models::SystemClock::default().sleep(time, cancel)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use quorate_core::{Code, Error};
+
+    use super::super::tools::ManualClock;
     use super::*;
 
     #[test]
-    fn a_breaker_opens_looks_and_closes() {
-        let breakers = Breakers::default();
-        let down = || Err::<(), _>(Error::new(Code::RemoteFailed, "down"));
-        let code = |result: Result<()>| result.err().map(|error| error.code());
-        for _ in 0..FAILURES {
-            assert_eq!(code(breakers.call("a", &|| 0.0, down)), Some(Code::RemoteFailed));
-        }
+    fn a_breaker_opens_looks_and_closes_by_the_clock_of_the_engine() {
+        let clock = Arc::new(ManualClock::new(1_000.0));
+        let breakers = Breakers::new(Arc::<ManualClock>::clone(&clock));
+        let cancel = Cancel::new();
+        let call = |name: &str, how: &dyn Fn() -> Result<()>| {
+            breakers.call(name, &cancel, how).err().map(|error| error.code())
+        };
+        let down = || {
+            // Open from when it is known, however long the call took.
+            clock.advance(100.0);
+            Err(Error::new(Code::RemoteFailed, "down"))
+        };
         let never = || -> Result<()> { panic!("it is left alone") };
-        assert_eq!(code(breakers.call("a", &|| 29.0, never)), Some(Code::CircuitOpen));
-        assert_eq!(code(breakers.call("b", &|| 29.0, || Ok(()))), None, "another one");
-        assert_eq!(code(breakers.call("a", &|| 30.0, down)), Some(Code::RemoteFailed), "one looks");
-        assert_eq!(code(breakers.call("a", &|| 31.0, never)), Some(Code::CircuitOpen));
-        assert_eq!(code(breakers.call("a", &|| 60.0, || Ok(()))), None);
-        assert_eq!(code(breakers.call("a", &|| 61.0, || Ok(()))), None);
-    }
-
-    #[test]
-    fn a_breaker_stays_open_from_when_the_last_call_has_failed() {
-        let (breakers, clock) = (Breakers::default(), std::cell::Cell::new(0.0));
-        let now = || clock.get();
-        for _ in 0..FAILURES {
-            let slow = || {
-                clock.set(clock.get() + 100.0);
-                Err::<(), _>(Error::new(Code::RemoteFailed, "down"))
-            };
-            assert!(breakers.call("a", &now, slow).is_err());
+        for _ in 0..BreakerOptions::default().failures {
+            assert_eq!(call("a", &down), Some(Code::RemoteFailed));
         }
-        let never = || -> Result<()> { panic!("it is left alone") };
-        assert_eq!(breakers.call("a", &now, never).err().map(|error| error.code()), Some(Code::CircuitOpen));
-        clock.set(clock.get() + RESET);
-        assert!(breakers.call("a", &now, || Ok(())).is_ok());
+        clock.advance(29.0);
+        assert_eq!(call("a", &never), Some(Code::CircuitOpen));
+        assert_eq!(call("b", &|| Ok(())), None, "another one");
+        clock.advance(1.0);
+        assert_eq!(call("a", &down), Some(Code::RemoteFailed), "one looks");
+        clock.advance(29.0);
+        assert_eq!(call("a", &never), Some(Code::CircuitOpen));
+        clock.advance(-500.0);
+        assert_eq!(call("a", &never), Some(Code::CircuitOpen), "a clock that was put back");
+        clock.advance(501.0);
+        assert_eq!(call("a", &|| Ok(())), None);
+        assert_eq!(call("a", &|| Ok(())), None);
     }
 }

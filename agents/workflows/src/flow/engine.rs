@@ -136,6 +136,15 @@ impl Inner {
         Err(Error::new(Code::Unsupported, message))
     }
 
+    /// Errors: `closed`; those of [`Inner::here`].
+    fn open(&self) -> Result<()> {
+        self.here()?;
+        match self.closed.load(Ordering::Acquire) {
+            true => Err(Error::new(Code::Closed, "the engine is closed")),
+            false => Ok(()),
+        }
+    }
+
     /// Whether what the engine lacks may still be added to it.
     pub(crate) fn is_young(&self) -> bool {
         self.made.elapsed() < YOUTH
@@ -362,11 +371,12 @@ impl Engine {
         }
         let of_runtime = || options.runtime.as_ref().and_then(|runtime| runtime.registry().cloned());
         let registry = options.registry.clone().or_else(of_runtime);
+        let clock: Arc<dyn Clock> = options.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let inner = Arc::new(Inner {
             store,
             runtime: options.runtime,
             registry,
-            clock: options.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            clock: Arc::clone(&clock),
             tenant: options.tenant,
             tools: options.tools,
             kinds: RwLock::default(),
@@ -379,7 +389,7 @@ impl Engine {
             moves: Mutex::new(0),
             wakes: Condvar::new(),
             faults: Mutex::default(),
-            breakers: Breakers::default(),
+            breakers: Breakers::new(clock),
             process: forks(),
             made: Instant::now(),
             listeners: Mutex::default(),
@@ -401,10 +411,7 @@ impl Engine {
     /// Goes on, in the background, with runs of these queues (`None`: of all), so many at once. Errors: `closed`, `io`.
     pub fn work(&self, queues: Option<Vec<String>>, concurrency: usize) -> Result<()> {
         let inner = Arc::clone(self.inner());
-        inner.here()?;
-        if inner.closed.load(Ordering::Acquire) {
-            return Err(Error::new(Code::Closed, "the engine is closed"));
-        }
+        inner.open()?;
         inner.draining.store(false, Ordering::Release);
         inner.workers.fetch_add(1, Ordering::AcqRel);
         let worker = Arc::clone(&inner);
@@ -506,10 +513,10 @@ impl Engine {
     /// Starts a run. It is in the store when this returns, and goes on here or wherever somebody works on its queue.
     ///
     /// Errors: `unknown_id`; `invalid_document` for an input that does not fit the workflow's schema, with every place;
-    /// `duplicate_id`; `run_conflict` where the word of [`StartOptions::dedup`] was used for another workflow or input.
+    /// `duplicate_id`; `run_conflict` where the word of [`StartOptions::dedup`] was used for another workflow or input; `closed`.
     pub fn start(&self, workflow: &str, input: Value, options: StartOptions) -> Result<WorkflowRun> {
         let inner = self.inner();
-        inner.here()?;
+        inner.open()?;
         let definition = inner.definition(workflow, options.version.as_deref())?;
         let form = &definition.plan.form;
         let input = match (&form.example, input.is_null() && options.offline) {

@@ -32,7 +32,7 @@ mod tools;
 mod types;
 mod worker;
 
-pub use duration::{Span, seconds};
+pub use duration::Span;
 pub use engine::Engine;
 pub use fact::Status;
 pub use form::*;

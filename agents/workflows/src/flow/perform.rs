@@ -96,8 +96,8 @@ impl Job {
         match &self.plan.steps[self.step].work {
             // What undoes a step is another tool, which its breaker says nothing about.
             Work::Tool { breaker: Some(breaker), .. } if !self.undo => {
-                let now = || self.inner.clock.now();
-                self.inner.breakers.call(breaker, &now, || tool.call(&self.args, &self.context))
+                let call = || tool.call(&self.args, &self.context);
+                self.inner.breakers.call(breaker, &self.context.cancel, call)
             }
             _ => tool.call(&self.args, &self.context),
         }

@@ -101,9 +101,8 @@ impl Graph {
     }
 
     /// A node with options.
-    pub fn node_with(mut self, name: impl Into<String>, options: NodeOptions, node: Arc<dyn Node>) -> Graph {
-        self.nodes.push(Given { name: name.into(), body: GivenBody::Node(node), options });
-        self
+    pub fn node_with(self, name: impl Into<String>, options: NodeOptions, node: Arc<dyn Node>) -> Graph {
+        self.with(name.into(), GivenBody::Node(node), options)
     }
 
     /// A graph as a node of this one. It begins with the channels that both have, and at its end they get what it has
@@ -113,8 +112,17 @@ impl Graph {
     }
 
     /// The same with options: `writes`, `goto` and `defer`; the others are those of its nodes.
-    pub fn subgraph_with(mut self, name: impl Into<String>, options: NodeOptions, graph: Graph) -> Graph {
-        self.nodes.push(Given { name: name.into(), body: GivenBody::Graph(Box::new(graph)), options });
+    pub fn subgraph_with(self, name: impl Into<String>, options: NodeOptions, graph: Graph) -> Graph {
+        self.with(name.into(), GivenBody::Graph(Box::new(graph)), options)
+    }
+
+    /// Names are sets: however they are listed, the graph is the same one.
+    fn with(mut self, name: String, body: GivenBody, mut options: NodeOptions) -> Graph {
+        for names in [Some(&mut options.goto), options.writes.as_mut()].into_iter().flatten() {
+            names.sort_unstable();
+            names.dedup();
+        }
+        self.nodes.push(Given { name, body, options });
         self
     }
 
