@@ -109,7 +109,17 @@ def main(folder):
     # What the child makes of its own would hide what it inherited.
     hostile.Host.kb = property(lambda self: kb)
     hostile.Host.registry = property(lambda self: registry)
+    # An engine is of the process that made it, and says so.
+    inherited = host.engine
+    try:
+        inherited.start("example", offline=True)
+        wrong.append("an inherited engine has started a run")
+    except quorate.QuorateError as error:
+        if error.code != "unsupported":
+            wrong.append(f"an inherited engine: {error}")
+    host.make_engine()
     calls = {**dict(every(host, table)), **heavy(host, big)}
+    calls["close of an inherited engine"] = inherited.close
     calls["close of an inherited knowledge base"] = stored.close
     calls["close of an inherited registry"] = registry.close
     for name, call in calls.items():

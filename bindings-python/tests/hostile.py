@@ -25,6 +25,7 @@ import quorate
 import quorate.aio
 import quorate.telemetry
 from quorate import consensus
+from quorate import workflows as wf
 
 SECONDS = 10.0
 """The longest that a call may take on a machine with other work. The bounds of the calls are far below."""
@@ -40,6 +41,20 @@ RATINGS = [["a", "b", "a", "b"], ["a", "b", "b", "b"], ["a", "a", "a", "b"]]
 RANKS = [[1, 2, 3, 4], [2, 1, 3, 4], [1, 2, 4, 3]]
 NUMBERS = [[7.0, 8.0, 6.0, 5.0], [7.5, 8.0, 6.5, 5.0], [6.0, 8.5, 6.0, 4.0]]
 RANKINGS = [["a", "b", "c"], ["b", "a", "c"], ["a", "c", "b"]]
+
+
+STATE = {"type": "object", "properties": {"n": {"type": "integer"}}}
+
+
+def flow(id):
+    """A workflow in which somebody is asked."""
+    asked = "{human_review: {role: lead, title: Go on?, options: ['yes', 'no']}}"
+    return f"apiVersion: quorate/v1\nkind: Workflow\nid: {id}\nversion: 1.0.0\nsteps:\n  ask: {asked}\n"
+
+
+def graph():
+    """A graph of one node."""
+    return wf.Graph(state=STATE).node("a", lambda state, ctx: {"n": 1}).edge(wf.START, "a")
 
 
 def nested(depth):
@@ -169,6 +184,8 @@ class Host:
         with quorate.record(folder / "case.jsonl"):
             self.model.complete("q")
         self.runtime = quorate.Runtime(model=self.model, registry=self.registry)
+        (folder / "flow.yaml").write_text(flow("own.file"))
+        self.make_engine()
 
     @property
     def kb(self):
@@ -199,6 +216,22 @@ class Host:
             other.add({**AGENT, "id": f"c{time.monotonic_ns()}"})
             return other.export_card(other.list()[0].id)
 
+    def make_engine(self):
+        self.engine = wf.Engine(quorate.StateStore())
+        self.engine.add(flow("own.review"))
+        self.over = self.engine.start("example", offline=True)
+        self.over.wait(10)
+
+    def app(self):
+        made = graph().compile(quorate.StateStore())
+        made.run({}, thread="t")
+        return made
+
+    def review(self):
+        run = self.engine.start("own.review", {})
+        run.wait(10, until="waiting")
+        return self.engine.reviews(run=run.id)[0]
+
     def place(self):
         """A place where nothing is."""
         self.count += 1
@@ -209,7 +242,7 @@ class Host:
         made.add("j", "b", "y")
         return made
 
-    def of(self, name):
+    def of(self, name, method=None):
         """What the methods of a class are called on; None for a class that is a result."""
         return {
             "KnowledgeBase": lambda: self.kb,
@@ -228,6 +261,14 @@ class Host:
             "AsyncRuntime": lambda: self.runtime.aio,
             "Conversation": lambda: self.runtime.conversation("c"),
             "Memory": lambda: self.runtime.memory,
+            "Checkpoints": lambda: self.app().store.checkpoints,
+            "Graph": graph,
+            "App": self.app,
+            "ManualClock": lambda: wf.ManualClock(),
+            "Engine": lambda: self.engine,
+            # Who waits for a run that goes on waits for long.
+            "WorkflowRun": lambda: self.over if method in ("wait", "stream") else self.engine.start("own.review", {}),
+            "Review": self.review,
         }.get(name)
 
     def good(self, call, parameter):
@@ -255,7 +296,7 @@ BY_NAME = {
     "model": "m", "source": "builtin", "passages": ["glucose"], "function": lambda host: len, "fn": lambda host: (lambda texts: [[1.0]]),
     "messages": "q", "replies": ["5 mg"], "runtime": lambda host: host.runtime, "kb": lambda host: host.kb, "user": "ann", "fact": "a fact",
     "run_id": lambda host: host.runtime.ask("What harms the kidney?").run_id, "judge": lambda host: quorate.Judge(host.model),
-    "tasks": [{"id": "dose", "question": "What harms the kidney?", "expect": {"exact": ["5 mg"]}}],
+    "thread": "t", "tasks": [{"id": "dose", "question": "What harms the kidney?", "expect": {"exact": ["5 mg"]}}],
     "comparisons": [("a", "b"), ("b", "a"), ("a", "c"), ("c", "b")], "questions": ["Will it rain?"], "dim": 3, "code": "invalid_argument", "message": "x",
 }
 BY_CALL = {
@@ -278,6 +319,19 @@ BY_CALL = {
     "mcp_tools": {"command": lambda host: [sys.executable, str(MCP_SERVER), "normal", str(host.folder / "mcp")]},
     "evaluate_agents": {"repeat": 1}, "load_tasks": {"path": lambda host: host.folder / "tasks.json"},
     "Scorer": {"score": lambda host: working}, "tool": {"function": lambda host: working},
+    "Checkpoints.copy": {"thread": "t", "to": lambda host: f"t{time.monotonic_ns()}"}, "Checkpoints.delete": {"thread": "t"}, "Checkpoints.get": {"thread": "t"},
+    "Graph": {"state": STATE}, "Graph.node": {"name": "b", "function": lambda host: working}, "Graph.subgraph": {"name": "s", "graph": lambda host: graph()},
+    "Graph.edge": {"source": "a", "target": "b"}, "Graph.join": {"sources": ["a"], "target": "b"},
+    "Graph.edges_if": {"source": "a", "route": lambda host: working, "targets": ["b"]}, "App.run": {"input": {}},
+    "App.stream": {"input": {}, "thread": lambda host: f"t{time.monotonic_ns()}", "modes": ["updates"]},
+    "App.fork": {"source": "t", "thread": lambda host: f"t{time.monotonic_ns()}"}, "App.update": {"values": {"n": 1}, "as_node": "a"},
+    "Goto": {"to": "a"}, "Send": {"node": "a", "state": {}}, "ManualClock.advance": {"seconds": 1}, "Bulkhead": {"concurrency": 2},
+    "Tool": {"name": "look", "function": lambda host: working}, "Engine.add": {"workflow": lambda host: flow(f"own.f{time.monotonic_ns()}")},
+    "Engine.load": {"path": lambda host: host.folder / "flow.yaml"}, "Engine.mermaid": {"id": "example"}, "Engine.rendered": {"id": "example"},
+    "Engine.versions": {"id": "example"}, "Engine.run": {"id": lambda host: host.over.id}, "Engine.review": {"id": lambda host: host.review().id},
+    "Engine.start": {"workflow": "example", "offline": True}, "Engine.step_type": {"kind": lambda host: f"kind{time.monotonic_ns()}", "handler": lambda host: working},
+    "WorkflowRun.fork": {"step": "ask"}, "WorkflowRun.skip": {"step": "ask"}, "WorkflowRun.signal": {"name": "said"},
+    "Review.claim": {"user": "ann"}, "Review.decide": {"option": "yes", "by": "ann"}, "Review.delegate": {"user": "ann"},
     "Model": {"name": "openai:m", "api_key": "key"}, "replay": {"path": lambda host: host.folder / "case.jsonl"},
 }
 
@@ -285,11 +339,12 @@ BY_CALL = {
 WORKS = {
     "KnowledgeBase", "AgentRegistry", "Embedder", "EmbeddingCache", "Events", "AsyncKnowledgeBase", "AsyncAgentRegistry",
     "AsyncEmbedder", "Model", "ScriptedModel", "AsyncModel", "Runtime", "AsyncRuntime", "Conversation", "Memory",
-    "OnlineDawidSkene",
+    "OnlineDawidSkene", "Checkpoints", "Graph", "App", "ManualClock", "Engine", "WorkflowRun", "Review",
 }
 MAKERS = {
     "AgentRegistry", "Embedder", "EmbeddingCache", "RemoteEmbedder", "CrossEncoder", "Model", "ScriptedModel", "Resilience",
-    "Runtime", "Budget", "Judge", "Member", "Scorer", "StateStore", "OnlineDawidSkene",
+    "Runtime", "Budget", "Judge", "Member", "Scorer", "StateStore", "OnlineDawidSkene", "Graph",
+    "Goto", "Send", "Retry", "Tool", "Breaker", "Bulkhead", "ManualClock", "Engine",
 }
 SKIPPED = {
     "Events.get": "it waits for an event for as long as it is told to",
@@ -298,6 +353,10 @@ SKIPPED = {
     "instrument": "what a provider of the host's does wrong is the host's own",
     "otlp": "it sends to a collector",
     "record": "it begins the file anew that it is given",
+    "Engine.close": "it ends the engine of the other calls",
+    "Engine.drain": "as above",
+    "WorkflowRun.retry": "it needs a step that has failed",
+    "Review.to_json": "as of all results",
 }
 
 
@@ -335,13 +394,18 @@ def calls(host, table):
             value = getattr(sys.modules[module], short)
             if "." in name:
                 if short in WORKS:
-                    yield name, (lambda short=short, name=name: getattr(host.of(short)(), name.split(".")[1]))
-            elif not isinstance(value, type) or short in MAKERS:
+                    yield name, (lambda short=short, name=name: getattr(host.of(short, name.split(".")[1])(), name.split(".")[1]))
+            # Tools of runs are made by `tool` alone.
+            elif value is not quorate.Tool and (not isinstance(value, type) or short in MAKERS):
                 yield name, (lambda value=value: value)
 
 
 def settle(found):
-    """What is awaited, awaited; what is lazy, read."""
+    """What is awaited, awaited; what is lazy, read; engines that were made, closed."""
+    if isinstance(found, wf.Engine) and not found.runs("completed"):
+        found.close()
+    if isinstance(found, (wf.GraphStream, wf.WorkflowStream)):
+        return list(found)
     if inspect.isawaitable(found):
         async def main():
             return await asyncio.wait_for(found, SECONDS)

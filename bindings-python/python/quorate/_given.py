@@ -10,9 +10,14 @@ from ._errors import InvalidInput
 
 
 def text(value: Any, what: str) -> str:
-    """A string. Code: ``invalid_argument``."""
+    """A string. Codes: ``invalid_argument``; ``invalid_text`` for lone surrogates."""
     if not isinstance(value, str):
         raise InvalidInput("invalid_argument", f"{what} is of type {type(value).__name__}; a string is expected")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput("invalid_text", f"{what} is not valid Unicode (it holds a lone surrogate)") from None
     return value
 
 

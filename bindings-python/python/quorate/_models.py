@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 from . import _quorate
 from ._errors import Cancelled, InvalidInput, QuorateError
 from ._function import of_function
+from ._given import text
 from ._record import Record
 from ._report import Report, plain
 from ._schema import Form, form
@@ -218,6 +219,7 @@ class Model:
     ) -> None:
         options, fallback = _common(resilience, price)
         self._resilience = resilience
+        text(name, "name")
         if name == "extractive" and kb is not None:
             if base_url or api_key or output_way or threads:
                 raise _invalid("the extractive model takes resilience, price, kb and min_confidence alone")

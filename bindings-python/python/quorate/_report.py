@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar
 
+from ._errors import InvalidInput
+
 _T = TypeVar("_T", bound="Report")
 
 _short = reprlib.Repr()
@@ -16,7 +18,14 @@ _short.maxstring = _short.maxother = 60
 
 
 def plain(value: Any) -> Any:
-    """A result as dicts, lists and values of Python's own types."""
+    """A result as dicts, lists and values of Python's own types. Code: ``invalid_argument`` for what is nested too deep, or within itself."""
+    try:
+        return _plain(value)
+    except RecursionError:
+        raise InvalidInput("invalid_argument", "what was given is nested too deep, or holds itself") from None
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, (str, bool)) or value is None:
         return value
     if isinstance(value, int):
@@ -24,13 +33,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value)
     if hasattr(value, "to_dict") and not isinstance(value, type):
-        return plain(value.to_dict())
+        return _plain(value.to_dict())
     if isinstance(value, Mapping):
-        return {name: plain(member) for name, member in value.items()}
+        return {name: _plain(member) for name, member in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(member) for member in value]
+        return [_plain(member) for member in value]
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return _plain(value.tolist())
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if isinstance(value, type):
@@ -38,10 +47,10 @@ def plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(getattr(type(value), "__members__", None), Mapping) and hasattr(value, "value"):
         # An enum's.
-        return plain(value.value)
+        return _plain(value.value)
     if type(value).__module__ in ("uuid", "decimal", "pathlib"):
         return str(value)
     return value

@@ -233,7 +233,9 @@ def tool(
         own = {"name": name, "description": description}
         card = {**read.card, **{key: value for key, value in own.items() if value is not None}}
         if not isinstance(card["name"], str) or not re.fullmatch("[A-Za-z0-9_-]{1,64}", card["name"]):
-            raise InvalidInput("invalid_argument", f"the name {card['name']!r:.80} is none that models take: give name=, 1 to 64 of a-z, A-Z, 0-9, _ and -")
+            # A whole number may have more digits than Python shows.
+            shown = f"{card['name']!r:.80}" if isinstance(card["name"], str) else f"of type {type(card['name']).__name__}"
+            raise InvalidInput("invalid_argument", f"the name {shown} is none that models take: give name=, 1 to 64 of a-z, A-Z, 0-9, _ and -")
         card |= {**given, "max_result_tokens": max_result_tokens}
         call = functools.partial(_call, function, read, effect == "write")
         return Tool(_quorate.function_tool(card, _nobody), function, call)

@@ -1,7 +1,8 @@
 //! Where are the files of definitions read from?
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use quorate_core::{Error, Result};
 
@@ -33,11 +34,7 @@ impl Files {
                 if !real.starts_with(&root) {
                     return Err(format!("'{name}' leads out of '{}'", folder.display()));
                 }
-                let size = std::fs::metadata(&real).map_err(|e| format!("'{}': {e}", path.display()))?.len();
-                if size > MAX_FILE {
-                    return Err(format!("'{}' has {size} bytes, {MAX_FILE} are read", path.display()));
-                }
-                std::fs::read_to_string(&real).map_err(|e| format!("'{}': {e}", path.display()))
+                bounded(&real).map_err(|wrong| format!("'{}' {wrong}", path.display()))
             }
         }
     }
@@ -86,5 +83,45 @@ impl Files {
             Files::Folder(folder) => folder.join(name).display().to_string(),
             Files::Pack(_) => name.to_owned(),
         }
+    }
+}
+
+/// The text of a file. A pipe or a device has no end, and says nothing of its length.
+fn bounded(path: &Path) -> std::result::Result<String, String> {
+    let failed = |error: std::io::Error| format!("cannot be read: {error}");
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err("is no file".to_owned());
+    }
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .map_err(failed)?
+        .take(MAX_FILE + 1)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
+    match text.len() as u64 > MAX_FILE {
+        true => Err(format!("has over {MAX_FILE} bytes, which is all that is read")),
+        false => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        std::fs::write(place("most.yaml"), "x".repeat(MAX_FILE as usize)).unwrap();
+        std::fs::write(place("more.yaml"), "x".repeat(MAX_FILE as usize + 1)).unwrap();
+        std::fs::create_dir(place("folder.yaml")).unwrap();
+        assert_eq!(bounded(&place("most.yaml")).map(|text| text.len() as u64), Ok(MAX_FILE));
+        for (name, wrong) in
+            [("more.yaml", "over"), ("folder.yaml", "no file"), ("none.yaml", "cannot be read")]
+        {
+            assert!(bounded(&place(name)).unwrap_err().contains(wrong), "{name}");
+        }
+        #[cfg(unix)]
+        assert!(bounded(Path::new("/dev/zero")).unwrap_err().contains("no file"));
     }
 }

@@ -488,10 +488,8 @@ class App:
 
 
 def _how(step_limit: Any, parallel: Any, durability: Any, keep: Any) -> dict[str, Any]:
-    if step_limit == 100 and parallel == 64 and durability is None and keep is None:
+    numbers = type(step_limit) is int and type(parallel) is int
+    if numbers and step_limit == 100 and parallel == 64 and durability is None and keep is None:
         # The defaults, as the native half has them.
         return {}
     return {"step_limit": step_limit, "parallel": parallel, "durability": durability, "keep": keep}
-
-
-

@@ -111,7 +111,7 @@ class WorkflowRun:
     def wait(self, timeout: float | None = None, *, until: Status | Sequence[Status] = ()) -> Status:
         """Waits until it is over, at most so many seconds (None: as long as it takes), and gives its status then. ``until``: it also ends
         where the run has one of these: a run that waits for somebody, or is blocked, is not over."""
-        names = [until] if isinstance(until, str) else list(names_of(until, "until") or [])
+        names = [text(until, "until")] if isinstance(until, str) else list(names_of(until, "until") or [])
         found: Any = self._native.wait(timeout, names)
         return found  # type: ignore[no-any-return]
 

@@ -214,7 +214,7 @@ def _function_of(tool: RuntimeTool) -> Callable[..., Any]:
 
 def tools_of(given: Any) -> list[Tool]:
     """What a caller gave as tools. Code: ``invalid_argument``."""
-    if isinstance(given, (str, bytes, Mapping)) or not hasattr(given, "__iter__"):
+    if isinstance(given, (str, bytes, Mapping, type)) or not hasattr(given, "__iter__"):
         raise InvalidInput("invalid_argument", f"tools are of type {type(given).__name__}; a list of tools is expected")
     return [_tool_of(one, f"tools[{i}]") for i, one in enumerate(given)]
 
