@@ -4,7 +4,7 @@
 //! texts may hold `${…}`: a text that is one such expression becomes its value, in others the value is written out. `$${` is the
 //! text `${`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
@@ -243,7 +243,8 @@ fn from_cel(value: &Cel) -> Option<Value> {
         Cel::String(text) => Value::String(text.to_string()),
         Cel::List(items) => Value::Array(items.iter().map(from_cel).collect::<Option<_>>()?),
         Cel::Map(map) => {
-            let mut fields = Map::new();
+            // A map of CEL has no order, and keys of several types: what is made of it is the same each time, or nothing.
+            let mut fields = BTreeMap::new();
             for (key, value) in map.map.iter() {
                 let key = match key {
                     Key::String(text) => text.to_string(),
@@ -251,9 +252,11 @@ fn from_cel(value: &Cel) -> Option<Value> {
                     Key::Uint(whole) => whole.to_string(),
                     Key::Bool(truth) => truth.to_string(),
                 };
-                fields.insert(key, from_cel(value)?);
+                if fields.insert(key, from_cel(value)?).is_some() {
+                    return None;
+                }
             }
-            Value::Object(fields)
+            Value::Object(fields.into_iter().collect())
         }
         _ => return None,
     })

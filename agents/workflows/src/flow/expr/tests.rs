@@ -157,3 +157,17 @@ fn every_fault_of_a_template_is_told_with_its_place() {
     let places: Vec<&str> = faults.iter().map(|(at, _)| at.as_str()).collect();
     assert_eq!(places, ["a", "b[0].c"]);
 }
+
+#[test]
+fn an_object_that_an_expression_makes_is_the_same_each_time() {
+    let source = "{'h': 1, 'g': 2, 'f': 3, 'e': 4, 'd': {'z': 1, 'y': 2, 'x': 3}, 'c': 6, 'b': 7, 'a': 8}";
+    let made = || Expr::parse(source).unwrap().value(&scope()).unwrap().to_string();
+    let first = made();
+    for _ in 0..50 {
+        assert_eq!(made(), first);
+    }
+    // Two keys that would be one.
+    for both in ["{1: 'a', '1': 'b'}", "{true: 1, 'true': 2}", "{1: 1, 1u: 2}"] {
+        assert!(Expr::parse(both).unwrap().value(&scope()).is_err(), "{both}");
+    }
+}
