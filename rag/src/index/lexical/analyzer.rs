@@ -20,6 +20,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 use super::Language;
 use super::fold::{fold, fold_plain};
+use super::small::is_small;
 
 /// Words longer than this, in bytes, are not indexed: they are no words.
 const MAX_WORD_BYTES: usize = 128;
@@ -77,6 +78,25 @@ impl Analyzer {
             }
         }
         out
+    }
+
+    /// The same for a question: without its words that say nothing about its matter, where there are others.
+    pub(crate) fn asked_terms(&self, text: &str) -> Vec<(usize, Vec<String>)> {
+        let all = self.query_terms(text);
+        let text = normalized(text);
+        let mut words = self.inner.plain.clone();
+        let mut stream = words.token_stream(&text);
+        let mut small = Vec::new();
+        while stream.advance() {
+            let token = stream.token();
+            if is_small(self.inner.language, &text[token.offset_from..token.offset_to]) {
+                small.push(token.position);
+            }
+        }
+        match all.iter().all(|(at, _)| small.contains(at)) {
+            true => all,
+            false => all.into_iter().filter(|(at, _)| !small.contains(at)).collect(),
+        }
     }
 
     /// The lower-case words of `text`, neither dropped nor stemmed, but folded.

@@ -16,6 +16,7 @@ mod language;
 mod near;
 mod query;
 mod score;
+mod small;
 
 use std::path::Path;
 use std::sync::Arc;

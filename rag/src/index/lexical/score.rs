@@ -113,7 +113,7 @@ impl<'a> Weigher<'a> {
         Ok(Some(Clause { field, text: term.to_owned(), weight, idf, rows_with_term }))
     }
 
-    /// The weighed words of a text, most weighty first; in the content those of the title count extra.
+    /// The weighed words of a question, most weighty first; in the content those of the title count extra.
     pub(super) fn words(
         &self,
         text: &str,
@@ -122,7 +122,7 @@ impl<'a> Weigher<'a> {
         analyzer: &Analyzer,
     ) -> Result<Vec<Clause>> {
         let mut times: BTreeMap<String, f32> = BTreeMap::new();
-        for (_, terms) in analyzer.query_terms(text) {
+        for (_, terms) in analyzer.asked_terms(text) {
             // A word that is found by several terms counts once in all.
             let share = 1.0 / terms.len() as f32;
             terms.into_iter().for_each(|term| *times.entry(term).or_default() += share);
