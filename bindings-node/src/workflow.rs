@@ -60,6 +60,11 @@ pub fn workflow_form() -> String {
 }
 
 impl NativeWorkflowEngine {
+    /// The engine, which may still be opening.
+    pub fn opening(&self) -> Opening<Flows> {
+        self.engine.clone()
+    }
+
     /// Runs what is quick, or looks something up.
     fn ask(
         &self,

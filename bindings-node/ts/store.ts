@@ -5,6 +5,10 @@ import { now, options as checked, parse, place, settle } from './call.js';
 import { invalid } from './errors.js';
 import { halfOf } from './handles.js';
 import { native } from './native.js';
+import { Events } from './workflows/events.js';
+import { Stories } from './workflows/jobs.js';
+import { MADE, type Queue, type QueueOptions, leave, queueOf } from './workflows/queue.js';
+import { type Saga, type SagaOptions, carried, sagaOf } from './workflows/saga.js';
 
 /** When a step of a graph is on the disk: before the next one begins; soon; when the run ends or waits. */
 export type Durability = 'sync' | 'async' | 'exit';
@@ -183,8 +187,52 @@ export class StateStore {
     return store;
   }
 
-  /** Lets go of the store. What was given it (a runtime, a graph) works on until it is let go of too; a second time changes nothing. */
+  /**
+   * A durable queue, which is made where it is not there; it is opened by its first call. With options, they hold from now on, for every
+   * process that uses it; without, those that it has. Codes: `invalid_argument`, `closed`; of its calls also `locked`, `io`, `corrupt`.
+   */
+  queue(name: string, options?: QueueOptions | null): Queue {
+    const given = checked(options, ['concurrency', 'perKey', 'rate', 'aging', 'lease', 'retry', 'dedupFor', 'ordered']);
+    return now(() => queueOf(this, halfOf(stores, this, 'this', 'a StateStore'), name, given));
+  }
+
+  /** The names of the queues. Codes: `corrupt`, `io`. */
+  async queues(): Promise<string[]> {
+    return settle(async () => native.queueNames(halfOf(stores, this, 'this', 'a StateStore')));
+  }
+
+  /** What has happened, and who hears of it. Code: `closed`. */
+  get events(): Events {
+    return new Events(MADE, this, halfOf(stores, this, 'this', 'a StateStore'));
+  }
+
+  /** The job stories that are kept, with what was measured of them. Code: `closed`. */
+  get stories(): Stories {
+    return new Stories(MADE, halfOf(stores, this, 'this', 'a StateStore'));
+  }
+
+  /**
+   * Begins a saga, or goes on with the one that has this name. With a function, it is carried through: all steps are done when the function
+   * resolves, and all are undone when it throws. Codes: `run_conflict` while somebody else has it; `invalid_argument`, `corrupt`, `io`.
+   */
+  async saga(name: string, options?: SagaOptions | null): Promise<Saga>;
+  async saga<T>(name: string, run: (saga: Saga) => T | PromiseLike<T>, options?: SagaOptions | null): Promise<T>;
+  async saga<T>(
+    name: string,
+    run?: ((saga: Saga) => T | PromiseLike<T>) | SagaOptions | null,
+    options?: SagaOptions | null,
+  ): Promise<Saga | T> {
+    const how = checked(typeof run === 'function' ? options : run, ['recover', 'undo']);
+    const made = await sagaOf(halfOf(stores, this, 'this', 'a StateStore'), name, how);
+    return typeof run === 'function' ? carried(made, run) : made;
+  }
+
+  /**
+   * Lets go of the store. Its workers take nothing more; what they are at is settled when it ends. What was given the store (a runtime, a
+   * graph) works on until it is let go of too; a second time changes nothing.
+   */
   async close(): Promise<void> {
+    leave(this);
     await settle(() => halfOf(stores, this, 'this', 'a StateStore').close());
   }
 

@@ -267,6 +267,26 @@ impl Host {
         }
     }
 
+    /// Calls into Python as [`Host::call`] does, also when the work is cancelled, and leaves to the caller what an exception means: for what
+    /// is to be undone whoever still waits.
+    pub fn lend<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+    ) -> Result<PyResult<T>> {
+        let outcome = match &self.desk {
+            None => guest::call(|py| Ok(errand(py))),
+            Some(desk) => {
+                let (reply, answer) = sync_channel(1);
+                let errand: Errand = Box::new(move |py| {
+                    let _ = reply.send(errand(py));
+                });
+                let _ = desk.send(Message::Errand(errand));
+                answer.recv().map_err(|_| Error::new(Code::Cancelled, "nobody waits for the work any more"))
+            }
+        };
+        guest::staying(outcome)
+    }
+
     fn take_raised(&self) -> Option<PyErr> {
         self.raised.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

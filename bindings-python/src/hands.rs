@@ -70,7 +70,13 @@ struct HandTool {
 }
 
 impl Hand {
-    fn function(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+    /// One that calls a function.
+    pub fn new(function: Py<PyAny>) -> Self {
+        Hand { function: Mutex::new(Some(function)) }
+    }
+
+    /// The function, until it is let go of.
+    pub fn function(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let function = self.function.lock().unwrap_or_else(PoisonError::into_inner);
         function.as_ref().map(|function| function.clone_ref(py))
     }
@@ -189,7 +195,7 @@ fn workflow_tool(
     #[pyo3(from_py_with = scalar)] idempotent: bool,
     guard: &ToolGuard,
 ) -> PyResult<WorkflowTool> {
-    let hand = Arc::new(Hand { function: Mutex::new(Some(function)) });
+    let hand = Arc::new(Hand::new(function));
     let patience = guard.options.timeout.unwrap_or(PATIENCE);
     let tool = HandTool { name, hand: Arc::clone(&hand), idempotent, patience, late: guest::ending() };
     let tool = workflow::resilient(Arc::new(tool), &guard.options, &guard.guard).or_raise()?;
@@ -231,7 +237,7 @@ pub fn clock_of(clock: Bound<'_, PyAny>, hands: &mut Vec<Arc<Hand>>) -> PyResult
     }
     let first = told(clock.py(), &clock.clone().unbind())?;
     let time = HostTime::new(first).or_raise()?;
-    let hand = Arc::new(Hand { function: Mutex::new(Some(clock.unbind())) });
+    let hand = Arc::new(Hand::new(clock.unbind()));
     hands.push(Arc::clone(&hand));
     Ok(Arc::new(HostClock { hand, time }))
 }

@@ -17,13 +17,16 @@ mod graph;
 mod guest;
 mod hands;
 mod hits;
+mod jobs;
 mod kb;
 mod log;
 mod mcp;
 mod metadata;
 mod models;
 mod panel;
+mod queue;
 mod runtime;
+mod saga;
 mod scalar;
 mod search;
 mod state;
@@ -53,6 +56,9 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     mcp::register(module)?;
     hands::register(module)?;
     workflow::register(module)?;
+    queue::register(module)?;
+    saga::register(module)?;
+    jobs::register(module)?;
     consensus::register(module)
 }
 

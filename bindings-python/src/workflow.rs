@@ -110,6 +110,13 @@ fn review_of(review: Asked) -> NativeReview {
     NativeReview(Held::new(review))
 }
 
+impl WorkflowEngine {
+    /// The engine itself.
+    pub fn handle(&self) -> Flows {
+        self.engine.clone()
+    }
+}
+
 #[pymethods]
 impl WorkflowEngine {
     fn load(

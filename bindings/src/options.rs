@@ -36,6 +36,16 @@ impl Options {
         }
     }
 
+    /// The host that gave them.
+    pub fn host(&self) -> Host {
+        self.host
+    }
+
+    /// How the host writes the name of an option.
+    pub fn name(&self, name: &str) -> String {
+        self.host.name(name)
+    }
+
     /// The option as it was given; none when it is missing or null.
     pub fn value(&mut self, name: &str) -> Option<Value> {
         self.members.remove(&self.host.name(name)).filter(|value| !value.is_null())

@@ -12,6 +12,7 @@ import { type JsonSchema, type StandardSchema, schemaOf } from '../schema.js';
 import { StateStore, stores } from '../store.js';
 import { runtimes } from '../tools.js';
 import { type Clock, Tool, type ToolFunction, type WorkflowTool, type WorkflowToolOptions, nativeToolOf, partsOf, toolOf } from './hands.js';
+import { type Draft, type GenerateOptions, type JobStory, type JobStoryInput, draftOf } from './jobs.js';
 import { Review, WorkflowRun, type WorkflowStatus, runIdOf } from './run.js';
 
 /** What an engine is made of, beside its store. */
@@ -220,6 +221,15 @@ export class Engine {
     const given = checked(options);
     const deadline = given.deadline instanceof Date ? given.deadline.getTime() / 1000 : given.deadline;
     return new WorkflowRun(await settle(() => this.#native.start(workflow, input, { ...given, deadline })), this);
+  }
+
+  /**
+   * Makes the draft of a workflow for a story: takes the template that does the job, fills in what the story gives, and lists what it does not.
+   * It never starts anything, and the engine does not know it until it is added. Codes: `no_template` where none is sure enough, with the
+   * nearest; `unknown_id` for a type that is neither template nor domain; `invalid_document` with every problem; `invalid_argument`, `too_large`.
+   */
+  async generate(story: JobStory | JobStoryInput, options?: GenerateOptions | null): Promise<Draft> {
+    return draftOf(this.#native, story, checked(options, ['type', 'customization']));
   }
 
   /** A run. Code: `unknown_id`, also for one that is no workflow's. */

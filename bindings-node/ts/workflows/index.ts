@@ -66,3 +66,41 @@ export {
   WorkflowStream,
   type WaitOptions,
 } from './run.js';
+
+// Which workflow does what somebody wants to get done, and what has become of it? Work that waits in line, what has happened, and steps that
+// are done or undone together are those of a `StateStore`.
+
+export { type BusEvent, type DeadEvent, DeadEvents, Events, type PruneEventsOptions, type SubscribeOptions, Subscription } from './events.js';
+export {
+  Draft,
+  type DraftExplanation,
+  type GenerateOptions,
+  type JobOutcome,
+  JobStory,
+  type JobStoryInput,
+  type KeptStory,
+  type Measurement,
+  Stories,
+  type StoryStatus,
+  type TemplateCandidate,
+  type Unfilled,
+} from './jobs.js';
+export {
+  Dead,
+  type DeadMessage,
+  type Handler,
+  type NackOptions,
+  type PutOptions,
+  type PutReport,
+  Queue,
+  type QueueMessage,
+  type QueueOptions,
+  type QueueRetry,
+  type QueueRetryOptions,
+  type QueueStats,
+  type WaitWorkersOptions,
+  type WorkContext,
+  type WorkQueueOptions,
+  Workers,
+} from './queue.js';
+export { Saga, type SagaOptions, type SagaStatus, type StepOptions } from './saga.js';

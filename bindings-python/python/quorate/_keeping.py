@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import TYPE_CHECKING, Literal
 
 from ._await import Face, run_on, twin_of
 from ._store import Checkpoints, StateStore
+
+if TYPE_CHECKING:
+    from .workflows._queue import Retries
+    from .workflows._saga import AsyncSaga
 
 
 class AsyncCheckpoints(Face[Checkpoints]):
@@ -23,6 +28,14 @@ class AsyncStateStore(Face[StateStore]):
     """The calls of :class:`quorate.StateStore`, awaited; ``await quorate.aio.run(quorate.StateStore, "runs/")`` opens one."""
 
     close = twin_of(StateStore.close)
+    queue = twin_of(StateStore.queue, "write")
+    queues = twin_of(StateStore.queues)
+
+    def saga(self, name: str, *, recover: Literal["undo", "forward"] = "undo", undo: Retries | None = None) -> AsyncSaga:
+        """As :meth:`quorate.StateStore.saga`: ``async with store.aio.saga("order") as s: await s.do("reserve", f, undo=g)``."""
+        from .workflows._saga import AsyncSaga
+
+        return AsyncSaga(self._of, name, recover, undo)
 
     async def __aenter__(self) -> StateStore:
         return self._of.__enter__()

@@ -18,6 +18,10 @@ from ._record import Record, record
 
 if TYPE_CHECKING:
     from ._keeping import AsyncCheckpoints, AsyncStateStore
+    from .workflows._events import Events
+    from .workflows._jobs import Stories
+    from .workflows._queue import Queue, Retries, Span
+    from .workflows._saga import Saga
 
 Durability: TypeAlias = Literal["sync", "async", "exit"]
 Records: TypeAlias = list[Record]
@@ -62,8 +66,77 @@ class StateStore:
         """The threads of graphs: to list, copy, delete and prune them."""
         return Checkpoints(self)
 
+    def queue(
+        self,
+        name: str,
+        *,
+        concurrency: int | None = None,
+        per_key: int | Mapping[str, int] | None = None,
+        rate: str | None = None,
+        aging: Span | None = None,
+        lease: Span | None = None,
+        retry: Retries | None = None,
+        dedup_for: Span | None = None,
+        ordered: bool | None = None,
+    ) -> Queue:
+        """A durable queue, which is made where it is not there. With options, they hold from now on, for every process that uses it; without,
+        those that it has.
+
+        ``concurrency``: the most messages that are held at once. ``per_key``: the most with one key, or for each part of a key, as in
+        ``{"tenant": 1}``. ``rate``: the most that are taken in any stretch of time: ``100/m``, ``20/10s``. ``aging``: waiting so long counts as
+        much as one step of priority. ``lease``: how long whoever took a message holds it without a sign (30 s). ``retry``: how often a message
+        is taken (5 times; 1 s, doubled, at most 1 h). ``dedup_for``: how long a name keeps others out (1 day). ``ordered``: messages of one key
+        one after the other. Codes: ``invalid_argument``, ``too_large``; ``locked``, ``io``, ``corrupt``.
+        """
+        from .workflows._queue import queue_of
+
+        given = {
+            "concurrency": concurrency,
+            "per_key": per_key,
+            "rate": rate,
+            "aging": aging,
+            "lease": lease,
+            "retry": retry,
+            "dedup_for": dedup_for,
+            "ordered": ordered,
+        }
+        return queue_of(self, name, given)
+
+    def queues(self) -> list[str]:
+        """The names of the queues. Codes: ``corrupt``, ``io``."""
+        return _quorate.queue_names(self._native)
+
+    @property
+    def events(self) -> Events:
+        """What has happened, and who hears of it: ``store.events.publish(...)``, ``.subscribe(...)``. Code: ``closed``."""
+        from .workflows._events import Events
+
+        return Events(self)
+
+    @property
+    def stories(self) -> Stories:
+        """The job stories that are kept, with what was measured of them. Code: ``closed``."""
+        from .workflows._jobs import Stories
+
+        return Stories(self)
+
+    def saga(self, name: str, *, recover: Literal["undo", "forward"] = "undo", undo: Retries | None = None) -> Saga:
+        """Begins a saga, or goes on with the one that has this name: ``with store.saga("order-7") as s: s.do("reserve", f, undo=g)``.
+
+        ``recover``: what becomes of it where its program ended in the middle of it: it is undone, or goes on (``forward``). ``undo``: how often
+        each undoing is tried (3 times; 0.1 s, doubled). Codes: ``run_conflict`` while somebody else has it; ``invalid_argument``, ``corrupt``,
+        ``locked``, ``io``.
+        """
+        from .workflows._saga import Saga
+
+        return Saga(self, name, recover, undo)
+
     def close(self) -> None:
-        """Lets go of the store. What was given it (a runtime, a graph) works on until it is let go of too; a second time changes nothing."""
+        """Lets go of the store. Its workers take nothing more; what they are at is settled when it ends. What was given the store (a runtime, a
+        graph) works on until it is let go of too; a second time changes nothing."""
+        from .workflows._queue import leave
+
+        leave(self)
         self._native.close()
 
     @property

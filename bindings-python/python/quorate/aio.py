@@ -41,6 +41,16 @@ from ._kb import KnowledgeBase
 from ._keeping import AsyncCheckpoints, AsyncStateStore
 from ._mcp import McpTools
 from .workflows._aio import AsyncApp, AsyncGraphStream
+from .workflows._queue_aio import (
+    AsyncDead,
+    AsyncDeadEvents,
+    AsyncEvents,
+    AsyncQueue,
+    AsyncStories,
+    AsyncSubscription,
+    AsyncWorkers,
+)
+from .workflows._saga import AsyncSaga
 
 if TYPE_CHECKING:
     from ._record import Record
@@ -51,7 +61,10 @@ __all__ = [
     "AsyncCheckpoints",
     "AsyncConversation",
     "AsyncCrossEncoder",
+    "AsyncDead",
+    "AsyncDeadEvents",
     "AsyncEmbedder",
+    "AsyncEvents",
     "AsyncGraphStream",
     "AsyncKnowledgeBase",
     "AsyncMcpTools",
@@ -59,10 +72,15 @@ __all__ = [
     "AsyncModel",
     "AsyncModelStream",
     "AsyncPanelStream",
+    "AsyncQueue",
     "AsyncRun",
     "AsyncRunStream",
     "AsyncRuntime",
+    "AsyncSaga",
     "AsyncStateStore",
+    "AsyncStories",
+    "AsyncSubscription",
+    "AsyncWorkers",
     "evaluate_agents",
     "open",
     "run",

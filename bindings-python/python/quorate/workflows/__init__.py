@@ -1,7 +1,9 @@
 """How is work done that takes longer than a process lives?
 
 ``from quorate import workflows as wf``. Graphs: :class:`Graph`, whose nodes are functions of a state, kept step by step. Workflows:
-:class:`Engine`, which runs files that say who does what, by whom it is decided, and what is waited for.
+:class:`Engine`, which runs files that say who does what, by whom it is decided, and what is waited for. :class:`JobStory`: which workflow does
+what somebody wants to get done. Work that waits (:class:`Queue`), what has happened (:class:`Events`), and steps that are done or undone together
+(:class:`Saga`) are those of a :class:`quorate.StateStore`.
 
 >>> import quorate
 >>> from quorate import workflows as wf
@@ -19,10 +21,14 @@ from .._quorate import ManualClock
 from . import graphs
 from ._app import App, Context, GraphStream, Outcome
 from ._engine import Engine, Problem, Template, templates, workflow_schema
+from ._events import DeadEvent, DeadEvents, Event, Events, Subscription
 from ._flow import Definition, JournalEntry, Review, WorkflowRun, WorkflowStep, WorkflowStream
 from ._forms import END, START, Goto, Retry, Send
 from ._graph import Graph
 from ._hands import Breaker, Bulkhead, StepContext, Tool
+from ._jobs import Draft, JobOutcome, JobStory, KeptStory, Measurement, Stories
+from ._queue import Dead, DeadMessage, Message, Put, Queue, Workers
+from ._saga import Saga
 
 if TYPE_CHECKING:
     from ._saver import LangGraphSaver
@@ -32,23 +38,41 @@ __all__ = [
     "Breaker",
     "Bulkhead",
     "Context",
+    "Dead",
+    "DeadEvent",
+    "DeadEvents",
+    "DeadMessage",
     "Definition",
+    "Draft",
     "END",
     "Engine",
+    "Event",
+    "Events",
     "Goto",
     "Graph",
     "GraphStream",
+    "JobOutcome",
+    "JobStory",
     "JournalEntry",
+    "KeptStory",
     "ManualClock",
+    "Measurement",
+    "Message",
     "Outcome",
     "Problem",
+    "Put",
+    "Queue",
     "Retry",
     "Review",
     "START",
+    "Saga",
     "Send",
     "StepContext",
+    "Stories",
+    "Subscription",
     "Template",
     "Tool",
+    "Workers",
     "WorkflowRun",
     "WorkflowStep",
     "WorkflowStream",

@@ -23,6 +23,7 @@ from .._store import StateStore
 from .._tools import Tool as RuntimeTool
 from ._flow import Definition, Review, Status, WorkflowRun, names_of, review_of
 from ._hands import Hands, KindOfStep, Tool, tools_of
+from ._jobs import Draft, JobStory, draft_of
 
 if TYPE_CHECKING:
     from ._engine_aio import AsyncEngine
@@ -193,6 +194,18 @@ class Engine:
             "stand_ins": None if stand_ins is None else plain(stand_ins),
         }
         return WorkflowRun(self._native.start(text(workflow, "the workflow"), {"value": plain(input)}, given), self)
+
+    def generate(
+        self, story: JobStory | Mapping[str, Any], type: str | None = None, customization: Mapping[str, Any] | None = None
+    ) -> Draft:
+        """Makes the draft of a workflow for a story: takes the template that does the job, fills in what the story gives, and lists what it does
+        not. It never starts anything, and the engine does not know it until it is added.
+
+        ``type``: a template by its id, or the last part of it; or the domain from which one is chosen. ``customization``: what is laid over the
+        workflow, as an overlay's ``patch``. Codes: ``no_template`` where none is sure enough, with the nearest; ``unknown_id`` for a type that
+        is neither; ``invalid_document`` with every problem; ``invalid_argument``, ``too_large``.
+        """
+        return draft_of(self, story, type, customization)
 
     def run(self, id: str) -> WorkflowRun:
         """A run. Code: ``unknown_id``, also for one that is no workflow's."""

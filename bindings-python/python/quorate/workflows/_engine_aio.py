@@ -24,6 +24,7 @@ class AsyncEngine(Face[Engine]):
     versions = twin_of(Engine.versions)
     mermaid = twin_of(Engine.mermaid)
     start = twin_of(Engine.start, "write")
+    generate = twin_of(Engine.generate)
     run = twin_of(Engine.run)
     runs = twin_of(Engine.runs)
     reviews = twin_of(Engine.reviews)
