@@ -1,6 +1,10 @@
-"""Which status does each error of quorate have?"""
+"""Which status does each error have, and what may its caller read?"""
 
 from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
 
 import quorate
 from fastapi import FastAPI, Request
@@ -9,7 +13,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from .models import Problem
+from .context import request_id
+from .shapes.common import Problem
 
 STATUS: dict[str, int] = {
     # What the caller sent cannot be used.
@@ -24,6 +29,9 @@ STATUS: dict[str, int] = {
     "query_syntax": 422,
     "load_failed": 422,
     "undefined": 422,
+    "context_overflow": 422,
+    "tool_arguments": 422,
+    "story_syntax": 422,
     "too_large": 413,
     # It contradicts what is stored; whether the types of a filter fit depends on that too.
     "filter_type": 409,
@@ -31,22 +39,37 @@ STATUS: dict[str, int] = {
     "duplicate_entry": 409,
     "version_conflict": 409,
     "include_cycle": 409,
+    "approval_required": 409,
+    "budget_exceeded": 409,
+    "step_limit": 409,
+    "quorum_missed": 409,
+    "run_conflict": 409,
+    "stale_write": 409,
     # It is not there, or not for this caller.
     "not_found": 404,
     "unknown_id": 404,
     "unknown_capability": 404,
+    "no_template": 404,
     "read_only": 403,
     "tenant_violation": 403,
     # The service cannot do it now.
     "closed": 503,
     "locked": 503,
     "offline": 503,
+    "cancelled": 503,
+    "rate_limited": 503,
+    "circuit_open": 503,
+    "disk_full": 507,
+    "unsupported": 501,
+    # A service behind this one failed: a language model, or a tool.
     "timeout": 504,
+    "tool_timeout": 504,
     "remote_failed": 502,
     "remote_invalid": 502,
-    "disk_full": 507,
-    "cancelled": 503,
-    "unsupported": 501,
+    "stream_incomplete": 502,
+    "model_refused": 502,
+    "output_invalid": 502,
+    "tool_failed": 502,
     # The service is set up wrongly or broken; nothing the caller could change.
     "model_invalid": 500,
     "model_unsupported": 500,
@@ -57,52 +80,122 @@ STATUS: dict[str, int] = {
     "io": 500,
     "permission_denied": 500,
     "callback": 500,
-    # Of language models, which the host does not ask yet.
-    "rate_limited": 503,
-    "circuit_open": 503,
-    "stream_incomplete": 502,
-    "context_overflow": 422,
-    "model_refused": 502,
-    "output_invalid": 502,
-    "tool_arguments": 422,
-    "tool_failed": 502,
-    "tool_timeout": 504,
     "tool_unknown": 500,
-    "approval_required": 409,
-    "budget_exceeded": 409,
     "budget_unpriced": 500,
-    "step_limit": 409,
-    "quorum_missed": 409,
     "replay_mismatch": 500,
-    "run_conflict": 409,
-    "stale_write": 409,
-    "story_syntax": 422,
-    "no_template": 404,
     "internal": 500,
 }
 """The status of each code of quorate."""
 
+OWN: dict[str, int] = {
+    "invalid_request": 422,
+    "unauthenticated": 401,
+    "token_invalid": 401,
+    "token_expired": 401,
+    "forbidden": 403,
+    "too_many_requests": 429,
+    "too_many_runs": 429,
+    "no_route": 404,
+    "method_not_allowed": 405,
+}
+"""The status of each code that the service adds."""
+
+_PUBLIC = {
+    500: "the service could not do this; the id of the request tells its operator why",
+    501: "the service cannot do this",
+    502: "a service that this one asks, such as a language model, gave no usable answer",
+    503: "the service cannot do this now; try again later",
+    504: "a service that this one asks did not answer in time",
+    507: "the service has no space left",
+}
+"""What is said of faults that are not the caller's: what the library says of them can name files and addresses."""
+
+_log = logging.getLogger("quorate_host")
+
+
+class HostError(Exception):
+    """A refusal by the service itself; ``code`` is one of :data:`OWN`."""
+
+    def __init__(self, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.headers = code, message, headers or {}
+
+
+def public(code: str, message: str) -> tuple[int, str]:
+    """The status of an error, and what its caller may read of it."""
+    status = STATUS.get(code) or OWN.get(code, 500)
+    # Of a fault that is not the caller's the message goes to the log.
+    if status >= 500:
+        _log.error("fault", extra={"code": code, "fault": message})
+        return status, _PUBLIC[status]
+    return status, message
+
+
+def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """A problem (RFC 9457), as it is sent."""
+    headers = {**({"retry-after": "1"} if status in (429, 503) else {}), **(headers or {})}
+    return JSONResponse(told(status, code, message), status, headers, media_type="application/problem+json")
+
+
+def told(status: int, code: str, message: str) -> dict[str, Any]:
+    """A problem as plain data."""
+    return Problem(
+        type=f"urn:quorate:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=message,
+        code=code,
+        request_id=request_id.get(),
+    ).model_dump()
+
+
+def openai_error(status: int, code: str, message: str, headers: dict[str, str] | None = None, param: str | None = None) -> JSONResponse:
+    """The same in the form that clients of OpenAI's read."""
+    headers = {**({"retry-after": "1"} if status in (429, 503) else {}), **(headers or {})}
+    return JSONResponse({"error": openai_told(status, code, message, param)}, status, headers)
+
+
+def openai_told(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
+    """What is in it."""
+    kinds = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+    kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"message": message, "type": kind, "param": param, "code": code}
+
+
+def for_openai(path: str) -> bool:
+    """Whether a path is one of those that OpenAI has too."""
+    return path.startswith(("/v1/chat/", "/v1/models/")) or path in ("/v1/models", "/v1/chat")
+
 
 def install(app: FastAPI) -> None:
-    """Makes every error of the service a :class:`Problem`."""
+    """Makes every error of the service a problem."""
+
+    def answer(request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+        form = openai_error if for_openai(request.url.path) else problem
+        return form(status, code, message, headers)
 
     @app.exception_handler(quorate.QuorateError)
     async def of_quorate(request: Request, error: quorate.QuorateError) -> JSONResponse:
-        return answer(STATUS.get(error.code, 500), error.code, error.message)
+        status, message = public(error.code, error.message)
+        return answer(request, status, error.code, message)
+
+    @app.exception_handler(HostError)
+    async def of_host(request: Request, error: HostError) -> JSONResponse:
+        return answer(request, OWN[error.code], error.code, error.message, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def of_request(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return answer(422, "invalid_request", f"{place}: {first['msg']}")
+        place = ".".join(str(part)[:100] for part in first["loc"])[:500]
+        return answer(request, 422, "invalid_request", f"{place}: {first['msg']}"[:1000])
 
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> JSONResponse:
         headers = None
+        code = {404: "no_route", 405: "method_not_allowed", 413: "too_large"}.get(error.status_code, "invalid_request")
         if error.status_code == 405:
-            headers = {"allow": ", ".join(sorted(_methods(app, request.url.path)))}
-        code = "too_large" if error.status_code == 413 else "invalid_request"
-        return answer(error.status_code, code, str(error.detail), headers)
+            headers = {"allow": ", ".join(sorted(_methods(app, request.scope["path"])))}
+        return answer(request, error.status_code, code, str(error.detail), headers)
 
 
 def _methods(app: FastAPI, path: str) -> set[str]:
@@ -110,8 +203,3 @@ def _methods(app: FastAPI, path: str) -> set[str]:
     routes = [route for route in app.routes if isinstance(route, Route)]
     first = next((route.path for route in routes if route.path_regex.match(path)), None)
     return {method for route in routes if route.path == first for method in route.methods or ()}
-
-
-def answer(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A problem, as it is sent."""
-    return JSONResponse(Problem(code=code, message=message).model_dump(), status, headers)

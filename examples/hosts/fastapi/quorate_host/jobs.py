@@ -10,7 +10,9 @@ from typing import Any
 
 import quorate
 
-from .models import Job, Problem, Written
+from .errors import public, told
+from .shapes.common import Problem
+from .shapes.documents import Job, Written
 
 KEPT = 100
 """How many finished jobs are remembered."""
@@ -61,9 +63,11 @@ class Jobs:
             job.show(status="cancelled")
             raise
         except quorate.QuorateError as error:
-            job.show(status="failed", problem=Problem(code=error.code, message=error.message))
+            status, message = public(error.code, error.message)
+            job.show(status="failed", problem=Problem(**told(status, error.code, message)))
         except Exception as error:
-            job.show(status="failed", problem=Problem(code="internal", message=str(error)))
+            status, message = public("internal", type(error).__name__)
+            job.show(status="failed", problem=Problem(**told(status, "internal", message)))
         else:
             written = Written(
                 added=report.added,

@@ -5,19 +5,15 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import answer
-
-BODY_BYTES = 8 << 20
-"""The largest body. It takes the loop less than 50 ms, as do the most documents and votes of ``models.py``."""
-
-TOO_LARGE = f"the body has more than {BODY_BYTES >> 20} MiB; send less at once"
+from .errors import for_openai, openai_error, problem
 
 
 class BodyLimit:
     """Refuses larger bodies with status 413: at once where the length is announced, else when they have become too large."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app, self._limit = app, limit
+        self._message = f"the body has more than {limit:,} bytes; send less at once"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request."""
@@ -25,8 +21,9 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > BODY_BYTES:
-            await answer(413, "too_large", TOO_LARGE)(scope, receive, send)
+        if announced.isdigit() and (len(announced) > 18 or int(announced) > self._limit):
+            form = openai_error if for_openai(scope["path"]) else problem
+            await form(413, "too_large", self._message)(scope, receive, send)
             return
         seen = 0
 
@@ -34,8 +31,8 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > BODY_BYTES:
-                raise HTTPException(413, TOO_LARGE)
+            if seen > self._limit:
+                raise HTTPException(413, self._message)
             return message
 
         await self._app(scope, counted, send)

@@ -9,20 +9,22 @@ DOCUMENT = {"id": "a", "text": "Metformin lowers glucose.", "metadata": {"year":
 
 def test_a_reader_follows_the_writer(tmp_path):
     folder = tmp_path / "kb"
-    with served(folder, "writer") as writer:
-        assert writer.post("/documents", json={"documents": [DOCUMENT]}).status_code == 201
-        with served(folder, "reader", QUORATE_HOST_REFRESH="0.05") as reader:
+    with served(folder, "writer") as writing:
+        writer = writing.client
+        assert writer.post("/v1/documents", json={"documents": [DOCUMENT]}).status_code == 201
+        with served(folder, "reader", QUORATE_HOST_REFRESH="0.05") as reading:
+            reader = reading.client
             assert reader.get("/health").json()["role"] == "reader"
-            assert reader.get("/search", params={"q": "glucose"}).json()["hits"][0]["doc_id"] == "a"
+            assert reader.get("/v1/search", params={"q": "glucose"}).json()["hits"][0]["doc_id"] == "a"
             # What is written, changed and deleted later shows too.
-            writer.post("/documents", json={"documents": [{**DOCUMENT, "id": "b", "text": "Insulin lowers glucose."}]})
-            wait_until(lambda: reader.get("/documents/b").status_code == 200)
-            writer.delete("/documents/a")
-            wait_until(lambda: reader.get("/documents/a").status_code == 404)
-            assert [h["doc_id"] for h in reader.get("/search", params={"q": "glucose"}).json()["hits"]] == ["b"]
+            writer.post("/v1/documents", json={"documents": [{**DOCUMENT, "id": "b", "text": "Insulin lowers glucose."}]})
+            wait_until(lambda: reader.get("/v1/documents/b").status_code == 200)
+            writer.delete("/v1/documents/a")
+            wait_until(lambda: reader.get("/v1/documents/a").status_code == 404)
+            assert [h["doc_id"] for h in reader.get("/v1/search", params={"q": "glucose"}).json()["hits"]] == ["b"]
             # Only the writer writes, and a second writer is refused.
-            refused = reader.post("/documents", json={"documents": [{**DOCUMENT, "id": "c"}]})
+            refused = reader.post("/v1/documents", json={"documents": [{**DOCUMENT, "id": "c"}]})
             assert (refused.status_code, refused.json()["code"]) == (403, "read_only")
-        writer.post("/documents", json={"documents": [{**DOCUMENT, "id": "d"}]})
-    with served(folder, "reader") as reader:
-        assert reader.get("/documents/d").status_code == 200
+        writer.post("/v1/documents", json={"documents": [{**DOCUMENT, "id": "d"}]})
+    with served(folder, "reader") as reading:
+        assert reading.client.get("/v1/documents/d").status_code == 200

@@ -1,10 +1,12 @@
-"""What do requests and answers look like?"""
+"""What do documents, searches, votes and ingests look like?"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
+
+from .common import Id, Name, Problem, Question, Short, Strict, Whole
 
 Integer = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e300, le=1e300)]
@@ -12,43 +14,7 @@ Value = StrictBool | Integer | Number | StrictStr | list[StrictStr] | None
 """A value of metadata that filters can compare."""
 
 
-
-def _whole(value: Any) -> Any:
-    """JSON's 5.0 is the integer 5."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_Whole = BeforeValidator(_whole)
-Id = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(min_length=1, max_length=1_000_000, pattern=r"\S")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-Short = Annotated[str, Field(min_length=1, max_length=200)]
-
-Where = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=10_000,
-        description="A filter over id, title, source and metadata, such as: year >= 2020 AND NOT kind IN ('label', 'guideline')",
-        json_schema_extra={"format": "quorate-filter"},
-    ),
-]
-"""A filter. The library's own parser says whether it is one (status 422, code ``filter_syntax``)."""
-
-
-class Strict(BaseModel):
-    """A body without unknown fields."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Problem(BaseModel):
-    """What went wrong."""
-
-    code: str
-    """The stable code of the error."""
-    message: str
-    """What was given, what was expected and what to do."""
 
 
 class DocumentIn(Strict):
@@ -118,8 +84,8 @@ class Found(BaseModel):
 class ContextIn(Strict):
     """A question whose context is wanted."""
 
-    question: Annotated[str, Field(min_length=1, max_length=10_000)]
-    max_tokens: Annotated[StrictInt, Field(ge=64, le=100_000), _Whole] = 2000
+    question: Question
+    max_tokens: Annotated[StrictInt, Field(ge=64, le=100_000), Whole] = 2000
 
 
 class Citation(BaseModel):
@@ -139,30 +105,6 @@ class ContextOut(BaseModel):
     text: str
     tokens: int
     citations: list[Citation]
-
-
-class MatchIn(Strict):
-    """A question that looks for experts."""
-
-    question: Annotated[str, Field(min_length=1, max_length=10_000)]
-    k: Annotated[StrictInt, Field(ge=1, le=50), _Whole] = 5
-    abstain: StrictBool = False
-    """Whether to name nobody rather than guess."""
-
-
-class Matched(BaseModel):
-    """An expert for the question."""
-
-    agent: str
-    name: str
-    score: float
-    confidence: float
-
-
-class Matches(BaseModel):
-    """The experts, best first."""
-
-    matches: list[Matched]
 
 
 class Vote(Strict):
@@ -203,15 +145,3 @@ class Job(BaseModel):
     total: int
     written: Written | None = None
     problem: Problem | None = None
-
-
-class Health(BaseModel):
-    """How the process is."""
-
-    status: Literal["ok"]
-    role: Literal["writer", "reader"]
-    version: str
-    documents: int
-    """Of the tenant without a name."""
-    loop_delay_ms: float
-    """The longest time in the last ``window`` seconds that the event loop kept its callbacks waiting."""
