@@ -79,6 +79,10 @@ export async function createApp(given) {
     genReqId: ({ headers }) => correlation(headers['x-correlation-id']),
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allowUnionTypes: true } },
     http: { maxHeaderSize: 16_384, headersTimeout: settings.headersSeconds * 1000, connectionsCheckingInterval: 1000 },
+    frameworkErrors: (/** @type {any} */ error, request, reply) => {
+      const { status, body } = problem(error);
+      return /** @type {any} */ (reply).code(status).type('application/problem+json').send(JSON.stringify({ ...body, correlationId: request.id }));
+    },
     clientErrorHandler: (error, raw) => {
       // What is no HTTP gets a last word, where somebody can hear it.
       const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[/** @type {string} */ (error.code)] ?? 400;
