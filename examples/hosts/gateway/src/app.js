@@ -1,209 +1,201 @@
 // What does the gateway answer?
 
-import { readFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import fastify from 'fastify';
-import { AgentRegistry, NotFound, consensus, open, version } from 'quorate';
+import { AgentRegistry, open as openBase } from 'quorate';
 
-import { problem } from './errors.js';
-import * as schemas from './schemas.js';
-
-/** How many tenants' handles are kept; the one unused for longest is let go of. */
-const TENANTS_OPEN = 256;
+import { Cache } from './engine/cache.js';
+import { Engines } from './engine/registry.js';
+import { Refused, problem } from './errors.js';
+import { Flows } from './flows.js';
+import { Identity } from './identity.js';
+import { Buckets, Open, tooMany } from './limits.js';
+import { Metrics } from './metrics.js';
+import { asking } from './routes/asking.js';
+import { engine } from './routes/engine.js';
+import { experts } from './routes/experts.js';
+import { knowledge } from './routes/knowledge.js';
+import { health, system } from './routes/system.js';
+import { workflows } from './routes/workflows.js';
+import { DEFAULTS } from './settings.js';
+import { socket } from './socket.js';
+import { Tenants } from './tenants.js';
 
 const PUBLIC = new URL('../public/', import.meta.url);
-const PAGE = [
-  ['/', 'index.html', 'text/html; charset=utf-8'],
-  ['/explorer.css', 'explorer.css', 'text/css; charset=utf-8'],
-  ['/explorer.js', 'explorer.js', 'text/javascript; charset=utf-8'],
-];
 
-/**
- * @typedef {object} Settings
- * @property {string} folder Where the knowledge base and the registry lie.
- * @property {string | null} [catalog] The catalogue of agents: `healthcare`, a file, or null. Default `healthcare`.
- * @property {boolean} [readOnly] Whether the gateway only reads. Default false.
- * @property {boolean} [log] Whether requests are logged. Default false.
- */
+/** What the files of the page are. @type {Record<string, string>} */
+const TYPES = { html: 'text/html; charset=utf-8', css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8' };
+
+/** What the page may load and do: what lies here, and nothing else. */
+const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/** The longest address. */
+const LONGEST_URL = 12_000;
+
+/** How often a second somebody may fail to log in from one address, and how often at once. */
+const FAILURES = /** @type {const} */ ([0.5, 30]);
 
 /**
  * The gateway over the knowledge base in a folder. `close` ends what runs, then lets go of the files.
  *
- * @param {Settings} settings
+ * @param {Partial<import('./settings.js').Settings> & { folder: string }} given
  */
-export async function createApp({ folder, catalog = 'healthcare', readOnly = false, log = false }) {
-  const kb = await open(join(folder, 'kb'), { readOnly });
+export async function createApp(given) {
+  const settings = { ...DEFAULTS, ...given };
+  const { folder, catalog, readOnly, log } = settings;
+  const identity = await Identity.open(settings);
+  const kb = await openBase(join(folder, 'kb'), { readOnly });
   // Readers know the shipped agents alone: the file belongs to the writer.
-  const path = readOnly ? null : join(folder, 'agents.redb');
-  const registry = await AgentRegistry.open({ path, catalog });
+  const registry = await AgentRegistry.open({ path: readOnly ? null : join(folder, 'agents.redb'), catalog });
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();
-  /** @type {Map<string, import('quorate').KnowledgeBase>} */
-  const tenants = new Map();
-  /** @type {Set<AbortController>} */
-  const ingests = new Set();
+  const tenants = new Tenants({ settings, kb, registry });
+  const metrics = new Metrics();
+  const open = new Open(settings.streams);
+  const flows = new Flows(settings, open, metrics);
+  const engines = new Engines(settings);
+  const cache = new Cache(settings.cacheBytes);
+  const buckets = new Buckets(settings.rate, settings.burst);
+  const failures = new Buckets(...FAILURES);
+  /** @type {import('./routes/common.js').Services} */
+  const services = { settings, kb, registry, identity, tenants, buckets, open, metrics, flows, engines, cache, delay };
+  metrics.gauge('quorate_streams_open', 'Streams and sockets that are open.', () => open.size);
+  metrics.gauge('quorate_tenants_open', 'Tenants whose handles are open.', () => tenants.size);
+  metrics.gauge('quorate_sessions', 'Sessions.', () => identity.sessions.size);
+  metrics.gauge('quorate_cache_bytes', "Bytes of engines' answers that are kept.", () => cache.bytes);
+  metrics.gauge('quorate_engines_fit', 'Engines that may be asked.', () => engines.fit().length);
 
-  /** The knowledge base as the caller sees it. @param {import('fastify').FastifyRequest} request */
-  async function tenant(request) {
-    const name = String(request.headers['x-tenant']);
-    const known = tenants.get(name) ?? (await kb.tenant(name));
-    tenants.delete(name);
-    tenants.set(name, known);
-    for (const oldest of tenants.keys()) {
-      if (tenants.size <= TENANTS_OPEN) break;
-      tenants.delete(oldest);
-    }
-    return known;
-  }
-
-  /** Raised when the caller goes away before the answer. @param {import('fastify').FastifyReply} reply */
-  function gone(reply) {
-    const controller = new AbortController();
-    reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) controller.abort();
-    });
-    return controller.signal;
-  }
-
-  const app = fastify({ logger: log, forceCloseConnections: 'idle', bodyLimit: 64 << 20 });
+  const app = fastify({
+    logger: log ? { redact: ['req.headers.authorization', 'req.headers.cookie'] } : false,
+    forceCloseConnections: 'idle',
+    bodyLimit: settings.bodyLimit,
+    requestTimeout: settings.requestSeconds * 1000,
+    keepAliveTimeout: 15_000,
+    routerOptions: { maxParamLength: 1024 },
+    genReqId: ({ headers }) => correlation(headers['x-correlation-id']),
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allowUnionTypes: true } },
+    http: { maxHeaderSize: 16_384, headersTimeout: settings.headersSeconds * 1000, connectionsCheckingInterval: 1000 },
+    frameworkErrors: (/** @type {any} */ error, request, reply) => {
+      const { status, body } = problem(error);
+      return /** @type {any} */ (reply).code(status).type('application/problem+json').send(JSON.stringify({ ...body, correlationId: request.id }));
+    },
+    clientErrorHandler: (error, raw) => {
+      // What is no HTTP gets a last word, where somebody can hear it.
+      const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[/** @type {string} */ (error.code)] ?? 400;
+      if (raw.writable && !raw.destroyed) {
+        const { body } = problem(Object.assign(new Error(status === 431 ? 'the headers are too large' : status === 408 ? 'the request did not come in time' : 'the request is no HTTP'), { statusCode: status }));
+        const text = JSON.stringify(body);
+        raw.write(`HTTP/1.1 ${status} ${body.title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`);
+      }
+      raw.destroy();
+    },
+  });
+  app.server.maxConnections = 4096;
 
   app.setErrorHandler((/** @type {Error} */ error, request, reply) => {
     const { status, body } = problem(error);
     if (status >= 500) request.log.error(error);
-    return reply.code(status).send(body);
+    metrics.refused.inc({ code: body.code });
+    if (error instanceof Refused) reply.headers(error.headers);
+    return reply.code(status).type('application/problem+json').send(JSON.stringify({ ...body, correlationId: request.id }));
   });
-  app.setNotFoundHandler((request, reply) =>
-    reply.code(404).send({ code: 'not_found', message: `there is no ${request.method} ${request.url.split('?')[0]}` }),
-  );
+  app.setNotFoundHandler((request) => {
+    throw new Refused(404, 'not_found', `there is no ${request.method} ${(request.url.split('?')[0] ?? '').slice(0, 200)}`);
+  });
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({
+      'x-correlation-id': request.id,
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'content-security-policy': POLICY,
+      'cross-origin-resource-policy': 'same-origin',
+      'x-frame-options': 'DENY',
+    });
+    if ((request.raw.url?.length ?? 0) > LONGEST_URL) throw new Refused(414, 'too_large', `the address has more than ${LONGEST_URL} characters`);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unknown';
+    metrics.requests.inc({ method: request.method, route, status: reply.statusCode });
+    metrics.seconds.observe({ route }, reply.elapsedTime / 1000);
+  });
+  app.decorateRequest('caller', null);
+  app.decorateRequest('tenant', null);
+
+  /** Who asks is known before a body is read. @param {import('fastify').FastifyRequest} request */
+  const identified = async (request) => {
+    const from = request.ip;
+    const wait = failures.wait(from);
+    if (wait > 0) throw tooMany(wait);
+    const caller = await identity.caller(request.raw).catch((error) => {
+      if (error instanceof Refused && error.statusCode === 401) failures.take(from);
+      throw error;
+    });
+    const full = buckets.take(caller.tenant);
+    if (full > 0) throw tooMany(full);
+    /** @type {any} */ (request).caller = caller;
+  };
+  /** @param {import('fastify').FastifyRequest} request @param {import('fastify').FastifyReply} reply */
+  const held = async (request, reply) => {
+    const tenant = await tenants.hold(/** @type {any} */ (request).caller.tenant);
+    /** @type {any} */ (request).tenant = tenant;
+    let left = false;
+    const leave = () => {
+      if (!left) tenant.held -= 1;
+      left = true;
+    };
+    if (reply.raw.closed) leave();
+    else reply.raw.once('close', leave);
+  };
+
+  const versioned = { prefix: '/v1' };
+  for (const prefix of ['', '/v1']) await app.register((scope) => health(scope, services), { prefix });
+  await app.register(async (scope) => {
+    scope.addHook('onRequest', identified);
+    await scope.register((inner) => system(inner, services), versioned);
+    await scope.register((inner) => engine(inner, services));
+    await scope.register(async (inner) => {
+      inner.addHook('onRequest', held);
+      // Without a version, as the first gateway had them.
+      for (const routes of [knowledge, experts]) for (const prefix of ['', '/v1']) await inner.register((one) => routes(one, services), { prefix });
+      for (const routes of [asking, workflows]) await inner.register((one) => routes(one, services), versioned);
+    });
+  });
+  socket(app, services);
+
+  for (const file of await readdir(PUBLIC)) {
+    const type = TYPES[file.split('.').at(-1) ?? ''];
+    if (!type) continue;
+    const content = await readFile(new URL(file, PUBLIC));
+    app.get(file === 'index.html' ? '/' : `/${file}`, (_, reply) => reply.type(type).header('cache-control', 'no-cache').send(content));
+  }
+
   app.addHook('preClose', async () => {
-    for (const ingest of ingests) ingest.abort();
+    // What is asked now is waited for; what takes longer stays as it is in its journal, or is cancelled.
+    if (await flows.ended(settings.graceSeconds)) return;
+    settings.stuck?.();
+    flows.stop();
+    await flows.ended(5);
   });
   app.addHook('onClose', async () => {
     delay.disable();
+    engines.stop();
+    await tenants.close(settings.graceSeconds);
     await registry.close();
     await kb.close();
   });
-
-  for (const [url, file, type] of PAGE) {
-    const content = await readFile(new URL(file, PUBLIC));
-    app.get(url, (_, reply) => reply.type(type).header('cache-control', 'no-cache').send(content));
-  }
-
-  app.get('/health', async () => ({
-    status: 'ok',
-    role: readOnly ? 'reader' : 'writer',
-    version,
-    documents: await kb.count(),
-    loopDelayMs: { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 },
-  }));
-
-  app.post('/documents', { schema: schemas.write }, async (request, reply) => {
-    const { documents, onConflict } = /** @type {any} */ (request.body);
-    const own = await tenant(request);
-    reply.code(201);
-    return onConflict === 'replace' ? own.upsert(documents) : own.add(documents);
+  app.addHook('onReady', async () => {
+    await tenants.recover();
+    engines.start();
   });
-
-  app.get('/documents/:id', { schema: schemas.byId }, async (request) => {
-    const { id } = /** @type {any} */ (request.params);
-    return (await tenant(request)).get(id);
-  });
-
-  app.delete('/documents/:id', { schema: schemas.byId }, async (request) => {
-    const { id } = /** @type {any} */ (request.params);
-    const deleted = await (await tenant(request)).delete({ ids: [id] });
-    if (deleted === 0) throw new NotFound('unknown_id', `there is no document '${id}'`);
-    return { deleted };
-  });
-
-  app.delete('/documents', { schema: schemas.byFilter }, async (request) => {
-    const { where } = /** @type {any} */ (request.query);
-    return { deleted: await (await tenant(request)).delete({ where }) };
-  });
-
-  app.get('/search', { schema: schemas.search }, async (request, reply) => {
-    const { q, explain, groupBy, rerank, ...options } = /** @type {any} */ (request.query);
-    const own = await tenant(request);
-    const hits = await own.search(q, {
-      ...options,
-      groupBy: groupBy === 'none' ? null : groupBy,
-      rerank: rerank === 'none' ? null : rerank,
-      signal: gone(reply),
-    });
-    return { hits: hits.map((hit) => (explain ? { ...hit.toJSON(), explanation: hit.explain() } : hit.toJSON())) };
-  });
-
-  app.post('/context', { schema: schemas.context }, async (request, reply) => {
-    const { question, maxTokens, where } = /** @type {any} */ (request.body);
-    const own = await tenant(request);
-    const { text, tokens, citations } = await own.context(question, { maxTokens, where, signal: gone(reply) });
-    return { text, tokens, citations };
-  });
-
-  app.post('/match', { schema: schemas.match }, async (request) => {
-    const { question, ...options } = /** @type {any} */ (request.body);
-    const found = await registry.match(question, { ...options, tenant: String(request.headers['x-tenant']) });
-    return { matches: found.map(matched) };
-  });
-
-  app.post('/panel', { schema: schemas.panel }, async (request) => {
-    const { question, ...options } = /** @type {any} */ (request.body);
-    const panel = await registry.selectPanel(question, { ...options, tenant: String(request.headers['x-tenant']) });
-    const members = panel.members.map((member) => ({ ...matched(member), gain: member.gain, capabilities: member.capabilities }));
-    return { members, coverage: panel.coverage, explanation: panel.explain() };
-  });
-
-  app.post('/consensus', { schema: schemas.consensus }, async (request) => {
-    const { ballots, options, votes, method } = /** @type {any} */ (request.body);
-    if (ballots) {
-      const score = await consensus.scorePanel(ballots, { options });
-      return { ...score, explanation: score.explain() };
-    }
-    /** @type {any[]} */
-    const rows = votes;
-    const columns = /** @type {const} */ ([rows.map((v) => v.item), rows.map((v) => v.rater), rows.map((v) => v.label)]);
-    const [truth, alpha] = await Promise.all([
-      consensus[/** @type {'dawidSkene'} */ (method)](...columns),
-      consensus.krippendorffAlpha(...columns),
-    ]);
-    const { labels, probabilities, skills } = truth;
-    return { labels, probabilities, skills, alpha: alpha.value, undefined: alpha.undefined };
-  });
-
-  // Stores documents and tells, as server-sent events, how far it is. A caller that hangs up stops it: nothing is stored.
-  app.post('/ingest', { schema: schemas.write }, async (request, reply) => {
-    const { documents, onConflict } = /** @type {any} */ (request.body);
-    const own = await tenant(request);
-    const stop = new AbortController();
-    gone(reply).addEventListener('abort', () => stop.abort());
-    ingests.add(stop);
-    reply.hijack();
-    reply.raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
-    /** @param {string} event @param {unknown} data */
-    const send = (event, data) => reply.raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-    try {
-      const options = {
-        signal: stop.signal,
-        progress: (/** @type {number} */ done, /** @type {number} */ total) => void send('progress', { done, total }),
-      };
-      const report = await (onConflict === 'replace' ? own.upsert(documents, options) : own.add(documents, options));
-      send('done', report);
-    } catch (error) {
-      send('failed', problem(/** @type {Error} */ (error)).body);
-    } finally {
-      ingests.delete(stop);
-      reply.raw.end();
-    }
-  });
-
   return app;
 }
 
-/** @param {import('quorate').Match} match */
-function matched(match) {
-  const { agent, score, confidence } = match;
-  const { id, name, summary, domain } = agent;
-  return { agent: { id, name, summary, domain }, score, confidence, explanation: match.explain() };
+/** @param {string | string[] | undefined} given */
+function correlation(given) {
+  return typeof given === 'string' && /^[A-Za-z0-9._-]{1,128}$/.test(given) ? given : randomUUID();
 }

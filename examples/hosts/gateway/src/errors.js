@@ -1,4 +1,6 @@
-// Which status does each error of quorate have?
+// Which status and which body does each error have?
+
+import { STATUS_CODES } from 'node:http';
 
 import { QuorateError } from 'quorate';
 
@@ -49,7 +51,7 @@ export const STATUS = {
   io: 500,
   permission_denied: 500,
   callback: 500,
-  // Of language models, which the gateway does not ask yet.
+  // Of language models, tools and runs.
   rate_limited: 503,
   circuit_open: 503,
   stream_incomplete: 502,
@@ -73,18 +75,46 @@ export const STATUS = {
   internal: 500,
 };
 
+/** Something that the gateway itself refuses. */
+export class Refused extends Error {
+  /**
+   * @param {number} status
+   * @param {string} code
+   * @param {string} message
+   * @param {Record<string, string>} [headers]
+   */
+  constructor(status, code, message, headers = {}) {
+    super(message);
+    this.statusCode = status;
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
 /**
- * The status and the body for an error: of quorate, of the request's schema, or any other.
+ * The status and the body (RFC 9457) for an error: of quorate, of the request's schema, of the gateway, or any other. What has failed in here
+ * is told to nobody outside.
  *
  * @param {Error & { statusCode?: number, validation?: unknown, code?: string }} error
- * @returns {{ status: number, body: { code: string, message: string } }}
+ * @returns {{ status: number, body: { type: string, title: string, status: number, code: string, detail: string } }}
  */
 export function problem(error) {
-  if (error instanceof QuorateError) {
-    return { status: STATUS[error.code] ?? 500, body: { code: error.code, message: error.message } };
-  }
-  if (error.validation) return { status: 422, body: { code: 'invalid_request', message: error.message } };
-  const status = error.statusCode ?? 500;
-  const code = status === 413 ? 'too_large' : status < 500 ? 'invalid_request' : 'internal';
-  return { status, body: { code, message: status < 500 ? error.message : 'the gateway has failed' } };
+  const { status, code, detail } = found(error);
+  return { status, body: { type: `urn:quorate:code:${code}`, title: STATUS_CODES[status] ?? 'Error', status, code, detail } };
 }
+
+/** @param {Error & { statusCode?: number, validation?: unknown, code?: string }} error */
+function found(error) {
+  if (error instanceof QuorateError) {
+    const status = STATUS[error.code] ?? 500;
+    return { status, code: error.code, detail: status === 500 ? 'the gateway has failed' : error.message };
+  }
+  if (error instanceof Refused) return { status: error.statusCode, code: error.code, detail: error.message };
+  if (error.validation) return { status: 422, code: 'invalid_request', detail: error.message };
+  const status = error.statusCode ?? 500;
+  const code = CODES[status] ?? (status < 500 ? 'invalid_request' : 'internal');
+  return { status, code, detail: status < 500 ? error.message : 'the gateway has failed' };
+}
+
+/** The codes of statuses that the server gives by itself. @type {Record<number, string>} */
+const CODES = { 404: 'not_found', 408: 'timeout', 413: 'too_large', 414: 'too_large', 415: 'unsupported', 431: 'too_large', 503: 'closed' };

@@ -1,9 +1,18 @@
-// Runs the gateway: QUORATE_FOLDER (./quorate-data), HOST (127.0.0.1), PORT (8080), QUORATE_READ_ONLY.
+// Runs the gateway; README.md says which variables it reads.
 
 import { createApp } from './app.js';
+import { fromEnvironment } from './settings.js';
 
-const { QUORATE_FOLDER = 'quorate-data', HOST = '127.0.0.1', PORT = '8080', QUORATE_READ_ONLY } = process.env;
-const app = await createApp({ folder: QUORATE_FOLDER, readOnly: Boolean(QUORATE_READ_ONLY), log: true });
+const { host, port, ...settings } = await fromEnvironment(process.env);
+const app = await createApp({
+  ...settings,
+  log: true,
+  // What still runs is in its journal as far as it is, and goes on when somebody resumes it.
+  stuck: () => {
+    app.log.info('some runs go on; they are interrupted, and can be resumed');
+    process.exit(0);
+  },
+});
 
 // Answers what it has begun, takes nothing new, lets go of the files; then nothing keeps the process alive.
 for (const signal of ['SIGINT', 'SIGTERM']) {
@@ -16,4 +25,4 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   });
 }
 
-await app.listen({ host: HOST, port: Number(PORT) });
+await app.listen({ host, port });

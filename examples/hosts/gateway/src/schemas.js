@@ -27,43 +27,56 @@ const batch = {
   },
 };
 
-export const headers = {
-  type: 'object',
-  required: ['x-tenant'],
-  properties: { 'x-tenant': { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}$' } },
-};
+export const write = { body: batch };
 
-export const write = { headers, body: batch };
-
-export const byId = { headers, params: { type: 'object', properties: { id } } };
+export const byId = { params: { type: 'object', properties: { id } } };
 
 export const byFilter = {
-  headers,
   querystring: { type: 'object', required: ['where'], properties: { where: text } },
 };
 
-export const search = {
-  headers,
+const searched = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['q'],
+  properties: {
+    q: text,
+    k: { type: 'integer', minimum: 1, maximum: 1000, default: 10 },
+    mode: { type: 'string', enum: ['hybrid', 'dense', 'lexical'], default: 'hybrid' },
+    where: { type: 'string', maxLength: 10_000 },
+    fusion: { type: 'string', enum: ['convex', 'rrf', 'dbsf'], default: 'convex' },
+    alpha: { type: 'number', minimum: 0, maximum: 1, default: 0.5 },
+    rerank: { type: 'string', enum: ['none', 'mmr', 'late'], default: 'none' },
+    groupBy: { type: 'string', enum: ['none', 'doc'], default: 'none' },
+    explain: { type: 'boolean', default: false },
+  },
+};
+
+export const search = { querystring: searched };
+export const searchBody = { body: searched };
+
+export const list = {
   querystring: {
     type: 'object',
     additionalProperties: false,
-    required: ['q'],
     properties: {
-      q: text,
-      k: { type: 'integer', minimum: 1, maximum: 1000, default: 10 },
-      mode: { type: 'string', enum: ['hybrid', 'dense', 'lexical'], default: 'hybrid' },
       where: { type: 'string', maxLength: 10_000 },
-      fusion: { type: 'string', enum: ['convex', 'rrf', 'dbsf'], default: 'convex' },
-      alpha: { type: 'number', minimum: 0, maximum: 1, default: 0.5 },
-      rerank: { type: 'string', enum: ['none', 'mmr', 'late'], default: 'none' },
-      groupBy: { type: 'string', enum: ['none', 'doc'], default: 'none' },
-      explain: { type: 'boolean', default: false },
+      sort: { type: 'string', maxLength: 200 },
+      limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
+      after: { type: 'string', maxLength: 4096 },
     },
   },
 };
 
+export const agents = {
+  querystring: {
+    type: 'object',
+    additionalProperties: false,
+    properties: { where: { type: 'string', maxLength: 10_000 }, q: { type: 'string', maxLength: 10_000 }, k: { type: 'integer', minimum: 1, maximum: 100, default: 20 } },
+  },
+};
+
 export const context = {
-  headers,
   body: {
     type: 'object',
     additionalProperties: false,
@@ -84,7 +97,6 @@ const constraints = {
 };
 
 export const match = {
-  headers,
   body: {
     type: 'object',
     additionalProperties: false,
@@ -98,7 +110,6 @@ export const match = {
 };
 
 export const panel = {
-  headers,
   body: {
     type: 'object',
     additionalProperties: false,
