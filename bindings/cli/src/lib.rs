@@ -26,8 +26,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::{CommandFactory, FromArgMatches};
 use quorate::{Code, Error};
 
+use crate::console::Console;
 use args::Cli;
-use console::Console;
 use failure::Failure;
 pub use signals::stop_on_signals;
 pub use streams::Streams;
