@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 15] = [
     "src",
     "core",
     "rag",
@@ -17,12 +17,13 @@ const CRATES: [&str; 14] = [
     "agents/workflows",
     "agents/mcp",
     "bindings",
+    "bindings/cli",
     "bindings-python",
     "bindings-node",
 ];
 
 /// Third-party names, and the only places that may speak them.
-const NAMES: [(&str, &[&str]); 13] = [
+const NAMES: [(&str, &[&str]); 19] = [
     ("candle_", &["core/src/embed/", "agents/models/src/local/"]),
     ("lancedb", &["rag/store/"]),
     ("lance", &["rag/store/"]),
@@ -36,6 +37,12 @@ const NAMES: [(&str, &[&str]); 13] = [
     ("cel", &["agents/workflows/src/flow/"]),
     ("pyo3", &["bindings-python/"]),
     ("napi", &["bindings-node/"]),
+    ("clap", &["bindings/cli/"]),
+    ("clap_complete", &["bindings/cli/"]),
+    ("comfy_table", &["bindings/cli/"]),
+    ("console", &["bindings/cli/"]),
+    ("indicatif", &["bindings/cli/"]),
+    ("signal_hook", &["bindings/cli/"]),
 ];
 
 /// Where `unsafe` may stand: kernels, memory maps, FFI.
@@ -57,7 +64,7 @@ const UNSAFE: [&str; 14] = [
 ];
 
 /// Which crates of the house each crate may build on.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("core", &[]),
     ("consensus", &["quorate-core"]),
     ("rag", &["quorate-core", "quorate-store"]),
@@ -88,6 +95,8 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "quorate-workflows",
         ],
     ),
+    // A command's results have the names of the bindings.
+    ("bindings/cli", &["quorate-bindings"]),
 ];
 
 /// Files over 600 lines, each with its reason.

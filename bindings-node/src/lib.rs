@@ -5,6 +5,7 @@
 mod agents;
 mod asker;
 mod cancel;
+mod cli;
 mod consensus;
 mod contain;
 mod convert;

@@ -3,6 +3,7 @@
 mod agents;
 mod answer;
 mod bell;
+mod cli;
 mod consensus;
 mod context;
 mod convert;
@@ -43,6 +44,7 @@ fn _quorate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     log::register(module)?;
     bell::register(module)?;
     guest::register(module)?;
+    cli::register(module)?;
     embed::register(module)?;
     eval::register(module)?;
     hits::register(module)?;
