@@ -166,7 +166,7 @@ pub(crate) struct Search {
     #[arg(long = "where", value_name = "FILTER")]
     pub(crate) filter: Option<String>,
     /// Only hits that are about the question with this probability, 0 to 1
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub(crate) min_relevance: Option<f32>,
     /// At most one hit of each document
     #[arg(long)]
@@ -203,7 +203,7 @@ pub(crate) struct Context {
     #[arg(long = "where", value_name = "FILTER")]
     pub(crate) filter: Option<String>,
     /// Only hits that are about the question with this probability, 0 to 1
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub(crate) min_relevance: Option<f32>,
     /// In which order the passages stand
     #[arg(long, value_enum, value_name = "ORDER", default_value_t = Order::Score)]
@@ -231,16 +231,16 @@ pub(crate) struct Answering {
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
     /// The most US dollars
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     pub(crate) max_cost: Option<f64>,
     /// The most tokens
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_tokens: Option<u64>,
     /// The most seconds
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_seconds: Option<f64>,
     /// The most requests to the model
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_steps: Option<u64>,
 }
 
@@ -301,7 +301,7 @@ pub(crate) struct Panel {
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<u32>,
     /// The share of members who must have voted
-    #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.6, allow_negative_numbers = true)]
     pub(crate) quorum: f64,
     /// Only documents that match
     #[arg(long = "where", value_name = "FILTER")]
@@ -336,7 +336,7 @@ pub(crate) struct Match {
     #[arg(long = "where", value_name = "FILTER")]
     pub(crate) filter: Option<String>,
     /// The most that a call may cost, in US dollars
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     pub(crate) max_cost: Option<f64>,
     /// A language that they answer in
     #[arg(long, value_name = "TAG")]

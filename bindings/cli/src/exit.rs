@@ -24,12 +24,6 @@ pub const REFUSED: u8 = 8;
 pub const CANCELLED: u8 = 130;
 
 /// The exit code of an error: by its code where that says that something was refused, and by its family otherwise.
-///
-/// ```
-/// use quorate::{Code, Error};
-/// assert_eq!(quorate_cli::exit::code_of(&Error::new(Code::Locked, "")), quorate_cli::exit::CONFLICT);
-/// assert_eq!(quorate_cli::exit::code_of(&Error::new(Code::BudgetExceeded, "")), quorate_cli::exit::REFUSED);
-/// ```
 pub fn code_of(error: &Error) -> u8 {
     match error.code() {
         Code::BudgetExceeded

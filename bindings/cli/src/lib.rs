@@ -60,9 +60,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: Streams) -> u8 {
 }
 
 fn parsed(args: Vec<OsString>, console: &mut Console) -> Result<u8, Failure> {
-    let width = console.width().unwrap_or(100);
-    let command = Cli::command().term_width(width).color(clap::ColorChoice::Never);
-    let cli = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = Cli::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     match cli {
         Ok(cli) => {
             console.decide_color(cli.common.color);

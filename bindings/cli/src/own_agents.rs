@@ -49,7 +49,7 @@ pub(crate) fn remove(place: &Place, id: &str, cancel: &Cancel) -> Result<()> {
             let message = format!(
                 "expert '{shown}' comes with the catalogue; add one of that id with `available: false` instead"
             );
-            return Err(Error::new(Code::Conflict, message));
+            return Err(Error::new(Code::ReadOnly, message));
         }
         scoped.remove(id)
     })

@@ -1,6 +1,7 @@
 //! How is an expert asked?
 
 use quorate::Error;
+use quorate::agents::{AgentRegistry, MatchOptions};
 use quorate::runtime::{ConversationOptions, Question};
 use serde_json::Value;
 
@@ -10,6 +11,9 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::{exit, input, text};
+
+/// Below this probability that a question is anybody's, no expert is asked.
+const IN_SCOPE: f64 = 0.5;
 
 pub(crate) fn run(given: Ask, place: &Place, console: &mut Console) -> Result<u8, Failure> {
     let words = input::words(console, &given.query)?;
@@ -22,8 +26,8 @@ pub(crate) fn run(given: Ask, place: &Place, console: &mut Console) -> Result<u8
         None => None,
     };
     let kb = place.read(console)?;
-    let registry = place.agents()?;
-    let runtime = place.runtime(console, &kb, &given.answering, Some(registry))?;
+    let registry = experts(&given, &words, place, console)?;
+    let runtime = place.runtime(console, &kb, &given.answering, registry)?;
     let talk = match &given.conversation {
         Some(id) => Some(runtime.conversation(Some(id), ConversationOptions::default())?),
         None => None,
@@ -41,6 +45,23 @@ pub(crate) fn run(given: Ask, place: &Place, console: &mut Console) -> Result<u8
     let show = Show::of(console, given.stream);
     let outcome = follow(console, &runtime, runtime.stream(question)?, show)?;
     tell(console, &outcome.answer, Some(&outcome.shown), show)
+}
+
+/// Whom a question can go to. Documents are about anything, and the experts of a catalogue about its field: where it is nobody's
+/// question, the documents answer it without an expert.
+fn experts(
+    given: &Ask,
+    question: &str,
+    place: &Place,
+    console: &mut Console,
+) -> Result<Option<AgentRegistry>, Failure> {
+    let registry = place.agents()?;
+    if given.agent.is_some() {
+        return Ok(Some(registry));
+    }
+    let options = MatchOptions { k: 1, tenant: place.tenant.clone(), ..MatchOptions::default() };
+    let found = registry.cancelled_by(&console.cancel()).match_agents(question, &options)?;
+    Ok(found.first().is_some_and(|best| best.explain().in_scope >= IN_SCOPE).then_some(registry))
 }
 
 /// Shows an answer to who has seen `shown` of it, and its sources.

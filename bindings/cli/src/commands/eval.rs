@@ -236,8 +236,9 @@ fn agents(given: Eval, place: &Place, console: &mut Console) -> Result<u8, Failu
         false => console.table(&table)?,
     }
     for trial in report.trials.iter().filter(|trial| trial.error.is_some()) {
-        let error = trial.error.as_deref().unwrap_or_default();
-        console.say_cut(&format!("{}: {}", text::line(&trial.task), text::line(error)))?;
+        let (code, message) = (trial.error.as_deref().unwrap_or_default(), trial.message.as_deref());
+        let message = text::line(message.unwrap_or_default());
+        console.say_cut(&format!("{}: {message} [{code}]", text::line(&trial.task)))?;
     }
     Ok(code)
 }

@@ -100,7 +100,7 @@ fn experts_are_evaluated() {
     let shell = Shell::with_documents();
     shell.write(
         "tasks.yaml",
-        "schema_version: 1\ntasks:\n  - id: dose\n    question: What is the highest dose of metformin?\n    \
+        "schema_version: 1\nagent: clinical-pharmacy\ntasks:\n  - id: dose\n    question: What is the highest dose of metformin?\n    \
          expect: {contains: [2550 mg], status: done}\n",
     );
     let report = shell.json(["eval", "tasks.yaml", "--repeat", "2", "--html", "report.html"]);

@@ -9,7 +9,7 @@ version: 1.0.0
 steps:
   look: {human_review: {role: lead, title: Is it well?, options: [approve, reject]}}
   told: {needs: [look], wait: {signal: done}}
-output: {decided: \"${steps.look.output.option}\"}
+output: {decided: \"${steps.look.output.decision}\"}
 ";
 
 #[test]
