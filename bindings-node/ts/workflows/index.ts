@@ -66,3 +66,13 @@ export {
   WorkflowStream,
   type WaitOptions,
 } from './run.js';
+export {
+  type LangGraphCheckpoint,
+  type LangGraphConfig,
+  type LangGraphMetadata,
+  LangGraphSaver,
+  type LangGraphSaverClass,
+  type LangGraphSaverOptions,
+  type LangGraphSerializer,
+  type LangGraphTuple,
+} from './saver.js';
