@@ -563,6 +563,14 @@ export declare class StateStore {
   delete(thread: unknown): Promise<boolean>
   /** Removes older checkpoints, and says which, as JSON. */
   prune(options: unknown): Promise<string>
+  /** Keeps a checkpoint of another library. */
+  save(given: unknown): Promise<void>
+  /** Keeps what a task of another library has written. */
+  saveWrites(given: unknown): Promise<void>
+  /** A checkpoint of another library with all that stands in it and beside it, as JSON: null where there is none. */
+  saved(thread: unknown, namespace: unknown, id: unknown): Promise<string>
+  /** The same of a list, the newest first. */
+  savedList(options: unknown): Promise<string>
 }
 
 /** What the calls of a tool share, in however many engines. */

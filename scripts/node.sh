@@ -64,6 +64,7 @@ cd "$here"
 install "$here/examples/node"
 "$here/bindings-node/node_modules/.bin/tsc" -p examples/node
 node examples/node/panel.js >/dev/null
+QUORATE_DATA=${QUORATE_DATA:-$cache/data} node examples/node/demo.js >/dev/null
 cd "$gateway"
 npm run --silent check
 npm test --silent

@@ -48,12 +48,12 @@ async function native() {
 function typescript() {
   rmSync(join(here, 'dist'), { recursive: true, force: true });
   rmSync(join(here, 'types'), { recursive: true, force: true });
-  // The adapter extends classes of LangChain, which are other ones for ESM than for CommonJS, so it is compiled for both.
-  const twin = join(here, 'ts', 'langchain.cts');
-  copyFileSync(join(here, 'ts', 'langchain.mts'), twin);
+  // The adapters extend classes of LangChain, which are other ones for ESM than for CommonJS, so they are compiled for both.
+  const twins = ['langchain', 'langgraph'].map((name) => join(here, 'ts', `${name}.cts`));
+  for (const twin of twins) copyFileSync(twin.replace(/cts$/, 'mts'), twin);
   const tsc = require.resolve('typescript/bin/tsc');
   const done = spawnSync(process.execPath, [tsc, '-p', here], { stdio: 'inherit' });
-  rmSync(twin);
+  for (const twin of twins) rmSync(twin);
   if (done.status !== 0) process.exit(done.status ?? 1);
   for (const entry of ['index', 'consensus/index', 'telemetry', 'workflows/index']) face(entry);
 }

@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use quorate::state::{Checkpoints, StateStore as Store};
+use quorate::workflows::graph::Durability;
 use quorate::{Code, Error, Result};
-use quorate_bindings::Host;
 use quorate_bindings::state::{self, StoreOptions};
+use quorate_bindings::{Host, saver};
 use serde_json::Value;
 
 use crate::convert::{Out, arg, marked, text};
@@ -34,6 +35,11 @@ impl NativeStateStore {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = || Error::new(Code::Closed, "the store is closed; open it again");
         store.as_ref().map(|store| (**store).clone()).ok_or_else(closed)
+    }
+
+    /// Whether what a checkpointer writes waits for the disk.
+    fn durable(&self) -> bool {
+        self.given.durability != Durability::Async
     }
 
     /// Does something with the checkpoints of its tenant.
@@ -138,5 +144,45 @@ impl NativeStateStore {
     pub fn prune(&self, env: Env, options: Unknown<'_>) -> Result<Promised, Thrown> {
         let what = state::prune(HOST, arg(&env, &options, "options", value)?).or_throw()?;
         self.run(&env, move |checkpoints| Ok(out(state::pruned(&checkpoints.prune(&what)?))))
+    }
+
+    /// Keeps a checkpoint of another library.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn save(&self, env: Env, given: Unknown<'_>) -> Result<Promised, Thrown> {
+        let (given, durable) = (arg(&env, &given, "checkpoint", value)?, self.durable());
+        self.run(&env, move |checkpoints| saver::put(checkpoints, given, durable).map(|()| Out::Nothing))
+    }
+
+    /// Keeps what a task of another library has written.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn save_writes(&self, env: Env, given: Unknown<'_>) -> Result<Promised, Thrown> {
+        let (given, durable) = (arg(&env, &given, "writes", value)?, self.durable());
+        self.run(&env, move |checkpoints| {
+            saver::put_writes(checkpoints, given, durable).map(|()| Out::Nothing)
+        })
+    }
+
+    /// A checkpoint of another library with all that stands in it and beside it, as JSON: null where there is none.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn saved(
+        &self,
+        env: Env,
+        thread: Unknown<'_>,
+        namespace: Unknown<'_>,
+        id: Unknown<'_>,
+    ) -> Result<Promised, Thrown> {
+        let thread = arg(&env, &thread, "thread", text)?;
+        let namespace = arg(&env, &namespace, "namespace", text)?;
+        let id = maybe(&env, &id, "id")?;
+        self.run(&env, move |checkpoints| {
+            Ok(out(saver::get(checkpoints, &thread, &namespace, id.as_deref())?))
+        })
+    }
+
+    /// The same of a list, the newest first.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn saved_list(&self, env: Env, options: Unknown<'_>) -> Result<Promised, Thrown> {
+        let query = state::query(HOST, arg(&env, &options, "options", value)?).or_throw()?;
+        self.run(&env, move |checkpoints| Ok(out(saver::list(checkpoints, &query)?)))
     }
 }

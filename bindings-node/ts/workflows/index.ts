@@ -104,3 +104,13 @@ export {
   Workers,
 } from './queue.js';
 export { Saga, type SagaOptions, type SagaStatus, type StepOptions } from './saga.js';
+export {
+  type LangGraphCheckpoint,
+  type LangGraphConfig,
+  type LangGraphMetadata,
+  LangGraphSaver,
+  type LangGraphSaverClass,
+  type LangGraphSaverOptions,
+  type LangGraphSerializer,
+  type LangGraphTuple,
+} from './saver.js';

@@ -38,6 +38,11 @@ def test_demo(capsys):
     assert "5183 abstracts" in told
     scores = {line.split()[0]: float(line.split("ndcg@10 ")[1].split()[0]) for line in told.splitlines() if "ndcg@10" in line}
     assert set(scores) == {"hybrid", "dense", "lexical"} and scores["hybrid"] > 0.65 and min(scores.values()) > 0.55
+    expert, panel, workflow = (part.splitlines()[1:] for part in told.split("\nAsk an expert")[1].split("\n\n"))
+    assert "endocrinology, done" in expert[1] and any(line.startswith("  [1] Metformin") for line in expert)
+    assert "abstained" in expert[-1]
+    assert "decided: 6.0" in told and any("toxicologist, 2: Lactic acidosis" in line for line in panel)
+    assert "'by': 'ann', 'decision': 'yes it does'" in workflow[1] and workflow[-1].split()[1] == "ended"
 
 
 def test_experts(capsys):
