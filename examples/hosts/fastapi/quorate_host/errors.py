@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from .context import request_id
 from .shapes.common import Problem
@@ -167,8 +168,9 @@ def for_openai(path: str) -> bool:
     return path.startswith(("/v1/chat/", "/v1/models/")) or path in ("/v1/models", "/v1/chat")
 
 
-def install(app: FastAPI) -> None:
-    """Makes every error of the service a problem."""
+def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
+    """Makes every error of the service a problem. ``routes``: those that there are."""
+    known = [route for route in routes if isinstance(route, Route)]
 
     def answer(request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
         form = openai_error if for_openai(request.url.path) else problem
@@ -194,12 +196,11 @@ def install(app: FastAPI) -> None:
         headers = None
         code = {404: "no_route", 405: "method_not_allowed", 413: "too_large"}.get(error.status_code, "invalid_request")
         if error.status_code == 405:
-            headers = {"allow": ", ".join(sorted(_methods(app, request.scope["path"])))}
+            headers = {"allow": ", ".join(sorted(_methods(known, request.scope["path"])))}
         return answer(request, error.status_code, code, str(error.detail), headers)
 
 
-def _methods(app: FastAPI, path: str) -> set[str]:
+def _methods(routes: list[Route], path: str) -> set[str]:
     """Every method that a path answers; the framework names those of the first route alone."""
-    routes = [route for route in app.routes if isinstance(route, Route)]
     first = next((route.path for route in routes if route.path_regex.match(path)), None)
     return {method for route in routes if route.path == first for method in route.methods or ()}

@@ -90,4 +90,4 @@ MISSING = problems(404)
 CONFLICT = problems(409)
 WRITES = problems(409, 507)
 RUNS = problems(404, 409, 501, 502, 504, 507)
-EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
