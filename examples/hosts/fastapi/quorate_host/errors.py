@@ -33,6 +33,7 @@ STATUS: dict[str, int] = {
     "context_overflow": 422,
     "tool_arguments": 422,
     "story_syntax": 422,
+    "unsupported": 422,
     "too_large": 413,
     # It contradicts what is stored; whether the types of a filter fit depends on that too.
     "filter_type": 409,
@@ -61,7 +62,6 @@ STATUS: dict[str, int] = {
     "rate_limited": 503,
     "circuit_open": 503,
     "disk_full": 507,
-    "unsupported": 501,
     # A service behind this one failed: a language model, or a tool.
     "timeout": 504,
     "tool_timeout": 504,
@@ -103,7 +103,6 @@ OWN: dict[str, int] = {
 
 _PUBLIC = {
     500: "the service could not do this; the id of the request tells its operator why",
-    501: "the service cannot do this",
     502: "a service that this one asks, such as a language model, gave no usable answer",
     503: "the service cannot do this now; try again later",
     504: "a service that this one asks did not answer in time",

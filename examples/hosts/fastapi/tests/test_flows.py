@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import GLOBEX, bearer, events, settings_of, wait_until
+from conftest import FLOW, GLOBEX, bearer, events, settings_of, wait_until
 from fastapi.testclient import TestClient
 from quorate_host.app import create_app
-
-FLOW = """
-apiVersion: quorate/v1
-kind: Workflow
-id: letters
-version: 1.0.0
-steps:
-  check: {human_review: {role: editor, title: "May it go out?", options: [approve, revise], forbid: [starter]}}
-  posted: {needs: [check], wait: {signal: post.done}}
-output: {said: "${steps.posted.output.number}"}
-"""
-
 
 @pytest.fixture
 def client(tmp_path):

@@ -13,9 +13,16 @@ import time
 
 import httpx
 import pytest
-from conftest import ACME, DOSE, EXPERT, HERE, LABEL, SECRET, bearer, events, served, wait_until
+from conftest import ACME, DOSE, EXPERT, FLOW, HERE, LABEL, SECRET, bearer, events, served, wait_until
 
 SLOW = [sys.executable, "-m", "uvicorn", "--factory", "slow:app", "--no-access-log"]
+
+
+def letters(tmp_path):
+    """The setting of a folder with a workflow that waits for people."""
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "letters.yaml").write_text(FLOW)
+    return {"QUORATE_HOST_WORKFLOWS": str(tmp_path / "flows")}
 
 
 def test_it_is_started_used_killed_and_started_again(tmp_path):
@@ -26,17 +33,18 @@ def test_it_is_started_used_killed_and_started_again(tmp_path):
     environment = {**os.environ, "QUORATE_HOST_JWT_SECRET": SECRET}
     made = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, check=True).stdout.strip()
     headers = {"authorization": f"Bearer {made}"}
-    with served(folder) as host:
+    flows = letters(tmp_path)
+    with served(folder, **flows) as host:
         call = httpx.Client(base_url=host.url, headers=headers, timeout=30)
         assert call.post("/v1/documents", json={"documents": [LABEL]}).status_code == 201
         call.put("/v1/agents/mine", json={"name": "Doses", "summary": "Answers questions about doses of metformin."})
         answer = call.post("/v1/ask", json={"question": DOSE, "agent": EXPERT}, headers={"idempotency-key": "k"}).json()
         panel = call.post("/v1/panels", json={"question": DOSE, "size": 2}).json()
-        flow = call.post("/v1/workflows/example/runs", json={"input": {"name": "Ada", "formal": True}}).json()["id"]
+        flow = call.post("/v1/workflows/letters/runs", json={}).json()["id"]
         review = wait_until(lambda: call.get("/v1/reviews", params={"run": flow}).json()["reviews"], 10)[0]
         host.kill()
     assert host.child.returncode == -signal.SIGKILL
-    with served(folder) as host:
+    with served(folder, **flows) as host:
         call = httpx.Client(base_url=host.url, headers=headers, timeout=30)
         assert call.get("/v1/documents/label").json()["text"] == LABEL["text"]
         assert call.get("/v1/search", params={"q": DOSE}).json()["hits"][0]["doc_id"] == "label"
@@ -49,6 +57,7 @@ def test_it_is_started_used_killed_and_started_again(tmp_path):
         assert [one["id"] for one in waiting] == [review["id"]]
         editor = {"authorization": bearer(user="eve")["authorization"]}
         assert call.post(f"/v1/reviews/{review['id']}/decide", json={"option": review["options"][0]}, headers=editor).status_code == 204
+        assert call.post(f"/v1/workflow-runs/{flow}/signal", json={"name": "post.done", "data": {"number": 1}}).status_code == 200
         wait_until(lambda: call.get(f"/v1/workflow-runs/{flow}").json()["status"] == "completed", 20)
 
 
@@ -70,7 +79,7 @@ def test_runs_that_a_kill_cut_short_go_on(tmp_path, resume):
 
 
 def test_the_end_closes_streams_well_and_leaves_what_goes_on(tmp_path):
-    folder, told = tmp_path / "kb", {"QUORATE_HOST_CATALOG": "", "command": SLOW}
+    folder, told = tmp_path / "kb", {"QUORATE_HOST_CATALOG": "", "command": SLOW, **letters(tmp_path)}
     with served(folder, **told, SLOW_SECONDS="0.5") as host:
         run = host.client.post("/v1/ask", json={"question": "Soon?", "detach": True}).json()["run_id"]
         took = host.end()
@@ -78,7 +87,7 @@ def test_the_end_closes_streams_well_and_leaves_what_goes_on(tmp_path):
         assert took < 5
     with served(folder, **told, SLOW_SECONDS="6") as host:
         assert host.client.get(f"/v1/runs/{run}").json()["status"] == "done"
-        flow = host.client.post("/v1/workflows/example/runs", json={"input": {"name": "Ada", "formal": True}}).json()["id"]
+        flow = host.client.post("/v1/workflows/letters/runs", json={}).json()["id"]
         got = {}
 
         def read(name, method, path, **asked):
@@ -108,12 +117,12 @@ def test_the_end_closes_streams_well_and_leaves_what_goes_on(tmp_path):
         assert (got["json"][0], json.loads(got["json"][1])["code"]) == (503, "closed")
         assert json.loads(got["chat"][1].strip().split("\n\n")[-1].removeprefix("data: "))["error"]["code"] == "closed"
     with served(folder, **told, SLOW_SECONDS="0") as host:
-        place = events(got["ask"][1])[-2][0] if len(events(got["ask"][1])) > 1 else None
+        place = events(got["ask"][1])[-2][0]
         run = place.split(".")[0]
         wait_until(lambda: host.client.get(f"/v1/runs/{run}").json()["status"] == "done", 20)
         rest = events(host.client.get(f"/v1/runs/{run}/events", headers={"accept": "text/event-stream", "last-event-id": place}).text)
         assert rest[-1][1] == "end" and "Five mg" in rest[-1][2]["result"]["text"]
-        assert host.client.get("/v1/reviews", params={"run": flow}).json()["reviews"]
+        assert wait_until(lambda: host.client.get("/v1/reviews", params={"run": flow}).json()["reviews"], 10)
 
 
 def test_a_process_that_is_told_wrong_things_says_which(tmp_path):
