@@ -47,7 +47,7 @@ def create_app(
         description="Search, experts that answer, panels and workflows over one quorate knowledge base.",
         lifespan=lifespan,
     )
-    errors.install(app)
+    errors.install(app, [route for router in ROUTERS for route in router.routes])
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limit=chosen.body_bytes)
     app.add_middleware(Around)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from .context import request_id
 from .shapes.common import Problem
@@ -32,6 +33,7 @@ STATUS: dict[str, int] = {
     "context_overflow": 422,
     "tool_arguments": 422,
     "story_syntax": 422,
+    "unsupported": 422,
     "too_large": 413,
     # It contradicts what is stored; whether the types of a filter fit depends on that too.
     "filter_type": 409,
@@ -60,7 +62,6 @@ STATUS: dict[str, int] = {
     "rate_limited": 503,
     "circuit_open": 503,
     "disk_full": 507,
-    "unsupported": 501,
     # A service behind this one failed: a language model, or a tool.
     "timeout": 504,
     "tool_timeout": 504,
@@ -102,7 +103,6 @@ OWN: dict[str, int] = {
 
 _PUBLIC = {
     500: "the service could not do this; the id of the request tells its operator why",
-    501: "the service cannot do this",
     502: "a service that this one asks, such as a language model, gave no usable answer",
     503: "the service cannot do this now; try again later",
     504: "a service that this one asks did not answer in time",
@@ -167,8 +167,9 @@ def for_openai(path: str) -> bool:
     return path.startswith(("/v1/chat/", "/v1/models/")) or path in ("/v1/models", "/v1/chat")
 
 
-def install(app: FastAPI) -> None:
-    """Makes every error of the service a problem."""
+def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
+    """Makes every error of the service a problem. ``routes``: those that there are."""
+    known = [route for route in routes if isinstance(route, Route)]
 
     def answer(request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
         form = openai_error if for_openai(request.url.path) else problem
@@ -194,12 +195,11 @@ def install(app: FastAPI) -> None:
         headers = None
         code = {404: "no_route", 405: "method_not_allowed", 413: "too_large"}.get(error.status_code, "invalid_request")
         if error.status_code == 405:
-            headers = {"allow": ", ".join(sorted(_methods(app, request.scope["path"])))}
+            headers = {"allow": ", ".join(sorted(_methods(known, request.scope["path"])))}
         return answer(request, error.status_code, code, str(error.detail), headers)
 
 
-def _methods(app: FastAPI, path: str) -> set[str]:
+def _methods(routes: list[Route], path: str) -> set[str]:
     """Every method that a path answers; the framework names those of the first route alone."""
-    routes = [route for route in app.routes if isinstance(route, Route)]
     first = next((route.path for route in routes if route.path_regex.match(path)), None)
     return {method for route in routes if route.path == first for method in route.methods or ()}

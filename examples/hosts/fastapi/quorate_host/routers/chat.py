@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 MADE = 1_767_225_600
 """When the models were made, as clients expect it to be said: 2026-01-01."""
 MODEL_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"description": "An error in OpenAI's form."} for status in (400, 401, 403, 404, 409, 413, 422, 429, 500, 501, 502, 503, 504, 507)
+    status: {"description": "An error in OpenAI's form."} for status in (400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504, 507)
 }
 
 

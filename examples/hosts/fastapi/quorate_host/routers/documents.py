@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import quorate
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from ..host import Reader, Writer
-from ..shapes.common import ALWAYS, CONFLICT, MISSING, WRITES, IdInPath, Where
+from ..shapes.common import ALWAYS, CONFLICT, MISSING, WRITES, IdInPath, WhereInQuery
 from ..shapes.documents import Batch, Deleted, DocumentOut, Written
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"], responses=ALWAYS)
@@ -45,6 +43,6 @@ async def delete(caller: Writer, id: IdInPath) -> Deleted:
 
 
 @router.delete("", responses={**WRITES, **CONFLICT})
-async def delete_where(caller: Writer, where: Annotated[Where, Query()]) -> Deleted:
+async def delete_where(caller: Writer, where: WhereInQuery) -> Deleted:
     """Deletes the documents that match a filter, such as ``year < 2000``."""
     return Deleted(deleted=await caller.kb.aio.delete(where=where))

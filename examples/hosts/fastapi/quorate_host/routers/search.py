@@ -8,7 +8,7 @@ import quorate
 from fastapi import APIRouter, Query
 
 from ..host import Reader
-from ..shapes.common import ALWAYS, CONFLICT, Where
+from ..shapes.common import ALWAYS, CONFLICT, WhereInQuery
 from ..shapes.documents import Citation, ContextIn, ContextOut, Found
 
 router = APIRouter(prefix="/v1", tags=["search"], responses=ALWAYS)
@@ -17,10 +17,10 @@ router = APIRouter(prefix="/v1", tags=["search"], responses=ALWAYS)
 @router.get("/search", responses=CONFLICT, response_model=Found)
 async def search(
     caller: Reader,
-    q: Annotated[str, Query(min_length=1, max_length=10_000)],
+    q: Annotated[str, Query(min_length=1, max_length=3_000)],
     k: Annotated[int, Query(ge=1, le=1_000)] = 10,
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid",
-    where: Annotated[Where | None, Query()] = None,
+    where: WhereInQuery | None = None,
     fusion: Literal["convex", "rrf", "dbsf"] = "convex",
     alpha: Annotated[float, Query(ge=0, le=1)] = 0.5,
     group_by: Literal["none", "doc"] = "none",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
 
@@ -31,6 +31,10 @@ Where = Annotated[
     ),
 ]
 """A filter. The library's own parser says whether it is one (status 422, code ``filter_syntax``)."""
+
+
+WhereInQuery = Annotated[Where, Query(max_length=2_000)]
+"""Servers read no longer line than 64 KiB, and a character may take twelve."""
 
 
 class Strict(BaseModel):
@@ -76,7 +80,6 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         422: "The request cannot be used.",
         429: "Too many requests.",
         500: "The service is broken or set up wrongly.",
-        501: "The service cannot do this.",
         502: "A service behind this one failed.",
         503: "Not now; try again later.",
         504: "A service behind this one is too slow.",
@@ -89,5 +92,5 @@ ALWAYS = problems(400, 401, 403, 413, 422, 429, 500, 503)
 MISSING = problems(404)
 CONFLICT = problems(409)
 WRITES = problems(409, 507)
-RUNS = problems(404, 409, 501, 502, 504, 507)
-EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+RUNS = problems(404, 409, 502, 504, 507)
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
