@@ -39,12 +39,12 @@ export async function list(choose: (id: string) => void): Promise<void> {
   if (mine !== asked) return;
   element('agents-count').textContent = query ? `${found.length} that fit best` : `${found.length}`;
   const cards = found.map((one) => {
-    const head = make('div', { class: 'expert-head' }, make('h3', {}, one.name), ...(one.confidence === undefined ? [] : [make('span', { class: 'score', title: 'confidence' }, percent(one.confidence))]));
+    const head = make('div', { class: 'expert-head' }, make('h2', {}, one.name), ...(one.confidence === undefined ? [] : [make('span', { class: 'score', title: 'confidence' }, percent(one.confidence))]));
     const more = make('details', {}, make('summary', {}, 'What it knows'));
     more.addEventListener('toggle', () => {
       if (more.open && more.children.length === 1) more.append(known(one));
     });
-    return make('li', { class: 'card agent' }, head, make('p', { class: 'domain' }, one.domain ?? ''), make('p', { class: 'expert-summary' }, one.summary), ...(one.confidence === undefined ? [] : [bar('plain', one.confidence)]), more, button('Ask this expert', () => choose(one.id), { 'aria-label': `Ask ${one.name}` }));
+    return make('li', { class: 'card agent' }, head, make('p', { class: 'domain' }, one.domain ?? ''), make('p', { class: 'expert-summary' }, one.summary), ...(one.confidence === undefined ? [] : [bar('plain', one.confidence)]), more, button('Ask this expert', () => choose(one.id), { 'aria-label': `Ask this expert: ${one.name}` }));
   });
   fill('agents-list', cards, 'No expert fits.');
 }
@@ -58,5 +58,10 @@ function known(one: Agent): HTMLElement {
     ['Languages', one.languages ?? []],
     ['Id', [one.id]],
   ];
-  return make('dl', { class: 'facts' }, ...pairs.filter(([, said]) => said.length > 0).flatMap(([name, said]) => [make('dt', {}, name), make('dd', {}, said.join('; '))]));
+  return make('dl', { class: 'facts' }, ...pairs.filter(([, said]) => said.length > 0).flatMap(([name, said]) => [make('dt', {}, name), make('dd', {}, some(said))]));
+}
+
+/** The first of many. */
+function some(all: string[], most = 12): string {
+  return all.length > most ? `${all.slice(0, most).join('; ')}, and ${all.length - most} more` : all.join('; ');
 }

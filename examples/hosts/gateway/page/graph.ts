@@ -6,7 +6,7 @@ export interface Node { id: string; title: string; kind: string; within: string 
 export interface Edge { from: string; to: string; label: string | null; back: boolean }
 export interface Graph { nodes: Node[]; edges: Edge[] }
 
-const WIDE = 200;
+const WIDE = 236;
 const HIGH = 44;
 const ROW = 24;
 const GAP = 26;
@@ -59,10 +59,10 @@ export function draw({ nodes, edges }: Graph, status: ReadonlyMap<string, string
 function drawn({ node, inner, x, y, high }: Box, status: ReadonlyMap<string, string>): SVGGElement {
   const group = svg('g', { class: `node ${status.get(node.id) ?? 'pending'} kind-${node.kind}`, 'data-step': node.id });
   group.append(svg('title', {}, `${node.title}: ${node.kind.replaceAll('_', ' ')}, ${status.get(node.id) ?? 'pending'}`), svg('rect', { x, y, width: WIDE, height: high, rx: 8 }));
-  group.append(svg('text', { class: 'sign', x: x + 10, y: y + 27 }, SIGNS[node.kind] ?? '•'), svg('text', { x: x + 30, y: y + 27 }, fitted(node.title, 24)));
+  group.append(svg('text', { class: 'sign', x: x + 10, y: y + 27 }, SIGNS[node.kind] ?? '•'), svg('text', { x: x + 30, y: y + 27 }, fitted(node.title, 27)));
   inner.forEach((one, i) => {
     const top = y + HIGH + i * ROW;
-    const row = svg('g', { class: `node inner ${status.get(one.id) ?? 'pending'}`, 'data-step': one.id }, svg('title', {}, `${one.title}: ${status.get(one.id) ?? 'pending'}`), svg('rect', { x: x + 8, y: top - 4, width: WIDE - 16, height: ROW - 4, rx: 5 }), svg('text', { class: 'sign', x: x + 14, y: top + 10 }, SIGNS[one.kind] ?? '•'), svg('text', { x: x + 30, y: top + 10 }, fitted(one.title, 24)));
+    const row = svg('g', { class: `node inner ${status.get(one.id) ?? 'pending'}`, 'data-step': one.id }, svg('title', {}, `${one.title}: ${status.get(one.id) ?? 'pending'}`), svg('rect', { x: x + 8, y: top - 4, width: WIDE - 16, height: ROW - 4, rx: 5 }), svg('text', { class: 'sign', x: x + 14, y: top + 10 }, SIGNS[one.kind] ?? '•'), svg('text', { x: x + 30, y: top + 10 }, fitted(one.title, 27)));
     group.append(row);
   });
   return group;
