@@ -1,271 +1,103 @@
-// What does a person see of a search: why each passage ranks, what is cited, who knows, and how far a panel agrees?
+// Which view is shown, for whom?
 
-interface Explanation {
-  score: number;
-  lexical: { rank: number | null; score: number; terms: Term[] } | null;
-  dense: { rank: number | null; similarity: number } | null;
-  fusion: { fusion?: unknown; lexical: number; dense: number; score: number; [parameter: string]: unknown } | null;
-  rerank: { name: string; before: number; score: number } | null;
-}
-interface Term { term: string; field: string; score: number; frequency: number; rowsWithTerm: number; idf: number }
-interface Hit {
-  docId: string;
-  chunkId: string;
-  title: string;
-  text: string;
-  score: number;
-  metadata: Record<string, unknown>;
-  explanation: Explanation;
-}
-interface Expert {
-  agent: { id: string; name: string; summary: string; domain?: string };
-  score: number;
-  confidence: number;
-  explanation: { words: [string, number][]; bestExample: [string, number] | null };
-}
-interface Context { text: string; tokens: number; citations: { marker: string; docId: string; title: string }[] }
-interface Faction { position: string; share: number; members: { voter: string }[] }
-interface Score {
-  decision: string | null;
-  level: string;
-  support: number;
-  confidence: number;
-  tied: string[];
-  agreement: { coefficient: string; value: number | null; observed: number | null; undefined: string | null };
-  minority: { leading: Faction[]; minorities: Faction[] };
-  explanation: string;
+import { agents, list } from './agents.js';
+import { call, login } from './api.js';
+import { ask, resume } from './ask.js';
+import { attempt, element, problem, value } from './dom.js';
+import { panel } from './panel.js';
+import { listRuns, runs } from './runs.js';
+import { search } from './search.js';
+import { openWorkflows, workflows } from './workflows.js';
+
+const VIEWS = ['search', 'ask', 'panel', 'workflows', 'agents', 'runs'];
+
+/** Where each view begins. */
+const FIRST: Record<string, string> = { search: 'query', ask: 'ask-question', panel: 'panel-question', workflows: 'workflow', agents: 'agents-query', runs: 'runs-status' };
+
+const ways = {
+  ask: (run: string) => {
+    location.hash = '#ask';
+    void resume(run);
+  },
+  workflow: (run: string) => {
+    pending = run;
+    location.hash = '#workflows';
+  },
+};
+let pending: string | undefined;
+
+function chosen(id: string): void {
+  element<HTMLInputElement>('ask-agent').value = id;
+  location.hash = '#ask';
 }
 
-const POSITIONS = ['yes', 'no', 'unsure'];
-
-const form = element<HTMLFormElement>('form');
-let asked = 0;
-let voted = 0;
-
-form.addEventListener('submit', (event) => {
-  event.preventDefault();
-  void ask();
-});
-for (const id of ['mode', 'fusion', 'rerank', 'alpha']) {
-  element(id).addEventListener('change', () => {
-    if (value('query')) void ask();
-  });
+/** Shows the view that the address names. */
+function route(): void {
+  const name = location.hash.slice(1);
+  const view = VIEWS.includes(name) ? name : 'search';
+  problem(null);
+  for (const one of VIEWS) {
+    element(one).hidden = one !== view;
+    const link = document.querySelector(`nav a[href="#${one}"]`)!;
+    if (one === view) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  document.title = `${view} · quorate explorer`;
+  element(FIRST[view]!).focus({ preventScroll: true });
+  const run = pending;
+  pending = undefined;
+  if (view === 'workflows') void attempt(() => openWorkflows(run));
+  if (view === 'agents') void attempt(() => list(chosen));
+  if (view === 'runs') void attempt(() => listRuns(ways));
 }
-
-void health();
 
 async function health(): Promise<void> {
   try {
-    const { role, version } = await call<{ role: string; version: string }>('/health');
+    const { role, version, login: how } = await call<{ role: string; version: string; login: string }>('/v1/health');
     element('status').textContent = `quorate ${version}, ${role}`;
+    document.body.dataset['login'] = how;
+    if (how === 'token') await call('/v1/session').catch(() => document.body.classList.add('logged-out'));
   } catch {
     element('status').textContent = 'the gateway does not answer';
   }
 }
 
-/** Asks for everything that the page shows about one question; an older answer never overwrites a newer one. */
-async function ask(): Promise<void> {
-  const mine = ++asked;
-  const question = value('query');
-  const columns = document.querySelector('.columns')!;
-  document.body.classList.add('asked');
-  columns.classList.add('busy');
-  problem(null);
-  const query = new URLSearchParams({ q: question, k: '10', explain: 'true' });
-  for (const name of ['mode', 'fusion', 'rerank', 'alpha', 'where']) if (value(name)) query.set(name, value(name));
-  const started = performance.now();
-  const where = value('where') || undefined;
-  const [hits, context, matches, panel] = await Promise.allSettled([
-    call<{ hits: Hit[] }>(`/search?${query}`).then((found) => ({ ...found, took: performance.now() - started })),
-    call<Context>('/context', { question, maxTokens: 600, where }),
-    call<{ matches: Expert[] }>('/match', { question, k: 4 }),
-    call<{ members: Expert[] }>('/panel', { question, size: 5 }),
-  ]);
-  if (mine !== asked) return;
-  columns.classList.remove('busy');
-  if (hits.status === 'fulfilled') showHits(hits.value.hits, hits.value.took);
-  if (context.status === 'fulfilled') showContext(context.value);
-  if (matches.status === 'fulfilled') showExperts(matches.value.matches);
-  if (panel.status === 'fulfilled') showPanel(panel.value.members);
-  const failed = [hits, context, matches, panel].find((one) => one.status === 'rejected');
-  if (failed) problem(String((failed as PromiseRejectedResult).reason.message));
-}
+search();
+ask();
+panel();
+workflows();
+agents(chosen);
+runs(ways);
 
-function showHits(hits: Hit[], took: number): void {
-  element('took').textContent = `${hits.length} in ${took.toFixed(0)} ms`;
-  const top = Math.max(...hits.map((hit) => hit.explanation.lexical?.score ?? 0), 1e-9);
-  const list = hits.map((hit, i) => {
-    const { lexical, dense, fusion, rerank } = hit.explanation;
-    const rank = (leg: { rank: number | null }) => (leg.rank === null ? 'beyond the leg' : `rank ${leg.rank}`);
-    const legs = make('div', { class: 'legs' });
-    const leg = (label: string, kind: string, share: number, told: string) =>
-      legs.append(label, bar(kind, share), make('b', {}, told));
-    if (lexical) {
-      const told = lexical.score === 0 ? 'no shared word' : `${lexical.score.toFixed(2)}, ${rank(lexical)}`;
-      leg('Words', 'words', lexical.score / top, told);
-    }
-    if (dense) leg('Meaning', 'meaning', dense.similarity, `${dense.similarity.toFixed(3)}, ${rank(dense)}`);
-    if (fusion) leg('Fused', 'fused', fusion.score, fusion.score.toFixed(3));
-    if (rerank) leg(rerank.name, 'plain', rerank.score, rerank.score.toFixed(3));
-    const head = make('div', { class: 'hit-head' }, make('div', { class: 'hit-title' }, make('span', { class: 'hit-rank' }, `${i + 1}.`), hit.title || hit.docId), make('div', { class: 'score', title: 'score' }, hit.score.toFixed(3)));
-    const meta = make('ul', { class: 'meta' }, make('li', {}, hit.chunkId), ...Object.entries(hit.metadata).slice(0, 6).map(([key, one]) => make('li', {}, `${key}: ${short(one)}`)));
-    const why = make('details', {}, make('summary', {}, 'Why here?'), explained(hit.explanation));
-    return make('li', { class: 'hit' }, head, make('p', { class: 'hit-text' }, hit.text), meta, legs, why);
+element('login-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  void attempt(async () => {
+    await login(value('token'));
+    element<HTMLInputElement>('token').value = '';
+    route();
   });
-  fill('hits', list, 'Nothing was found.');
-}
-
-/** The steps from the query to the score. */
-function explained({ score, lexical, dense, fusion, rerank }: Explanation): HTMLElement {
-  const why = make('div', { class: 'why' });
-  if (fusion) {
-    const { lexical: words, dense: meaning, score: fused, ...how } = fusion;
-    const alpha = Object.values(how).find((one) => typeof one === 'number') as number | undefined;
-    const name = Object.values(how).find((one) => typeof one === 'string') as string | undefined;
-    const sum =
-      name === undefined || name === 'convex'
-        ? `${(1 - (alpha ?? 0.5)).toFixed(2)} x ${words.toFixed(4)} (words) + ${(alpha ?? 0.5).toFixed(2)} x ${meaning.toFixed(4)} (meaning)`
-        : `${words.toFixed(4)} (words) + ${meaning.toFixed(4)} (meaning)`;
-    why.append(make('p', {}, `Fusion${name ? ` (${name})` : ''}: `, make('code', {}, `${sum} = ${fused.toFixed(4)}`)));
-  }
-  if (lexical && lexical.terms.length > 0) {
-    const rows = lexical.terms.map((t) =>
-      make('tr', {}, make('td', {}, t.term), make('td', {}, t.field), num(t.frequency), num(t.rowsWithTerm), num(t.idf.toFixed(2)), num(t.score.toFixed(3))),
-    );
-    const heads = make('tr', {}, make('th', {}, 'word'), make('th', {}, 'in'), th('times'), th('passages with it'), th('rarity (idf)'), th('adds'));
-    why.append(make('table', {}, make('thead', {}, heads), make('tbody', {}, ...rows)));
-  } else if (lexical) {
-    why.append(make('p', {}, 'No word of the question stands in this passage.'));
-  }
-  if (dense) why.append(make('p', {}, 'Cosine of question and passage: ', make('code', {}, dense.similarity.toFixed(4))));
-  if (rerank) why.append(make('p', {}, `${rerank.name}: `, make('code', {}, `${rerank.before.toFixed(4)} became ${rerank.score.toFixed(4)}`)));
-  why.append(make('p', {}, 'Score: ', make('code', {}, score.toFixed(4))));
-  return why;
-}
-
-function showContext({ text, tokens, citations }: Context): void {
-  element('tokens').textContent = `${tokens} tokens`;
-  const markers = citations.map((one) => one.marker);
-  const parts = markers.length === 0 ? [text] : text.split(new RegExp(`(${markers.map(escaped).join('|')})`));
-  const paragraph = make('p', {}, ...parts.map((part) => (markers.includes(part) ? make('mark', {}, part) : part)));
-  const cites = citations.map((one) => make('li', {}, make('b', {}, one.marker), ` ${one.title || one.docId}`));
-  fill('context', text ? [paragraph, make('ul', { class: 'cites' }, ...cites)] : [], 'Nothing to cite.');
-}
-
-function showExperts(matches: Expert[]): void {
-  const list = matches.map(({ agent, confidence, explanation }) => {
-    const words = explanation.words.map(([word]) => word).join(', ');
-    return make('li', {}, make('div', { class: 'expert-head' }, agent.name, make('span', { class: 'score', title: 'confidence' }, `${(100 * confidence).toFixed(0)} %`)), make('div', { class: 'expert-summary' }, agent.summary), bar('plain', confidence), make('div', { class: 'words-used' }, words ? `shares the words: ${words}` : 'by meaning alone'));
+});
+element('logout').addEventListener('click', () => {
+  void attempt(async () => {
+    await call('/v1/session', undefined, 'DELETE');
+    document.body.classList.add('logged-out');
   });
-  fill('experts', list, 'No expert fits.');
-}
+});
+for (const id of ['tenant', 'user']) element(id).addEventListener('change', route);
+element('passage-close').addEventListener('click', () => element<HTMLDialogElement>('passage').close());
 
-function showPanel(members: Expert[]): void {
-  const rows = members.map(({ agent }) => {
-    const select = make('select', { 'aria-label': `Position of ${agent.name}` }, make('option', { value: '' }, 'no vote'), ...POSITIONS.map((name) => make('option', {}, name)));
-    const sure = make('input', { type: 'range', min: '0', max: '1', step: '0.05', value: '0.8', 'aria-label': `Confidence of ${agent.name}`, title: 'confidence' });
-    const row = make('div', { class: 'ballot', 'data-voter': agent.name }, make('span', { title: agent.name }, agent.name), select, sure);
-    row.addEventListener('change', () => void vote());
-    return row;
-  });
-  fill('ballots', rows, 'No panel could be chosen.');
-  element('verdict').replaceChildren();
-}
-
-async function vote(): Promise<void> {
-  const mine = ++voted;
-  const ballots = [...document.querySelectorAll<HTMLElement>('.ballot')]
-    .map((row) => ({
-      voter: row.dataset['voter'],
-      choice: row.querySelector('select')!.value,
-      confidence: Number(row.querySelector('input')!.value),
-    }))
-    .filter((ballot) => ballot.choice !== '');
-  if (ballots.length === 0) return element('verdict').replaceChildren();
-  try {
-    const score = await call<Score>('/consensus', { ballots, options: POSITIONS });
-    if (mine === voted) showVerdict(score);
-  } catch (error) {
-    problem((error as Error).message);
+// A number goes to a view, a slash to where it begins, as long as nobody writes.
+document.addEventListener('keydown', (event) => {
+  const writes = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
+  if (writes || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  const view = VIEWS[Number(event.key) - 1];
+  if (view) location.hash = `#${view}`;
+  else if (event.key === '/') {
+    event.preventDefault();
+    element(FIRST[VIEWS.find((one) => !element(one).hidden)!]!).focus();
   }
-}
+});
+window.addEventListener('hashchange', route);
 
-function showVerdict({ decision, level, support, confidence, tied, agreement, minority, explanation }: Score): void {
-  const factions = [...minority.leading, ...minority.minorities];
-  const shares = make('div', { class: 'shares', title: 'shares of the positions' }, ...factions.map(({ share, position }, i) => make('i', { class: i < minority.leading.length ? 'leading' : '', style: `flex: ${share}`, title: `${position}: ${percent(share)}` })));
-  const told = factions.map((one, i) =>
-    make('li', {}, make('b', {}, `${one.position} ${percent(one.share)}`), i < minority.leading.length ? ' ' : ' (minority) ', one.members.map((m) => m.voter).join(', ')),
-  );
-  const kappa = agreement.value === null ? (agreement.undefined ?? 'not defined') : agreement.value.toFixed(2);
-  const observed = agreement.observed === null ? '' : `, raw ${percent(agreement.observed)}`;
-  element('verdict').replaceChildren(
-    make('div', { class: 'decision' }, make('span', {}, decision ?? `tie: ${tied.join(', ')}`), make('span', { class: `level ${level}` }, level.replace('_', ' '))),
-    shares,
-    make('ul', { class: 'factions' }, ...told),
-    make('p', { class: 'agreement' }, `Support ${percent(support)}, confidence ${percent(confidence)}. Agreement beyond chance ${kappa} (${agreement.coefficient.replaceAll('_', ' ')})${observed}.`),
-    make('details', {}, make('summary', {}, 'The arithmetic'), make('div', { class: 'why' }, ...explanation.split('\n').map((line) => make('p', {}, make('code', {}, line))))),
-  );
-}
-
-async function call<T>(url: string, body?: unknown): Promise<T> {
-  const headers: Record<string, string> = { 'x-tenant': value('tenant') || 'default' };
-  if (body !== undefined) headers['content-type'] = 'application/json';
-  const init: RequestInit = body === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(body) };
-  const response = await fetch(url, init);
-  const answer = await response.json();
-  if (!response.ok) throw new Error(`${answer.message} (${answer.code})`);
-  return answer as T;
-}
-
-type Child = Node | string;
-
-function make<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Record<string, string> = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag);
-  for (const [name, given] of Object.entries(attributes)) if (given || name === 'value') made.setAttribute(name, given);
-  made.append(...children);
-  return made;
-}
-
-function bar(kind: string, share: number): HTMLElement {
-  const width = `${(100 * Math.min(Math.max(share, 0), 1)).toFixed(1)}%`;
-  return make('div', { class: `bar ${kind}` }, make('i', { style: `width: ${width}` }));
-}
-
-function num(given: number | string): HTMLElement {
-  return make('td', { class: 'num' }, String(given));
-}
-
-function th(text: string): HTMLElement {
-  return make('th', { class: 'num' }, text);
-}
-
-function fill(id: string, children: Child[], empty: string): void {
-  element(id).replaceChildren(...(children.length > 0 ? children : [make('p', { class: 'empty' }, empty)]));
-}
-
-function problem(message: string | null): void {
-  const shown = element('problem');
-  shown.hidden = message === null;
-  shown.textContent = message;
-}
-
-function element<T extends HTMLElement = HTMLElement>(id: string): T {
-  return document.getElementById(id) as T;
-}
-
-function value(id: string): string {
-  return element<HTMLInputElement>(id).value.trim();
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(0)} %`;
-}
-
-function short(one: unknown): string {
-  const text = typeof one === 'string' ? one : JSON.stringify(one);
-  return text.length > 40 ? `${text.slice(0, 39)}…` : text;
-}
-
-function escaped(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-}
+await health();
+route();

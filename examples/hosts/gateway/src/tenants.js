@@ -3,10 +3,11 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { Model, Runtime, ScriptedModel, StateStore, workflows } from 'quorate';
+import { Model, Runtime, StateStore, workflows } from 'quorate';
 
 import { Refused } from './errors.js';
 import { TENANT } from './identity.js';
+import { scripted } from './scripted.js';
 
 /** How far a run is that is not over. */
 const GOING = /** @type {const} */ (['pending', 'queued', 'running', 'waiting', 'paused', 'compensating', 'blocked']);
@@ -152,38 +153,4 @@ async function modelOf(name, kb) {
   const [, wait] = /^scripted:(\d+)$/.exec(name) ?? [];
   if (wait !== undefined) return scripted(Number(wait));
   return name === 'extractive' ? new Model('extractive', { kb }) : Model.open(name);
-}
-
-/** A model that takes its time and answers the same: to measure what the gateway adds. @param {number} wait */
-function scripted(wait) {
-  return new ScriptedModel(
-    async (request) => {
-      await new Promise((resolve) => setTimeout(resolve, wait));
-      return request.output ? { text: JSON.stringify(sample(request.output)) } : 'The sources answer the question. [1]';
-    },
-    { resilience: { maxConcurrent: 256 }, price: { input: 0, output: 0 } },
-  );
-}
-
-/** A value that fits a schema. @param {any} schema @returns {any} */
-function sample(schema) {
-  if (schema.const !== undefined) return schema.const;
-  if (schema.enum) return schema.enum[0];
-  const [first] = schema.anyOf ?? schema.oneOf ?? [];
-  if (first) return sample(first);
-  switch (Array.isArray(schema.type) ? schema.type[0] : schema.type) {
-    case 'object':
-      return Object.fromEntries(Object.entries(schema.properties ?? {}).map(([name, one]) => [name, sample(one)]));
-    case 'array':
-      return Array.from({ length: schema.minItems ?? 0 }, () => sample(schema.items ?? {}));
-    case 'number':
-    case 'integer':
-      return Math.min(schema.maximum ?? 1, Math.max(schema.minimum ?? 0, 0.5)) || 1;
-    case 'boolean':
-      return true;
-    case 'null':
-      return null;
-    default:
-      return 'yes';
-  }
 }

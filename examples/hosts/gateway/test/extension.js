@@ -2,6 +2,8 @@
 
 import { ScriptedModel, tool } from 'quorate';
 
+import { formOf, hash, sample } from '../src/scripted.js';
+
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export default function extension() {
@@ -19,7 +21,8 @@ export default function extension() {
   const model = new ScriptedModel(
     async (request) => {
       const said = JSON.stringify(request.messages);
-      if (request.output) return { text: JSON.stringify(sample(request.output)) };
+      const form = formOf(request);
+      if (form) return { text: JSON.stringify(sample(form, hash(said))), usage: { input: 400, output: 60 } };
       if (/talk long/.test(said)) return 'word '.repeat(500_000);
       if (/take your time/.test(said)) {
         await wait(8000);
@@ -33,17 +36,4 @@ export default function extension() {
     { price: { input: 1, output: 2 } },
   );
   return { model, tools: [file] };
-}
-
-function sample(schema) {
-  if (schema.const !== undefined) return schema.const;
-  if (schema.enum) return schema.enum[0];
-  const [first] = schema.anyOf ?? schema.oneOf ?? [];
-  if (first) return sample(first);
-  const type = Array.isArray(schema.type) ? schema.type[0] : schema.type;
-  if (type === 'object') return Object.fromEntries(Object.entries(schema.properties ?? {}).map(([name, one]) => [name, sample(one)]));
-  if (type === 'array') return [];
-  if (type === 'number' || type === 'integer') return Math.max(schema.minimum ?? 0, Math.min(schema.maximum ?? 1, 1));
-  if (type === 'boolean') return true;
-  return 'yes';
 }

@@ -128,7 +128,7 @@ test('health says how the event loop fares, and the page is served', () =>
     const { json } = await call('/health', { tenant: '' });
     assert.deepEqual([json.status, json.role, json.documents], ['ok', 'writer', 0]);
     assert.ok(json.loopDelayMs.p99 >= 0);
-    for (const [path, type, text] of [['/', 'text/html', /explorer/], ['/explorer.css', 'text/css', /--accent/], ['/explorer.js', 'text/javascript', /showHits/]]) {
+    for (const [path, type, text] of [['/', 'text/html', /explorer/], ['/explorer.css', 'text/css', /--accent/], ['/explorer.js', 'text/javascript', /hashchange/], ['/search.js', 'text/javascript', /showHits/]]) {
       const page = await call(path, { tenant: '' });
       assert.equal(page.status, 200);
       assert.match(page.headers.get('content-type'), new RegExp(type));
