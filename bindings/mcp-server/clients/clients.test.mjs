@@ -92,7 +92,7 @@ test('over HTTP', async () => {
     await usesEverything(client)
     const heard = []
     const onprogress = (told) => heard.push(told.message)
-    const asked = await client.callTool({ name: 'ask', arguments: { question: 'What does metformin do?' } }, undefined, { onprogress })
+    const asked = await client.callTool({ name: 'ask', arguments: { question: 'Is a 510(k) needed for our ECG app?' } }, undefined, { onprogress })
     assert.equal(asked.structuredContent.status, 'done')
     assert.match(heard.join(''), /run start/)
     const panel = await client.callTool({ name: 'panel', arguments: { question: 'Is it safe?', size: 2 } }, undefined, { onprogress })
@@ -103,7 +103,7 @@ test('over HTTP', async () => {
 test('a cancelled call ends, and the session goes on', async () => {
   await connected(overHttp(ACME), async (client) => {
     const stop = new AbortController()
-    const asked = client.callTool({ name: 'ask', arguments: { question: 'Which dose?' } }, undefined, { signal: stop.signal })
+    const asked = client.callTool({ name: 'ask', arguments: { question: 'Is a 510(k) needed for our ECG app?' } }, undefined, { signal: stop.signal })
     setTimeout(() => stop.abort('enough'), 100)
     await assert.rejects(asked)
     const found = await client.callTool({ name: 'search', arguments: { query: 'metformin' } })

@@ -115,7 +115,7 @@ def test_http(url: str) -> None:
             async def progress(done: float, total: float | None, message: str | None) -> None:
                 heard.append(message or "")
 
-            asked = await client.call_tool("ask", {"question": "What does metformin do?"}, progress_callback=progress)
+            asked = await client.call_tool("ask", {"question": "Is a 510(k) needed for our ECG app?"}, progress_callback=progress)
             assert asked.structured_content["status"] == "done", asked
             assert "run start" in "".join(heard)
             panel = {"question": "Is it safe?", "size": 2}
@@ -129,7 +129,7 @@ def test_a_cancelled_call_ends_and_the_session_goes_on(url: str) -> None:
     async def run() -> None:
         async with over_http(url, ACME) as client:
             since = time.monotonic()
-            calls = [asyncio.create_task(client.call_tool("ask", {"question": f"question {n}"})) for n in range(4)]
+            calls = [asyncio.create_task(client.call_tool("ask", {"question": f"Is a 510(k) needed for our ECG app? ({n})"})) for n in range(4)]
             await asyncio.sleep(0.1)
             for call in calls:
                 call.cancel()

@@ -26,6 +26,8 @@ struct State {
     shown: u64,
     sent: u64,
     text: String,
+    /// Whether it ends with a piece of a text.
+    piece: bool,
     closed: bool,
 }
 
@@ -34,16 +36,16 @@ impl Progress {
     pub(crate) fn show(&self, event: &Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.shown += 1;
-        match event.data.get("delta").and_then(Value::as_str) {
-            Some(delta) if event.kind == "text" => state.text.push_str(delta),
-            _ => {
-                if !state.text.is_empty() && !state.text.ends_with('\n') {
-                    state.text.push('\n');
-                }
-                let said = said(event);
-                state.text.push_str(&said);
-            }
+        // Pieces of a text belong together; everything else has a line of its own.
+        let (piece, said) = match event.data.get("delta").and_then(Value::as_str) {
+            Some(delta) if event.kind == "text" => (true, delta.to_owned()),
+            _ => (false, said(event)),
+        };
+        if !(state.text.is_empty() || piece && state.piece || state.text.ends_with('\n')) {
+            state.text.push('\n');
         }
+        state.piece = piece;
+        state.text.push_str(&said);
         if state.text.len() > MOST {
             let mut from = state.text.len() - MOST;
             while !state.text.is_char_boundary(from) {
@@ -118,7 +120,7 @@ mod tests {
         progress.show(&event("run_start", None));
         progress.show(&event("text", Some("a")));
         progress.show(&event("text", Some("b")));
-        assert_eq!(progress.due(), (Some((3, "run startab".into())), true));
+        assert_eq!(progress.due(), (Some((3, "run start\nab".into())), true));
         assert_eq!(progress.due(), (None, true));
         for _ in 0..10_000 {
             progress.show(&event("text", Some("äöü")));

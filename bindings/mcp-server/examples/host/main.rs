@@ -11,13 +11,13 @@ use std::error::Error;
 use std::io::Write;
 use std::time::Duration;
 
+use quorate::Document;
 use quorate::agents::{AgentRegistry, RegistryOptions};
+use quorate::core::embed::StaticModel;
 use quorate::models::{Model, ModelOptions, Reply, ScriptedModel};
 use quorate::rag::{KnowledgeBase, OpenOptions};
 use quorate::runtime::RuntimeOptions;
 use quorate::state::StateStore;
-use quorate::Document;
-use quorate::core::embed::StaticModel;
 use quorate_mcp_server::{Caller, Limits, Server, Tokens};
 
 type Failed = Box<dyn Error + Send + Sync>;

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use find::{context, find, get, matching};
 pub(crate) use runs::{ask, panel};
@@ -78,8 +78,40 @@ fn plain() -> Vec<Tool> {
 fn tool<A: JsonSchema, R: JsonSchema>(name: &'static str, title: &str, description: &'static str) -> Tool {
     let mut tool = Tool::new(name, description, schema::<A>(false));
     tool.title = Some(title.to_owned());
-    tool.output_schema = Some(Arc::new(schema::<R>(true)));
+    tool.output_schema = Some(Arc::new(or_failed(schema::<R>(true))));
     tool
+}
+
+/// The schema of a result, or of what is told in its place where the call failed: clients check both against it.
+fn or_failed(mut schema: JsonObject) -> JsonObject {
+    let required = schema.remove("required").unwrap_or_else(|| json!([]));
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        let code = "Where the call failed: the stable code of the error";
+        properties.insert("code".into(), json!({"type": "string", "description": code}));
+        properties
+            .insert("message".into(), json!({"type": "string", "description": "Where the call failed: why"}));
+    }
+    schema.insert("anyOf".into(), json!([{"required": required}, {"required": ["code", "message"]}]));
+    schema
+}
+
+/// Takes out the formats of numbers that only Rust knows.
+fn plain_formats(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            let known = |format: &Value| {
+                format
+                    .as_str()
+                    .is_some_and(|named| !named.contains("int") && !matches!(named, "float" | "double"))
+            };
+            if object.get("format").is_some_and(|format| format.is_string() && !known(format)) {
+                object.remove("format");
+            }
+            object.values_mut().for_each(plain_formats);
+        }
+        Value::Array(all) => all.iter_mut().for_each(plain_formats),
+        _ => {}
+    }
 }
 
 /// The JSON Schema (2020-12) of a type, as it is read or as it is written.
@@ -87,7 +119,9 @@ fn schema<T: JsonSchema>(written: bool) -> JsonObject {
     let settings = SchemaSettings::draft2020_12();
     let settings = if written { settings.for_serialize() } else { settings.for_deserialize() };
     let schema = settings.with(|s| s.inline_subschemas = true).into_generator().into_root_schema_for::<T>();
-    match schema.to_value() {
+    let mut schema = schema.to_value();
+    plain_formats(&mut schema);
+    match schema {
         Value::Object(mut object) => {
             object.remove("title");
             object
@@ -127,6 +161,8 @@ mod tests {
             for (name, property) in tool.input_schema["properties"].as_object().unwrap() {
                 assert!(property["description"].is_string(), "{}: {name} is not described", tool.name);
             }
+            let output = serde_json::to_string(&tool.output_schema).unwrap();
+            assert!(!output.contains("\"format\"") && output.contains("\"code\""), "{output}");
             let hints = tool.annotations.as_ref().unwrap();
             assert_eq!(hints.read_only_hint, Some(!matches!(&*tool.name, "ask" | "panel")));
         }

@@ -113,14 +113,20 @@ impl Said {
             let (named, _) = line.split_once(':')?;
             Some((named.to_ascii_lowercase(), named.len() + 1))
         };
-        self.head.lines().find_map(|line| of(line).filter(|(named, _)| named == name).map(|(_, at)| line[at..].trim()))
+        self.head
+            .lines()
+            .find_map(|line| of(line).filter(|(named, _)| named == name).map(|(_, at)| line[at..].trim()))
     }
 
     /// The messages of a stream, or the one that the body is.
     pub fn messages(&self) -> Vec<Value> {
         match self.header("content-type") {
             Some("text/event-stream") => {
-                let data = self.body.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| !data.is_empty());
+                let data = self
+                    .body
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("data: "))
+                    .filter(|data| !data.is_empty());
                 data.map(|data| serde_json::from_str(data).unwrap()).collect()
             }
             _ => vec![serde_json::from_str(&self.body).unwrap()],
@@ -204,7 +210,11 @@ impl Request {
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        if !self.headers.iter().any(|(name, _)| matches!(&*name.to_ascii_lowercase(), "content-length" | "transfer-encoding")) {
+        if !self
+            .headers
+            .iter()
+            .any(|(name, _)| matches!(&*name.to_ascii_lowercase(), "content-length" | "transfer-encoding"))
+        {
             head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
         }
         let mut bytes = format!("{head}\r\n").into_bytes();
@@ -239,9 +249,15 @@ impl Client {
         assert_eq!(said.status, 200, "{said:?}");
         let session = said.header("mcp-session-id").unwrap().to_owned();
         let client = Client { address, token: token.to_owned(), session, next: 0 };
-        let ready = client.post(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).send(address);
+        let ready =
+            client.post(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).send(address);
         assert_eq!((ready.status, ready.body.as_str()), (202, ""));
         client
+    }
+
+    /// One without a session.
+    pub fn new_unchecked(address: SocketAddr) -> Self {
+        Client { address, token: String::new(), session: String::new(), next: 0 }
     }
 
     pub fn post(&self, message: &Value) -> Request {
@@ -296,7 +312,11 @@ pub fn wait<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
 fn program() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let program = here.parent().unwrap().parent().unwrap().join("examples/host");
-    assert!(program.exists(), "{} is built by: cargo build -p quorate-mcp-server --example host", program.display());
+    assert!(
+        program.exists(),
+        "{} is built by: cargo build -p quorate-mcp-server --example host",
+        program.display()
+    );
     program
 }
 
