@@ -76,6 +76,7 @@ STATUS: dict[str, int] = {
     "replay_mismatch": 500,
     "run_conflict": 409,
     "stale_write": 409,
+    "compensation_failed": 409,
     "story_syntax": 422,
     "no_template": 404,
     "internal": 500,
