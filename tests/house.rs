@@ -24,7 +24,7 @@ const CRATES: [&str; 16] = [
 ];
 
 /// Third-party names, and the only places that may speak them.
-const NAMES: [(&str, &[&str]); 19] = [
+const NAMES: [(&str, &[&str]); 20] = [
     ("candle_", &["core/src/embed/", "agents/models/src/local/"]),
     ("lancedb", &["rag/store/"]),
     ("lance", &["rag/store/"]),

@@ -114,6 +114,7 @@ codes! {
     ReplayMismatch, "replay_mismatch", Conflict, "A request is not the recorded one; the message gives the difference.";
     RunConflict, "run_conflict", Conflict, "Another holder, in this process or another one, is going on with the run, or its idempotency key was used for another question.";
     StaleWrite, "stale_write", Conflict, "A run has gone on without this handle: its lease was taken, or an entry's number does not follow.";
+    CompensationFailed, "compensation_failed", Conflict, "What a run or a saga had done could not be undone: something is left that somebody has to look at.";
     StorySyntax, "story_syntax", InvalidInput, "A job story lacks one of its parts; the message says which, and where it was looked for.";
     NoTemplate, "no_template", NotFound, "No workflow template fits the job story; the message names the nearest.";
     LoadFailed, "load_failed", InvalidInput, "A file could not be read as what its name says; the message gives the reason.";

@@ -310,10 +310,10 @@ impl<'a> Saga<'a> {
         match self.compensate(code, &message) {
             Ok(None) => Error::new(code, message),
             Ok(Some((step, why))) => Error::new(
-                code,
+                Code::CompensationFailed,
                 format!(
-                    "{message}; and {COMPENSATION_FAILED}: the step '{}' could not be undone: {why}; open the saga again \
-                     when it can be",
+                    "{}: {message}; and the step '{}' could not be undone: {why}; open the saga again when it can be",
+                    code.as_str(),
                     shorten(&step)
                 ),
             ),

@@ -115,7 +115,8 @@ fn what_cannot_be_undone_says_so_and_is_tried_again() {
         let program = Program { said: &said, fails: Some("c"), ends: None, stuck: &stuck };
         let (made, status) = program.run(&open(), &options(Recover::Undo));
         let error = made.unwrap_err();
-        assert_eq!((error.code(), status.as_str()), (Code::RemoteFailed, "compensation_failed"));
+        assert_eq!((error.code(), status.as_str()), (Code::CompensationFailed, "compensation_failed"));
+        assert!(error.message().starts_with("remote_failed: "), "{error}");
         assert!(error.message().contains("'a' could not be undone: timeout: not now"), "{error}");
         let row = open().run(Some("t"), "saga:order").unwrap();
         assert_eq!((row.status.as_str(), row.kind.as_str()), ("compensation_failed", "saga"));

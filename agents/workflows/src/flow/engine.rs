@@ -23,9 +23,11 @@ use super::handle::WorkflowRun;
 use super::library::{Definition, Known, Library, load};
 use super::memo::{Count, Memo};
 use super::options::{EngineOptions, StartOptions};
+use super::perform::works_for;
 use super::plan::{Plan, is_name};
 use super::problem::Problem;
 use super::review::{Review, listed};
+use super::schedule::{self, Schedule, ScheduleOptions};
 use super::schema;
 use super::state::Names;
 use super::tools::{Clock, HostTool, SystemClock};
@@ -513,19 +515,18 @@ impl Engine {
     /// Starts a run. It is in the store when this returns, and goes on here or wherever somebody works on its queue.
     ///
     /// Errors: `unknown_id`; `invalid_document` for an input that does not fit the workflow's schema, with every place;
+    /// `invalid_argument` where a review forbids whoever starts the run and [`StartOptions::starter`] names nobody;
     /// `duplicate_id`; `run_conflict` where the word of [`StartOptions::dedup`] was used for another workflow or input; `closed`.
     pub fn start(&self, workflow: &str, input: Value, options: StartOptions) -> Result<WorkflowRun> {
         let inner = self.inner();
         inner.open()?;
         let definition = inner.definition(workflow, options.version.as_deref())?;
         let form = &definition.plan.form;
-        let input = match (&form.example, input.is_null() && options.offline) {
-            (Some(example), true) => example.clone(),
-            _ => input,
-        };
+        let input = definition.given(input, options.offline);
         if let Some(schema) = &form.input {
             schema::fits(schema, &input, &format!("the input of '{workflow}'"), Code::InvalidDocument)?;
         }
+        definition.check_starter(options.starter.as_deref(), options.offline)?;
         if let Some(id) = options.stand_ins.keys().find(|id| definition.plan.find(id).is_none()) {
             return Err(Error::new(
                 Code::UnknownId,
@@ -595,6 +596,43 @@ impl Engine {
         Ok(rows.map(|row| WorkflowRun::new(&self.0, row.id)).collect())
     }
 
+    /// Has a workflow started whenever a cron pattern (minute, hour, day of month, month, day of week) comes due by the clocks of a
+    /// time zone, by whoever works on the store then, each time once. The schedule of a name is the one that was given last; the same
+    /// again changes nothing, so that every process may say so as it begins.
+    ///
+    /// Where clocks are put forward, a time that they leave out comes as soon as they show a later one; where they are put back, the
+    /// first of two counts. Patterns whose minute or hour begins with `*` follow the clocks: each time that is shown, and no other.
+    ///
+    /// Errors: `invalid_argument`, beginning with what is wrong (`name`, `cron`, `timezone`); `unknown_id` for the workflow;
+    /// `invalid_document` for an input that does not fit; `closed`.
+    pub fn schedule(
+        &self,
+        name: &str,
+        cron: &str,
+        workflow: &str,
+        input: Value,
+        options: ScheduleOptions,
+    ) -> Result<Schedule> {
+        let inner = self.inner();
+        inner.open()?;
+        let definition = inner.definition(workflow, options.version.as_deref())?;
+        if let Some(schema) = &definition.plan.form.input {
+            let given = definition.given(input.clone(), options.offline);
+            schema::fits(schema, &given, &format!("the input of '{workflow}'"), Code::InvalidDocument)?;
+        }
+        schedule::put(&self.0, name, cron, workflow, &input, options)
+    }
+
+    /// The schedules of the engine's tenant, by name. Errors: those of the store.
+    pub fn schedules(&self) -> Result<Vec<Schedule>> {
+        schedule::listed(&self.0)
+    }
+
+    /// A schedule, by its name. Errors: `unknown_id`; those of the store.
+    pub fn scheduled(&self, name: &str) -> Result<Schedule> {
+        schedule::find(&self.0, name)
+    }
+
     /// The reviews that are open, the oldest run first; of a role, of a run. Errors: `unknown_id` for the run; those of the store.
     pub fn reviews(&self, role: Option<&str>, run: Option<&str>) -> Result<Vec<Review>> {
         listed(&self.0, role, run)
@@ -613,15 +651,23 @@ impl Engine {
     }
 
     /// Begins nothing more here: what is being done is finished and written down, and the runs are left to others.
-    pub fn drain(&self) {
-        while !self.drain_within(Duration::MAX) {}
+    ///
+    /// Errors: `unsupported` within a step of the engine, which would wait for itself.
+    pub fn drain(&self) -> Result<()> {
+        while !self.drain_within(Duration::MAX)? {}
+        Ok(())
     }
 
     /// The same, but waits at most so long; whether all is done. Nothing more begins here whatever it gives.
-    pub fn drain_within(&self, most: Duration) -> bool {
+    /// Errors: those of [`Engine::drain`].
+    pub fn drain_within(&self, most: Duration) -> Result<bool> {
         let inner = self.inner();
         if inner.here().is_err() {
-            return true;
+            return Ok(true);
+        }
+        if works_for(inner) {
+            let message = "a step waits here until the engine has ended all steps, and is one of them; drain or close the engine where no step is done";
+            return Err(Error::new(Code::Unsupported, message));
         }
         inner.draining.store(true, Ordering::Release);
         inner.moved();
@@ -629,25 +675,26 @@ impl Engine {
         while inner.active.load(Ordering::Acquire) > 0 || inner.workers.load(Ordering::Acquire) > 0 {
             let left = most.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return false;
+                return Ok(false);
             }
             let seen = inner.moves();
             inner.wait_moved(seen, left.min(Duration::from_millis(20)));
         }
-        true
+        Ok(true)
     }
 
     /// Ends the engine as [`Engine::close`] does, but waits at most so long for what is being done: what is not done by then is
-    /// finished and written down as long as the process lives. Whether all was done.
-    pub fn close_within(&self, most: Duration) -> bool {
-        let drained = self.drain_within(most);
+    /// finished and written down as long as the process lives. Whether all was done. Errors: those of [`Engine::drain`].
+    pub fn close_within(&self, most: Duration) -> Result<bool> {
+        let drained = self.drain_within(most)?;
         self.inner().closed.store(true, Ordering::Release);
-        drained
+        Ok(drained)
     }
 
     /// Drains the engine, and ends it. What it has started goes on where others work on the store.
+    /// Errors: those of [`Engine::drain`].
     pub fn close(&self) -> Result<()> {
-        self.drain();
+        self.drain()?;
         self.inner().closed.store(true, Ordering::Release);
         Ok(())
     }

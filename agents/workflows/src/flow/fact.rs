@@ -161,6 +161,12 @@ pub(crate) enum Fact {
     Resumed {
         by: Option<String>,
     },
+    /// It goes on by another definition, of these hashes.
+    Migrated {
+        from: String,
+        to: String,
+        version: String,
+    },
     CancelAsked {
         reason: String,
         by: Option<String>,

@@ -8,7 +8,7 @@ use quorate_state::{Entry, Posted, Run, RunRow, Wake};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::drive::{commit, spec_of, step, time_of};
+use super::drive::{commit, step, time_of};
 use super::engine::{Hold, Inner};
 use super::fact::{Fact, Outcome, Spec, Status, Waiting};
 use super::form::OnError;
@@ -195,11 +195,11 @@ impl WorkflowRun {
         }
     }
 
-    /// The definition that it began with, whatever has become of the file. Errors: `corrupt`, those of the store.
+    /// The definition that it goes on by, whatever has become of the file: the one that it began with, or that it was
+    /// [migrated](WorkflowRun::migrate) to. Errors: `corrupt`, those of the store.
     pub fn definition(&self) -> Result<Definition> {
-        let spec = spec_of(&self.id, &self.entries(1)?)?;
-        let plan = self.inner.plan(&spec.hash)?;
-        let rendered = self.inner.rendered(&spec.hash)?;
+        let plan = Arc::clone(&self.machine()?.plan);
+        let rendered = self.inner.rendered(&plan.hash)?;
         Ok(Definition { rendered: Arc::new(rendered.unwrap_or_default()), plan })
     }
 
@@ -442,14 +442,25 @@ impl WorkflowRun {
         }))
     }
 
-    /// Everything that is known of it, as JSON: what it was started with, its definition, its journal. Errors: those of the store.
+    /// Everything that is known of it, as JSON: what it was started with, its definition, those that it went by before, by their
+    /// hashes, its journal. Errors: those of the store.
     pub fn export(&self) -> Result<Value> {
         let row = self.row()?;
         let definition = self.definition()?;
-        Ok(json!({
+        let journal = self.journal()?;
+        let mut before = serde_json::Map::new();
+        for entry in journal.iter().filter(|entry| entry.kind == "migrated") {
+            let hash = entry.data["from"].as_str().unwrap_or_default();
+            before.insert(hash.to_owned(), self.inner.rendered(hash)?.unwrap_or_default());
+        }
+        let mut all = json!({
             "run": row, "workflow": definition.id(), "version": definition.version(), "hash": definition.hash(),
-            "definition": *definition.rendered, "journal": self.journal()?,
-        }))
+            "definition": *definition.rendered, "journal": journal,
+        });
+        if !before.is_empty() {
+            all["definitions_before"] = Value::Object(before);
+        }
+        Ok(all)
     }
 }
 

@@ -107,7 +107,7 @@ enum Timer {
 }
 
 /// What an engine lacks that another has: no failure of the step, which is blocked until somebody has it tried again.
-const LACKS: [&str; 3] = ["tool_unknown", "runtime_missing", "workflow_unknown"];
+pub(crate) const LACKS: [&str; 3] = ["tool_unknown", "runtime_missing", "workflow_unknown"];
 
 /// The code of a step of which nobody knows whether its call was made.
 const UNKNOWN: &str = "outcome_unknown";

@@ -131,7 +131,10 @@ impl Inner {
                     format!("the run '{id}' has entry {} where {} is expected", entry.seq, machine.seq + 1),
                 ));
             }
-            machine.replay(&Fact::of(entry)?, entry.time);
+            match Fact::of(entry)? {
+                Fact::Migrated { to, .. } => machine.move_to(self.plan(&to)?),
+                fact => machine.replay(&fact, entry.time),
+            }
         }
         machine.listed = machine.state.listed();
         Ok((Arc::new(machine), row.created))
@@ -248,7 +251,7 @@ mod tests {
         while engine.reviews(None, None).unwrap().len() < runs {
             std::thread::sleep(Duration::from_millis(200));
         }
-        engine.drain();
+        engine.drain().unwrap();
         let before = inner.entries_read.load(Ordering::Relaxed);
         let reviews = engine.reviews(Some("lead"), None).unwrap();
         assert_eq!(reviews.len(), runs);

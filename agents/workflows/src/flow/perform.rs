@@ -1,5 +1,6 @@
 //! How is a step done that experts, or tools of the host, do?
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -22,6 +23,16 @@ use super::tools::{HostTool, StepContext};
 pub(crate) const FRESH: u8 = 0;
 pub(crate) const REVOKED: u8 = 1;
 pub(crate) const BEGUN: u8 = 2;
+
+thread_local! {
+    /// The engine for which this thread does a step; 0: for none.
+    static WORKS_FOR: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether this thread does a step for that engine.
+pub(crate) fn works_for(inner: &Arc<Inner>) -> bool {
+    WORKS_FOR.get() == Arc::as_ptr(inner) as usize
+}
 
 /// One attempt, with all that it needs.
 pub(crate) struct Job {
@@ -53,7 +64,9 @@ impl Job {
                 "the engine has no runtime, so that no expert can answer; give it one, and retry the step";
             return Err(("runtime_missing".to_owned(), message.to_owned()));
         }
+        let outside = WORKS_FOR.replace(Arc::as_ptr(&self.inner) as usize);
         let done = catch_unwind(AssertUnwindSafe(|| self.attempt()));
+        WORKS_FOR.set(outside);
         match done {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(error)) => Err((error.code().as_str().to_owned(), error.message().to_owned())),

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quorate_core::{Code, Result};
-use quorate_state::Listed;
+use quorate_state::{Entry, Listed};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -45,6 +45,9 @@ pub struct Review {
     pub forbid: Vec<String>,
     #[serde(skip)]
     run: WorkflowRun,
+    /// Since when its run is paused.
+    #[serde(skip)]
+    paused: Option<f64>,
     /// The entry in which it was opened, and the visit of its step.
     #[serde(skip)]
     opened_in: u64,
@@ -82,7 +85,7 @@ pub(crate) fn listed(hold: &Arc<Hold>, role: Option<&str>, run: Option<&str>) ->
         for entry in &later {
             if CHANGES.contains(&entry.kind.as_str()) {
                 let fact = Fact::of(entry)?;
-                open.retain_mut(|review| review.take(&fact, entry.seq));
+                open.retain_mut(|review| review.take(&fact, entry));
             }
         }
         reviews.append(&mut open);
@@ -91,7 +94,9 @@ pub(crate) fn listed(hold: &Arc<Hold>, role: Option<&str>, run: Option<&str>) ->
 }
 
 /// Facts by which a review changes, or is over.
-const CHANGES: [&str; 10] = [
+const CHANGES: [&str; 12] = [
+    "paused",
+    "resumed",
     "review_claimed",
     "review_delegated",
     "review_voted",
@@ -129,17 +134,24 @@ fn asked(hold: &Arc<Hold>, one: Listed) -> Option<Review> {
         forbid: asked.forbid,
         opened_in: seq,
         visit,
+        paused: None,
         holder: Arc::default(),
     })
 }
 
 impl Review {
     /// Takes in what happened later; whether it is still open.
-    fn take(&mut self, fact: &Fact, seq: u64) -> bool {
-        if seq <= self.opened_in {
+    fn take(&mut self, fact: &Fact, entry: &Entry) -> bool {
+        if entry.seq <= self.opened_in {
             return true;
         }
         match fact {
+            Fact::Paused { .. } => self.paused = Some(entry.time),
+            Fact::Resumed { .. } => {
+                // A pause is no part of the time that people have.
+                let pause = self.paused.take().map_or(0.0, |paused| entry.time - paused);
+                self.due = self.due.map(|due| due + pause.max(0.0));
+            }
             Fact::ReviewClaimed { review, by } | Fact::ReviewDelegated { review, to: by, .. }
                 if *review == self.id =>
             {

@@ -163,6 +163,8 @@ pub(crate) struct State {
     pub(crate) letter: u64,
     pub(crate) signals: Vec<Signal>,
     pub(crate) paused: bool,
+    /// Since when.
+    pub(crate) paused_at: f64,
     /// Why, and whether what was done is undone.
     pub(crate) cancel: Option<(String, bool)>,
     pub(crate) done: Vec<Done>,
@@ -192,6 +194,25 @@ impl State {
         self.open.iter().map(|(seq, (_, role))| (*seq, role.clone())).collect()
     }
 
+    /// What waits for a span of time has waited for nothing of a pause; a moment that is stated as such stays.
+    fn go_on(&mut self, plan: &Plan, pause: f64) {
+        for (planned, state) in plan.steps.iter().zip(&mut self.steps) {
+            let stated = matches!(planned.work, Work::Wait { until: Some(_), .. });
+            if state.phase != Phase::Waiting || stated {
+                continue;
+            }
+            let until = match &mut state.wait {
+                Some(Waiting::Time { until }) => Some(until),
+                Some(Waiting::Signal { until, .. } | Waiting::Run { until, .. }) => until.as_mut(),
+                Some(Waiting::Review(asked)) => asked.due.as_mut(),
+                Some(Waiting::Children {}) | None => None,
+            };
+            if let Some(until) = until {
+                *until += pause.max(0.0);
+            }
+        }
+    }
+
     /// Takes in what happened, as entry number `seq`.
     pub(crate) fn apply(&mut self, plan: &Plan, fact: &Fact, time: f64, seq: u64) {
         if let Some(step) = step_of(fact).and_then(|step| plan.find(step)) {
@@ -207,8 +228,13 @@ impl State {
             Fact::SignalCame { number, name, data, .. } => {
                 self.signals.push(Signal { number: *number, name: name.clone(), data: data.clone() });
             }
-            Fact::Paused { .. } => self.paused = true,
-            Fact::Resumed { .. } => self.paused = false,
+            Fact::Paused { .. } => (self.paused, self.paused_at) = (true, time),
+            Fact::Resumed { .. } => {
+                self.paused = false;
+                self.go_on(plan, time - self.paused_at);
+            }
+            // Whoever reads it has the other plan.
+            Fact::Migrated { .. } => {}
             Fact::CancelAsked { reason, compensate, .. } => self.cancel = Some((reason.clone(), *compensate)),
             Fact::Compensating { why } => {
                 self.undoing = Some(why.clone());

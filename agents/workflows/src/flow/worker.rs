@@ -9,6 +9,7 @@ use quorate_state::{Advance, Wake};
 
 use super::drive::Drive;
 use super::engine::{Inner, KIND};
+use super::schedule::Look;
 
 /// How often work of other processes is looked for.
 const LOOK: Duration = Duration::from_millis(25);
@@ -21,6 +22,7 @@ const MAX_FAULTS: usize = 100;
 pub(crate) fn dispatch(inner: &Arc<Inner>, queues: Option<&[String]>, concurrency: usize) {
     let queues: Option<Vec<&str>> = queues.map(|queues| queues.iter().map(String::as_str).collect());
     let mine = Arc::new(AtomicUsize::new(0));
+    let mut schedules = Look::new();
     while !inner.is_draining() {
         let seen = inner.moves();
         let free = concurrency.saturating_sub(mine.load(Ordering::Acquire));
@@ -30,6 +32,9 @@ pub(crate) fn dispatch(inner: &Arc<Inner>, queues: Option<&[String]>, concurrenc
                 Ok(runs) => runs.into_iter().for_each(|run| go_on(inner, run, &mine)),
                 Err(error) => fault(inner, "", &error),
             }
+        }
+        if let Err((id, error)) = schedules.look(inner) {
+            fault(inner, &id, &error);
         }
         inner.wait_moved(seen, LOOK);
     }

@@ -84,7 +84,7 @@ fn consulted(answer: &Answer) -> Value {
     })
 }
 
-fn nothing(code: Code, message: &str) -> Value {
+pub(super) fn nothing(code: Code, message: &str) -> Value {
     json!({"failed": {"code": code.as_str(), "message": message}})
 }
 
@@ -106,7 +106,7 @@ fn failure(found: &Value) -> Option<Error> {
 }
 
 /// A key of what is asked once at this place of a thread, the `nth` time; none where nothing of the run is kept.
-fn key(context: &Context, what: &str, nth: u32) -> Option<String> {
+pub(super) fn key(context: &Context, what: &str, nth: u32) -> Option<String> {
     (!context.thread().is_empty()).then(|| {
         // In a loop, in several parts or in a fork another thing is asked in the same run.
         format!("graph/{}/{}/{what}/{nth}", context.run_id(), context.place())
@@ -114,13 +114,13 @@ fn key(context: &Context, what: &str, nth: u32) -> Option<String> {
 }
 
 /// The name of a step of the `nth` time.
-fn nth_name(name: &str, nth: u32) -> String {
+pub(super) fn nth_name(name: &str, nth: u32) -> String {
     if nth == 1 { name.to_owned() } else { format!("{name}, time {nth}") }
 }
 
 /// Asks, a first time and anew whenever what was asked before came to nothing: what has failed or was stopped stays so, also
 /// when it is asked for by its key. `ask` is given which time it is, and gives what it came to, and whether it did so now.
-fn until_answered(ask: impl Fn(u32) -> Result<(Value, bool)>) -> Result<Value> {
+pub(super) fn until_answered(ask: impl Fn(u32) -> Result<(Value, bool)>) -> Result<Value> {
     for nth in 1.. {
         let (found, now) = ask(nth)?;
         match failure(&found) {
@@ -148,7 +148,11 @@ fn ends(code: Code) -> bool {
 }
 
 /// A step, and whether it was done now. What ends with an error has come to nothing.
-fn done_now(context: &Context, name: &str, f: impl FnOnce() -> Result<Value>) -> Result<(Value, bool)> {
+pub(super) fn done_now(
+    context: &Context,
+    name: &str,
+    f: impl FnOnce() -> Result<Value>,
+) -> Result<(Value, bool)> {
     let mut now = false;
     let found = context.step(name, || {
         now = true;

@@ -17,7 +17,7 @@ pub enum Reducer {
     Append,
     /// An object whose fields are replaced by those that are written. It begins empty.
     Merge,
-    /// The sum of the numbers that are written. It begins with 0.
+    /// The sum of the numbers that are written. It begins with 0. Of whole numbers it is exact; beyond 64 bits it is `not_finite`.
     Sum,
     /// The greatest of the numbers, or of the texts, that are written.
     Max,
@@ -171,9 +171,15 @@ fn array(there: Option<Value>, reducer: &str) -> Result<Vec<Value>> {
 }
 
 fn sum(there: &Value, write: &Value) -> Result<Value> {
-    let both = there.as_i64().zip(write.as_i64());
-    if let Some(sum) = both.and_then(|(a, b)| a.checked_add(b)) {
-        return Ok(Value::from(sum));
+    let whole = |value: &Value| value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
+    if let (Some(a), Some(b)) = (whole(there), whole(write)) {
+        let sum = i64::try_from(a + b).map(Value::from).or_else(|_| u64::try_from(a + b).map(Value::from));
+        return sum.map_err(|_| {
+            let message = format!(
+                "the sum of whole numbers {a} and {b} is beyond 64 bits and would lose digits; write numbers with a fraction (1.0) where it may be rounded"
+            );
+            Error::new(Code::NotFinite, message)
+        });
     }
     let [a, b] = [there, write].map(Value::as_f64);
     let (Some(a), Some(b)) = (a, b) else {
@@ -241,7 +247,7 @@ mod tests {
                 json!({"a": 1, "b": {"d": 2}}),
             ),
             (Reducer::Sum, json!([1, 2, 0.5]), json!(3.5)),
-            (Reducer::Sum, json!([i64::MAX, 1]), json!(9.223_372_036_854_776e18)),
+            (Reducer::Sum, json!([i64::MAX, 1]), json!(9_223_372_036_854_775_808_u64)),
             (Reducer::Max, json!([1, 3, 2.5]), json!(3)),
             (Reducer::Max, json!(["a", "c", "b"]), json!("c")),
             (Reducer::Union, json!([["x", 1], 1, ["y", "x"]]), json!(["x", 1, "y"])),
@@ -272,6 +278,10 @@ mod tests {
         ] {
             assert_eq!(all(&reducer, writes).unwrap_err().code(), Code::InvalidArgument, "{reducer:?}");
         }
+        for beyond in [json!([u64::MAX, 1]), json!([i64::MIN, -1])] {
+            assert_eq!(all(&Reducer::Sum, beyond).unwrap_err().code(), Code::NotFinite);
+        }
+        assert_eq!(all(&Reducer::Sum, json!([u64::MAX, 1.0])).unwrap(), json!(1.844_674_407_370_955_2e19));
         assert_eq!(all(&Reducer::Sum, json!([f64::MAX, f64::MAX])).unwrap_err().code(), Code::NotFinite);
     }
 }

@@ -359,7 +359,7 @@ fn a_draining_engine_begins_nothing_and_another_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let first = engine(folder.path(), 2);
     first.add(&flow("steps:\n  w: {wait: {for: 1ms}}\n  a: {needs: [w], integration: {tool: t.do, args: {n: d}}}\n").replace("test.flow", "test.drained")).unwrap();
-    first.drain();
+    first.drain().unwrap();
     let run = first.start("test.drained", json!({}), StartOptions::default()).unwrap();
     std::thread::sleep(Duration::from_millis(150));
     assert_eq!(run.status().unwrap(), Status::Pending);

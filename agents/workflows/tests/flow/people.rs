@@ -179,3 +179,70 @@ fn a_review_that_is_asked_again_is_nobodys() {
     again.decide("approve", "eve", None, Value::Null).unwrap();
     is(&run, Status::Completed);
 }
+
+#[test]
+fn a_run_that_forbids_its_starter_names_one() {
+    let rig = rig();
+    let definition = rig.engine.add(&crate::support::flow(SIGN)).unwrap();
+    for starter in [None, Some(String::new()), Some(" ".to_owned())] {
+        let options = StartOptions { starter, ..StartOptions::default() };
+        let error = rig.engine.start(definition.id(), json!({}), options).unwrap_err();
+        assert_eq!(error.code().as_str(), "invalid_argument");
+        assert!(error.message().contains("steps.sign.human_review.forbid[0]"), "{error}");
+    }
+    assert!(rig.engine.runs(None).unwrap().is_empty());
+    // Also where a run without a starter would start it.
+    let outer = "apiVersion: quorate/v1\nkind: Workflow\nid: test.outer\nversion: 1.0.0\nsteps: {s: {workflow: {id: test.flow}}}";
+    rig.engine.add(outer).unwrap();
+    let run = rig.engine.start("test.outer", json!({}), StartOptions::default()).unwrap();
+    is(&run, Status::Failed);
+    assert_eq!(step(&run, "s").code.as_deref(), Some("invalid_argument"));
+}
+
+#[test]
+fn a_pause_takes_nothing_of_the_time_that_people_and_signals_have() {
+    let rig = rig();
+    let day = 86_400.0;
+    let run = rig.start(
+        "
+steps:
+  sign: {human_review: {role: lead, title: Sign, options: [approve], due: P5D, on_timeout: fail}}
+  go: {wait: {signal: go, timeout: P6D}}
+  span: {wait: {for: P4D}}
+  moment: {wait: {until: '1970-01-15T00:00:00Z'}}
+",
+        json!({}),
+    );
+    until(&run, "moment", "waiting");
+    let due = one(&rig, "lead").due.unwrap();
+    rig.clock.advance(3.0 * day);
+    run.pause().unwrap();
+    rig.clock.advance(30.0 * day);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(run.status().unwrap(), Status::Paused);
+    run.resume().unwrap();
+    // A moment that is stated is when it is; spans go on where they were.
+    until(&run, "moment", "completed");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    for waits in ["sign", "go", "span"] {
+        assert_eq!(status(&run, waits), "waiting", "{waits}");
+    }
+    assert_eq!(one(&rig, "lead").due, Some(due + 30.0 * day));
+    rig.clock.advance(day);
+    until(&run, "span", "completed");
+    run.signal("go", json!({}), None).unwrap();
+    rig.clock.advance(day - 1.0);
+    one(&rig, "lead").decide("approve", "bob", None, Value::Null).unwrap();
+    is(&run, Status::Completed);
+}
+
+#[test]
+fn what_ran_out_before_the_pause_has_run_out() {
+    let rig = rig();
+    let run = rig.start("steps: {go: {wait: {signal: go, timeout: 60s}}}", json!({}));
+    until(&run, "go", "waiting");
+    rig.clock.advance(61.0);
+    // Nobody may have looked before the pause: it counts when it was.
+    let _ = run.pause();
+    is(&run, Status::Failed);
+}

@@ -13,7 +13,7 @@ use quorate_workflows::flow::{
 };
 use serde_json::json;
 
-use crate::support::{MOST, flow, is, rig, status, step};
+use crate::support::{MOST, code, flow, is, rig, status, step};
 
 struct Bank {
     engine: Engine,
@@ -201,4 +201,31 @@ steps:
     let anew = run.fork("a").unwrap();
     is(&anew, Status::Completed);
     assert_eq!(rig.names().len(), 5);
+}
+
+#[test]
+fn a_step_does_not_wait_for_the_engine_that_waits_for_it() {
+    use std::sync::OnceLock;
+
+    let engine: Arc<OnceLock<Engine>> = Arc::default();
+    let within = Arc::clone(&engine);
+    let tool = FnTool::new("t", move |_, _| {
+        let engine = within.get().unwrap();
+        let codes =
+            [code(engine.drain()), code(engine.drain_within(Duration::from_millis(5))), code(engine.close())];
+        // Another engine is no matter of this step.
+        let other = Engine::new(StateStore::memory(), EngineOptions::default()).unwrap();
+        Ok(json!({"codes": codes, "other": code(other.close())}))
+    });
+    let options = EngineOptions { tools: vec![Arc::new(tool)], ..EngineOptions::default() };
+    let engine = engine.get_or_init(|| Engine::new(StateStore::memory(), options).unwrap());
+    let definition =
+        engine.add(&flow("steps: {a: {integration: {tool: t}}}\noutput: '${steps.a.output}'")).unwrap();
+    let run = engine.start(definition.id(), json!({}), StartOptions::default()).unwrap();
+    is(&run, Status::Completed);
+    assert_eq!(
+        run.result().unwrap(),
+        json!({"codes": ["unsupported", "unsupported", "unsupported"], "other": "ok"})
+    );
+    engine.close().unwrap();
 }

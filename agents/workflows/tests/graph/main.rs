@@ -8,6 +8,7 @@ mod inner;
 mod limits;
 mod plans;
 mod ready;
+mod ready_flow;
 mod reviews;
 mod steps;
 mod streams;

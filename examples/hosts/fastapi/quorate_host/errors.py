@@ -84,6 +84,7 @@ STATUS: dict[str, int] = {
     "tool_unknown": 500,
     "budget_unpriced": 500,
     "replay_mismatch": 500,
+    "compensation_failed": 409,
     "internal": 500,
 }
 """The status of each code of quorate."""

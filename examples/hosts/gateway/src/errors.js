@@ -70,6 +70,7 @@ export const STATUS = {
   replay_mismatch: 500,
   run_conflict: 409,
   stale_write: 409,
+  compensation_failed: 409,
   story_syntax: 422,
   no_template: 404,
   internal: 500,
