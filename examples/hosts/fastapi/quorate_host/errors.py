@@ -47,6 +47,7 @@ STATUS: dict[str, int] = {
     "quorum_missed": 409,
     "run_conflict": 409,
     "stale_write": 409,
+    "compensation_failed": 409,
     # It is not there, or not for this caller.
     "not_found": 404,
     "unknown_id": 404,
@@ -84,7 +85,6 @@ STATUS: dict[str, int] = {
     "tool_unknown": 500,
     "budget_unpriced": 500,
     "replay_mismatch": 500,
-    "compensation_failed": 409,
     "internal": 500,
 }
 """The status of each code of quorate."""
