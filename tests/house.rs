@@ -98,7 +98,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
         ],
     ),
     // A command's results have the names of the bindings.
-    ("bindings/cli", &["quorate-bindings"]),
+    ("bindings/cli", &["quorate-bindings", "quorate-mcp-server"]),
     // It sees the facade alone.
     ("bindings/mcp-server", &[]),
 ];

@@ -83,6 +83,10 @@ pub(crate) enum Command {
     Workflows(Workflows),
     /// See what experts, panels and workflows have done
     Runs(Runs),
+    /// Serve documents and experts over HTTP
+    Serve(Serve),
+    /// Serve documents and experts to the program that starts this one (Model Context Protocol)
+    Mcp(Mcp),
     /// Say what is there, and whether it is as it was written
     Doctor(Doctor),
     /// Write what a shell needs to complete commands
@@ -135,6 +139,39 @@ pub(crate) struct Add {
     /// Ids begin below this folder [default: the folder that holds the knowledge base]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) root: Option<PathBuf>,
+}
+
+/// Who is served over HTTP.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  quorate serve                            http://127.0.0.1:8000/mcp, for the programs of this machine
+  quorate serve 0.0.0.0:8000 --tokens tokens.json
+The file of tokens: [{\"token\": \"...\", \"tenant\": \"acme\", \"tools\": [\"search\", \"get\"]}]")]
+pub(crate) struct Serve {
+    /// Where to listen
+    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    pub(crate) address: String,
+    /// A JSON file of who may come in; without it whoever is on this machine may, and nobody else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokens: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) answering: Answering,
+}
+
+/// How programs are served.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  quorate mcp                              over standard input and output
+  quorate mcp --http 127.0.0.1:8000        the same as `quorate serve`")]
+pub(crate) struct Mcp {
+    /// Serve over HTTP at this address instead
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Option<String>,
+    /// A JSON file of who may come in over HTTP; without it whoever is on this machine may, and nobody else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokens: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) answering: Answering,
 }
 
 /// What is looked for, and where.

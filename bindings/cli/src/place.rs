@@ -89,6 +89,12 @@ impl Place {
         })
     }
 
+    /// The documents of every tenant, to read them. Errors: as of [`Place::read`].
+    pub(crate) fn every(&self, console: &Console) -> Result<KnowledgeBase> {
+        let all = Place { name: self.name.clone(), tenant: None, cancel: self.cancel.clone() };
+        all.read(console)
+    }
+
     /// How the knowledge base is opened.
     pub(crate) fn options(&self, progress: Option<Arc<Progress>>) -> OpenOptions {
         OpenOptions { tenant: self.tenant.clone(), progress, ..OpenOptions::default() }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use quorate::agents::{Agent, AgentRegistry};
 use quorate::rag::KnowledgeBase;
@@ -13,14 +14,32 @@ use crate::caller::Caller;
 /// How many tenants are kept ready.
 const KEPT: usize = 64;
 
+/// How old what is shown may be, where another process writes.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The knowledge base, the experts and the runtime of one tenant.
 pub(crate) struct Room {
     pub(crate) kb: KnowledgeBase,
     pub(crate) registry: Option<AgentRegistry>,
     pub(crate) runtime: Runtime,
+    /// When was it last seen what other processes have written?
+    looked: Mutex<Instant>,
 }
 
 impl Room {
+    /// Shows what other processes have written, where that was not looked at for a second.
+    fn follow(&self) {
+        // Whoever comes while somebody looks gets what there is.
+        let Ok(mut looked) = self.looked.try_lock() else { return };
+        if looked.elapsed() < FRESH {
+            return;
+        }
+        if let Err(error) = self.kb.refresh() {
+            tracing::warn!("what other processes have written cannot be read: {error}");
+        }
+        *looked = Instant::now();
+    }
+
     /// An expert, where it exists for the caller. Errors: `unknown_id`, `unsupported` without a registry.
     pub(crate) fn expert(&self, caller: &Caller, id: &str) -> Result<Arc<Agent>> {
         let unknown = || {
@@ -81,6 +100,8 @@ impl Rooms {
         {
             let room = Arc::clone(&entry.1);
             kept.push_back(entry);
+            drop(kept);
+            room.follow();
             return Ok(room);
         }
         // Opened while nobody else opens one, so that a tenant has one runtime.
@@ -108,6 +129,6 @@ impl Rooms {
             tenant,
             ..self.options.clone()
         })?;
-        Ok(Room { kb, registry, runtime })
+        Ok(Room { kb, registry, runtime, looked: Mutex::new(Instant::now()) })
     }
 }

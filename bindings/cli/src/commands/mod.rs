@@ -9,6 +9,7 @@ mod eval;
 mod events;
 mod init;
 mod matching;
+mod mcp;
 mod panel;
 mod runs;
 mod search;
@@ -40,6 +41,8 @@ pub(crate) fn run(cli: Cli, console: &mut Console) -> Result<u8, Failure> {
         Command::Eval(given) => eval::run(given, &place, console),
         Command::Workflows(given) => workflows::run(given, &place, console),
         Command::Runs(given) => runs::run(given, &place, console),
+        Command::Serve(given) => mcp::serve(given, &place, console),
+        Command::Mcp(given) => mcp::run(given, &place, console),
         Command::Doctor(given) => doctor::run(given, &place, console),
         Command::Completions(given) => {
             let mut script = Vec::new();

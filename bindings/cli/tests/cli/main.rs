@@ -5,6 +5,7 @@ mod documents;
 mod errors;
 mod experts;
 mod killed;
+mod served;
 mod shell;
 mod support;
 mod terminal;
