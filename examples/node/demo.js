@@ -76,7 +76,7 @@ async function work(rt) {
   const status = await run.wait({ timeout: 30, until: 'waiting' });
   const [review] = await engine.reviews({ role: 'pharmacist' });
   console.log(`  ${status} for ${review?.role}: ${review?.title}`);
-  await (await review?.claim('ann'))?.decide('yes it does', { by: 'ann', comment: 'two of three speak to it' });
+  await (await review?.claim('ann'))?.decide('yes it does', { by: 'ann', comment: 'read what it cites' });
   console.log(`  ${await run.wait({ timeout: 30 })}: ${JSON.stringify(await run.result())}`);
   for (const { seq, type, data } of await run.journal()) console.log(`  ${String(seq).padStart(3)}  ${type.padEnd(16)} ${data['step'] ?? ''}`);
   await engine.close();

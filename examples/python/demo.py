@@ -78,7 +78,7 @@ def work(rt: quorate.Runtime) -> None:
         engine.add(WORKFLOW)
         run = engine.start("evidence.check", {"claim": "Metformin lowers the risk of cancer in type 2 diabetes."}, starter="demo")
         print(f"  {run.wait(30, until='waiting')} for {engine.reviews()[0].role}: {engine.reviews()[0].title}")
-        engine.reviews(role="pharmacist")[0].claim("ann").decide("yes it does", by="ann", comment="two of three speak to it")
+        engine.reviews(role="pharmacist")[0].claim("ann").decide("yes it does", by="ann", comment="read what it cites")
         print(f"  {run.wait(30)}: {run.result()}")
         for entry in run.journal():
             print(f"  {entry['seq']:>3}  {entry['type']:<16} {entry['data'].get('step', '')}")

@@ -1,5 +1,6 @@
 //! What does quorate do on real text? Ingests SciFact and a folder of mixed files, finds, filters, reranks, cites, and
-//! evaluates; then a question picks its experts and their ballots are scored.
+//! evaluates; then a question picks its experts and their ballots are scored; an expert and a panel are asked, and a
+//! workflow runs.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -12,6 +13,8 @@ use quorate::rag::{
 };
 
 mod experts;
+#[path = "demo/work.rs"]
+mod work;
 
 fn main() -> Result<()> {
     let data = std::env::var_os("QUORATE_DATA").map_or_else(|| PathBuf::from("data"), PathBuf::from);
@@ -85,11 +88,19 @@ fn main() -> Result<()> {
         let values: Vec<String> = report.means.iter().map(|(m, v)| format!("{m} {v:.4}")).collect();
         println!("  {:<8} {}  ({took:.1?})", format!("{mode:?}").to_lowercase(), values.join("  "));
     }
-    kb.close()?;
-    std::fs::remove_dir_all(&place).map_err(|e| quorate::Error::io(&place, e))?;
 
     title("6. Experts and their consensus");
-    experts::run()
+    experts::run()?;
+
+    let runtime = work::runtime(&kb)?;
+    title("7. Ask an expert");
+    work::ask(&runtime)?;
+    title("8. Ask a panel");
+    work::deliberate(&runtime)?;
+    title("9. Run a workflow");
+    work::work(&runtime)?;
+    kb.close()?;
+    std::fs::remove_dir_all(&place).map_err(|e| quorate::Error::io(&place, e))
 }
 
 fn title(text: &str) {

@@ -169,3 +169,45 @@ fn a_recorded_run_is_asked_again_by_the_options_that_it_had() {
     let replayed = of(None).replay(&answer.run_id, Change::default()).unwrap();
     assert_eq!((replayed.answer.status, replayed.differences.len()), (Status::Abstained, 0), "{replayed:?}");
 }
+
+/// Two sources, the first of which says most.
+struct Two;
+
+impl Retrieve for Two {
+    fn passages(&self, _: &str, _: &Wanted, _: &Cancel) -> Result<Vec<Passage>> {
+        const OTHER: &str =
+            "Metformin is a widely used drug. Nobody should take metformin without a dose being set.";
+        let passage = |doc_id: &str, text: &str| Passage {
+            doc_id: doc_id.into(),
+            text: text.into(),
+            end: text.len(),
+            ..Passage::default()
+        };
+        Ok(vec![passage("m1", TEXT), passage("m2", OTHER)])
+    }
+
+    fn embedder(&self) -> Option<Arc<dyn Embed>> {
+        None
+    }
+}
+
+#[test]
+fn what_is_quoted_is_grounded_wherever_in_the_sources_it_stands() {
+    let extract = ExtractOptions { min_confidence: 0.0, ..ExtractOptions::default() };
+    let options =
+        RuntimeOptions { sources: Some(Arc::new(Two)), extract: Some(extract), ..RuntimeOptions::default() };
+    let answer = Runtime::new(options)
+        .unwrap()
+        .ask(Question::new("To what can the usual starting dose of metformin rise?"))
+        .unwrap();
+    // Two sentences of the first source: the second marker is not the second source.
+    let from_first = answer.citations.iter().filter(|citation| citation.doc_id == "m1").count();
+    assert!(from_first >= 2, "{:#?}", answer.citations);
+    assert_eq!(answer.grounded, Some(1.0), "{:#?}", answer.checks);
+    for (check, citation) in answer.checks.iter().zip(&answer.citations) {
+        let evidence = check.evidence.as_ref().unwrap();
+        assert_eq!((&evidence.marker, &evidence.doc_id), (&citation.marker, &citation.doc_id));
+        let within = evidence.start >= citation.start && evidence.end <= citation.end;
+        assert!(within, "{evidence:?} is not in {citation:?}");
+    }
+}

@@ -151,12 +151,10 @@ impl Drive {
     #[inline(never)]
     pub(super) fn check(&self) -> Result<Fact> {
         let embedder = self.inner.sources.as_ref().and_then(|sources| sources.embedder());
-        let checks = extractive::check(
-            &self.machine.body(),
-            &self.machine.passages,
-            embedder.as_deref(),
-            &self.cancel,
-        )?;
+        // Markers of quoted sentences count the sentences, those of all else the passages.
+        let quoted: Vec<Passage> = self.machine.cited.iter().map(Passage::from).collect();
+        let counted = if quoted.is_empty() { &self.machine.passages } else { &quoted };
+        let checks = extractive::check(&self.machine.body(), counted, embedder.as_deref(), &self.cancel)?;
         Ok(Fact::Checked { checks })
     }
 }
