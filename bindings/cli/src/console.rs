@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quorate::rag::Progress;
@@ -142,6 +143,8 @@ impl Console {
     /// Tells a person something that is no result. Programs are not told.
     pub(crate) fn note(&mut self, line: &str) {
         if !self.json {
+            // Who reads both sees them in their order; that nobody reads the one is found when more is written.
+            let _ = self.flush();
             let line = text::lines(line);
             let _ = writeln!(self.streams.stderr, "{line}");
         }
@@ -149,6 +152,7 @@ impl Console {
 
     /// Tells of something that is not as it should be.
     pub(crate) fn warn(&mut self, code: &str, message: &str) {
+        let _ = self.flush();
         let shown = match self.json {
             true => text::json(json!({"type": "warning", "code": code, "message": message}).to_string()),
             false => {
@@ -204,7 +208,8 @@ impl Console {
         if !self.streams.stderr_is_terminal || self.json {
             return Bar(None);
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // Shown once there is something to wait for.
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
             bar.set_style(style);
         }
@@ -224,7 +229,11 @@ impl Bar {
     /// What is told how many of how many are done.
     pub(crate) fn told(&self) -> Option<Arc<Progress>> {
         let bar = self.0.clone()?;
+        let shown = AtomicBool::new(false);
         Some(Arc::new(move |done: usize, total: usize| {
+            if total > 0 && !shown.swap(true, Ordering::Relaxed) {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         }))

@@ -201,17 +201,26 @@ impl Place {
         answering: &Answering,
         registry: Option<AgentRegistry>,
     ) -> Result<Runtime, Failure> {
-        let model = model::open(answering)?;
-        let budget = model::budget(answering)?;
-        Ok(Runtime::new(RuntimeOptions {
+        Ok(Runtime::new(self.runtime_options(console, kb, answering, registry)?)?)
+    }
+
+    /// What a runtime is made of. Errors: those of all parts.
+    pub(crate) fn runtime_options(
+        &self,
+        console: &mut Console,
+        kb: &KnowledgeBase,
+        answering: &Answering,
+        registry: Option<AgentRegistry>,
+    ) -> Result<RuntimeOptions, Failure> {
+        Ok(RuntimeOptions {
             registry,
             sources: Some(Sources::of(kb.clone())),
-            model,
+            model: model::open(answering)?,
             store: Some(self.store(console)?),
             tenant: self.tenant.clone(),
-            budget: budget.unwrap_or_default(),
+            budget: model::budget(answering)?.unwrap_or_default(),
             ..RuntimeOptions::default()
-        })?)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! How do rows become a table?
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table as Grid, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table as Grid, presets};
 
 use crate::text;
 
@@ -60,6 +60,14 @@ impl Table {
         }
         for (i, column) in grid.column_iter_mut().enumerate() {
             column.set_padding((0, if i + 1 == self.names.len() { 0 } else { 2 }));
+        }
+        // What rows are called is copied into the next command, and is cut last.
+        let names = self.rows.iter().filter_map(|row| row.first()).map(|name| text::width(name));
+        let widest = names.max().unwrap_or_default();
+        if width.is_some_and(|width| widest <= width / 2)
+            && let Some(column) = grid.column_mut(0)
+        {
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
         grid.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
     }

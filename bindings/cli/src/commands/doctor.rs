@@ -120,7 +120,7 @@ fn stats(kb: &KnowledgeBase, out: &mut Value, findings: &mut Vec<Finding>) {
         && let Ok(tenants) = kb.tenants()
     {
         out["tenants"] = json!(tenants);
-        findings.push(Finding::fine("tenants", super::count(tenants.len(), "name")));
+        findings.push(Finding::fine("tenants", super::count(tenants.len(), "tenant")));
     }
 }
 

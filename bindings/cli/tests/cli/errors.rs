@@ -123,14 +123,14 @@ fn arguments_that_are_no_unicode_are_refused_by_name() {
 #[test]
 fn a_second_writer_is_told_and_readers_go_on() {
     let shell = Shell::with_documents();
-    // A writer that waits for its input has not opened anything; this one holds the lock itself.
-    let place = shell.path().join(".quorate");
-    let writer = quorate::rag::KnowledgeBase::open(place.to_str().unwrap(), Default::default()).unwrap();
+    // What a writer holds as long as it has the knowledge base open.
+    let writer = std::fs::OpenOptions::new().write(true).open(shell.path().join(".quorate/lock")).unwrap();
+    writer.lock().unwrap();
     let said = shell.run(["add", "docs/", "--json"]);
     assert_eq!((said.code, said.error()["code"].as_str()), (4, Some("locked")), "{}", said.err);
     assert_eq!(shell.json(["search", "metformin", "-k", "1"])["hits"].as_array().unwrap().len(), 1);
     assert_eq!(shell.json(["doctor"])["writer"], true);
-    writer.close().unwrap();
+    drop(writer);
     assert_eq!(shell.json(["doctor"])["writer"], false);
     assert_eq!(shell.run(["add", "docs/"]).code, 0);
 }
