@@ -62,6 +62,12 @@ cd "$here"
 install "$here/examples/node"
 "$here/bindings-node/node_modules/.bin/tsc" -p examples/node
 node examples/node/panel.js >/dev/null
+# The official client of the Model Context Protocol uses the server, and the protocol's conformance tests try both sides.
+clients=$here/bindings/mcp-server/clients
+install "$clients"
+cargo build --release --locked -p quorate-mcp-server --example host
+(cd "$clients" && node --test clients.test.mjs)
+scripts/mcp_conformance.sh
 cd "$gateway"
 npm run --silent check
 npm test --silent

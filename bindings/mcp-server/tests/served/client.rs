@@ -34,7 +34,8 @@ pub fn kb() -> KnowledgeBase {
 
 /// Three experts, one of whom asks for a permission.
 pub fn registry() -> AgentRegistry {
-    let registry = AgentRegistry::open(None, RegistryOptions::empty(StaticModel::builtin().unwrap())).unwrap();
+    let registry =
+        AgentRegistry::open(None, RegistryOptions::empty(StaticModel::builtin().unwrap())).unwrap();
     let agent = |id: &str, about: &str, permissions: &[&str]| {
         let mut agent = Agent::new(id, id, about);
         agent.permissions = permissions.iter().map(|&one| one.to_owned()).collect();
