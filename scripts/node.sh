@@ -65,6 +65,12 @@ install "$here/examples/node"
 "$here/bindings-node/node_modules/.bin/tsc" -p examples/node
 node examples/node/panel.js >/dev/null
 QUORATE_DATA=${QUORATE_DATA:-$cache/data} node examples/node/demo.js >/dev/null
+# The official client of the Model Context Protocol uses the server, and the protocol's conformance tests try both sides.
+clients=$here/bindings/mcp-server/clients
+install "$clients"
+cargo build --release --locked --workspace --example host
+(cd "$clients" && node --test clients.test.mjs)
+scripts/mcp_conformance.sh
 cd "$gateway"
 npm run --silent check
 npm test --silent

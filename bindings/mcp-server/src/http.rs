@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -229,8 +229,16 @@ impl Site {
 
     /// The response to a request, whatever it is.
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Said> {
+        // A body that was not read would stand before the next request of the connection.
+        let whole = request.body().is_end_stream();
         match self.admitted(request).await {
-            Ok(response) | Err(response) => response,
+            Ok(response) => response,
+            Err(mut response) => {
+                if !whole {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
         }
     }
 

@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn arguments_that_are_not_there_are_named() {
         let given = serde_json::json!({"query": "a", "kk": 3});
-        let error = arguments::<find::SearchArgs>(given.as_object().unwrap().clone()).unwrap_err();
+        let error = arguments::<find::SearchArgs>(given.as_object().unwrap().clone()).err().unwrap();
         assert!(error.message().contains("kk"), "{error}");
     }
 }

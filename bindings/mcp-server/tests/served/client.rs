@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use quorate::Document;
-use quorate::agents::{Agent, AgentRegistry};
+use quorate::agents::{Agent, AgentRegistry, RegistryOptions};
 use quorate::core::embed::StaticModel;
 use quorate::rag::{KnowledgeBase, OpenOptions};
 use quorate_mcp_server::{Caller, Limits, Server, Stop, Tokens};
@@ -34,7 +34,8 @@ pub fn kb() -> KnowledgeBase {
 
 /// Three experts, one of whom asks for a permission.
 pub fn registry() -> AgentRegistry {
-    let registry = AgentRegistry::empty(StaticModel::builtin().unwrap());
+    let registry =
+        AgentRegistry::open(None, RegistryOptions::empty(StaticModel::builtin().unwrap())).unwrap();
     let agent = |id: &str, about: &str, permissions: &[&str]| {
         let mut agent = Agent::new(id, id, about);
         agent.permissions = permissions.iter().map(|&one| one.to_owned()).collect();
@@ -240,7 +241,7 @@ pub struct Client {
     pub address: SocketAddr,
     pub token: String,
     pub session: String,
-    next: u64,
+    pub next: u64,
 }
 
 impl Client {
@@ -297,7 +298,7 @@ impl Client {
 }
 
 /// Waits for what `look` gives.
-pub fn wait<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(found) = look() {

@@ -65,6 +65,19 @@ fn what_is_no_request_has_its_status_and_says_nothing() {
 }
 
 #[test]
+fn who_is_refused_before_its_body_was_read_is_told_that_the_connection_ends() {
+    for refused in [("Mcp-Protocol-Version", "2026-07-28"), ("Authorization", ""), ("Accept", "text/plain")] {
+        let request = Request::post(ACME, &initialize("2025-11-25")).header("Connection", "keep-alive");
+        let bytes = request.header(refused.0, refused.1).bytes();
+        let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+        let mut stream = connect(shared());
+        stream.write_all(&bytes[..head]).unwrap();
+        let said = read(stream).unwrap();
+        assert_eq!(said.header("connection"), Some("close"), "{refused:?}: {said:?}");
+    }
+}
+
+#[test]
 fn a_body_in_pieces_is_measured_too() {
     let mut stream = connect(shared());
     let request = Request::post(ACME, &Value::Null).header("Transfer-Encoding", "chunked");

@@ -56,8 +56,9 @@ fn what_others_have_looks_like_what_nobody_has() {
         let get = client.call("get", json!({"id": id}));
         [read, get].iter().map(|value| value.to_string().replace(id, "ID")).collect()
     };
-    for (client, foreign) in [(&mut globex, "secret"), (&mut acme, "other"), (&mut acme, "open")] {
-        assert_eq!(told(client, foreign), told(client, "never"), "{foreign}");
+    assert_eq!(told(&mut globex, "secret"), told(&mut globex, "never"));
+    for foreign in ["other", "open"] {
+        assert_eq!(told(&mut acme, foreign), told(&mut acme, "never"), "{foreign}");
     }
     for (tool, arguments) in [
         ("search", json!({"query": "codename BLUEBIRD", "k": 100})),
