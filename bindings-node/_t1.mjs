@@ -1,0 +1,28 @@
+import { StateStore, workflows } from 'quorate';
+const { Engine, JobStory, Queue } = workflows;
+const store = new StateStore();
+const q = store.queue('mail', { concurrency: 4, perKey: { tenant: 1 }, rate: '100/m', aging: '1m' });
+console.log(await q.put({ tenant: 'a', big: 2n ** 60n }), await q.put({ tenant: 'a' }, { priority: 3, delay: '1s' }));
+const [t] = await q.take(5); console.log(t); await q.ack(t); console.log(await q.stats(), await q.options(), await store.queues());
+const w2 = store.queue('w', { retry: 1 });
+for (const x of ['a', 'bad', 'b']) await w2.put(x);
+const workers = await w2.work(async (m) => { if (m.data === 'bad') throw new Error('boom'); });
+for (;;) { const s = await w2.stats(); if (s.done >= 2 && s.dead) break; await new Promise((r) => setTimeout(r, 10)); }
+console.log(await w2.dead.list(), await workers.drain(), workers.working, workers.error);
+console.log(await w2.dead.replay(await w2.dead.list()));
+const undone = [];
+console.log(await store.saga('o', async (s) => { await s.do('a', () => ({ x: 1 }), { undo: (v) => undone.push(v) }); await s.do('b', () => { throw new RangeError('no'); }); }).catch((e) => [e, undone]));
+const s2 = await store.saga('p'); console.log(await s2.do('a', async () => 1)); await s2.finish(); console.log(s2.status); s2.close();
+const got = [];
+const sub = await store.events.subscribe('order.*', (e) => got.push(e), { group: 'billing' });
+await store.events.publish('order.created', { id: 1 }, { key: 'k' });
+while (!got.length) await new Promise((r) => setTimeout(r, 10));
+console.log(got, await store.events.replay(1), await store.events.last(), await store.events.subscriptions());
+const story = JobStory.parse('When order 1042 is four days late, I want to find where the parcel is, so I can tell the customer.');
+console.log(story);
+const engine = new Engine(store);
+const d = await engine.generate(story); console.log(d.template, d.score, d.input, d.unfilled, String(d.explain()).slice(0, 200), JSON.stringify(d.explain()).length);
+await engine.close();
+const k = await store.stories.add(new JobStory({ title: 't', situation: 'x', motivation: 'y', expectedOutcome: 'z', outcomes: ['hours'] }));
+console.log(await store.stories.outcome(k.id, 'hours', 3), (await store.stories.list({ status: 'measuring' })).length);
+await store.close();
