@@ -166,6 +166,24 @@ export declare class Evaluation {
   write(path: unknown): Promise<void>
 }
 
+/** The events of a store. */
+export declare class EventBus {
+  /** The events of a store, which may be opening. */
+  static of(store: StateStore): EventBus
+  /** Writes an event; its number. */
+  publish(subject: unknown, data: unknown, key: unknown): Promise<number>
+  /** Subscribes a group. */
+  subscribe(pattern: unknown, options: unknown): Promise<Line>
+  /** The groups that are subscribed, as JSON. */
+  subscriptions(): Promise<string>
+  /** Puts events before the groups once more, from a number on or from a time; how many deliveries. */
+  replay(since: unknown, time: unknown, group: unknown): Promise<number>
+  /** Forgets events; how many. */
+  prune(options: unknown): Promise<number>
+  /** The number of the newest event. */
+  last(): Promise<number>
+}
+
 /** The models that are asked when another fails. */
 export declare class Fallback {
   /** None yet. */
@@ -395,6 +413,41 @@ export declare class LanguageModel {
   get price(): string
 }
 
+/** What messages or events are taken from. */
+export declare class Line {
+  /** Starts to open a queue of a store, which may be opening itself. */
+  static queue(store: StateStore, name: unknown, options: unknown): Line
+  /** What holds for a queue, as JSON. */
+  options(): Promise<string>
+  /** Puts a message; what came of it, as JSON. */
+  put(data: unknown, options: unknown): Promise<string>
+  /** Takes at most so many, as JSON. */
+  take(most: unknown): Promise<string>
+  /** Says that what a lease holds is worked off. */
+  ack(lease: unknown): Promise<void>
+  /** Gives it back; whether it was put aside as dead. */
+  nack(lease: unknown, options: unknown): Promise<boolean>
+  /** Puts it aside as dead. */
+  reject(lease: unknown, reason: unknown): Promise<void>
+  /** Has its lease begin anew; until when it lasts. */
+  renew(lease: unknown): Promise<number>
+  /** What was tried too often, as JSON. */
+  dead(): Promise<string>
+  /** Puts dead ones back; how many. */
+  replay(ids: unknown): Promise<number>
+  /** Removes dead ones; how many. */
+  discard(ids: unknown): Promise<number>
+  /** How many stand where, as JSON. */
+  stats(): Promise<string>
+  /** Removes it; whether it was there. */
+  delete(): Promise<boolean>
+  /**
+   * Works it off: `call(reply, number, message)` with the message as JSON answers with `{}` or `{error}`; `stop(number)` says that the
+   * handler is to end.
+   */
+  work(call: unknown, stop: unknown, options: unknown): Promise<Workers>
+}
+
 /** A clock that stands still until it is moved. */
 export declare class ManualClock {
   /** A clock that shows `now`. */
@@ -525,6 +578,23 @@ export declare class Runtime {
   forget(user: unknown, id: unknown): Promise<number>
 }
 
+/** Steps that are all done, or all undone. */
+export declare class Saga {
+  /**
+   * Does a step: `call(reply)` answers with `{result}` or `{error}`; `undo(reply, value)`, with the value as JSON, undoes it. What the step
+   * gave, as JSON.
+   */
+  step(name: unknown, call: unknown, undo: unknown): Promise<string>
+  /** Says that all steps are done. */
+  finish(): Promise<void>
+  /** Undoes everything, where that is not done yet. */
+  fail(code: unknown, message: unknown): Promise<void>
+  /** How far it is. */
+  status(): Promise<string>
+  /** Lets go of it as it is. */
+  close(): void
+}
+
 /** What looks at answers, beyond what has a name. */
 export declare class Scorers {
   /** None yet. */
@@ -573,10 +643,42 @@ export declare class StateStore {
   savedList(options: unknown): Promise<string>
 }
 
+/** The stories of a store. */
+export declare class Stories {
+  /** The stories of a store, which may be opening. */
+  static of(store: StateStore): Stories
+  /** Keeps a story, as JSON. */
+  add(story: unknown): Promise<string>
+  /** A story, as JSON. */
+  get(id: unknown): Promise<string>
+  /** All stories with a status, as JSON. */
+  list(status: unknown): Promise<string>
+  /** Keeps a measurement; the story, as JSON. */
+  outcome(id: unknown, metric: unknown, value: unknown): Promise<string>
+  /** Says that nobody wants it any more, or that somebody does again; the story, as JSON. */
+  abandon(id: unknown, abandoned: unknown): Promise<string>
+  /** Removes a story. */
+  remove(id: unknown): Promise<void>
+}
+
 /** What the calls of a tool share, in however many engines. */
 export declare class ToolGuard {
   /** One of a name; `options`: `retry`, `timeout`, `breaker`, `bulkhead`. */
   constructor(name: unknown, options: unknown)
+}
+
+/** Threads that work something off. */
+export declare class Workers {
+  /** Has them end; whether all is settled. */
+  end(stop: unknown, timeout: unknown, cancel?: Cancel | undefined | null): Promise<boolean>
+  /** Has them take nothing more, and waits for nothing; whether all is settled. */
+  leave(): boolean
+  /** Waits until they have ended; whether they have. */
+  wait(timeout: unknown, cancel?: Cancel | undefined | null): Promise<boolean>
+  /** How many messages are being worked at. */
+  get working(): number
+  /** What went wrong last with the store: its code and message. */
+  error(): Array<string> | null
 }
 
 /** Workflows that run. */
@@ -689,6 +791,9 @@ export declare function checkJudge(model: LanguageModel, options: unknown): void
 /** Refuses what is said of a node and is wrong by itself. */
 export declare function checkNode(options: unknown): void
 
+/** All members of a story, checked, as JSON. */
+export declare function checkStory(story: unknown): string
+
 /** Fisher's paired randomisation test, as JSON. */
 export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
@@ -718,6 +823,9 @@ export declare function expertTool(runtime: Runtime, id: unknown): Promise<Nativ
  * `{error}`; `stop(number)` says that nobody waits for that call any more.
  */
 export declare function functionTool(card: unknown, call: unknown, stop: unknown): NativeTool
+
+/** The draft of a workflow for a story, as JSON. */
+export declare function generate(engine: WorkflowEngine, story: unknown, kind: unknown, customization: unknown): Promise<string>
 
 /** The tasks that ship, as JSON. */
 export declare function goldenTasks(): string
@@ -752,6 +860,9 @@ export declare function openMcp(options: unknown, cancel?: Cancel | undefined | 
 /** Opens a model as `LanguageModel.open` does, on another thread. */
 export declare function openModel(name: unknown, options: unknown, fallback: Fallback): Promise<LanguageModel>
 
+/** Begins a saga of a store, or goes on with it. */
+export declare function openSaga(store: StateStore, name: unknown, options: unknown): Promise<Saga>
+
 /** The events of a panel. */
 export declare function panelFlow(experts: Runtime, question: unknown, options: unknown, models: PanelModels): ModelFlow
 
@@ -763,6 +874,12 @@ export declare function panelRows(answer: unknown): Promise<string>
 
 /** The panels of the runtime's tenant as lists show them, as JSON. */
 export declare function panelSessions(experts: Runtime): Promise<string>
+
+/** The members of the story that a sentence tells, as JSON. */
+export declare function parseStory(sentence: unknown): string
+
+/** The names of the queues of a store, as JSON. */
+export declare function queueNames(store: StateStore): Promise<string[]>
 
 /** Ratings from any of the forms that are taken. */
 export declare function ratings(arguments: unknown): Ratings

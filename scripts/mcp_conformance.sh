@@ -8,7 +8,7 @@ cache=${QUORATE_CACHE:-$HOME/.cache/quorate}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 clients=$here/bindings/mcp-server/clients
 host=$CARGO_TARGET_DIR/release/examples/host
-[ -x "$host" ] || (cd "$here" && cargo build --release --locked -p quorate-mcp-server --example host)
+[ -x "$host" ] || (cd "$here" && cargo build --release --locked --workspace --example host)
 [ -d "$clients/node_modules" ] || (cd "$clients" && npm ci --no-audit --no-fund --loglevel=error)
 
 work=$(mktemp -d)

@@ -27,7 +27,7 @@ export HAYSTACK_TELEMETRY_ENABLED=false
 "$python" -m pytest "$@"
 (cd ../examples/hosts/fastapi && "$python" -m pytest "$@")
 # The official client of the Model Context Protocol uses the server.
-(cd .. && CARGO_TARGET_DIR="$target" cargo build --release --locked -p quorate-mcp-server --example host)
+(cd .. && CARGO_TARGET_DIR="$target" cargo build --release --locked --workspace --example host)
 (cd ../bindings/mcp-server/clients && CARGO_TARGET_DIR="$target" "$python" -m pytest -p no:cacheprovider "$@")
 "$python" -m mypy
 (cd ../examples/hosts/fastapi && MYPYPATH=../../../bindings-python/python "$python" -m mypy)

@@ -350,8 +350,8 @@ impl NativeEvents {
     }
 }
 
-/// The names of the queues of a store, as JSON.
-#[napi(ts_return_type = "Promise<string>")]
+/// The names of the queues of a store.
+#[napi(ts_return_type = "Promise<string[]>")]
 pub fn queue_names(env: Env, store: &NativeStateStore) -> Result<Promised, Thrown> {
     let (store, tenant) = (store.opening().or_throw()?, store.given.tenant.clone());
     promise(&env, Lane::Slow, move || {

@@ -1,3 +1,7 @@
+import { Events } from './workflows/events.js';
+import { Stories } from './workflows/jobs.js';
+import { type Queue, type QueueOptions } from './workflows/queue.js';
+import { type Saga, type SagaOptions } from './workflows/saga.js';
 /** When a step of a graph is on the disk: before the next one begins; soon; when the run ends or waits. */
 export type Durability = 'sync' | 'async' | 'exit';
 /** What is said of a store. */
@@ -123,7 +127,27 @@ export declare class StateStore {
     constructor(folder?: string | URL | null, options?: StateStoreOptions | null);
     /** Opens a store and waits until it is open. */
     static open(folder?: string | URL | null, options?: StateStoreOptions | null): Promise<StateStore>;
-    /** Lets go of the store. What was given it (a runtime, a graph) works on until it is let go of too; a second time changes nothing. */
+    /**
+     * A durable queue, which is made where it is not there; it is opened by its first call. With options, they hold from now on, for every
+     * process that uses it; without, those that it has. Codes: `invalid_argument`, `closed`; of its calls also `locked`, `io`, `corrupt`.
+     */
+    queue(name: string, options?: QueueOptions | null): Queue;
+    /** The names of the queues. Codes: `corrupt`, `io`. */
+    queues(): Promise<string[]>;
+    /** What has happened, and who hears of it. Code: `closed`. */
+    get events(): Events;
+    /** The job stories that are kept, with what was measured of them. Code: `closed`. */
+    get stories(): Stories;
+    /**
+     * Begins a saga, or goes on with the one that has this name. With a function, it is carried through: all steps are done when the function
+     * resolves, and all are undone when it throws. Codes: `run_conflict` while somebody else has it; `invalid_argument`, `corrupt`, `io`.
+     */
+    saga(name: string, options?: SagaOptions | null): Promise<Saga>;
+    saga<T>(name: string, run: (saga: Saga) => T | PromiseLike<T>, options?: SagaOptions | null): Promise<T>;
+    /**
+     * Lets go of the store. Its workers take nothing more; what they are at is settled when it ends. What was given the store (a runtime, a
+     * graph) works on until it is let go of too; a second time changes nothing.
+     */
     close(): Promise<void>;
     [Symbol.asyncDispose](): Promise<void>;
 }

@@ -52,6 +52,9 @@ def flow(id):
     return f"apiVersion: quorate/v1\nkind: Workflow\nid: {id}\nversion: 1.0.0\nsteps:\n  ask: {asked}\n"
 
 
+STORY = {"situation": "an order is late", "motivation": "see where it is", "expected_outcome": "tell the customer"}
+
+
 def graph():
     """A graph of one node."""
     return wf.Graph(state=STATE).node("a", lambda state, ctx: {"n": 1}).edge(wf.START, "a")
@@ -186,6 +189,7 @@ class Host:
         self.runtime = quorate.Runtime(model=self.model, registry=self.registry)
         (folder / "flow.yaml").write_text(flow("own.file"))
         self.make_engine()
+        self.make_store()
 
     @property
     def kb(self):
@@ -232,6 +236,45 @@ class Host:
         run.wait(10, until="waiting")
         return self.engine.reviews(run=run.id)[0]
 
+    def make_store(self):
+        self.store = quorate.StateStore()
+        self.queue = self.store.queue("q")
+        self.group = self.store.events.subscribe("a.*", group="g")
+
+    def taken(self):
+        """A message that is held."""
+        self.queue.put(1, priority=10**6)
+        return self.queue.take()[0]
+
+    def heard(self):
+        """An event that is held."""
+        self.store.events.publish("a.b")
+        return self.group.take(10_000)[-1]
+
+    def workers(self):
+        """Some that have ended: who waits for others waits for long."""
+        made = self.store.queue("idle").work(working)
+        made.drain()
+        return made
+
+    def dead(self):
+        """The number of a message that is dead."""
+        taken = self.taken()
+        self.queue.reject(taken, "no")
+        return [taken.id]
+
+    def dead_event(self):
+        """The number of an event that is dead."""
+        event = self.heard()
+        for _ in range(5):
+            if self.group.nack(event, 0):
+                return [event.seq]
+            event = next(one for one in self.group.take(10_000) if one.seq == event.seq)
+        raise AssertionError("it does not die")
+
+    def story(self):
+        return self.store.stories.add(STORY).id
+
     def place(self):
         """A place where nothing is."""
         self.count += 1
@@ -252,7 +295,7 @@ class Host:
             "Embedder": lambda: self.embedder,
             "AsyncEmbedder": lambda: self.embedder.aio,
             "EmbeddingCache": lambda: quorate.EmbeddingCache(self.place()),
-            "Events": lambda: self.registry.subscribe(),
+            "Events": lambda: self.store.events if hasattr(wf.Events, method or "get") else self.registry.subscribe(),
             "Model": lambda: self.model,
             "OnlineDawidSkene": lambda: self.online(),
             "ScriptedModel": lambda: self.model,
@@ -269,6 +312,23 @@ class Host:
             # Who waits for a run that goes on waits for long.
             "WorkflowRun": lambda: self.over if method in ("wait", "stream") else self.engine.start("own.review", {}),
             "Review": self.review,
+            "StateStore": lambda: self.store,
+            "AsyncStateStore": lambda: self.store.aio,
+            "Queue": lambda: self.queue,
+            "AsyncQueue": lambda: self.queue.aio,
+            "Dead": lambda: self.queue.dead,
+            "AsyncDead": lambda: self.queue.dead.aio,
+            "Workers": self.workers,
+            "AsyncWorkers": lambda: self.workers().aio,
+            "AsyncEvents": lambda: self.store.events.aio,
+            "Subscription": lambda: self.group,
+            "AsyncSubscription": lambda: self.group.aio,
+            "DeadEvents": lambda: self.group.dead,
+            "AsyncDeadEvents": lambda: self.group.dead.aio,
+            "Stories": lambda: self.store.stories,
+            "AsyncStories": lambda: self.store.stories.aio,
+            "Saga": lambda: self.store.saga(f"s{time.monotonic_ns()}"),
+            "JobStory": lambda: wf.JobStory,
         }.get(name)
 
     def good(self, call, parameter):
@@ -332,6 +392,19 @@ BY_CALL = {
     "Engine.start": {"workflow": "example", "offline": True}, "Engine.step_type": {"kind": lambda host: f"kind{time.monotonic_ns()}", "handler": lambda host: working},
     "WorkflowRun.fork": {"step": "ask"}, "WorkflowRun.skip": {"step": "ask"}, "WorkflowRun.signal": {"name": "said"},
     "Review.claim": {"user": "ann"}, "Review.decide": {"option": "yes", "by": "ann"}, "Review.delegate": {"user": "ann"},
+    "Queue.put": {"payload": {"a": 1}}, "Queue.work": {"handler": lambda host: working},
+    **{f"Queue.{verb}": {"message": lambda host: host.taken()} for verb in ("ack", "nack", "renew")},
+    "Queue.reject": {"message": lambda host: host.taken(), "reason": "no"},
+    **{f"Subscription.{verb}": {"event": lambda host: host.heard()} for verb in ("ack", "nack", "renew")},
+    "Subscription.work": {"handler": lambda host: working},
+    "Dead.replay": {"ids": lambda host: host.dead()}, "Dead.discard": {"ids": lambda host: host.dead()},
+    "DeadEvents.replay": {"seqs": lambda host: host.dead_event()}, "DeadEvents.discard": {"seqs": lambda host: host.dead_event()},
+    "Events.publish": {"subject": "a.b"}, "Events.subscribe": {"pattern": "b.*"}, "Events.replay": {"since": 1}, "Events.prune": {"keep": 10},
+    "Saga.do": {"name": "a", "step": lambda host: working}, "Saga.fail": {"reason": "no"},
+    "JobStory": STORY, "JobStory.parse": {"sentence": "When x, I want to y, so I can z."}, "JobOutcome": {"metric": "hours"},
+    "Engine.generate": {"story": STORY, "type": "track_order"}, "Stories.add": {"story": STORY},
+    **{f"Stories.{verb}": {"id": lambda host: host.story()} for verb in ("get", "abandon", "remove")},
+    "Stories.outcome": {"id": lambda host: host.story(), "metric": "hours", "value": 1.5},
     "Model": {"name": "openai:m", "api_key": "key"}, "replay": {"path": lambda host: host.folder / "case.jsonl"},
 }
 
@@ -340,11 +413,13 @@ WORKS = {
     "KnowledgeBase", "AgentRegistry", "Embedder", "EmbeddingCache", "Events", "AsyncKnowledgeBase", "AsyncAgentRegistry",
     "AsyncEmbedder", "Model", "ScriptedModel", "AsyncModel", "Runtime", "AsyncRuntime", "Conversation", "Memory",
     "OnlineDawidSkene", "Checkpoints", "Graph", "App", "ManualClock", "Engine", "WorkflowRun", "Review",
+    "StateStore", "AsyncStateStore", "Queue", "AsyncQueue", "Dead", "AsyncDead", "Workers", "AsyncWorkers", "AsyncEvents", "Subscription",
+    "AsyncSubscription", "DeadEvents", "AsyncDeadEvents", "Stories", "AsyncStories", "Saga", "JobStory",
 }
 MAKERS = {
     "AgentRegistry", "Embedder", "EmbeddingCache", "RemoteEmbedder", "CrossEncoder", "Model", "ScriptedModel", "Resilience",
     "Runtime", "Budget", "Judge", "Member", "Scorer", "StateStore", "OnlineDawidSkene", "Graph",
-    "Goto", "Send", "Retry", "Tool", "Breaker", "Bulkhead", "ManualClock", "Engine",
+    "Goto", "Send", "Retry", "Tool", "Breaker", "Bulkhead", "ManualClock", "Engine", "JobStory",
 }
 SKIPPED = {
     "Events.get": "it waits for an event for as long as it is told to",
@@ -357,6 +432,7 @@ SKIPPED = {
     "Engine.drain": "as above",
     "WorkflowRun.retry": "it needs a step that has failed",
     "Review.to_json": "as of all results",
+    "JobStory.to_json": "as above",
 }
 
 
@@ -404,13 +480,17 @@ def settle(found):
     """What is awaited, awaited; what is lazy, read; engines that were made, closed."""
     if isinstance(found, wf.Engine) and not found.runs("completed"):
         found.close()
+    if isinstance(found, (wf.Workers, wf.Subscription)):
+        found.stop(5)
+    if isinstance(found, wf.Saga):
+        found.close()
     if isinstance(found, (wf.GraphStream, wf.WorkflowStream)):
         return list(found)
     if inspect.isawaitable(found):
         async def main():
             return await asyncio.wait_for(found, SECONDS)
 
-        return asyncio.run(main())
+        return settle(asyncio.run(main()))
     return found
 
 

@@ -15,7 +15,7 @@ import pytest
 from loopback import Answer, Server, refusal, reply, stream
 
 import quorate
-from quorate import Budget, Runtime, ScriptedModel, consensus, tool
+from quorate import Budget, Runtime, ScriptedModel, consensus, tool, workflows
 
 ONE = quorate.Resilience(attempts=1)
 
@@ -99,6 +99,19 @@ def run_conflict(tmp_path):
     finally:
         go.set()
         thread.join()
+
+
+def stale_write(tmp_path):
+    queue = quorate.StateStore().queue("q")
+    queue.put("x")
+    [taken] = queue.take()
+    queue.ack(taken)
+    queue.ack(taken)
+
+
+def no_template(tmp_path):
+    with workflows.Engine() as engine:
+        engine.generate(workflows.JobStory(situation="the moon is full", motivation="howl", expected_outcome="be heard"))
 
 
 def replay_mismatch(tmp_path):
@@ -271,6 +284,9 @@ RAISED = {
     "step_limit": step_limit,
     "replay_mismatch": replay_mismatch,
     "run_conflict": run_conflict,
+    "stale_write": stale_write,
+    "story_syntax": lambda at: workflows.JobStory.parse("When a patient falls, I want to be called"),
+    "no_template": no_template,
     "load_failed": lambda at: quorate.AgentRegistry(catalog="/dev/null"),
     "callback": lambda at: ScriptedModel(lambda request: 1 / 0).complete("q"),
     "cancelled": cancelled,
@@ -282,9 +298,6 @@ RAISED = {
 ELSEWHERE = {
     "version_conflict": "another process writes between a look and a commit; tests of the store in Rust",
     "quorum_missed": "no exception: what a panel is stopped by; test_panels.py",
-    "stale_write": "a run is taken from a process that has ended; tests of the journal in Rust",
-    "story_syntax": "tests of job stories in Rust, until they are bound",
-    "no_template": "the same",
     "internal": "a defect",
 }
 

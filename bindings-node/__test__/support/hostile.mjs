@@ -164,6 +164,7 @@ const HOSTILE = {
 
 const DOCUMENTS = Array.from({ length: 5 }, (_, i) => ({ id: `d${i}`, text: `Document ${i} on metformin and glucose.`, metadata: { i } }));
 const AGENT = { id: 'kidney', name: 'Nephrologist', summary: 'Treats diseases of the kidney.' };
+const STORY = { situation: 'an order is late', motivation: 'see where it is', expectedOutcome: 'tell the customer' };
 const TASKS = [{ id: 'dose', question: 'glucose', agent: 'kidney', expect: { exact: '5 mg' } }];
 const TABLE = { items: ['i', 'i', 'j', 'j'], raters: ['a', 'b', 'a', 'b'], values: ['x', 'x', 'y', 'x'] };
 const NUMBERS = [[7, 8, 6, 5], [7.5, 8, 6.5, 5], [6, 8.5, 6, 4]];
@@ -213,6 +214,21 @@ class Host {
     this.flowOver = await this.engine.start('example', null, { offline: true });
     await this.flowOver.wait({ timeout: 10 });
     [this.review] = await this.engine.reviews({ run: this.flowRun.id });
+    this.store = new quorate.StateStore();
+    this.queue = this.store.queue('q');
+    this.group = await this.store.events.subscribe('a.*', null, { group: 'g' });
+    this.story = (await this.store.stories.add({ ...STORY })).id;
+    await this.more();
+  }
+
+  /** Messages and events that are held, and some that are dead. */
+  async more() {
+    for (let n = 0; n < 400; n++) await this.queue.put(n);
+    this.taken = await this.queue.take(400);
+    for (const message of this.taken.splice(0, 100)) await this.queue.reject(message, 'no');
+    this.dead = (await this.queue.dead.list()).map(({ id }) => id);
+    for (let n = 0; n < 300; n++) await this.store.events.publish('a.b');
+    this.heard = await this.group.take(300);
   }
 
   /** What starts a server of tools. */
@@ -282,6 +298,20 @@ class Host {
         return app;
       },
       ManualClock: () => new workflows.ManualClock(0),
+      StateStore: () => this.store,
+      Queue: () => this.queue,
+      Dead: () => this.queue.dead,
+      // Who waits for workers that go on waits for long.
+      Workers: async () => {
+        const workers = await this.store.queue('idle').work(() => {});
+        await workers.drain();
+        return workers;
+      },
+      Events: () => this.store.events,
+      Subscription: () => this.group,
+      DeadEvents: () => this.group.dead,
+      Stories: () => this.store.stories,
+      Saga: () => this.store.saga(`s${fresh++}`),
       Engine: () => this.engine,
       // Who waits for a run that goes on waits for long.
       WorkflowRun: () => (['wait', 'stream'].includes(method) ? this.flowOver : this.engine.start('own.review', {})),
@@ -361,6 +391,18 @@ const BY_CALL = {
   'Engine.stepType': { kind: () => `kind${fresh++}`, handler: () => () => 1 },
   'WorkflowRun.cancel': { reason: 'why' }, 'WorkflowRun.fork': { step: 'ask' }, 'WorkflowRun.skip': { step: 'ask' },
   'WorkflowRun.signal': { name: 'said', data: () => ({}) },   'Review.decide': { option: 'yes', options: () => ({ by: 'ann' }) },
+  'Queue.put': { payload: () => ({ a: 1 }) }, 'Queue.work': { handler: () => () => {} }, 'Queue.reject': { message: (host) => host.taken.pop(), reason: 'no' },
+  'Queue.ack': { message: (host) => host.taken.pop() }, 'Queue.nack': { message: (host) => host.taken.pop() }, 'Queue.renew': { message: (host) => host.taken[0] },
+  'Dead.replay': { ids: (host) => [host.dead.pop()] }, 'Dead.discard': { ids: (host) => [host.dead.pop()] },
+  'Subscription.ack': { event: (host) => host.heard.pop() }, 'Subscription.nack': { event: (host) => host.heard.pop() }, 'Subscription.renew': { event: (host) => host.heard[0] },
+  'Subscription.work': { handler: () => () => {} }, 'DeadEvents.replay': { seqs: () => [] }, 'DeadEvents.discard': { seqs: () => [] },
+  'Events.publish': { subject: 'a.b' }, 'Events.subscribe': { pattern: 'b.*', handler: null }, 'Events.replay': { since: 1 }, 'Events.prune': { options: () => ({ keep: 1000 }) },
+  'StateStore.saga': { name: () => `s${fresh++}`, run: null },
+  'Saga.do': { name: 'a', step: () => () => 1 }, 'Saga.fail': { reason: 'no' },
+  JobStory: { story: () => ({ ...STORY }) }, 'JobStory.parse': { sentence: 'When x, I want to y, so I can z.' },
+  'Engine.generate': { story: () => ({ ...STORY }), options: () => ({ type: 'track_order' }) }, 'Stories.add': { story: () => ({ ...STORY }) },
+  'Stories.get': { id: (host) => host.story }, 'Stories.abandon': { id: (host) => host.story }, 'Stories.outcome': { id: (host) => host.story, metric: 'hours', value: 1.5 },
+  'Stories.remove': { id: (host) => host.store.stories.add({ ...STORY }).then(({ id }) => id) },
   loadBeir: { folder: (host) => join(host.folder, 'beir') },
   readTrecRun: { path: (host) => join(host.folder, 'run.txt') }, writeTrecRun: { path: (host) => host.place() },
   icc: { data: () => structuredClone(NUMBERS), values: () => [7, 8, 6, 5] }, kendallW: { data: () => structuredClone(NUMBERS), values: () => [1, 2, 2, 1] },

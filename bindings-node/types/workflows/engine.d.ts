@@ -4,6 +4,7 @@ import type { Runtime } from '../runtime.js';
 import { type JsonSchema, type StandardSchema } from '../schema.js';
 import { StateStore } from '../store.js';
 import { type Clock, type ToolFunction, type WorkflowTool, type WorkflowToolOptions } from './hands.js';
+import { type Draft, type GenerateOptions, type JobStory, type JobStoryInput } from './jobs.js';
 import { Review, WorkflowRun, type WorkflowStatus } from './run.js';
 /** What an engine is made of, beside its store. */
 export interface EngineOptions {
@@ -155,6 +156,12 @@ export declare class Engine {
      * `run_conflict` where the word of `dedup` was used for another workflow or input.
      */
     start(workflow: string, input?: unknown, options?: StartOptions | null): Promise<WorkflowRun>;
+    /**
+     * Makes the draft of a workflow for a story: takes the template that does the job, fills in what the story gives, and lists what it does not.
+     * It never starts anything, and the engine does not know it until it is added. Codes: `no_template` where none is sure enough, with the
+     * nearest; `unknown_id` for a type that is neither template nor domain; `invalid_document` with every problem; `invalid_argument`, `too_large`.
+     */
+    generate(story: JobStory | JobStoryInput, options?: GenerateOptions | null): Promise<Draft>;
     /** A run. Code: `unknown_id`, also for one that is no workflow's. */
     run(id: string): Promise<WorkflowRun>;
     /** The runs, the oldest first; those with a `status`. Code: `invalid_argument`. */

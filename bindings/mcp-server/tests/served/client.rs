@@ -315,7 +315,7 @@ fn program() -> PathBuf {
     let program = here.parent().unwrap().parent().unwrap().join("examples/host");
     assert!(
         program.exists(),
-        "{} is built by: cargo build -p quorate-mcp-server --example host",
+        "{} is built by: cargo build --release --workspace --example host",
         program.display()
     );
     program
