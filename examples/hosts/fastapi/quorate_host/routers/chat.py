@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import quorate
@@ -94,7 +95,7 @@ def _asked(
 
     def make() -> Any:
         if panel is not None:
-            whole = quorate.Budget(**{**budget._options(), "max_steps": 100})
+            whole = replace(budget, max_steps=100)
             return streams.panel(question, type=panel, budget=whole, seed=seed, idempotency_key=key)  # type: ignore[arg-type]
         agent = None if body.model == "auto" else body.model
         return streams.ask(
