@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LIVE = frozenset({"step_start", "text", "reasoning", "tool_input", "retry"})
 """Events that show a request under way: they are in no journal."""
 LAST = frozenset({"end", "error", "waiting", "cancelled"})
+KINDS = ("ask", "panel")
+"""The kinds of runs that a runtime goes on with."""
 REMEMBERED = 30.0
 """Seconds that the events of a run that is over stay in memory; later they come from its journal."""
 
@@ -47,6 +49,14 @@ class Shown:
         if self.kind == "error":
             event = {**event, "error": _public_error(event.get("error") or {})}
         self.text = json.dumps(event, ensure_ascii=False)
+
+
+async def run_of(tenant: Tenant, run_id: str) -> quorate.Run:
+    """A run of an expert or a panel; those of workflows lie in the same store. Code: ``unknown_id``."""
+    found = await tenant.runtime.aio.run(run_id)
+    if found.info.kind not in KINDS:
+        raise quorate.NotFound("unknown_id", f"no run has the id '{run_id[:60]}'")
+    return found
 
 
 def _public_error(error: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,7 +212,7 @@ class Flights:
 
     async def resume(self, tenant: Tenant, run_id: str, decisions: Mapping[str, Any], detached: bool) -> Flight:
         """Goes on with a run. Codes: ``unknown_id``, ``run_conflict``, ``too_many_runs``, ``closed``."""
-        found = await tenant.runtime.aio.run(run_id)
+        found = await run_of(tenant, run_id)
         running = self.find(tenant.name, run_id)
         if running is not None and not running.ended.is_set():
             raise quorate.Conflict("run_conflict", "the run goes on already")

@@ -13,7 +13,7 @@ import quorate
 from quorate import workflows as wf
 
 from .auth import TENANT
-from .flights import Flights
+from .flights import KINDS, Flights
 from .settings import Settings
 
 OPEN = 64
@@ -130,7 +130,7 @@ class Tenants:
         tenant = await self.get(name)
         for run in await tenant.runtime.aio.runs("interrupted"):
             # A run within another goes on with that one.
-            if run.parent is None and self._flights.find(name, run.run_id) is None:
+            if run.kind in KINDS and run.parent is None and self._flights.find(name, run.run_id) is None:
                 flight = await self._flights.resume(tenant, run.run_id, {}, detached=True)
                 _log.info("resumed", extra={"tenant": name, "run_id": run.run_id, "kind": run.kind})
                 await flight.ended.wait()
