@@ -28,8 +28,8 @@ LIVE = frozenset({"step_start", "text", "reasoning", "tool_input", "retry"})
 LAST = frozenset({"end", "error", "waiting", "cancelled"})
 KINDS = ("ask", "panel")
 """The kinds of runs that a runtime goes on with."""
-REMEMBERED = 30.0
-"""Seconds that the events of a run that is over stay in memory; later they come from its journal."""
+REMEMBERED = 10.0
+"""Seconds that the events of a streamed run that is over stay in memory; later, and of others, they come from its journal."""
 
 _log = logging.getLogger("quorate_host")
 Stream = Any
@@ -89,6 +89,8 @@ class Flight:
         self.result: Any = None
         self.error: quorate.QuorateError | None = None
         self.known, self.ended = asyncio.Event(), asyncio.Event()
+        self.streamed = detached
+        """Whether somebody may come back for its events."""
         self.watchers = 0
         self.task: asyncio.Task[None] | None = None
         self._base = base
@@ -207,6 +209,7 @@ class Flights:
             if running.digest != digest:
                 raise quorate.Conflict("run_conflict", "the idempotency key was used for another question")
             running.detached = running.detached or detached
+            running.streamed = running.streamed or detached
             return running
         return self._fly(Flight(tenant, kind, digest, 0, detached), make, name if key else None)
 
@@ -251,6 +254,9 @@ class Flights:
         self._metrics.run(flight.kind, status, seconds, told, getattr(result, "cost", None))
         if name is not None and self._keys.get(name) is flight:
             del self._keys[name]
+        if not flight.streamed:
+            self.forget(flight)
+            return
         asyncio.get_running_loop().call_later(REMEMBERED, _forget, weakref.ref(self), weakref.ref(flight))
 
     async def drain(self, seconds: float) -> bool:

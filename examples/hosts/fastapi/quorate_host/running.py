@@ -55,6 +55,7 @@ def budget_of(host: Host, given: BudgetIn | None) -> quorate.Budget:
 async def answered(request: Request, caller: Caller, flight: Flight, wants_events: bool, detach: bool) -> Response:
     """What the caller is sent of a run: events, its answer, or at once where it is."""
     if wants_events:
+        flight.streamed = True
         return EventStream(caller.host, watched(flight, (0, -1)))
     if detach:
         await flight.known.wait()
