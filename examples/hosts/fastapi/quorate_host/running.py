@@ -56,14 +56,20 @@ async def answered(request: Request, caller: Caller, flight: Flight, wants_event
     """What the caller is sent of a run: events, its answer, or at once where it is."""
     if wants_events:
         flight.streamed = True
+        await begun(flight)
         return EventStream(caller.host, watched(flight, (0, -1)))
     if detach:
-        await flight.known.wait()
-        if flight.run_id is None:
-            raise flight.error or quorate.Unavailable("closed", "the run did not begin")
+        await begun(flight)
         told = {"run_id": flight.run_id, "status": "running"}
         return JSONResponse(told, 202, {"location": f"/v1/runs/{flight.run_id}"})
     return JSONResponse(await waited(request, caller, flight))
+
+
+async def begun(flight: Flight) -> None:
+    """Waits until a run has begun, so that one that cannot is an answer with a status. Codes: the one by which it did not."""
+    await flight.known.wait()
+    if flight.error is not None and (not flight.events or flight.events[0].kind == "error"):
+        raise flight.error
 
 
 async def waited(request: Request, caller: Caller, flight: Flight) -> dict[str, Any]:

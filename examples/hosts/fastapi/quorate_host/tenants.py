@@ -13,6 +13,7 @@ import quorate
 from quorate import workflows as wf
 
 from .auth import TENANT
+from .errors import HostError
 from .flights import KINDS, Flights
 from .settings import Settings
 
@@ -123,7 +124,7 @@ class Tenants:
         for name in self.known():
             try:
                 await self._resume(name)
-            except quorate.QuorateError as error:
+            except (quorate.QuorateError, HostError) as error:
                 _log.error("not resumed", extra={"tenant": name, "code": error.code})
 
     async def _resume(self, name: str) -> None:

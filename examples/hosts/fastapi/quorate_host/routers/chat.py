@@ -15,7 +15,7 @@ from .. import chat
 from ..errors import OWN, HostError, openai_told, public
 from ..flights import Flight
 from ..host import Caller, Reader
-from ..running import IdempotencyKey, answer_of, budget_of, key_of, waited
+from ..running import IdempotencyKey, answer_of, begun, budget_of, key_of, waited
 from ..shapes.chat import ChatIn, ModelOut, ModelsOut
 from ..sse import EventStream
 
@@ -82,6 +82,7 @@ async def completions(request: Request, caller: Reader, body: ChatIn, idempotenc
         return unfit.response
     flight = _asked(caller, body, question, before, form, panel, key_of(caller, idempotency_key))
     if body.stream:
+        await begun(flight)
         return EventStream(caller.host, _pieces(caller, flight, chat.Reply(body)), _closed())
     result = await waited(request, caller, flight)
     return JSONResponse(chat.Reply(body).whole(result))
