@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 LIVE = frozenset({"step_start", "text", "reasoning", "tool_input", "retry"})
 """Events that show a request under way: they are in no journal."""
 LAST = frozenset({"end", "error", "waiting", "cancelled"})
-REMEMBERED = 30.0
-"""Seconds that the events of a run that is over stay in memory; later they come from its journal."""
+KINDS = ("ask", "panel")
+"""The kinds of runs that a runtime goes on with."""
+REMEMBERED = 10.0
+"""Seconds that the events of a streamed run that is over stay in memory; later, and of others, they come from its journal."""
 
 _log = logging.getLogger("quorate_host")
 Stream = Any
@@ -47,6 +49,14 @@ class Shown:
         if self.kind == "error":
             event = {**event, "error": _public_error(event.get("error") or {})}
         self.text = json.dumps(event, ensure_ascii=False)
+
+
+async def run_of(tenant: Tenant, run_id: str) -> quorate.Run:
+    """A run of an expert or a panel; those of workflows lie in the same store. Code: ``unknown_id``."""
+    found = await tenant.runtime.aio.run(run_id)
+    if found.info.kind not in KINDS:
+        raise quorate.NotFound("unknown_id", f"no run has the id '{run_id[:60]}'")
+    return found
 
 
 def _public_error(error: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +89,8 @@ class Flight:
         self.result: Any = None
         self.error: quorate.QuorateError | None = None
         self.known, self.ended = asyncio.Event(), asyncio.Event()
+        self.streamed = detached
+        """Whether somebody may come back for its events."""
         self.watchers = 0
         self.task: asyncio.Task[None] | None = None
         self._base = base
@@ -197,12 +209,13 @@ class Flights:
             if running.digest != digest:
                 raise quorate.Conflict("run_conflict", "the idempotency key was used for another question")
             running.detached = running.detached or detached
+            running.streamed = running.streamed or detached
             return running
         return self._fly(Flight(tenant, kind, digest, 0, detached), make, name if key else None)
 
     async def resume(self, tenant: Tenant, run_id: str, decisions: Mapping[str, Any], detached: bool) -> Flight:
         """Goes on with a run. Codes: ``unknown_id``, ``run_conflict``, ``too_many_runs``, ``closed``."""
-        found = await tenant.runtime.aio.run(run_id)
+        found = await run_of(tenant, run_id)
         running = self.find(tenant.name, run_id)
         if running is not None and not running.ended.is_set():
             raise quorate.Conflict("run_conflict", "the run goes on already")
@@ -241,6 +254,9 @@ class Flights:
         self._metrics.run(flight.kind, status, seconds, told, getattr(result, "cost", None))
         if name is not None and self._keys.get(name) is flight:
             del self._keys[name]
+        if not flight.streamed:
+            self.forget(flight)
+            return
         asyncio.get_running_loop().call_later(REMEMBERED, _forget, weakref.ref(self), weakref.ref(flight))
 
     async def drain(self, seconds: float) -> bool:

@@ -71,8 +71,7 @@ class Around:
             host.metrics.under_way.dec()
             seconds = time.perf_counter() - began
             host.metrics.request(scope["method"], route, status, seconds)
-            who = {name: state[name] for name in ("tenant", "user") if name in state}
-            _log.info(
-                "request", extra={"method": scope["method"], "route": route, "status": status, "ms": round(1000 * seconds, 1), **who}
-            )
+            who: dict[str, Any] = {name: state[name] for name in ("tenant", "user") if name in state}
+            who.update(method=scope["method"], route=route, status=status, ms=round(1000 * seconds, 1))
+            _log.info("request", extra=who)
             request_id.reset(token)

@@ -11,7 +11,7 @@ import quorate
 from fastapi import Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from .flights import LAST, Flight, Shown, journal, place_of
+from .flights import LAST, Flight, Shown, journal, place_of, run_of
 from .host import Caller, Host
 from .shapes.asking import BudgetIn
 from .sse import EventStream, event
@@ -55,14 +55,21 @@ def budget_of(host: Host, given: BudgetIn | None) -> quorate.Budget:
 async def answered(request: Request, caller: Caller, flight: Flight, wants_events: bool, detach: bool) -> Response:
     """What the caller is sent of a run: events, its answer, or at once where it is."""
     if wants_events:
+        flight.streamed = True
+        await begun(flight)
         return EventStream(caller.host, watched(flight, (0, -1)))
     if detach:
-        await flight.known.wait()
-        if flight.run_id is None:
-            raise flight.error or quorate.Unavailable("closed", "the run did not begin")
+        await begun(flight)
         told = {"run_id": flight.run_id, "status": "running"}
         return JSONResponse(told, 202, {"location": f"/v1/runs/{flight.run_id}"})
     return JSONResponse(await waited(request, caller, flight))
+
+
+async def begun(flight: Flight) -> None:
+    """Waits until a run has begun, so that one that cannot is an answer with a status. Codes: the one by which it did not."""
+    await flight.known.wait()
+    if flight.error is not None and (not flight.events or flight.events[0].kind == "error"):
+        raise flight.error
 
 
 async def waited(request: Request, caller: Caller, flight: Flight) -> dict[str, Any]:
@@ -119,9 +126,8 @@ async def watched(flight: Flight, place: tuple[int, int]) -> AsyncIterator[str]:
 
 async def followed(caller: Caller, run_id: str, place: tuple[int, int]) -> AsyncIterator[str]:
     """The events of a run from its journal, until it is over; as they come where it goes on in another process."""
-    run = caller.tenant.runtime.aio
     while True:
-        found = await run.run(run_id)
+        found = await run_of(caller.tenant, run_id)
         shown = journal(run_id, await found.aio.events())
         for one in shown:
             if one.place > place:
@@ -141,5 +147,5 @@ async def from_where(caller: Caller, run_id: str, last: str | None) -> EventStre
     if flight is not None and (not flight.events or flight.events[0].place <= (1, 0) or place >= flight.events[0].place):
         return EventStream(caller.host, watched(flight, place))
     # It raises before the answer begins where there is no such run.
-    await caller.tenant.runtime.aio.run(run_id)
+    await run_of(caller.tenant, run_id)
     return EventStream(caller.host, followed(caller, run_id, place))

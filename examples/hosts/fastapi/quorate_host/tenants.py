@@ -13,7 +13,8 @@ import quorate
 from quorate import workflows as wf
 
 from .auth import TENANT
-from .flights import Flights
+from .errors import HostError
+from .flights import KINDS, Flights
 from .settings import Settings
 
 OPEN = 64
@@ -123,14 +124,14 @@ class Tenants:
         for name in self.known():
             try:
                 await self._resume(name)
-            except quorate.QuorateError as error:
+            except (quorate.QuorateError, HostError) as error:
                 _log.error("not resumed", extra={"tenant": name, "code": error.code})
 
     async def _resume(self, name: str) -> None:
         tenant = await self.get(name)
         for run in await tenant.runtime.aio.runs("interrupted"):
             # A run within another goes on with that one.
-            if run.parent is None and self._flights.find(name, run.run_id) is None:
+            if run.kind in KINDS and run.parent is None and self._flights.find(name, run.run_id) is None:
                 flight = await self._flights.resume(tenant, run.run_id, {}, detached=True)
                 _log.info("resumed", extra={"tenant": name, "run_id": run.run_id, "kind": run.kind})
                 await flight.ended.wait()

@@ -26,7 +26,9 @@ def test_an_expert_answers_offline_with_citations(filled):
     assert "500 mg twice daily" in answer["text"] and LABEL["text"][cited["start"] : cited["end"]] == cited["text"]
     kept = filled.get(f"/v1/runs/{answer['run_id']}").json()
     assert kept["answer"] == answer and kept["status"] == "done" and kept["problem"] is None
-    assert filled.post("/v1/ask", json={"question": DOSE, "agent": "nobody"}).json()["code"] == "unknown_id"
+    for more in ({}, {"stream": True}, {"detach": True}):
+        refused = filled.post("/v1/ask", json={"question": DOSE, "agent": "nobody", **more})
+        assert (refused.status_code, refused.json()["code"]) == (404, "unknown_id"), more
     assert filled.get("/v1/runs", params={"status": "done"}).json()["runs"][0]["run_id"] == answer["run_id"]
     assert filled.delete(f"/v1/runs/{answer['run_id']}").status_code == 204
     assert filled.get(f"/v1/runs/{answer['run_id']}").status_code == 404

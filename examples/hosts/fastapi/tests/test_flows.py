@@ -57,6 +57,16 @@ def test_a_workflow_that_ships_runs_offline_to_its_end(client):
     assert {"submit", "sign_off"} <= {step["id"] for step in steps if step["status"] == "completed"}
 
 
+def test_a_workflow_is_no_run_of_an_expert(client):
+    run = started(client)
+    assert client.get("/v1/runs").json()["runs"] == []
+    acts = [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/resume"), ("DELETE", "")]
+    for method, path in acts:
+        body = {"json": {}} if path == "/resume" else {}
+        assert client.request(method, f"/v1/runs/{run}{path}", **body).status_code == 404
+    assert status(client, run) in ("queued", "running", "waiting")
+
+
 def test_who_decides_is_who_asks(client):
     run = started(client)
     review = the_review(client, run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import served, wait_until
+from conftest import events, served, wait_until
 
 DOCUMENT = {"id": "a", "text": "Metformin lowers glucose.", "metadata": {"year": 2024}}
 
@@ -22,6 +22,17 @@ def test_a_reader_follows_the_writer(tmp_path):
             writer.delete("/v1/documents/a")
             wait_until(lambda: reader.get("/v1/documents/a").status_code == 404)
             assert [h["doc_id"] for h in reader.get("/v1/search", params={"q": "glucose"}).json()["hits"]] == ["b"]
+            # Experts of the reader read what is new; who waits for the writer's answer there sees its run here.
+            asked = {"question": "What does insulin lower?", "agent": "clinical-pharmacy"}
+            answer = reader.post("/v1/ask", json=asked).json()
+            assert answer["citations"][0]["doc_id"] == "b", answer
+            assert writer.get(f"/v1/runs/{answer['run_id']}").json()["answer"] == answer
+            # What a reader starts is worked on by the writer.
+            flow = reader.post("/v1/workflows/regulatory.fda_510k_submission/runs", json={"offline": True}).json()["id"]
+            wait_until(lambda: reader.get(f"/v1/workflow-runs/{flow}").json()["status"] == "completed")
+            assert events(reader.get(f"/v1/workflow-runs/{flow}/events").text)[-1][1] == "ended"
+            refused = reader.put("/v1/agents/mine", json={"name": "Mine", "summary": "Mine."})
+            assert (refused.status_code, refused.json()["code"]) == (403, "read_only")
             # Only the writer writes, and a second writer is refused.
             refused = reader.post("/v1/documents", json={"documents": [{**DOCUMENT, "id": "c"}]})
             assert (refused.status_code, refused.json()["code"]) == (403, "read_only")

@@ -8,8 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from ..flights import place_of
 from ..host import Reader
-from ..running import Accept, IdempotencyKey, LastEventId, answered, budget_of, from_where, key_of, place_of, streams
+from ..running import Accept, IdempotencyKey, LastEventId, answered, budget_of, from_where, key_of, streams
 from ..shapes.asking import AnswerOut, AskIn
 from ..shapes.common import ALWAYS, EVENTS, RUNS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import quorate
@@ -14,7 +15,7 @@ from .. import chat
 from ..errors import OWN, HostError, openai_told, public
 from ..flights import Flight
 from ..host import Caller, Reader
-from ..running import IdempotencyKey, answer_of, budget_of, key_of, waited
+from ..running import IdempotencyKey, answer_of, begun, budget_of, key_of, waited
 from ..shapes.chat import ChatIn, ModelOut, ModelsOut
 from ..sse import EventStream
 
@@ -81,6 +82,7 @@ async def completions(request: Request, caller: Reader, body: ChatIn, idempotenc
         return unfit.response
     flight = _asked(caller, body, question, before, form, panel, key_of(caller, idempotency_key))
     if body.stream:
+        await begun(flight)
         return EventStream(caller.host, _pieces(caller, flight, chat.Reply(body)), _closed())
     result = await waited(request, caller, flight)
     return JSONResponse(chat.Reply(body).whole(result))
@@ -94,7 +96,7 @@ def _asked(
 
     def make() -> Any:
         if panel is not None:
-            whole = quorate.Budget(**{**budget._options(), "max_steps": 100})
+            whole = replace(budget, max_steps=100)
             return streams.panel(question, type=panel, budget=whole, seed=seed, idempotency_key=key)  # type: ignore[arg-type]
         agent = None if body.model == "auto" else body.model
         return streams.ask(

@@ -9,8 +9,9 @@ import quorate
 from fastapi import APIRouter, Query
 from quorate import workflows as wf
 
+from ..flights import place_of
 from ..host import Caller, Reader, Writer
-from ..running import IdempotencyKey, LastEventId, key_of, place_of
+from ..running import IdempotencyKey, LastEventId, key_of
 from ..shapes.common import ALWAYS, CONFLICT, EVENTS, MISSING, Id, IdInPath
 from ..shapes.flows import (
     CancelIn,

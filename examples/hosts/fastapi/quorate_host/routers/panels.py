@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import quorate
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from ..flights import place_of
 from ..host import Reader
-from ..running import Accept, IdempotencyKey, LastEventId, answered, budget_of, from_where, key_of, place_of, streams
+from ..running import Accept, IdempotencyKey, LastEventId, answered, budget_of, from_where, key_of, streams
 from ..shapes.asking import AnswerOut, PanelIn
 from ..shapes.common import ALWAYS, EVENTS, RUNS
 
@@ -34,8 +36,10 @@ async def panel(
     host, runtime = caller.host, caller.tenant.runtime
     budget, key = budget_of(host, body.budget), key_of(caller, idempotency_key)
     if body.budget is None or body.budget.max_steps is None:
-        budget = quorate.Budget(**{**budget._options(), "max_steps": MEMBER_STEPS * (len(body.members or ()) or body.size)})
-    members = body.members and [one if isinstance(one, str) else quorate.Member(**one.model_dump()) for one in body.members]
+        budget = replace(budget, max_steps=MEMBER_STEPS * (len(body.members or ()) or body.size))
+    members = None
+    if body.members is not None:
+        members = [one if isinstance(one, str) else quorate.Member(**one.model_dump()) for one in body.members]
     given: dict[str, Any] = {
         name: getattr(body, name) for name in ("type", "size", "rounds", "options", "quorum", "weights", "where", "seed", "title")
     }

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from ..errors import public, told
+from ..flights import KINDS, run_of
 from ..host import Admin, Reader, Reviewer
 from ..running import Accept, LastEventId, answered, from_where, streams
 from ..shapes.asking import AnswerOut, EventsOut, ResumeIn, RunOut, RunsOut, RunWhole
@@ -32,7 +33,7 @@ async def all_of_them(
     before: Annotated[Id | None, Query()] = None,
 ) -> RunsOut:
     """The tenant's runs, the newest first."""
-    infos = (await caller.tenant.runtime.aio.runs(status))[::-1]
+    infos = [one for one in await caller.tenant.runtime.aio.runs(status) if one.kind in KINDS][::-1]
     if before is not None:
         at = next((i for i, info in enumerate(infos) if info.run_id == before), len(infos))
         infos = infos[at + 1 :]
@@ -42,7 +43,7 @@ async def all_of_them(
 @router.get("/{id}", responses=MISSING)
 async def one(caller: Reader, id: IdInPath) -> RunWhole:
     """A run, with its answer as far as there is one."""
-    found = await caller.tenant.runtime.aio.run(id)
+    found = await run_of(caller.tenant, id)
     answer, failed = None, None
     try:
         answer = AnswerOut(**(await found.aio.answer()).to_dict())
@@ -64,7 +65,7 @@ async def events(caller: Reader, id: IdInPath, accept: Accept = None, last_event
     """
     if streams(accept, False):
         return await from_where(caller, id, last_event_id)
-    found = await caller.tenant.runtime.aio.run(id)
+    found = await run_of(caller.tenant, id)
     shown = [event.to_dict() for event in await found.aio.events()]
     for one in shown:
         if "error" in one:
@@ -76,9 +77,9 @@ async def events(caller: Reader, id: IdInPath, accept: Accept = None, last_event
 @router.post("/{id}/cancel", responses=MISSING)
 async def cancel(caller: Reader, id: IdInPath) -> RunOut:
     """Ends a run, in whatever process it goes on. One that is over stays as it is."""
-    runtime = caller.tenant.runtime.aio
-    await runtime.cancel(id)
-    return RunOut(**_row((await runtime.run(id)).info))
+    await run_of(caller.tenant, id)
+    await caller.tenant.runtime.aio.cancel(id)
+    return RunOut(**_row((await run_of(caller.tenant, id)).info))
 
 
 @router.post("/{id}/resume", response_model=AnswerOut, responses={**RUNS, **EVENTS, 202: {"description": "Detached."}})
@@ -91,4 +92,5 @@ async def resume(request: Request, caller: Reviewer, id: IdInPath, body: ResumeI
 @router.delete("/{id}", status_code=204, responses={**MISSING, **CONFLICT})
 async def delete(caller: Admin, id: IdInPath) -> None:
     """Forgets a run that is over: its journal is gone from the disk."""
+    await run_of(caller.tenant, id)
     await caller.tenant.runtime.aio.delete(id)
