@@ -336,6 +336,10 @@ impl Local {
             if queues.is_some_and(|queues| !queues.contains(&queue)) {
                 continue;
             }
+            // Those that wait behind a slot that is taken are passed over unread.
+            if slot.is_some_and(|slot| free.get(&slot) == Some(&0)) {
+                continue;
+            }
             let sql = format!("{ROW} WHERE r.n = ?1");
             let found =
                 connection.prepare_cached(&sql).and_then(|mut q| q.query_row([n], record)).map_err(bad)?;

@@ -106,14 +106,22 @@ pub(crate) fn replay(
     let (mut at, mut made) = (from.saturating_sub(1), 0);
     while let Some(event) = hall.after(at)? {
         at = event.seq;
-        let content = head(&event.doc, open)?;
+        // Of one that is damaged nobody knows whom it is for: each has it before it, and puts it aside as dead.
+        let content = match head(&event.doc, open) {
+            Ok(content) => Some(content),
+            Err(error) if error.code() == Code::Corrupt => None,
+            Err(error) => return Err(error),
+        };
         let parcel = match &event.doc {
             Doc::Whole(doc) => Some(Parcel { doc: Arc::clone(doc), body: None }),
             _ => None,
         };
-        let fresh = fresh(event.seq, content.key.as_deref(), event.body);
+        let fresh = fresh(event.seq, content.as_ref().and_then(|content| content.key.as_deref()), event.body);
         for (n, subscribed) in &subscriptions {
-            if !pattern::matches(&subscribed.pattern, &content.subject) {
+            if content
+                .as_ref()
+                .is_some_and(|content| !pattern::matches(&subscribed.pattern, &content.subject))
+            {
                 continue;
             }
             hall.shelf(*n, &mut |shelf| {

@@ -152,7 +152,8 @@ impl Queue {
     /// Takes at most so many messages: those that are due, the most urgent first, as far as the limits allow. Messages
     /// whose holder has ended, or gave no sign for the length of the lease, are among them.
     ///
-    /// A message whose content is damaged is put aside as dead; where nothing else was taken, that is the error.
+    /// A message whose content is damaged is put aside as dead; where nothing else was taken, that is the error. So is one whose row
+    /// is not what was written, with all that stood there in its reason.
     /// Errors: `corrupt`, `unknown_id` when the queue was deleted, `locked`, `io`.
     pub fn take(&self, most: usize) -> Result<Vec<Message>> {
         let taken = self.line.take(most)?;

@@ -66,6 +66,42 @@ impl Line {
         }
     }
 
+    /// Puts messages aside that are not what was written; whether there were any.
+    fn set_aside(&self) -> Result<bool> {
+        let now = self.now()?;
+        let _section = gate::enter()?;
+        match &self.store.0 {
+            Place::Disk(disk) => Ok(disk.set_aside(self.n, now)? > 0),
+            Place::Memory(_) => Ok(false),
+        }
+    }
+
+    /// Puts aside what no look for what is due would ever find.
+    fn search(&self) -> Result<()> {
+        let strange = match &self.store.0 {
+            Place::Disk(disk) => {
+                let _section = gate::enter()?;
+                disk.is_strange(self.n)?
+            }
+            Place::Memory(_) => false,
+        };
+        if strange {
+            self.set_aside()?;
+        }
+        Ok(())
+    }
+
+    /// Does something; where a message is in its way that is not what was written, once more without that one.
+    fn whole<T>(&self, work: impl Fn() -> Result<T>) -> Result<T> {
+        match work() {
+            Err(error) if error.code() == Code::Corrupt => match self.set_aside() {
+                Ok(true) => work(),
+                _ => Err(error),
+            },
+            other => other,
+        }
+    }
+
     /// Readies a content; whether it has a file.
     pub(crate) fn parcel(&self, doc: Value) -> Result<(Parcel, bool)> {
         parcel(&self.store, doc)
@@ -95,13 +131,15 @@ impl Line {
     pub(crate) fn take(&self, most: usize) -> Result<Vec<(Row, Value)>> {
         let now = self.now()?;
         // Most looks find nothing, and need not wait for who writes.
-        if most == 0 || !self.look(|shelf| rules::stirs(shelf, now))? {
+        if most == 0 || !self.whole(|| self.look(|shelf| rules::stirs(shelf, now)))? {
             return Ok(Vec::new());
         }
         // A power cut may forget that something was taken: whoever took it is gone then as well.
-        let taken = self.on(false, false, move |shelf| {
-            let rows = rules::take(shelf, now, most)?;
-            rows.into_iter().map(|row| Ok((shelf.doc(&row)?, row))).collect::<Result<Vec<_>>>()
+        let taken = self.whole(|| {
+            self.on(false, false, move |shelf| {
+                let rows = rules::take(shelf, now, most)?;
+                rows.into_iter().map(|row| Ok((shelf.doc(&row)?, row))).collect::<Result<Vec<_>>>()
+            })
         })?;
         let (mut whole, mut damaged) = (Vec::with_capacity(taken.len()), None);
         for (doc, row) in taken {
@@ -146,9 +184,12 @@ impl Line {
     }
 
     pub(crate) fn dead(&self) -> Result<Vec<Shown>> {
-        let rows = self.look(|shelf| {
-            let rows = shelf.dead()?.into_iter();
-            rows.map(|row| Ok((shelf.doc(&row)?, shelf.note(&row)?, row))).collect::<Result<Vec<_>>>()
+        self.search()?;
+        let rows = self.whole(|| {
+            self.look(|shelf| {
+                let rows = shelf.dead()?.into_iter();
+                rows.map(|row| Ok((shelf.doc(&row)?, shelf.note(&row)?, row))).collect::<Result<Vec<_>>>()
+            })
         })?;
         let mut shown = Vec::with_capacity(rows.len());
         for (doc, note, row) in rows {
@@ -178,8 +219,9 @@ impl Line {
 
     pub(crate) fn stats(&self) -> Result<QueueStats> {
         let now = self.now()?;
-        if self.look(|shelf| rules::stirs(shelf, now))? {
-            self.on(false, false, move |shelf| rules::settle(shelf, now))?;
+        self.search()?;
+        if self.whole(|| self.look(|shelf| rules::stirs(shelf, now)))? {
+            self.whole(|| self.on(false, false, move |shelf| rules::settle(shelf, now)))?;
         }
         self.look(|shelf| {
             Ok(QueueStats {

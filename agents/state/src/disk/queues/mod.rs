@@ -1,5 +1,6 @@
 //! How are queues and events kept in a folder?
 
+mod aside;
 mod bodies;
 mod hall;
 mod shelf;
@@ -167,6 +168,21 @@ impl Disk {
     ) -> Result<T> {
         let result = self.transact(durable, move |desk| job(&mut DiskShelf::open(desk, n)?));
         self.local()?.tidy(files, result)
+    }
+
+    /// Whether a message has a state that nobody writes: no look for what is due finds it. Errors: those of the store.
+    pub(crate) fn is_strange(&self, n: i64) -> Result<bool> {
+        let local = self.local()?;
+        local.read(|connection| {
+            let sql = "SELECT 1 FROM messages WHERE queue = ?1 AND state NOT IN (0, 1, 2, 3, 4) LIMIT 1";
+            Ok(Desk::new(&local, connection).one(sql, [n], |_| Ok(()))?.is_some())
+        })
+    }
+
+    /// Puts the messages of a queue aside as dead that are not what was written, with all that stands of them; how many.
+    /// Errors: `corrupt` where that cannot be told, those of the store.
+    pub(crate) fn set_aside(&self, n: i64, now: f64) -> Result<usize> {
+        self.transact(true, move |desk| DiskShelf::open(desk, n)?.set_aside(now))
     }
 
     /// Works with the events of a tenant in a transaction.

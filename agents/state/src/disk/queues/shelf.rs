@@ -19,7 +19,7 @@ pub(super) struct DiskShelf<'a> {
     pub(super) n: i64,
     /// What the texts of its messages belong to.
     owner: [u8; 16],
-    name: [u8; 16],
+    pub(super) name: [u8; 16],
     body: i64,
     /// Whether the texts of its messages are its own.
     owns: bool,
@@ -88,7 +88,7 @@ fn whole(number: u64) -> i64 {
 }
 
 /// A row that is none where a column has a value that nobody writes; and the checksum.
-fn read(row: &Found<'_>) -> rusqlite::Result<(Option<Row>, i64)> {
+pub(super) fn read(row: &Found<'_>) -> rusqlite::Result<(Option<Row>, i64)> {
     let keeper: Option<String> = row.get(8)?;
     let machine: Option<String> = row.get(9)?;
     let slots: Vec<u8> = row.get(10)?;
@@ -119,7 +119,7 @@ fn read(row: &Found<'_>) -> rusqlite::Result<(Option<Row>, i64)> {
     Ok((made.map(row_of).transpose()?, row.get(15)?))
 }
 
-fn sum_of(queue: &[u8; 16], row: &Row) -> i64 {
+pub(super) fn sum_of(queue: &[u8; 16], row: &Row) -> i64 {
     let bits = |number: f64| (number + 0.0).to_bits().to_le_bytes();
     let keeper = row.keeper.as_ref();
     checksum(&[
