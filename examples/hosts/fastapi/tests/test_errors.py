@@ -90,7 +90,9 @@ def test_another_tenants_ids_are_unknown(filled):
 def test_bodies_that_are_no_good_are_refused(client):
     deep = "[" * 100_000 + "]" * 100_000
     nested = '{"question": "x", "output": ' + '{"a": ' * 400 + "1" + "}" * 400 + "}"
-    bodies = [b"", b"{", b"\xff\xfe", b"null", b"[]", b'"x"', deep.encode(), b'{"question": NaN}', b'{"question": "\\ud800"}', b'{"question": ""}', b'{"question": " "}', b'{"question": "x", "agent": "\\u0000"}', b'{"question": "x", "seed": 1e400}', nested.encode(), b'{"question": "x", "tenant": "globex"}']
+    bodies = [b"", b"{", b"\xff\xfe", b"null", b"[]", b'"x"', deep.encode(), b'{"question": NaN}', b'{"question": "\\ud800"}']
+    bodies += [b'{"question": ""}', b'{"question": " "}', b'{"question": "x", "agent": "\\u0000"}', b'{"question": "x", "seed": 1e400}']
+    bodies += [nested.encode(), b'{"question": "x", "tenant": "globex"}']
     for body in bodies:
         answer = client.post("/v1/ask", content=body, headers={"content-type": "application/json"})
         assert answer.status_code in (400, 404, 422), (body[:60], answer.status_code, answer.text[:300])
