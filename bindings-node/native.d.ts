@@ -681,6 +681,9 @@ export declare function checkJudge(model: LanguageModel, options: unknown): void
 /** Refuses what is said of a node and is wrong by itself. */
 export declare function checkNode(options: unknown): void
 
+/** Runs a command; the Promise gives its exit code. */
+export declare function commandLine(args: unknown, cancel?: Cancel | undefined | null): Promise<number>
+
 /** Fisher's paired randomisation test, as JSON. */
 export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown, cancel?: Cancel | undefined | null): Promise<string>
 
