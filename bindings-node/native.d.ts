@@ -793,6 +793,8 @@ export declare function checkNode(options: unknown): void
 
 /** All members of a story, checked, as JSON. */
 export declare function checkStory(story: unknown): string
+/** Runs a command; the Promise gives its exit code. */
+export declare function commandLine(args: unknown, cancel?: Cancel | undefined | null): Promise<number>
 
 /** Fisher's paired randomisation test, as JSON. */
 export declare function compare(runA: unknown, runB: unknown, qrels: unknown, metric: unknown, seed: unknown, cancel?: Cancel | undefined | null): Promise<string>
