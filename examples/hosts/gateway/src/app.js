@@ -128,12 +128,10 @@ export async function createApp(given) {
 
   /** Who asks is known before a body is read. @param {import('fastify').FastifyRequest} request */
   const identified = async (request) => {
-    const from = request.ip;
-    const wait = failures.wait(from);
-    if (wait > 0) throw tooMany(wait);
     const caller = await identity.caller(request.raw).catch((error) => {
-      if (error instanceof Refused && error.statusCode === 401) failures.take(from);
-      throw error;
+      // Who guesses is slowed; who is known behind the same address is not.
+      const wait = error instanceof Refused && error.statusCode === 401 ? failures.take(request.ip) : 0;
+      throw wait > 0 ? tooMany(wait) : error;
     });
     const full = buckets.take(caller.tenant);
     if (full > 0) throw tooMany(full);
@@ -165,8 +163,6 @@ export async function createApp(given) {
       for (const routes of [asking, workflows]) await inner.register((one) => routes(one, services), versioned);
     });
   });
-  socket(app, services);
-
   for (const file of await readdir(PUBLIC)) {
     const type = TYPES[file.split('.').at(-1) ?? ''];
     if (!type) continue;
@@ -181,6 +177,8 @@ export async function createApp(given) {
     flows.stop();
     await flows.ended(5);
   });
+  // Sockets end behind what goes over them.
+  socket(app, services);
   app.addHook('onClose', async () => {
     delay.disable();
     engines.stop();

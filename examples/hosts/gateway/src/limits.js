@@ -29,12 +29,6 @@ export class Buckets {
     return 0;
   }
 
-  /** The seconds until there is a token; takes none. @param {string} name @returns {number} */
-  wait(name) {
-    const { tokens } = this.#filled(name);
-    return tokens < 1 ? (1 - tokens) / this.rate : 0;
-  }
-
   /** @param {string} name */
   #filled(name) {
     const now = this.clock();

@@ -1,7 +1,7 @@
 // Runs the gateway; README.md says which variables it reads.
 
 import { createApp } from './app.js';
-import { fromEnvironment } from './settings.js';
+import { DEFAULTS, fromEnvironment } from './settings.js';
 
 const { host, port, ...settings } = await fromEnvironment(process.env);
 const app = await createApp({
@@ -18,6 +18,8 @@ const app = await createApp({
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => {
     app.log.info(`${signal}: closing`);
+    // What neither ends nor can be let go of does not keep the process for ever.
+    setTimeout(() => process.exit(1), 1000 * (2 * (settings.graceSeconds ?? DEFAULTS.graceSeconds) + 10)).unref();
     app.close().catch((error) => {
       app.log.error(error);
       process.exitCode = 1;

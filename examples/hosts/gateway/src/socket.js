@@ -48,8 +48,9 @@ export function socket(app, services) {
     void admit(request).then(
       (admitted) => {
         if (raw.destroyed) return admitted.leave();
+        // Also where the handshake goes no further.
+        raw.once('close', admitted.leave);
         server.handleUpgrade(request, raw, head, (ws) => void new Talk(ws, admitted, services, app.log));
-        if (raw.destroyed) admitted.leave();
       },
       (error) => {
         const { status, body } = problem(error);
@@ -178,14 +179,14 @@ class Talk {
         const { runtime, engine } = await tenant.asking();
         const { question, run, after, ...options } = rest;
         const source = type === 'ask' ? runtime.stream.ask(question, options) : type === 'panel' ? runtime.stream.panel(question, options) : (await engine.run(run)).stream({ start: (after ?? 0) + 1 });
-        if (cancelled) await source.return();
+        if (cancelled) await source.return().catch(() => {});
         // What was asked is cancelled; of a workflow only the watching ends.
-        entry.cancel = () => void (type === 'workflow' || this.ws.readyState !== WebSocket.OPEN ? source.return() : source.cancel());
-        await this.services.flows.run(source, async () => {
+        entry.cancel = () => (type === 'workflow' || this.ws.readyState !== WebSocket.OPEN ? void source.return().catch(() => {}) : source.cancel());
+        await this.services.flows.run({ cancel: () => source.cancel() }, type === 'workflow', async () => {
           try {
             for await (const event of source) await this.#say({ id: task, event: plain(event) });
           } finally {
-            await source.return();
+            await source.return().catch(() => {});
           }
         });
       }

@@ -18,11 +18,17 @@ export class Tenant {
   /** @type {Promise<{ runtime: Runtime, engine: workflows.Engine, store: StateStore }> | undefined} */
   #asking;
 
-  /** @param {string} name @param {import('quorate').KnowledgeBase} kb @param {Shared} shared */
-  constructor(name, kb, shared) {
+  /** @type {import('quorate').KnowledgeBase} There once `ready` has resolved. */
+  // @ts-expect-error: set by `ready`.
+  kb;
+
+  /** @param {string} name @param {Shared} shared */
+  constructor(name, shared) {
     this.name = name;
-    this.kb = kb;
     this.shared = shared;
+    this.ready = shared.kb.tenant(name).then((kb) => {
+      this.kb = kb;
+    });
   }
 
   /** The runtime and the engine of workflows. */
@@ -70,7 +76,7 @@ export class Tenant {
 
 /** The tenants whose handles are open. Those unused for longest are let go of, unless a workflow of theirs goes on. */
 export class Tenants {
-  /** @type {Map<string, Promise<Tenant>>} */
+  /** @type {Map<string, Tenant>} */
   #open = new Map();
   #tidying = false;
 
@@ -85,18 +91,22 @@ export class Tenants {
 
   /** The tenant, which stays open until `held` is lowered. Code: `overloaded`. @param {string} name @returns {Promise<Tenant>} */
   async hold(name) {
-    let found = this.#open.get(name);
-    if (!found) {
-      const { tenantsOpen } = this.shared.settings;
-      if (this.#open.size >= 2 * tenantsOpen) throw new Refused(503, 'overloaded', 'too many tenants are at work', { 'retry-after': '5' });
-      found = this.shared.kb.tenant(name).then((kb) => new Tenant(name, kb, this.shared));
-      found.catch(() => this.#open.delete(name));
-    }
+    const { tenantsOpen } = this.shared.settings;
+    let tenant = this.#open.get(name);
+    if (!tenant && this.#open.size >= 2 * tenantsOpen) throw new Refused(503, 'overloaded', 'too many tenants are at work', { 'retry-after': '5' });
+    tenant ??= new Tenant(name, this.shared);
     this.#open.delete(name);
-    this.#open.set(name, found);
-    const tenant = await found;
+    this.#open.set(name, tenant);
+    // Before anything is waited for, so that it is not let go of meanwhile.
     tenant.held += 1;
-    if (this.#open.size > this.shared.settings.tenantsOpen) void this.#tidy();
+    try {
+      await tenant.ready;
+    } catch (error) {
+      tenant.held -= 1;
+      if (this.#open.get(name) === tenant) this.#open.delete(name);
+      throw error;
+    }
+    if (this.#open.size > tenantsOpen) void this.#tidy();
     return tenant;
   }
 
@@ -104,10 +114,9 @@ export class Tenants {
     if (this.#tidying) return;
     this.#tidying = true;
     try {
-      for (const [name, opened] of [...this.#open]) {
+      for (const [name, tenant] of [...this.#open]) {
         if (this.#open.size <= this.shared.settings.tenantsOpen) break;
-        const tenant = await opened;
-        if (await tenant.busy().catch(() => true)) continue;
+        if ((await tenant.busy().catch(() => true)) || tenant.held > 0) continue;
         this.#open.delete(name);
         await tenant.close(1).catch(() => {});
       }
@@ -134,7 +143,7 @@ export class Tenants {
   async close(seconds) {
     const all = [...this.#open.values()];
     this.#open.clear();
-    await Promise.all(all.map(async (one) => (await one).close(seconds)));
+    await Promise.all(all.map((one) => one.close(seconds)));
   }
 }
 

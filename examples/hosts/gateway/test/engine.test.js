@@ -93,9 +93,24 @@ test('an engine that hangs is not waited for; one that breaks off is told', asyn
     const late = await call('/engine/hang', { body: {} });
     assert.deepEqual([late.status, late.json.code], [504, 'timeout']);
     assert.ok(performance.now() - began < 3000);
-    await assert.rejects(call('/engine/broken'));
+    for (let i = 0; i < 4; i++) await assert.rejects(call('/engine/broken'));
+    assert.equal((await call('/engine/broken')).status, 503);
     assert.equal((await call('/v1/health', { tenant: '' })).status, 200);
-  }, { QUORATE_ENGINE_SECONDS: '1' });
+  }, { QUORATE_ENGINE_SECONDS: '1', QUORATE_BREAKER_FAILURES: '5', QUORATE_BREAKER_SECONDS: '60' });
+});
+
+test('clients that hang up are no failures of the engine', async () => {
+  const engine = await fake((request, response) => (request.url === '/well' ? response.end('well') : response.write('piece')));
+  await withEngines([engine], async ({ call, url }) => {
+    for (let i = 0; i < 6; i++) {
+      const controller = new AbortController();
+      const response = await fetch(`${url}/engine/slow`, { headers: { 'x-tenant': 'acme' }, signal: controller.signal });
+      await response.body.getReader().read();
+      controller.abort();
+    }
+    await until(async () => (await call('/engine/well')).status === 200, 'an answer');
+    assert.equal((await call('/v1/health', { tenant: '' })).json.engines.fit, 1);
+  }, { QUORATE_BREAKER_FAILURES: '2', QUORATE_BREAKER_SECONDS: '60' });
 });
 
 test('of several engines those that are sick or gone are left out, and come back', async () => {

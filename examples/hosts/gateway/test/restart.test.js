@@ -61,15 +61,20 @@ test('after SIGTERM what takes too long is interrupted and can be resumed', () =
     const env = { QUORATE_EXTENSION: EXTENSION, QUORATE_GRACE_SECONDS: '1' };
     const first = await begin(env);
     await first.call('/v1/documents', { body: { documents: DOCUMENTS } });
-    const cut = first.call('/v1/ask', { body: { question: 'metformin: take your time', agent: 'endocrinology', stream: true } }).catch((error) => error);
-    await until(async () => (await first.call('/v1/runs?status=running')).json.runs.length === 1, 'the run');
+    const { id } = (await first.call('/v1/workflows/reviewed_answer/start', { body: { input: { question: 'metformin' } } })).json;
+    const watched = first.call(`/v1/workflows/runs/${id}/stream`).catch((error) => error);
+    await until(async () => (await first.call(`/v1/reviews?run=${id}`)).json.reviews[0], 'the review');
+    const cut = Promise.all([true, false].map((stream) => first.call('/v1/ask', { body: { question: 'metformin: take your time', agent: 'endocrinology', stream } }).catch((error) => error)));
+    await until(async () => (await first.call('/v1/runs?status=running')).json.runs.filter((run) => run.kind === 'ask').length === 2, 'the runs');
     const began = performance.now();
     assert.deepEqual(await first.end('SIGTERM'), [0, null]);
     assert.ok(performance.now() - began < 5000);
-    assert.ok((await cut) instanceof Error);
+    assert.ok((await cut).every((one) => one instanceof Error));
+    assert.ok((await watched).text);
     const second = await begin(env);
-    const [run] = (await second.call('/v1/runs')).json.runs;
-    assert.equal(run.status, 'interrupted');
+    const cutOff = (await second.call('/v1/runs?status=interrupted')).json.runs;
+    assert.equal(cutOff.length, 2);
+    const [run] = cutOff;
     assert.match((await second.call(`/v1/runs/${run.runId}/resume`, { body: {} })).json.text, /It took its time/);
   }));
 

@@ -48,7 +48,11 @@ test('a panel answers, whole and as events', () =>
     assert.ok(events.filter((one) => one.event === 'round_end').length > 1);
     assert.ok(events.filter((one) => one.event === 'ballot').length >= 6);
     assert.equal((await call(`/v1/runs/${json.runId}/answer`)).json.question, question);
-    assert.equal((await call('/v1/panels', { body: { question, members: ['nobody-of-this-name'] } })).json.code, 'unknown_id');
+    for (const stream of [false, true]) {
+      const { status: missing, json: told } = await call('/v1/panels', { body: { question, members: ['nobody-of-this-name'], stream } });
+      assert.deepEqual([missing, told.code], [404, 'unknown_id']);
+    }
+    assert.equal((await call('/v1/ask', { body: { question, agent: 'nobody-of-this-name', stream: true } })).json?.code, 'unknown_id');
   }, { QUORATE_MODEL: 'scripted:1' }));
 
 test('a call that writes waits for approval; costs are told', () =>
@@ -117,6 +121,7 @@ test('workflows are started, watched, paused, told and ended, and people decide 
     assert.ok(steps.some((one) => one.id === 'approval' && one.status === 'cancelled'));
     assert.equal((await call('/v1/workflows/reviewed_answer/start', { body: { input: {} } })).status, 422);
     assert.equal((await call('/v1/workflows/none/start', { body: {} })).status, 404);
+    assert.equal((await call('/v1/workflows/example/start', { method: 'POST' })).status, 422);
     assert.equal((await call(`/v1/workflows/runs/${third}/steps`, { tenant: 'other' })).status, 404);
   }));
 
@@ -177,6 +182,10 @@ test('tokens tell who asks; others are refused, and sessions stand for them', ()
     assert.deepEqual((await call('/v1/reviews', { token: clerk })).json.reviews, []);
     const reviewer = await token({ sub: 'rae', roles: ['reviewer'] });
     assert.equal((await call(`/v1/reviews/${review.id}/decide`, { body: { option: 'approve' }, token: reviewer, headers: { 'x-user': 'boss' } })).json.by, 'rae');
+    // Who guesses is slowed; who is known behind the same address is not.
+    const guesses = await Promise.all(Array.from({ length: 40 }, () => call('/v1/search?q=x', { token: 'guess' })));
+    assert.ok(guesses.some((one) => one.status === 429));
+    assert.equal((await call('/v1/search?q=x', { token: good })).status, 200);
   }, { QUORATE_JWT_SECRET: SECRET, QUORATE_AUDIENCE: 'quorate' }));
 
 test('several things go over one socket', () =>

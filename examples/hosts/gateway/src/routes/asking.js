@@ -3,21 +3,21 @@
 import { Conflict } from 'quorate';
 
 import * as schemas from '../schemas/asking.js';
-import { gone, tenantOf } from './common.js';
+import { tenantOf } from './common.js';
 
 /** @param {import('fastify').FastifyInstance} app @param {import('./common.js').Services} services */
 export async function asking(app, { flows }) {
   app.post('/ask', { schema: schemas.ask }, async (request, reply) => {
     const { question, stream, ...options } = /** @type {any} */ (request.body);
     const { runtime } = await tenantOf(request).asking();
-    if (!streamed(request, stream)) return runtime.ask(question, { ...options, signal: gone(reply) });
+    if (!streamed(request, stream)) return flows.whole(reply, (signal) => runtime.ask(question, { ...options, signal }));
     return flows.answer(request, reply, () => runtime.stream.ask(question, options));
   });
 
   app.post('/panels', { schema: schemas.panel }, async (request, reply) => {
     const { question, stream, ...options } = /** @type {any} */ (request.body);
     const { runtime } = await tenantOf(request).asking();
-    if (!streamed(request, stream)) return runtime.panel(question, { ...options, signal: gone(reply) });
+    if (!streamed(request, stream)) return flows.whole(reply, (signal) => runtime.panel(question, { ...options, signal }));
     return flows.answer(request, reply, () => runtime.stream.panel(question, options));
   });
 
@@ -61,8 +61,7 @@ export async function asking(app, { flows }) {
     if (streamed(request, stream)) {
       return flows.answer(request, reply, () => (panel ? runtime.stream.resumePanel(run.runId) : runtime.stream.resume(run.runId, decisions ?? {})));
     }
-    const signal = gone(reply);
-    return panel ? runtime.resumePanel(run.runId, { signal }) : runtime.resume(run.runId, decisions ?? {}, { signal });
+    return flows.whole(reply, async (signal) => (panel ? runtime.resumePanel(run.runId, { signal }) : runtime.resume(run.runId, decisions ?? {}, { signal })));
   });
 }
 

@@ -14,6 +14,9 @@ const OWN = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-au
 const NOT_TOLD = new Set([...OWN, 'cookie', 'authorization', 'x-tenant', 'x-user', 'forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-correlation-id', 'content-length']);
 const NOT_GIVEN = new Set([...OWN, 'set-cookie', 'content-security-policy', 'strict-transport-security', 'access-control-allow-origin', 'access-control-allow-credentials', 'x-correlation-id', 'server']);
 
+/** What engines answer is data: no page of theirs runs with the gateway's sessions. */
+const SANDBOX = "default-src 'none'; frame-ancestors 'none'; sandbox";
+
 /** What may be asked of another engine where the first could not be reached: nothing has happened then, or it may happen twice. */
 const SAFE = ['GET', 'HEAD', 'OPTIONS'];
 
@@ -36,7 +39,7 @@ export async function engine(app, { settings, engines, cache, metrics }) {
     const key = request.method === 'GET' ? keyOf(caller.tenant, path, request.headers.accept ?? '') : null;
     const fresh = request.headers['cache-control']?.includes('no-cache') || request.headers.range;
     const known = key === null || fresh ? undefined : cache.get(key);
-    if (known) return reply.code(known.status).headers(known.headers).header('age', String(known.age)).header('x-cache', 'hit').send(known.body);
+    if (known) return reply.code(known.status).headers(known.headers).header('content-security-policy', SANDBOX).header('age', String(known.age)).header('x-cache', 'hit').send(known.body);
     if (!SAFE.includes(request.method)) cache.forget(caller.tenant);
 
     /** @type {import('../engine/registry.js').Engine[]} */
@@ -115,7 +118,7 @@ export async function engine(app, { settings, engines, cache, metrics }) {
         timeout: settings.engineSeconds * 1000,
       });
       out.once('response', (answer) => resolve(answer));
-      out.once('error', reject);
+      out.on('error', reject);
       out.once('timeout', () => out.destroy(Object.assign(new Error('the engine says nothing'), { code: 'late' })));
       reply.raw.once('close', () => {
         if (!reply.raw.writableFinished) out.destroy(new Error('the client is gone'));
@@ -155,7 +158,7 @@ export async function engine(app, { settings, engines, cache, metrics }) {
       },
     });
     reply.hijack();
-    reply.raw.writeHead(status, { ...headersOf(reply), ...headers, 'x-cache': 'miss' });
+    reply.raw.writeHead(status, { ...headersOf(reply), ...headers, 'content-security-policy': SANDBOX, 'x-cache': 'miss' });
     let before = -1;
     const stall = setInterval(() => {
       const written = reply.raw.socket?.bytesWritten ?? -1;
@@ -166,6 +169,11 @@ export async function engine(app, { settings, engines, cache, metrics }) {
       before = written;
     }, settings.stallSeconds * 1000);
     stall.unref();
+    // Whose fault it is where it ends before its time: the engine's, unless the client has gone.
+    let broken = false;
+    answer.once('error', () => {
+      broken = !reply.raw.destroyed;
+    });
     pipeline(answer, copy, reply.raw, (error) => {
       clearInterval(stall);
       ended();
@@ -173,8 +181,7 @@ export async function engine(app, { settings, engines, cache, metrics }) {
         tell('good');
         if (kept && key !== null) cache.put(key, { status, headers, body: Buffer.concat(kept) }, seconds);
       } else {
-        // Whose fault it was: the engine's where it broke off, and nobody's where the client did.
-        tell(answer.complete || !answer.destroyed || reply.raw.errored === null ? 'unknown' : 'bad');
+        tell(broken ? 'bad' : 'unknown');
         reply.raw.destroy();
       }
     });

@@ -55,7 +55,7 @@ export async function workflows(app, { flows }) {
     const run = await found(request);
     const seen = Number(request.headers['last-event-id'] ?? /** @type {any} */ (request.query).after);
     if (!Number.isSafeInteger(seen) || seen < 0) throw new Refused(422, 'invalid_request', 'the last event is named by its number');
-    return flows.answer(request, reply, () => run.stream({ start: seen + 1 }));
+    return flows.answer(request, reply, () => run.stream({ start: seen + 1 }), { watch: true });
   });
 
   app.post('/workflows/runs/:run/signal', { schema: schemas.signal }, async (request, reply) => {
