@@ -185,6 +185,10 @@ test('tokens tell who asks; others are refused, and sessions stand for them', ()
     assert.deepEqual((await call('/v1/reviews', { token: clerk })).json.reviews, []);
     const reviewer = await token({ sub: 'rae', roles: ['reviewer'] });
     assert.equal((await call(`/v1/reviews/${review.id}/decide`, { body: { option: 'approve' }, token: reviewer, headers: { 'x-user': 'boss' } })).json.by, 'rae');
+    // Who guesses is slowed; who is known behind the same address is not.
+    const guesses = await Promise.all(Array.from({ length: 40 }, () => call('/v1/search?q=x', { token: 'guess' })));
+    assert.ok(guesses.some((one) => one.status === 429));
+    assert.equal((await call('/v1/search?q=x', { token: good })).status, 200);
   }, { QUORATE_JWT_SECRET: SECRET, QUORATE_AUDIENCE: 'quorate' }));
 
 test('several things go over one socket', () =>
