@@ -272,6 +272,7 @@ test('what is no message, event or option is refused by code', async () => {
     [() => queue.work(() => {}, { retry: new Retry({ on: () => true }) }), 'invalid_argument'],
     [() => queue.dead.replay(1), 'invalid_argument'],
     [() => queue.dead.discard(['1']), 'invalid_argument'],
+    [() => queue.dead.discard(new Array(2 ** 32 - 1)), 'too_large'],
     [async () => store.queue('q', { concurrency: 0 }), 'invalid_argument'],
     [async () => store.queue('q', { perKey: { tenant: 0 } }), 'invalid_argument'],
     [() => store.queue('x'.repeat(10_000)).stats(), 'too_large'],

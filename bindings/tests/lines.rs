@@ -171,7 +171,7 @@ fn what_is_done_gives_the_answers_that_are_written_down() {
             found(scene.does(text(&one[0]), &one[1..]))
         });
         answers.insert(text(&scenario["name"]).to_owned(), told.collect());
-        scene.engine.close();
+        scene.engine.close().unwrap();
     }
     let place = here.join("line_answers.json");
     let written = serde_json::to_string_pretty(&answers).unwrap() + "\n";

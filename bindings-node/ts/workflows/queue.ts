@@ -1,7 +1,7 @@
 // How does work wait in line, and who works it off?
 
 import type * as Native from '../../native.js';
-import { abortable, hosting, options as checked, parse, reason, settle, shown } from '../call.js';
+import { abortable, bounded, hosting, options as checked, parse, reason, settle, shown } from '../call.js';
 import type { Abortable } from '../embed.js';
 import { Cancelled, type QuorateError, codeOf, errorOf, invalid } from '../errors.js';
 import { native } from '../native.js';
@@ -175,7 +175,7 @@ export function leaseOf(given: unknown, what: string): string {
 export function idsOf(given: unknown, member: string): unknown {
   if (!Array.isArray(given)) throw invalid(`ids are ${shown(given)}; an array of numbers of dead ones is expected`);
   const number = (one: unknown): unknown => (typeof one === 'object' && one !== null ? (one as Record<string, unknown>)[member] : one);
-  return given.map(number);
+  return bounded(given as readonly unknown[], 'ids').map(number);
 }
 
 /** @internal Has a handler work a line off. */
