@@ -283,6 +283,7 @@ ELSEWHERE = {
     "version_conflict": "another process writes between a look and a commit; tests of the store in Rust",
     "quorum_missed": "no exception: what a panel is stopped by; test_panels.py",
     "stale_write": "a run is taken from a process that has ended; tests of the journal in Rust",
+    "compensation_failed": "what was done cannot be undone; tests of workflows and sagas in Rust",
     "story_syntax": "tests of job stories in Rust, until they are bound",
     "no_template": "the same",
     "internal": "a defect",

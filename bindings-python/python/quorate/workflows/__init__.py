@@ -23,6 +23,7 @@ from ._flow import Definition, JournalEntry, Review, WorkflowRun, WorkflowStep, 
 from ._forms import END, START, Goto, Retry, Send
 from ._graph import Graph
 from ._hands import Breaker, Bulkhead, StepContext, Tool
+from ._schedule import Schedule
 
 if TYPE_CHECKING:
     from ._saver import LangGraphSaver
@@ -45,6 +46,7 @@ __all__ = [
     "Retry",
     "Review",
     "START",
+    "Schedule",
     "Send",
     "StepContext",
     "Template",
