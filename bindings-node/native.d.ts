@@ -707,6 +707,12 @@ export declare class WorkflowEngine {
   run(id: unknown): Promise<WorkflowRun>
   /** The runs with a status. */
   runs(status: unknown): Promise<WorkflowRun[]>
+  schedule(name: unknown, cron: unknown, workflow: unknown, input: unknown, options: unknown): Promise<string>
+  schedules(): Promise<string>
+  scheduleWord(name: unknown, word: string): Promise<string>
+  scheduleTimes(name: unknown, many: unknown): Promise<string>
+  scheduleRun(name: unknown, due: number): Promise<WorkflowRun[]>
+  graph(): GraphBuilder
   /** The reviews that are open. */
   reviews(role: unknown, run: unknown): Promise<WorkflowReview[]>
   /** A review that is open. */
@@ -766,6 +772,7 @@ export declare class WorkflowRun {
   /** What happened in it, as JSON. */
   journal(): Promise<string>
   /** A new run that begins where this one came to a step. */
+  migrate(version: unknown): Promise<void>
   fork(step: unknown): Promise<WorkflowRun>
   /** A diagram of its steps. */
   mermaid(): Promise<string>

@@ -112,6 +112,13 @@ pub fn check_node(env: Env, options: Unknown<'_>) -> Result<(), Thrown> {
     node_options(&env, &options).map(drop)
 }
 
+impl NativeGraphBuilder {
+    /// A graph that ships.
+    pub fn of(graph: Graph) -> Self {
+        NativeGraphBuilder(Mutex::new(graph))
+    }
+}
+
 #[napi]
 impl NativeGraphBuilder {
     /// A graph without nodes, with the JSON Schema of its state.

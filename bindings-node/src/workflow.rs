@@ -9,6 +9,7 @@ use quorate::workflows::flow::{
     Engine as Flows, EngineOptions, Review as Asked, WorkflowRun as Run, workflow_schema,
 };
 use quorate::{Cancel, Result};
+use quorate_bindings::graph::of_engine;
 use quorate_bindings::{Host, runtime, workflow};
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ use crate::convert::{Out, arg, boolean, count, marked, seconds, text, texts};
 use crate::door::{Held, Lane, NativeCancel, Promised, flag, promise, quick};
 use crate::embed::Opening;
 use crate::errors::{OrThrow, Thrown};
+use crate::graph::NativeGraphBuilder;
 use crate::hands::{Hand, NativeEngineParts, NativeWorkflowTool, Parts, lock, said};
 use crate::models::{NativeModelFlow, json as value};
 use crate::pool::waiting;
@@ -241,6 +243,67 @@ impl NativeWorkflowEngine {
         self.ask(&env, move |engine| engine.review(&id).map(review_of))
     }
 
+    /// Adds a schedule; as it is then, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn schedule(
+        &self,
+        env: Env,
+        name: Unknown<'_>,
+        cron: Unknown<'_>,
+        workflow: Unknown<'_>,
+        input: Unknown<'_>,
+        options: Unknown<'_>,
+    ) -> Result<Promised, Thrown> {
+        let (name, cron) = (arg(&env, &name, "name", text)?, arg(&env, &cron, "cron", text)?);
+        let started = arg(&env, &workflow, "the workflow", text)?;
+        let input = arg(&env, &input, "the input", said)?;
+        let how = workflow::schedule_options(HOST, arg(&env, &options, "options", said)?).or_throw()?;
+        self.wait(&env, move |engine| {
+            let made = engine.schedule(&name, &cron, &started, input, how)?;
+            Ok(written(workflow::schedule(HOST, &made)))
+        })
+    }
+
+    /// The schedules, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn schedules(&self, env: Env) -> Result<Promised, Thrown> {
+        self.ask(&env, |engine| {
+            let all = engine.schedules()?;
+            Ok(written(all.iter().map(|one| workflow::schedule(HOST, one)).collect()))
+        })
+    }
+
+    /// Looks at a schedule, or pauses, resumes or removes it; as it is then, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn schedule_word(&self, env: Env, name: Unknown<'_>, word: String) -> Result<Promised, Thrown> {
+        let name = arg(&env, &name, "name", text)?;
+        self.wait(&env, move |engine| Ok(written(workflow::schedule_word(HOST, engine, &name, &word)?)))
+    }
+
+    /// When a schedule comes due next, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn schedule_times(&self, env: Env, name: Unknown<'_>, many: Unknown<'_>) -> Result<Promised, Thrown> {
+        let (name, many) = (arg(&env, &name, "name", text)?, arg(&env, &many, "count", count)?);
+        self.ask(&env, move |engine| Ok(out(json!(engine.scheduled(&name)?.next_times(many)?))))
+    }
+
+    /// The run of a due time; an empty list where there is none.
+    #[napi(ts_return_type = "Promise<WorkflowRun[]>")]
+    pub fn schedule_run(&self, env: Env, name: Unknown<'_>, due: f64) -> Result<Promised, Thrown> {
+        let name = arg(&env, &name, "name", text)?;
+        self.ask(&env, move |engine| {
+            let run = engine.scheduled(&name)?.run(due)?;
+            Ok(Out::List(run.into_iter().map(run_of).collect()))
+        })
+    }
+
+    /// The graph by which a workflow is carried out here.
+    #[napi]
+    pub fn graph(&self) -> NativeGraphBuilder {
+        let engine = self.engine.clone();
+        NativeGraphBuilder::of(of_engine(move || engine.get()))
+    }
+
     /// Adds a kind of step.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn step_type(
@@ -439,6 +502,13 @@ impl NativeWorkflowRun {
     #[napi(ts_return_type = "Promise<string>")]
     pub fn journal(&self, env: Env) -> Result<Promised, Thrown> {
         self.ask(&env, |run| Ok(out(run.journal()?.iter().map(workflow::entry).collect())))
+    }
+
+    /// Has it go on by another version of its workflow.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn migrate(&self, env: Env, version: Unknown<'_>) -> Result<Promised, Thrown> {
+        let version = arg(&env, &version, "version", text)?;
+        self.say(&env, move |run| run.migrate(&version))
     }
 
     /// A new run that begins where this one came to a step.

@@ -58,6 +58,7 @@ export type ErrorCode =
   | 'replay_mismatch'
   | 'run_conflict'
   | 'stale_write'
+  | 'compensation_failed'
   | 'story_syntax'
   | 'no_template'
   | 'load_failed'

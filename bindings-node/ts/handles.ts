@@ -33,6 +33,9 @@ export const callers = new WeakSet<Native.LanguageModel>();
 /** @internal Knowledge bases. */
 export const bases = new WeakMap<object, Native.KnowledgeBase>();
 
+/** @internal Engines of workflows. */
+export const engines = new WeakMap<object, Native.WorkflowEngine>();
+
 /** @internal Registries. */
 export const registries = new WeakMap<object, Native.AgentRegistry>();
 

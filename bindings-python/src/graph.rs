@@ -172,6 +172,13 @@ fn node_options(
     Ok(found)
 }
 
+impl GraphBuilder {
+    /// A graph that ships.
+    pub fn of(graph: Graph) -> Self {
+        GraphBuilder(Mutex::new(graph))
+    }
+}
+
 #[pymethods]
 impl GraphBuilder {
     /// A graph without nodes, with the JSON Schema of its state.

@@ -10,6 +10,7 @@ use quorate::runtime::Runtime as Experts;
 use quorate::workflows::flow::{
     Engine as Flows, EngineOptions, Review as Asked, WorkflowRun as Run, workflow_schema,
 };
+use quorate_bindings::graph::of_engine;
 use quorate_bindings::{Host, runtime, workflow};
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ use crate::agents::AgentRegistry;
 use crate::convert::{from_json, texts};
 use crate::door::{Held, blocking, quick};
 use crate::errors::{OrRaise, invalid};
+use crate::graph::GraphBuilder;
 use crate::guest;
 use crate::hands::{Hand, WorkflowTool, clock_of};
 use crate::models::ModelFlow;
@@ -220,6 +222,71 @@ impl WorkflowEngine {
         blocking(py, move |_| engine.review(&id)).map(review_of)
     }
 
+    /// Adds a schedule; as it is then.
+    fn schedule<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] name: String,
+        #[pyo3(from_py_with = scalar)] cron: String,
+        #[pyo3(from_py_with = scalar)] workflow_id: String,
+        input: &Bound<'_, PyDict>,
+        given: &Bound<'_, PyDict>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let input = json_of(input, "the input")?;
+        let how = workflow::schedule_options(HOST, options(given, "options of a schedule")?).or_raise()?;
+        let engine = self.engine.clone();
+        let found = blocking(py, move |_| {
+            Ok(workflow::schedule(HOST, &engine.schedule(&name, &cron, &workflow_id, input, how)?))
+        })?;
+        from_json(py, &found)
+    }
+
+    fn schedules<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.engine.clone();
+        let found = blocking(py, move |_| {
+            Ok(engine.schedules()?.iter().map(|one| workflow::schedule(HOST, one)).collect())
+        })?;
+        from_json(py, &found)
+    }
+
+    /// Looks at a schedule, or pauses, resumes or removes it.
+    fn schedule_word<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = scalar)] name: String,
+        #[pyo3(from_py_with = scalar)] word: String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.engine.clone();
+        let found = blocking(py, move |_| workflow::schedule_word(HOST, &engine, &name, &word))?;
+        from_json(py, &found)
+    }
+
+    fn schedule_times(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = scalar)] name: String,
+        #[pyo3(from_py_with = scalar)] count: usize,
+    ) -> PyResult<Vec<f64>> {
+        let engine = self.engine.clone();
+        blocking(py, move |_| engine.scheduled(&name)?.next_times(count))
+    }
+
+    fn schedule_run(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = scalar)] name: String,
+        #[pyo3(from_py_with = scalar)] due: f64,
+    ) -> PyResult<Option<NativeWorkflowRun>> {
+        let engine = self.engine.clone();
+        Ok(blocking(py, move |_| engine.scheduled(&name)?.run(due))?.map(run_of))
+    }
+
+    /// The graph by which a workflow is carried out here.
+    fn graph(&self) -> GraphBuilder {
+        let engine = self.engine.clone();
+        GraphBuilder::of(of_engine(move || Ok(engine.clone())))
+    }
+
     fn step_type(
         &self,
         py: Python<'_>,
@@ -256,7 +323,9 @@ impl WorkflowEngine {
     /// Begins nothing more, and waits for nothing but a moment: at the end of the interpreter.
     fn stop(&self, py: Python<'_>, seconds: f64) {
         guest::detach(py, || {
-            self.engine.drain_within(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+            self.engine
+                .drain_within(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+                .unwrap_or(false)
         });
     }
 
@@ -368,6 +437,10 @@ impl NativeWorkflowRun {
 
     fn journal<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.tell(py, |run| Ok(run.journal()?.iter().map(workflow::entry).collect()))
+    }
+
+    fn migrate(&self, py: Python<'_>, #[pyo3(from_py_with = scalar)] version: String) -> PyResult<()> {
+        self.say(py, move |run| run.migrate(&version))
     }
 
     fn fork(

@@ -298,6 +298,7 @@ RAISED = {
 ELSEWHERE = {
     "version_conflict": "another process writes between a look and a commit; tests of the store in Rust",
     "quorum_missed": "no exception: what a panel is stopped by; test_panels.py",
+    "compensation_failed": "what was done cannot be undone; tests of workflows and sagas in Rust",
     "internal": "a defect",
 }
 

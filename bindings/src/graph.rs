@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use quorate_core::{Cancel, Code, Error, Result, shorten};
 use quorate_runtime::Runtime;
+use quorate_workflows::flow::Engine;
 use quorate_workflows::graph::{
     App, Cache, Durability, Event, Failure, Goto, Graph, Mode, NodeOptions, Outcome, Output, Retry,
     RunOptions, Send as Task, Snapshot, Stream, Target, Targets, expert_consultation_by,
-    panel_deliberation_by,
+    panel_deliberation_by, workflow_execution_by,
 };
 use serde_json::{Map, Value, json};
 
@@ -205,6 +206,11 @@ pub fn ready(name: &str, open: impl Fn() -> Result<Runtime> + Send + Sync + 'sta
             Err(Error::new(Code::UnknownId, format!("no graph that ships is called '{}'", shorten(other))))
         }
     }
+}
+
+/// The graph that ships by which a workflow is carried out, with the engine that `open` gives when it is first needed.
+pub fn of_engine(open: impl Fn() -> Result<Engine> + Send + Sync + 'static) -> Graph {
+    workflow_execution_by(open)
 }
 
 /// Every problem of a graph: `at`, `code`, `message`.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use quorate_core::{Cancel, Error, Result};
 use quorate_models::{BreakerOptions, BulkheadOptions, CallGuard, CallOptions};
 use quorate_workflows::flow::{
-    Definition, Engine, EngineOptions, HostTool, JournalEntry, Problem, ResilientTool, Retry, Review,
-    StartOptions, Status, StepContext, StepView, Template, ToolOptions, WorkflowRun, WorkflowStream,
-    templates,
+    Definition, Engine, EngineOptions, HostTool, JournalEntry, Missed, Problem, ResilientTool, Retry, Review,
+    Schedule, ScheduleOptions, StartOptions, Status, StepContext, StepView, Template, ToolOptions,
+    WorkflowRun, WorkflowStream, templates,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -52,6 +52,51 @@ pub fn start_options(host: Host, given: Value) -> Result<StartOptions> {
     };
     options.done()?;
     Ok(made)
+}
+
+/// How a schedule starts its runs: the members of [`ScheduleOptions`]. Errors: `invalid_argument`.
+pub fn schedule_options(host: Host, given: Value) -> Result<ScheduleOptions> {
+    let mut options = Options::new(host, "options of a schedule", given)?;
+    let plain = ScheduleOptions::default();
+    let missed: Option<String> = options.take("missed", "'skip', 'once' or 'all'")?;
+    let made = ScheduleOptions {
+        timezone: options.take("timezone", "the name of a time zone")?.unwrap_or(plain.timezone),
+        missed: missed.as_deref().map(Missed::of).transpose()?.unwrap_or(plain.missed),
+        version: options.take("version", "a text")?,
+        priority: options.take("priority", "a whole number")?,
+        starter: options.take("starter", "a text")?,
+        offline: options.take("offline", "true or false")?.unwrap_or(false),
+    };
+    options.done()?;
+    Ok(made)
+}
+
+/// A schedule, with what its runs are started with as it was given.
+pub fn schedule(host: Host, schedule: &Schedule) -> Value {
+    let mut told = json!(schedule);
+    let error = schedule.error.as_ref().map(|(code, message)| json!({"code": code, "message": message}));
+    let mut input = Value::Null;
+    if let Some(members) = told.as_object_mut() {
+        input = members.remove("input").unwrap_or_default();
+        members.insert("error".to_owned(), json!(error));
+    }
+    let mut told = renamed(host, told);
+    told["input"] = input;
+    told
+}
+
+/// Says something to a schedule; as it is then, null once it was removed. Errors: `invalid_argument`, those of the schedule.
+pub fn schedule_word(host: Host, engine: &Engine, name: &str, word: &str) -> Result<Value> {
+    let found = engine.scheduled(name)?;
+    Ok(match word {
+        "pause" => schedule(host, &found.pause()?),
+        "resume" => schedule(host, &found.resume()?),
+        "remove" => {
+            found.remove()?;
+            Value::Null
+        }
+        _ => schedule(host, &found),
+    })
 }
 
 /// How a tool lasts through a bad time of what it calls: `retry` (`max_attempts`, or as in a workflow), `timeout` in seconds,
@@ -229,10 +274,10 @@ pub fn drain(engine: &Engine, most: Option<Duration>, close: bool, cancel: &Canc
     let begun = Instant::now();
     loop {
         let left = most.map_or(LOOK, |most| most.saturating_sub(begun.elapsed()));
-        let drained = engine.drain_within(left.min(LOOK));
+        let drained = engine.drain_within(left.min(LOOK))?;
         if drained || left.is_zero() {
             if close {
-                engine.close_within(Duration::ZERO);
+                engine.close_within(Duration::ZERO)?;
             }
             return Ok(drained);
         }

@@ -119,7 +119,7 @@ impl Runtime {
 
     /// Whether it was one that does not go on, and is ended now.
     fn cancel_one(&self, run_id: &str) -> Result<bool> {
-        let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
+        let row = self.own_row(run_id)?;
         if let Some(cancel) = self.0.live.take().and_then(|live| live.get(run_id).cloned()) {
             cancel.cancel();
             return Ok(false);
@@ -154,6 +154,7 @@ impl Runtime {
     /// Errors: `unknown_id`, `run_conflict` while one of them goes on (nothing is forgotten then that comes before it).
     pub fn delete(&self, run_id: &str) -> Result<()> {
         let tenant = self.0.tenant.as_deref();
+        self.own_row(run_id)?;
         // Who goes on with it keeps all of it; and nobody begins to while it is taken apart.
         let held = self.0.store.take(tenant, run_id)?;
         let below = self.below(run_id)?;

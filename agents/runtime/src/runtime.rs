@@ -28,7 +28,7 @@ use crate::prompt;
 pub use crate::question::{CheckOutput, HostContext, Question, Resume};
 use crate::question::{same_question, was_decided};
 use crate::tool::{InUse, Tool, check_tools};
-use crate::view::{RunView, STATUSES, no_panel, replayed, seen, stands};
+use crate::view::{RunView, STATUSES, is_own, no_panel, replayed, seen, stands};
 
 /// What journals of asked experts are called in the store.
 pub(crate) const KIND: &str = "ask";
@@ -323,6 +323,7 @@ impl Runtime {
         nested: Option<Nested>,
     ) -> Result<Answer> {
         let decisions = &going_on.decisions;
+        self.own_row(run_id)?;
         let run = self.0.store.take(self.0.tenant.as_deref(), run_id)?;
         let entries = run.entries()?;
         no_panel(run_id, &entries)?;
@@ -560,12 +561,14 @@ impl Runtime {
                 STATUSES.join(", ")
             )));
         }
-        self.0.store.runs(self.0.tenant.as_deref(), status)
+        let mut rows = self.0.store.runs(self.0.tenant.as_deref(), status)?;
+        rows.retain(is_own);
+        Ok(rows)
     }
 
     /// A run. Errors: `unknown_id`.
     pub fn run(&self, run_id: &str) -> Result<RunView> {
-        let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
+        let row = self.own_row(run_id)?;
         Ok(RunView::new(self.clone(), row))
     }
 

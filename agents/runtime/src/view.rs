@@ -10,7 +10,7 @@ use crate::fact::{Fact, Status};
 use crate::family::Nested;
 use crate::machine::Machine;
 use crate::panels::{self, PanelAnswer, PanelSession};
-use crate::runtime::Runtime;
+use crate::runtime::{KIND, Runtime};
 
 /// How a run may be listed.
 pub(crate) const STATUSES: [&str; 10] = [
@@ -25,6 +25,26 @@ pub(crate) const STATUSES: [&str; 10] = [
     "no_consensus",
     "failed",
 ];
+
+/// Whether a run is a question or a panel.
+pub(crate) fn is_own(row: &RunRow) -> bool {
+    row.kind == KIND || row.kind == panels::KIND
+}
+
+impl Runtime {
+    /// The row of a question or a panel: a run of a workflow, in the same store, is nobody's here. Errors: `unknown_id`.
+    pub(crate) fn own_row(&self, run_id: &str) -> Result<RunRow> {
+        let row = self.0.store.run(self.0.tenant.as_deref(), run_id)?;
+        if is_own(&row) {
+            return Ok(row);
+        }
+        let shown = quorate_core::shorten(run_id);
+        Err(Error::new(
+            Code::UnknownId,
+            format!("no question and no panel has the id '{}'", shown.escape_debug()),
+        ))
+    }
+}
 
 /// A run, as its journal tells it.
 pub struct RunView {

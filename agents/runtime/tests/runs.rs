@@ -430,3 +430,26 @@ fn cancelled_before_it_begins() {
     let answer = runtime.ask(Question { cancel, ..Question::new("go") }).unwrap();
     assert_eq!((answer.status, answer.text.as_str()), (Status::Cancelled, ""));
 }
+
+#[test]
+fn runs_of_others_in_the_same_store_are_nobodys() {
+    let store = quorate_state::StateStore::memory();
+    let foreign = quorate_state::NewRun { id: Some("order-1"), kind: "workflow", ..Default::default() };
+    drop(store.begin(&foreign).unwrap());
+    let options = RuntimeOptions {
+        model: Some(script(vec![json!("5 mg daily.")])),
+        store: Some(store.clone()),
+        ..Default::default()
+    };
+    let rt = Runtime::new(options).unwrap();
+    let own = rt.ask(Question::new("Which dose?")).unwrap();
+    let listed: Vec<String> = rt.runs(None).unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(listed, [own.run_id]);
+    let unknown =
+        |outcome: Result<(), quorate_core::Error>| assert_eq!(outcome.unwrap_err().code(), Code::UnknownId);
+    unknown(rt.run("order-1").map(drop));
+    unknown(rt.resume("order-1", Resume::default()).map(drop));
+    unknown(rt.cancel("order-1"));
+    unknown(rt.delete("order-1"));
+    assert_eq!(store.runs(None, None).unwrap().len(), 2);
+}

@@ -5,7 +5,7 @@ import type { AgentRegistry } from '../agents.js';
 import { type Hosting, abortable, bounded, now, options as checked, parse, place, settle, shown } from '../call.js';
 import type { Abortable } from '../embed.js';
 import { invalid } from '../errors.js';
-import { halfOf, kept, maybeHalfOf, registries } from '../handles.js';
+import { engines, halfOf, kept, maybeHalfOf, registries } from '../handles.js';
 import { native } from '../native.js';
 import type { Runtime } from '../runtime.js';
 import { type JsonSchema, type StandardSchema, schemaOf } from '../schema.js';
@@ -13,6 +13,7 @@ import { StateStore, stores } from '../store.js';
 import { runtimes } from '../tools.js';
 import { type Clock, Tool, type ToolFunction, type WorkflowTool, type WorkflowToolOptions, nativeToolOf, partsOf, toolOf } from './hands.js';
 import { type Draft, type GenerateOptions, type JobStory, type JobStoryInput, draftOf } from './jobs.js';
+import { Schedule, type ScheduleData, type ScheduleOptions } from './schedule.js';
 import { Review, WorkflowRun, type WorkflowStatus, runIdOf } from './run.js';
 
 /** What an engine is made of, beside its store. */
@@ -160,6 +161,7 @@ export class Engine {
     this.#host = host;
     this.#native = now(() => native.WorkflowEngine.open(...halves, parts, given));
     kept.set(this, [this.store, runtime, registry]);
+    engines.set(this, this.#native);
   }
 
   /** Opens an engine and waits until it is open. Codes: those of the constructor. */
@@ -241,6 +243,32 @@ export class Engine {
   async runs(options?: { status?: WorkflowStatus | null } | null): Promise<WorkflowRun[]> {
     const { status } = checked(options, ['status']);
     return (await settle(() => this.#native.runs(status))).map((run) => new WorkflowRun(run, this));
+  }
+
+  /**
+   * Has a workflow started whenever `cron` (minute, hour, day of month, month, day of week) comes due by the clocks of a time zone, by whoever
+   * works on the store then, each time once. The schedule of a name is the one that was given last; the same again changes nothing, so that
+   * every process may say so as it begins.
+   *
+   * Where clocks are put forward, a time that they leave out comes as soon as they show a later one; where they are put back, the first of
+   * two counts. Patterns whose minute or hour begins with `*` follow the clocks. Codes: `invalid_argument`, beginning with what is wrong
+   * (`name`, `cron`, `timezone`, `missed`); `unknown_id` for the workflow; `invalid_document` for an input that does not fit; `closed`.
+   */
+  async schedule(name: string, cron: string, workflow: string, input?: unknown, options?: ScheduleOptions | null): Promise<Schedule> {
+    const given = checked(options);
+    const made = await settle(() => this.#native.schedule(name, cron, workflow, input, given));
+    return new Schedule(parse<ScheduleData>(made), this, this.#native);
+  }
+
+  /** The schedules, by name. */
+  async schedules(): Promise<Schedule[]> {
+    const all = parse<ScheduleData[]>(await settle(() => this.#native.schedules()));
+    return all.map((one) => new Schedule(one, this, this.#native));
+  }
+
+  /** A schedule, by its name. Code: `unknown_id`. */
+  async scheduled(name: string): Promise<Schedule> {
+    return new Schedule(parse<ScheduleData>(await settle(() => this.#native.scheduleWord(name, 'look'))), this, this.#native);
   }
 
   /** The reviews that are open, the oldest run first. Code: `unknown_id` for the run. */

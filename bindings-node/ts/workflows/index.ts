@@ -52,6 +52,7 @@ export {
   templates,
   workflowSchema,
 } from './engine.js';
+export { type Missed, Schedule, type ScheduleData, type ScheduleOptions } from './schedule.js';
 export { Breaker, Bulkhead, type Clock, ManualClock, type ToolRetryOptions, type StepContext, Tool, type ToolFunction, type WorkflowTool, type WorkflowToolOptions } from './hands.js';
 export {
   type CancelOptions,

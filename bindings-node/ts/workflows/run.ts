@@ -183,6 +183,15 @@ export class WorkflowRun {
     return parse(await settle(() => this.#native.journal()));
   }
 
+  /**
+   * Has it go on by another version of its workflow, from where it is: steps that have begun stand as they are, and have to say the same
+   * there, other than titles, retries, timeouts and what stands in offline; what it waits for it goes on waiting for. Codes: `unknown_id`
+   * for a version that the engine has not; `run_conflict` with everything that keeps it back, while a step is running, and once it is over.
+   */
+  async migrate(version: string): Promise<void> {
+    await settle(() => this.#native.migrate(version));
+  }
+
   /** A new run that begins where this one came to a step: what was done before is taken over. Code: `unknown_id` for the step. */
   async fork(step: string): Promise<WorkflowRun> {
     return new WorkflowRun(await settle(() => this.#native.fork(step)), kept.get(this) as object);

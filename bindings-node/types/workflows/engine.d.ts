@@ -5,6 +5,7 @@ import { type JsonSchema, type StandardSchema } from '../schema.js';
 import { StateStore } from '../store.js';
 import { type Clock, type ToolFunction, type WorkflowTool, type WorkflowToolOptions } from './hands.js';
 import { type Draft, type GenerateOptions, type JobStory, type JobStoryInput } from './jobs.js';
+import { Schedule, type ScheduleOptions } from './schedule.js';
 import { Review, WorkflowRun, type WorkflowStatus } from './run.js';
 /** What an engine is made of, beside its store. */
 export interface EngineOptions {
@@ -168,6 +169,20 @@ export declare class Engine {
     runs(options?: {
         status?: WorkflowStatus | null;
     } | null): Promise<WorkflowRun[]>;
+    /**
+     * Has a workflow started whenever `cron` (minute, hour, day of month, month, day of week) comes due by the clocks of a time zone, by whoever
+     * works on the store then, each time once. The schedule of a name is the one that was given last; the same again changes nothing, so that
+     * every process may say so as it begins.
+     *
+     * Where clocks are put forward, a time that they leave out comes as soon as they show a later one; where they are put back, the first of
+     * two counts. Patterns whose minute or hour begins with `*` follow the clocks. Codes: `invalid_argument`, beginning with what is wrong
+     * (`name`, `cron`, `timezone`, `missed`); `unknown_id` for the workflow; `invalid_document` for an input that does not fit; `closed`.
+     */
+    schedule(name: string, cron: string, workflow: string, input?: unknown, options?: ScheduleOptions | null): Promise<Schedule>;
+    /** The schedules, by name. */
+    schedules(): Promise<Schedule[]>;
+    /** A schedule, by its name. Code: `unknown_id`. */
+    scheduled(name: string): Promise<Schedule>;
     /** The reviews that are open, the oldest run first. Code: `unknown_id` for the run. */
     reviews(options?: ReviewsOptions | null): Promise<Review[]>;
     /** A review that is open. Code: `unknown_id`. */

@@ -113,6 +113,12 @@ export declare class WorkflowRun {
     steps(): Promise<WorkflowStep[]>;
     /** Everything that happened in it. */
     journal(): Promise<JournalEntry[]>;
+    /**
+     * Has it go on by another version of its workflow, from where it is: steps that have begun stand as they are, and have to say the same
+     * there, other than titles, retries, timeouts and what stands in offline; what it waits for it goes on waiting for. Codes: `unknown_id`
+     * for a version that the engine has not; `run_conflict` with everything that keeps it back, while a step is running, and once it is over.
+     */
+    migrate(version: string): Promise<void>;
     /** A new run that begins where this one came to a step: what was done before is taken over. Code: `unknown_id` for the step. */
     fork(step: string): Promise<WorkflowRun>;
     /** A diagram of its steps with how far each is, in the language of mermaid.js. */

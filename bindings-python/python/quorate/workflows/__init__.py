@@ -29,6 +29,7 @@ from ._hands import Breaker, Bulkhead, StepContext, Tool
 from ._jobs import Draft, JobOutcome, JobStory, KeptStory, Measurement, Stories
 from ._queue import Dead, DeadMessage, Message, Put, Queue, Workers
 from ._saga import Saga
+from ._schedule import Schedule
 
 if TYPE_CHECKING:
     from ._saver import LangGraphSaver
@@ -66,6 +67,7 @@ __all__ = [
     "Review",
     "START",
     "Saga",
+    "Schedule",
     "Send",
     "StepContext",
     "Stories",

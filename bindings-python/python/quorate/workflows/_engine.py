@@ -24,6 +24,7 @@ from .._tools import Tool as RuntimeTool
 from ._flow import Definition, Review, Status, WorkflowRun, names_of, review_of
 from ._hands import Hands, KindOfStep, Tool, tools_of
 from ._jobs import Draft, JobStory, draft_of
+from ._schedule import Missed, Schedule, schedule_of
 
 if TYPE_CHECKING:
     from ._engine_aio import AsyncEngine
@@ -214,6 +215,51 @@ class Engine:
     def runs(self, status: Status | None = None) -> Sequence[WorkflowRun]:
         """The runs, the oldest first; those with a status. Code: ``invalid_argument``."""
         return [WorkflowRun(found, self) for found in self._native.runs(text_or_none(status, "status"))]
+
+    def schedule(
+        self,
+        name: str,
+        cron: str,
+        workflow: str,
+        input: Any = None,
+        *,
+        timezone: str = "UTC",
+        missed: Missed = "once",
+        version: str | None = None,
+        priority: int | None = None,
+        starter: str | None = None,
+        offline: bool = False,
+    ) -> Schedule:
+        """Has a workflow started whenever ``cron`` (minute, hour, day of month, month, day of week) comes due by the clocks of ``timezone``
+        (a name such as ``America/New_York``), by whoever works on the store then, each time once. The schedule of a name is the one that was
+        given last; the same again changes nothing, so that every process may say so as it begins.
+
+        ``missed``: what becomes of times at which nobody worked: ``skip``: nothing is started; ``once``: one run for all of them; ``all``: a run
+        for each of the newest 1,000. ``starter``: None: ``schedule:`` and the name. Where clocks are put forward, a time that they leave out comes
+        as soon as they show a later one; where they are put back, the first of two counts. Patterns whose minute or hour begins with ``*`` follow
+        the clocks.
+
+        Codes: ``invalid_argument``, beginning with what is wrong (``name``, ``cron``, ``timezone``, ``missed``); ``unknown_id`` for the workflow;
+        ``invalid_document`` for an input that does not fit; ``closed``.
+        """
+        given = {
+            "timezone": timezone,
+            "missed": missed,
+            "version": version,
+            "priority": priority,
+            "starter": starter,
+            "offline": offline,
+        }
+        texts = text(name, "name"), text(cron, "cron"), text(workflow, "the workflow")
+        return schedule_of(self._native.schedule(*texts, {"value": plain(input)}, given), self)
+
+    def schedules(self) -> Sequence[Schedule]:
+        """The schedules, by name."""
+        return [schedule_of(found, self) for found in self._native.schedules()]
+
+    def scheduled(self, name: str) -> Schedule:
+        """A schedule, by its name. Code: ``unknown_id``."""
+        return schedule_of(self._native.schedule_word(text(name, "name"), "look"), self)
 
     def reviews(self, role: str | None = None, run: WorkflowRun | str | None = None) -> Sequence[Review]:
         """The reviews that are open, the oldest run first; of a role, of a run. Code: ``unknown_id`` for the run."""

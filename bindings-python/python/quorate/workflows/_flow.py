@@ -168,6 +168,14 @@ class WorkflowRun:
         """Everything that happened in it."""
         return [_entry(found) for found in self._native.journal()]
 
+    def migrate(self, version: str) -> None:
+        """Has it go on by another version of its workflow, from where it is: steps that have begun stand as they are, and have to say the
+        same there, other than titles, retries, timeouts and what stands in offline; what it waits for it goes on waiting for.
+
+        Codes: ``unknown_id`` for a version that the engine has not; ``run_conflict`` with everything that keeps it back, while a step is
+        running, and once it is over."""
+        self._native.migrate(text(version, "version"))
+
     def fork(self, step: str) -> WorkflowRun:
         """A new run that begins where this one came to a step: what was done before is taken over, that step and all after it are done
         anew. Code: ``unknown_id`` for the step."""
