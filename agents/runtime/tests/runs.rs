@@ -435,7 +435,7 @@ fn cancelled_before_it_begins() {
 fn runs_of_others_in_the_same_store_are_nobodys() {
     let store = quorate_state::StateStore::memory();
     let foreign = quorate_state::NewRun { id: Some("order-1"), kind: "workflow", ..Default::default() };
-    drop(store.begin(&foreign).unwrap());
+    drop(store.begin(&foreign, &[]).unwrap());
     let options = RuntimeOptions {
         model: Some(script(vec![json!("5 mg daily.")])),
         store: Some(store.clone()),
