@@ -121,16 +121,3 @@ def test_a_workflow_is_carried_out_by_a_graph():
         assert code_of(wf.graphs.workflow_execution, quorate.StateStore())[0] == "invalid_argument"
         with pytest.raises(quorate.QuorateError):
             wf.graphs.workflow_execution(eng).edge("a", "b")
-
-
-def test_a_tool_does_not_close_the_engine_that_waits_for_it():
-    def closes() -> str:
-        return code_of(held[0].close)[0]
-
-    held = []
-    flow = "apiVersion: quorate/v1\nkind: Workflow\nid: c\nversion: 1.0.0\nsteps: {a: {integration: {tool: closes}}}\noutput: '${steps.a.output}'\n"
-    with wf.Engine(quorate.StateStore(), tools=[wf.Tool("closes", closes)]) as eng:
-        held.append(eng)
-        eng.add(flow)
-        run = eng.start("c")
-        assert run.wait(30) == "completed" and run.result() == "unsupported"

@@ -68,6 +68,7 @@ class AsyncWorkflowRun(Face[WorkflowRun]):
     signal = twin_of(WorkflowRun.signal, "write")
     steps = twin_of(WorkflowRun.steps)
     journal = twin_of(WorkflowRun.journal)
+    migrate = twin_of(WorkflowRun.migrate, "write")
     fork = twin_of(WorkflowRun.fork, "write")
     mermaid = twin_of(WorkflowRun.mermaid)
     export = twin_of(WorkflowRun.export)
