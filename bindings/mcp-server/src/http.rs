@@ -54,6 +54,12 @@ type Begin = Box<
         + Sync,
 >;
 
+/// A request that is not taken, with its status.
+type Refusal = Box<Response<Said>>;
+
+/// The response to a request, or why it is not taken.
+type Answered = std::result::Result<Response<Said>, Refusal>;
+
 /// A server that listens. It serves once [`serve`](HttpServer::serve) is called.
 pub struct HttpServer {
     listener: std::net::TcpListener,
@@ -237,15 +243,12 @@ impl Site {
                 if !whole {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                response
+                *response
             }
         }
     }
 
-    async fn admitted(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-    ) -> std::result::Result<Response<Said>, Response<Said>> {
+    async fn admitted(self: Arc<Self>, request: Request<Incoming>) -> Answered {
         let (parts, body) = request.into_parts();
         self.doors.names(&parts.headers).map_err(turned_away)?;
         if parts.uri.path() != PATH {
@@ -274,11 +277,7 @@ impl Site {
     }
 
     /// The session that a request names, where it belongs to who asks: another one looks like none.
-    fn session(
-        &self,
-        headers: &HeaderMap,
-        owner: Fingerprint,
-    ) -> std::result::Result<Arc<Session>, Response<Said>> {
+    fn session(&self, headers: &HeaderMap, owner: Fingerprint) -> std::result::Result<Arc<Session>, Refusal> {
         let Some(id) = headers.get(SESSION) else {
             return Err(plain(StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing; begin with initialize"));
         };
@@ -287,11 +286,7 @@ impl Site {
         found.ok_or_else(|| plain(StatusCode::NOT_FOUND, "there is no such session; begin with initialize"))
     }
 
-    fn get(
-        &self,
-        headers: &HeaderMap,
-        owner: Fingerprint,
-    ) -> std::result::Result<Response<Said>, Response<Said>> {
+    fn get(&self, headers: &HeaderMap, owner: Fingerprint) -> Answered {
         if !accepts(headers, "text/event-stream") {
             return Err(plain(StatusCode::NOT_ACCEPTABLE, "text/event-stream must be accepted"));
         }
@@ -300,11 +295,7 @@ impl Site {
         Ok(self.events(session.read(behind)))
     }
 
-    fn delete(
-        &self,
-        headers: &HeaderMap,
-        owner: Fingerprint,
-    ) -> std::result::Result<Response<Said>, Response<Said>> {
+    fn delete(&self, headers: &HeaderMap, owner: Fingerprint) -> Answered {
         let session = self.session(headers, owner)?;
         session.end();
         self.sessions().remove(&session.id);
@@ -317,7 +308,7 @@ impl Site {
         body: Incoming,
         caller: Caller,
         owner: Fingerprint,
-    ) -> std::result::Result<Response<Said>, Response<Said>> {
+    ) -> Answered {
         if !accepts(&parts.headers, "application/json") || !accepts(&parts.headers, "text/event-stream") {
             let why = "application/json and text/event-stream must be accepted";
             return Err(plain(StatusCode::NOT_ACCEPTABLE, why));
@@ -379,7 +370,7 @@ impl Site {
         message: ClientJsonRpcMessage,
         asked: &ProtocolVersion,
         owner: Fingerprint,
-    ) -> std::result::Result<Response<Said>, Response<Said>> {
+    ) -> Answered {
         if self.stop.is_stopped() {
             return Err(plain(StatusCode::SERVICE_UNAVAILABLE, "the server stops"));
         }
@@ -407,7 +398,7 @@ impl Site {
     }
 
     /// The body, to its limit and within its time.
-    async fn body(&self, body: Incoming) -> std::result::Result<Bytes, Response<Said>> {
+    async fn body(&self, body: Incoming) -> std::result::Result<Bytes, Refusal> {
         let most = self.limits.message_bytes;
         let too_large = || plain(StatusCode::PAYLOAD_TOO_LARGE, "the message is too large");
         if body.size_hint().lower() > most as u64 {
@@ -454,7 +445,7 @@ impl Site {
 }
 
 /// The message of a body.
-fn message(bytes: &[u8]) -> std::result::Result<ClientJsonRpcMessage, Response<Said>> {
+fn message(bytes: &[u8]) -> std::result::Result<ClientJsonRpcMessage, Refusal> {
     let bad = StatusCode::BAD_REQUEST;
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|_| wrong(bad, None, ErrorData::parse_error("the body is no JSON", None)))?;
@@ -497,7 +488,7 @@ fn accepts(headers: &HeaderMap, kind: &str) -> bool {
 }
 
 /// A refused request.
-fn turned_away(refused: Refused) -> Response<Said> {
+fn turned_away(refused: Refused) -> Refusal {
     let mut response = plain(refused.status, refused.why);
     if refused.status == StatusCode::UNAUTHORIZED {
         let asked = HeaderValue::from_static("Bearer realm=\"quorate\"");
@@ -507,7 +498,7 @@ fn turned_away(refused: Refused) -> Response<Said> {
 }
 
 /// A revision of the protocol that is not spoken.
-fn unspoken(named: &HeaderValue) -> Response<Said> {
+fn unspoken(named: &HeaderValue) -> Refusal {
     let named: Option<ProtocolVersion> = named
         .to_str()
         .ok()
@@ -520,16 +511,16 @@ fn unspoken(named: &HeaderValue) -> Response<Said> {
 }
 
 /// An error of JSON-RPC with its status.
-fn wrong(status: StatusCode, id: Option<RequestId>, error: ErrorData) -> Response<Said> {
+fn wrong(status: StatusCode, id: Option<RequestId>, error: ErrorData) -> Refusal {
     let body = serde_json::to_vec(&JsonRpcError::new(id, error)).unwrap_or_default();
     let mut response = Response::new(Said::Whole(Full::new(Bytes::from(body))));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    Box::new(response)
 }
 
 /// A status with a sentence, as an error of JSON-RPC that belongs to no request.
-fn plain(status: StatusCode, why: &'static str) -> Response<Said> {
+fn plain(status: StatusCode, why: &'static str) -> Refusal {
     wrong(status, None, ErrorData::new(rmcp::model::ErrorCode(-32_000), why, None))
 }
 

@@ -266,6 +266,10 @@ impl Session {
         let mut cancelled = None;
         {
             let mut state = lock(&self.state);
+            // Looked at under the lock: what is taken before the end is finished by it.
+            if self.ended.is_cancelled() {
+                return Err(Untaken::Over);
+            }
             state.used = Instant::now();
             state.forget();
             match &mut message {

@@ -131,7 +131,7 @@ fn verify(
     findings: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
     let bar = console.progress("verifying");
-    let options = CopyOptions { progress: bar.told(), cancel: console.cancel(), ..CopyOptions::default() };
+    let options = CopyOptions { progress: bar.told(), cancel: console.cancel() };
     match kb.verify(&options) {
         Err(error) if error.code() == Code::Cancelled => return Err(error.into()),
         Err(error) => findings.push(Finding::of("verify", "could not be done".to_owned(), error)),

@@ -115,7 +115,7 @@ fn retrieval(given: Eval, place: &Place, console: &mut Console) -> Result<(), Fa
     // A measure that there is not is said before anything is searched.
     evaluate(&Run::new(), &qrels, &metrics)?;
     let cutoff = |name: &&str| name.split_once('@').and_then(|(_, k)| k.parse::<usize>().ok());
-    let k = metrics.iter().filter_map(cutoff).max().unwrap_or(DEPTH).max(DEPTH).min(SearchOptions::MAX_K);
+    let k = metrics.iter().filter_map(cutoff).max().unwrap_or(DEPTH).clamp(DEPTH, SearchOptions::MAX_K);
     let options = SearchOptions {
         k,
         mode: mode(given.mode),

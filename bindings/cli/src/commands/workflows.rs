@@ -268,7 +268,10 @@ fn go_on(engine: &Engine, run: &WorkflowRun, going: &Going, console: &mut Consol
     let mut stream = run.stream(1);
     let mut still = Instant::now();
     let cancel = console.cancel();
-    while !going.detach {
+    loop {
+        if going.detach {
+            break;
+        }
         if cancel.is_cancelled() {
             engine.close_within(DRAIN);
             let id = run.id();

@@ -257,6 +257,8 @@ fn sessions_are_bounded_end_by_themselves_and_belong_to_their_token() {
         let begun = Request::post(ACME, &initialize("2025-11-25")).send(served.address);
         (begun.status == 200).then_some(())
     });
+    // Asking would be using it.
+    std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(clients[0].post(&message).send(served.address).status, 404);
 }
 

@@ -78,7 +78,8 @@ export class Tenant {
 export class Tenants {
   /** @type {Map<string, Tenant>} */
   #open = new Map();
-  #tidying = false;
+  /** @type {Promise<void> | undefined} */
+  #tidying;
 
   /** @param {Shared} shared */
   constructor(shared) {
@@ -92,6 +93,8 @@ export class Tenants {
   /** The tenant, which stays open until `held` is lowered. Code: `overloaded`. @param {string} name @returns {Promise<Tenant>} */
   async hold(name) {
     const { tenantsOpen } = this.shared.settings;
+    // Letting go takes its time, which those who come then wait for.
+    if (!this.#open.has(name) && this.#open.size >= 2 * tenantsOpen) await this.#tidy();
     let tenant = this.#open.get(name);
     if (!tenant && this.#open.size >= 2 * tenantsOpen) throw new Refused(503, 'overloaded', 'too many tenants are at work', { 'retry-after': '5' });
     tenant ??= new Tenant(name, this.shared);
@@ -110,18 +113,19 @@ export class Tenants {
     return tenant;
   }
 
-  async #tidy() {
-    if (this.#tidying) return;
-    this.#tidying = true;
-    try {
-      for (const [name, tenant] of [...this.#open]) {
-        if (this.#open.size <= this.shared.settings.tenantsOpen) break;
-        if ((await tenant.busy().catch(() => true)) || tenant.held > 0) continue;
-        this.#open.delete(name);
-        await tenant.close(1).catch(() => {});
-      }
-    } finally {
-      this.#tidying = false;
+  #tidy() {
+    this.#tidying ??= this.#letGo().finally(() => {
+      this.#tidying = undefined;
+    });
+    return this.#tidying;
+  }
+
+  async #letGo() {
+    for (const [name, tenant] of [...this.#open]) {
+      if (this.#open.size <= this.shared.settings.tenantsOpen) break;
+      if ((await tenant.busy().catch(() => true)) || tenant.held > 0) continue;
+      this.#open.delete(name);
+      await tenant.close(1).catch(() => {});
     }
   }
 
