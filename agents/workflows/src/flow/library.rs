@@ -80,38 +80,6 @@ impl Definition {
         }
     }
 
-    /// Where a review forbids whoever starts a run, so that a run has to name them.
-    pub(crate) fn forbids_starter(&self) -> Option<String> {
-        let steps = &self.plan.steps;
-        let by = |step: &super::plan::PlanStep| match &step.work {
-            Work::Review { form, .. } => form.forbid.iter().position(|who| who == "starter"),
-            _ => None,
-        };
-        let (step, n) = steps.iter().find_map(|step| Some((step, by(step)?)))?;
-        let mut path = format!("steps.{}.human_review.forbid[{n}]", step.id);
-        let mut around = step.parent;
-        while let Some(outer) = around {
-            let inner = path.trim_start_matches("steps.").to_owned();
-            path = format!("steps.{}.parallel.steps.{inner}", steps[outer].id);
-            around = steps[outer].parent;
-        }
-        Some(path)
-    }
-
-    /// Errors: `invalid_argument` where a review forbids whoever has started a run, and nobody is named; offline nobody decides.
-    pub(crate) fn check_starter(&self, starter: Option<&str>, offline: bool) -> Result<()> {
-        if offline || starter.is_some_and(|starter| !starter.trim().is_empty()) {
-            return Ok(());
-        }
-        match self.forbids_starter() {
-            None => Ok(()),
-            Some(path) => Err(Error::invalid(format!(
-                "starter: nobody is named, and '{}' forbids whoever starts a run to decide (at {path}); say who starts it",
-                self.id()
-            ))),
-        }
-    }
-
     /// How far a run of it is that has just been asked for.
     pub(crate) fn first_status(&self) -> super::fact::Status {
         match self.plan.form.queue {

@@ -76,9 +76,6 @@ impl Machine {
         {
             why.push(error.message().to_owned());
         }
-        if let Err(error) = to.check_starter(state.spec.starter.as_deref(), state.spec.offline) {
-            why.push(error.message().to_owned());
-        }
         for id in state.spec.stand_ins.keys().filter(|id| plan.find(id).is_none()) {
             why.push(format!("steps.{id}: it has a stand-in, and the other version has no such step"));
         }

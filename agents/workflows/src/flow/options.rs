@@ -43,7 +43,7 @@ pub struct StartOptions {
     pub dedup: Option<String>,
     /// When it has to be over, in seconds since 1970.
     pub deadline: Option<f64>,
-    /// Who starts it. Needed where a review forbids them.
+    /// Who starts it. Where nobody is named, a review that forbids whoever has started the run forbids nobody.
     pub starter: Option<String>,
     /// Whether stand-ins take the place of the world: stated answers, the extractive model, scripted reviews.
     pub offline: bool,

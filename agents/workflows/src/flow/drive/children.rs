@@ -154,9 +154,6 @@ impl Drive {
         {
             return Ok(self.failed(run, error.code().as_str(), error.message().to_owned()));
         }
-        if let Err(error) = definition.check_starter(above.starter.as_deref(), above.offline) {
-            return Ok(self.failed(run, error.code().as_str(), error.message().to_owned()));
-        }
         let root = above.root.clone().unwrap_or_else(|| self.machine.run_id.clone());
         let spec = Spec {
             workflow: definition.id().to_owned(),
