@@ -23,7 +23,7 @@ export default function extension() {
       const said = JSON.stringify(request.messages);
       const form = formOf(request);
       if (form) return { text: JSON.stringify(sample(form, hash(said))), usage: { input: 400, output: 60 } };
-      if (/talk long/.test(said)) return 'word '.repeat(500_000);
+      if (/talk long/.test(said)) return 'word '.repeat(1_000_000);
       if (/take your time/.test(said)) {
         await wait(8000);
         return 'It took its time. [1]';
