@@ -10,11 +10,7 @@ use crate::errors::Thrown;
 
 /// Runs a command; the Promise gives its exit code.
 #[napi(ts_return_type = "Promise<number>")]
-pub fn command_line(
-    env: Env,
-    args: Unknown<'_>,
-    cancel: Option<&NativeCancel>,
-) -> Result<Promised, Thrown> {
+pub fn command_line(env: Env, args: Unknown<'_>, cancel: Option<&NativeCancel>) -> Result<Promised, Thrown> {
     let args = arg(&env, &args, "args", texts)?;
     let flag = flag(cancel);
     promise(&env, Lane::Slow, move || {
