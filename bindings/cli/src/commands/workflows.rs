@@ -426,7 +426,7 @@ fn work(
             break;
         }
     }
-    let drained = engine.close_within(DRAIN);
+    let drained = engine.close_within(DRAIN)?;
     if !drained {
         console.warn("timeout", "some steps were not finished; they are done again by the next worker");
     }

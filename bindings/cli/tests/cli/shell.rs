@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::support::Shell;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "init",
     "add",
     "search",
@@ -16,6 +16,8 @@ const COMMANDS: [&str; 13] = [
     "eval",
     "workflows",
     "runs",
+    "serve",
+    "mcp",
     "doctor",
     "completions",
 ];
