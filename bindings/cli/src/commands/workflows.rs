@@ -273,7 +273,7 @@ fn go_on(engine: &Engine, run: &WorkflowRun, going: &Going, console: &mut Consol
             break;
         }
         if cancel.is_cancelled() {
-            engine.close_within(DRAIN);
+            engine.close_within(DRAIN)?;
             let id = run.id();
             let message = format!("interrupted; go on by `quorate workflows resume {id}`");
             return Err(Error::new(Code::Cancelled, message).into());
@@ -309,7 +309,7 @@ fn go_on(engine: &Engine, run: &WorkflowRun, going: &Going, console: &mut Consol
             }
         }
     }
-    engine.close_within(DRAIN);
+    engine.close_within(DRAIN)?;
     let status = match going.stream {
         true => run.status()?,
         false => tell(engine, run, console)?,
@@ -381,7 +381,7 @@ pub(super) fn show_run(
 pub(super) fn cancel_run(store: &StateStore, run: &str, place: &Place) -> Result<()> {
     let engine = idle(store.clone(), &[], place)?;
     engine.get(run)?.cancel("cancelled on the command line", false)?;
-    engine.close_within(DRAIN);
+    engine.close_within(DRAIN)?;
     Ok(())
 }
 
