@@ -86,7 +86,7 @@ impl Scene {
                 self.lines.insert(text(&given[0]).to_owned(), line);
                 Value::Null
             }
-            "options" => self.line(&given[0]).options(HOST)?,
+            "options" => plainly(self.line(&given[0]).options(HOST)?),
             "put" => {
                 let options = queue::put_options(HOST, given[2].clone())?;
                 self.line(&given[0]).put(&given[1], &options)?

@@ -28,10 +28,10 @@ from ._graph import Graph
 from ._hands import Breaker, Bulkhead, StepContext, Tool
 from ._jobs import Draft, JobOutcome, JobStory, KeptStory, Measurement, Stories
 from ._queue import Dead, DeadMessage, Message, Put, Queue, Workers
-from ._saga import Saga
 from ._schedule import Schedule
 
 if TYPE_CHECKING:
+    from ._saga import Saga
     from ._saver import LangGraphSaver
 
 __all__ = [
@@ -92,4 +92,9 @@ if not TYPE_CHECKING:
             from ._saver import LangGraphSaver
 
             return LangGraphSaver
+        # So does asyncio.
+        if name == "Saga":
+            from ._saga import Saga
+
+            return Saga
         raise AttributeError(f"module 'quorate.workflows' has no attribute '{name}'")

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ from .._report import Report, plain
 from ._queue import Held, Line, Retries, Span, Work, Workers, handler_of, ids_of, lease_of, retry_of, span_of, worked
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .._store import StateStore
     from ._queue_aio import AsyncDeadEvents, AsyncEvents, AsyncSubscription
 

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import datetime
 import os
@@ -31,6 +30,8 @@ from ._forms import Retry
 from ._hands import Hands
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .._store import StateStore
     from ._queue_aio import AsyncDead, AsyncQueue, AsyncWorkers
 

@@ -63,7 +63,10 @@ fn a_program_that_starts_it_searches_and_sees_what_is_added_meanwhile() {
     let mut client = Spoken::with(&shell, &["mcp"]);
     let found = client.call("search", json!({"query": "dose of metformin"}));
     assert!(found["structuredContent"].to_string().contains("2550 mg"), "{found}");
-    let answer = client.call("ask", json!({"question": "What is the highest dose of metformin?"}));
+    let answer = client.call(
+        "ask",
+        json!({"question": "What is the highest dose of metformin?", "agent": "clinical-pharmacy"}),
+    );
     assert!(answer["structuredContent"]["text"].as_str().unwrap().contains("2550 mg"), "{answer}");
 
     shell.write("docs/new.txt", "The codeword of the new study is KINGFISHER.");

@@ -1,3 +1,5 @@
+//! Do schedules come due when an oracle of another hand says so?
+
 use super::*;
 
 #[test]
