@@ -152,9 +152,8 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> std::result::Result<ListToolsResult, ErrorData> {
         let caller = self.caller(&context.extensions)?;
-        let mut listed = ListToolsResult::default();
-        listed.tools = self.shared.tools.iter().filter(|tool| caller.has(&tool.name)).cloned().collect();
-        Ok(listed)
+        let tools = self.shared.tools.iter().filter(|tool| caller.has(&tool.name)).cloned().collect();
+        Ok(ListToolsResult { tools, ..ListToolsResult::default() })
     }
 
     async fn call_tool(
@@ -217,9 +216,8 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> std::result::Result<ListPromptsResult, ErrorData> {
-        let mut listed = ListPromptsResult::default();
-        listed.prompts = prompts::list(&self.caller(&context.extensions)?);
-        Ok(listed)
+        let prompts = prompts::list(&self.caller(&context.extensions)?);
+        Ok(ListPromptsResult { prompts, ..ListPromptsResult::default() })
     }
 
     async fn get_prompt(

@@ -56,10 +56,8 @@ pub(crate) fn page(
 ) -> Result<ListResourcesResult> {
     let options = ListOptions { limit: PAGE, after, cancel: cancel.clone(), ..ListOptions::default() };
     let page = kb.documents(&options)?;
-    let mut listed = ListResourcesResult::default();
-    listed.resources = page.documents.iter().map(listed_as).collect();
-    listed.next_cursor = page.next;
-    Ok(listed)
+    let resources = page.documents.iter().map(listed_as).collect();
+    Ok(ListResourcesResult { resources, next_cursor: page.next, ..ListResourcesResult::default() })
 }
 
 fn listed_as(document: &Document) -> Resource {

@@ -291,7 +291,7 @@ impl Session {
                 }
                 ClientJsonRpcMessage::Notification(notification) => {
                     if let ClientNotification::CancelledNotification(told) = &notification.notification {
-                        cancelled = told.params.request_id.clone().into();
+                        cancelled = told.params.request_id.clone();
                     }
                 }
                 _ => {}
