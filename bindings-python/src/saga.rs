@@ -86,7 +86,7 @@ impl NativeSaga {
     ) -> PyResult<T> {
         let (hand, desk) = (Arc::clone(&self.hand), Arc::clone(&self.desk));
         let made = blocking(py, move |host| Ok(work(&hand, host.clone(), desk)))?;
-        made.map_err(|error| as_raised(error))
+        made.map_err(as_raised)
     }
 }
 
