@@ -707,16 +707,22 @@ export declare class WorkflowEngine {
   run(id: unknown): Promise<WorkflowRun>
   /** The runs with a status. */
   runs(status: unknown): Promise<WorkflowRun[]>
-  schedule(name: unknown, cron: unknown, workflow: unknown, input: unknown, options: unknown): Promise<string>
-  schedules(): Promise<string>
-  scheduleWord(name: unknown, word: string): Promise<string>
-  scheduleTimes(name: unknown, many: unknown): Promise<string>
-  scheduleRun(name: unknown, due: number): Promise<WorkflowRun[]>
-  graph(): GraphBuilder
   /** The reviews that are open. */
   reviews(role: unknown, run: unknown): Promise<WorkflowReview[]>
   /** A review that is open. */
   review(id: unknown): Promise<WorkflowReview>
+  /** Adds a schedule; as it is then, as JSON. */
+  schedule(name: unknown, cron: unknown, workflow: unknown, input: unknown, options: unknown): Promise<string>
+  /** The schedules, as JSON. */
+  schedules(): Promise<string>
+  /** Looks at a schedule, or pauses, resumes or removes it; as it is then, as JSON. */
+  scheduleWord(name: unknown, word: string): Promise<string>
+  /** When a schedule comes due next, as JSON. */
+  scheduleTimes(name: unknown, many: unknown): Promise<string>
+  /** The run of a due time; an empty list where there is none. */
+  scheduleRun(name: unknown, due: number): Promise<WorkflowRun[]>
+  /** The graph by which a workflow is carried out here. */
+  graph(): GraphBuilder
   /** Adds a kind of step. */
   stepType(handler: WorkflowTool, schema: unknown): Promise<void>
   /** Goes on with runs, in the background. */
@@ -771,8 +777,9 @@ export declare class WorkflowRun {
   steps(): Promise<string>
   /** What happened in it, as JSON. */
   journal(): Promise<string>
-  /** A new run that begins where this one came to a step. */
+  /** Has it go on by another version of its workflow. */
   migrate(version: unknown): Promise<void>
+  /** A new run that begins where this one came to a step. */
   fork(step: unknown): Promise<WorkflowRun>
   /** A diagram of its steps. */
   mermaid(): Promise<string>
@@ -800,6 +807,7 @@ export declare function checkNode(options: unknown): void
 
 /** All members of a story, checked, as JSON. */
 export declare function checkStory(story: unknown): string
+
 /** Runs a command; the Promise gives its exit code. */
 export declare function commandLine(args: unknown, cancel?: Cancel | undefined | null): Promise<number>
 
@@ -887,7 +895,7 @@ export declare function panelSessions(experts: Runtime): Promise<string>
 /** The members of the story that a sentence tells, as JSON. */
 export declare function parseStory(sentence: unknown): string
 
-/** The names of the queues of a store, as JSON. */
+/** The names of the queues of a store. */
 export declare function queueNames(store: StateStore): Promise<string[]>
 
 /** Ratings from any of the forms that are taken. */

@@ -6,8 +6,8 @@ export { Engine, type CloseOptions, type EngineOptions, type LoadOptions, type P
 export { type Missed, Schedule, type ScheduleData, type ScheduleOptions } from './schedule.js';
 export { Breaker, Bulkhead, type Clock, ManualClock, type ToolRetryOptions, type StepContext, Tool, type ToolFunction, type WorkflowTool, type WorkflowToolOptions } from './hands.js';
 export { type CancelOptions, type DecideOptions, type JournalEntry, Review, type ReviewData, type RunEnding, WorkflowRun, type WorkflowStatus, type WorkflowStep, WorkflowStream, type WaitOptions, } from './run.js';
-export { type LangGraphCheckpoint, type LangGraphConfig, type LangGraphMetadata, LangGraphSaver, type LangGraphSaverClass, type LangGraphSaverOptions, type LangGraphSerializer, type LangGraphTuple, } from './saver.js';
 export { type BusEvent, type DeadEvent, DeadEvents, Events, type PruneEventsOptions, type SubscribeOptions, Subscription } from './events.js';
 export { Draft, type DraftExplanation, type GenerateOptions, type JobOutcome, JobStory, type JobStoryInput, type KeptStory, type Measurement, Stories, type StoryStatus, type TemplateCandidate, type Unfilled, } from './jobs.js';
 export { Dead, type DeadMessage, type Handler, type NackOptions, type PutOptions, type PutReport, Queue, type QueueMessage, type QueueOptions, type QueueRetry, type QueueRetryOptions, type QueueStats, type WaitWorkersOptions, type WorkContext, type WorkQueueOptions, Workers, } from './queue.js';
 export { Saga, type SagaOptions, type SagaStatus, type StepOptions } from './saga.js';
+export { type LangGraphCheckpoint, type LangGraphConfig, type LangGraphMetadata, LangGraphSaver, type LangGraphSaverClass, type LangGraphSaverOptions, type LangGraphSerializer, type LangGraphTuple, } from './saver.js';
