@@ -120,3 +120,19 @@ def test_a_workflow_is_carried_out_by_a_graph():
         assert code_of(wf.graphs.workflow_execution, quorate.StateStore())[0] == "invalid_argument"
         with pytest.raises(quorate.QuorateError):
             wf.graphs.workflow_execution(eng).edge("a", "b")
+
+
+def test_an_answer_is_passed_on_while_another_review_is_open():
+    two = (
+        "apiVersion: quorate/v1\nkind: Workflow\nid: two\nversion: 1.0.0\nsteps:\n"
+        "  a: {human_review: {role: lead, title: A, options: [yes_, no_]}}\n  b: {human_review: {role: lead, title: B, options: [yes_, no_]}}\n"
+    )
+    with wf.Engine(quorate.StateStore()) as eng:
+        eng.add(two)
+        app = wf.graphs.workflow_execution(eng).compile()
+        out = app.run({"workflow": "two"}, thread="t")
+        first = next(review for review in out.reviews if review.question.title == "A")
+        out = app.resume("t", answers={first.id: {"decision": "yes_", "by": "ann"}})
+        assert out.status == "waiting" and [review.title for review in eng.reviews()] == ["B"], out
+        out = app.resume("t", answers={review.id: {"decision": "no_", "by": "ann"} for review in out.reviews})
+        assert out.status == "done" and out.state.status == "completed", out

@@ -1,6 +1,5 @@
 //! How do hosts put work and events into line, and take them out of it?
 
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use quorate_core::{Cancel, Code, Error, Result};
@@ -430,8 +429,6 @@ pub fn ids(given: &Value) -> Result<Vec<u64>> {
 #[derive(Debug)]
 pub struct Crew {
     workers: Workers,
-    over: Mutex<bool>,
-    changed: Condvar,
 }
 
 /// A time in seconds. Errors: `invalid_argument`.
@@ -445,7 +442,7 @@ fn most_of(timeout: Option<f64>) -> Result<Option<Duration>> {
 impl Crew {
     /// These threads.
     pub fn new(workers: Workers) -> Self {
-        Crew { workers, over: Mutex::default(), changed: Condvar::new() }
+        Crew { workers }
     }
 
     /// Has them end: nothing more is taken, and with `stop` what is worked at is told to stop. Waits at most so many seconds, as long as
@@ -456,9 +453,6 @@ impl Crew {
             let left = most.map_or(LOOK, |most| most.saturating_sub(begun.elapsed())).min(LOOK);
             let seconds = Some(left.as_secs_f64());
             let done = if stop { self.workers.stop(seconds) } else { self.workers.drain(seconds) };
-            if done {
-                self.say();
-            }
             if done || left.is_zero() {
                 return Ok(done);
             }
@@ -468,25 +462,13 @@ impl Crew {
 
     /// Has them take nothing more, and waits for nothing; whether all is settled.
     pub fn leave(&self) -> bool {
-        let done = self.workers.drain(Some(0.0));
-        if done {
-            self.say();
-        }
-        done
-    }
-
-    fn say(&self) {
-        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
+        self.workers.drain(Some(0.0))
     }
 
     /// Waits for a while until they have ended; whether they have.
     pub fn look(&self, time: Duration) -> bool {
-        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        if *over {
-            return true;
-        }
-        *self.changed.wait_timeout(over, time).unwrap_or_else(PoisonError::into_inner).0
+        // They may also have ended by themselves: their store was closed, their queue deleted.
+        self.workers.ended(time)
     }
 
     /// Waits until they have ended, at most so many seconds, as long as `cancel` is not raised; whether they have.

@@ -95,7 +95,11 @@ class _Call:
             if _quorate.ending() and (self.lost() or not self.writes):
                 self.stop()
             with _listen.told(cancel, self.stop):
-                self._woken.wait()
+                while not self._woken.wait(PATIENCE):
+                    if self._loop is not None and self._loop.is_closed():
+                        # Nothing ends on it any more.
+                        self._stopped = True
+                        break
             if self._stopped:
                 self._over.wait(PATIENCE)
                 # One whose end matters is left only where it cannot come any more.

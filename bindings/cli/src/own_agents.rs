@@ -44,6 +44,10 @@ pub(crate) fn remove(place: &Place, id: &str, cancel: &Cancel) -> Result<()> {
     change(place, cancel, |registry| {
         let scoped = scoped(place, registry)?;
         let agent = scoped.get(id)?;
+        if place.tenant.is_none() && agent.tenant.is_some() {
+            let message = format!("there is no expert '{}'", quorate::core::shorten(id));
+            return Err(Error::new(Code::UnknownId, message));
+        }
         if shipped(place)?.get(&key(&agent)) == Some(&agent) {
             let shown = quorate::core::shorten(id);
             let message = format!(

@@ -152,12 +152,20 @@ impl Place {
         Ok(registry)
     }
 
-    /// The experts that are meant. Errors: as of [`Place::all_agents`].
+    /// The experts that are meant: without a tenant those of none. Errors: as of [`Place::all_agents`].
     pub(crate) fn agents(&self) -> Result<AgentRegistry> {
         let all = self.all_agents()?;
         match &self.tenant {
             Some(tenant) => all.tenant(tenant),
-            None => Ok(all),
+            None => {
+                // This registry is the command's own: nothing of it is written.
+                for agent in all.list(None)? {
+                    if let Some(tenant) = &agent.tenant {
+                        all.tenant(tenant)?.remove(&agent.id)?;
+                    }
+                }
+                Ok(all)
+            }
         }
     }
 

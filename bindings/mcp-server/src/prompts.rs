@@ -209,7 +209,7 @@ fn experts(room: &Room, caller: &Caller, lead: &str, written: &str) -> Result<Ve
     let Some(registry) = &room.registry else { return Ok(Vec::new()) };
     let taken: Vec<&str> = lead.split(',').map(str::trim).collect();
     let all = registry.list(None)?;
-    let fits = all.iter().filter(|agent| agent.id.starts_with(written) && caller.holds(&agent.permissions));
+    let fits = all.iter().filter(|agent| agent.id.starts_with(written) && room.has(caller, agent));
     let fits = fits.filter(|agent| !taken.contains(&agent.id.as_str()));
     Ok(fits.take(MOST + 1).map(|agent| format!("{lead}{}", agent.id)).collect())
 }

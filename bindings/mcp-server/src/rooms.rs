@@ -22,6 +22,8 @@ pub(crate) struct Room {
     pub(crate) kb: KnowledgeBase,
     pub(crate) registry: Option<AgentRegistry>,
     pub(crate) runtime: Runtime,
+    /// Whose it is; none: of no tenant.
+    tenant: Option<String>,
     /// When was it last seen what other processes have written?
     looked: Mutex<Instant>,
 }
@@ -49,7 +51,12 @@ impl Room {
             Code::UnknownId => unknown(),
             _ => error,
         })?;
-        if caller.holds(&agent.permissions) { Ok(agent) } else { Err(unknown()) }
+        if self.has(caller, &agent) { Ok(agent) } else { Err(unknown()) }
+    }
+
+    /// Whether an expert exists for the caller: those of other tenants do not, also where the caller has none.
+    pub(crate) fn has(&self, caller: &Caller, agent: &Agent) -> bool {
+        (agent.tenant.is_none() || agent.tenant == self.tenant) && caller.holds(&agent.permissions)
     }
 
     /// The experts. Errors: `unsupported` where this server has none.
@@ -126,9 +133,9 @@ impl Rooms {
         let runtime = Runtime::new(RuntimeOptions {
             registry: registry.clone(),
             sources: Some(Sources::of(kb.clone())),
-            tenant,
+            tenant: tenant.clone(),
             ..self.options.clone()
         })?;
-        Ok(Room { kb, registry, runtime, looked: Mutex::new(Instant::now()) })
+        Ok(Room { kb, registry, runtime, tenant, looked: Mutex::new(Instant::now()) })
     }
 }

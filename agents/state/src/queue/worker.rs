@@ -282,6 +282,15 @@ impl Workers {
         self.shared.lock().alive == 0
     }
 
+    /// Waits for so long until all threads have ended, of themselves or since they were told to; whether they have.
+    pub fn ended(&self, time: Duration) -> bool {
+        if self.process != forks() {
+            return true;
+        }
+        self.shared.wait(time, |state| state.alive == 0);
+        self.shared.lock().alive == 0
+    }
+
     /// How many messages are being worked at.
     pub fn working(&self) -> usize {
         if self.process == forks() { self.shared.lock().held.len() } else { 0 }

@@ -142,19 +142,28 @@ fn execute(engine: &Engine, state: &State, context: &Context, nth: u32) -> Resul
             question
         };
         let said: Vec<Result<Value>> = open.iter().map(|one| context.ask(question(one))).collect();
-        let said: Vec<Value> = said.into_iter().collect::<Result<_>>()?;
-        refused = context.step(&nth_name(&format!("decided {round}"), nth), || {
-            let mut refused = json!({});
-            for (one, said) in open.iter().zip(&said) {
-                match decide(engine, one, said) {
-                    Err(error) if [Code::InvalidArgument, Code::RunConflict].contains(&error.code()) => {
-                        refused[one["review"].as_str().unwrap_or_default()] = error.message().into();
+        // What was answered is passed on at once, whatever the others still wait for.
+        let mut again = json!({});
+        for (one, said) in open.iter().zip(&said) {
+            let Ok(said) = said else { continue };
+            let review = one["review"].as_str().unwrap_or_default();
+            let why =
+                context.step(&nth_name(&format!("decided {round} {review}"), nth), || {
+                    match decide(engine, one, said) {
+                        Err(error) if [Code::InvalidArgument, Code::RunConflict].contains(&error.code()) => {
+                            Ok(json!(error.message()))
+                        }
+                        other => other.map(|()| Value::Null),
                     }
-                    other => other?,
-                }
+                })?;
+            if !why.is_null() {
+                again[review] = why;
             }
-            Ok(refused)
-        })?;
+        }
+        for said in said {
+            said?;
+        }
+        refused = again;
     }
     Err(Error::new(Code::Internal, "looked for ever"))
 }

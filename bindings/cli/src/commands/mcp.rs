@@ -43,6 +43,12 @@ fn over_http(
     place: &Place,
     console: &mut Console,
 ) -> Result<u8, Failure> {
+    if tokens.is_some() && place.tenant.is_some() {
+        return Err(Error::invalid(
+            "--tenant: the file of tokens says whose each caller is; leave one of the two out",
+        )
+        .into());
+    }
     let mut server = server(answering, place, console)?;
     server = match tokens {
         Some(path) => server.tenants(callers(path)?),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from quorate import workflows as wf
 
 from ..flights import place_of
-from ..host import Caller, Reader, Writer
+from ..host import Admin, Caller, Reader, Writer
 from ..running import IdempotencyKey, LastEventId, key_of
 from ..shapes.common import ALWAYS, CONFLICT, EVENTS, MISSING, Id, IdInPath
 from ..shapes.flows import (
@@ -170,8 +170,8 @@ async def retry(caller: Writer, id: IdInPath, body: RetryIn) -> FlowOut:
 
 
 @router.post("/workflow-runs/{id}/skip", responses={**MISSING, **CONFLICT})
-async def skip(caller: Writer, id: IdInPath, body: StepIn) -> FlowOut:
-    """Leaves a step out."""
+async def skip(caller: Admin, id: IdInPath, body: StepIn) -> FlowOut:
+    """Leaves a step out, also a review: what nobody has decided is then not decided, so that it needs the permission ``admin``."""
     run = await _run(caller, id)
     await run.aio.skip(body.step)
     return await quorate.aio.run(_flow, run)

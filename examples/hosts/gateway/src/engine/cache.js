@@ -17,6 +17,7 @@ export class Cache {
   /** @type {Map<string, Kept>} */
   #kept = new Map();
   bytes = 0;
+  #generation = 0;
 
   /** @param {number} most @param {() => number} [clock] Seconds. */
   constructor(most, clock = () => performance.now() / 1000) {
@@ -55,8 +56,14 @@ export class Cache {
     }
   }
 
+  /** How often something was changed: an answer that was asked for before the last change is not kept after it. */
+  get generation() {
+    return this.#generation;
+  }
+
   /** Forgets all of a tenant: something of it was changed. @param {string} tenant */
   forget(tenant) {
+    this.#generation += 1;
     for (const key of this.#kept.keys()) if (key.startsWith(`${tenant} `)) this.#remove(key);
   }
 

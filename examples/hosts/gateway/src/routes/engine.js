@@ -11,7 +11,7 @@ import { callerOf } from './common.js';
 
 /** What concerns one connection alone (RFC 9110, 7.6.1), and what engines are not to see or to say. */
 const OWN = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'host', 'expect']);
-const NOT_TOLD = new Set([...OWN, 'cookie', 'authorization', 'x-tenant', 'x-user', 'forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-correlation-id', 'content-length']);
+const NOT_TOLD = new Set([...OWN, 'cookie', 'authorization', 'x-tenant', 'x-user', 'forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-correlation-id', 'x-real-ip', 'x-roles', 'x-original-url', 'x-rewrite-url', 'x-http-method-override', 'content-length']);
 const NOT_GIVEN = new Set([...OWN, 'set-cookie', 'content-security-policy', 'strict-transport-security', 'access-control-allow-origin', 'access-control-allow-credentials', 'x-correlation-id', 'server']);
 
 /** What engines answer is data: no page of theirs runs with the gateway's sessions. */
@@ -36,11 +36,17 @@ export async function engine(app, { settings, engines, cache, metrics }) {
     const caller = callerOf(request);
     const path = pathOf(/** @type {string} */ (request.raw.url));
     if (engines.all.length === 0) throw new Refused(404, 'not_found', 'no engine is set up; QUORATE_ENGINES names them');
-    const key = request.method === 'GET' ? keyOf(caller.tenant, path, request.headers.accept ?? '') : null;
+    const key = request.method === 'GET' ? keyOf(caller.tenant, path, `${request.headers.accept ?? ''}\n${request.headers['accept-encoding'] ?? ''}`) : null;
     const fresh = request.headers['cache-control']?.includes('no-cache') || request.headers.range;
     const known = key === null || fresh ? undefined : cache.get(key);
     if (known) return reply.code(known.status).headers(known.headers).header('content-security-policy', SANDBOX).header('age', String(known.age)).header('x-cache', 'hit').send(known.body);
-    if (!SAFE.includes(request.method)) cache.forget(caller.tenant);
+    const writes = !SAFE.includes(request.method);
+    if (writes) {
+      cache.forget(caller.tenant);
+      // What was asked before the write had ended is not kept either.
+      reply.raw.once('close', () => cache.forget(caller.tenant));
+    }
+    const generation = cache.generation;
 
     /** @type {import('../engine/registry.js').Engine[]} */
     const tried = [];
@@ -70,7 +76,8 @@ export async function engine(app, { settings, engines, cache, metrics }) {
           ended();
           continue;
         }
-        give(answer, reply, status, key, tell, ended);
+        if (writes) cache.forget(caller.tenant);
+        give(answer, reply, status, key, tell, ended, () => cache.generation === generation);
         return reply;
       } catch (error) {
         ended();
@@ -98,7 +105,7 @@ export async function engine(app, { settings, engines, cache, metrics }) {
    */
   function send(one, request, reply, caller, path) {
     const named = new Set((request.headers.connection ?? '').toLowerCase().split(',').map((name) => name.trim()));
-    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !NOT_TOLD.has(name) && !named.has(name)));
+    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !name.includes('_') && !name.startsWith('x-forwarded-') && !NOT_TOLD.has(name) && !named.has(name)));
     headers['x-tenant'] = caller.tenant;
     headers['x-user'] = encodeURIComponent(caller.user);
     headers['x-correlation-id'] = request.id;
@@ -137,8 +144,9 @@ export async function engine(app, { settings, engines, cache, metrics }) {
    * @param {string | null} key
    * @param {(outcome: 'good' | 'bad' | 'unknown') => void} tell
    * @param {() => void} ended
+   * @param {() => boolean} current Whether nothing was written since it was asked for.
    */
-  function give(answer, reply, status, key, tell, ended) {
+  function give(answer, reply, status, key, tell, ended, current) {
     const named = new Set((answer.headers.connection ?? '').toLowerCase().split(',').map((name) => name.trim()));
     /** @type {Record<string, string | string[]>} */
     const headers = {};
@@ -179,7 +187,7 @@ export async function engine(app, { settings, engines, cache, metrics }) {
       ended();
       if (!error) {
         tell('good');
-        if (kept && key !== null) cache.put(key, { status, headers, body: Buffer.concat(kept) }, seconds);
+        if (kept && key !== null && current()) cache.put(key, { status, headers, body: Buffer.concat(kept) }, seconds);
       } else {
         tell(broken ? 'bad' : 'unknown');
         reply.raw.destroy();
@@ -204,6 +212,8 @@ function bounded(most) {
 
 /** The path behind /engine, as it was sent. One that could mean another place to somebody else is refused. @param {string} url */
 function pathOf(url) {
+  // A request line may name a whole address instead of a path.
+  if (!url.startsWith('/engine/')) throw new Refused(400, 'invalid_request', 'the path is not one that engines are asked for');
   const path = url.slice('/engine'.length);
   const [route = ''] = path.split('?');
   const bad = /%2e|%2f|%5c|%00|\\|\/\/|[^\x21-\x7e]|#/i.test(route) || /(^|\/)\.\.?(\/|$)/.test(route) || /[^\x21-\x7e]|#/.test(path);
