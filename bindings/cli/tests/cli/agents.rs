@@ -79,6 +79,12 @@ fn a_tenant_has_experts_of_its_own() {
     shell.json(["agents", "add", "own.yaml", "--tenant", "farm"]);
     assert_eq!(shell.json(["agents", "show", "beekeeper", "--tenant", "farm"])["tenant"], "farm");
     assert_eq!(shell.run(["agents", "show", "beekeeper", "--tenant", "town"]).code, 3);
+    // Nor does it exist for who names no tenant.
+    assert_eq!(shell.run(["agents", "show", "beekeeper"]).code, 3);
+    assert_eq!(shell.run(["agents", "remove", "beekeeper"]).code, 3);
+    assert!(!shell.json(["agents", "list"]).to_string().contains("beekeeper"));
+    assert_eq!(shell.run(["ask", "How are varroa mites treated?", "--agent", "beekeeper"]).code, 3);
+    assert_eq!(shell.json(["agents", "show", "beekeeper", "--tenant", "farm"])["tenant"], "farm");
     let ids = |value: Value| value.to_string();
     assert!(
         !ids(shell.json(["match", "How are varroa mites treated?", "--tenant", "town"]))

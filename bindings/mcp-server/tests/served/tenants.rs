@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use quorate::agents::Agent;
 use quorate::runtime::RuntimeOptions;
 use quorate::{Code, Sources};
 use quorate_mcp_server::{Caller, Server, Tokens};
 use serde_json::{Value, json};
 
-use crate::client::{ACME, Client, FEW, GLOBEX, kb, registry, shared};
+use crate::client::{ACME, Client, FEW, GLOBEX, Served, kb, registry, shared};
 
 /// The names of a list, page by page.
 fn listed(client: &mut Client) -> Vec<String> {
@@ -134,4 +135,29 @@ fn a_server_that_would_show_too_much_does_not_start() {
     let own = kb().tenant("acme").unwrap();
     let other = Server::new(own).registry(registry()).without_tokens().caller(Caller::of("globex"));
     assert_eq!(other.bind("127.0.0.1:0").err().map(|error| error.code()), Some(Code::TenantViolation));
+}
+
+#[test]
+fn experts_of_a_tenant_do_not_exist_for_who_has_none() {
+    let registry = registry();
+    let mut own = Agent::new("acme-own", "acme-own", "Knows the codenames of acme's compounds.");
+    own.instructions = Some("SECRET of acme".to_owned());
+    registry.tenant("acme").unwrap().add_all(vec![own]).unwrap();
+    const NOBODY: &str = "token-of-nobody-0123456789";
+    let tokens =
+        Tokens::new().token(ACME, Caller::of("acme")).unwrap().token(NOBODY, Caller::default()).unwrap();
+    let served = Served::start(Server::new(kb()).registry(registry).tenants(tokens));
+    let look = |token: &str| {
+        let mut client = Client::new(served.address, token);
+        let of = json!({"type": "ref/prompt", "name": "ask_expert"});
+        let params = json!({"ref": of, "argument": {"name": "agent", "value": "acme"}});
+        let completed = client.ask("completion/complete", params)["result"]["completion"]["values"].clone();
+        let asked = client.call("ask", json!({"question": "What is the codename?", "agent": "acme-own"}));
+        let panel =
+            client.call("panel", json!({"question": "What is it?", "members": ["acme-own", "pumps"]}));
+        let known = |result: &Value| result["structuredContent"]["code"] != "unknown_id";
+        (completed, known(&asked), known(&panel))
+    };
+    assert_eq!(look(ACME), (json!(["acme-own"]), true, true));
+    assert_eq!(look(NOBODY), (json!([]), false, false));
 }

@@ -86,8 +86,10 @@ async def opened(app: FastAPI, settings: Settings, model: quorate.Model | None, 
     beside = [asyncio.create_task(host.watch.run())]
     if reader:
         beside.append(asyncio.create_task(host.follow()))
-    elif settings.resume:
-        beside.append(asyncio.create_task(host.tenants.resume()))
+    else:
+        beside.append(asyncio.create_task(host.tenants.tend()))
+        if settings.resume:
+            beside.append(asyncio.create_task(host.tenants.resume()))
     restore = _on_signals(host)
     host.ready = True
     _log.info("open", extra={"kind": settings.role})

@@ -13,7 +13,6 @@ import quorate
 from quorate import workflows as wf
 
 from .auth import TENANT
-from .errors import HostError
 from .flights import KINDS, Flights
 from .settings import Settings
 
@@ -119,13 +118,34 @@ class Tenants:
                 await one.engine.aio.close(self._settings.grace_seconds)
                 return
 
+    def call(self, name: str) -> None:
+        """Tells the writer, from a reader, that there is something to do for a tenant."""
+        (self._names / name).touch()
+
+    async def tend(self) -> None:
+        """Opens the tenants that have been here, and those that a reader calls for: their engines go on with workflows."""
+        seen: dict[str, int] = {}
+        while True:
+            for name in await asyncio.to_thread(self.known):
+                try:
+                    called = (self._names / name).stat().st_mtime_ns
+                    if seen.get(name) != called and name not in self._open:
+                        await self.get(name)
+                    seen[name] = called
+                except Exception as error:
+                    # The others go on; this one is tried again.
+                    _log.error("not opened", extra={"tenant": name, "code": getattr(error, "code", type(error).__name__)})
+            await asyncio.sleep(self._settings.refresh_seconds)
+
     async def resume(self) -> None:
-        """Goes on with what the end of an earlier process has cut short: workflows by their engines, runs one after another."""
-        for name in self.known():
-            try:
-                await self._resume(name)
-            except (quorate.QuorateError, HostError) as error:
-                _log.error("not resumed", extra={"tenant": name, "code": error.code})
+        """Goes on with runs that the end of an earlier process has cut short, of each tenant one after another."""
+        await asyncio.gather(*map(self._resumed, self.known()))
+
+    async def _resumed(self, name: str) -> None:
+        try:
+            await self._resume(name)
+        except Exception as error:
+            _log.error("not resumed", extra={"tenant": name, "code": getattr(error, "code", type(error).__name__)})
 
     async def _resume(self, name: str) -> None:
         tenant = await self.get(name)

@@ -110,6 +110,9 @@ def test_runs_are_paused_resumed_skipped_retried_and_cancelled(client):
     refused = client.post(f"/v1/workflow-runs/{run}/retry", json={})
     assert (refused.status_code, refused.json()["code"]) == (409, "run_conflict")
     assert client.post(f"/v1/workflow-runs/{run}/skip", json={"step": "nothing"}).status_code == 404
+    # A review could be skipped, too: it takes more than being allowed to write.
+    few = bearer(permissions=("read", "write"))
+    assert client.post(f"/v1/workflow-runs/{run}/skip", json={"step": "check"}, headers=few).status_code == 403
     assert client.post(f"/v1/workflow-runs/{run}/skip", json={"step": "check"}).status_code == 200
     assert client.post(f"/v1/workflow-runs/{run}/cancel", json={"reason": "no more"}).status_code == 200
     wait_until(lambda: status(client, run) == "cancelled", 10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import events, served, wait_until
+from conftest import GLOBEX, events, served, wait_until
 
 DOCUMENT = {"id": "a", "text": "Metformin lowers glucose.", "metadata": {"year": 2024}}
 
@@ -31,6 +31,9 @@ def test_a_reader_follows_the_writer(tmp_path):
             flow = reader.post("/v1/workflows/regulatory.fda_510k_submission/runs", json={"offline": True}).json()["id"]
             wait_until(lambda: reader.get(f"/v1/workflow-runs/{flow}").json()["status"] == "completed")
             assert events(reader.get(f"/v1/workflow-runs/{flow}/events").text)[-1][1] == "ended"
+            # Also of a tenant that the writer has not met.
+            flow = reader.post("/v1/workflows/regulatory.fda_510k_submission/runs", json={"offline": True}, headers=GLOBEX).json()["id"]
+            wait_until(lambda: reader.get(f"/v1/workflow-runs/{flow}", headers=GLOBEX).json()["status"] == "completed")
             refused = reader.put("/v1/agents/mine", json={"name": "Mine", "summary": "Mine."})
             assert (refused.status_code, refused.json()["code"]) == (403, "read_only")
             # Only the writer writes, and a second writer is refused.

@@ -78,6 +78,8 @@ async def start(caller: Writer, id: IdInPath, body: StartIn, idempotency_key: Id
         starter=caller.who.user,
         offline=body.offline,
     )
+    if caller.host.settings.role == "reader":
+        await quorate.aio.run(caller.host.tenants.call, caller.tenant.name)
     return await quorate.aio.run(_flow, run)
 
 
