@@ -70,7 +70,8 @@ export async function createApp(given) {
   metrics.gauge('quorate_engines_fit', 'Engines that may be asked.', () => engines.fit().length);
 
   const app = fastify({
-    logger: log ? { redact: ['req.headers.authorization', 'req.headers.cookie'] } : false,
+    // What is asked for is told by its route: addresses hold questions and ids.
+    logger: log ? { serializers: { req: (request) => ({ method: request.method, route: request.routeOptions?.url ?? 'unknown' }) } } : false,
     forceCloseConnections: 'idle',
     bodyLimit: settings.bodyLimit,
     requestTimeout: settings.requestSeconds * 1000,

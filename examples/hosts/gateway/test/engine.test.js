@@ -159,6 +159,36 @@ test('answers are kept for their tenant where the engine allows it, and forgotte
   });
 });
 
+test('nothing stale, foreign or forged comes through', async () => {
+  let text = 'old';
+  const engine = await fake(async (request, response) => {
+    if (request.method === 'DELETE') {
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      text = 'gone';
+      return response.writeHead(200, { 'cache-control': 'no-store' }).end();
+    }
+    return response.writeHead(200, { 'cache-control': 'public, max-age=600', vary: 'accept-encoding', 'x-asked': request.headers['accept-encoding'] ?? '' }).end(text);
+  });
+  await withEngines([engine], async ({ call, url }) => {
+    const encodings = ['gzip', 'identity'];
+    for (const one of encodings) assert.equal((await call('/engine/a', { headers: { 'accept-encoding': one } })).headers.get('x-asked'), one);
+    const deleting = call('/engine/a', { method: 'DELETE' });
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    assert.equal((await call('/engine/a')).text, 'old');
+    assert.equal((await deleting).status, 200);
+    assert.equal((await call('/engine/a')).text, 'gone');
+    await call('/engine/b', { headers: { x_tenant: 'victim', 'x-real-ip': '9.9.9.9', 'x-roles': 'admin' } });
+    const { headers } = engine.asked.at(-1);
+    assert.deepEqual([headers['x_tenant'], headers['x-real-ip'], headers['x-roles'], headers['x-tenant']], [undefined, undefined, undefined, 'acme']);
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.write('GET http://-admin/engine/echo HTTP/1.1\r\nhost: x\r\nx-tenant: acme\r\nconnection: close\r\n\r\n');
+    let said = '';
+    for await (const piece of socket) said += piece;
+    assert.match(said, /^HTTP\/1.1 40\d /);
+    assert.ok(engine.asked.every(({ url: asked }) => !asked.includes('admin')));
+  });
+});
+
 test('a client that does not read does not make the gateway read on', async () => {
   let sent = 0;
   let closed = false;
