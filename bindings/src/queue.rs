@@ -33,7 +33,7 @@ pub enum Line {
 /// let given = serde_json::json!({"perKey": {"tenantId": 1}, "rate": "100/m", "aging": "1m", "retry": 3});
 /// let options = queue::queue_options(Host::Node, given)?.unwrap();
 /// assert_eq!((options.aging, options.retry.max_attempts), (Some(60.0), 3));
-/// assert!(queue::queue_options(Host::Python, serde_json::Value::Null)?.is_none());
+/// assert!(queue::queue_options(Host::Python, serde_json::json!({}))?.is_none());
 /// assert!(queue::queue_options(Host::Python, serde_json::json!({"rate": "often"})).is_err());
 /// # Ok::<(), quorate_core::Error>(())
 /// ```
