@@ -222,6 +222,7 @@ export class StateStore {
     run?: ((saga: Saga) => T | PromiseLike<T>) | SagaOptions | null,
     options?: SagaOptions | null,
   ): Promise<Saga | T> {
+    if (typeof run === 'function' && /^class\b/.test(Function.prototype.toString.call(run))) throw invalid('run is a class; a function is expected');
     const how = checked(typeof run === 'function' ? options : run, ['recover', 'undo']);
     const made = await sagaOf(halfOf(stores, this, 'this', 'a StateStore'), name, how);
     return typeof run === 'function' ? carried(made, run) : made;

@@ -388,8 +388,9 @@ const BY_CALL = {
   'Engine.mermaid': { id: 'example' }, 'Engine.rendered': { id: 'example' }, 'Engine.versions': { id: 'example' },
   'Engine.run': { id: (host) => host.flowRun.id }, 'Engine.review': { id: (host) => host.review.id },
   'Engine.start': { workflow: 'example', input: null, options: () => ({ offline: true }) },
+  'Engine.schedule': { cron: '0 6 * * 1', workflow: 'example', input: null, options: () => ({ offline: true }) },
   'Engine.stepType': { kind: () => `kind${fresh++}`, handler: () => () => 1 },
-  'WorkflowRun.cancel': { reason: 'why' }, 'WorkflowRun.fork': { step: 'ask' }, 'WorkflowRun.skip': { step: 'ask' },
+  'WorkflowRun.cancel': { reason: 'why' }, 'WorkflowRun.migrate': { version: '1.0.0' }, 'WorkflowRun.fork': { step: 'ask' }, 'WorkflowRun.skip': { step: 'ask' },
   'WorkflowRun.signal': { name: 'said', data: () => ({}) },   'Review.decide': { option: 'yes', options: () => ({ by: 'ann' }) },
   'Queue.put': { payload: () => ({ a: 1 }) }, 'Queue.work': { handler: () => () => {} }, 'Queue.reject': { message: (host) => host.taken.pop(), reason: 'no' },
   'Queue.ack': { message: (host) => host.taken.pop() }, 'Queue.nack': { message: (host) => host.taken.pop() }, 'Queue.renew': { message: (host) => host.taken[0] },
@@ -417,7 +418,7 @@ const FORMS = [
   ['items', 'raters', 'values', 'options'],
 ];
 
-const RESULTS = ['AgentEvents', 'Context', 'GraphStream', 'WorkflowStream', 'Hit', 'Match', 'Member', 'Panel', 'PanelScore', 'Truth'];
+const RESULTS = ['LangGraphSaver', 'Schedule', 'AgentEvents', 'Context', 'GraphStream', 'WorkflowStream', 'Hit', 'Match', 'Member', 'Panel', 'PanelScore', 'Truth'];
 const SKIPPED = {
   CrossEncoder: 'it needs the weights of a model',
   'CrossEncoder.open': 'as above',
@@ -531,13 +532,14 @@ async function main(folder, cases, seed) {
     const names = Object.keys(parameters);
     const form = (parameter) => {
       const [first] = names;
-      if (first === 'name' || !('data' in parameters || first === 'a')) return names;
+      if (first === 'name' || first === 'subject' || !('data' in parameters || first === 'a')) return names;
       // `options` goes with the first form that the call has.
       return FORMS.find((one) => one.includes(parameter) && one.every((each) => names.includes(each))) ?? names;
     };
     const ask = async (parameter, value) => {
       const call = await make(host);
-      const args = form(parameter).map((each) => (each === parameter ? value(good(each)) : good(each)));
+      const goods = await Promise.all(form(parameter).map(good));
+      const args = form(parameter).map((each, at) => (each === parameter ? value(goods[at]) : goods[at]));
       // What was not given is not there.
       while (args.length > 0 && args.at(-1) === undefined && form(parameter)[args.length - 1] !== parameter) args.pop();
       return call(...args);
