@@ -157,9 +157,6 @@ test('tokens tell who asks; others are refused, and sessions stand for them', ()
       assert.deepEqual([status, json.code], [401, 'unauthorized'], what);
       assert.doesNotMatch(JSON.stringify(json), /secret|stack|node_modules/);
     }
-    // Who guesses is slowed; who is known behind the same address is not.
-    const guesses = await Promise.all(Array.from({ length: 40 }, () => call('/v1/search?q=x', { token: 'guess' })));
-    assert.ok(guesses.some((one) => one.status === 429));
     assert.equal((await call('/v1/search?q=x', { token: await token({ tenant: '../x' }) })).status, 403);
     assert.equal((await call('/v1/metrics')).status, 401);
     // The header does not widen a token.
