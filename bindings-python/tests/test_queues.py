@@ -449,3 +449,47 @@ def test_what_is_no_message_or_option_is_refused_by_code(call, code):
         call(queue)
     assert error.value.code == code
     assert len(str(error.value)) < 1000 and queue.stats().ready == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_workers_whose_loop_has_ended_let_go_of_what_they_have(threads):
+    with quorate.StateStore() as store:
+        queue = store.queue("q", lease=0.3)
+        for number in range(40):
+            queue.put(number)
+
+        async def long(message):
+            await asyncio.sleep(30)
+
+        async def main():
+            workers = await queue.aio.work(long, threads=threads)
+            await asyncio.sleep(0.1)
+            return workers
+
+        workers = asyncio.run(main())
+        assert workers.drain(20) and workers.working == 0
+        # Others have it now.
+        assert queue.stats().held == 0
+        seen = []
+        with queue.work(lambda message: seen.append(message.data), threads=2):
+            until(lambda: len(set(seen)) == 40)
+
+
+def test_workers_that_end_by_themselves_are_waited_for():
+    store = quorate.StateStore()
+    begun, goes = threading.Event(), threading.Event()
+
+    def slow(message):
+        begun.set()
+        goes.wait(20)
+
+    queue = store.queue("q")
+    queue.put(1)
+    busy, idle = queue.work(slow), store.queue("other").work(lambda message: None)
+    assert begun.wait(20) and not busy.wait(0)
+    store.queue("other").delete()
+    assert idle.wait(20)
+    store.close()
+    assert not busy.wait(0.05)
+    goes.set()
+    assert busy.wait(20)

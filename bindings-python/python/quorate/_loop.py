@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import inspect
 import os
 import threading
 from collections.abc import Awaitable
@@ -31,6 +32,7 @@ class _Call:
         self._given = given
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Future[Any] | None = None
+        self._carried: Any = None
         self._woken = threading.Event()
         self._over = threading.Event()
         self._stopped = False
@@ -47,7 +49,8 @@ class _Call:
         return self._loop is None or not self._loop.is_running()
 
     def _begin(self) -> None:
-        self._task = asyncio.ensure_future(self._awaited())
+        self._carried = self._awaited()
+        self._task = asyncio.ensure_future(self._carried)
         self._task.add_done_callback(self._end)
         if self._stopped:
             self._task.cancel()
@@ -97,8 +100,11 @@ class _Call:
             with _listen.told(cancel, self.stop):
                 while not self._woken.wait(PATIENCE):
                     if self._loop is not None and self._loop.is_closed():
-                        # Nothing ends on it any more.
+                        # Nothing ends on it any more, and what has not begun never will.
                         self._stopped = True
+                        for one in (self._carried, self._given):
+                            if asyncio.iscoroutine(one) and inspect.getcoroutinestate(one) == inspect.CORO_CREATED:
+                                one.close()
                         break
             if self._stopped:
                 self._over.wait(PATIENCE)

@@ -76,6 +76,7 @@ pub(crate) struct Rooms {
     kb: KnowledgeBase,
     registry: Option<AgentRegistry>,
     options: RuntimeOptions,
+    follows: bool,
     kept: Mutex<VecDeque<(Option<String>, Arc<Room>)>>,
 }
 
@@ -85,13 +86,14 @@ impl Rooms {
         kb: KnowledgeBase,
         registry: Option<AgentRegistry>,
         options: RuntimeOptions,
+        follows: bool,
     ) -> Result<Self> {
         if options.sources.is_some() || options.tenant.is_some() {
             let message = "the runtime's sources and tenant are those of each caller; leave both out";
             return Err(Error::invalid(message));
         }
         let registry = registry.or_else(|| options.registry.clone());
-        Ok(Rooms { kb, registry, options, kept: Mutex::default() })
+        Ok(Rooms { kb, registry, options, follows, kept: Mutex::default() })
     }
 
     /// Whether answers come of a language model, and whether it may use tools.
@@ -108,7 +110,9 @@ impl Rooms {
             let room = Arc::clone(&entry.1);
             kept.push_back(entry);
             drop(kept);
-            room.follow();
+            if self.follows {
+                room.follow();
+            }
             return Ok(room);
         }
         // Opened while nobody else opens one, so that a tenant has one runtime.

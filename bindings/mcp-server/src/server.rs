@@ -36,6 +36,7 @@ pub struct Server {
     pub(crate) caller: Caller,
     pub(crate) verify: Option<Arc<dyn Verify>>,
     pub(crate) open: bool,
+    pub(crate) follows: bool,
     pub(crate) hosts: Vec<String>,
     pub(crate) origins: Vec<String>,
     pub(crate) limits: Limits,
@@ -52,6 +53,7 @@ impl Server {
             caller: Caller::default(),
             verify: None,
             open: false,
+            follows: false,
             hosts: Vec::new(),
             origins: Vec::new(),
             limits: Limits::default(),
@@ -85,6 +87,12 @@ impl Server {
     /// loopback address, and not beside [`tenants`](Server::tenants).
     pub fn without_tokens(self) -> Self {
         Server { open: true, ..self }
+    }
+
+    /// Another process writes the documents: what it has written is shown a second later at most. For a knowledge base that was
+    /// opened to be read.
+    pub fn follow(self) -> Self {
+        Server { follows: true, ..self }
     }
 
     /// Names by which the server is reached, as `example.com` or `example.com:8443`: requests with another `Host` are refused.
@@ -139,7 +147,7 @@ impl Server {
     pub(crate) fn handler(&self, caller: Option<Caller>) -> Result<Handler> {
         self.limits.validate()?;
         check(&self.caller)?;
-        let rooms = Rooms::new(self.kb.clone(), self.registry.clone(), self.runtime.clone())?;
+        let rooms = Rooms::new(self.kb.clone(), self.registry.clone(), self.runtime.clone(), self.follows)?;
         if caller.is_some() || self.open {
             // What cannot be opened is told at the start.
             rooms.of(&self.caller)?;

@@ -74,7 +74,7 @@ fn server(answering: &Answering, place: &Place, console: &mut Console) -> Result
         runtime.budget = budget;
     }
     let caller = place.tenant.clone().map_or_else(Caller::default, Caller::of);
-    Ok(Server::new(kb).registry(place.all_agents()?).runtime(runtime).caller(caller))
+    Ok(Server::new(kb).follow().registry(place.all_agents()?).runtime(runtime).caller(caller))
 }
 
 /// A line of the file of tokens.
