@@ -12,7 +12,7 @@ import atexit
 import inspect
 import os
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from . import _listen, _quorate
@@ -32,7 +32,7 @@ class _Call:
         self._given = given
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Future[Any] | None = None
-        self._carried: Any = None
+        self._carried: Coroutine[Any, Any, Any] | None = None
         self._woken = threading.Event()
         self._over = threading.Event()
         self._stopped = False
@@ -49,8 +49,8 @@ class _Call:
         return self._loop is None or not self._loop.is_running()
 
     def _begin(self) -> None:
-        self._carried = self._awaited()
-        self._task = asyncio.ensure_future(self._carried)
+        self._carried = carried = self._awaited()
+        self._task = asyncio.ensure_future(carried)
         self._task.add_done_callback(self._end)
         if self._stopped:
             self._task.cancel()
